@@ -1,0 +1,158 @@
+"""Facts to stored bytes and back. What is stored is what is hashed, so the bytes are canonical:
+sorted keys, no spaces, and no field that holds its default.
+
+It is eventsourcing's mapper with its own registry, so that a topic in a file never names code to
+import, and with its upcasts: `class_version` and `upcast_v<n>_v<n+1>(state)` on the fact's class.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+import orjson
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import Mapper, Notification, StoredEvent, Transcoder
+
+from ledger.asset import (
+    AssetContentReplaced,
+    AssetCreated,
+    AssetDeleted,
+    AssetDescribed,
+    AssetRestored,
+)
+from ledger.errors import PoisonFactError, TooLargeError
+from ledger.fact import Fact, Recorded, iso, parse_time
+from ledger.job import JobFinished, JobStarted
+from ledger.origin import KeyRotated, LedgerOpened, ProjectionSkipped
+
+MAX_FACT: Final = 60_000
+"""How many bytes one fact may encode to."""
+
+FACTS: Final[tuple[type[Fact], ...]] = (
+    LedgerOpened,
+    AssetCreated,
+    AssetDescribed,
+    AssetContentReplaced,
+    AssetDeleted,
+    AssetRestored,
+    JobStarted,
+    JobFinished,
+    ProjectionSkipped,
+    KeyRotated,
+)
+
+_STREAM_FIELDS: Final = ("originator_id", "originator_version")
+
+
+class CanonicalJson(Transcoder):
+    """Sorted keys, UTF-8, times as 27 characters."""
+
+    def encode(self, obj: Any) -> bytes:
+        return orjson.dumps(
+            obj, default=_encode_time, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+        )
+
+    def decode(self, data: bytes) -> Any:
+        return orjson.loads(data)
+
+
+def _encode_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return iso(value)
+    raise TypeError(f"a fact cannot hold a {type(value).__name__}")
+
+
+class Shape(NamedTuple):
+    """How one class of facts is stored: its fields and defaults, and how types are restored."""
+
+    fields: tuple[tuple[str, object], ...]
+    restore: Mapping[str, Callable[[Any], object]]
+
+
+def shape_of(kind: type[Fact]) -> Shape:
+    """The shape of a class of facts, read off its dataclass fields."""
+    hints = get_type_hints(kind)
+    stored = [f for f in dataclasses.fields(kind) if f.name not in _STREAM_FIELDS]
+    restore = {f.name: how for f in stored if (how := _restorer(hints[f.name]))}
+    return Shape(tuple((f.name, _default(f)) for f in stored), restore)
+
+
+def _default(field: "dataclasses.Field[Any]") -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _restorer(hint: object) -> Callable[[Any], object] | None:
+    if datetime in (hint, *get_args(hint)):
+        return lambda text: None if text is None else parse_time(text)
+    return tuple if get_origin(hint) is tuple else None
+
+
+class FactMapper(Mapper[str]):
+    """eventsourcing's mapper over our registry of facts."""
+
+    def __init__(self, kinds: tuple[type[Fact], ...] = FACTS) -> None:
+        super().__init__(transcoder=CanonicalJson())
+        self.kinds = {kind.TOPIC: kind for kind in kinds}
+        self.shapes = {kind.TOPIC: shape_of(kind) for kind in kinds}
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        """The stored form of a fact. Raises TooLargeError above 60,000 bytes."""
+        kind: Any = type(domain_event)
+        state = {
+            name: value
+            for name, default in self.shapes[kind.TOPIC].fields
+            if (value := getattr(domain_event, name)) != default
+        }
+        if kind.class_version > 1:
+            state["class_version"] = kind.class_version
+        encoded = self.transcoder.encode(state)
+        if len(encoded) > MAX_FACT:
+            raise TooLargeError(f"the fact is {len(encoded):,} bytes; the limit is {MAX_FACT:,}")
+        return StoredEvent(
+            domain_event.originator_id, domain_event.originator_version, kind.TOPIC, encoded
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
+        """The fact, upcast to the shape of today. Raises ValueError or TypeError for poison."""
+        kind = self.kinds.get(stored_event.topic)
+        if kind is None:
+            raise ValueError(f"no fact has the topic {stored_event.topic!r}")
+        state = self.transcoder.decode(stored_event.state)
+        self._upcast(kind, state)
+        for name, restore in self.shapes[kind.TOPIC].restore.items():
+            if name in state:
+                state[name] = restore(state[name])
+        return kind(
+            originator_id=str(stored_event.originator_id),
+            originator_version=stored_event.originator_version,
+            **state,
+        )
+
+    def _upcast(self, kind: type[Fact], state: dict[str, Any]) -> None:
+        version = state.pop("class_version", 1)
+        if version > kind.class_version:
+            raise ValueError(f"version {version} of {kind.TOPIC} is newer than this release")
+        for older in range(version, kind.class_version):
+            getattr(kind, f"upcast_v{older}_v{older + 1}")(state)
+
+
+class Codec:
+    """The two directions, as the rest of the house calls them."""
+
+    def __init__(self, mapper: FactMapper | None = None) -> None:
+        self._mapper = mapper or FactMapper()
+
+    def encode(self, fact: Fact) -> StoredEvent:
+        """The bytes to store. Raises TooLargeError above 60,000."""
+        return self._mapper.to_stored_event(fact)
+
+    def decode(self, notification: Notification) -> Recorded:
+        """The fact in a stored row. Raises PoisonFactError if this release cannot read it."""
+        try:
+            fact: Any = self._mapper.to_domain_event(notification)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise PoisonFactError(notification.id, str(error)) from error
+        return Recorded(notification.id, fact)

@@ -1,0 +1,159 @@
+"""Everything the ledger refuses, as one tree. No error here knows a status code.
+
+LedgerError
+├── RefusedError                 the request is at fault: sending it again changes nothing
+│   ├── MalformedBodyError         the body is not what its type says
+│   ├── ParameterError             a query parameter is unknown or out of range
+│   ├── CursorError                a cursor of another query, or none of ours
+│   ├── DigestMismatchError        the bytes are not the ones that were announced
+│   ├── UnknownAssetError          no such asset, or somebody else's
+│   ├── UnknownJobError            no fact of the caller's names this job
+│   ├── AssetDeletedError          a tombstone: it can be restored, not changed
+│   ├── VersionConflictError       somebody else changed it first
+│   ├── JobStateError              the job was started or finished otherwise
+│   ├── TooLargeError              a field, a fact or a body above its limit
+│   ├── FieldError                 a field has a value that it cannot have
+│   └── KeyReusedError             the Idempotency-Key was used for another request
+├── UnavailableError             the service is at fault: the same request may succeed later
+│   ├── BusyError                  the queue of writes is full
+│   ├── OutcomeUnknownError        recorded or not: ask again with the same key
+│   ├── StorageFailedError         the disk refused; nothing was recorded
+│   │   └── DiskFullError            ... for want of space
+│   └── ViewBehindError            the tables do not reflect that position yet
+└── DataFolderError              the data folder cannot be opened as it is
+    ├── FolderLockedError          another process serves it
+    ├── CorruptLogError            the log contradicts itself
+    ├── NewerSchemaError           made by a later release
+    └── PoisonFactError            a stored fact that this release cannot read
+"""
+
+from collections.abc import Sequence
+
+
+class LedgerError(Exception):
+    """The root: catch it to catch whatever this package raises on purpose."""
+
+
+class RefusedError(LedgerError):
+    """The request is at fault: sending it again changes nothing."""
+
+    def __init__(self, message: str, *, errors: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+
+
+class MalformedBodyError(RefusedError):
+    """The body is not what its type says it is."""
+
+
+class ParameterError(RefusedError):
+    """A query parameter is unknown, empty or out of range; `errors` names it."""
+
+
+class CursorError(RefusedError):
+    """The cursor belongs to another query, or is none of ours."""
+
+
+class DigestMismatchError(RefusedError):
+    """The bytes that arrived are not the ones that were announced."""
+
+
+class UnknownAssetError(RefusedError):
+    """No such asset, or somebody else's: both are answered alike."""
+
+    def __init__(self, asset_id: str) -> None:
+        super().__init__(f"no asset {asset_id}")
+        self.asset_id = asset_id
+
+
+class UnknownJobError(RefusedError):
+    """None of the caller's facts names this job."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id}")
+        self.job_id = job_id
+
+
+class AssetDeletedError(RefusedError):
+    """The asset is a tombstone: it can be restored, not changed."""
+
+    def __init__(
+        self, asset_id: str, *, by: str = "", when: str = "", position: int | None = None
+    ) -> None:
+        super().__init__(f"asset {asset_id} was deleted and accepts no more changes")
+        self.asset_id, self.by, self.when, self.position = asset_id, by, when, position
+
+
+class VersionConflictError(RefusedError):
+    """Somebody else changed the asset, or a folder above it, in between."""
+
+
+class JobStateError(RefusedError):
+    """The job was already started or finished with other values."""
+
+
+class TooLargeError(RefusedError):
+    """A field, a fact or a body is above its limit."""
+
+
+class FieldError(RefusedError):
+    """A field has a value that it cannot have; `errors` names it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}", errors=[(field, message)])
+
+
+class KeyReusedError(RefusedError):
+    """The Idempotency-Key was used before, for another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Idempotency-Key {key!r} was used before, for another request")
+        self.key = key
+
+
+class UnavailableError(LedgerError):
+    """The service is at fault: the same request may succeed later."""
+
+
+class BusyError(UnavailableError):
+    """The queue of writes is full; nothing was read and nothing was recorded."""
+
+
+class OutcomeUnknownError(UnavailableError):
+    """The commit failed in a way that leaves open whether it happened."""
+
+
+class StorageFailedError(UnavailableError):
+    """The disk refused, and nothing of this request was recorded."""
+
+
+class DiskFullError(StorageFailedError):
+    """There is no space left; writing resumes by itself once there is."""
+
+
+class ViewBehindError(UnavailableError):
+    """The tables do not reflect the position that was asked for yet."""
+
+
+class DataFolderError(LedgerError):
+    """The data folder cannot be opened as it is; the message says what to do."""
+
+
+class FolderLockedError(DataFolderError):
+    """Another process serves this data folder; the message says which."""
+
+
+class CorruptLogError(DataFolderError):
+    """The log contradicts itself: it is not opened, so that nothing builds on it."""
+
+
+class NewerSchemaError(DataFolderError):
+    """The file was made by a later release than this one."""
+
+
+class PoisonFactError(DataFolderError):
+    """A stored fact that this release cannot read."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"the fact at position {position} cannot be read: {reason}")
+        self.position, self.reason = position, reason

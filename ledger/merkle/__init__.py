@@ -1,0 +1,1 @@
+"""Tamper evidence: RFC 6962 hashing over the facts, and the key that signs checkpoints of it."""

@@ -1,0 +1,133 @@
+"""The one door to SQLite: how a file is opened for its one writer and for its readers.
+
+One connection a file commits and checkpoints; every other is read-only. That is not taste: SQLite
+before 3.51.3 can corrupt a WAL file when two connections commit and checkpoint at once.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import Any, Literal
+
+import aiosqlite
+
+Synchronous = Literal["FULL", "NORMAL", "OFF"]
+
+
+def open_writer(
+    path: Path,
+    synchronous: Synchronous,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
+    """The connection that commits to this file, made if absent; transactions are begun by hand."""
+    db = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=256, factory=factory
+    )
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(f"PRAGMA synchronous={synchronous}")
+    db.execute("PRAGMA recursive_triggers=ON")  # else REPLACE deletes rows past the DELETE guard
+    return db
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA recursive_triggers=ON", "PRAGMA mmap_size=0")
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection to an existing file. Raises sqlite3.OperationalError if there is none."""
+    db = sqlite3.connect(_read_only(path), uri=True, isolation_level=None, check_same_thread=False)
+    for pragma in _READER_PRAGMAS:
+        db.execute(pragma)
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK on any error, which is raised on."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # an I/O error may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+class Readers:
+    """Read-only connections for threads: each call of `connection` lends one to one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._free: LifoQueue[sqlite3.Connection] = LifoQueue()
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection of this thread's own until the block ends."""
+        try:
+            db = self._free.get_nowait()
+        except Empty:
+            db = open_reader(self._path)
+        try:
+            yield db
+        finally:
+            self._free.put(db)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one statement, which is finished before they are returned."""
+        with self.connection() as db:
+            return db.execute(sql, parameters).fetchall()
+
+    def close(self) -> None:
+        """Close the connections that nobody has borrowed."""
+        while not self._free.empty():
+            self._free.get_nowait().close()
+
+
+class AsyncReaders:
+    """A pool of read-only aiosqlite connections for the event loop: one thread hop a statement."""
+
+    def __init__(self, connections: Sequence[aiosqlite.Connection]) -> None:
+        self._all = tuple(connections)
+        self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        for connection in connections:
+            self._free.put_nowait(connection)
+
+    @classmethod
+    async def open(cls, path: Path, size: int = 4) -> "AsyncReaders":
+        """Connect `size` readers to an existing file."""
+        connections = []
+        for _ in range(size):
+            db = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
+            for pragma in _READER_PRAGMAS:
+                await db.execute_fetchall(pragma)
+            connections.append(db)
+        return cls(connections)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A connection for several statements, which may then share one read transaction."""
+        db = await self._free.get()
+        try:
+            yield db
+        finally:
+            self._free.put_nowait(db)
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one statement."""
+        db = await self._free.get()
+        try:
+            return list(await db.execute_fetchall(sql, parameters))
+        finally:
+            self._free.put_nowait(db)
+
+    async def close(self) -> None:
+        """Close every connection: aiosqlite's threads would keep the interpreter from exiting."""
+        for db in self._all:
+            await db.close()

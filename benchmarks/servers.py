@@ -1,0 +1,79 @@
+"""The servers of a benchmark, each a process of its own.
+
+Promise: whatever happens inside the `with`, the process is gone after it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+from benchmarks.figures import BenchmarkError
+
+ADDRESS = re.compile(r"http://[\w.]+:\d+")
+SECONDS_TO_STOP = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that has said where it listens."""
+
+    name: str
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the whole process so far (proc(5), fields 14 and 15)."""
+        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def floor_command(kind: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.floor", kind, *arguments]
+
+
+def product_command(data_dir: Path) -> list[str]:
+    """The product as its users start it, on a port that the system picks."""
+    program = Path(sys.executable).with_name("asset-ledger")
+    return [str(program), "serve", "--port", "0", "--data-dir", str(data_dir)]
+
+
+@contextmanager
+def serving(name: str, command: list[str]) -> Iterator[Server]:
+    """Start a server that prints a line with its address once it is ready; stop it at the end."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = ready_address(name, process.stdout)
+        # A pipe nobody reads would block the server once it is full.
+        Thread(target=drain, args=(process.stdout,), daemon=True).start()
+        yield Server(name, url, process.pid)
+    finally:
+        stop(process)
+
+
+def ready_address(name: str, output: IO[str]) -> str:
+    for line in output:
+        if found := ADDRESS.search(line):
+            return found.group()
+    raise BenchmarkError(f"{name} ended before it was ready")
+
+
+def drain(output: IO[str]) -> None:
+    for _ in output:
+        pass
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

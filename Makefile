@@ -1,0 +1,58 @@
+# Everything runs from .venv, made from the hashed locks. `make serve` installs what serving needs,
+# every other target adds the tools; each lock has its stamp, so that a new lock means a new install.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
+
+.PHONY: serve test check lint types slow chaos bench lock clean
+.NOTPARALLEL:
+
+serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
+	@exec $(BIN)/asset-ledger serve $(ARGS)
+
+test: .venv/dev.stamp  ## the fast suite
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+check: lint types test  ## what has to hold before a commit lands
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+slow: .venv/dev.stamp  ## journeys with real processes, kills and large files
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+chaos: .venv/dev.stamp  ## the kills again, many more of them
+	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+
+bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
+	set -e; for each in benchmarks/*_path.py; do $(BIN)/python $$each; done
+
+lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
+	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade --all-extras --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean:  ## everything that can be made again; ./data stays
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Asset Ledger needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/pip
+	@echo "installing requirements.lock into .venv"
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
+	@echo "installing requirements-dev.lock into .venv"
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -40,7 +40,7 @@ _READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA recursive_triggers=ON", "PRAG
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A read-only connection to an existing file. Raises sqlite3.OperationalError if there is none."""
+    """A read-only connection to an existing file. Raises sqlite3.Error if there is none."""
     db = sqlite3.connect(_read_only(path), uri=True, isolation_level=None, check_same_thread=False)
     for pragma in _READER_PRAGMAS:
         db.execute(pragma)

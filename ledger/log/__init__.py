@@ -50,19 +50,22 @@ class Command:
 class Appended:
     """The command's facts are in the log, durable. `replayed`: they were there before, by its key.
 
-    `recorded` is empty for a replay; read the log between the two positions instead.
+    `recorded` is empty for a replay; read the log between the two positions instead. `leaf` is the
+    leaf hash of the last fact, `prepared` what the caller's `prepare` made of the facts.
     """
 
     first: int
     last: int
     replayed: bool = False
     recorded: Sequence[Recorded] = ()
+    leaf: bytes = b""
+    prepared: object = None
 
 
 Outcome = Appended | Exception
 """What became of one command: its refusal (or failure) is a value, so that it is its own alone."""
 
-Prepare = Callable[[Sequence[Recorded]], None]
+Prepare = Callable[[Sequence[Recorded]], object]
 """Called with a command's stamped facts before they are inserted; what it raises refuses them."""
 
 

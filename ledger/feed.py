@@ -1,0 +1,48 @@
+"""Recorded facts after a position, in order, decoded: what projections and audits are made from.
+
+Whoever reads from its last position on misses nothing and sees nothing twice.
+"""
+
+import asyncio
+
+from ledger.codec import Codec
+from ledger.fact import Recorded
+from ledger.log import EventLog, Tag
+
+
+class Feed:
+    """The log, read. `read` and its neighbours block; `wait_beyond` is for the event loop."""
+
+    def __init__(self, log: EventLog, codec: Codec, log_id: str) -> None:
+        self._log = log
+        self._codec = codec
+        self.log_id = log_id
+        self._position = log.head().position
+        self._grown = asyncio.Event()
+
+    def head(self) -> int:
+        """The last position of the log."""
+        return self._log.head().position
+
+    def leaf_hash(self, position: int) -> bytes | None:
+        """The Merkle leaf hash of the fact at a position; None if there is no such fact."""
+        return self._log.leaf_hash(position)
+
+    def read(
+        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+    ) -> list[Recorded]:
+        """The next `limit` facts after a position. Raises PoisonFactError for an unreadable one."""
+        stored = self._log.read(after, limit, tag=tag, upto=upto)
+        return [self._codec.decode(notification) for notification in stored]
+
+    def grew(self, position: int) -> None:
+        """The log was committed up to `position`: wake those who wait. Called on the loop."""
+        self._position = max(self._position, position)
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait_beyond(self, position: int) -> int:
+        """The log's last position, once it is above `position`."""
+        while self._position <= position:
+            await self._grown.wait()
+        return self._position

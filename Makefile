@@ -32,7 +32,8 @@ chaos: .venv/dev.stamp  ## the kills again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
 
 bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
-	set -e; for each in benchmarks/*_path.py; do $(BIN)/python $$each; done
+	$(BIN)/python -m benchmarks.write_path
+	$(BIN)/python -m benchmarks.read_path
 
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml

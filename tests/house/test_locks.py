@@ -13,7 +13,7 @@ from tests.house.source import ROOT
 RUNTIME = "requirements.lock"
 DEV = "requirements-dev.lock"
 
-PLACE = re.compile(r"\w+://|file:\S|--(extra-)?index-url|--find-links|--trusted-host| @ |(?<!\w)/\w")
+PLACE = re.compile(r"^-|\w+://|file:\S| @ |(?<!\w)/\w")  # an option, an address, a folder
 PINNED = re.compile(
     r"(?P<requirement>[\w.-]+==[\w.!+]+(?: ; .+?)?) \\\n"
     r"(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+"
@@ -21,7 +21,7 @@ PINNED = re.compile(
 
 
 def places(lock: str) -> list[str]:
-    """Lines that say where a package comes from: an address, a folder, an index."""
+    """Lines that say where a package comes from."""
     return [line for line in lock.splitlines() if PLACE.search(line)]
 
 

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.figures import BenchmarkError
+from benchmarks.machine import BenchmarkError
 
 SCRIPTS = Path(__file__).parent
 FAILURES = ("connect", "read", "write", "status", "timeout")

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-from benchmarks.figures import BenchmarkError
+from benchmarks.machine import BenchmarkError
 
 ADDRESS = re.compile(r"http://[\w.]+:\d+")
 SECONDS_TO_STOP = 30
@@ -47,7 +47,7 @@ def product_command(data_dir: Path) -> list[str]:
 @contextmanager
 def serving(name: str, command: list[str]) -> Iterator[Server]:
     """Start a server that prints a line with its address once it is ready; stop it at the end."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = start(command)
     try:
         assert process.stdout is not None
         url = ready_address(name, process.stdout)
@@ -56,6 +56,13 @@ def serving(name: str, command: list[str]) -> Iterator[Server]:
         yield Server(name, url, process.pid)
     finally:
         stop(process)
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        raise BenchmarkError(f"{command[0]} is missing: `make serve` installs it") from None
 
 
 def ready_address(name: str, output: IO[str]) -> str:

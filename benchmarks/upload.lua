@@ -4,6 +4,8 @@
 -- concatenation of ready-made pieces, so that the generator is never the bottleneck.
 -- RUN (eight characters) keeps two runs against one server apart; `keys` adds an Idempotency-Key to each.
 
+dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
+
 local SIZE = 4096
 local UPLOADS_A_JOB = 100
 local NODES = 20
@@ -15,13 +17,6 @@ local FILE = "--" .. BOUNDARY .. "\r\n"
 local JSON = "\r\n--" .. BOUNDARY .. "\r\n"
   .. 'Content-Disposition: form-data; name="json"\r\n\r\n{"name":"output_'
 local END = '"}\r\n--' .. BOUNDARY .. "--\r\n"
-
-local threads = {}
-
-function setup(thread)
-  thread:set("number", #threads)
-  threads[#threads + 1] = thread
-end
 
 local function random_bytes(count)
   math.randomseed(1)
@@ -58,15 +53,4 @@ function request()
   local mark, bytes = next_body()
   local key = with_keys and "Idempotency-Key: " .. mark .. "\r\n" or ""
   return head .. key .. "\r\n" .. bytes
-end
-
-function done(summary, latency)
-  local asked = 0
-  for _, thread in ipairs(threads) do asked = asked + thread:get("sent") end
-  io.write(string.format(
-    '\n{"requests":%d,"sent":%d,"microseconds":%d,"connect":%d,"read":%d,"write":%d,"status":%d,'
-      .. '"timeout":%d,"p50":%d,"p99":%d}\n',
-    summary.requests, asked, summary.duration, summary.errors.connect, summary.errors.read,
-    summary.errors.write, summary.errors.status, summary.errors.timeout,
-    latency:percentile(50), latency:percentile(99)))
 end

@@ -1,0 +1,18 @@
+-- GET the paths of a file, one a line, over and over, for wrk:
+--   wrk -s pages.lua URL -- FILE
+
+dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
+
+function init(args)
+  sent = -1 -- wrk asks for one request more than it sends
+  requests_ready = {}
+  for path in io.lines(args[1]) do
+    requests_ready[#requests_ready + 1] =
+      "GET " .. path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
+  end
+end
+
+function request()
+  sent = sent + 1
+  return requests_ready[sent % #requests_ready + 1]
+end

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import aiosqlite
 
+from ledger.errors import DiskFullError, StorageFailedError
+
 Synchronous = Literal["FULL", "NORMAL", "OFF"]
 
 
@@ -58,6 +60,25 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if db.in_transaction:  # an I/O error may have rolled back by itself
             db.execute("ROLLBACK")
         raise
+
+
+def is_fatal(error: sqlite3.Error) -> bool:
+    """Whether the file or its disk can no longer be trusted: nothing more is written to it."""
+    return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def storage_error(error: sqlite3.Error) -> StorageFailedError:
+    """What to tell the caller of a write that SQLite failed."""
+    if _code(error) == sqlite3.SQLITE_FULL:
+        return DiskFullError("the disk is full; nothing was recorded")
+    if is_fatal(error):
+        return StorageFailedError(f"the disk failed ({error}); read-only until a restart")
+    return StorageFailedError(f"the database refused the write: {error}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; errors that Python itself raises have none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 class Readers:

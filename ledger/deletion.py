@@ -1,0 +1,129 @@
+"""Deleting an asset, and a folder with all that is in it.
+
+A folder's own tombstone comes first: from then on nothing can be put into it, so what is found in
+it afterwards is all there ever will be. Its contents follow, a batch a command; a deletion that
+was interrupted is finished at the next start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from ledger.asset import AssetDeleted, Origin, delete
+from ledger.call import Call, Deletion
+from ledger.commit import Commits, Decision
+from ledger.errors import ViewBehindError
+from ledger.fact import Fact
+from ledger.ids import AssetId
+from ledger.log import Appended, CommandKey
+from ledger.origin import SYSTEM
+from ledger.replay import Replay
+
+BATCH: Final = 256
+"""How many contents of a folder are deleted by one command."""
+
+
+class Folders(Protocol):
+    """What a deletion asks the tables."""
+
+    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> Sequence[AssetId]:
+        """Live assets in this folder."""
+
+    async def orphans(self, limit: int) -> Sequence[tuple[str, AssetId]]:
+        """Live assets in folders that are tombstones, with their owners."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one deletion has recorded so far, command by command."""
+
+    ids: list[AssetId] = field(default_factory=list)
+    folders: list[AssetId] = field(default_factory=list)
+    commands: int = 0
+    position: int = 0
+    replayed: bool = False
+    behind: bool = False
+
+
+class Deletions:
+    """Tombstones, one by one and by the folder."""
+
+    def __init__(self, commits: Commits, replay: Replay, folders: Folders) -> None:
+        self._commits, self._replay, self._folders = commits, replay, folders
+
+    async def delete(self, call: Call, asset_id: AssetId) -> Deletion:
+        """Delete an asset; a folder with its contents. Deleting a tombstone deletes what was left.
+
+        Raises UnknownAssetError, VersionConflictError, KeyReusedError, and the UnavailableErrors.
+        """
+        asset = await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
+        key = call.command_key("delete-asset", asset_id=asset_id)
+        tally = _Tally()
+        await self._bury(call, key, [asset_id], tally)
+        if tally.replayed and key is not None:
+            await self._recall(key, tally)
+        if asset.is_folder:
+            await self._empty(call, key, asset_id, tally)
+        return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
+
+    async def finish_interrupted(self) -> int:
+        """Delete what a killed server left in deleted folders; answers how many assets."""
+        tally = _Tally()
+        while orphans := await self._folders.orphans(BATCH):
+            owner = orphans[0][0]
+            ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
+            await self._bury(Call(owner, actor=SYSTEM), None, ids, tally)
+        return len(tally.ids)
+
+    async def _empty(
+        self, call: Call, key: CommandKey | None, folder_id: AssetId, tally: _Tally
+    ) -> None:
+        """Delete what is in a folder, and in the folders in it, until nothing is."""
+        tally.folders.append(folder_id)
+        while tally.folders:
+            found = await self._folders.children(call.user_id, tally.folders[-1], BATCH)
+            if not found:
+                tally.folders.pop()
+            elif set(found) <= set(tally.ids):
+                raise ViewBehindError("the folder is deleted; its contents will follow. Ask again")
+            else:
+                await self._bury(call, _batch_key(key, tally.commands), found, tally)
+
+    async def _bury(
+        self, call: Call, key: CommandKey | None, ids: Sequence[AssetId], tally: _Tally
+    ) -> None:
+        """One command: a tombstone for each that has none yet."""
+        origin = call.origin(key)
+
+        async def decide() -> Decision:
+            return await self._commits.in_thread(self._tombstones, origin, ids), {}
+
+        written = await self._commits.commit(key, decide)
+        if written is not None:
+            tally.behind |= written.behind
+            await self._count(written.appended, tally)
+
+    def _tombstones(self, origin: Origin, ids: Sequence[AssetId]) -> list[Fact]:
+        found = [self._replay.asset(origin.user_id, asset_id) for asset_id in ids]
+        return [fact for asset in found for fact in delete(asset, origin=origin)]
+
+    async def _recall(self, key: CommandKey, tally: _Tally) -> None:
+        """Add what the first request with this key recorded after its first command."""
+        while batch_key := _batch_key(key, tally.commands):
+            known = await self._commits.find(batch_key)
+            if known is None:
+                return
+            await self._count(known, tally)
+
+    async def _count(self, appended: Appended, tally: _Tally) -> None:
+        facts = [recorded.event for recorded in await self._commits.facts_of(appended)]
+        buried = [AssetId(fact.originator_id) for fact in facts if isinstance(fact, AssetDeleted)]
+        tally.ids += buried
+        tally.commands += 1
+        tally.position = max(tally.position, appended.last)
+        tally.replayed |= appended.replayed
+
+
+def _batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
+    """The key of a deletion's next command: no client can send it, for it holds U+0000."""
+    return None if key is None else replace(key, key=f"{key.key}\0{batch}")

@@ -1,0 +1,186 @@
+"""Who wins and who is refused, when many commands are recorded in one transaction. Pure.
+
+Check first, insert after: nothing is written for a command before it has won, so that a refusal
+needs no rollback. A log loads what the group touches (`Touched`), adds each command, and inserts
+the rows that come out.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from eventsourcing.persistence import StoredEvent
+
+from ledger.codec import Codec
+from ledger.errors import KeyReusedError, LedgerError, VersionConflictError
+from ledger.fact import Fact, Recorded, TaggedFact, stamp, stamp_job_seq
+from ledger.log import Appended, Command, CommandKey, Head, Outcome, Prepare
+from ledger.merkle.tree import leaf_hash, leaf_of
+
+JobName = tuple[str, str]
+"""A job's owner and id."""
+
+
+class KnownKey(NamedTuple):
+    """What a recorded Idempotency-Key was used for, and where its facts are."""
+
+    operation: str
+    fingerprint: str
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class Touched:
+    """What the log knows of everything that a group reads or writes, before and then within it."""
+
+    head: Head
+    versions: dict[str, int]
+    keys: dict[tuple[str, str], KnownKey]
+    job_seqs: dict[JobName, int]
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a group inserts, table by table."""
+
+    events: list[StoredEvent] = field(default_factory=list)
+    leaves: list[tuple[int, bytes]] = field(default_factory=list)
+    tags: list[tuple[str, str, str, int]] = field(default_factory=list)
+    keys: list[tuple[str, str, str, str, int, int]] = field(default_factory=list)
+
+    def extend(self, more: "Rows") -> None:
+        """Take over the rows of one command."""
+        self.events += more.events
+        self.leaves += more.leaves
+        self.tags += more.tags
+        self.keys += more.keys
+
+
+def streams_of(commands: Iterable[Command]) -> list[str]:
+    """The streams whose versions decide about these commands."""
+    streams = {fact.originator_id for command in commands for fact in command.facts}
+    return list(streams.union(*(command.guards for command in commands)))
+
+
+def keys_of(commands: Iterable[Command]) -> list[tuple[str, str]]:
+    """The keys that these commands bring."""
+    return [(c.key.user_id, c.key.key) for c in commands if c.key is not None]
+
+
+def jobs_of(commands: Iterable[Command]) -> list[JobName]:
+    """The jobs whose facts these commands add to."""
+    facts = (fact for command in commands for fact in command.facts)
+    return list({job for fact in facts if (job := _job_of(fact))})
+
+
+def _job_of(fact: Fact) -> JobName | None:
+    if isinstance(fact, TaggedFact) and fact.job_id is not None:
+        return fact.user_id, fact.job_id
+    return None
+
+
+class Group:
+    """One transaction: commands go in one by one, outcomes and rows come out."""
+
+    def __init__(self, touched: Touched, codec: Codec, now: datetime, prepare: Prepare) -> None:
+        last = touched.head.recorded_at
+        self.recorded_at = now if last is None else max(now, last)  # a clock may jump back
+        self.touched = touched
+        self.position = touched.head.position
+        self.rows = Rows()
+        self._codec = codec
+        self._prepare = prepare
+
+    def add(self, command: Command) -> Outcome:
+        """The command's facts get their places, or it gets its refusal."""
+        try:
+            return self._replay(command.key) or self._record(command)
+        except LedgerError as refusal:
+            return refusal
+        except Exception as defect:
+            return defect
+
+    def _replay(self, key: CommandKey | None) -> Appended | None:
+        if key is None:
+            return None
+        known = self.touched.keys.get((key.user_id, key.key))
+        if known is None:
+            return None
+        if (known.operation, known.fingerprint) != (key.operation, key.fingerprint):
+            raise KeyReusedError(key.key)
+        return Appended(known.first, known.last, replayed=True)
+
+    def _record(self, command: Command) -> Appended:
+        versions = self._checked_versions(command)
+        job_seqs = self._stamped_jobs(command.facts)
+        recorded = [Recorded(self.position + n, fact) for n, fact in enumerate(command.facts, 1)]
+        rows = self._rows(recorded)
+        appended = Appended(
+            first=self.position + 1,
+            last=self.position + len(recorded),
+            recorded=recorded,
+            leaf=rows.leaves[-1][1],
+            prepared=self._prepare(recorded),
+        )
+        self._accept(command.key, appended, rows)
+        self.touched.versions.update(versions)
+        self.touched.job_seqs.update(job_seqs)
+        return appended
+
+    def _checked_versions(self, command: Command) -> dict[str, int]:
+        """The versions of the command's streams after it. Raises VersionConflictError."""
+        known = self.touched.versions
+        for stream, version in command.guards.items():
+            if known.get(stream, 0) != version:
+                raise VersionConflictError(f"{stream} changed since it was read")
+        after: dict[str, int] = {}
+        for fact in command.facts:
+            stream = fact.originator_id
+            current = after.get(stream, known.get(stream, 0))
+            if fact.originator_version != current + 1:
+                raise VersionConflictError(f"{stream} is at version {current}, not the one read")
+            after[stream] = fact.originator_version
+        return after
+
+    def _stamped_jobs(self, facts: Sequence[Fact]) -> dict[JobName, int]:
+        """Stamp each fact; answers the job heads after them."""
+        heads: dict[JobName, int] = {}
+        for fact in facts:
+            stamp(fact, self.recorded_at)
+            job = _job_of(fact)
+            if job is not None and isinstance(fact, TaggedFact):
+                heads[job] = heads.get(job, self.touched.job_seqs.get(job, 0)) + 1
+                stamp_job_seq(fact, heads[job])
+        return heads
+
+    def _rows(self, recorded: Sequence[Recorded]) -> Rows:
+        rows = Rows()
+        for position, fact in recorded:
+            event = self._codec.encode(fact)
+            leaf = leaf_of(fact.originator_id, fact.originator_version, event.topic, event.state)
+            rows.events.append(event)
+            rows.leaves.append((position, leaf_hash(leaf)))
+            rows.tags.extend(_tags(position, fact))
+        return rows
+
+    def _accept(self, key: CommandKey | None, appended: Appended, rows: Rows) -> None:
+        if key is not None:
+            known = KnownKey(key.operation, key.fingerprint, appended.first, appended.last)
+            self.touched.keys[key.user_id, key.key] = known
+            rows.keys.append((key.user_id, key.key, *known))
+        self.rows.extend(rows)
+        self.position = appended.last
+
+
+def _tags(position: int, fact: Fact) -> Iterator[tuple[str, str, str, int]]:
+    if isinstance(fact, TaggedFact):
+        for kind, value in tags_of(fact):
+            yield fact.user_id, kind, value, position
+
+
+def tags_of(fact: TaggedFact) -> list[tuple[str, Any]]:
+    """The kinds and values under which a fact can be found again."""
+    tags = (("workflow", fact.workflow_id), ("node", fact.node_id), ("job", fact.job_id))
+    return [(kind, value) for kind, value in tags if value is not None]

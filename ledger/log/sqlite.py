@@ -1,0 +1,291 @@
+"""The log in one SQLite file: eventsourcing's table of stored events, and beside it, in the same
+transactions, the tags, keys, job heads and leaves that make it quick to read and hard to forge.
+
+`stored_events` is exactly eventsourcing's: its own recorder can open this file.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
+
+from ledger.codec import Codec
+from ledger.errors import (
+    CorruptLogError,
+    LedgerError,
+    OutcomeUnknownError,
+    StorageFailedError,
+    UnavailableError,
+)
+from ledger.fact import parse_time
+from ledger.log import Appended, Command, CommandKey, Head, Outcome, Prepare, Tag
+from ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
+from ledger.merkle.tree import leaf_hash, leaf_of
+from ledger.sqlite import Readers, is_fatal, open_writer, storage_error, transaction
+
+PAGE: Final = 1_000
+"""How many rows one read answers at most: no reader holds a snapshot for long."""
+
+_SIDE_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS event_tags (
+        user_id TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (user_id, kind, value, position)) WITHOUT ROWID, STRICT""",
+    """CREATE TABLE IF NOT EXISTS command_keys (
+        user_id TEXT NOT NULL, key TEXT NOT NULL, operation TEXT NOT NULL,
+        fingerprint TEXT NOT NULL, first_position INTEGER NOT NULL, last_position INTEGER NOT NULL,
+        PRIMARY KEY (user_id, key)) WITHOUT ROWID, STRICT""",
+    """CREATE TABLE IF NOT EXISTS job_heads (
+        user_id TEXT NOT NULL, job_id TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (user_id, job_id)) WITHOUT ROWID, STRICT""",
+    """CREATE TABLE IF NOT EXISTS event_leaves (
+        position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
+)
+
+# Facts never change. recursive_triggers lets the DELETE guard see a REPLACE, but a stranger's
+# connection has it off: hence the guard before INSERT.
+_GUARDS: Final = (
+    *(
+        f"""CREATE TRIGGER IF NOT EXISTS {table}_never_{verb} BEFORE {verb} ON {table}
+        BEGIN SELECT RAISE(ABORT, 'facts never change'); END"""
+        for table in ("stored_events", "event_tags", "command_keys", "event_leaves")
+        for verb in ("UPDATE", "DELETE")
+    ),
+    """CREATE TRIGGER IF NOT EXISTS stored_events_never_REPLACE BEFORE INSERT ON stored_events
+        WHEN EXISTS (SELECT 1 FROM stored_events WHERE originator_id = NEW.originator_id
+                     AND originator_version = NEW.originator_version)
+          OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
+        BEGIN SELECT RAISE(ABORT, 'facts never change'); END""",
+)
+_SCHEMA: Final = (*_SIDE_TABLES, *_GUARDS)
+
+_VERSIONS: Final = """SELECT value, (SELECT max(originator_version) FROM stored_events
+    WHERE originator_id = value) FROM json_each(?)"""
+_KEYS: Final = """SELECT k.* FROM json_each(?) j CROSS JOIN command_keys k
+    ON k.user_id = j.value ->> 0 AND k.key = j.value ->> 1"""
+_JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
+    ON h.user_id = j.value ->> 0 AND h.job_id = j.value ->> 1"""
+_HEAD: Final = """SELECT coalesce((SELECT max(rowid) FROM stored_events), 0),
+    coalesce((SELECT max(position) FROM event_leaves), 0)"""
+_AFTER: Final = """SELECT rowid, * FROM stored_events
+    WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"""
+_AFTER_BY_TAG: Final = """SELECT e.rowid, e.* FROM event_tags t
+    CROSS JOIN stored_events e ON e.rowid = t.position
+    WHERE t.user_id = ? AND t.kind = ? AND t.value = ? AND t.position > ? AND t.position <= ?
+    ORDER BY t.position LIMIT ?"""
+_STREAM: Final = """SELECT rowid, * FROM stored_events
+    WHERE originator_id = ? AND rowid <= ? ORDER BY originator_version"""
+_KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
+_LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
+_INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
+    ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
+
+_NO_LIMIT: Final = 2**63 - 1
+_RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
+_UNKNOWN: Final = "the commit failed; ask again with the same Idempotency-Key to learn its outcome"
+
+Clock = Callable[[], datetime]
+
+
+class GroupRecorder(SQLiteApplicationRecorder):
+    """eventsourcing's recorder, inserting a whole group at once: we assign the positions."""
+
+    def insert(self, db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:
+        """Insert into a transaction that is ours."""
+        super(SQLiteApplicationRecorder, self)._insert_events(SQLiteCursor(db.cursor()), events)
+
+
+class SqliteLog:
+    """The EventLog of one machine. See the protocol for its promises."""
+
+    def __init__(
+        self,
+        path: Path,
+        codec: Codec,
+        *,
+        clock: Clock = lambda: datetime.now(UTC),
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> None:
+        """Open the file, or make it. Raises CorruptLogError if it contradicts itself.
+
+        `clock` tells the time in UTC, `factory` makes the writing connection.
+        """
+        self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
+        self._recorder = GroupRecorder(SQLiteDatastore(str(path)))
+        self._failure: StorageFailedError | None = None
+        self._open()
+        self._readers = Readers(path)
+
+    def _open(self) -> None:
+        try:
+            self._db = open_writer(self._path, "FULL", self._factory)
+            with transaction(self._db):
+                for statement in (*self._recorder.create_table_statements, *_SCHEMA):
+                    self._db.execute(statement)
+            self._head = self._load_head()
+        except sqlite3.DatabaseError as error:
+            if is_fatal(error):
+                raise CorruptLogError(
+                    f"{self._path} cannot be read: {error}. {_RESTORE}"
+                ) from error
+            raise
+
+    def _load_head(self) -> Head:
+        """The last fact, after a look whether its leaf is the one that was hashed."""
+        (position,) = self._db.execute(_HEAD).fetchone()
+        (leaves,) = self._db.execute(
+            "SELECT coalesce(max(position), 0) FROM event_leaves"
+        ).fetchone()
+        if position != leaves:
+            raise CorruptLogError(f"{self._path} has {position} facts, {leaves} leaves. {_RESTORE}")
+        if not position:
+            return Head(0, None)
+        row = self._db.execute(_AFTER, (position - 1, position, 1)).fetchone()
+        if leaf_hash(leaf_of(*row[1:])) != self._db.execute(_LEAF, (position,)).fetchone()[0]:
+            raise CorruptLogError(f"{self._path}: fact {position} was changed. {_RESTORE}")
+        return Head(position, parse_time(orjson.loads(row[-1])["recorded_at"]))
+
+    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        """Record each command or refuse it, in one transaction; see the protocol.
+
+        A group that fails is tried again one command each, so that a command's failure is its own.
+        """
+        if self._failure is not None:
+            return [self._failure] * len(commands)
+        try:
+            return self._append_group(commands, prepare)
+        except _CommitFailedError as failed:
+            return self._told_truly(failed)
+        except sqlite3.Error as error:
+            self._give_up_group(error)
+            if len(commands) == 1:
+                return [storage_error(error)]
+        return [outcome for command in commands for outcome in self.append([command], prepare)]
+
+    def _append_group(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        self._db.execute("BEGIN IMMEDIATE")
+        group = Group(self._touched(commands), self._codec, self._clock(), prepare)
+        outcomes = [group.add(command) for command in commands]
+        if not group.rows.events:
+            self._db.execute("ROLLBACK")
+            return outcomes
+        self._insert(group)
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _CommitFailedError(error, outcomes) from error
+        self._head = Head(group.position, group.recorded_at)
+        return outcomes
+
+    def _touched(self, commands: Sequence[Command]) -> Touched:
+        """What the group reads and writes, in three queries, however many commands it has."""
+        versions = self._db.execute(_VERSIONS, (_json(streams_of(commands)),))
+        keys = self._set_query(_KEYS, keys_of(commands))
+        job_seqs = self._set_query(_JOB_SEQS, jobs_of(commands))
+        return Touched(
+            head=self._head,
+            versions={stream: version or 0 for stream, version in versions},
+            keys={(user, key): KnownKey(*known) for user, key, *known in keys},
+            job_seqs={(user, job): seq for user, job, seq in job_seqs},
+        )
+
+    def _set_query(self, sql: str, names: Sequence[tuple[str, str]]) -> list[Any]:
+        return self._db.execute(sql, (_json(names),)).fetchall() if names else []
+
+    def _insert(self, group: Group) -> None:
+        db, rows = self._db, group.rows
+        self._recorder.insert(db, rows.events)
+        if db.execute("SELECT last_insert_rowid()").fetchone()[0] != group.position:
+            raise sqlite3.DatabaseError("stored_events gave a position that is not the next one")
+        db.executemany("INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
+        db.executemany("INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
+        db.executemany("INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
+        heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
+        db.executemany(_INSERT_JOB_HEAD, heads)
+
+    def _give_up_group(self, error: sqlite3.Error) -> None:
+        if is_fatal(error):
+            self._failure = storage_error(error)
+        if self._db.in_transaction:  # an I/O error may have rolled back by itself
+            self._db.execute("ROLLBACK")
+
+    def _told_truly(self, failed: "_CommitFailedError") -> list[Outcome]:
+        """After a failed COMMIT: open the file anew and look each command up."""
+        before = self._head.position
+        refusal: UnavailableError = storage_error(failed.error)
+        if is_fatal(failed.error):
+            self._failure = storage_error(
+                failed.error
+            )  # what fsync lost once, a later fsync reports as kept
+        try:
+            self._db.close()
+            self._open()
+        except (sqlite3.Error, LedgerError) as error:
+            self._failure = StorageFailedError(f"the log cannot be opened again: {error}")
+            refusal = OutcomeUnknownError(_UNKNOWN)
+        if self._head.position > before:
+            refusal = OutcomeUnknownError(_UNKNOWN)
+        return [_after(outcome, before, refusal) for outcome in failed.outcomes]
+
+    def head(self) -> Head:
+        """Where the log ends now."""
+        return self._head
+
+    def read(
+        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+    ) -> list[Notification]:
+        """The next stored facts after a position, at most 1,000 of them."""
+        window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
+        if tag is None:
+            return self._notifications(_AFTER, window)
+        return self._notifications(_AFTER_BY_TAG, (*tag, *window))
+
+    def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
+        """All stored facts of one stream, in order."""
+        return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
+
+    def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
+        return [
+            Notification(originator_id, version, topic, state, position)
+            for position, originator_id, version, topic, state in self._readers.rows(
+                sql, parameters
+            )
+        ]
+
+    def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
+        """What an Idempotency-Key was used for, and its first and last position."""
+        for *command_key, first, last in self._readers.rows(_KEY, (user_id, key)):
+            return CommandKey(*command_key), first, last
+        return None
+
+    def leaf_hash(self, position: int) -> bytes | None:
+        """The Merkle leaf hash of the fact at a position."""
+        rows = self._readers.rows(_LEAF, (position,))
+        return rows[0][0] if rows else None
+
+    def close(self) -> None:
+        """Close every connection; the last one to go folds the WAL back into the file."""
+        self._readers.close()
+        self._db.close()
+
+
+class _CommitFailedError(Exception):
+    """COMMIT raised: whether it happened is to be found out."""
+
+    def __init__(self, error: sqlite3.Error, outcomes: Sequence[Outcome]) -> None:
+        super().__init__(str(error))
+        self.error, self.outcomes = error, outcomes
+
+
+def _after(outcome: Outcome, before: int, refusal: LedgerError) -> Outcome:
+    """An outcome that rested on the failed commit becomes `refusal`; others stand."""
+    rested = isinstance(outcome, Appended) and outcome.last > before
+    return refusal if rested else outcome
+
+
+def _json(names: Sequence[Any]) -> str:
+    return orjson.dumps(names).decode()

@@ -1,0 +1,43 @@
+"""The first fact of a log: which log this is, and whose signature to expect on its checkpoints."""
+
+from pathlib import Path
+from typing import Final
+
+from ledger.codec import Codec
+from ledger.errors import CorruptLogError
+from ledger.log import Appended, Command, EventLog
+from ledger.merkle.key import load_or_make_key, verifier_key
+from ledger.origin import FORMAT, SYSTEM, LedgerOpened, origin_line
+
+_FIRST: Final = 1
+
+
+def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: str) -> LedgerOpened:
+    """Fact 1 of this log; an empty log is given it, with a new key.
+
+    Raises CorruptLogError if fact 1 is something else.
+    """
+    if not log.head().position:
+        _open_new(log, key_file, new_log_id)
+    stored = log.read(0, _FIRST)
+    opened = codec.decode(stored[0]).event
+    if not isinstance(opened, LedgerOpened):
+        raise CorruptLogError(f"fact 1 is {stored[0].topic}: this file is no asset ledger")
+    return opened
+
+
+def _open_new(log: EventLog, key_file: Path, log_id: str) -> None:
+    origin = origin_line(log_id)
+    opened = LedgerOpened(
+        originator_id=log_id,
+        originator_version=_FIRST,
+        by=SYSTEM,
+        log_id=log_id,
+        origin=origin,
+        public_key=verifier_key(origin, load_or_make_key(key_file)),
+        format=FORMAT,
+        erasable=False,
+    )
+    (outcome,) = log.append([Command([opened])], lambda _: None)
+    if not isinstance(outcome, Appended):
+        raise outcome

@@ -1,0 +1,67 @@
+"""What the log says, and nothing else: states folded from facts, histories read by tag. Blocks."""
+
+from collections.abc import Iterable, Sequence
+
+from eventsourcing.persistence import Notification
+
+from ledger.asset import Asset, fold
+from ledger.codec import Codec
+from ledger.errors import FieldError, UnknownAssetError, UnknownJobError
+from ledger.fact import Recorded
+from ledger.ids import AssetId
+from ledger.log import EventLog, Tag
+
+
+class Replay:
+    """Answers from the log alone; the tables may be missing."""
+
+    def __init__(self, log: EventLog, codec: Codec) -> None:
+        self._log, self._codec = log, codec
+
+    def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:
+        """One asset as the facts up to a position leave it, tombstone or not.
+
+        Raises UnknownAssetError, for somebody else's too.
+        """
+        asset = fold(self._decoded(self._log.stream(asset_id, upto=upto)))
+        if asset is None or asset.user_id != user_id:
+            raise UnknownAssetError(asset_id)
+        return asset
+
+    def folder(self, user_id: str, folder_id: AssetId) -> Asset:
+        """A live folder to put something into. Raises FieldError about `parent_id`."""
+        try:
+            folder = self.asset(user_id, folder_id)
+        except UnknownAssetError as error:
+            raise FieldError("parent_id", f"there is no folder {folder_id}") from error
+        if folder.deleted:
+            raise FieldError("parent_id", f"the folder {folder_id} was deleted")
+        if not folder.is_folder:
+            raise FieldError("parent_id", f"{folder_id} is not a folder")
+        return folder
+
+    def sources(self, user_id: str, asset_ids: Iterable[AssetId]) -> None:
+        """Check that assets exist to derive another from. Raises FieldError."""
+        for asset_id in asset_ids:
+            try:
+                self.asset(user_id, asset_id)
+            except UnknownAssetError as error:
+                raise FieldError("derived_from", f"there is no asset {asset_id}") from error
+
+    def between(self, first: int, last: int) -> list[Recorded]:
+        """The facts at positions `first` to `last`."""
+        return self._decoded(self._log.read(first - 1, last - first + 1))
+
+    def job(self, user_id: str, job_id: str, after: int, limit: int) -> list[Recorded]:
+        """The next facts of a job after a position: its assets' and its own.
+
+        Raises UnknownJobError if no fact of this user's names the job.
+        """
+        tag = Tag(user_id, "job", job_id)
+        facts = self._decoded(self._log.read(after, limit, tag=tag))
+        if not facts and not (after and self._log.read(0, 1, tag=tag)):
+            raise UnknownJobError(job_id)
+        return facts
+
+    def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
+        return [self._codec.decode(notification) for notification in stored]

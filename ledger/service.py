@@ -1,0 +1,114 @@
+"""One async method for each thing that a caller may want of the ledger: each answers a receipt."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from ledger import asset as assets
+from ledger.asset import Asset, NewAsset
+from ledger.call import Call, Deletion, Receipt
+from ledger.commit import Commits, Decision
+from ledger.content import Content, ContentStore, Stage, Staged
+from ledger.deletion import Deletions, Folders
+from ledger.errors import CorruptLogError
+from ledger.fact import Json, Recorded
+from ledger.ids import AssetId, Digest, new_asset_id
+from ledger.log import EventLog
+from ledger.replay import Replay
+from ledger.writer import Writer, Written
+
+
+class Ledger:
+    """The facts' front door, for the event loop that it was made on."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        replay: Replay,
+        contents: ContentStore,
+        writer: Writer,
+        folders: Folders,
+        *,
+        new_id: Callable[[], AssetId] = new_asset_id,
+    ) -> None:
+        self._replay, self._contents, self._writer = replay, contents, writer
+        self._new_id = new_id
+        self._commits = Commits(log, replay, writer)
+        self._deletions = Deletions(self._commits, replay, folders)
+
+    def close(self) -> None:
+        """Stop reading; the writer and the stores belong to whoever made them."""
+        self._commits.close()
+
+    def place(self) -> AbstractContextManager[None]:
+        """A place among the waiting writes, to be taken before a body is read. Raises BusyError."""
+        return self._writer.place()
+
+    def stage(self) -> Stage:
+        """Begin to receive a content."""
+        return self._contents.stage()
+
+    async def create_asset(
+        self, call: Call, wanted: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
+    ) -> Receipt:
+        """Record a new asset with its content, or without (a folder, or metadata only).
+
+        `fields` are the wire fields that were sent, to tell a retry from another request.
+        Raises FieldError, TooLargeError, KeyReusedError, and the UnavailableErrors.
+        """
+        size, digest = (staged.size, staged.digest) if staged else (0, None)
+        key = call.command_key("create-asset", fields=fields, size=size, digest=digest)
+        origin, asset_id = call.origin(key), self._new_id()
+
+        async def decide() -> Decision:
+            facts = assets.create(
+                wanted, asset_id=asset_id, size=size, digest=digest, origin=origin
+            )
+            guards = await self._surroundings(call.user_id, wanted)
+            if staged is not None and staged.small is None:
+                await self._contents.publish(staged)
+            return facts, guards
+
+        written = await self._commits.commit(key, decide, (staged,) if staged else ())
+        return await self._receipt(written)
+
+    async def delete_asset(self, call: Call, asset_id: AssetId) -> Deletion:
+        """Delete an asset; a folder with all that is in it. Raises UnknownAssetError."""
+        return await self._deletions.delete(call, asset_id)
+
+    async def finish_interrupted(self) -> int:
+        """Finish what a killed server began; answers how many assets that deleted."""
+        return await self._deletions.finish_interrupted()
+
+    async def find_asset(
+        self, user_id: str, asset_id: AssetId, *, upto: int | None = None
+    ) -> Asset:
+        """One asset, folded from its facts, tombstone or not. Raises UnknownAssetError."""
+        return await self._commits.in_thread(self._replay.asset, user_id, asset_id, upto=upto)
+
+    async def job_history(
+        self, user_id: str, job_id: str, after: int, limit: int
+    ) -> list[Recorded]:
+        """The next facts of a job after a position. Raises UnknownJobError."""
+        return await self._commits.in_thread(self._replay.job, user_id, job_id, after, limit)
+
+    async def open_content(self, digest: Digest) -> Content:
+        """A content that a fact names. Raises CorruptLogError if it is gone."""
+        content = await self._contents.open(digest)
+        if content is None:
+            raise CorruptLogError(f"the content {digest} is missing from the data folder")
+        return content
+
+    async def _surroundings(self, user_id: str, wanted: NewAsset) -> Mapping[str, int]:
+        """The folder that an asset goes into must be as it was when the fact is recorded."""
+        if wanted.derived_from:
+            await self._commits.in_thread(self._replay.sources, user_id, wanted.derived_from)
+        if wanted.parent_id is None:
+            return {}
+        folder = await self._commits.in_thread(self._replay.folder, user_id, wanted.parent_id)
+        return {folder.id: folder.version}
+
+    async def _receipt(self, written: Written | None) -> Receipt:
+        asset = assets.fold(await self._commits.facts_of(written.appended)) if written else None
+        if written is None or asset is None:
+            raise CorruptLogError("a new asset was recorded without the fact that creates it")
+        return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)

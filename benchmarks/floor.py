@@ -7,14 +7,24 @@ Both run on uvloop without an access log and print one line with their address w
 
 import asyncio
 import hashlib
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
+from typing import Final
 
+import aiosqlite
 import click
 import orjson
 import uvloop
 from aiohttp import BodyPartReader, web
 
-JSON = "application/json"
+JSON: Final = "application/json"
+PAGE: Final = """SELECT '{{"assets":[' || coalesce(group_concat(json, ','), '') || ']}}'
+    FROM (SELECT json FROM assets INDEXED BY assets_by_{tag} WHERE user_id = '1' AND {tag}_id = ?
+          AND deleted_at IS NULL AND seq > ? ORDER BY seq LIMIT 50)"""
+PAGES: Final = {f"/{tag}": PAGE.format(tag=tag) for tag in ("job", "node", "workflow")}
 
 
 class WriteFloor:
@@ -28,9 +38,9 @@ class WriteFloor:
         async for part in await request.multipart():
             assert isinstance(part, BodyPartReader)
             if part.name == "file":
-                content = bytes(await part.read())
+                content = await part.read()
             else:
-                fields = bytes(await part.read())
+                fields = await part.read()
         name = orjson.loads(fields)["name"]
         digest = hashlib.sha256(content).hexdigest()
         (self.folder / digest).write_bytes(content)
@@ -43,18 +53,43 @@ class WriteFloor:
         return app
 
 
+class ReadFloor:
+    """Answers `/job?value=...&after=...` with the 50 assets that follow, joined in SQL."""
+
+    def __init__(self, readers: Iterator[aiosqlite.Connection]) -> None:
+        self.readers = readers
+
+    async def page(self, request: web.Request) -> web.Response:
+        values = request.query["value"], int(request.query["after"])
+        rows = await next(self.readers).execute_fetchall(PAGES[request.path], values)
+        ((page,),) = rows
+        return web.Response(text=page, content_type=JSON)
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        for path in PAGES:
+            app.router.add_get(path, self.page)
+        return app
+
+
 async def serve(app: web.Application) -> None:
     """Listen on a free port, say where, and stay until the process is told to stop."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=True)
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     click.echo(f"listening on http://{host}:{port}")
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+    await stopped.wait()
+    await runner.cleanup()
+
+
+async def serve_pages(uri: str, readers: int) -> None:
+    async with AsyncExitStack() as stack:
+        connections = [aiosqlite.connect(uri, uri=True) for _ in range(readers)]
+        opened = [await stack.enter_async_context(connection) for connection in connections]
+        await serve(ReadFloor(cycle(opened)).application())
 
 
 @click.group()
@@ -67,6 +102,14 @@ def main() -> None:
 def write(folder: Path) -> None:
     """Take uploads into FOLDER."""
     uvloop.run(serve(WriteFloor(folder).application()))
+
+
+@main.command()
+@click.argument("database", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--readers", type=click.IntRange(1), required=True, help="Connections to read with.")
+def read(database: Path, readers: int) -> None:
+    """Answer pages from a DATABASE of the product's tables."""
+    uvloop.run(serve_pages(f"{database.absolute().as_uri()}?mode=ro", readers))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""A big ledger, made fast: many users, workflows, jobs and nodes, without a single HTTP request.
+
+Promise: it is a real ledger. Facts are decided, encoded, hashed and committed by the product's own
+code, each has its bytes, and the tables are left for the product to build.
+"""
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from ledger.asset import NewAsset, Origin, create
+from ledger.codec import Codec
+from ledger.content import Staged
+from ledger.ids import digest_of, new_asset_id
+from ledger.log import Appended, Command
+from ledger.log.sqlite import SqliteLog
+from ledger.opening import open_identity
+
+A_COMMIT: Final = 5_000
+JOBS_AT_ONCE: Final = 10
+ASSETS_A_JOB: Final = 1_000
+NODES: Final = 20
+WORKFLOWS: Final = 50
+OTHER_USERS: Final = 9
+NAMES: Final = {"workflow": "workflow_{:02d}", "node": "node_{:02d}", "job": "job_{:05d}"}
+
+CONTENTS: Final = [b"content %d\n" % n for n in range(100)]
+STAGED: Final = [Staged(digest_of(c), len(c), c, small=c) for c in CONTENTS]
+
+
+def user_of(n: int) -> str:
+    """One asset in ten belongs to somebody else, whose jobs have the same names."""
+    return "1" if n % 10 else str(2 + n // 10 % OTHER_USERS)
+
+
+def job_of(n: int) -> int:
+    """Ten jobs run at the same time, so that a job's assets lie apart in the table."""
+    at_once = n // (JOBS_AT_ONCE * ASSETS_A_JOB)
+    return at_once * JOBS_AT_ONCE + n // 10 % JOBS_AT_ONCE
+
+
+def names(tag: str, assets: int) -> list[str]:
+    """Jobs, nodes or workflows of a ledger with this many assets: at most 50, spread evenly."""
+    jobs = range(0, max(assets // ASSETS_A_JOB, JOBS_AT_ONCE))
+    every = {"job": jobs, "node": range(NODES), "workflow": range(min(WORKFLOWS, len(jobs)))}[tag]
+    return [NAMES[tag].format(n) for n in every[:: max(1, len(every) // 50)]]
+
+
+def command(n: int) -> Command:
+    """The n-th asset, as a decision of the product."""
+    content, job = STAGED[n % len(STAGED)], job_of(n)
+    wanted = NewAsset(
+        name=f"output_{n:07d}.txt",
+        content_type="text/plain",
+        workflow_id=NAMES["workflow"].format(job % WORKFLOWS),
+        node_id=NAMES["node"].format(n % 101 % NODES),
+        job_id=NAMES["job"].format(job),
+    )
+    user = user_of(n)
+    facts = create(
+        wanted,
+        asset_id=new_asset_id(),
+        size=content.size,
+        digest=content.digest,
+        origin=Origin(by=user, user_id=user),
+    )
+    return Command(facts)
+
+
+def fill(folder: Path, assets: int, progress: Progress) -> None:
+    """Make a ledger with this many assets in an empty folder."""
+    codec = Codec()
+    folder.mkdir(parents=True)
+    log = SqliteLog(folder / "ledger.db", codec)
+    try:
+        open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)
+        bar = progress.add_task(f"{assets:,} assets", total=assets)
+        for first in range(0, assets, A_COMMIT):
+            group = [command(n) for n in range(first, min(first + A_COMMIT, assets))]
+            record(log, group)
+            progress.advance(bar, len(group))
+    finally:
+        log.close()
+
+
+def record(log: SqliteLog, commands: Sequence[Command]) -> None:
+    for outcome in log.append(commands, lambda _: None):
+        if not isinstance(outcome, Appended):
+            raise outcome
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=False, path_type=Path))
+@click.option("--assets", type=click.IntRange(1), default=1_000_000, show_default=True)
+def main(folder: Path, assets: int) -> None:
+    """Make a ledger with many assets in FOLDER, which must not exist yet."""
+    with Progress(console=Console(stderr=True)) as progress:
+        fill(folder, assets, progress)
+    click.echo(f"{folder} holds {assets:,} assets; `asset-ledger rebuild` makes its tables")
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,7 @@ def job_of(n: int) -> int:
 
 def names(tag: str, assets: int) -> list[str]:
     """Jobs, nodes or workflows of a ledger with this many assets: at most 50, spread evenly."""
-    jobs = range(0, max(assets // ASSETS_A_JOB, JOBS_AT_ONCE))
+    jobs = range(max(assets // ASSETS_A_JOB, JOBS_AT_ONCE))
     every = {"job": jobs, "node": range(NODES), "workflow": range(min(WORKFLOWS, len(jobs)))}[tag]
     return [NAMES[tag].format(n) for n in every[:: max(1, len(every) // 50)]]
 

@@ -136,10 +136,7 @@ class SqliteLog:
 
     def _load_head(self) -> Head:
         """The last fact, after a look whether its leaf is the one that was hashed."""
-        (position,) = self._db.execute(_HEAD).fetchone()
-        (leaves,) = self._db.execute(
-            "SELECT coalesce(max(position), 0) FROM event_leaves"
-        ).fetchone()
+        position, leaves = self._db.execute(_HEAD).fetchone()
         if position != leaves:
             raise CorruptLogError(f"{self._path} has {position} facts, {leaves} leaves. {_RESTORE}")
         if not position:

@@ -1,0 +1,116 @@
+"""Facts, intents and commands for tests, each field with a default: name only what matters."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ledger.asset import (
+    Asset,
+    AssetContentReplaced,
+    AssetCreated,
+    AssetDeleted,
+    AssetDescribed,
+    AssetRestored,
+    NewAsset,
+    Origin,
+    fold,
+)
+from ledger.fact import Fact, Recorded
+from ledger.ids import AssetId, Digest
+from ledger.job import JobFinished, JobStarted, job_stream
+from ledger.log import Command, CommandKey
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ID = AssetId("0" * 31 + "1")
+DIGEST = Digest("sha256:" + "a" * 64)
+
+
+def asset_id(number: int) -> AssetId:
+    """A different id for each number."""
+    return AssetId(f"{number:032x}")
+
+
+def at(seconds: float) -> datetime:
+    """A moment, so many seconds into the tests' first day."""
+    return START + timedelta(seconds=seconds)
+
+
+def _envelope(given: dict[str, Any], version: int) -> dict[str, Any]:
+    common = {"originator_id": ID, "originator_version": version, "by": "1", "user_id": "1"}
+    return {**common, **given}
+
+
+def created(**given: Any) -> AssetCreated:
+    """An asset of user 1, four bytes long, named cat.png."""
+    content = {"size": 4, "digest": DIGEST, "content_type": "image/png"}
+    return AssetCreated(**{"private": {"name": "cat.png"}, **content, **_envelope(given, 1)})
+
+
+def described(**given: Any) -> AssetDescribed:
+    """A new label at version 2."""
+    return AssetDescribed(**_envelope(given, 2))
+
+
+def replaced(**given: Any) -> AssetContentReplaced:
+    """New bytes at version 2."""
+    content = {"size": 5, "digest": Digest("sha256:" + "b" * 64), "content_type": "image/png"}
+    return AssetContentReplaced(**{**content, **_envelope(given, 2)})
+
+
+def deleted(**given: Any) -> AssetDeleted:
+    """A tombstone at version 2."""
+    return AssetDeleted(**_envelope(given, 2))
+
+
+def restored(**given: Any) -> AssetRestored:
+    """The asset is back, at version 3."""
+    return AssetRestored(**_envelope(given, 3))
+
+
+def started(**given: Any) -> JobStarted:
+    """Job j of user 1 begins."""
+    given.setdefault("job_id", "j")
+    given.setdefault("originator_id", job_stream(given.get("user_id", "1"), given["job_id"]))
+    return JobStarted(**_envelope(given, 1))
+
+
+def finished(**given: Any) -> JobFinished:
+    """Job j of user 1 is over, and all went well."""
+    given.setdefault("job_id", "j")
+    given.setdefault("originator_id", job_stream(given.get("user_id", "1"), given["job_id"]))
+    return JobFinished(**{"status": "completed", **_envelope(given, 2)})
+
+
+def recorded(*facts: Fact, first: int = 1) -> list[Recorded]:
+    """Facts as a log would have them: one a position, one a second."""
+    for position, fact in enumerate(facts, first):
+        if fact.recorded_at is None:
+            object.__setattr__(fact, "recorded_at", at(position))
+    return [Recorded(position, fact) for position, fact in enumerate(facts, first)]
+
+
+def folded(*facts: Fact) -> Asset:
+    """The asset that these facts of one stream add up to."""
+    asset = fold(recorded(*facts))
+    assert asset is not None
+    return asset
+
+
+def new_asset(**given: Any) -> NewAsset:
+    """The wish for a PNG named cat.png."""
+    return NewAsset(**{"name": "cat.png", "content_type": "image/png", **given})
+
+
+def origin(**given: Any) -> Origin:
+    """User 1 asks, for himself."""
+    return Origin(**{"by": "1", "user_id": "1", **given})
+
+
+def command(*facts: Fact, key: CommandKey | None = None, **guards: int) -> Command:
+    """A command of these facts; guards by stream."""
+    return Command(facts, guards=guards, key=key)
+
+
+def command_key(**given: Any) -> CommandKey:
+    """User 1's key k, for creating something."""
+    words = {"user_id": "1", "key": "k", "operation": "create-asset", "fingerprint": "f"}
+    return CommandKey(**{**words, **given})

@@ -1,0 +1,107 @@
+"""One fully dressed example of every fact, whose stored bytes lie beside this file for ever.
+
+`python -m tests.golden.examples` writes the files that do not exist yet. It never rewrites one: a
+fact whose shape changes needs a new `class_version`, an upcast, and a file of its own.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ledger.asset import (
+    AssetContentReplaced,
+    AssetCreated,
+    AssetDeleted,
+    AssetDescribed,
+    AssetRestored,
+)
+from ledger.codec import Codec
+from ledger.fact import Fact
+from ledger.ids import AssetId, Digest
+from ledger.job import JobFinished, JobStarted, job_stream
+from ledger.origin import KeyRotated, LedgerOpened, ProjectionSkipped
+from tests.builders import at
+
+FOLDER = Path(__file__).parent / "facts"
+
+_ASSET = AssetId("0197a5b2c3d47e8f9a0b1c2d3e4f5a6b")
+_LOG = "c0ffee00c0ffee00c0ffee00c0ffee00"
+_DIGEST = Digest("sha256:" + "5e" * 32)
+
+
+def _tagged(version: int, stream: str = _ASSET) -> dict[str, Any]:
+    return {
+        "originator_id": stream,
+        "originator_version": version,
+        "by": "2",
+        "user_id": "1",
+        "workflow_id": "workflow_789",
+        "node_id": "node_123",
+        "job_id": "job_456",
+        "job_seq": version,
+        "command": "c" * 64,
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "recorded_at": at(version + 0.25),
+    }
+
+
+def _own(version: int) -> dict[str, Any]:
+    return {
+        "originator_id": _LOG,
+        "originator_version": version,
+        "by": "system",
+        "recorded_at": at(version),
+    }
+
+
+_JOB = job_stream("1", "job_456")
+
+EXAMPLES: tuple[Fact, ...] = (
+    LedgerOpened(
+        **_own(1),
+        log_id=_LOG,
+        origin=f"asset-ledger/{_LOG}",
+        public_key=f"asset-ledger/{_LOG}+00112233+AAAA",
+        format=1,
+        erasable=False,
+    ),
+    AssetCreated(
+        **_tagged(1),
+        private={
+            "name": "猫🐈.png",
+            "metadata": {"seed": 9007199254740993, "cfg": 7.5, "nested": {"b": None, "a": [True]}},
+            "tags": ["b", "a"],
+            "duration": 0.1,
+        },
+        size=4096,
+        digest=_DIGEST,
+        content_type="image/png",
+        parent_id=AssetId("f" * 32),
+        derived_from=(AssetId("1" * 32), AssetId("2" * 32)),
+        made_at=at(-86400.5),
+    ),
+    AssetDescribed(
+        **_tagged(2),
+        private={"name": "dog.png", "metadata": None},
+        parent_id=None,
+        content_type="image/jpeg",
+    ),
+    AssetContentReplaced(**_tagged(3), size=8, digest=_DIGEST, content_type="image/jpeg"),
+    AssetDeleted(**_tagged(4), reason="a mistake"),
+    AssetRestored(**_tagged(5), reason="no mistake"),
+    JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
+    JobFinished(**_tagged(2, _JOB), status="failed", facts=7, private={"error": "out of memory"}),
+    ProjectionSkipped(**_own(2), projection="assets", position=17, reason="made by a test"),
+    KeyRotated(**_own(3), old_key="old", new_key="new", old_signature="a", new_signature="b"),
+)
+
+
+def golden_file(fact: Fact) -> Path:
+    """Where the stored bytes of this fact, in its class's version, lie."""
+    return FOLDER / f"{fact.TOPIC}.v{fact.class_version}.json"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for example in EXAMPLES:
+        if not golden_file(example).exists():
+            golden_file(example).write_bytes(Codec().encode(example).state)

@@ -28,9 +28,18 @@ def open_writer(
     db = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=256, factory=factory
     )
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute(f"PRAGMA synchronous={synchronous}")
-    db.execute("PRAGMA recursive_triggers=ON")  # else REPLACE deletes rows past the DELETE guard
+    # Without recursive_triggers a REPLACE deletes rows past the guards against DELETE.
+    settings = ("journal_mode=WAL", f"synchronous={synchronous}", "recursive_triggers=ON")
+    return _set(db, settings)
+
+
+def _set(db: sqlite3.Connection, settings: Sequence[str]) -> sqlite3.Connection:
+    try:
+        for setting in settings:
+            db.execute(f"PRAGMA {setting}")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -38,15 +47,13 @@ def _read_only(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
-_READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA recursive_triggers=ON", "PRAGMA mmap_size=0")
+_READER = ("query_only=ON", "recursive_triggers=ON")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection to an existing file. Raises sqlite3.Error if there is none."""
     db = sqlite3.connect(_read_only(path), uri=True, isolation_level=None, check_same_thread=False)
-    for pragma in _READER_PRAGMAS:
-        db.execute(pragma)
-    return db
+    return _set(db, _READER)
 
 
 @contextmanager
@@ -126,8 +133,8 @@ class AsyncReaders:
         connections = []
         for _ in range(size):
             db = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
-            for pragma in _READER_PRAGMAS:
-                await db.execute_fetchall(pragma)
+            for setting in _READER:
+                await db.execute_fetchall(f"PRAGMA {setting}")
             connections.append(db)
         return cls(connections)
 

@@ -1,5 +1,6 @@
 """Facts, intents and commands for tests, each field with a default: name only what matters."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,9 +106,11 @@ def origin(**given: Any) -> Origin:
     return Origin(**{"by": "1", "user_id": "1", **given})
 
 
-def command(*facts: Fact, key: CommandKey | None = None, **guards: int) -> Command:
+def command(
+    *facts: Fact, key: CommandKey | None = None, guards: Mapping[str, int] | None = None
+) -> Command:
     """A command of these facts; guards by stream."""
-    return Command(facts, guards=guards, key=key)
+    return Command(facts, guards=guards or {}, key=key)
 
 
 def command_key(**given: Any) -> CommandKey:

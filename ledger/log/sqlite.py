@@ -123,15 +123,20 @@ class SqliteLog:
     def _open(self) -> None:
         try:
             self._db = open_writer(self._path, "FULL", self._factory)
+            self._prepare_file()
+        except sqlite3.Error as error:
+            if is_fatal(error):
+                raise CorruptLogError(f"{self._path}: {error}. {_RESTORE}") from error
+            raise
+
+    def _prepare_file(self) -> None:
+        try:
             with transaction(self._db):
                 for statement in (*self._recorder.create_table_statements, *_SCHEMA):
                     self._db.execute(statement)
             self._head = self._load_head()
-        except sqlite3.DatabaseError as error:
-            if is_fatal(error):
-                raise CorruptLogError(
-                    f"{self._path} cannot be read: {error}. {_RESTORE}"
-                ) from error
+        except BaseException:
+            self._db.close()
             raise
 
     def _load_head(self) -> Head:
@@ -142,7 +147,8 @@ class SqliteLog:
         if not position:
             return Head(0, None)
         row = self._db.execute(_AFTER, (position - 1, position, 1)).fetchone()
-        if leaf_hash(leaf_of(*row[1:])) != self._db.execute(_LEAF, (position,)).fetchone()[0]:
+        (kept,) = self._db.execute(_LEAF, (position,)).fetchone()
+        if not isinstance(row[-1], bytes) or leaf_hash(leaf_of(*row[1:])) != kept:
             raise CorruptLogError(f"{self._path}: fact {position} was changed. {_RESTORE}")
         return Head(position, parse_time(orjson.loads(row[-1])["recorded_at"]))
 

@@ -1,0 +1,292 @@
+"""What every EventLog promises, as tests. An adapter subclasses it and gives the `log`."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ledger.codec import Codec
+from ledger.errors import FieldError, KeyReusedError, TooLargeError, VersionConflictError
+from ledger.fact import Recorded
+from ledger.log import Appended, Command, EventLog, Outcome, Tag
+from ledger.merkle.tree import leaf_hash, leaf_of
+from tests.builders import (
+    asset_id,
+    command,
+    command_key,
+    created,
+    deleted,
+    finished,
+    started,
+)
+
+
+def ignore(_: Sequence[Recorded]) -> None:
+    """Prepare nothing."""
+
+
+def creation(number: int, **given: Any) -> Command:
+    return command(created(originator_id=asset_id(number), **given))
+
+
+def append(log: EventLog, *commands: Command) -> list[Outcome]:
+    return log.append(commands, ignore)
+
+
+def appended(log: EventLog, *commands: Command) -> list[Appended]:
+    outcomes = append(log, *commands)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+
+
+def positions(log: EventLog, tag: Tag | None = None) -> list[int]:
+    return [stored.id for stored in log.read(0, 1000, tag=tag)]
+
+
+class EventLogContract:
+    """The promises. Each test gets an empty log."""
+
+    @pytest.fixture
+    def log(self) -> EventLog:
+        raise LookupError("an adapter gives its own log")
+
+    def test_positions_are_one_two_three_in_the_order_of_the_commands(self, log: EventLog) -> None:
+        first, second = appended(log, creation(1), command(*folder_of_two()))
+
+        assert (first.first, first.last) == (1, 1)
+        assert (second.first, second.last) == (2, 3)
+        assert positions(log) == [1, 2, 3]
+        assert log.head().position == 3
+
+    def test_a_refused_command_leaves_no_trace_and_no_gap(self, log: EventLog) -> None:
+        before, refused, after = append(log, creation(1), creation(1), creation(2))
+
+        assert isinstance(refused, VersionConflictError)
+        assert isinstance(before, Appended)
+        assert isinstance(after, Appended)
+        assert (before.last, after.first) == (1, 2)
+        assert positions(log) == [1, 2]
+
+    def test_a_command_is_recorded_whole_or_not_at_all(self, log: EventLog) -> None:
+        half_wrong = command(created(originator_id=asset_id(1)), deleted(originator_id=asset_id(2)))
+
+        (outcome,) = append(log, half_wrong)
+
+        assert isinstance(outcome, VersionConflictError)
+        assert positions(log) == []
+
+    @pytest.mark.parametrize("version", [1, 3])
+    def test_a_stream_goes_on_with_its_next_version_only(self, log: EventLog, version: int) -> None:
+        appended(log, creation(1))
+
+        stale = deleted(originator_id=asset_id(1), originator_version=version)
+
+        (outcome,) = append(log, command(stale))
+        assert isinstance(outcome, VersionConflictError)
+
+    def test_a_guard_that_moved_on_refuses_the_command(self, log: EventLog) -> None:
+        appended(log, creation(1))
+        guarded = command(created(originator_id=asset_id(2)), guards={asset_id(1): 1})
+        appended(log, command(deleted(originator_id=asset_id(1))))
+
+        (outcome,) = append(log, guarded)
+
+        assert isinstance(outcome, VersionConflictError)
+        assert positions(log) == [1, 2]
+
+    def test_a_guard_sees_what_its_own_group_did(self, log: EventLog) -> None:
+        appended(log, creation(1))
+
+        outcomes = append(
+            log,
+            command(deleted(originator_id=asset_id(1))),
+            command(created(originator_id=asset_id(2)), guards={asset_id(1): 1}),
+        )
+
+        assert isinstance(outcomes[0], Appended)
+        assert isinstance(outcomes[1], VersionConflictError)
+
+    def test_a_guard_that_stands_lets_the_command_through(self, log: EventLog) -> None:
+        appended(log, creation(1))
+
+        appended(log, command(created(originator_id=asset_id(2)), guards={asset_id(1): 1}))
+
+        assert positions(log) == [1, 2]
+
+    def test_the_same_key_records_once_and_answers_the_same(self, log: EventLog) -> None:
+        keyed = command(created(originator_id=asset_id(1)), key=command_key())
+        again = command(created(originator_id=asset_id(2)), key=command_key())
+
+        (first,) = appended(log, keyed)
+        (second,) = appended(log, again)
+
+        assert (second.first, second.last) == (first.first, first.last)
+        assert (first.replayed, second.replayed) == (False, True)
+        assert positions(log) == [1]
+
+    def test_the_same_key_twice_in_one_group_records_once(self, log: EventLog) -> None:
+        first, second = appended(
+            log,
+            command(created(originator_id=asset_id(1)), key=command_key()),
+            command(created(originator_id=asset_id(2)), key=command_key()),
+        )
+
+        assert (first.first, second.first, second.replayed) == (1, 1, True)
+        assert positions(log) == [1]
+
+    @pytest.mark.parametrize("other", [{"fingerprint": "g"}, {"operation": "delete-asset"}])
+    def test_a_key_for_another_request_is_refused(self, log: EventLog, other: Any) -> None:
+        appended(log, command(created(originator_id=asset_id(1)), key=command_key()))
+
+        (outcome,) = append(
+            log, command(created(originator_id=asset_id(2)), key=command_key(**other))
+        )
+
+        assert isinstance(outcome, KeyReusedError)
+        assert positions(log) == [1]
+
+    def test_two_users_may_use_the_same_key(self, log: EventLog) -> None:
+        appended(
+            log,
+            command(created(originator_id=asset_id(1)), key=command_key()),
+            command(created(originator_id=asset_id(2)), key=command_key(user_id="2")),
+        )
+
+        assert positions(log) == [1, 2]
+
+    def test_a_refused_command_leaves_its_key_unused(self, log: EventLog) -> None:
+        appended(log, creation(1))
+        append(log, command(created(originator_id=asset_id(1)), key=command_key()))
+
+        assert log.find_command("1", "k") is None
+        appended(log, command(created(originator_id=asset_id(2)), key=command_key()))
+        assert log.find_command("1", "k") == (command_key(), 2, 2)
+
+    def test_what_prepare_refuses_is_not_recorded(self, log: EventLog) -> None:
+        def refuse_second(recorded: Sequence[Recorded]) -> str:
+            if recorded[0].event.originator_id == asset_id(2):
+                raise FieldError("name", "cannot be shown")
+            return "prepared"
+
+        first, second, third = log.append([creation(1), creation(2), creation(3)], refuse_second)
+
+        assert isinstance(first, Appended)
+        assert first.prepared == "prepared"
+        assert isinstance(second, FieldError)
+        assert isinstance(third, Appended)
+        assert positions(log) == [1, 2]
+
+    def test_a_fact_above_the_limit_fails_alone(self, log: EventLog) -> None:
+        huge = creation(1, job_id="j", private={"name": "x" * 60_000})
+
+        outcome, _ = append(log, huge, creation(2, job_id="j"))
+
+        assert isinstance(outcome, TooLargeError)
+        assert positions(log) == [1]
+        assert job_seqs(log, "1", "j") == [1]
+
+    def test_time_never_goes_back(self, log: EventLog) -> None:
+        for number in range(1, 6):
+            appended(log, creation(number))
+
+        times = [Codec().decode(stored).event.recorded_at for stored in log.read(0, 10)]
+        known = [time for time in times if time is not None]
+        assert len(known) == 5
+        assert known == sorted(known)
+        assert log.head().recorded_at == known[-1]
+
+    def test_a_job_numbers_its_facts_for_each_owner(self, log: EventLog) -> None:
+        appended(
+            log,
+            command(started()),
+            creation(1, job_id="j"),
+            creation(2, job_id="j", user_id="2"),
+            creation(3, job_id="other"),
+            creation(4),
+        )
+        appended(log, creation(5, job_id="j"), command(finished()))
+
+        assert job_seqs(log, "1", "j") == [1, 2, 3, 4]
+        assert job_seqs(log, "2", "j") == [1]
+        assert job_seqs(log, "1", "other") == [1]
+
+    def test_the_end_of_a_job_counts_its_facts(self, log: EventLog) -> None:
+        appended(log, command(started()), creation(1, job_id="j"), command(finished()))
+
+        last = Codec().decode(log.read(2, 1)[0]).event
+        assert last.facts == 3  # type: ignore[attr-defined]
+
+    def test_tags_find_the_facts_of_one_user_and_nobody_elses(self, log: EventLog) -> None:
+        tags = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
+        appended(
+            log, creation(1, **tags), creation(2, user_id="2", **tags), creation(3, job_id="j")
+        )
+
+        assert positions(log, Tag("1", "workflow", "w")) == [1]
+        assert positions(log, Tag("1", "node", "n")) == [1]
+        assert positions(log, Tag("1", "job", "j")) == [1, 3]
+        assert positions(log, Tag("2", "job", "j")) == [2]
+        assert positions(log, Tag("1", "job", "J")) == []
+
+    def test_a_read_starts_after_and_ends_at_a_position(self, log: EventLog) -> None:
+        appended(log, *(creation(n, job_id="j") for n in range(1, 10)))
+        tag = Tag("1", "job", "j")
+
+        assert [stored.id for stored in log.read(3, 2)] == [4, 5]
+        assert [stored.id for stored in log.read(3, 10, upto=6)] == [4, 5, 6]
+        assert [stored.id for stored in log.read(3, 2, tag=tag)] == [4, 5]
+        assert [stored.id for stored in log.read(3, 10, tag=tag, upto=6)] == [4, 5, 6]
+        assert log.read(9, 10) == []
+
+    def test_a_stream_is_read_whole_or_up_to_a_position(self, log: EventLog) -> None:
+        appended(log, creation(1), creation(2))
+        appended(log, command(deleted(originator_id=asset_id(1))))
+
+        assert [stored.id for stored in log.stream(asset_id(1))] == [1, 3]
+        assert [stored.id for stored in log.stream(asset_id(1), upto=2)] == [1]
+        assert log.stream(asset_id(9)) == []
+
+    def test_each_fact_has_the_leaf_hash_of_its_stored_bytes(self, log: EventLog) -> None:
+        (outcome,) = appended(log, command(*folder_of_two()))
+
+        for stored in log.read(0, 10):
+            leaf = leaf_of(
+                str(stored.originator_id), stored.originator_version, stored.topic, stored.state
+            )
+            assert log.leaf_hash(stored.id) == leaf_hash(leaf)
+        assert outcome.leaf == log.leaf_hash(2)
+        assert log.leaf_hash(3) is None
+
+    def test_what_was_appended_is_what_is_read(self, log: EventLog) -> None:
+        (outcome,) = appended(log, creation(1, job_id="j", private={"name": "猫🐈"}))
+
+        assert [Codec().decode(stored) for stored in log.read(0, 10)] == list(outcome.recorded)
+
+    def test_a_tailing_reader_misses_nothing_and_sees_nothing_twice(self, log: EventLog) -> None:
+        groups, size, seen = 150, 7, list[int]()
+
+        def tail() -> None:
+            while len(seen) < groups * size:
+                seen.extend(stored.id for stored in log.read(seen[-1] if seen else 0, 11))
+
+        reader = threading.Thread(target=tail)
+        reader.start()
+        for group in range(groups):
+            appended(log, *(creation(group * size + n + 1) for n in range(size)))
+        reader.join()
+
+        assert seen == list(range(1, groups * size + 1))
+
+
+def folder_of_two() -> list[Any]:
+    """Two facts of two streams."""
+    return [created(originator_id=asset_id(11)), created(originator_id=asset_id(12))]
+
+
+def job_seqs(log: EventLog, user_id: str, job_id: str) -> list[int]:
+    """The numbers that a job's facts bear, in order."""
+    stored = log.read(0, 1000, tag=Tag(user_id, "job", job_id))
+    return [Codec().decode(one).event.job_seq for one in stored]  # type: ignore[attr-defined]

@@ -1,0 +1,337 @@
+"""The SQLite log: the contract, then what only a file can do: be guarded, corrupted, filled up."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+
+from ledger.codec import Codec
+from ledger.errors import (
+    CorruptLogError,
+    DiskFullError,
+    OutcomeUnknownError,
+    StorageFailedError,
+)
+from ledger.fact import iso
+from ledger.log import Appended, EventLog
+from ledger.log.sqlite import SqliteLog
+from tests.builders import asset_id, at, command, command_key, created, deleted
+from tests.contracts.event_log import EventLogContract, append, appended, creation, positions
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[SqliteLog]:
+    log = SqliteLog(path, Codec())
+    yield log
+    log.close()
+
+
+class TestSqliteLog(EventLogContract):
+    @pytest.fixture
+    def log(self, path: Path) -> Iterator[EventLog]:
+        log = SqliteLog(path, Codec())
+        yield log
+        log.close()
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
+
+
+def test_a_log_goes_on_where_it_was_closed(path: Path) -> None:
+    log = SqliteLog(path, Codec())
+    appended(log, creation(1, job_id="j"))
+    log.close()
+
+    again = SqliteLog(path, Codec())
+    appended(again, creation(2, job_id="j"))
+
+    assert positions(again) == [1, 2]
+    again.close()
+    assert rows(path, "SELECT * FROM job_heads") == [("1", "j", 2)]
+
+
+def test_eventsourcing_itself_can_read_the_file(log: SqliteLog, path: Path) -> None:
+    appended(log, creation(1), creation(2))
+    log.close()
+
+    recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path), originator_id_type="text"))
+    recorder.create_table()
+    notifications = recorder.select_notifications(start=1, limit=10)
+    recorder.datastore.close()
+
+    assert [n.id for n in notifications] == [1, 2]
+    assert [n.originator_id for n in notifications] == [asset_id(1), asset_id(2)]
+
+
+@pytest.mark.parametrize("recursive_triggers", ["ON", "OFF"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "UPDATE stored_events SET state = x'00'",
+        "UPDATE stored_events SET originator_version = 9",
+        "DELETE FROM stored_events",
+        """REPLACE INTO stored_events
+        SELECT originator_id, originator_version, topic, x'00' FROM stored_events""",
+        """REPLACE INTO stored_events(rowid, originator_id, originator_version, topic, state)
+        VALUES (1, 'x', 1, 't', x'00')""",
+        """INSERT INTO stored_events SELECT * FROM stored_events WHERE true
+        ON CONFLICT DO UPDATE SET state = x'00'""",
+        "UPDATE event_leaves SET hash = x'00'",
+        "DELETE FROM event_leaves",
+        "UPDATE event_tags SET value = 'z'",
+        "DELETE FROM event_tags",
+        "UPDATE command_keys SET fingerprint = 'z'",
+        "DELETE FROM command_keys",
+    ],
+)
+def test_facts_never_change(path: Path, attack: str, recursive_triggers: str) -> None:
+    log = SqliteLog(path, Codec())
+    appended(log, command(created(originator_id=asset_id(1), job_id="j"), key=command_key()))
+    log.close()
+    before = [rows(path, f"SELECT * FROM {t}") for t in ("stored_events", "event_leaves")]
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA recursive_triggers={recursive_triggers}")
+
+    with pytest.raises(sqlite3.IntegrityError, match="facts never change"):
+        db.execute(attack)
+
+    db.close()
+    assert [rows(path, f"SELECT * FROM {t}") for t in ("stored_events", "event_leaves")] == before
+
+
+def test_a_clock_that_jumps_back_does_not_take_the_facts_with_it(path: Path) -> None:
+    clock = iter([at(100), at(50), at(150)])
+    log = SqliteLog(path, Codec(), clock=lambda: next(clock))
+
+    for number in (1, 2, 3):
+        appended(log, creation(number))
+
+    moments = [Codec().decode(stored).event.recorded_at for stored in log.read(0, 10)]
+    assert moments == [at(100), at(100), at(150)]
+    log.close()
+
+
+def test_a_clock_that_jumped_back_over_a_restart_does_not_either(path: Path) -> None:
+    for when in (at(100), at(50)):
+        log = SqliteLog(path, Codec(), clock=lambda when=when: when)  # type: ignore[misc]
+        appended(log, creation(int((when - at(0)).total_seconds())))
+        log.close()
+
+    assert rows(path, "SELECT DISTINCT state ->> '$.recorded_at' FROM stored_events") == [
+        (iso(at(100)),)
+    ]
+
+
+def without_guards(path: Path, *attacks: str) -> None:
+    db = sqlite3.connect(path)
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        db.execute(f"DROP TRIGGER {name}")
+    for attack in attacks:
+        db.execute(attack)
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "UPDATE stored_events SET state = '{}' WHERE rowid = 2",
+        "DELETE FROM stored_events WHERE rowid = 2",
+        "DELETE FROM event_leaves WHERE position = 2",
+    ],
+)
+def test_a_log_with_a_changed_end_is_not_opened(path: Path, attack: str) -> None:
+    log = SqliteLog(path, Codec())
+    appended(log, creation(1), creation(2))
+    log.close()
+    without_guards(path, attack)
+
+    with pytest.raises(CorruptLogError, match="restore the data folder from a backup"):
+        SqliteLog(path, Codec())
+
+
+@pytest.mark.parametrize("junk", [b"this is no database, but it is long enough " * 50, b"x" * 4096])
+def test_a_file_that_is_no_database_is_not_opened(path: Path, junk: bytes) -> None:
+    path.write_bytes(junk)
+
+    with pytest.raises(CorruptLogError, match="restore"):
+        SqliteLog(path, Codec())
+    assert path.read_bytes() == junk
+
+
+class Flaky(sqlite3.Connection):
+    """A connection whose COMMIT fails on demand: the edge of the world."""
+
+    before: sqlite3.Error | None = None
+    after: sqlite3.Error | None = None
+    insert: sqlite3.Error | None = None
+
+    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if sql != "COMMIT":
+            return super().execute(sql, *parameters)  # type: ignore[arg-type]
+        if Flaky.before:
+            raise Flaky.take("before")
+        cursor = super().execute(sql)
+        if Flaky.after:
+            raise Flaky.take("after")
+        return cursor
+
+    def executemany(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if Flaky.insert and "event_tags" in sql:
+            raise Flaky.take("insert")
+        return super().executemany(sql, *parameters)  # type: ignore[arg-type]
+
+    @classmethod
+    def take(cls, when: str) -> sqlite3.Error:
+        error: sqlite3.Error = getattr(cls, when)
+        setattr(cls, when, None)
+        return error
+
+
+def failure(code: int, text: str) -> sqlite3.Error:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+FULL = (sqlite3.SQLITE_FULL, "database or disk is full")
+IOERR = (sqlite3.SQLITE_IOERR_FSYNC, "disk I/O error")
+
+
+@pytest.fixture
+def flaky(path: Path) -> Iterator[SqliteLog]:
+    log = SqliteLog(path, Codec(), factory=Flaky)
+    appended(log, creation(100))
+    yield log
+    Flaky.before = Flaky.after = Flaky.insert = None
+    log.close()
+
+
+def test_a_commit_that_found_no_space_recorded_nothing_and_says_so(flaky: SqliteLog) -> None:
+    Flaky.before = failure(*FULL)
+
+    outcomes = append(flaky, creation(1), creation(2))
+
+    assert [type(outcome) for outcome in outcomes] == [DiskFullError, DiskFullError]
+    assert positions(flaky) == [1]
+
+
+def test_writing_resumes_by_itself_once_there_is_space(flaky: SqliteLog) -> None:
+    Flaky.before = failure(*FULL)
+    append(flaky, creation(1))
+
+    (outcome,) = appended(flaky, creation(2))
+
+    assert outcome.first == 2
+    assert positions(flaky) == [1, 2]
+
+
+def test_a_commit_that_failed_after_it_happened_is_told_as_unknown(flaky: SqliteLog) -> None:
+    Flaky.after = failure(*FULL)
+    keyed = command(created(originator_id=asset_id(1)), key=command_key())
+
+    outcomes = append(flaky, keyed, creation(100))
+
+    assert isinstance(outcomes[0], OutcomeUnknownError)
+    assert not isinstance(outcomes[1], OutcomeUnknownError)  # refused before, and refused still
+
+
+def test_who_asks_again_with_the_key_learns_what_became_of_it(flaky: SqliteLog) -> None:
+    Flaky.after = failure(*FULL)
+    keyed = command(created(originator_id=asset_id(1)), key=command_key())
+    append(flaky, keyed)
+
+    (outcome,) = appended(flaky, command(created(originator_id=asset_id(2)), key=command_key()))
+
+    assert (outcome.first, outcome.replayed) == (2, True)
+    assert positions(flaky) == [1, 2]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_failed_fsync_nothing_more_is_written(
+    flaky: SqliteLog, path: Path, when: str
+) -> None:
+    setattr(Flaky, when, failure(*IOERR))
+    append(flaky, creation(1))
+
+    (outcome,) = append(flaky, creation(2))
+
+    assert isinstance(outcome, StorageFailedError)
+    assert "read-only until a restart" in str(outcome)
+    assert asset_id(2) not in [stored.originator_id for stored in flaky.read(0, 10)]
+    restarted = SqliteLog(path, Codec())
+    assert isinstance(append(restarted, creation(3))[0], Appended)
+    restarted.close()
+
+
+def test_a_group_that_fails_before_commit_is_recorded_one_by_one(flaky: SqliteLog) -> None:
+    Flaky.insert = failure(sqlite3.SQLITE_ERROR, "one bad moment")
+
+    outcomes = appended(flaky, creation(1), creation(2))
+
+    assert [outcome.first for outcome in outcomes] == [2, 3]
+    assert positions(flaky) == [1, 2, 3]
+
+
+def test_a_command_that_fails_by_itself_fails_alone(flaky: SqliteLog) -> None:
+    Flaky.insert = failure(*FULL)
+
+    (outcome,) = append(flaky, creation(1))
+
+    assert isinstance(outcome, DiskFullError)
+    assert positions(flaky) == [1]
+
+
+def test_a_really_full_database_refuses_and_recovers(path: Path) -> None:
+    limits: list[sqlite3.Connection] = []
+
+    class Limited(sqlite3.Connection):
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+            limits.append(self)
+
+    log = SqliteLog(path, Codec(), factory=Limited)
+    appended(log, creation(1))
+    (pages,) = limits[-1].execute("PRAGMA page_count").fetchone()
+    limits[-1].execute(f"PRAGMA max_page_count={pages}")
+
+    refused = [append(log, creation(n, private={"name": "x" * 4000}))[0] for n in range(2, 12)]
+    kept = positions(log)
+    limits[-1].execute("PRAGMA max_page_count=100000")
+    (resumed,) = appended(log, creation(99))
+
+    assert any(isinstance(outcome, DiskFullError) for outcome in refused)
+    assert len(kept) == 1 + sum(isinstance(outcome, Appended) for outcome in refused)
+    assert resumed.first == kept[-1] + 1
+    log.close()
+
+
+def test_deleting_is_appending(log: SqliteLog) -> None:
+    appended(log, creation(1))
+    appended(log, command(deleted(originator_id=asset_id(1))))
+
+    assert [stored.topic for stored in log.read(0, 10)] == ["asset.created", "asset.deleted"]
+
+
+def test_two_logs_hash_the_same_facts_to_the_same_leaves(tmp_path: Path) -> None:
+    def leaves(name: str, clock: datetime) -> list[bytes | None]:
+        log = SqliteLog(tmp_path / name, Codec(), clock=lambda: clock)
+        appended(log, creation(1), creation(2))
+        found = [log.leaf_hash(1), log.leaf_hash(2)]
+        log.close()
+        return found
+
+    assert leaves("a.db", at(1)) == leaves("b.db", at(1)) != leaves("c.db", at(2))

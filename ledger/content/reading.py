@@ -1,0 +1,64 @@
+"""Published contents, opened for reading: from memory or from a file, a piece at a time.
+
+Reading takes one piece of memory, however large the content and however slow the reader.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import StorageFailedError
+from ledger.files import storage_errors
+
+PIECE: Final = 1 << 20
+"""The most that `chunks` gives at once, as `ledger.content.Content` promises."""
+
+
+class SmallContent:
+    """A content that fits into one piece."""
+
+    def __init__(self, content: bytes) -> None:
+        self.size = len(content)
+        self._content = content
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes [start, stop)."""
+        if piece := self._content[start:stop]:
+            yield piece
+
+    async def close(self) -> None:
+        """Memory needs no closing."""
+
+
+class FileContent:
+    """A content in a file, read by threads."""
+
+    def __init__(self, path: Path, threads: Executor) -> None:
+        self._file = FileIO(path)
+        self._threads = threads
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes [start, stop). Raises StorageFailedError."""
+        loop = asyncio.get_running_loop()
+        stop = min(stop, self.size)
+        while start < stop:
+            length = min(PIECE, stop - start)
+            piece = await loop.run_in_executor(self._threads, self._read, start, length)
+            yield piece
+            start += len(piece)
+
+    async def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with storage_errors("the content was not read"):
+            piece = os.pread(self._file.fileno(), length, offset)
+        if not piece:
+            raise StorageFailedError("the content's file is shorter than it was when it was opened")
+        return piece

@@ -1,0 +1,156 @@
+"""Contents that are arriving: in memory while small, hashed into a private file once large.
+
+However large a content is, no more than two batches of it are in memory: one that gathers on the
+event loop, and one that a thread hashes and writes.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from ledger.content import HEAD, SMALL, Staged
+from ledger.errors import StorageFailedError
+from ledger.files import storage_errors
+from ledger.ids import Digest, digest_from_hex, digest_of
+
+BATCH: Final = 1 << 20
+"""Bytes that gather before a thread takes them: a thread hop costs as much as hashing 64 KiB."""
+
+
+class PrivateFile:
+    """A content's bytes under a name of their own, hashed as they are written.
+
+    It blocks: threads call it. They take turns, because a caller who was cancelled and discards may
+    have left one at work, and a descriptor closed under a thread is soon another file's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / secrets.token_hex(16)
+        self._file: FileIO | None = None
+        self._sha256 = hashlib.sha256()
+        self._turn = Lock()
+        self._discarded = False
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append and hash. Raises DiskFullError or StorageFailedError."""
+        with self._turn, storage_errors("the content was not stored"):
+            file = self._open()
+            for chunk in chunks:
+                self._sha256.update(chunk)
+                _write_all(file, chunk)
+
+    def digest(self) -> Digest:
+        """The digest of everything written."""
+        return digest_from_hex(self._sha256.hexdigest())
+
+    def become(self, target: Path) -> None:
+        """fsync the bytes, then give them this name. It is tried once. Raises OSError."""
+        with (
+            self._turn,
+            self._open() as file,
+        ):  # closed even so: a second fsync would hide a failure
+            os.fsync(file.fileno())
+            self.path.rename(target)
+
+    def discard(self) -> None:
+        """Remove the file, unless it has become another. What stays is for the next start."""
+        with self._turn, suppress(OSError):
+            self._discarded = True
+            if self._file is not None:
+                with closing(self._file):
+                    self.path.unlink(missing_ok=True)
+
+    def _open(self) -> FileIO:
+        if self._discarded or (self._file is not None and self._file.closed):
+            raise StorageFailedError("the content was given up and has to be sent again")
+        if self._file is None:
+            create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = FileIO(os.open(self.path, create, 0o600), "wb")
+        return self._file
+
+
+def _write_all(file: FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(file.fileno(), rest) :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spilled(Staged):
+    """A large content that has arrived, with the open file that the disk's errors are told to."""
+
+    file: PrivateFile = field(repr=False, compare=False)
+
+
+class SpillingStage:
+    """A content that is arriving: see `ledger.content.Stage`."""
+
+    def __init__(self, folder: Path, threads: Executor) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._spill_above = SMALL
+        self._head = b""
+        self._file: PrivateFile | None = None
+        self._writing: asyncio.Future[None] | None = None
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes; waits only while a whole batch before them is being written."""
+        self._gathered.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._spill_above:
+            await self._spill(self._file or self._grow_large())
+
+    async def finish(self) -> Staged:
+        """The content is complete."""
+        if self._file is None:
+            small = b"".join(self._gathered)
+            return Staged(digest_of(small), len(small), small[:HEAD], small)
+        await self._spill(self._file)
+        await self._written()
+        return Spilled(
+            digest=self._file.digest(),
+            size=self._size,
+            head=self._head,
+            path=self._file.path,
+            file=self._file,
+        )
+
+    async def discard(self) -> None:
+        """Forget it, and remove its private file. Harmless after `finish` and `publish`."""
+        self._gathered = []
+        if self._file is None:
+            return
+        ends = [self._in_thread(self._file.discard)]
+        if self._writing is not None:
+            ends.append(self._writing)  # it may have failed, and nobody will ask any more
+        # Shielded: cancelled once more, the caller would leave the file behind.
+        await asyncio.shield(asyncio.gather(*ends, return_exceptions=True))
+
+    def _grow_large(self) -> PrivateFile:
+        self._head = b"".join(self._gathered)[:HEAD]
+        self._file = PrivateFile(self._folder)
+        return self._file
+
+    async def _spill(self, file: PrivateFile) -> None:
+        await self._written()
+        batch, self._gathered = self._gathered, []
+        self._spill_above = self._size + BATCH
+        self._writing = self._in_thread(file.write, batch)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    def _in_thread(self, work: Callable[..., None], *arguments: object) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -1,0 +1,123 @@
+"""Folders whose names survive a power cut, and the lock that makes a data folder one process's own.
+
+What the disk refuses leaves this package as StorageFailedError, or DiskFullError for want of space.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import DataFolderError, DiskFullError, FolderLockedError, StorageFailedError
+
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Whatever the disk or SQLite refuses in this block, as a DiskFullError or StorageFailedError.
+
+    `what` is the sentence of what did not happen.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        kind = DiskFullError if _is_full(error) else StorageFailedError
+        raise kind(f"{what}: {_reason(error)}") from error
+
+
+def _is_full(error: OSError | sqlite3.Error) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_SPACE
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    # An OSError's own text names the file: the caller of an API has no business with our paths.
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def make_folder(folder: Path) -> None:
+    """A durable folder that only its owner can enter (0700); harmless if it is there."""
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(PermissionError):  # a parent that we may not read was not made by us
+        sync_folder(folder.parent)  # also if it was there: its maker may not have come this far
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in this folder durable: a power cut forgets a rename without it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FolderLock:
+    """A data folder that is ours. `secret` lets whoever can read the lock file act as admin."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.secret = secrets.token_urlsafe(32)
+        self.announce(None)
+
+    def announce(self, address: str | None) -> None:
+        """Say in the lock file where this process listens."""
+        holder = {"pid": os.getpid(), "address": address, "secret": self.secret}
+        line = json.dumps(holder).encode() + b"\n"
+        with storage_errors("the lock file was not written"):
+            os.pwrite(self._descriptor, line, 0)
+            os.ftruncate(self._descriptor, len(line))  # after: nobody ever finds the file empty
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[FolderLock]:
+    """Make the data folder if it is absent, and keep every other process out of it.
+
+    The lock is given back when the block ends or the process dies, however it dies; a forked child
+    would keep it, so children are spawned. Raises FolderLockedError, which names the holder.
+    """
+    descriptor = _open_lock(folder)
+    try:
+        _take(descriptor, folder)
+        try:
+            yield FolderLock(descriptor)
+        finally:
+            os.ftruncate(descriptor, 0)  # the next one refused would be told of us
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        make_folder(folder)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataFolderError(f"{folder} cannot be a data folder: {error.strerror}") from error
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FolderLockedError(f"{folder} is in use by {_holder(descriptor)}") from error
+    except OSError as error:
+        raise DataFolderError(f"{folder} cannot be locked: {error.strerror}") from error
+
+
+def _holder(descriptor: int) -> str:
+    line, _, _ = os.pread(descriptor, 4096, 0).partition(b"\n")
+    try:
+        holder = json.loads(line)
+    except ValueError:
+        return "a process that is only starting"
+    where = f"at {holder['address']}" if holder["address"] else "at no address"
+    return f"process {holder['pid']}, which serves it {where}"

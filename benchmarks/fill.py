@@ -4,6 +4,7 @@ Promise: it is a real ledger. Facts are decided, encoded, hashed and committed b
 code, each has its bytes, and the tables are left for the product to build.
 """
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.progress import Progress
 from ledger.asset import NewAsset, Origin, create
 from ledger.codec import Codec
 from ledger.content import Staged
+from ledger.content.local import open_local_contents
 from ledger.ids import digest_of, new_asset_id
 from ledger.log import Appended, Command
 from ledger.log.sqlite import SqliteLog
@@ -72,10 +74,20 @@ def command(n: int) -> Command:
     return Command(facts)
 
 
+async def pack(folder: Path) -> None:
+    """Make every content durable before a fact names it."""
+    store = await open_local_contents(folder)
+    try:
+        store.pack(STAGED)
+    finally:
+        await store.close()
+
+
 def fill(folder: Path, assets: int, progress: Progress) -> None:
     """Make a ledger with this many assets in an empty folder."""
     codec = Codec()
     folder.mkdir(parents=True)
+    asyncio.run(pack(folder / "content"))
     log = SqliteLog(folder / "ledger.db", codec)
     try:
         open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)

@@ -131,7 +131,7 @@ def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
         return _born(recorded.position, event)
     if asset is None:
         return None
-    changes = _changes(event)
+    changes = changes_of(event)
     if changes is None:
         return asset
     return replace(
@@ -177,7 +177,7 @@ def _born(position: int, event: AssetCreated) -> Asset:
     )
 
 
-def _changes(event: Fact) -> dict[str, Any] | None:
+def changes_of(event: Fact) -> dict[str, Any] | None:
     """The fields of the state that a later fact sets; None for a fact that is not an asset's."""
     match event:
         case AssetDescribed():

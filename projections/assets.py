@@ -1,0 +1,254 @@
+"""The table of assets: what each fact changes in it, and the reads of a single row.
+
+Every row holds the API's JSON of its asset, so that reading serialises nothing. `document` is the
+only maker of that JSON: for rows, and for answers that a write folds from the facts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from ledger.asset import (
+    Asset,
+    AssetCreated,
+    changes_of,
+    evolve,
+)
+from ledger.codec import CanonicalJson
+from ledger.errors import AssetDeletedError, UnknownAssetError
+from ledger.fact import Recorded, iso, moment, parse_time
+from ledger.ids import AssetId
+from ledger.sqlite import AsyncReaders
+from projections.listing import page_of, page_statement
+from projections.migrations import Migration, load
+from projections.pages import PAGE_SIZE, Page, Query
+from projections.projection import Statement
+
+_canonical: Final = CanonicalJson()
+
+
+def canonical(value: Any) -> str:
+    """JSON text with sorted keys: live facts and those read back from the log give the same."""
+    return _canonical.encode(value).decode()
+
+
+def document(asset: Asset) -> dict[str, Any]:
+    """The asset as the API answers it: NodeTool's fifteen fields, then ours."""
+    return {
+        "id": asset.id,
+        "user_id": asset.user_id,
+        "workflow_id": asset.workflow_id,
+        "parent_id": asset.parent_id or asset.user_id,
+        "name": asset.name,
+        "content_type": asset.content_type,
+        "size": asset.size,
+        "metadata": asset.metadata,
+        "created_at": iso(asset.created_at),
+        "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
+        "thumb_url": None,
+        "duration": None if asset.duration is None else float(asset.duration),
+        "node_id": asset.node_id,
+        "job_id": asset.job_id,
+        "etag": f"v{asset.version}",
+        "digest": asset.digest,
+        "version": asset.version,
+        "position": asset.position,
+        "updated_at": iso(asset.updated_at),
+        "tags": list(asset.tags),
+        "derived_from": list(asset.derived_from),
+    }
+
+
+def document_json(asset: Asset) -> str:
+    """`document` as JSON text: one text for one state, whichever way the state came about."""
+    fields = document(asset)
+    if asset.metadata is not None:
+        fields["metadata"] = orjson.Fragment(_canonical.encode(asset.metadata))
+    return orjson.dumps(fields).decode()
+
+
+COLUMNS: Final = (
+    "seq", "id", "user_id", "workflow_id", "node_id", "job_id", "parent_id", "name",
+    "content_type", "size", "digest", "metadata", "tags", "derived_from", "duration", "version",
+    "position", "created_at", "updated_at", "deleted_at", "deleted_by",
+)  # fmt: skip
+"""The columns that a state is made of, in the order of `_row`."""
+
+_INSERT: Final = (
+    f"INSERT INTO assets ({', '.join(COLUMNS)}, recorded_at, json)"
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
+)
+_REWRITE_JSON: Final = f"UPDATE assets SET json = asset_json({', '.join(COLUMNS)}) WHERE id = ?"
+
+
+def _row(asset: Asset) -> tuple[Any, ...]:
+    """The columns of a live asset."""
+    return (
+        asset.seq,
+        asset.id,
+        asset.user_id,
+        asset.workflow_id,
+        asset.node_id,
+        asset.job_id,
+        asset.parent_id,
+        asset.name,
+        asset.content_type,
+        asset.size,
+        asset.digest,
+        None if asset.metadata is None else canonical(asset.metadata),
+        canonical(asset.tags) if asset.tags else "[]",
+        canonical(asset.derived_from) if asset.derived_from else "[]",
+        None if asset.duration is None else float(asset.duration),
+        asset.version,
+        asset.position,
+        iso(asset.created_at),
+        iso(asset.updated_at),
+        None,
+        None,
+    )
+
+
+_RESTORE: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "metadata": orjson.loads,
+    "tags": orjson.loads,
+    "derived_from": orjson.loads,
+    "created_at": parse_time,
+    "updated_at": parse_time,
+    "deleted_at": parse_time,
+}
+_STORE: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "metadata": canonical,
+    "tags": canonical,
+    "duration": float,
+    "deleted_at": iso,
+}
+
+
+def _asset_json(*columns: Any) -> str:
+    """The SQL function `asset_json`: the JSON of the state that a row's columns hold."""
+    state = dict(zip(COLUMNS, columns, strict=True))
+    for name, restore in _RESTORE.items():
+        if state[name] is not None:
+            state[name] = restore(state[name])
+    return document_json(Asset(**state))
+
+
+class Assets:
+    """The projection."""
+
+    name: Final = "assets"
+    tables: Final = ("assets",)
+    migrations: Final[Sequence[Migration]] = (
+        load("20260101_000000_create_assets"),
+        load("20260124_000000_add_node_job_fields_to_assets"),
+    )
+    functions: Final[Mapping[str, Callable[..., Any]]] = {"asset_json": _asset_json}
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        """A row for a new asset; for a later fact what it sets, and the JSON of the row anew."""
+        event = recorded.event
+        if isinstance(event, AssetCreated):
+            yield _insert(recorded, event)
+        elif (changes := changes_of(event)) is not None:
+            yield from _update(recorded, changes)
+
+
+def _insert(recorded: Recorded, event: AssetCreated) -> Statement:
+    asset = evolve(None, recorded)
+    if asset is None:
+        raise ValueError("a created fact folds into an asset")
+    row = (*_row(asset), iso(moment(event)), document_json(asset))
+    return Statement(_INSERT, row, independent=True)
+
+
+def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Iterator[Statement]:
+    event = recorded.event
+    columns = {
+        **{name: _stored(name, value) for name, value in changes.items()},
+        "version": event.originator_version,
+        "position": recorded.position,
+        "updated_at": iso(moment(event)),
+    }
+    setters = ", ".join(f"{name} = ?" for name in columns)
+    asset_id = event.originator_id
+    yield Statement(f"UPDATE assets SET {setters} WHERE id = ?", (*columns.values(), asset_id))
+    yield Statement(_REWRITE_JSON, (asset_id,))
+
+
+def _stored(name: str, value: Any) -> Any:
+    return _STORE[name](value) if value is not None and name in _STORE else value
+
+
+class Found(NamedTuple):
+    """One live asset: its JSON, its version, and the position that the table reflects."""
+
+    json: bytes
+    version: int
+    position: int
+
+
+_FIND: Final = """
+    SELECT CAST(json AS BLOB), version, deleted_at, deleted_by, position,
+        (SELECT position FROM positions WHERE projection = 'assets')
+    FROM assets WHERE id = ? AND user_id = ?
+"""
+_CHILDREN: Final = """
+    SELECT id FROM assets INDEXED BY assets_by_parent
+    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
+"""
+_ORPHANS: Final = """
+    SELECT child.user_id, child.id
+    FROM assets AS folder INDEXED BY assets_deleted_folders
+    CROSS JOIN assets AS child INDEXED BY assets_by_parent
+        ON child.user_id = folder.user_id AND child.parent_id = folder.id
+    WHERE folder.deleted_at IS NOT NULL AND folder.content_type = 'folder'
+        AND child.deleted_at IS NULL
+    LIMIT ?
+"""
+
+
+class AssetQueries:
+    """The reads, each one statement on a read-only connection."""
+
+    def __init__(self, readers: AsyncReaders) -> None:
+        self._readers = readers
+
+    async def find(self, user_id: str, asset_id: AssetId) -> Found:
+        """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
+        rows = await self._readers.rows(_FIND, (asset_id, user_id))
+        if not rows:
+            raise UnknownAssetError(asset_id)
+        json, version, deleted_at, deleted_by, last, reflected = rows[0]
+        if deleted_at is not None:
+            raise AssetDeletedError(asset_id, by=deleted_by, when=deleted_at, position=last)
+        return Found(json, version, reflected)
+
+    async def page(
+        self,
+        user_id: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str = "created_at",
+        page_size: int = PAGE_SIZE,
+        cursor: str = "",
+    ) -> Page:
+        """The live assets that match every filter, from a cursor on (`""`: from the start).
+
+        `filters` are request words and their values, any of which may match. Raises ParameterError
+        for an unknown word, an empty value or a page below 1, CursorError for another query's.
+        """
+        query = Query.of(user_id, filters, sort, page_size, cursor)
+        sql, parameters = page_statement(query)
+        rows = await self._readers.rows(sql, parameters)
+        return page_of(query, *rows[0])
+
+    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
+        """Live assets directly in a folder, in creation order."""
+        rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
+        return [AssetId(asset_id) for (asset_id,) in rows]
+
+    async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
+        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
+        rows = await self._readers.rows(_ORPHANS, (limit,))
+        return [(user_id, AssetId(asset_id)) for user_id, asset_id in rows]

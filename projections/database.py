@@ -1,0 +1,121 @@
+"""Generations of the views: files `projections.g<N>.db`, each of which says its own state.
+
+The highest that is ready is the one in use. A generation that is not ready yet is finished or
+thrown away at the next start, never read as if it were whole; numbers are never used again.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from ledger.sqlite import open_writer, transaction
+from projections.projection import Projection
+
+State = Literal["building", "ready", "retired", "unreadable"]
+
+_NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
+
+BOOKKEEPING: Final = ("generation", "positions", "schema_migrations")
+_CREATE: Final = (
+    "CREATE TABLE IF NOT EXISTS generation (state TEXT NOT NULL)",
+    "INSERT INTO generation SELECT 'building' WHERE NOT EXISTS (SELECT 1 FROM generation)",
+    """
+    CREATE TABLE IF NOT EXISTS positions (
+        projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
+        leaf BLOB NOT NULL  -- leaf hash of the fact at that position
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+        name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
+    )
+    """,
+)
+
+
+class Database:
+    """One generation, opened by its one writer, with the SQL functions of its projections."""
+
+    def __init__(self, folder: Path, number: int, projections: Sequence[Projection]) -> None:
+        self.number = number
+        self.path = _path(folder, number)
+        self.projections = tuple(projections)
+        self.write = open_writer(self.path, "NORMAL")
+        try:
+            self._prepare()
+        except BaseException:
+            self.write.close()
+            raise
+
+    def _prepare(self) -> None:
+        for projection in self.projections:
+            for name, function in projection.functions.items():
+                self.write.create_function(name, -1, function, deterministic=True)
+        with transaction(self.write) as db:
+            for statement in _CREATE:
+                db.execute(statement)
+
+    @property
+    def state(self) -> State:
+        """What the file says of itself."""
+        (state,) = self.write.execute("SELECT state FROM generation").fetchone()
+        return state  # type: ignore[no-any-return]
+
+    def mark(self, state: State) -> None:
+        """Say it in the file. Within a transaction it holds once that commits."""
+        self.write.execute("UPDATE generation SET state = ?", (state,))
+
+    def close(self) -> None:
+        """Close the write connection, which checkpoints the file."""
+        self.write.close()
+
+
+def open_current(folder: Path, projections: Sequence[Projection]) -> Database:
+    """The highest generation that is ready; else one whose building goes on, at worst a new one.
+
+    Removes what an interrupted rebuild left behind.
+    """
+    states = {number: _state_of(folder, number, projections) for number in numbers(folder)}
+    ready = [number for number, state in states.items() if state == "ready"]
+    building = [number for number, state in states.items() if state == "building"]
+    current = max(ready or building, default=max(states, default=0) + 1)
+    for number in building:
+        if number != current:
+            remove(folder, number)
+    return Database(folder, current, projections)
+
+
+def open_next(folder: Path, projections: Sequence[Projection]) -> Database:
+    """A new generation, empty and building, above every other."""
+    return Database(folder, max(numbers(folder), default=0) + 1, projections)
+
+
+def numbers(folder: Path) -> list[int]:
+    """The generations in a folder, in order."""
+    return sorted(int(m[1]) for path in folder.iterdir() if (m := _NAME.fullmatch(path.name)))
+
+
+def remove(folder: Path, number: int) -> None:
+    """Delete a generation's files, the database itself last: without it the others are litter."""
+    path = _path(folder, number)
+    for litter in (f"{path}-wal", f"{path}-shm", path):
+        Path(litter).unlink(missing_ok=True)
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"projections.g{number}.db"
+
+
+def _state_of(folder: Path, number: int, projections: Sequence[Projection]) -> State:
+    try:
+        database = Database(folder, number, projections)
+    except sqlite3.OperationalError:
+        raise  # the disk, or a lock: nothing is wrong with the file
+    except sqlite3.DatabaseError:
+        return "unreadable"  # views are disposable: the facts make another one
+    try:
+        return database.state
+    finally:
+        database.close()

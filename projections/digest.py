@@ -1,0 +1,35 @@
+"""The digest of the views: the same rows give the same digest, on any machine and any engine.
+
+SHA-256 over each table in name order: its name and a newline, then each row in primary key order,
+as a JSON object with sorted keys, and a newline. The API's stored JSON, made from the other
+columns, is left out.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from projections.projection import Projection
+
+
+def digest(db: sqlite3.Connection, projections: Sequence[Projection]) -> str:
+    """64 hex digits over every table of these projections, as one read transaction sees them."""
+    hashed = hashlib.sha256()
+    for table in sorted(table for projection in projections for table in projection.tables):
+        hashed.update(table.encode() + b"\n")
+        for row in rows(db, table):
+            hashed.update(row)
+    return hashed.hexdigest()
+
+
+def rows(db: sqlite3.Connection, table: str) -> Iterator[bytes]:
+    """The rows of a table as the digest takes them, ordered by primary key."""
+    columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
+    names = [name for _, name, *_ in columns if name != "json"]
+    key = [name for _, name, _, _, _, rank in sorted(columns, key=lambda c: c[5]) if rank]
+    wanted, order = (", ".join(f'"{name}"' for name in group) for group in (names, key))
+    for row in db.execute(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
+        fields = dict(zip(names, row, strict=True))
+        yield orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)

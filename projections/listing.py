@@ -1,0 +1,177 @@
+"""The one statement that reads a page of assets: which index it walks, and where it stops.
+
+A page costs what it holds, not what the table holds, whenever an index covers its filters. What
+no index covers is looked for in at most `WALK` rows a request; a page that stopped there is short.
+"""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from projections.filters import Condition
+from projections.pages import Page, Query
+
+WALK: Final = 20_000
+"""How many index rows one request looks at for filters that no index covers."""
+LANES: Final = 100
+"""How many values, or pairs of values, of repeated filters are merged; more are walked."""
+
+
+class Index(NamedTuple):
+    """An index on `user_id`, these columns and `seq`, over live rows."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+INDEXES: Final = (
+    Index("assets_by_job_node", ("job_id", "node_id")),
+    Index("assets_by_workflow_node", ("workflow_id", "node_id")),
+    Index("assets_by_job", ("job_id",)),
+    Index("assets_by_parent", ("parent_id",)),
+    Index("assets_by_node", ("node_id",)),
+    Index("assets_by_workflow", ("workflow_id",)),
+    Index("assets_by_media", ("content_type",)),
+    Index("assets_by_user", ()),
+)
+"""The narrowest first: a job is smaller than a folder, a node or a workflow."""
+
+
+class Sql(NamedTuple):
+    """A piece of a statement and the parameters of its question marks, in order."""
+
+    text: str
+    parameters: list[Any]
+
+
+def page_statement(query: Query) -> Sql:
+    """SQL that answers one row: what `page_of` takes after the query, in its order."""
+    rows, edge = _plan(query)
+    last = "max" if query.sort.direction == "ASC" else "min"
+    text = f"""
+        SELECT CAST(group_concat(json, ',') AS BLOB), count(*), {last}(seq),
+            length(CAST(json AS BLOB)),
+            CASE WHEN count(*) <= ? THEN ({edge.text}) END,
+            (SELECT position FROM positions WHERE projection = 'assets')
+        FROM ({rows.text})
+    """
+    return Sql(text, [query.size, *edge.parameters, *rows.parameters])
+
+
+def page_of(
+    query: Query,
+    json: bytes | None,
+    found: int,
+    last: int,
+    length: int,
+    edge: int | None,
+    position: int,
+) -> Page:
+    """The page in that row: `found` rows, the last of them `length` bytes long, at seq `last`.
+
+    A row beyond the page is cut off: it is where the next one starts. Without it, the next one
+    starts at the `edge` of a walk that was broken off, or not at all.
+    """
+    if json is None or found <= query.size:
+        return Page(json or b"", found, query.next_cursor(edge), position)
+    return Page(json[: -length - 1], query.size, query.next_cursor(last), position)
+
+
+def _plan(query: Query) -> tuple[Sql, Sql]:
+    """The rows of a page and one beyond it; and the edge of the walk, where there is a walk."""
+    by_column = {c.column: c for c in query.conditions if c.column is not None}
+    if len(by_column) == len(query.conditions):
+        for index in INDEXES:
+            if set(index.columns) == set(by_column) and _lanes(query) <= LANES:
+                return _covered(query, index, by_column), Sql("NULL", [])
+    return _walk(query)
+
+
+def _lanes(query: Query) -> int:
+    return prod(len(condition.tests) for condition in query.conditions)
+
+
+def _covered(query: Query, index: Index, by_column: Mapping[str, Condition]) -> Sql:
+    if all(condition.fixed for condition in query.conditions):
+        keys = {column: by_column[column].values[0] for column in index.columns}
+        return _lane(query, index, "seq, json", keys, query.size + 1)
+    return _merged(query, index, by_column)
+
+
+def _lane(
+    query: Query, index: Index, columns: str, keys: Mapping[str, Any], limit: int, offset: int = 0
+) -> Sql:
+    """Rows with these values in an index, in its order: one run of neighbours."""
+    tests = "".join(f" AND {column} IS ?" for column in keys)
+    text = f"""
+        SELECT {columns} FROM assets INDEXED BY {index.name}
+        WHERE user_id = ?{tests} AND deleted_at IS NULL AND seq {query.sort.onwards} ?
+        ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?
+    """
+    return Sql(text, [query.user_id, *keys.values(), query.start, limit, offset])
+
+
+def _merged(query: Query, index: Index, by_column: Mapping[str, Condition]) -> Sql:
+    """The first rows of several lanes, then the first of all of those.
+
+    A table-valued function may look to its left, which a subquery may not: hence json_each.
+    """
+    lanes = [_lane_values(query, by_column[column]) for column in index.columns]
+    keys = "".join(f" AND {column} IS lane{n}.value" for n, column in enumerate(index.columns))
+    sources = ", ".join(f"({lane.text}) AS lane{n}" for n, lane in enumerate(lanes))
+    direction, limit = query.sort.direction, query.size + 1
+    text = f"""
+        SELECT a.seq AS seq, a.json AS json FROM (
+            SELECT first.value AS seq FROM {sources}, json_each((
+                SELECT json_group_array(seq) FROM (
+                    SELECT seq FROM assets INDEXED BY {index.name}
+                    WHERE user_id = ?{keys} AND deleted_at IS NULL AND seq {query.sort.onwards} ?
+                    ORDER BY seq {direction} LIMIT ?
+                )
+            )) AS first ORDER BY first.value {direction} LIMIT ?
+        ) AS merged CROSS JOIN assets AS a ON a.seq = merged.seq
+    """
+    given = [parameter for lane in lanes for parameter in lane.parameters]
+    return Sql(text, [*given, query.user_id, query.start, limit, limit])
+
+
+def _lane_values(query: Query, condition: Condition) -> Sql:
+    values = orjson.dumps(condition.values).decode()
+    if condition.tests[0].how == "equal":
+        return Sql("SELECT value FROM json_each(?)", [values])
+    return Sql(_MEDIA_TYPES, [query.user_id, values, query.user_id])
+
+
+_NEXT_TYPE: Final = """
+    SELECT min(content_type) FROM assets INDEXED BY assets_by_media
+    WHERE user_id = ? AND deleted_at IS NULL AND content_type
+"""
+_MEDIA_TYPES: Final = f"""
+    WITH RECURSIVE kind(prefix, value) AS (
+        SELECT value, ({_NEXT_TYPE} >= given.value) FROM json_each(?) AS given
+        UNION ALL
+        SELECT prefix, ({_NEXT_TYPE} > kind.value) FROM kind
+        WHERE substr(value, 1, length(prefix)) = prefix
+    )
+    SELECT DISTINCT value FROM kind WHERE substr(value, 1, length(prefix)) = prefix
+"""
+"""The types in use that begin with any of some prefixes: one look into the index for each type."""
+
+
+def _walk(query: Query) -> tuple[Sql, Sql]:
+    """Matches among the next `WALK` rows of the narrowest index, and the row after those."""
+    fixed = {c.column: c for c in query.conditions if c.column is not None and c.fixed}
+    index = next(i for i in INDEXES if set(i.columns) <= set(fixed))
+    keys = {column: fixed[column].values[0] for column in index.columns}
+    rest = [c.sql() for c in query.conditions if c not in [fixed[column] for column in keys]]
+    hit = " AND ".join(text for text, _ in rest)
+    walked = _lane(query, index, f"seq, {hit} AS hit", keys, WALK)
+    text = f"""
+        SELECT a.seq AS seq, a.json AS json FROM ({walked.text}) AS walked
+        CROSS JOIN assets AS a ON a.seq = walked.seq WHERE walked.hit LIMIT ?
+    """
+    given = [parameter for _, parameters in rest for parameter in parameters]
+    rows = Sql(text, [*given, *walked.parameters, query.size + 1])
+    return rows, _lane(query, index, "seq", keys, 1, WALK)

@@ -1,0 +1,53 @@
+"""The assets table as it was before an asset knew its node and its job."""
+
+import sqlite3
+
+needs_facts = True
+
+STATEMENTS = (
+    """
+    CREATE TABLE assets (
+        seq INTEGER PRIMARY KEY,  -- position of the first fact: every index ends with it for free
+        id TEXT NOT NULL UNIQUE,
+        json TEXT NOT NULL,       -- the asset as the API answers it
+        user_id TEXT NOT NULL,
+        workflow_id TEXT,
+        parent_id TEXT,           -- NULL at home
+        name TEXT NOT NULL,
+        content_type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        digest TEXT,
+        metadata TEXT,
+        tags TEXT NOT NULL,
+        derived_from TEXT NOT NULL,
+        duration REAL,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        recorded_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        deleted_at TEXT,
+        deleted_by TEXT
+    )
+    """,
+    "CREATE INDEX assets_by_user ON assets (user_id) WHERE deleted_at IS NULL",
+    "CREATE INDEX assets_by_workflow ON assets (user_id, workflow_id) WHERE deleted_at IS NULL",
+    "CREATE INDEX assets_by_parent ON assets (user_id, parent_id) WHERE deleted_at IS NULL",
+    "CREATE INDEX assets_by_media ON assets (user_id, content_type) WHERE deleted_at IS NULL",
+    """
+    CREATE INDEX assets_deleted_folders ON assets (user_id, id)
+        WHERE deleted_at IS NOT NULL AND content_type = 'folder'
+    """,
+    """
+    CREATE VIEW nodetool_assets AS
+        SELECT id, user_id, workflow_id, coalesce(parent_id, user_id) AS parent_id, name,
+            content_type, metadata, created_at, updated_at, duration, size
+        FROM assets WHERE deleted_at IS NULL
+    """,
+)
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Make the table, its indexes over what is live, and the view that NodeTool users know."""
+    for statement in STATEMENTS:
+        db.execute(statement)

@@ -1,0 +1,106 @@
+"""Keyset pages: how many rows, in which order, and the cursor that says where the next one starts.
+
+A cursor names the key of a row, never an offset, so that a page is as quick at the end as at the
+beginning; it is bound to its query, and it outlives a rebuild, since its key is a position.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import orjson
+
+from ledger.errors import CursorError, ParameterError
+from projections.filters import Condition, conditions, suggestion
+
+PAGE_SIZE: Final = 100
+MAX_PAGE_SIZE: Final = 1_000
+_LAST: Final = 2**63 - 1
+_SEAL: Final = 12
+"""How many bytes of a hash bind a cursor to its query: not a secret, a check."""
+
+
+class Sort(NamedTuple):
+    """An order of rows by `seq`: its direction, the comparison from a start on, the first start."""
+
+    direction: str
+    onwards: str
+    start: int
+
+
+SORTS: Final[Mapping[str, Sort]] = {
+    "created_at": Sort("ASC", ">=", 0),
+    "-created_at": Sort("DESC", "<=", _LAST),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows: their JSON objects joined by commas, the next cursor (`""`: there is no more),
+    and the position that the table reflected."""
+
+    json: bytes
+    count: int
+    next: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request for a page, checked."""
+
+    user_id: str
+    conditions: tuple[Condition, ...]
+    sort: Sort
+    size: int
+    start: int
+    binding: bytes
+
+    @classmethod
+    def of(
+        cls, user_id: str, words: Mapping[str, Sequence[str]], sort: str, size: int, cursor: str
+    ) -> "Query":
+        """Check every part of a request. Raises ParameterError or CursorError."""
+        order = SORTS.get(sort)
+        if order is None:
+            raise _refused("sort", f"must be one of {', '.join(SORTS)}{suggestion(sort, SORTS)}")
+        if size < 1:
+            raise _refused("page_size", "must be 1 or more")
+        wanted = conditions(user_id, words)
+        binding = orjson.dumps([user_id, sort, wanted])
+        start = open_cursor(cursor, binding) if cursor else order.start
+        return cls(user_id, wanted, order, min(size, MAX_PAGE_SIZE), start, binding)
+
+    def next_cursor(self, start: int | None) -> str:
+        """The cursor of the page that starts at a row; `""` where none does."""
+        return "" if start is None else seal_cursor(start, self.binding)
+
+
+def seal_cursor(start: int, binding: bytes) -> str:
+    """An opaque token for a start, bound to a query."""
+    key = start.to_bytes(8, "big")
+    return base64.urlsafe_b64encode(_seal(key, binding) + key).decode().rstrip("=")
+
+
+def open_cursor(cursor: str, binding: bytes) -> int:
+    """The start in a token. Raises CursorError for another query's, and for none of ours."""
+    try:
+        token = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise CursorError("the cursor is none of ours") from error
+    start = int.from_bytes(token[_SEAL:], "big")
+    # Compared as text: base64 has several spellings of the same bytes, and only one is ours.
+    if start > _LAST or seal_cursor(start, binding) != cursor:
+        raise CursorError("the cursor belongs to another query, or was altered")
+    return start
+
+
+def _seal(key: bytes, binding: bytes) -> bytes:
+    return hashlib.sha256(b"asset-ledger/cursor/1\n" + key + binding).digest()[:_SEAL]
+
+
+def _refused(word: str, message: str) -> ParameterError:
+    return ParameterError(f"{word}: {message}", errors=[(word, message)])

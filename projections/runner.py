@@ -1,0 +1,191 @@
+"""Follows the log: facts become rows, and the position moves in the same transaction.
+
+Live facts and facts read back from the log take one path, so a live view is a rebuild that has
+caught up. What goes wrong stalls the view and nothing else: the log goes on, and the view takes it
+from there once it can.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from ledger.errors import CorruptLogError, PoisonFactError
+from ledger.fact import Recorded
+from ledger.feed import Feed
+from ledger.sqlite import transaction
+from projections.database import Database
+from projections.projection import Statement
+from projections.watermark import Watermark
+
+BATCH: Final = 1_000
+"""How many facts one transaction takes from the log: a turn that a writer can wait for."""
+
+Progress = Callable[[int, int], None]
+"""Called with a position and the one to reach."""
+
+
+class Prepared(NamedTuple):
+    """The statements of some neighbouring facts."""
+
+    first: int
+    last: int
+    statements: list[Statement]
+
+
+class Runner:
+    """One writer of one generation. Any thread may call; one at a time is let in."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self.database = database
+        self.error: Exception | None = None
+        self._feed = feed
+        self._turn = threading.Lock()
+        self._watermark = Watermark(0)
+        with transaction(database.write) as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO positions VALUES (?, 0, ?, x'')",
+                [(projection.name, feed.log_id) for projection in database.projections],
+            )
+        self._reload()
+
+    @property
+    def position(self) -> int:
+        """The last fact that the tables reflect."""
+        return self._watermark.position
+
+    @property
+    def state(self) -> Literal["live", "stalled"]:
+        return "stalled" if self.error else "live"
+
+    def disagreement(self) -> str | None:
+        """Why these tables cannot be this log's (a backup was restored, say); None if they are."""
+        rows = self.database.write.execute(
+            "SELECT position, log_id, leaf FROM positions"
+        ).fetchall()
+        if len({position for position, _, _ in rows}) > 1:
+            return "the projections stand at different positions"
+        for position, log_id, leaf in rows:
+            if position and log_id != self._feed.log_id:
+                return f"the tables were made from the log {log_id}"
+            if position and self._feed.leaf_hash(position) != leaf:
+                return f"the tables reflect another fact at position {position:,} than the log has"
+        return None
+
+    def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
+        """The statements of these neighbouring facts, computed without touching anything.
+
+        Raises PoisonFactError for a fact that no row can be made of.
+        """
+        statements = [s for fact in recorded for s in self._statements(fact)]
+        return Prepared(recorded[0].position, recorded[-1].position, statements)
+
+    def _statements(self, fact: Recorded) -> list[Statement]:
+        try:
+            return [
+                s for projection in self.database.projections for s in projection.statements(fact)
+            ]
+        except Exception as error:
+            raise PoisonFactError(fact.position, repr(error)) from error
+
+    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
+        """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
+
+        Never raises: what fails stalls the view, and a later turn takes it from the log.
+        """
+        with self._turn:
+            batch = [group for group in prepared if isinstance(group, Prepared)]
+            if self.position < last and not isinstance(self.error, PoisonFactError):
+                if self.error is None and self._continues(batch, last):
+                    self._guarded(lambda: self._write(batch, last, leaf))
+                else:
+                    self._guarded(self._take_from_log)
+            return self.position >= last
+
+    def turn(self) -> bool:
+        """Take one batch from the log; whether there may be more. Also ends a stall, if it can."""
+        with self._turn:
+            return self._guarded(self._take_from_log)
+
+    def catch_up(self, progress: Progress | None = None) -> None:
+        """Take everything from the log. Stops early with `error` set where it cannot go on."""
+        target, more = self._feed.head(), True
+        while more:
+            more = self.turn()
+            if progress:
+                progress(self.position, max(target, self.position))
+
+    async def wait_for(self, position: int, within: float) -> None:
+        """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
+        await self._watermark.reach(position, within)
+
+    def _guarded(self, work: Callable[[], bool]) -> bool:
+        """Do it; a failure becomes the state of the view instead of its caller's problem."""
+        try:
+            if self.error:
+                self._reload()  # a COMMIT that failed may have happened
+            more = work()
+        except Exception as error:
+            self.error = error
+            return False
+        self.error = None
+        return more
+
+    def _continues(self, batch: Sequence[Prepared], last: int) -> bool:
+        position = self.position
+        for group in batch:
+            if group.first != position + 1:
+                return False
+            position = group.last
+        return position == last
+
+    def _take_from_log(self) -> bool:
+        try:
+            group = self._next(BATCH)
+        except PoisonFactError as error:
+            readable = error.position - self.position - 1
+            if not readable:
+                raise
+            group = self._next(readable)
+        if group is None:
+            return False
+        leaf = self._feed.leaf_hash(group.last)
+        if leaf is None:
+            raise CorruptLogError(f"the log has no leaf hash at position {group.last:,}")
+        return self._write([group], group.last, leaf)
+
+    def _next(self, limit: int) -> Prepared | None:
+        facts = self._feed.read(self.position, limit)
+        return self.prepare(facts) if facts else None
+
+    def _write(self, batch: Sequence[Prepared], last: int, leaf: bytes) -> bool:
+        with transaction(self.database.write) as db:
+            execute(db, (statement for group in batch for statement in group.statements))
+            db.execute(
+                "UPDATE positions SET position = ?, log_id = ?, leaf = ?",
+                (last, self._feed.log_id, leaf),
+            )
+        self._watermark.move(last)
+        return True
+
+    def _reload(self) -> None:
+        rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
+        self._watermark.move(rows[0][0])
+
+
+def execute(db: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    """Run statements in order; neighbours that are independent of each other go together."""
+    together: dict[str, list[Sequence[Any]]] = {}
+    for sql, parameters, independent in statements:
+        if independent:
+            together.setdefault(sql, []).append(parameters)
+            continue
+        _flush(db, together)
+        db.execute(sql, parameters)
+    _flush(db, together)
+
+
+def _flush(db: sqlite3.Connection, together: dict[str, list[Sequence[Any]]]) -> None:
+    for sql, rows in together.items():
+        db.executemany(sql, rows)
+    together.clear()

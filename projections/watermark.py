@@ -1,0 +1,63 @@
+"""A position that rises in one thread and is awaited on event loops."""
+
+import asyncio
+import threading
+from typing import NamedTuple
+
+from ledger.errors import ViewBehindError
+
+
+class _Waiter(NamedTuple):
+    position: int
+    reached: "asyncio.Future[None]"
+    loop: asyncio.AbstractEventLoop
+
+
+class Watermark:
+    """How far something has come. Waiters are woken by the thread that raises it."""
+
+    def __init__(self, position: int) -> None:
+        self._position = position
+        self._waiters: list[_Waiter] = []
+        self._lock = threading.Lock()
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    def move(self, position: int) -> None:
+        """Set it, and wake those who waited for no more. Any thread may call."""
+        with self._lock:
+            self._position = position
+            reached = [w for w in self._waiters if w.position <= position]
+            self._waiters = [w for w in self._waiters if w.position > position]
+        for waiter in reached:
+            if not waiter.loop.is_closed():
+                waiter.loop.call_soon_threadsafe(_resolve, waiter.reached)
+
+    async def reach(self, position: int, within: float) -> None:
+        """Return once it is there. Raises ViewBehindError after so many seconds."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(position, loop.create_future(), loop)
+        with self._lock:
+            if self._position >= position:
+                return
+            self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(within):
+                await waiter.reached
+        except TimeoutError:
+            raise ViewBehindError(
+                f"the tables reflect position {self._position:,}, not {position:,} yet"
+            ) from None
+        finally:
+            self._forget(waiter)
+
+    def _forget(self, waiter: _Waiter) -> None:
+        with self._lock:
+            self._waiters = [w for w in self._waiters if w is not waiter]
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

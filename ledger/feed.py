@@ -7,13 +7,13 @@ import asyncio
 
 from ledger.codec import Codec
 from ledger.fact import Recorded
-from ledger.log import EventLog, Tag
+from ledger.log import LogReader, Tag
 
 
 class Feed:
     """The log, read. `read` and its neighbours block; `wait_beyond` is for the event loop."""
 
-    def __init__(self, log: EventLog, codec: Codec, log_id: str) -> None:
+    def __init__(self, log: LogReader, codec: Codec, log_id: str) -> None:
         self._log = log
         self._codec = codec
         self.log_id = log_id

@@ -9,13 +9,13 @@ from ledger.codec import Codec
 from ledger.errors import FieldError, UnknownAssetError, UnknownJobError
 from ledger.fact import Recorded
 from ledger.ids import AssetId
-from ledger.log import EventLog, Tag
+from ledger.log import LogReader, Tag
 
 
 class Replay:
     """Answers from the log alone; the tables may be missing."""
 
-    def __init__(self, log: EventLog, codec: Codec) -> None:
+    def __init__(self, log: LogReader, codec: Codec) -> None:
         self._log, self._codec = log, codec
 
     def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:

@@ -76,23 +76,12 @@ class Head(NamedTuple):
     recorded_at: datetime | None
 
 
-class EventLog(Protocol):
-    """An append-only log of facts.
+class LogReader(Protocol):
+    """A log of facts, read: also while somebody else appends to it.
 
     - Positions MUST be 1, 2, 3 ... without gaps, in the order in which readers see the facts.
-    - `append` MUST answer each command by itself, in order: a refused one leaves no trace and
-      does not touch the others. When it returns, every `Appended` is durable.
-    - `append` MUST refuse a command whose stream or guard is at another version
-      (VersionConflictError), and whose key was used for another request (KeyReusedError). The
-      same key with the same request MUST answer the first outcome and record nothing.
-    - `recorded_at` MUST NOT be below that of the fact before; `job_seq` MUST be 1, 2, 3 ... for
-      each owner's job.
-    - Stored facts MUST refuse UPDATE, DELETE and REPLACE.
     - A reader that reads from its last position on MUST see every fact once, in order.
     """
-
-    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
-        """Record each command or refuse it. One caller at a time."""
 
     def head(self) -> Head:
         """Where the log ends now."""
@@ -113,3 +102,20 @@ class EventLog(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+class EventLog(LogReader, Protocol):
+    """An append-only log of facts.
+
+    - `append` MUST answer each command by itself, in order: a refused one leaves no trace and
+      does not touch the others. When it returns, every `Appended` is durable.
+    - `append` MUST refuse a command whose stream or guard is at another version
+      (VersionConflictError), and whose key was used for another request (KeyReusedError). The
+      same key with the same request MUST answer the first outcome and record nothing.
+    - `recorded_at` MUST NOT be below that of the fact before; `job_seq` MUST be 1, 2, 3 ... for
+      each owner's job.
+    - Stored facts MUST refuse UPDATE, DELETE and REPLACE.
+    """
+
+    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        """Record each command or refuse it. One caller at a time."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
 
 from ledger.codec import Codec
@@ -22,11 +22,11 @@ from ledger.errors import (
     StorageFailedError,
     UnavailableError,
 )
-from ledger.fact import parse_time
-from ledger.log import Appended, Command, CommandKey, Head, Outcome, Prepare, Tag
+from ledger.log import Appended, Command, Head, Outcome, Prepare
 from ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
+from ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
 from ledger.merkle.tree import leaf_hash, leaf_of
-from ledger.sqlite import Readers, is_fatal, open_writer, storage_error, transaction
+from ledger.sqlite import is_fatal, open_writer, storage_error, transaction
 
 PAGE: Final = 1_000
 """How many rows one read answers at most: no reader holds a snapshot for long."""
@@ -69,22 +69,9 @@ _KEYS: Final = """SELECT k.* FROM json_each(?) j CROSS JOIN command_keys k
     ON k.user_id = j.value ->> 0 AND k.key = j.value ->> 1"""
 _JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
     ON h.user_id = j.value ->> 0 AND h.job_id = j.value ->> 1"""
-_HEAD: Final = """SELECT coalesce((SELECT max(rowid) FROM stored_events), 0),
-    coalesce((SELECT max(position) FROM event_leaves), 0)"""
-_AFTER: Final = """SELECT rowid, * FROM stored_events
-    WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"""
-_AFTER_BY_TAG: Final = """SELECT e.rowid, e.* FROM event_tags t
-    CROSS JOIN stored_events e ON e.rowid = t.position
-    WHERE t.user_id = ? AND t.kind = ? AND t.value = ? AND t.position > ? AND t.position <= ?
-    ORDER BY t.position LIMIT ?"""
-_STREAM: Final = """SELECT rowid, * FROM stored_events
-    WHERE originator_id = ? AND rowid <= ? ORDER BY originator_version"""
-_KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
-_LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
 
-_NO_LIMIT: Final = 2**63 - 1
 _RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
 _UNKNOWN: Final = "the commit failed; ask again with the same Idempotency-Key to learn its outcome"
 
@@ -99,7 +86,7 @@ class GroupRecorder(SQLiteApplicationRecorder):
         super(SQLiteApplicationRecorder, self)._insert_events(SQLiteCursor(db.cursor()), events)
 
 
-class SqliteLog:
+class SqliteLog(SqliteLogReader):
     """The EventLog of one machine. See the protocol for its promises."""
 
     def __init__(
@@ -118,7 +105,7 @@ class SqliteLog:
         self._recorder = GroupRecorder(SQLiteDatastore(str(path)))
         self._failure: StorageFailedError | None = None
         self._open()
-        self._readers = Readers(path)
+        super().__init__(path)
 
     def _open(self) -> None:
         try:
@@ -141,16 +128,16 @@ class SqliteLog:
 
     def _load_head(self) -> Head:
         """The last fact, after a look whether its leaf is the one that was hashed."""
-        position, leaves = self._db.execute(_HEAD).fetchone()
-        if position != leaves:
-            raise CorruptLogError(f"{self._path} has {position} facts, {leaves} leaves. {_RESTORE}")
-        if not position:
+        (leaves,) = self._db.execute("SELECT max(position) FROM event_leaves").fetchone()
+        last = self._db.execute(LAST).fetchone()
+        if (last[0] if last else None) != leaves:
+            raise CorruptLogError(f"{self._path} lacks facts or leaves at its end. {_RESTORE}")
+        if last is None:
             return Head(0, None)
-        row = self._db.execute(_AFTER, (position - 1, position, 1)).fetchone()
-        (kept,) = self._db.execute(_LEAF, (position,)).fetchone()
-        if not isinstance(row[-1], bytes) or leaf_hash(leaf_of(*row[1:])) != kept:
+        position, *stored, kept = last
+        if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != kept:
             raise CorruptLogError(f"{self._path}: fact {position} was changed. {_RESTORE}")
-        return Head(position, parse_time(orjson.loads(row[-1])["recorded_at"]))
+        return head_of(last)
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
         """Record each command or refuse it, in one transaction; see the protocol.
@@ -238,41 +225,9 @@ class SqliteLog:
         """Where the log ends now."""
         return self._head
 
-    def read(
-        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
-    ) -> list[Notification]:
-        """The next stored facts after a position, at most 1,000 of them."""
-        window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
-        if tag is None:
-            return self._notifications(_AFTER, window)
-        return self._notifications(_AFTER_BY_TAG, (*tag, *window))
-
-    def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """All stored facts of one stream, in order."""
-        return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
-
-    def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
-        return [
-            Notification(originator_id, version, topic, state, position)
-            for position, originator_id, version, topic, state in self._readers.rows(
-                sql, parameters
-            )
-        ]
-
-    def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
-        """What an Idempotency-Key was used for, and its first and last position."""
-        for *command_key, first, last in self._readers.rows(_KEY, (user_id, key)):
-            return CommandKey(*command_key), first, last
-        return None
-
-    def leaf_hash(self, position: int) -> bytes | None:
-        """The Merkle leaf hash of the fact at a position."""
-        rows = self._readers.rows(_LEAF, (position,))
-        return rows[0][0] if rows else None
-
     def close(self) -> None:
         """Close every connection; the last one to go folds the WAL back into the file."""
-        self._readers.close()
+        super().close()
         self._db.close()
 
 

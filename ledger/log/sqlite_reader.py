@@ -1,0 +1,86 @@
+"""Reading the log in a SQLite file, also while a server writes it: without a lock or a change."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from eventsourcing.persistence import Notification
+
+from ledger.fact import parse_time
+from ledger.log import CommandKey, Head, Tag
+from ledger.sqlite import Readers
+
+PAGE: Final = 1_000
+"""How many rows one read answers at most: no reader holds a snapshot for long."""
+
+LAST: Final = """SELECT e.rowid, e.*, l.hash FROM stored_events e
+    LEFT JOIN event_leaves l ON l.position = e.rowid ORDER BY e.rowid DESC LIMIT 1"""
+_AFTER: Final = """SELECT rowid, * FROM stored_events
+    WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"""
+_AFTER_BY_TAG: Final = """SELECT e.rowid, e.* FROM event_tags t
+    CROSS JOIN stored_events e ON e.rowid = t.position
+    WHERE t.user_id = ? AND t.kind = ? AND t.value = ? AND t.position > ? AND t.position <= ?
+    ORDER BY t.position LIMIT ?"""
+_STREAM: Final = """SELECT rowid, * FROM stored_events
+    WHERE originator_id = ? AND rowid <= ? ORDER BY originator_version"""
+_KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
+_LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
+
+_NO_LIMIT: Final = 2**63 - 1
+
+
+class SqliteLogReader:
+    """The half of an EventLog that only reads. See the protocol for its promises."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is opened before the first read, which raises sqlite3.Error without a file."""
+        self._readers = Readers(path)
+
+    def head(self) -> Head:
+        """Where the log ends now."""
+        for row in self._readers.rows(LAST):
+            return head_of(row)
+        return Head(0, None)
+
+    def read(
+        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+    ) -> list[Notification]:
+        """The next stored facts after a position, at most 1,000 of them."""
+        window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
+        if tag is None:
+            return self._notifications(_AFTER, window)
+        return self._notifications(_AFTER_BY_TAG, (*tag, *window))
+
+    def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
+        """All stored facts of one stream, in order."""
+        return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
+
+    def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
+        return [
+            Notification(originator_id, version, topic, state, position)
+            for position, originator_id, version, topic, state in self._readers.rows(
+                sql, parameters
+            )
+        ]
+
+    def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
+        """What an Idempotency-Key was used for, and its first and last position."""
+        for *command_key, first, last in self._readers.rows(_KEY, (user_id, key)):
+            return CommandKey(*command_key), first, last
+        return None
+
+    def leaf_hash(self, position: int) -> bytes | None:
+        """The Merkle leaf hash of the fact at a position."""
+        rows = self._readers.rows(_LEAF, (position,))
+        return rows[0][0] if rows else None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._readers.close()
+
+
+def head_of(last: Sequence[Any]) -> Head:
+    """The end of the log, from its LAST row."""
+    position, _, _, _, state, _ = last
+    return Head(position, parse_time(orjson.loads(state)["recorded_at"]))

@@ -70,7 +70,7 @@ class Query:
         if size < 1:
             raise _refused("page_size", "must be 1 or more")
         wanted = conditions(user_id, words)
-        binding = orjson.dumps([user_id, sort, wanted])
+        binding = orjson.dumps([user_id, sort, wanted], default=tuple)
         start = open_cursor(cursor, binding) if cursor else order.start
         return cls(user_id, wanted, order, min(size, MAX_PAGE_SIZE), start, binding)
 

@@ -1,0 +1,235 @@
+"""What every ContentStore promises, as tests. An adapter subclasses it and gives the `place`."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ledger.content import HEAD, SMALL, Content, ContentStore, Staged
+from ledger.ids import digest_of
+
+MIB = 1 << 20
+SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]
+
+Place = Callable[[], Awaitable[ContentStore]]
+"""Opens a store; called again, another one of the same contents."""
+
+one_store_for_all_examples = settings(
+    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def content(size: int, seed: int = 0) -> bytes:
+    """Bytes that differ everywhere, the same on every call."""
+    return random.Random(seed).randbytes(size)
+
+
+def pieces(whole: bytes, length: int) -> list[bytes]:
+    return [whole[start : start + length] for start in range(0, len(whole), length)]
+
+
+async def staged(store: ContentStore, chunks: Sequence[bytes]) -> Staged:
+    stage = store.stage()
+    for chunk in chunks:
+        await stage.write(chunk)
+    return await stage.finish()
+
+
+async def keep(store: ContentStore, whole: bytes) -> Staged:
+    """Stage and publish, as an upload does."""
+    arrived = await staged(store, pieces(whole, 100_000))
+    await publish(store, arrived)
+    return arrived
+
+
+async def publish(store: ContentStore, arrived: Staged) -> None:
+    await store.publish(arrived)
+    if arrived.small is not None:
+        await asyncio.to_thread(store.pack, [arrived])
+
+
+async def read(opened: Content, start: int, stop: int) -> list[bytes]:
+    return [piece async for piece in opened.chunks(start, stop)]
+
+
+async def fetch(store: ContentStore, sent: bytes) -> bytes | None:
+    """The bytes that the store gives for the digest of these."""
+    opened = await store.open(digest_of(sent))
+    if opened is None:
+        return None
+    whole = b"".join(await read(opened, 0, opened.size))
+    await opened.close()
+    return whole
+
+
+class ContentStoreContract:
+    """The promises. Each test gets an empty place, and a store opened in it."""
+
+    @pytest.fixture
+    def place(self) -> Place:
+        raise LookupError("an adapter gives its own place")
+
+    @pytest.fixture
+    async def store(self, place: Place) -> AsyncIterator[ContentStore]:
+        opened = await place()
+        yield opened
+        await opened.close()
+
+    @pytest.mark.parametrize("size", SIZES)
+    async def test_what_was_published_is_read_back(self, store: ContentStore, size: int) -> None:
+        whole = content(size)
+
+        await keep(store, whole)
+
+        assert await fetch(store, whole) == whole
+
+    @pytest.mark.parametrize("size", SIZES)
+    async def test_a_staged_content_knows_its_digest_its_size_and_its_head(
+        self, store: ContentStore, size: int
+    ) -> None:
+        whole = content(size)
+        stage = store.stage()
+        for piece in pieces(whole, 70_000):
+            await stage.write(piece)
+
+        arrived = await stage.finish()
+
+        assert (arrived.digest, arrived.size) == (digest_of(whole), size)
+        assert arrived.head == whole[:HEAD]
+        assert arrived.small == (whole if size <= SMALL else None)
+        await stage.discard()
+
+    @pytest.mark.parametrize("length", [1_000, SMALL - 1, SMALL, SMALL + 1, MIB, 3 * MIB])
+    async def test_the_pieces_in_which_it_arrives_do_not_matter(
+        self, store: ContentStore, length: int
+    ) -> None:
+        whole = content(2 * MIB + 1)
+
+        arrived = await staged(store, pieces(whole, length))
+        await publish(store, arrived)
+
+        assert arrived.digest == digest_of(whole)
+        assert await fetch(store, whole) == whole
+
+    @pytest.mark.parametrize("size", [5_000, 2 * MIB + 5])
+    @given(bounds=st.tuples(st.floats(0, 1.2), st.floats(0, 1.2)).map(sorted))
+    @example(bounds=[0.0, 1.0])
+    @example(bounds=[0.5, 0.5])
+    @one_store_for_all_examples
+    async def test_a_range_reads_what_python_slices(
+        self, store: ContentStore, size: int, bounds: list[float]
+    ) -> None:
+        whole = content(size)
+        start, stop = (int(bound * size) for bound in bounds)
+        if await fetch(store, whole) is None:
+            await keep(store, whole)
+        opened = await store.open(digest_of(whole))
+        assert opened is not None
+
+        got = await read(opened, start, stop)
+        await opened.close()
+
+        assert b"".join(got) == whole[start:stop]
+        assert all(0 < len(piece) <= MIB for piece in got)
+
+    async def test_several_readers_each_read_their_own_range(self, store: ContentStore) -> None:
+        whole = content(3 * MIB)
+        await keep(store, whole)
+        opened = await store.open(digest_of(whole))
+        assert opened is not None
+
+        ranges = [(start, start + MIB + 9) for start in range(0, 2 * MIB, 300_000)]
+        got = await asyncio.gather(*(read(opened, *bounds) for bounds in ranges))
+
+        assert [b"".join(part) for part in got] == [whole[start:stop] for start, stop in ranges]
+        await opened.close()
+
+    async def test_a_content_that_nobody_published_is_not_there(self, store: ContentStore) -> None:
+        assert await fetch(store, b"never sent") is None
+
+    @pytest.mark.parametrize("size", [100, SMALL + 1])
+    async def test_a_content_that_has_only_arrived_is_not_there(
+        self, store: ContentStore, size: int
+    ) -> None:
+        stage = store.stage()
+        await stage.write(content(size))
+        await stage.finish()
+
+        assert await fetch(store, content(size)) is None
+        await stage.discard()
+
+    @pytest.mark.parametrize("size", [100, SMALL + 1])
+    async def test_the_next_to_open_the_store_finds_what_was_published(
+        self, store: ContentStore, place: Place, size: int
+    ) -> None:
+        await keep(store, content(size))
+        await store.close()
+
+        reopened = await place()
+
+        assert await fetch(reopened, content(size)) == content(size)
+        await reopened.close()
+
+    @pytest.mark.parametrize("size", [100, SMALL + 1])
+    async def test_the_same_bytes_may_be_published_again(
+        self, store: ContentStore, size: int
+    ) -> None:
+        whole = content(size)
+
+        await keep(store, whole)
+        await keep(store, whole)
+
+        assert await fetch(store, whole) == whole
+
+    async def test_the_same_bytes_may_be_published_by_many_at_the_same_moment(
+        self, store: ContentStore
+    ) -> None:
+        whole = content(MIB)
+        arrived = [await staged(store, pieces(whole, 70_000)) for _ in range(8)]
+
+        await asyncio.gather(*(store.publish(each) for each in arrived))
+
+        assert await fetch(store, whole) == whole
+
+    async def test_a_group_is_packed_at_once_with_doubles_and_old_ones(
+        self, store: ContentStore
+    ) -> None:
+        old, new, twice = (content(1_000, seed) for seed in range(3))
+        await keep(store, old)
+        group = [await staged(store, [whole]) for whole in (old, new, twice, twice)]
+
+        await asyncio.to_thread(store.pack, group)
+
+        assert [await fetch(store, whole) for whole in (old, new, twice)] == [old, new, twice]
+
+    async def test_packing_nothing_is_harmless(self, store: ContentStore) -> None:
+        store.pack([])
+
+    @pytest.mark.parametrize("size", [100, SMALL + 1])
+    async def test_discarding_takes_nothing_from_what_was_published(
+        self, store: ContentStore, size: int
+    ) -> None:
+        whole = content(size)
+        stage = store.stage()
+        await stage.write(whole)
+        await publish(store, await stage.finish())
+
+        await stage.discard()
+        await stage.discard()
+
+        assert await fetch(store, whole) == whole
+
+    async def test_a_content_discarded_half_way_can_be_sent_again(
+        self, store: ContentStore
+    ) -> None:
+        whole = content(2 * MIB)
+        stage = store.stage()
+        await stage.write(whole[:MIB])
+        await stage.discard()
+
+        await keep(store, whole)
+
+        assert await fetch(store, whole) == whole

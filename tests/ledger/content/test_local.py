@@ -1,0 +1,407 @@
+"""The local folder: what stands where, and what is left when the disk or the process fails."""
+
+import asyncio
+import errno
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from ledger.content import SMALL, Staged
+from ledger.content.local import LocalContents, open_local_contents
+from ledger.errors import DiskFullError, StorageFailedError
+from ledger.ids import digest_of
+from tests.contracts.content_store import (
+    MIB,
+    ContentStoreContract,
+    Place,
+    content,
+    fetch,
+    keep,
+    pieces,
+    read,
+    staged,
+)
+
+
+class TestLocalContents(ContentStoreContract):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        return lambda: open_local_contents(tmp_path / "content")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "content"
+
+
+@pytest.fixture
+async def store(folder: Path) -> AsyncIterator[LocalContents]:
+    opened = await open_local_contents(folder)
+    yield opened
+    await opened.close()
+
+
+def objects(folder: Path) -> list[Path]:
+    return [path for path in (folder / "objects").rglob("*") if path.is_file()]
+
+
+def arriving(folder: Path) -> list[Path]:
+    return list((folder / "tmp").iterdir())
+
+
+def packed(folder: Path) -> list[tuple[str, int]]:
+    with sqlite3.connect(folder / "packed.db") as db:
+        found = db.execute("SELECT digest, length(bytes) FROM contents").fetchall()
+    db.close()
+    return found
+
+
+# Where things stand
+
+
+async def test_a_large_content_is_a_file_named_by_its_digest(
+    store: LocalContents, folder: Path
+) -> None:
+    arrived = await keep(store, content(SMALL + 1))
+
+    name = arrived.digest.removeprefix("sha256:")
+    assert objects(folder) == [folder / "objects" / name[:2] / name[2:4] / name]
+    assert (packed(folder), arriving(folder)) == ([], [])
+
+
+async def test_a_small_content_is_a_row(store: LocalContents, folder: Path) -> None:
+    arrived = await keep(store, content(SMALL))
+
+    assert packed(folder) == [(arrived.digest, SMALL)]
+    assert (objects(folder), arriving(folder)) == ([], [])
+
+
+async def test_the_same_bytes_published_at_the_same_moment_are_one_file(
+    store: LocalContents, folder: Path
+) -> None:
+    arrived = [await staged(store, pieces(content(MIB), 70_000)) for _ in range(8)]
+
+    await asyncio.gather(*(store.publish(each) for each in arrived))
+
+    assert len(objects(folder)) == 1
+    assert arriving(folder) == []
+
+
+async def test_the_same_small_bytes_are_one_row(store: LocalContents, folder: Path) -> None:
+    store.pack([await staged(store, [b"twice"]), await staged(store, [b"twice"])])
+    store.pack([await staged(store, [b"twice"])])
+
+    assert packed(folder) == [(digest_of(b"twice"), 5)]
+
+
+async def test_only_the_owner_can_look_inside(store: LocalContents, folder: Path) -> None:
+    arrived = await staged(store, [content(SMALL + 1)])
+    assert arrived.path is not None
+
+    assert arrived.path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    await store.publish(arrived)
+
+
+async def test_a_content_of_any_size_passes_through_a_few_mebibytes_of_memory(
+    store: LocalContents,
+) -> None:
+    stage = store.stage()
+    await stage.write(bytes(2 * MIB))
+
+    tracemalloc.start()
+    for _ in range(48):
+        await stage.write(os.urandom(MIB))
+    arrived = await stage.finish()
+    await store.publish(arrived)
+    opened = await store.open(arrived.digest)
+    assert opened is not None
+    async for _piece in opened.chunks(0, opened.size):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    await opened.close()
+
+    assert peak < 6 * MIB
+
+
+# Cut off
+
+
+async def test_a_discarded_upload_leaves_no_file(store: LocalContents, folder: Path) -> None:
+    stage = store.stage()
+    for piece in pieces(content(3 * MIB), 100_000):
+        await stage.write(piece)
+
+    await stage.discard()
+
+    assert arriving(folder) == []
+
+
+async def test_an_upload_cancelled_while_a_thread_writes_it_leaves_no_file(
+    store: LocalContents, folder: Path
+) -> None:
+    stage = store.stage()
+    under_way = asyncio.Event()
+
+    async def upload() -> None:
+        for _ in range(3):  # the third waits for the first, and sets a thread to work on its own
+            await stage.write(bytes(MIB))
+        under_way.set()
+        while True:
+            await stage.write(bytes(MIB))
+
+    sender = asyncio.create_task(upload())
+    await under_way.wait()
+    sender.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sender
+    await stage.discard()
+
+    assert arriving(folder) == []
+
+
+_CUT_OFF = """
+import asyncio, sys
+from pathlib import Path
+from ledger.content.local import open_local_contents
+
+async def main():
+    stage = (await open_local_contents(Path(sys.argv[1]))).stage()
+    for _ in range(5):
+        await stage.write(bytes(1 << 20))
+    print("half-way", flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+async def test_an_upload_whose_process_was_killed_leaves_nothing_after_the_next_start(
+    folder: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _CUT_OFF, str(folder)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half-way\n"
+        process.send_signal(signal.SIGKILL)
+    assert len(arriving(folder)) == 1
+
+    store = await open_local_contents(folder)
+
+    assert (arriving(folder), objects(folder)) == ([], [])
+    await store.close()
+
+
+# Durable
+
+
+class Syncs:
+    """Which files and folders were told to fsync, by inode; a failing one can be chosen."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[int] = []
+        self.failing: set[int] = set()
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._sync)
+
+    def _sync(self, descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        if inode in self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._fsync(descriptor)
+        self.done.append(inode)
+
+
+@pytest.fixture
+def syncs(store: LocalContents, monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    return Syncs(monkeypatch)
+
+
+def with_folders(path: Path) -> list[int]:
+    return [each.stat().st_ino for each in (path, *path.parents[:3])]
+
+
+async def test_the_file_is_synced_and_then_every_folder_up_to_objects(
+    store: LocalContents, folder: Path, syncs: Syncs
+) -> None:
+    await keep(store, content(SMALL + 1))
+
+    assert syncs.done == with_folders(objects(folder)[0])
+
+
+async def test_who_publishes_what_is_there_already_syncs_its_folders_again(
+    store: LocalContents, folder: Path, syncs: Syncs
+) -> None:
+    await keep(store, content(SMALL + 1))
+    syncs.done.clear()
+
+    await keep(store, content(SMALL + 1))
+
+    assert syncs.done == with_folders(objects(folder)[0])[1:]
+
+
+async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again(
+    store: LocalContents, folder: Path, syncs: Syncs
+) -> None:
+    stage = store.stage()
+    await stage.write(content(SMALL + 1))
+    arrived = await stage.finish()
+    assert arrived.path is not None
+    syncs.failing = {arrived.path.stat().st_ino}
+
+    for _ in range(2):
+        with pytest.raises(StorageFailedError, match=r"not published|sent again"):
+            await store.publish(arrived)
+        syncs.failing = set()
+
+    assert await fetch(store, content(SMALL + 1)) is None
+    await stage.discard()
+    assert (objects(folder), arriving(folder)) == ([], [])
+
+
+async def test_after_a_folder_was_not_synced_nothing_is_published_until_the_next_start(
+    store: LocalContents, folder: Path, syncs: Syncs
+) -> None:
+    whole = content(SMALL + 1)
+    syncs.failing = {(folder / "objects").stat().st_ino}
+
+    with pytest.raises(StorageFailedError, match="not published"):
+        await keep(store, whole)
+    syncs.failing = set()
+    with pytest.raises(StorageFailedError, match="restart"):
+        await keep(store, whole)
+
+    reopened = await open_local_contents(folder)
+    await keep(reopened, whole)
+    assert await fetch(reopened, whole) == whole
+    await reopened.close()
+
+
+async def test_a_file_cut_short_by_others_is_not_passed_off_as_whole(
+    store: LocalContents, folder: Path
+) -> None:
+    arrived = await keep(store, content(3 * MIB))
+    opened = await store.open(arrived.digest)
+    assert opened is not None
+    os.truncate(objects(folder)[0], MIB)
+
+    with pytest.raises(StorageFailedError, match="shorter"):
+        await read(opened, 0, opened.size)
+    await opened.close()
+
+
+# A disk that is full
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one mebibyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if not sys.platform.startswith("linux") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted: that takes root on Linux")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the space that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+async def small_group(store: LocalContents) -> list[Staged]:
+    return [await staged(store, [content(SMALL, seed)]) for seed in range(4)]
+
+
+async def test_an_upload_that_fills_the_disk_is_refused_and_gives_the_space_back(
+    tiny_disk: Path,
+) -> None:
+    store = await open_local_contents(tiny_disk)
+    stage = store.stage()
+
+    with pytest.raises(DiskFullError, match="No space left"):  # noqa: PT012 - whichever write meets it
+        for piece in pieces(content(4 * MIB), 100_000):
+            await stage.write(piece)
+        await stage.finish()
+    await stage.discard()
+
+    assert arriving(tiny_disk) == []
+    await keep(store, content(SMALL + 1))
+    assert await fetch(store, content(SMALL + 1)) == content(SMALL + 1)
+    await store.close()
+
+
+async def test_a_group_that_finds_the_disk_full_is_packed_once_there_is_space(
+    tiny_disk: Path,
+) -> None:
+    store = await open_local_contents(tiny_disk)
+    await keep(store, b"before")
+    group = await small_group(store)
+    filler = fill(tiny_disk)
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.pack(group)
+    assert await fetch(store, content(SMALL, 0)) is None
+    assert await fetch(store, b"before") == b"before"
+
+    filler.unlink()
+    store.pack(group)
+    assert [await fetch(store, content(SMALL, seed)) for seed in range(4)] == [
+        each.small for each in group
+    ]
+    await store.close()
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """The kernel refuses every write past this size, with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_group_whose_commit_failed_is_packed_the_next_time(store: LocalContents) -> None:
+    await keep(store, b"before")
+    group = await small_group(store)
+
+    with no_file_beyond(64 * 1024), pytest.raises(sqlite3.OperationalError, match="I/O"):
+        store.pack(group)
+    assert await fetch(store, content(SMALL, 0)) is None
+
+    store.pack(group)
+    assert await fetch(store, content(SMALL, 3)) == content(SMALL, 3)
+
+
+async def test_an_upload_that_the_disk_refuses_otherwise_is_not_called_a_full_disk(
+    store: LocalContents, folder: Path
+) -> None:
+    stage = store.stage()
+
+    with no_file_beyond(256 * 1024):
+        await stage.write(content(MIB))
+        with pytest.raises(StorageFailedError) as refusal:
+            await stage.finish()
+    await stage.discard()
+
+    assert not isinstance(refusal.value, DiskFullError)
+    assert str(folder) not in str(refusal.value)
+    assert arriving(folder) == []

@@ -1,0 +1,171 @@
+"""What may be sent about an asset, and by which words a list of assets is narrowed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.contract.errors import FieldsError
+from api.contract.parameters import (
+    CURSOR,
+    MAX_POSITION,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    hint,
+    one_of,
+    whole,
+)
+from api.contract.strict_json import read_number, read_object
+from ledger.asset import NewAsset
+from ledger.content import Staged
+from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
+from ledger.fact import Json, parse_time
+from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
+
+Fields = dict[str, Json]
+"""The fields that were sent and are not null, by their names on the wire."""
+
+SHAPE: Final = 1
+"""Part of an asset's ETag: raise it when the same version is answered with other JSON."""
+
+
+class AssetIn(BaseModel):
+    """The fields of a new asset. null means: not given."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str | None, Field(description="The file's name, where absent.")] = None
+    content_type: Annotated[str | None, Field(description="Told from the bytes if absent.")] = None
+    workflow_id: str | None = None
+    node_id: str | None = None
+    job_id: str | None = None
+    parent_id: Annotated[str | None, Field(description="A folder; the user's id: home.")] = None
+    metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
+    tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
+    duration: Annotated[float | None, Field(description="Seconds.")] = None
+    size: Annotated[int | None, Field(description="Has to be that of the bytes.")] = None
+    digest: Annotated[str | None, Field(description="Has to be that of the bytes.")] = None
+    derived_from: Annotated[list[str] | None, Field(description="Ids of own assets.")] = None
+    made_at: Annotated[str | None, Field(description="When it was made, RFC 3339.")] = None
+
+
+def read_fields(sent: Mapping[str, Any]) -> Fields:
+    """What was given, each with the type it has to have. Raises FieldsError, which names all."""
+    try:
+        fields = AssetIn.model_validate(sent)
+    except ValidationError as error:
+        raise FieldsError([_refusal(details) for details in error.errors()]) from error
+    return {name: value for name, value in fields if value is not None}
+
+
+def _refusal(details: ErrorDetails) -> tuple[str, str]:
+    name = ".".join(map(str, details["loc"]))
+    if details["type"] == "extra_forbidden":
+        return name, f"is not a field{hint(name, AssetIn.model_fields)}"
+    return name, details["msg"]
+
+
+def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
+    """The intent that checked fields spell. Raises FieldError for what is no id, or no time."""
+    given: Mapping[str, Any] = fields
+    if "name" not in given:
+        raise FieldError("name", "is required where no file brings one")
+    return NewAsset(
+        name=given["name"],
+        content_type=content_type,
+        workflow_id=given.get("workflow_id"),
+        node_id=given.get("node_id"),
+        job_id=given.get("job_id"),
+        parent_id=_folder(given.get("parent_id"), user_id),
+        metadata=given.get("metadata"),
+        tags=given.get("tags", ()),
+        duration=given.get("duration"),
+        derived_from=[_asset_id("derived_from", text) for text in given.get("derived_from", ())],
+        made_at=_spelled("made_at", parse_time, given["made_at"]) if "made_at" in given else None,
+    )
+
+
+def check_announced(fields: Fields, staged: Staged | None) -> None:
+    """The size and digest that were sent have to be those of the bytes, if there are any.
+
+    Raises FieldError or DigestMismatchError.
+    """
+    size, digest = (staged.size, staged.digest) if staged else (0, None)
+    announced: Mapping[str, Any] = fields
+    if announced.get("size", size) != size:
+        raise FieldError("size", f"is not that of the file, which has {size:,} bytes")
+    if "digest" not in announced:
+        return
+    expected = _spelled("digest", parse_digest, announced["digest"])
+    if digest is None:
+        raise FieldError("digest", "names bytes that did not come along")
+    check_digest(expected, digest)
+
+
+def check_digest(announced: Digest, arrived: Digest) -> None:
+    """Raises DigestMismatchError unless these two are the same."""
+    if announced != arrived:
+        raise DigestMismatchError(f"{announced} was announced, and {arrived} arrived")
+
+
+def _folder(text: str | None, user_id: str) -> AssetId | None:
+    """The folder that `parent_id` names; None is the home folder, which bears the user's id."""
+    return None if text is None or text == user_id else _asset_id("parent_id", text)
+
+
+def _asset_id(field: str, text: str) -> AssetId:
+    return AssetId(_spelled(field, parse_asset_id, text))
+
+
+def _spelled(field: str, parse: Any, text: str) -> Any:
+    try:
+        return parse(text)
+    except (ValueError, OverflowError) as error:
+        raise FieldError(field, str(error)) from error
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        return read_object(text.encode(), "the text")
+    except MalformedBodyError as error:
+        raise ValueError(f"must be a JSON object: {error}") from error
+
+
+FIELDS_IN_THE_QUERY: Final[Sequence[Parameter]] = (
+    Parameter("name", "The asset's name."),
+    Parameter("content_type", "Its media type, if not that of the request."),
+    Parameter("workflow_id", "The workflow that made it."),
+    Parameter("node_id", "The node that made it."),
+    Parameter("job_id", "The job that made it."),
+    Parameter("parent_id", "The folder it goes into."),
+    Parameter("metadata", "A JSON object.", _metadata),
+    Parameter("tags", "One tag; may be repeated.", repeats=True),
+    Parameter("duration", "Seconds.", read_number),
+    Parameter("size", "Has to be that of the bytes.", whole(0, MAX_POSITION)),
+    Parameter("digest", "Has to be that of the bytes."),
+    Parameter("derived_from", "The id of an own asset; may be repeated.", repeats=True),
+    Parameter("made_at", "When it was made, RFC 3339."),
+)
+"""The same fields, for a body that is nothing but the content."""
+
+FILTERS: Final[Sequence[Parameter]] = (
+    Parameter("workflow_id", "Made by this workflow.", repeats=True),
+    Parameter("node_id", "Made by this node.", repeats=True),
+    Parameter("job_id", "Made in this job.", repeats=True),
+    Parameter("parent_id", "In this folder; empty: home.", repeats=True, may_be_empty=True),
+    Parameter("content_type", "With a media type that begins so.", repeats=True),
+    Parameter(
+        "missing",
+        "Made outside of any job (or node, or workflow).",
+        one_of(("workflow_id", "node_id", "job_id")),
+        repeats=True,
+    ),
+)
+"""Filters narrow together; a repeated one takes any of its values."""
+
+SORT: Final = Parameter(
+    "sort", "Oldest or newest first.", one_of(("created_at", "-created_at")), default="created_at"
+)
+LISTING: Final[Sequence[Parameter]] = (*FILTERS, SORT, PAGE_SIZE, CURSOR, MIN_POSITION)

@@ -1,0 +1,73 @@
+"""The refusals that only HTTP knows. They belong to the ledger's tree, and know no status either.
+
+RefusedError
+├── MalformedRequestError     not HTTP: a bad request line, a bad header
+├── StalledBodyError          the rest of the body never came
+├── ForbiddenError            this caller, or this web page, may not do that
+├── UnknownRouteError         no operation has this path
+├── UnknownAssetError
+│   └── NoContentError          the asset is a folder, or was recorded without bytes
+├── MethodNotAllowedError     the path has other methods
+├── UnsupportedTypeError      a body of a type that this operation does not read
+├── RangeError                no byte of the content is in the range
+└── FieldError
+    └── FieldsError             several fields at once
+"""
+
+from collections.abc import Sequence
+
+from ledger.errors import FieldError, RefusedError, UnknownAssetError
+
+
+class MalformedRequestError(RefusedError):
+    """What arrived is not HTTP, or has a line or a header above the limit."""
+
+
+class StalledBodyError(RefusedError):
+    """No byte of the body came for too long; nothing was recorded."""
+
+
+class ForbiddenError(RefusedError):
+    """This caller, or the web page that sent this, may not do that."""
+
+
+class UnknownRouteError(RefusedError):
+    """No operation has this path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is nothing at {path}")
+
+
+class NoContentError(UnknownAssetError):
+    """The asset is there, and has no bytes: a folder, or one recorded without a file."""
+
+    def __init__(self, asset_id: str) -> None:
+        RefusedError.__init__(self, f"asset {asset_id} has no content")
+        self.asset_id = asset_id
+
+
+class MethodNotAllowedError(RefusedError):
+    """The path exists, with other methods: `allowed`."""
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{method} is not one of {', '.join(allowed)}")
+        self.allowed = tuple(allowed)
+
+
+class UnsupportedTypeError(RefusedError):
+    """The body has a type that this operation does not read."""
+
+
+class RangeError(RefusedError):
+    """No byte of the content, which has `size` of them, is in the range."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the content has {size:,} bytes, and none of them is in this range")
+        self.size = size
+
+
+class FieldsError(FieldError):
+    """Several fields have values that they cannot have; `errors` names each."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        RefusedError.__init__(self, "; ".join(map(": ".join, errors)), errors=errors)

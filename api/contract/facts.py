@@ -1,0 +1,50 @@
+"""A fact on the wire: one shape for histories, events, lines and exports."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+from ledger.fact import UNSET, Fact, Json, Recorded, TaggedFact, iso, moment, private_of
+
+_ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
+_NO_TAGS: Final = {"job_id": None, "workflow_id": None, "node_id": None, "job_seq": None}
+
+
+def fact_out(recorded: Recorded) -> dict[str, Any]:
+    """One fact as JSON has it. `data` holds the fact's own fields, private ones merged in.
+
+    An absent key of `data` says that this fact did not touch the field, null that it has none.
+    """
+    event = recorded.event
+    asset_id = event.originator_id if event.TOPIC.startswith("asset.") else None
+    return {
+        "position": recorded.position,
+        "topic": event.TOPIC,
+        "time": iso(moment(event)),
+        "by": event.by,
+        "asset_id": asset_id,
+        **(_tags(event) if isinstance(event, TaggedFact) else _NO_TAGS),
+        "version": event.originator_version,
+        "data": _data(event),
+    }
+
+
+def _tags(event: TaggedFact) -> dict[str, Json]:
+    return {
+        "job_id": event.job_id,
+        "workflow_id": event.workflow_id,
+        "node_id": event.node_id,
+        "job_seq": event.job_seq,
+    }
+
+
+def _data(event: Fact) -> dict[str, Any]:
+    own = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in _ENVELOPE}
+    data = {name: _plain(value) for name, value in own.items() if value is not UNSET}
+    if isinstance(event, TaggedFact):
+        data.update(private_of(event))
+    return data
+
+
+def _plain(value: Any) -> Any:
+    return iso(value) if isinstance(value, datetime) else value

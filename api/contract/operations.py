@@ -1,0 +1,70 @@
+"""What the API can do: each operation is one entry, and the routes are made from these entries.
+
+A handler under `@operation(...)` becomes its entry; its docstring is what the entry says of it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import getdoc
+from types import ModuleType
+from typing import Any, Final, Literal
+
+from api.contract.parameters import Parameter, Parameters
+from ledger.errors import LedgerError
+
+Handler = Callable[[Any], Awaitable[Any]]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Scope = Literal["read", "write", "audit", "admin"]
+
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path (and on its aliases). `{name}` in a path stands for one segment."""
+
+    method: Method
+    paths: Sequence[str]
+    handler: Handler
+    summary: str
+    answers: object
+    errors: Sequence[type[LedgerError]]
+    scope: Scope | None
+    parameters: Parameters
+
+    @property
+    def writes(self) -> bool:
+        return self.method in WRITES
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    alias: str | None = None,
+    answers: object = None,
+    errors: Sequence[type[LedgerError]] = (),
+    scope: Scope | None = None,
+    parameters: Sequence[Parameter] = (),
+) -> Callable[[Handler], Operation]:
+    """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes."""
+
+    def enter(handler: Handler) -> Operation:
+        return Operation(
+            method=method,
+            paths=(path, alias) if alias else (path,),
+            handler=handler,
+            summary=getdoc(handler) or "",
+            answers=answers,
+            errors=tuple(errors),
+            scope=scope,
+            parameters=Parameters(*parameters),
+        )
+
+    return enter
+
+
+def operations_of(*modules: ModuleType) -> Iterator[Operation]:
+    """The entries of these modules, in the order in which they were written."""
+    for module in modules:
+        yield from (value for value in vars(module).values() if isinstance(value, Operation))

@@ -1,0 +1,122 @@
+"""What HTTP says of each error, in one table, and the document (RFC 9457) that is made from it.
+
+The client reads the same table backwards and raises the same class.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from api.contract.errors import (
+    ForbiddenError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    RangeError,
+    StalledBodyError,
+    UnknownRouteError,
+    UnsupportedTypeError,
+)
+from ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    CursorError,
+    DigestMismatchError,
+    DiskFullError,
+    FieldError,
+    JobStateError,
+    KeyReusedError,
+    LedgerError,
+    MalformedBodyError,
+    OutcomeUnknownError,
+    ParameterError,
+    RefusedError,
+    StorageFailedError,
+    TooLargeError,
+    UnknownAssetError,
+    UnknownJobError,
+    VersionConflictError,
+    ViewBehindError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(NamedTuple):
+    """How one class of errors appears on the wire. `retry_after`: seconds, where waiting helps."""
+
+    status: int
+    slug: str
+    title: str
+    retry_after: int | None = None
+
+
+PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
+    MalformedRequestError: Problem(400, "malformed-request", "This is not an HTTP request"),
+    MalformedBodyError: Problem(400, "malformed-body", "The body is not what its type says"),
+    ParameterError: Problem(400, "bad-parameter", "A parameter cannot be used like this"),
+    CursorError: Problem(400, "bad-cursor", "The cursor does not belong to this query"),
+    DigestMismatchError: Problem(400, "digest-mismatch", "These are not the announced bytes"),
+    ForbiddenError: Problem(403, "forbidden", "This is not allowed"),
+    UnknownRouteError: Problem(404, "unknown-route", "There is nothing at this path"),
+    UnknownAssetError: Problem(404, "unknown-asset", "There is no such asset"),
+    UnknownJobError: Problem(404, "unknown-job", "There is no such job"),
+    MethodNotAllowedError: Problem(405, "method-not-allowed", "The path has other methods"),
+    StalledBodyError: Problem(408, "stalled-body", "The rest of the body never came"),
+    VersionConflictError: Problem(409, "version-conflict", "Somebody else changed it first"),
+    JobStateError: Problem(409, "job-state", "The job is not in a state for this"),
+    AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
+    TooLargeError: Problem(413, "too-large", "This is above a limit"),
+    UnsupportedTypeError: Problem(415, "unsupported-type", "A body of this type is not read"),
+    RangeError: Problem(416, "range", "The range lies outside of the content"),
+    FieldError: Problem(422, "bad-field", "A field has a value that it cannot have"),
+    KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),
+    BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
+    OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: ask again", 1),
+    StorageFailedError: Problem(503, "storage-failed", "The disk refused", 5),
+    ViewBehindError: Problem(503, "view-behind", "The tables are not there yet", 1),
+    DiskFullError: Problem(507, "disk-full", "There is no space left"),
+}
+
+UNFORESEEN: Final = Problem(500, "internal-error", "Something went wrong here")
+"""What is said of any other exception; the log has the rest, under the request id."""
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The row of the table for an error, or for the nearest class above it."""
+    for kind in type(error).__mro__:
+        if found := PROBLEMS.get(kind):
+            return found
+    return UNFORESEEN
+
+
+def document(error: BaseException, request_id: str) -> dict[str, Any]:
+    """The problem document of an error. An unforeseen one tells nothing but the request id."""
+    status, slug, title, _ = problem = problem_of(error)
+    foreseen = problem is not UNFORESEEN
+    return {
+        "type": f"urn:asset-ledger:{slug}",
+        "title": title,
+        "status": status,
+        "detail": _text(str(error)) if foreseen else f"the log has more under {request_id}",
+        "request_id": request_id,
+        "errors": _errors(error),
+        **_tombstone(error),
+    }
+
+
+def _errors(error: BaseException) -> list[dict[str, str]]:
+    if not isinstance(error, RefusedError):
+        return []
+    what = "parameter" if isinstance(error, ParameterError) else "field"
+    return [{what: _text(name), "message": _text(message)} for name, message in error.errors]
+
+
+def _text(echo: str) -> str:
+    """What a client sent may not be UTF-8, and orjson would refuse to say it back."""
+    return echo.encode(errors="backslashreplace").decode()
+
+
+def _tombstone(error: BaseException) -> dict[str, Any]:
+    """Who deleted it, when, and the position of that fact."""
+    if not isinstance(error, AssetDeletedError):
+        return {}
+    return {"deleted_by": error.by, "deleted_at": error.when, "position": error.position}

@@ -1,0 +1,1 @@
+"""The server: it reads a request, calls the ledger or the tables, and answers."""

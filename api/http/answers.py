@@ -1,0 +1,64 @@
+"""Answers: JSON that is ready as bytes, and problems. Every answer of the server is made here,
+except streams."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.errors import MethodNotAllowedError, RangeError
+from api.contract.problems import MEDIA_TYPE, document, problem_of
+
+JSON: Final = "application/json"
+POSITION: Final = "Ledger-Position"
+
+
+def json_answer(
+    body: bytes, position: int, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """JSON that reflects a position of the log."""
+    known = {"Content-Type": JSON, POSITION: str(position)}
+    return web.Response(body=body, status=status, headers={**known, **(headers or {})})
+
+
+def not_modified(etag: str, position: int | None = None) -> web.Response:
+    """304: what the client has is what it would get."""
+    headers = {"ETag": etag}
+    if position is not None:
+        headers[POSITION] = str(position)
+    return web.Response(status=304, headers=headers)
+
+
+def problem(error: BaseException, request_id: str) -> web.Response:
+    """The problem document of an error."""
+    return web.Response(
+        body=orjson.dumps(document(error, request_id)),
+        status=problem_of(error).status,
+        headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_told_apart(error)},
+    )
+
+
+def new_request_id() -> str:
+    """An id to find a request by in the log."""
+    return secrets.token_hex(8)
+
+
+def etag_matches(header: str | None, etag: str) -> bool:
+    """Does an If-None-Match name this entity tag? By weak comparison (RFC 9110, 8.8.3.2)."""
+    if header is None:
+        return False
+    named = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in named or etag.removeprefix("W/") in named
+
+
+def _told_apart(error: BaseException) -> dict[str, Any]:
+    """Headers that belong to one kind of refusal."""
+    match error:
+        case MethodNotAllowedError():
+            return {"Allow": ", ".join(error.allowed)}
+        case RangeError():
+            return {"Content-Range": f"bytes */{error.size}"}
+    seconds = problem_of(error).retry_after
+    return {} if seconds is None else {"Retry-After": str(seconds)}

@@ -1,0 +1,129 @@
+"""The assets of whoever asks: record one, list them, read one, delete one."""
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING, SHAPE
+from api.contract.operations import operation
+from api.contract.parameters import MIN_POSITION
+from api.http.answers import POSITION, etag_matches, json_answer, not_modified
+from api.http.request import Request
+from api.http.upload import Upload
+from ledger.call import Deletion, Receipt
+from ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    CursorError,
+    DigestMismatchError,
+    FieldError,
+    KeyReusedError,
+    MalformedBodyError,
+    ParameterError,
+    TooLargeError,
+    UnknownAssetError,
+    VersionConflictError,
+    ViewBehindError,
+)
+from projections.assets import document_json
+
+_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
+
+
+@operation(
+    "POST",
+    "/api/assets",
+    errors=[
+        MalformedBodyError,
+        FieldError,
+        TooLargeError,
+        DigestMismatchError,
+        KeyReusedError,
+        BusyError,
+    ],
+    scope="write",
+    parameters=FIELDS_IN_THE_QUERY,
+)
+async def create_asset(request: Request) -> web.Response:
+    """Record a new asset: a file with its fields, a folder, or metadata without a file."""
+    with request.ledger.place():
+        async with Upload(request) as upload:
+            receipt = await request.ledger.create_asset(request.call(), *await upload.receive())
+    headers = {"Location": f"/api/assets/{receipt.asset.id}", **_recorded(receipt)}
+    status = 202 if receipt.behind else 201
+    if status == 201 and request.prefers("return=minimal"):
+        headers |= {POSITION: str(receipt.position), "Preference-Applied": "return=minimal"}
+        return web.Response(status=status, headers=headers)
+    body = document_json(receipt.asset).encode()
+    return json_answer(body, receipt.position, status=status, headers=headers)
+
+
+@operation(
+    "GET",
+    "/api/assets",
+    errors=[ParameterError, CursorError, ViewBehindError],
+    scope="read",
+    parameters=LISTING,
+)
+async def list_assets(request: Request) -> web.Response:
+    """A page of the caller's live assets that match every filter, and the cursor of the next."""
+    asked = request.asked
+    page = await request.views.assets.page(
+        request.user_id,
+        {name: asked[name] for name in _FILTER_NAMES if name in asked},
+        sort=asked["sort"],
+        page_size=asked["page_size"],
+        cursor=asked.get("cursor", ""),
+    )
+    body = b'{"assets":[%b],"next":"%b"}' % (page.json, page.next.encode())
+    return json_answer(body, page.position, headers=_link(request, page.next))
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}",
+    errors=[UnknownAssetError, AssetDeletedError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def get_asset(request: Request) -> web.Response:
+    """One asset, as it is now."""
+    found = await request.views.assets.find(request.user_id, request.asset_id)
+    etag = f'W/"v{found.version}-{SHAPE}"'
+    if etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, found.position)
+    return json_answer(found.json, found.position, headers={"ETag": etag})
+
+
+@operation(
+    "DELETE",
+    "/api/assets/{id}",
+    errors=[UnknownAssetError, VersionConflictError, KeyReusedError, BusyError],
+    scope="write",
+)
+async def delete_asset(request: Request) -> web.Response:
+    """Delete an asset, and a folder with its contents. On a tombstone: what was left of them."""
+    with request.ledger.place():
+        deletion = await request.ledger.delete_asset(request.call(), request.asset_id)
+    body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
+    status = 202 if deletion.behind else 200
+    return json_answer(body, deletion.position, status=status, headers=_recorded(deletion))
+
+
+def _recorded(outcome: Receipt | Deletion) -> dict[str, str]:
+    """What the headers of a write say of it."""
+    headers = {}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if outcome.behind:
+        headers["Ledger-View"] = "behind"
+    return headers
+
+
+def _link(request: Request, following: str) -> dict[str, str]:
+    """The next page as a link (RFC 8288), for clients that walk by it."""
+    if not following:
+        return {}
+    url = request.rel_url.update_query(cursor=following)
+    return {"Link": f'<{url.raw_path_qs}>; rel="next"'}

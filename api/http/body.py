@@ -1,0 +1,69 @@
+"""A request's body, as it arrives: in pieces, with a limit on its length and on silence.
+
+Promise: whatever breaks off, stalls or is announced too large ends as a refusal of this request.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from api.contract.errors import StalledBodyError, UnsupportedTypeError
+from api.http.request import Request
+from ledger.errors import MalformedBodyError, TooLargeError
+
+STALLED_AFTER: Final = 60.0
+"""Seconds without a byte: a client that is silent for longer gives up its place."""
+
+SHORT: Final = 128 * 1024
+"""Bodies that are announced with at most this many bytes are read whole."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def begin(request: Request) -> None:
+    """Let the client send its body, if it waits to be asked (RFC 9110, 10.1.1)."""
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedTypeError(f"a body with Content-Encoding {coding!r} is not read")
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0  # else an error after this would count as half an answer
+
+
+def check_length(request: Request, limit: int) -> None:
+    """Refuse a body by its Content-Length, before a byte of it is read. 0 is no limit."""
+    announced = request.content_length
+    if limit and announced is not None and announced > limit:
+        raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,}")
+
+
+async def read_short(request: Request) -> bytes | None:
+    """The whole body at once, if it was announced as a short one."""
+    announced = request.content_length
+    if announced is None or announced > SHORT:
+        return None
+    if request.content.is_eof():  # all of it came with the head: no need to wait
+        return _arrived(request)
+    pieces = []
+    while chunk := await next_chunk(request):
+        pieces.append(chunk)
+    return b"".join(pieces)
+
+
+async def next_chunk(request: Request) -> bytes:
+    """What came since the last time; empty at the end of the body."""
+    try:
+        async with asyncio.timeout(STALLED_AFTER):
+            return await request.content.readany()
+    except TimeoutError as error:
+        raise StalledBodyError(f"no byte of the body came for {STALLED_AFTER:.0f} s") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise MalformedBodyError("the body broke off") from error
+
+
+def _arrived(request: Request) -> bytes:
+    try:
+        return request.content.read_nowait()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise MalformedBodyError("the body broke off") from error

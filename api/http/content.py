@@ -1,0 +1,79 @@
+"""The bytes of an asset: whole or one range, in constant memory, never run by a browser."""
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.errors import NoContentError, RangeError
+from api.contract.operations import operation
+from api.contract.parameters import MIN_POSITION
+from api.http.answers import POSITION, etag_matches, not_modified
+from api.http.digests import repr_digest
+from api.http.disposition import safety_headers
+from api.http.ranges import Span, asked_range
+from api.http.request import Request
+from ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
+from ledger.ids import Digest
+
+FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}/content",
+    alias="/api/assets/{id}/download",
+    errors=[UnknownAssetError, AssetDeletedError, RangeError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def get_content(request: Request) -> web.StreamResponse:
+    """The bytes of an asset, or one range of them."""
+    found = await request.views.assets.find(request.user_id, request.asset_id)
+    asset = orjson.loads(found.json)
+    digest = _digest(asset)
+    etag = f'"{digest}"'
+    if etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, found.position)
+    span = _span(request, etag, asset["size"])
+    headers = {"ETag": etag, "Repr-Digest": repr_digest(digest), POSITION: str(found.position)}
+    response = _response(asset, span)
+    response.headers.update(headers)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _send(request, response, digest, span or Span(0, asset["size"]))
+    await response.write_eof()
+    return response
+
+
+def _digest(asset: dict[str, Any]) -> Digest:
+    if asset["digest"] is None:
+        raise NoContentError(asset["id"])
+    return Digest(asset["digest"])
+
+
+def _span(request: Request, etag: str, size: int) -> Span | None:
+    """The range that is asked for, unless the client's copy is of other bytes."""
+    if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
+        return None
+    return asked_range(request.headers.get("Range"), size)
+
+
+def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:
+    headers = {"Content-Type": asset["content_type"], **FRESHNESS}
+    headers |= safety_headers(asset["name"], asset["content_type"])
+    size = asset["size"]
+    if span is None:
+        return web.StreamResponse(headers={"Content-Length": str(size), **headers})
+    headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    headers["Content-Length"] = str(span.stop - span.start)
+    return web.StreamResponse(status=206, headers=headers)
+
+
+async def _send(request: Request, response: web.StreamResponse, digest: Digest, span: Span) -> None:
+    content = await request.ledger.open_content(digest)
+    try:
+        async for chunk in content.chunks(*span):
+            await response.write(chunk)
+    finally:
+        await content.close()

@@ -1,0 +1,47 @@
+"""The connection: what aiohttp would answer by itself, in text of its own, is a problem document.
+
+That is everything that never becomes a request: bad request lines, bad headers, unknown methods,
+lines above the limit. Such a connection is closed: nobody knows where its next request begins.
+"""
+
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from api.contract.errors import MalformedRequestError
+from api.http.answers import new_request_id, problem
+
+MAX_LINE: Final = 32 * 1024
+"""How long the request line may be: fields may be query parameters."""
+
+logger = logging.getLogger(__name__)
+
+
+class Protocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request. Raises ConnectionError where an answer has begun already."""
+        if request.writer.output_size:
+            raise ConnectionResetError("the answer broke off") from exc
+        if status < 500:
+            error: BaseException = MalformedRequestError(_first_line(message))
+        else:
+            error = exc or TimeoutError("the request took too long")
+            logger.error("a request failed outside of its handler", exc_info=error)
+        response = problem(error, new_request_id())
+        response.force_close()
+        return response
+
+
+def _first_line(message: str | None) -> str:
+    return next(iter((message or "").splitlines()), "").rstrip(":") or "the request is not HTTP"

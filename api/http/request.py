@@ -1,0 +1,68 @@
+"""A request as the handlers see it: aiohttp's, with what the server made of it beforehand."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from api.backend import Backend
+from api.contract.parameters import Asked, refuse
+from ledger.call import Call
+from ledger.errors import UnknownAssetError
+from ledger.ids import AssetId, parse_asset_id
+from ledger.service import Ledger
+from projections.views import Views
+
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Request(web.BaseRequest):
+    """One request. `named` are the names in its path, `asked` its query, both read and checked."""
+
+    backend: Backend
+    user_id: str
+    named: Mapping[str, str]
+    asked: Asked
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.backend.ledger
+
+    @property
+    def views(self) -> Views:
+        return self.backend.views
+
+    @property
+    def asset_id(self) -> AssetId:
+        """The `{id}` of the path. Raises UnknownAssetError for what can be no asset's."""
+        try:
+            return parse_asset_id(self.named["id"])
+        except ValueError as error:
+            raise UnknownAssetError(self.named["id"]) from error
+
+    def call(self) -> Call:
+        """How this write came. Raises ParameterError for an Idempotency-Key that is none."""
+        return Call(self.user_id, key=self._key(), traceparent=self._traceparent())
+
+    def prefers(self, preference: str) -> bool:
+        """Did the client ask for this with `Prefer` (RFC 7240)?"""
+        header = self.headers.get("Prefer")
+        return header is not None and preference in map(str.strip, header.lower().split(","))
+
+    def accepts(self, media_type: str) -> bool:
+        """Did the client name this media type in `Accept`?"""
+        named = self.headers.get("Accept", "").lower().split(",")
+        return media_type in (entry.partition(";")[0].strip() for entry in named)
+
+    def _key(self) -> str | None:
+        key = self.headers.get("Idempotency-Key")
+        if key is not None and not _KEY.fullmatch(key):
+            raise refuse("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+        return key
+
+    def _traceparent(self) -> str | None:
+        """W3C Trace Context says to go on without one that is malformed."""
+        sent = self.headers.get("traceparent")
+        return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None

@@ -1,0 +1,146 @@
+"""Uploads: a body in, an intent and its content out, however the body was encoded.
+
+- multipart/form-data: a `file` and a `json` with the fields.
+- application/json: the fields alone, for a folder or for metadata without a file.
+- anything else: the content itself, its fields as query parameters (`tags` and `derived_from`
+  repeat, `metadata` is JSON text), checked against Repr-Digest or Content-Digest.
+
+Promise: leaving the `with` block forgets every byte that no fact names.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from api.contract.assets import Fields, check_announced, check_digest, new_asset, read_fields
+from api.contract.errors import UnsupportedTypeError
+from api.contract.parameters import Asked, refuse
+from api.contract.strict_json import read_object
+from api.http.body import begin, check_length, next_chunk, read_short
+from api.http.digests import announced_digest
+from api.http.form import MAX_JSON, MAX_OVERHEAD, Form, read_form
+from api.http.request import Request
+from api.http.sniff import UNKNOWN, sniff
+from ledger.asset import NewAsset
+from ledger.content import Stage, Staged
+from ledger.errors import TooLargeError
+
+_CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
+"""Fields that are held against the bytes, which the fingerprint of a request names anyway."""
+
+
+class Wanted(NamedTuple):
+    """What a request asks for: the intent, its content, and the fields that it really sent."""
+
+    asset: NewAsset
+    staged: Staged | None
+    fields: Fields
+
+
+class Upload:
+    """The body of one request, received inside its `async with`."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._limit = request.backend.settings.max_upload_bytes
+        self._stage: Stage | None = None
+
+    async def __aenter__(self) -> "Upload":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._stage is not None:
+            await self._stage.discard()
+
+    async def receive(self) -> Wanted:
+        """Read the body and check it. Raises RefusedError in many forms."""
+        media_type = self._request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data":
+            return await self._form()
+        if media_type == "application/json":
+            return await self._json()
+        if media_type.startswith("multipart/") or media_type == "application/x-www-form-urlencoded":
+            raise UnsupportedTypeError(
+                f"{media_type} is not read: send multipart/form-data, application/json,"
+                " or the content itself with its own Content-Type"
+            )
+        return await self._raw()
+
+    async def _form(self) -> Wanted:
+        _check_no_fields(self._request.asked)
+        check_length(self._request, self._limit and self._limit + MAX_OVERHEAD)
+        await begin(self._request)
+        form = Form(self._open_stage, self._limit)
+        await read_form(self._request, form)
+        fields = read_fields(read_object(form.json, "json")) if form.json is not None else {}
+        if form.file is None:
+            return self._wanted(fields, None)
+        _fill(fields, "name", form.file.filename)
+        _fill(fields, "content_type", form.file.content_type)
+        return self._wanted(fields, await self._finished())
+
+    async def _json(self) -> Wanted:
+        _check_no_fields(self._request.asked)
+        check_length(self._request, MAX_JSON)
+        await begin(self._request)
+        text = await read_short(self._request)
+        if text is None:
+            text = await self._long_json()
+        return self._wanted(read_fields(read_object(text, "the body")), None)
+
+    async def _long_json(self) -> bytes:
+        text = b""
+        while chunk := await next_chunk(self._request):
+            text += chunk
+            if len(text) > MAX_JSON:
+                raise TooLargeError(f"the body is longer than {MAX_JSON:,} bytes")
+        return text
+
+    async def _raw(self) -> Wanted:
+        announced = announced_digest(self._request.headers)
+        fields = read_fields(self._request.asked)
+        check_length(self._request, self._limit)
+        await begin(self._request)
+        await self._receive_content()
+        staged = await self._finished()
+        if announced is not None:
+            check_digest(announced, staged.digest)
+        declared = self._request.headers.get("Content-Type")
+        if declared is None and not staged.size:
+            return self._wanted(fields, None)
+        _fill(fields, "content_type", declared)
+        return self._wanted(fields, staged)
+
+    async def _receive_content(self) -> None:
+        stage, size = self._open_stage(), 0
+        while chunk := await next_chunk(self._request):
+            size += len(chunk)
+            if self._limit and size > self._limit:
+                raise TooLargeError(f"the content is longer than {self._limit:,} bytes")
+            await stage.write(chunk)
+
+    def _open_stage(self) -> Stage:
+        self._stage = self._request.ledger.stage()
+        return self._stage
+
+    async def _finished(self) -> Staged:
+        if self._stage is None:
+            raise RuntimeError("no content was begun")
+        return await self._stage.finish()
+
+    def _wanted(self, fields: Fields, staged: Staged | None) -> Wanted:
+        check_announced(fields, staged)
+        declared: Any = fields.get("content_type")
+        content_type = declared or (sniff(staged.head) if staged else UNKNOWN)
+        asset = new_asset(fields, content_type, self._request.user_id)
+        sent = {name: value for name, value in fields.items() if name not in _CHECKED_ELSEWHERE}
+        return Wanted(asset, staged, sent)
+
+
+def _fill(fields: Fields, name: str, value: str | None) -> None:
+    """What a part or a header says counts where no field says otherwise."""
+    if value and name not in fields:
+        fields[name] = value
+
+
+def _check_no_fields(asked: Asked) -> None:
+    for name in asked:
+        raise refuse(name, "is a field of the JSON here, not a parameter")

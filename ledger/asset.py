@@ -7,9 +7,9 @@ a decision takes the folded state and an intent, and answers the facts to record
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 
@@ -82,8 +82,7 @@ class AssetRestored(TaggedFact):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+class Asset(NamedTuple):
     """What the facts about one asset add up to.
 
     `created_at` is the claimed time where one was given, else the recorded one; `seq` is the
@@ -103,12 +102,12 @@ class Asset:
     content_type: str
     size: int
     digest: Digest | None
+    created_at: datetime
+    updated_at: datetime
     metadata: Mapping[str, Json] | None = None
     tags: Sequence[str] = ()
     duration: float | None = None
     derived_from: Sequence[AssetId] = ()
-    created_at: datetime
-    updated_at: datetime
     deleted_at: datetime | None = None
     deleted_by: str | None = None
 
@@ -134,8 +133,7 @@ def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
     changes = changes_of(event)
     if changes is None:
         return asset
-    return replace(
-        asset,
+    return asset._replace(
         version=event.originator_version,
         position=recorded.position,
         updated_at=moment(event),

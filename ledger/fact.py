@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import ClassVar, Final, Literal, NamedTuple
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -92,6 +93,7 @@ def moment(fact: Fact) -> datetime:
     return fact.recorded_at
 
 
+@lru_cache(maxsize=256)  # the facts of a group share their moment
 def iso(when: datetime) -> str:
     """UTC in 27 characters (`2026-01-01T00:00:00.000000Z`), so that text order is time order."""
     return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"

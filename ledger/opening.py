@@ -5,7 +5,7 @@ from typing import Final
 
 from ledger.codec import Codec
 from ledger.errors import CorruptLogError
-from ledger.log import Appended, Command, EventLog
+from ledger.log import Appended, Command, EventLog, LogReader
 from ledger.merkle.key import load_or_make_key, verifier_key
 from ledger.origin import FORMAT, SYSTEM, LedgerOpened, origin_line
 
@@ -19,11 +19,16 @@ def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: st
     """
     if not log.head().position:
         _open_new(log, key_file, new_log_id)
-    stored = log.read(0, _FIRST)
-    opened = codec.decode(stored[0]).event
-    if not isinstance(opened, LedgerOpened):
-        raise CorruptLogError(f"fact 1 is {stored[0].topic}: this file is no asset ledger")
-    return opened
+    return read_identity(log, codec)
+
+
+def read_identity(log: LogReader, codec: Codec) -> LedgerOpened:
+    """Fact 1 of a log that has one. Raises CorruptLogError for any other."""
+    for stored in log.read(0, _FIRST):
+        opened = codec.decode(stored).event
+        if isinstance(opened, LedgerOpened):
+            return opened
+    raise CorruptLogError("fact 1 does not open a log: this file is no asset ledger")
 
 
 def _open_new(log: EventLog, key_file: Path, log_id: str) -> None:

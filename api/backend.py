@@ -1,0 +1,62 @@
+"""The one wiring: opens a data folder and everything on it, and closes it all in reverse.
+
+The server, the command line and the tests open the same backend, in the same order, which is the
+order in which a start makes sure of things: lock, contents, log, tables, and only then writes.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from uuid_utils import uuid4
+
+from api.settings import Settings
+from ledger.codec import Codec
+from ledger.content.local import open_local_contents
+from ledger.feed import Feed
+from ledger.files import FolderLock, hold_folder
+from ledger.log.sqlite import SqliteLog
+from ledger.opening import open_identity
+from ledger.replay import Replay
+from ledger.service import Ledger
+from ledger.writer import Writer
+from projections.runner import Progress
+from projections.views import Views
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An open data folder."""
+
+    settings: Settings
+    lock: FolderLock
+    ledger: Ledger
+    feed: Feed
+    views: Views
+
+
+@asynccontextmanager
+async def open_backend(
+    settings: Settings, progress: Progress | None = None
+) -> AsyncIterator[Backend]:
+    """Open the data folder of these settings; `progress` hears of tables that catch up.
+
+    Raises DataFolderError: another process has the folder, or what is in it cannot be used.
+    """
+    folder, codec = settings.data_dir, Codec()
+    async with AsyncExitStack() as stack:
+        lock = stack.enter_context(hold_folder(folder))
+        contents = await open_local_contents(folder / "content")
+        stack.push_async_callback(contents.close)
+        log = SqliteLog(folder / "ledger.db", codec)
+        stack.callback(log.close)
+        opened = open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid4().hex)
+        feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
+        views = await Views.open(folder, feed, progress)
+        stack.push_async_callback(views.close)
+        writer = Writer(log, contents, views.runner, feed, queue_size=settings.queue_size)
+        stack.push_async_callback(writer.close)
+        ledger = Ledger(log, replay, contents, writer, views.assets)
+        stack.callback(ledger.close)
+        await ledger.finish_interrupted()
+        yield Backend(settings, lock, ledger, feed, views)

@@ -1,0 +1,34 @@
+"""`asset-ledger`: what can be done to a ledger from a shell.
+
+Exit codes: 0 fine, 1 a difference or tampering was found, 2 refused, with one line on stderr.
+"""
+
+import sys
+
+import click
+
+from api.cli.rebuild import rebuild
+from api.cli.replay import replay
+from api.cli.serve import serve
+from ledger.errors import LedgerError
+
+REFUSED = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="asset-ledger")
+def cli() -> None:
+    """Remembers every file a workflow produces."""
+
+
+for command in (serve, replay, rebuild):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command; what it refuses is one line, never a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except LedgerError as refusal:
+        click.echo(f"asset-ledger: {refusal}", err=True)
+        sys.exit(REFUSED)

@@ -1,0 +1,50 @@
+"""The options that commands share, and what they are turned into."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from pydantic import ValidationError
+
+from api.settings import Settings
+from ledger.errors import DataFolderError
+
+DATA_DIR: Final = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="ASSET_LEDGER_DATA_DIR",
+    help="The data folder (default: ./data).",
+)
+JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
+USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
+
+
+def setting(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flag of one field of Settings."""
+    field = Settings.model_fields[name]
+    text = f"{(field.description or name).capitalize()}."
+    flag = "--" + name.replace("_", "-")
+    return click.option(flag, name, default=None, help=f"{text}  [default: {field.default}]")
+
+
+def settings_from(flags: dict[str, Any]) -> Settings:
+    """The settings with these flags given; those that are None were not. Raises UsageError."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise click.UsageError("; ".join(_complaint(e) for e in error.errors())) from error
+
+
+def _complaint(error: Any) -> str:
+    name = "-".join(str(part) for part in error["loc"]).replace("_", "-")
+    return f"--{name}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def existing_log(data_dir: Path | None) -> Path:
+    """The log file in a data folder. Raises DataFolderError if there is none."""
+    folder = settings_from({"data_dir": data_dir}).data_dir
+    path = folder / "ledger.db"
+    if not path.is_file():
+        raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
+    return path

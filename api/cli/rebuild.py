@@ -1,0 +1,40 @@
+"""`asset-ledger rebuild`: the tables made anew from the facts, beside those in use."""
+
+from pathlib import Path
+
+import click
+import orjson
+
+from api.cli.options import DATA_DIR, JSON, existing_log
+
+
+@click.command()
+@DATA_DIR
+@JSON
+def rebuild(data_dir: Path | None, as_json: bool) -> None:
+    """Make the tables anew from the log. The server must be stopped; nothing of the log changes."""
+    from api.cli.progress import ProgressBar
+    from ledger.codec import Codec
+    from ledger.feed import Feed
+    from ledger.files import hold_folder
+    from ledger.log.sqlite import SqliteLog
+    from ledger.opening import read_identity
+    from projections.rebuild import rebuild as rebuild_views
+
+    path = existing_log(data_dir)
+    with hold_folder(path.parent):
+        log, codec = SqliteLog(path, Codec()), Codec()
+        progress = ProgressBar("rebuilding")
+        try:
+            feed = Feed(log, codec, read_identity(log, codec).log_id)
+            rebuilt = rebuild_views(path.parent, feed, progress)
+        finally:
+            progress.close()
+            log.close()
+    if as_json:
+        click.echo(orjson.dumps(rebuilt._asdict()))
+    else:
+        click.echo(
+            f"generation {rebuilt.generation} holds all {rebuilt.position:,} facts; "
+            f"its digest is {rebuilt.digest}"
+        )

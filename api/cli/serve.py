@@ -1,0 +1,44 @@
+"""`asset-ledger serve`: the service, until it is told to stop."""
+
+import logging
+from typing import Any
+
+import click
+
+from api.cli.options import setting, settings_from
+from api.settings import Settings
+
+
+@click.command()
+@setting("host")
+@setting("port")
+@setting("data_dir")
+@setting("max_upload_bytes")
+@setting("queue_size")
+@setting("lenient_queries")
+@setting("log_level")
+def serve(**flags: Any) -> None:
+    """Serve a data folder over HTTP. Ctrl-C stops it; so does SIGTERM, and SIGKILL is safe."""
+    import uvloop
+
+    settings = settings_from(flags)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from api.backend import open_backend
+    from api.cli.progress import ProgressBar
+    from api.http.app import serve as serve_http
+
+    progress = ProgressBar("bringing the tables up to date")
+    async with open_backend(settings, progress) as backend:
+        progress.close()
+
+        def ready(address: str) -> None:
+            backend.lock.announce(address)
+            click.echo(f"asset-ledger serves {address}")
+
+        await serve_http(backend, settings.host, settings.port, ready)

@@ -1,5 +1,6 @@
 """`asset-ledger replay`: a job's history from the facts, whether a server runs or not."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -61,7 +62,8 @@ def _print_table(job_id: str, facts: Iterable[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    # Into a pipe no screen is too narrow: one fact stays one line.
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
     table = Table(title=Text(f"job {job_id}"), title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("position", "time", "by", "node", "fact", "asset", "what changed"):
         table.add_column(heading, overflow="fold")
@@ -69,13 +71,12 @@ def _print_table(job_id: str, facts: Iterable[dict[str, Any]]) -> None:
         cells = (fact["position"], fact["time"], fact["by"], fact["node_id"], fact["topic"])
         what = (fact["asset_id"], _changed(fact["data"]))
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in (*cells, *what)))
-    # Into a pipe nobody's screen is too narrow: one fact stays one line.
-    console.print(table, width=None if console.is_terminal else 10_000, crop=False)
+    console.print(table)
 
 
 def _changed(data: dict[str, Any]) -> str:
-    said = {name: value for name, value in data.items() if value not in (None, [], {})}
-    return "  ".join(f"{name}={_short(value)}" for name, value in said.items())
+    said = ((name, value) for name, value in data.items() if value or value == 0)
+    return "  ".join(f"{name}={_short(value)}" for name, value in said)
 
 
 def _short(value: object) -> str:

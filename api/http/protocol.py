@@ -42,6 +42,19 @@ class Protocol(web.RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer; True means that the connection is done with.
+
+        A client that waits to be asked for its body (`Expect`) and was refused instead never sends
+        it: without this, aiohttp would wait for that body.
+        """
+        body = request.content
+        resp, reset = await super().finish_response(request, resp, start_time)
+        waits = "Expect" in request.headers and not body.is_eof() and not body.total_bytes
+        return resp, reset or waits
+
 
 def _first_line(message: str | None) -> str:
     return next(iter((message or "").splitlines()), "").rstrip(":") or "the request is not HTTP"

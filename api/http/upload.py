@@ -19,7 +19,7 @@ from api.http.digests import announced_digest
 from api.http.form import MAX_JSON, MAX_OVERHEAD, Form, read_form
 from api.http.request import Request
 from api.http.sniff import UNKNOWN, sniff
-from ledger.asset import NewAsset
+from ledger.asset import FOLDER, NewAsset
 from ledger.content import Stage, Staged
 from ledger.errors import TooLargeError
 
@@ -104,7 +104,7 @@ class Upload:
         if announced is not None:
             check_digest(announced, staged.digest)
         declared = self._request.headers.get("Content-Type")
-        if declared is None and not staged.size:
+        if not staged.size and (declared is None or fields.get("content_type") == FOLDER):
             return self._wanted(fields, None)
         _fill(fields, "content_type", declared)
         return self._wanted(fields, staged)

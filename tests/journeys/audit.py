@@ -1,0 +1,234 @@
+"""The promises, checked on the files of a data folder by code that shares nothing with the product.
+
+Everything is derived again from the stored bytes: tags, keys, job heads, leaves, contents, rows.
+The folder may be in use, as long as nobody writes.
+"""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+CHECKED: Final = ("id", "version", "seq", "position", "user_id", "workflow_id", "node_id", "job_id")
+DERIVED: Final = (*CHECKED, "parent_id", "name", "content_type", "size", "digest", "deleted")
+
+
+class StoredFact(NamedTuple):
+    """A row of stored_events, and what its bytes say."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+    @property
+    def says(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.state)
+        return found
+
+
+def audit(data_dir: Path) -> list[StoredFact]:
+    """The facts of a folder in which every promise holds."""
+    with reading(data_dir / "ledger.db") as db:
+        facts = facts_of(db)
+        check_order(facts)
+        check_leaves(db, facts)
+        check_tags(db, facts)
+        check_jobs(db, facts)
+        check_keys(db, facts)
+    check_contents(data_dir, facts)
+    check_tables(data_dir, facts)
+    return facts
+
+
+def facts_in(data_dir: Path) -> list[StoredFact]:
+    """The facts of a folder, as they are stored."""
+    with reading(data_dir / "ledger.db") as db:
+        return facts_of(db)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file of SQLite's, read as anybody may read it beside the server."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def facts_of(db: sqlite3.Connection, after: int = 0) -> list[StoredFact]:
+    """What the log holds after a position, by the order that SQLite keeps: its rowids."""
+    rows = db.execute(
+        "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events"
+        " WHERE rowid > ? ORDER BY rowid",
+        (after,),
+    )
+    return [StoredFact(*row) for row in rows]
+
+
+def check_order(facts: Sequence[StoredFact]) -> None:
+    """Positions without gaps; versions 1, 2, 3 ... in each stream; time never goes back."""
+    assert [fact.position for fact in facts] == list(range(1, len(facts) + 1))
+    assert facts[0].topic == "ledger.opened"
+    streams: Counter[str] = Counter()
+    for fact in facts:
+        streams[fact.stream] += 1
+        assert fact.version == streams[fact.stream], fact
+    times = [fact.says["recorded_at"] for fact in facts]
+    assert times == sorted(times)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", when) for when in times)
+
+
+def check_leaves(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
+    """Each fact's leaf hash, from the words of the design alone."""
+    kept = db.execute("SELECT position, hash FROM event_leaves ORDER BY position").fetchall()
+    assert kept == [(fact.position, leaf_hash(fact)) for fact in facts]
+
+
+def leaf_hash(fact: StoredFact) -> bytes:
+    """SHA-256 of 0x00, the prefix, and four parts behind their lengths."""
+    hashed = hashlib.sha256(b"\x00asset-ledger/leaf/1\n")
+    texts = (fact.stream, str(fact.version), fact.topic)
+    for part in (*(text.encode() for text in texts), fact.state):
+        hashed.update(len(part).to_bytes(4, "big") + part)
+    return hashed.digest()
+
+
+def check_tags(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
+    """Every tag that the bytes name is kept, and no other."""
+    kept = db.execute("SELECT user_id, kind, value, position FROM event_tags").fetchall()
+    derived = [
+        (fact.says["user_id"], kind, fact.says[f"{kind}_id"], fact.position)
+        for fact in facts
+        for kind in ("workflow", "node", "job")
+        if fact.says.get(f"{kind}_id") is not None
+    ]
+    assert sorted(kept) == sorted(derived)
+
+
+def check_jobs(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
+    """A job's facts are numbered 1, 2, 3 ... and its head is the last number."""
+    numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for fact in facts:
+        if fact.says.get("job_id") is None:
+            assert "job_seq" not in fact.says, fact
+        else:
+            numbers[fact.says["user_id"], fact.says["job_id"]].append(fact.says["job_seq"])
+    for job, seqs in numbers.items():
+        assert seqs == list(range(1, len(seqs) + 1)), job
+    kept = db.execute("SELECT user_id, job_id, seq FROM job_heads").fetchall()
+    assert sorted(kept) == sorted((*job, seqs[-1]) for job, seqs in numbers.items())
+
+
+def check_keys(db: sqlite3.Connection, facts: Sequence[StoredFact]) -> None:
+    """The keys that are kept explain every `command` in the bytes, and nothing else."""
+    explained = {}
+    for user_id, key, operation, fingerprint, first, last in db.execute(
+        "SELECT user_id, key, operation, fingerprint, first_position, last_position"
+        " FROM command_keys"
+    ):
+        for fact in facts[first - 1 : last]:
+            assert fact.says["by"] == user_id
+            assert fact.position not in explained
+            explained[fact.position] = command_hash(key, operation, fingerprint)
+    assert explained == {f.position: f.says["command"] for f in facts if "command" in f.says}
+
+
+def command_hash(key: str, operation: str, fingerprint: str) -> str:
+    """What facts keep of an Idempotency-Key."""
+    hashed = hashlib.sha256(b"asset-ledger/command/1\n")
+    for part in (key.encode(), operation.encode(), fingerprint.encode()):
+        hashed.update(len(part).to_bytes(4, "big") + part)
+    return hashed.hexdigest()
+
+
+def check_contents(data_dir: Path, facts: Iterable[StoredFact]) -> None:
+    """Every content that a fact names is there; what is there is what its name says."""
+    content = data_dir / "content"
+    assert not list((content / "tmp").iterdir())
+    sizes = {name: size for name, size in objects(content) if size is not None}
+    with reading(content / "packed.db") as db:
+        for digest, packed in db.execute("SELECT digest, bytes FROM contents"):
+            assert digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
+            assert digest not in sizes, "kept twice"
+            sizes[digest] = len(packed)
+    for fact in facts:
+        if fact.says.get("digest") is not None:
+            assert sizes[fact.says["digest"]] == fact.says["size"], fact
+
+
+def objects(content: Path) -> Iterator[tuple[str, int]]:
+    """Digest and size of every object. Its name has to be what its bytes hash to."""
+    for path in (content / "objects").rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                name = hashlib.file_digest(file, "sha256").hexdigest()
+            assert path == content / "objects" / name[:2] / name[2:4] / name
+            yield f"sha256:{name}", path.stat().st_size
+
+
+def check_tables(data_dir: Path, facts: Sequence[StoredFact]) -> None:
+    """The tables in use reflect every fact, and nothing else."""
+    with reading(current_tables(data_dir)) as db:
+        positions = db.execute("SELECT DISTINCT position FROM positions").fetchall()
+        assert positions == [(len(facts),)]
+        columns = ", ".join(DERIVED[:-1])
+        rows = db.execute(f"SELECT {columns}, deleted_at IS NOT NULL FROM assets ORDER BY seq")
+        shown = [dict(zip(DERIVED, row, strict=True)) for row in rows]
+    assert shown == list(folded(facts).values())
+
+
+def folded(facts: Iterable[StoredFact]) -> dict[str, dict[str, Any]]:
+    """What the facts say of each asset, in the order in which they were made."""
+    assets: dict[str, dict[str, Any]] = {}
+    for fact in facts:
+        match fact.topic:
+            case "asset.created":
+                assets[fact.stream] = {
+                    **{name: fact.says.get(name) for name in DERIVED},
+                    "id": fact.stream,
+                    "seq": fact.position,
+                    "name": fact.says["private"]["name"],
+                    "deleted": 0,
+                }
+            case "asset.deleted":
+                assets[fact.stream]["deleted"] = 1
+            case _:
+                continue
+        assets[fact.stream] |= {"version": fact.version, "position": fact.position}
+    return assets
+
+
+def current_tables(data_dir: Path) -> Path:
+    """The file of the highest generation that is ready."""
+    ready = []
+    for path in data_dir.glob("projections.g*.db"):
+        with reading(path) as db:
+            if db.execute("SELECT state FROM generation").fetchall() == [("ready",)]:
+                ready.append(path)
+    return max(ready, key=lambda path: int(path.name.split(".")[1].removeprefix("g")))
+
+
+def tables_digest(path: Path) -> str:
+    """SHA-256 over the rows of the views, from the words of the design alone."""
+    hashed = hashlib.sha256()
+    with reading(path) as db:
+        for table, key in (("assets", "id"), ("jobs", "user_id, job_id")):
+            hashed.update(table.encode() + b"\n")
+            rows = db.execute(f"SELECT * FROM {table} ORDER BY {key}")
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                fields = dict(zip(names, row, strict=True))
+                fields.pop("json", None)
+                text = json.dumps(
+                    fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+                )
+                hashed.update(text.encode() + b"\n")
+    return hashed.hexdigest()

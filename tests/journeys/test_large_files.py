@@ -1,0 +1,78 @@
+"""Two gigabytes go in and come out through a server that never holds more than a little of them."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.client import BOUNDARY, FORM, FORM_END, Client, form_head
+from tests.journeys.server import Server
+
+MIB = 1 << 20
+SIZE = 2048 * MIB
+MOST_MEMORY = 200 * 1000 * 1000
+
+_PATTERN = bytes(range(256)) * (MIB // 256)
+
+
+def blocks() -> Iterator[bytes]:
+    """2 GiB, no two blocks of which are the same."""
+    for number in range(SIZE // MIB):
+        yield number.to_bytes(8, "big") + _PATTERN[8:]
+
+
+@cache
+def digest() -> str:
+    hashed = hashlib.sha256()
+    for block in blocks():
+        hashed.update(block)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def downloaded(client: Client, path: str) -> str:
+    """The digest of what a path answers, which is never in memory here either."""
+    client.connection.request("GET", path)
+    answer = client.connection.getresponse()
+    hashed, buffer = hashlib.sha256(), memoryview(bytearray(MIB))
+    while length := answer.readinto(buffer):
+        hashed.update(buffer[:length])
+    return f"sha256:{hashed.hexdigest()}"
+
+
+@pytest.mark.slow
+def test_two_gigabytes_go_in_and_come_out_in_constant_memory(
+    server: Server, client: Client
+) -> None:
+    headers = {"Content-Length": str(SIZE), "Content-Type": "video/mp4"}
+    reply = client.call("POST", "/api/assets?name=film.mp4", blocks(), headers)
+
+    assert reply.status == 201, reply.body
+    assert (reply.json["size"], reply.json["digest"]) == (SIZE, digest())
+    content = reply.json["get_url"]
+    assert downloaded(client, content) == digest()
+    end = client.get(content, Range="bytes=-1000")
+    assert (end.status, end.body) == (206, _PATTERN[-1000:])
+    middle = client.get(content, Range=f"bytes={SIZE - MIB}-{SIZE - MIB + 15}")
+    assert middle.body == (SIZE // MIB - 1).to_bytes(8, "big") + _PATTERN[8:16]
+    assert server.peak_memory() < MOST_MEMORY
+
+
+@pytest.mark.slow
+def test_a_form_of_two_gigabytes_goes_in_in_constant_memory(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    def body() -> Iterator[bytes]:
+        yield f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="json"\r\n\r\n'.encode()
+        yield b'{"name": "film.mp4", "job_id": "j"}\r\n' + form_head("film.mp4")
+        yield from blocks()
+        yield b"\r\n" + FORM_END
+
+    reply = client.call("POST", "/api/assets/", body(), FORM)  # in chunks, its length untold
+
+    assert reply.status == 201, reply.body
+    assert (reply.json["size"], reply.json["digest"]) == (SIZE, digest())
+    assert server.peak_memory() < MOST_MEMORY
+    (kept,) = (path for path in (data_dir / "content" / "objects").rglob("*") if path.is_file())
+    assert kept.stat().st_size == SIZE

@@ -57,7 +57,7 @@ def read_fields(sent: Mapping[str, Any]) -> Fields:
         fields = AssetIn.model_validate(sent)
     except ValidationError as error:
         raise FieldsError([_refusal(details) for details in error.errors()]) from error
-    return {name: value for name, value in fields if value is not None}
+    return {name: value for name, value in vars(fields).items() if value is not None}
 
 
 def _refusal(details: ErrorDetails) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import orjson
 
 from ledger.errors import MalformedBodyError
 
+_TEXTS: Final = frozenset({str})
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**64 - 1
 
@@ -41,7 +42,7 @@ def read_number(text: str) -> float:
 
 def _is_plain(found: dict[str, Any], text: bytes) -> bool:
     """As many colons as keys, and only texts: nothing was repeated, nothing was a number."""
-    return text.count(b":") == len(found) and all(type(v) is str for v in found.values())
+    return text.count(b":") == len(found) and _TEXTS.issuperset(map(type, found.values()))
 
 
 def _read_exactly(text: bytes, what: str) -> None:

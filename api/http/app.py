@@ -15,6 +15,7 @@ from aiohttp import web
 from api.backend import Backend
 from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
+from api.contract.parameters import Asked
 from api.contract.problems import UNFORESEEN, problem_of
 from api.http import assets, content, health, jobs
 from api.http.answers import new_request_id, problem
@@ -85,18 +86,22 @@ class Server(web.Server):
                 logger.warning("%d requests did not finish in time", self._active)
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        url = request.rel_url
         check_host(request.headers.get("Host", ""))
-        _check_utf8(request.path_qs)
-        operation, request.named = self._routes.find(request.method, url.raw_path)
+        _check_utf8(request.raw_path)
+        operation, request.named = self._routes.find(request.method, request.rel_url.raw_path)
         if operation.writes:
             check_not_foreign(request.headers)
-        request.asked = operation.parameters.read(url.query.items(), lenient=self._lenient)
+        request.asked = self._read_query(request, operation)
         position = request.asked.get("min_position")
         if position is not None:
             await self._backend.views.runner.wait_for(position, VIEW_PATIENCE)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
+
+    def _read_query(self, request: Request, operation: Operation) -> Asked:
+        if "?" not in request.raw_path:  # most requests: spare them the parsing
+            return operation.parameters.defaults
+        return operation.parameters.read(request.rel_url.query.items(), lenient=self._lenient)
 
     def _request(self, message: Any, body: Any, protocol: Any, writer: Any, task: Any) -> Request:
         loop = asyncio.get_running_loop()

@@ -456,10 +456,9 @@ class TestListing:
 
     @pytest.mark.parametrize("query", ["node_id=%FF", "node_id=\udcff", "%FF=1"])
     async def test_bytes_that_are_no_text_are_no_crash(self, api: Api, query: str) -> None:
+        target = f"/api/assets?{query}".encode(errors="surrogateescape")
         answer = await api.raw(
-            f"GET /api/assets?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(
-                errors="surrogateescape"
-            )
+            b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target
         )
 
         assert answer.partition(b" ")[2][:3] in (b"200", b"400")

@@ -1,0 +1,86 @@
+"""Whoever reaches a local ledger is user 1; a web page that a browser shows must not reach it."""
+
+import pytest
+
+from tests.api.running import FORM, Api, form
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:7777",
+        "127.0.0.1",
+        "127.8.8.8:1",
+        "[::1]:7777",
+        "LOCALHOST",
+        "a.localhost",
+    ],
+)
+async def test_this_machines_own_names_are_answered(api: Api, host: str) -> None:
+    assert (await api.get("/api/assets", Host=host)).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:7777",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.0.7",
+        "[fe80::1]",
+        "0.0.0.0",
+        "evil@localhost",
+        "localhost/evil",
+        "",
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/assets", "/health", "/nowhere"])
+async def test_another_name_is_refused_even_for_reading(api: Api, host: str, path: str) -> None:
+    answer = await api.get(path, Host=host)
+
+    assert (answer.status, answer.slug) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_a_foreign_page_may_not_write(api: Api, headers: dict[str, str]) -> None:
+    asset = await api.created()
+    before = api.head()
+
+    created = await api.upload(headers=headers)
+    deleted = await api.call("DELETE", f"/api/assets/{asset['id']}", headers=headers)
+
+    assert (created.status, created.slug) == (403, "forbidden")
+    assert (deleted.status, deleted.slug) == (403, "forbidden")
+    assert api.head() == before
+
+
+async def test_the_ledgers_own_page_may_write(api: Api) -> None:
+    headers = {"Origin": api.url, "Sec-Fetch-Site": "same-origin"}
+
+    assert (await api.upload(headers=headers)).status == 201
+
+
+async def test_a_link_somewhere_else_may_lead_here(api: Api) -> None:
+    answer = await api.get("/api/assets", Sec_Fetch_Site="cross-site")
+
+    assert answer.status == 200
+
+
+async def test_any_token_is_as_good_as_none(api: Api) -> None:
+    body = form(b"x", {"name": "n"})
+    headers = {**FORM, "Authorization": "Bearer whatever"}
+
+    created = await api.call("POST", "/api/assets", data=body, headers=headers)
+
+    assert created.json["user_id"] == "1"

@@ -1,0 +1,104 @@
+"""Bytes that are no HTTP: answered as problems, never in aiohttp's own words, never with a 5xx."""
+
+import orjson
+import pytest
+
+from tests.api.running import Api
+
+HOST = b"Host: localhost\r\n"
+
+
+def status_and_slug(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower(), answer
+    problem = orjson.loads(body)
+    assert head.startswith(b"HTTP/1.%b %d " % (head[7:8], problem["status"]))
+    return problem["status"], problem["type"].removeprefix("urn:asset-ledger:")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"FROBNICATE /health HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /health HTTP/9.9\r\n" + HOST + b"\r\n",
+        b"GET /health FTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"no colon\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"bad name: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: a\r\n folded\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 1_000 + b"\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"POST /api/assets HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n",
+        b"POST /api/assets HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n",
+        b"POST /api/assets HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /api/assets HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /api/assets HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\nx",
+        b"GET /health HTTP/1.1\r\n" + HOST + b"Sec-WebSocket-Key1: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_a_malformed_one(api: Api, sent: bytes) -> None:
+    answer = await api.raw(sent)  # which returns because the server closes the connection
+
+    assert status_and_slug(answer) == (400, "malformed-request")
+
+
+async def test_a_head_with_bytes_that_are_no_text_is_answered(api: Api) -> None:
+    answer = await api.raw(
+        b"POST /api/assets?name=n HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
+        b"Content-Type: text/\xff\r\nContent-Length: 1\r\n\r\nx"
+    )
+
+    assert status_and_slug(answer) == (422, "bad-field")
+
+
+@pytest.mark.parametrize("target", [b"/api/jobs/\xff/history", b"/\xff", b"/health?\xff=\xfe"])
+async def test_a_target_that_is_no_text_is_a_malformed_request(api: Api, target: bytes) -> None:
+    answer = await api.raw(
+        b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    )
+
+    assert status_and_slug(answer) == (400, "malformed-request")
+
+
+async def test_http_1_0_without_keep_alive_is_answered_and_closed(api: Api) -> None:
+    answer = await api.raw(b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n")
+
+    assert answer.endswith(b"\r\n\r\nOK")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "slug"),
+    [
+        ("GET", "/", 404, "unknown-route"),
+        ("GET", "/api/assets/x/y/z", 404, "unknown-route"),
+        ("GET", "/api//assets", 404, "unknown-route"),
+        ("GET", "/api/assets//", 404, "unknown-route"),
+        ("GET", "/api/assets//content", 404, "unknown-route"),
+        ("GET", "/api/jobs/%FF/history", 400, "bad-parameter"),
+        ("PUT", "/api/assets", 405, "method-not-allowed"),
+        ("OPTIONS", "/api/assets", 405, "method-not-allowed"),
+        ("PROPFIND", "/health", 405, "method-not-allowed"),
+        ("DELETE", "/api/assets/x/content", 405, "method-not-allowed"),
+    ],
+)
+async def test_what_is_not_served_is_a_problem(
+    api: Api, method: str, path: str, status: int, slug: str
+) -> None:
+    answer = await api.call(method, path)
+
+    assert (answer.status, answer.slug) == (status, slug)
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+async def test_allow_lists_every_method_of_the_path(api: Api) -> None:
+    assert (await api.call("PUT", "/api/assets/")).headers["Allow"] == "GET, HEAD, POST"
+    assert (await api.call("PUT", "/health/")).headers["Allow"] == "GET, HEAD"

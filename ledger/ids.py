@@ -5,7 +5,7 @@ Both are plain strings, checked once at the door by `parse_*` and trusted after 
 
 import hashlib
 import re
-from typing import NewType
+from typing import Final, NewType
 
 from uuid_utils import uuid7
 
@@ -15,6 +15,7 @@ AssetId = NewType("AssetId", str)
 Digest = NewType("Digest", str)
 """`sha256:` and 64 lower-case hex digits."""
 
+_GIL_KEPT: Final = 2_047
 _ASSET_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -39,8 +40,15 @@ def parse_digest(text: str) -> Digest:
 
 
 def digest_of(content: bytes) -> Digest:
-    """The digest of these bytes."""
-    return Digest("sha256:" + hashlib.sha256(content).hexdigest())
+    """The digest of these bytes.
+
+    Hashed in slices: from 2,048 bytes on hashlib lets go of the GIL, and an event loop that does so
+    for the 4 us of a small upload gets it back from a busy thread a switch interval later.
+    """
+    hashed, view = hashlib.sha256(), memoryview(content)
+    for start in range(0, len(content), _GIL_KEPT):
+        hashed.update(view[start : start + _GIL_KEPT])
+    return digest_from_hex(hashed.hexdigest())
 
 
 def digest_from_hex(hexdigest: str) -> Digest:

@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -152,9 +152,9 @@ def plugged(port: int) -> Iterator[socket.socket]:
 
 def read_reply(plug: socket.socket) -> Reply:
     """The answer that comes out of a bare connection."""
-    answer = http.client.HTTPResponse(plug)
-    answer.begin()
-    return Reply(answer.status, answer.headers, answer.read())  # type: ignore[arg-type]
+    with closing(http.client.HTTPResponse(plug)) as answer:
+        answer.begin()
+        return Reply(answer.status, answer.headers, answer.read())  # type: ignore[arg-type]
 
 
 def _names(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,210 @@
+"""Clients that go away, stall or crowd: no half upload becomes an asset, and nobody else notices."""
+
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.audit import audit, facts_in, objects
+from tests.journeys.client import (
+    FORM,
+    FORM_END,
+    Client,
+    form,
+    form_head,
+    plugged,
+    read_reply,
+    request_head,
+    talking,
+)
+from tests.journeys.holding import holding
+from tests.journeys.server import Server, serving, until
+
+KIB = 1024
+SMALL = b"half of a small file"
+LARGE = bytes(300 * KIB)
+
+
+def chunk(content: bytes) -> bytes:
+    return f"{len(content):x}\r\n".encode() + content + b"\r\n"
+
+
+def half_a_form(content: bytes, announced: Mapping[str, str]) -> bytes:
+    return request_head(FORM | announced) + form_head("a.bin") + content
+
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+LONG = {"Content-Length": "900000"}
+HALVES = {
+    "a small form": half_a_form(SMALL, {"Content-Length": "1000"}),
+    "a large form": half_a_form(LARGE, LONG),
+    "a form up to its last delimiter": half_a_form(LARGE + b"\r\n--", LONG),
+    "a small body": request_head({"Content-Length": "1000"}) + SMALL,
+    "a large body": request_head(LONG) + LARGE,
+    "a small body in chunks": request_head(CHUNKED) + chunk(SMALL),
+    "a large body in chunks": request_head(CHUNKED) + chunk(LARGE),
+    "a chunk that ends too early": request_head(CHUNKED) + chunk(LARGE)[: 200 * KIB],
+    "a form in chunks": request_head(FORM | CHUNKED) + chunk(form_head("a.bin") + LARGE),
+}
+
+
+Goodbye = Callable[[socket.socket], None]
+
+
+def hang_up(plug: socket.socket) -> None:
+    """The connection is closed in good order, in the middle of a body."""
+    plug.close()
+
+
+def go_away(plug: socket.socket) -> None:
+    """Not even a goodbye: the connection is reset."""
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    plug.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("goodbye", [hang_up, go_away])
+def test_uploads_cut_off_half_way_leave_nothing(
+    server: Server, data_dir: Path, goodbye: Goodbye
+) -> None:
+    arriving = data_dir / "content" / "tmp"
+    with ExitStack() as plugs:
+        for half in HALVES.values():
+            plug = plugs.enter_context(plugged(server.port))
+            plug.sendall(half)
+            goodbye(plug)
+    until(lambda: not any(arriving.iterdir()), "the private files are removed")
+
+    with talking(server.port) as client:
+        client.created()
+        assert len(client.assets()) == 1
+    assert server.stop() == 0
+    assert "Traceback" not in server.errors
+    server.start()
+    assert len(audit(data_dir)) == 2
+    assert not list(objects(data_dir / "content"))
+
+
+@pytest.mark.slow
+def test_the_private_file_of_an_upload_goes_with_its_client(server: Server, data_dir: Path) -> None:
+    arriving = data_dir / "content" / "tmp"
+    with plugged(server.port) as plug:
+        plug.sendall(HALVES["a large body"] + LARGE)
+        until(lambda: any(arriving.iterdir()), "some of it is in a file")
+
+    until(lambda: not any(arriving.iterdir()), "the file is removed")
+
+    assert len(facts_in(data_dir)) == 1
+
+
+@pytest.mark.slow
+def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    body = form(LARGE, {"name": "a.bin", "job_id": "j"})
+    head = request_head(FORM | {"Content-Length": str(len(body)), "Idempotency-Key": "k"})
+    with holding(data_dir / "projections.g1.db"), plugged(server.port) as plug:
+        plug.sendall(head + body)
+        until(lambda: len(facts_in(data_dir)) == 2, "the fact is recorded")
+        go_away(plug)
+
+    client.created(name="b.bin")
+
+    assert [asset["name"] for asset in client.assets()] == ["a.bin", "b.bin"]
+    assert client.upload(LARGE, "k", name="a.bin", job_id="j").replayed
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_the_same(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    body = form(LARGE, {"name": "a.bin"})
+    with holding(data_dir / "ledger.db"), plugged(server.port) as plug:
+        plug.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
+        until(lambda: any(objects(data_dir / "content")), "the content is published")
+        go_away(plug)
+
+    until(lambda: len(facts_in(data_dir)) == 2, "the fact is recorded")
+
+    assert client.created(name="b.bin")["position"] == 3
+    assert [asset["name"] for asset in client.assets()] == ["a.bin", "b.bin"]
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_clients_that_never_wait_for_their_answers_may_ask_again(
+    server: Server, data_dir: Path
+) -> None:
+    """None, some or all of what they sent was recorded, and each of it once in the end."""
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda n: send_and_go(server.port, n), range(100)))
+        replies = list(threads.map(lambda n: send_and_wait(server.port, n), range(100)))
+
+    assert replies == [201] * 100
+    facts = audit(data_dir)
+    names = sorted(fact.says["private"]["name"] for fact in facts[1:])
+    assert names == sorted(f"{number}.bin" for number in range(100))
+
+
+def fields(number: int) -> dict[str, str]:
+    return {"name": f"{number}.bin", "job_id": "j"}
+
+
+def content(number: int) -> bytes:
+    return bytes(number % 2 * 70 * KIB) + str(number).encode()
+
+
+def send_and_go(port: int, number: int) -> None:
+    body = form(content(number), fields(number))
+    key = {"Idempotency-Key": f"key {number}"}
+    head = request_head(FORM | key | {"Content-Length": str(len(body))})
+    with plugged(port) as plug:
+        plug.sendall(head + body)
+        go_away(plug)
+
+
+def send_and_wait(port: int, number: int) -> int:
+    with talking(port) as client:
+        return client.upload(content(number), f"key {number}", **fields(number)).status
+
+
+@pytest.mark.slow
+def test_a_full_queue_says_so_before_a_body_is_sent(data_dir: Path) -> None:
+    with serving(data_dir, "--queue-size", "1") as server, talking(server.port) as client:
+        with plugged(server.port) as slow, plugged(server.port) as next_one:
+            half = HALVES["a large body"]
+            slow.sendall(half + LARGE)
+            until(lambda: any((data_dir / "content" / "tmp").iterdir()), "a place is taken")
+            next_one.sendall(request_head({"Content-Length": "1000", "Expect": "100-continue"}))
+            refused = read_reply(next_one)
+            assert (refused.status, refused.slug) == (503, "busy")
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert client.delete(f"/api/assets/{'0' * 32}").slug == "busy"
+            assert client.get("/api/assets").status == 200  # who reads needs no place
+            slow.sendall(bytes(900_000 - 2 * len(LARGE)))
+            assert read_reply(slow).slug == "bad-field"  # it had no name, and gave its place back
+
+        client.created()
+        audit(data_dir)
+
+
+@pytest.mark.slow
+def test_a_slow_upload_holds_nobody_else_up(server: Server, client: Client) -> None:
+    def body() -> Iterator[bytes]:
+        yield form_head("slow.bin")
+        for number in range(20):
+            with talking(server.port) as other:
+                other.created(name=f"quick {number}")
+            yield LARGE
+        yield b"\r\n" + FORM_END
+
+    reply = client.call("POST", "/api/assets", body(), FORM)
+
+    assert reply.status == 201
+    names = [asset["name"] for asset in client.assets()]
+    assert names == [*(f"quick {number}" for number in range(20)), "slow.bin"]

@@ -20,6 +20,7 @@ LedgerError
 │   ├── StorageFailedError         the disk refused; nothing was recorded
 │   │   └── DiskFullError            ... for want of space
 │   └── ViewBehindError            the tables do not reflect that position yet
+├── AddressError                 the service cannot listen where it was told to
 └── DataFolderError              the data folder cannot be opened as it is
     ├── FolderLockedError          another process serves it
     ├── CorruptLogError            the log contradicts itself
@@ -133,6 +134,10 @@ class DiskFullError(StorageFailedError):
 
 class ViewBehindError(UnavailableError):
     """The tables do not reflect the position that was asked for yet."""
+
+
+class AddressError(LedgerError):
+    """The service cannot listen where it was told to."""
 
 
 class DataFolderError(LedgerError):

@@ -23,6 +23,7 @@ from api.http.local import LOCAL_USER, check_host, check_not_foreign
 from api.http.protocol import MAX_LINE, Protocol
 from api.http.request import Request
 from api.http.routes import Routes
+from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(operations_of(assets, content, jobs, health))
 
@@ -133,7 +134,7 @@ def _refusal(request: Request, error: Exception) -> web.Response:
 async def serve(backend: Backend, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Listen until SIGINT or SIGTERM, then finish what is under way.
 
-    `ready` is called with the address once requests are answered. Raises OSError for an address
+    `ready` is called with the address once requests are answered. Raises AddressError for one
     that cannot be listened on.
     """
     stop = _stop_signal()
@@ -142,13 +143,20 @@ async def serve(backend: Backend, host: str, port: int, ready: Callable[[str], N
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        await _listen(site)
         ready(_address(runner))
         await stop.wait()
         await site.stop()
         await server.drain(DRAIN)
     finally:
         await runner.cleanup()
+
+
+async def _listen(site: web.TCPSite) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise AddressError(f"cannot listen at {site.name}: {error.strerror or error}") from error
 
 
 def _address(runner: web.ServerRunner) -> str:

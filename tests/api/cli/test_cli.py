@@ -1,0 +1,178 @@
+"""The command line as a shell sees it: what it prints, where, and with which exit code."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from api.settings import Settings
+from tests.api.running import Api, serving
+from tests.journeys.server import run
+
+FINE, REFUSED = 0, 2
+
+
+async def record_a_job(api: Api) -> None:
+    for node in ("load", "save"):
+        await api.created(name=f"{node}.png", node_id=node, job_id="job_456", workflow_id="w")
+    asset = await api.created(name="a mistake.png", node_id="save", job_id="job_456")
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """A data folder with one job's four facts, which no server has open."""
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await record_a_job(api)
+    return tmp_path / "data"
+
+
+def replayed(folder: Path) -> list[dict[str, object]]:
+    done = run("replay", "job_456", "--json", "--data-dir", folder)
+    assert (done.returncode, done.stderr) == (FINE, "")
+    return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+
+async def test_replay_lists_a_jobs_facts_in_order(folder: Path) -> None:
+    facts = replayed(folder)
+
+    assert [fact["position"] for fact in facts] == [2, 3, 4, 5]
+    assert [fact["job_seq"] for fact in facts] == [1, 2, 3, 4]
+    assert [fact["topic"] for fact in facts] == ["asset.created"] * 3 + ["asset.deleted"]
+    assert [fact["node_id"] for fact in facts] == ["load", "save", "save", "save"]
+    assert {fact["by"] for fact in facts} == {"1"}
+
+
+async def test_replay_shows_people_one_line_a_fact(folder: Path) -> None:
+    done = run("replay", "job_456", "--data-dir", folder)
+
+    assert done.returncode == FINE
+    assert "position" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "a mistake.png" in line]
+    for what in ("asset.created", "save", "size=7", "name=a mistake.png"):
+        assert what in line
+
+
+async def test_replay_needs_no_tables(folder: Path) -> None:
+    before = replayed(folder)
+    for table in folder.glob("projections.*"):
+        table.unlink()
+
+    assert replayed(folder) == before
+    assert not list(folder.glob("projections.*"))
+
+
+async def test_replay_works_while_a_server_runs_and_says_what_the_api_says(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await record_a_job(api)
+
+        facts = replayed(tmp_path / "data")
+
+        assert facts == (await api.get("/api/jobs/job_456/history")).json["facts"]
+
+
+@pytest.mark.parametrize("arguments", [("no_such_job",), ("job_456", "--user", "2")])
+async def test_a_job_that_is_not_the_users_is_one_line_and_exit_code_2(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    done = run("replay", *arguments, "--data-dir", folder)
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr == f"asset-ledger: no job {arguments[0]}\n"
+
+
+async def test_a_rebuild_gives_the_same_digest_every_time(folder: Path) -> None:
+    first, second = (run("rebuild", "--json", "--data-dir", folder) for _ in range(2))
+
+    assert (first.returncode, second.returncode) == (FINE, FINE)
+    one, other = orjson.loads(first.stdout), orjson.loads(second.stdout)
+    assert one["digest"] == other["digest"]
+    assert (one["position"], other["position"]) == (5, 5)
+    assert other["generation"] == one["generation"] + 1
+
+
+async def test_a_rebuild_says_what_it_made(folder: Path) -> None:
+    done = run("rebuild", "--data-dir", folder)
+
+    assert "holds all 5 facts; its digest is " in done.stdout
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])
+async def test_a_folder_in_use_is_refused_with_who_has_it(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")):
+        done = run(*command, "--data-dir", tmp_path / "data")
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr.startswith("asset-ledger: ")
+    assert "is in use by process" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("replay", "j"), ("rebuild",)])
+def test_a_folder_without_a_ledger_is_refused_and_not_made(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = run(*command, "--data-dir", tmp_path / "nowhere")
+
+    assert done.returncode == REFUSED
+    assert "name its folder with --data-dir" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--host", "0.0.0.0"), "without authentication"),
+        (("--port", "65536"), "--port"),
+        (("--queue-size", "0"), "--queue-size"),
+        (("--log-level", "loud"), "--log-level"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(
+    tmp_path: Path, flags: tuple[str, ...], complaint: str
+) -> None:
+    done = run("serve", *flags, "--data-dir", tmp_path / "data")
+
+    assert done.returncode == REFUSED
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+async def test_a_corrupt_log_is_refused_with_what_to_do(folder: Path) -> None:
+    (folder / "ledger.db").write_bytes(b"no database" * 1000)
+
+    done = run("serve", "--port", "0", "--data-dir", folder)
+
+    assert done.returncode == REFUSED
+    assert "restore the data folder from a backup" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("serve", "--port", port, "--data-dir", tmp_path / "data")
+
+    assert done.returncode == REFUSED
+    assert len(done.stderr.splitlines()) == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_help_loads_no_server() -> None:
+    check = (
+        "import sys, api.cli;"
+        "print([m for m in ('aiohttp', 'eventsourcing', 'rich') if m in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "[]\n"
+    assert "serve" in run("--help").stdout

@@ -76,16 +76,21 @@ class Run:
         digest = (await asyncio.to_thread(hashlib.file_digest, file, "sha256")).digest()
         file.seek(0)
         name, node = _text(path.relative_to(self.folder)), _text(path.suffix).lower()[1:]
-        fields = {"name": name, "workflow_id": _text(self.folder)}
-        fields |= {"node_id": node or "no suffix", "job_id": self.job}
+        fields = {
+            "name": name,
+            "content_type": mimetypes.guess_type(name)[0] or "application/octet-stream",
+            "workflow_id": _text(self.folder),
+            "node_id": node or "no suffix",
+            "job_id": self.job,
+        }
         key = "\0".join([self.job, name, digest.hex()]).encode()
         headers = {
             "Idempotency-Key": hashlib.sha256(key).hexdigest(),
             "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
             "Prefer": "return=minimal",
         }
-        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        body = BufferedReaderPayload(file, filename=None, content_type=media_type)
+        # As bytes of no type: a body of application/json would be read as the fields.
+        body = BufferedReaderPayload(file, filename=None, content_type="application/octet-stream")
         request = self.session.post(self.url, params=fields, headers=headers, data=body)
         async with request as answer:
             if not answer.ok:

@@ -75,6 +75,13 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it answers requests."""
+        self.launch()
+        ready = _READY.fullmatch(self._first_line())
+        assert ready, f"the server did not start: {self.errors}"
+        self.port = int(ready[1])
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         command = [PROGRAM, "serve", "--port", "0", "--data-dir", self.data_dir, *self._flags]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
@@ -84,9 +91,6 @@ class Server:
                 env=_environment(),
                 start_new_session=True,  # a Ctrl-C for the tests is not one for the server
             )
-        ready = _READY.fullmatch(self._first_line())
-        assert ready, f"the server did not start: {self.errors}"
-        self.port = int(ready[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit code once it has."""

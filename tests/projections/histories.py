@@ -1,0 +1,104 @@
+"""Random histories: facts that a ledger could have recorded, in an order that it could have."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ledger.asset import Asset, Origin, evolve, next_version
+from ledger.fact import Fact, Recorded
+from tests.builders import (
+    asset_id,
+    at,
+    created,
+    deleted,
+    described,
+    finished,
+    recorded,
+    replaced,
+    restored,
+    started,
+)
+
+USERS = ("1", "2")
+IDS = st.sampled_from([None, "a", "b", "c"])
+TYPES = st.sampled_from(["image/png", "image/jpeg", "imagery/x", "text/plain", "Image/png"])
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+SCALAR = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT
+NUMBER = st.floats(0, 1e9, allow_nan=False) | st.integers(0, 10**6)
+METADATA = st.none() | st.dictionaries(
+    TEXT, SCALAR | st.lists(SCALAR, max_size=2) | st.dictionaries(TEXT, SCALAR, max_size=2)
+)
+TAGS = st.lists(TEXT, max_size=3, unique=True)
+
+
+@st.composite
+def births(draw: st.DrawFn, number: int) -> Fact:
+    """The first fact of the asset with this number."""
+    private: dict[str, Any] = {"name": draw(TEXT)}
+    private |= draw(st.fixed_dictionaries({}, optional={"tags": TAGS, "duration": NUMBER}))
+    metadata = draw(METADATA)
+    return created(
+        originator_id=asset_id(number),
+        user_id=draw(st.sampled_from(USERS)),
+        workflow_id=draw(IDS),
+        node_id=draw(IDS),
+        job_id=draw(IDS),
+        parent_id=draw(st.sampled_from([None, asset_id(998), asset_id(999)])),
+        content_type=draw(TYPES),
+        size=draw(st.integers(0, 10**12)),
+        made_at=draw(st.sampled_from([None, at(-1_000)])),
+        private=private if metadata is None else {**private, "metadata": metadata},
+    )
+
+
+@st.composite
+def changes(draw: st.DrawFn, asset: Asset) -> Fact:
+    """One more fact of an asset, which may be a tombstone."""
+    envelope = next_version(asset, Origin(by="9", user_id=asset.user_id))
+    if asset.deleted:
+        return restored(**envelope)
+    make: Callable[..., Fact] = draw(st.sampled_from([described, replaced, deleted]))
+    if make is replaced:
+        return replaced(**envelope, size=draw(st.integers(0, 99)), content_type=draw(TYPES))
+    if make is deleted:
+        return deleted(**envelope)
+    label = {"tags": st.none() | TAGS, "metadata": METADATA, "name": TEXT}
+    optional = {**label, "duration": st.none() | NUMBER}
+    private = draw(st.fixed_dictionaries({}, optional=optional))
+    outer = {"content_type": TYPES, "parent_id": st.sampled_from([None, asset_id(998)])}
+    return described(**envelope, private=private, **draw(st.fixed_dictionaries({}, optional=outer)))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Fact]:
+    """Assets that are made, change, go and come back; among them perhaps a framed job."""
+    assets: list[Asset] = []
+    facts: list[Fact] = []
+    for _ in range(draw(st.integers(0, 20))):
+        known = draw(st.integers(0, len(assets)))
+        fact = draw(births(len(assets)) if known == len(assets) else changes(assets[known]))
+        facts.append(fact)
+        asset = evolve(assets[known] if known < len(assets) else None, recorded(fact)[0])
+        assert asset is not None
+        assets[known:] = [asset, *assets[known + 1 :]]
+    return [*facts, *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
+
+
+FRAMES: dict[str, Callable[[], list[Fact]]] = {
+    "none": list,
+    "running": lambda: [started(job_id="a")],
+    "over": lambda: [started(job_id="a"), finished(job_id="a")],
+    "only over": lambda: [finished(job_id="a", originator_version=1)],
+}
+"""The frame of job `a` of user 1."""
+
+
+def live(facts: list[Recorded]) -> dict[str, Asset]:
+    """The live assets that a whole log's facts add up to, in creation order."""
+    assets: dict[str, Asset] = {}
+    for fact in facts:
+        asset = evolve(assets.get(fact.event.originator_id), fact)
+        if asset is not None:
+            assets[asset.id] = asset
+    return {asset.id: asset for asset in assets.values() if not asset.deleted}

@@ -1,0 +1,269 @@
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.asset import Asset
+from ledger.errors import CursorError, ParameterError
+from ledger.fact import Fact
+from ledger.sqlite import AsyncReaders
+from projections import listing
+from projections.assets import AssetQueries
+from projections.pages import Page, Query
+from projections.runner import Runner
+from tests.builders import asset_id, created, deleted
+from tests.projections.histories import USERS, histories, live
+from tests.projections.world import World, select, world
+
+Words = Mapping[str, Sequence[str]]
+
+
+@pytest.fixture
+async def assets(runner: Runner) -> AsyncIterator[AssetQueries]:
+    readers = await AsyncReaders.open(runner.database.path, size=1)
+    yield AssetQueries(readers)
+    await readers.close()
+
+
+def page(
+    runner: Runner, user: str, words: Words, sort: str = "created_at", size: int = 100, at: str = ""
+) -> Page:
+    """A page, read through the view's own connection."""
+    query = Query.of(user, words, sort, size, at)
+    (row,) = select(runner, *listing.page_statement(query))
+    return listing.page_of(query, *row)
+
+
+def ids(answer: Page) -> list[str]:
+    return [asset["id"] for asset in orjson.loads(b"[" + answer.json + b"]")]
+
+
+def all_pages(runner: Runner, user: str, words: Words, sort: str, size: int) -> list[list[str]]:
+    pages = [page(runner, user, words, sort, size)]
+    while pages[-1].next:
+        pages.append(page(runner, user, words, sort, size, pages[-1].next))
+    return [ids(each) for each in pages]
+
+
+Match = Callable[[Asset, str], bool]
+MATCHES: dict[str, Match] = {
+    "workflow_id": lambda asset, value: asset.workflow_id == value,
+    "node_id": lambda asset, value: asset.node_id == value,
+    "job_id": lambda asset, value: asset.job_id == value,
+    "parent_id": lambda asset, value: (asset.parent_id or "") == value.removeprefix(asset.user_id),
+    "content_type": lambda asset, value: asset.content_type.startswith(value),
+    "missing": lambda asset, value: getattr(asset, value) is None,
+}
+
+
+def naively(assets: dict[str, Asset], user: str, words: Words, sort: str) -> list[str]:
+    found = [
+        asset
+        for asset in assets.values()
+        if asset.user_id == user
+        and all(any(MATCHES[word](asset, v) for v in values) for word, values in words.items())
+    ]
+    found.sort(key=lambda asset: asset.seq, reverse=sort.startswith("-"))
+    return [asset.id for asset in found]
+
+
+def several(*values: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3)
+
+
+WORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "workflow_id": several("a", "b", "c", "z"),
+        "node_id": several("a", "b", "c"),
+        "job_id": several("a", "b", "c"),
+        "parent_id": several("", asset_id(998)),
+        "content_type": several("image", "image/", "image/png", "im", "text", "%", "_mage"),
+        "missing": several("workflow_id", "node_id", "job_id"),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(histories(), st.lists(st.tuples(WORDS, st.integers(1, 4)), min_size=8, max_size=8))
+def test_pages_are_what_a_naive_filter_finds(
+    facts: list[Fact], requests: list[tuple[Words, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
+        here.append(*facts) if facts else None
+        state = live(here.feed.read(0, 1_000))
+        with here.views() as runner:
+            for words, size in requests:
+                for user in USERS:
+                    for sort in ("created_at", "-created_at"):
+                        pages = all_pages(runner, user, words, sort, size)
+                        assert list(chain(*pages)) == naively(state, user, words, sort)
+                        assert all(len(each) == size for each in pages[:-1])
+                        assert len(pages) == 1 or pages[-1]
+
+
+PLANS: list[tuple[Words, str]] = [
+    ({}, "assets_by_user (user_id=? AND rowid>?)"),
+    ({"job_id": ["j"]}, "assets_by_job (user_id=? AND job_id=? AND rowid>?)"),
+    ({"node_id": ["n"]}, "assets_by_node (user_id=? AND node_id=? AND rowid>?)"),
+    ({"workflow_id": ["w"]}, "assets_by_workflow (user_id=? AND workflow_id=? AND rowid>?)"),
+    ({"parent_id": [""]}, "assets_by_parent (user_id=? AND parent_id=? AND rowid>?)"),
+    ({"missing": ["job_id"]}, "assets_by_job (user_id=? AND job_id=? AND rowid>?)"),
+    (
+        {"job_id": ["j"], "node_id": ["n"]},
+        "assets_by_job_node (user_id=? AND job_id=? AND node_id=? AND rowid>?)",
+    ),
+    (
+        {"workflow_id": ["w"], "node_id": ["n", "m"]},
+        "assets_by_workflow_node (user_id=? AND workflow_id=? AND node_id=? AND rowid>?)",
+    ),
+    ({"content_type": ["image/"]}, "assets_by_media (user_id=? AND content_type=? AND rowid>?)"),
+]
+
+
+@pytest.mark.parametrize(("words", "step"), PLANS)
+def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
+    runner: Runner, words: Words, step: str
+) -> None:
+    plan = _plan(runner, words)
+
+    assert any(step in line for line in plan)
+    assert not any(line.startswith("SCAN assets") for line in plan)
+    if len(plan) == 4:
+        assert not any("TEMP B-TREE" in line for line in plan)
+
+
+def _plan(runner: Runner, words: Words) -> list[str]:
+    sql, parameters = listing.page_statement(Query.of("1", words, "created_at", 10, ""))
+    return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
+
+
+def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
+    here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "WALK", 10)
+    kinds = ["image/png" if n % 25 == 0 else "text/plain" for n in range(1, 101)]
+    made = [
+        created(originator_id=asset_id(n), job_id="j", content_type=kind)
+        for n, kind in enumerate(kinds, 1)
+    ]
+    here.write(runner, *made)
+    words = {"job_id": ["j"], "content_type": ["image/"]}
+
+    pages = all_pages(runner, "1", words, "created_at", 5)
+
+    assert [[int(each, 16) for each in found] for found in pages if found] == [
+        [25],
+        [50],
+        [75],
+        [100],
+    ]
+    assert len(pages) == 10
+
+
+def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> None:
+    made = [created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(1, 200)]
+    here.write(runner, *made)
+    words = {"node_id": [f"n{n}" for n in range(50, 170)]}
+
+    pages = all_pages(runner, "1", words, "created_at", 50)
+
+    assert [len(found) for found in pages] == [50, 50, 20]
+
+
+async def test_a_page_tells_the_position_that_it_reflects(
+    here: World, runner: Runner, assets: AssetQueries
+) -> None:
+    assert (await assets.page("1", {})).position == 1
+    here.write(runner, created())
+
+    answer = await assets.page("1", {})
+
+    assert (answer.position, answer.count, answer.next) == (2, 1, "")
+
+
+def test_a_page_of_more_than_a_thousand_is_a_page_of_a_thousand(
+    here: World, runner: Runner
+) -> None:
+    here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 1_003)])
+
+    assert page(runner, "1", {}, size=5_000).count == 1_000
+
+
+def test_a_cursor_stays_good_when_the_row_it_names_is_deleted(here: World, runner: Runner) -> None:
+    here.write(runner, *[created(originator_id=asset_id(n)) for n in (1, 2, 3, 4)])
+    first = page(runner, "1", {}, size=2)
+    here.write(runner, deleted(originator_id=asset_id(3)))
+
+    assert ids(page(runner, "1", {}, at=first.next)) == [asset_id(4)]
+
+
+@pytest.fixture
+def cursor(here: World, runner: Runner) -> str:
+    here.write(runner, *[created(originator_id=asset_id(n), job_id="j") for n in range(1, 9)])
+    return page(runner, "1", {"job_id": ["j"]}, size=2).next
+
+
+@pytest.mark.parametrize(
+    ("user", "words", "sort"),
+    [
+        ("2", {"job_id": ["j"]}, "created_at"),
+        ("1", {"job_id": ["k"]}, "created_at"),
+        ("1", {"node_id": ["j"]}, "created_at"),
+        ("1", {}, "created_at"),
+        ("1", {"job_id": ["j"]}, "-created_at"),
+    ],
+)
+def test_a_cursor_of_another_query_is_refused(
+    cursor: str, user: str, words: Words, sort: str
+) -> None:
+    with pytest.raises(CursorError):
+        Query.of(user, words, sort, 2, cursor)
+
+
+def test_a_cursor_goes_on_with_another_page_size_and_order_of_words(cursor: str) -> None:
+    same = Query.of("1", {"job_id": ["j", "j"]}, "created_at", 7, cursor)
+
+    assert same.start > 0
+
+
+def test_a_cursor_altered_in_any_letter_is_refused(cursor: str) -> None:
+    for place, letter in enumerate(cursor):
+        other = cursor[:place] + ("A" if letter != "A" else "B") + cursor[place + 1 :]
+        with pytest.raises(CursorError):
+            Query.of("1", {"job_id": ["j"]}, "created_at", 2, other)
+
+
+@given(st.text(min_size=1))
+def test_a_cursor_of_any_text_is_refused(text: str) -> None:
+    with pytest.raises(CursorError):
+        Query.of("1", {}, "created_at", 2, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "field", "message"),
+    [
+        ({"nod_id": ["n"]}, {}, "nod_id", "did you mean node_id?"),
+        ({"name; DROP": ["n"]}, {}, "name; DROP", "no such filter"),
+        ({"job_id": [""]}, {}, "job_id", "must not be empty"),
+        ({"missing": ["name"]}, {}, "missing", "must be one of"),
+        ({"job_id": ["\udcff"]}, {}, "job_id", "must be UTF-8"),
+        ({}, {"size": 0}, "page_size", "1 or more"),
+        ({}, {"sort": "-create_at"}, "sort", "did you mean -created_at?"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_by_name(
+    words: Words, asked: Mapping[str, Any], field: str, message: str
+) -> None:
+    with pytest.raises(ParameterError) as refusal:
+        Query.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **asked})
+
+    ((named, why),) = refusal.value.errors
+    assert named == field
+    assert message in why

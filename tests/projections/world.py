@@ -1,0 +1,94 @@
+"""A log on real files, and what the writer does with it and a view, without its thread."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ledger.codec import Codec
+from ledger.fact import Fact, Recorded
+from ledger.feed import Feed
+from ledger.log import Appended, Prepare
+from ledger.log.sqlite import SqliteLog
+from ledger.origin import LedgerOpened
+from projections.digest import digest
+from projections.rebuild import start
+from projections.runner import Runner
+from tests.builders import command
+
+LOG_ID = "ab" * 16
+
+
+class World:
+    """One data folder with a log in it, which begins as every log does."""
+
+    def __init__(self, folder: Path, *, log_id: str = LOG_ID, codec: Codec | None = None) -> None:
+        self.folder = folder
+        self.log = SqliteLog(folder / "ledger.db", codec or Codec())
+        self.feed = Feed(self.log, Codec(), log_id)
+        if not self.log.head().position:
+            self.append(
+                LedgerOpened(
+                    originator_id=log_id,
+                    originator_version=1,
+                    by="system",
+                    log_id=log_id,
+                    origin=f"asset-ledger/{log_id}",
+                    public_key="key",
+                )
+            )
+
+    def append(self, *facts: Fact, prepare: Prepare = lambda _: None) -> list[Appended]:
+        """Record each fact by a command of its own, all in one transaction."""
+        outcomes = self.log.append([command(fact) for fact in facts], prepare)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+
+    def write(self, runner: Runner, *facts: Fact) -> bool:
+        """Record facts as one group, and show them in the view as the writer does."""
+        appended = self.append(*facts, prepare=runner.prepare)
+        last = appended[-1]
+        return runner.apply([each.prepared for each in appended], last.last, last.leaf)
+
+    def stream(self, asset_id: str) -> list[Recorded]:
+        """The stored facts of an asset."""
+        facts = self.feed.read(0, 1_000)
+        return [fact for fact in facts if fact.event.originator_id == asset_id]
+
+    @contextmanager
+    def views(self) -> Iterator[Runner]:
+        """The views of this folder, as a start opens them."""
+        runner = start(self.folder, self.feed)
+        try:
+            yield runner
+        finally:
+            runner.database.close()
+
+
+@contextmanager
+def world(folder: Path, **given: Any) -> Iterator[World]:
+    """A world that is closed in the end."""
+    it = World(folder, **given)
+    try:
+        yield it
+    finally:
+        it.log.close()
+
+
+def select(runner: Runner, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """Rows as the view's own connection sees them."""
+    return runner.database.write.execute(sql, parameters).fetchall()
+
+
+def answers(runner: Runner) -> dict[str, Any]:
+    """The API's JSON of every asset, by id."""
+    return {id: orjson.loads(json) for id, json in select(runner, "SELECT id, json FROM assets")}
+
+
+def digest_of(runner: Runner) -> str:
+    """The digest of the view's rows."""
+    return digest(runner.database.write, runner.database.projections)

@@ -1,6 +1,6 @@
 """What HTTP says of each error, in one table, and the document (RFC 9457) that is made from it.
 
-The client reads the same table backwards and raises the same class.
+The client reads the same table backwards (`error_of`) and raises the same class.
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,7 @@ from ledger.errors import (
     RefusedError,
     StorageFailedError,
     TooLargeError,
+    UnavailableError,
     UnknownAssetError,
     UnknownJobError,
     VersionConflictError,
@@ -79,6 +80,23 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
 UNFORESEEN: Final = Problem(500, "internal-error", "Something went wrong here")
 """What is said of any other exception; the log has the rest, under the request id."""
 
+MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
+    UnknownAssetError: {"asset_id": "asset_id"},
+    UnknownJobError: {"job_id": "job_id"},
+    MethodNotAllowedError: {"allowed": "allowed"},
+    AssetDeletedError: {
+        "asset_id": "asset_id",
+        "deleted_by": "by",
+        "deleted_at": "when",
+        "position": "position",
+    },
+    RangeError: {"size": "size"},
+    KeyReusedError: {"key": "key"},
+}
+"""What else a document tells of an error: its member, and the attribute which that is."""
+
+_KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
+
 
 def problem_of(error: BaseException) -> Problem:
     """The row of the table for an error, or for the nearest class above it."""
@@ -99,8 +117,37 @@ def document(error: BaseException, request_id: str) -> dict[str, Any]:
         "detail": _text(str(error)) if foreseen else f"the log has more under {request_id}",
         "request_id": request_id,
         "errors": _errors(error),
-        **_tombstone(error),
+        **{name: _plain(getattr(error, of)) for name, of in _members(type(error)).items()},
     }
+
+
+def error_of(document: Mapping[str, Any], status: int) -> LedgerError:
+    """The error that a document was made of. A slug of a later release is told by its status."""
+    kind = _kind(str(document.get("type")).removeprefix("urn:asset-ledger:"), status)
+    error = kind.__new__(kind)  # constructors compose messages: this one is composed already
+    error.args = (str(document.get("detail") or document.get("title") or f"status {status}"),)
+    if isinstance(error, RefusedError):
+        error.errors = tuple(_named(entry) for entry in document.get("errors") or ())
+    for name, attribute in _members(kind).items():
+        setattr(error, attribute, document.get(name))
+    return error
+
+
+def _kind(slug: str, status: int) -> type[LedgerError]:
+    if slug in _KINDS:
+        return _KINDS[slug]
+    if status == 503:
+        return UnavailableError
+    return RefusedError if 400 <= status < 500 else LedgerError
+
+
+def _named(entry: Mapping[str, str]) -> tuple[str, str]:
+    return entry.get("field") or entry.get("parameter") or "", entry.get("message", "")
+
+
+def _members(kind: type[BaseException]) -> Mapping[str, str]:
+    """Those of the nearest class that has any; NoContentError is an UnknownAssetError."""
+    return next((MEMBERS[above] for above in kind.__mro__ if above in MEMBERS), {})
 
 
 def _errors(error: BaseException) -> list[dict[str, str]]:
@@ -115,8 +162,5 @@ def _text(echo: str) -> str:
     return echo.encode(errors="backslashreplace").decode()
 
 
-def _tombstone(error: BaseException) -> dict[str, Any]:
-    """Who deleted it, when, and the position of that fact."""
-    if not isinstance(error, AssetDeletedError):
-        return {}
-    return {"deleted_by": error.by, "deleted_at": error.when, "position": error.position}
+def _plain(value: object) -> object:
+    return _text(value) if isinstance(value, str) else value

@@ -8,31 +8,18 @@
 Promise: leaving the `with` block forgets every byte that no fact names.
 """
 
-from typing import Any, Final, NamedTuple
-
-from api.contract.assets import Fields, check_announced, check_digest, new_asset, read_fields
+from api.contract.assets import Fields, check_digest, read_fields
 from api.contract.errors import UnsupportedTypeError
 from api.contract.parameters import Asked, refuse
 from api.contract.strict_json import read_object
+from api.contract.upload import Wanted, wanted
 from api.http.body import begin, check_length, next_chunk, read_short
 from api.http.digests import announced_digest
 from api.http.form import MAX_JSON, MAX_OVERHEAD, Form, read_form
 from api.http.request import Request
-from api.http.sniff import UNKNOWN, sniff
-from ledger.asset import FOLDER, NewAsset
+from ledger.asset import FOLDER
 from ledger.content import Stage, Staged
 from ledger.errors import TooLargeError
-
-_CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
-"""Fields that are held against the bytes, which the fingerprint of a request names anyway."""
-
-
-class Wanted(NamedTuple):
-    """What a request asks for: the intent, its content, and the fields that it really sent."""
-
-    asset: NewAsset
-    staged: Staged | None
-    fields: Fields
 
 
 class Upload:
@@ -127,12 +114,7 @@ class Upload:
         return await self._stage.finish()
 
     def _wanted(self, fields: Fields, staged: Staged | None) -> Wanted:
-        check_announced(fields, staged)
-        declared: Any = fields.get("content_type")
-        content_type = declared or (sniff(staged.head) if staged else UNKNOWN)
-        asset = new_asset(fields, content_type, self._request.user_id)
-        sent = {name: value for name, value in fields.items() if name not in _CHECKED_ELSEWHERE}
-        return Wanted(asset, staged, sent)
+        return wanted(fields, staged, self._request.user_id)
 
 
 def _fill(fields: Fields, name: str, value: str | None) -> None:

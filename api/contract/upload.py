@@ -1,0 +1,32 @@
+"""What an upload asks for, once its fields were read and its content has arrived, by any door."""
+
+from typing import Any, Final, NamedTuple
+
+from api.contract.assets import Fields, check_announced, new_asset
+from api.contract.sniff import UNKNOWN, sniff
+from ledger.asset import NewAsset
+from ledger.content import Staged
+
+_CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
+"""Fields that are held against the bytes, which the fingerprint of a request names anyway."""
+
+
+class Wanted(NamedTuple):
+    """What a request asks for: the intent, its content, and the fields that it really sent."""
+
+    asset: NewAsset
+    staged: Staged | None
+    fields: Fields
+
+
+def wanted(fields: Fields, staged: Staged | None, user_id: str) -> Wanted:
+    """The intent of checked fields with this content; its type is sniffed where none is declared.
+
+    Raises FieldError and DigestMismatchError.
+    """
+    check_announced(fields, staged)
+    declared: Any = fields.get("content_type")
+    content_type = declared or (sniff(staged.head) if staged else UNKNOWN)
+    asset = new_asset(fields, content_type, user_id)
+    sent = {name: value for name, value in fields.items() if name not in _CHECKED_ELSEWHERE}
+    return Wanted(asset, staged, sent)

@@ -1,0 +1,128 @@
+"""A job's history through HTTP: the facts that name the job, in order, by the page or the line."""
+
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from ledger.ids import digest_of
+from tests.api.running import Api
+
+
+async def history(api: Api, job_id: str, query: str = "") -> Any:
+    answer = await api.get(f"/api/jobs/{quote(job_id, safe='')}/history{query}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def test_a_history_tells_everything_in_order(api: Api) -> None:
+    first = await api.created(b"x", name="first", job_id="j", node_id="n", workflow_id="w")
+    await api.created(name="another job's", job_id="other")
+    await api.created(name="no job's")
+    second = await api.created(None, name="second", job_id="j", content_type="folder")
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+
+    told = await history(api, "j")
+
+    facts = told["facts"]
+    assert told["next"] == ""
+    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.created", "asset.deleted"]
+    assert [fact["asset_id"] for fact in facts] == [first["id"], second["id"], first["id"]]
+    assert [fact["job_seq"] for fact in facts] == [1, 2, 3]
+    assert [fact["version"] for fact in facts] == [1, 1, 2]
+    assert [fact["position"] for fact in facts] == [2, 5, 6]
+    assert {fact["by"] for fact in facts} == {"1"}
+    assert facts[0] == {
+        "position": 2,
+        "topic": "asset.created",
+        "time": first["created_at"],
+        "by": "1",
+        "asset_id": first["id"],
+        "job_id": "j",
+        "workflow_id": "w",
+        "node_id": "n",
+        "job_seq": 1,
+        "version": 1,
+        "data": {
+            "size": 1,
+            "content_type": "image/png",
+            "digest": digest_of(b"x"),
+            "parent_id": None,
+            "derived_from": [],
+            "made_at": None,
+            "name": "first",
+        },
+    }
+    assert facts[2]["data"] == {"reason": None}
+
+
+async def test_pages_walk_through_a_history_once(api: Api) -> None:
+    for number in range(7):
+        await api.created(name=f"{number}", job_id="j")
+
+    pages, cursor = [], ""
+    while True:
+        page = await history(api, "j", f"?page_size=3&cursor={cursor}")
+        pages.append([fact["job_seq"] for fact in page["facts"]])
+        cursor = page["next"]
+        if not cursor:
+            break
+
+    assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+async def test_a_full_last_page_says_that_it_is_the_last(api: Api) -> None:
+    for _ in range(3):
+        await api.created(job_id="j")
+
+    assert (await history(api, "j", "?page_size=3"))["next"] == ""
+
+
+async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
+    for number in range(5):
+        await api.created(name=f"{number}", job_id="j")
+    page = await history(api, "j", "?page_size=2")
+
+    whole = await api.get("/api/jobs/j/history", Accept="text/html, application/x-ndjson;q=0.9")
+    rest = await api.get(
+        f"/api/jobs/j/history?cursor={page['next']}", Accept="application/x-ndjson"
+    )
+
+    lines = [orjson.loads(line) for line in whole.body.splitlines()]
+    assert whole.headers["Content-Type"] == "application/x-ndjson"
+    assert lines == (await history(api, "j"))["facts"]
+    assert [orjson.loads(line) for line in rest.body.splitlines()] == lines[2:]
+
+
+@pytest.mark.parametrize("job_id", ["a/b", "a b", "jöb 文", "100%", "..", "?", "#", "a;b=c", "%2F"])
+async def test_a_job_may_be_called_anything(api: Api, job_id: str) -> None:
+    await api.created(job_id=job_id)
+
+    assert [fact["job_id"] for fact in (await history(api, job_id))["facts"]] == [job_id]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("job_id", ["nobody", "%00", "j%C3%B6b"])
+async def test_a_job_that_no_fact_names_is_404(api: Api, job_id: str, accept: str) -> None:
+    answer = await api.get(f"/api/jobs/{job_id}/history", Accept=accept)
+
+    assert (answer.status, answer.slug) == (404, "unknown-job")
+
+
+async def test_a_cursor_of_another_job_is_refused(api: Api) -> None:
+    for job_id in ("a", "a", "b", "b"):
+        await api.created(job_id=job_id)
+    cursor = (await history(api, "a", "?page_size=1"))["next"]
+
+    for odd in (cursor, "x", "2"):
+        answer = await api.get(f"/api/jobs/b/history?cursor={odd}")
+        assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+async def test_a_filter_that_histories_do_not_have_is_refused(api: Api) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get("/api/jobs/j/history?node_id=n")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")

@@ -1,0 +1,111 @@
+"""Listening, and stopping: whoever was being served when the signal came is served to the end."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from api.backend import Backend, open_backend
+from api.http.app import serve
+from api.settings import Settings
+from tests.api.running import FORM, Api, form
+
+BODY = form(b"x" * 100_000, {"name": "slow", "job_id": "j"})
+HEAD = (
+    "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+    f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(BODY)}\r\n\r\n"
+).encode()
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def started(backend: Backend) -> tuple["asyncio.Task[None]", str]:
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(backend, "127.0.0.1", 0, address.set_result))
+    return task, await address
+
+
+async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    parts = urlsplit(url)
+    return await asyncio.open_connection(parts.hostname, parts.port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_upload_under_way_is_finished_before_the_server_stops(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
+        server, url = await started(backend)
+        reader, writer = await connect(url)
+        _, idle = await connect(url)
+        writer.write(HEAD)
+        assert await reader.readexactly(len(CONTINUE)) == CONTINUE
+        writer.write(BODY[:50_000])
+
+        os.kill(os.getpid(), number)
+        await until_refused(url)
+        writer.write(BODY[50_000:])
+        answer = await reader.read()
+        await server
+        writer.close()
+        idle.close()
+
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        asset = orjson.loads(answer.partition(b"\r\n\r\n")[2])
+        assert (await backend.views.assets.find("1", asset["id"])).version == 1
+
+
+async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None:
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
+        server, _ = await started(backend)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        await server
+
+
+async def test_a_client_that_goes_away_does_not_undo_its_upload(api: Api, data_dir: Path) -> None:
+    """Held in its COMMIT by another connection's lock, the upload outlives its client."""
+    lock = sqlite3.connect(data_dir / "ledger.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    _, writer = await connect(api.url)
+    body = form(b"kept", {"name": "kept"})
+    writer.write(
+        HEAD.replace(b"Expect: 100-continue\r\n", b"").replace(
+            str(len(BODY)).encode(), str(len(body)).encode()
+        )
+        + body
+    )
+    await until_packed(data_dir / "content" / "packed.db")
+
+    writer.close()
+    await writer.wait_closed()
+    lock.execute("ROLLBACK")
+    lock.close()
+    await api.server.drain(30)
+
+    listed = (await api.get("/api/assets")).json["assets"]
+    assert [asset["name"] for asset in listed] == ["kept"]
+
+
+async def until_refused(url: str) -> None:
+    with suppress(OSError):
+        while True:
+            (await connect(url))[1].close()
+
+
+async def until_packed(packed: Path) -> None:
+    """A content is packed right before its fact is committed."""
+    while not await asyncio.to_thread(contents, packed):
+        pass
+
+
+def contents(packed: Path) -> int:
+    with closing(sqlite3.connect(f"{packed.as_uri()}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(*) FROM contents").fetchone()
+        return int(count)

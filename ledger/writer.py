@@ -161,6 +161,8 @@ class Writer:
             self._behind = not self._view.apply(
                 [appended.prepared for appended in recorded], last.last, last.leaf
             )
+        elif self._behind:  # they may have caught up since: a replay would call them behind for ever
+            self._behind = not self._view.apply((), self._log.head().position, b"")
 
     def _answer(self, answers: Sequence[tuple[_Ticket, Outcome]], behind: bool) -> None:
         self._feed.grew(self._log.head().position)

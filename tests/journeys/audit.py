@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -208,12 +208,15 @@ def folded(facts: Iterable[StoredFact]) -> dict[str, dict[str, Any]]:
 
 def current_tables(data_dir: Path) -> Path:
     """The file of the highest generation that is ready."""
-    ready = []
-    for path in data_dir.glob("projections.g*.db"):
-        with reading(path) as db:
-            if db.execute("SELECT state FROM generation").fetchall() == [("ready",)]:
-                ready.append(path)
+    ready = [path for path in data_dir.glob("projections.g*.db") if state_of(path) == "ready"]
     return max(ready, key=lambda path: int(path.name.split(".")[1].removeprefix("g")))
+
+
+def state_of(path: Path) -> str | None:
+    """What a generation says of itself; None if it is no database any more."""
+    with reading(path) as db, suppress(sqlite3.DatabaseError):
+        return str(db.execute("SELECT state FROM generation").fetchone()[0])
+    return None
 
 
 def tables_digest(path: Path) -> str:

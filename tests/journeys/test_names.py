@@ -1,0 +1,92 @@
+"""Names are words on a label, in any script and of any shape, and never a path."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.journeys.audit import audit
+from tests.journeys.client import FORM, Client, form
+from tests.journeys.server import Server
+
+KEPT = [
+    "../../../../etc/passwd",
+    "..",
+    "/absolute",
+    "C:\\Windows\\system32",
+    "back\\..\\slash",
+    "a/b/c",
+    "%2e%2e%2f",
+    "'; DROP TABLE assets; --",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U00020000.png",
+    "e\u0301 is not \u00e9",
+    "\u202egnp.exe",
+    " spaces around ",
+    '"quoted".png',
+    "percent % and _ underscore",
+    "x" * 4_096,
+    "\U0001f600" * 4_096,
+]
+REFUSED = ["", "a\nb", "a\r\nX-Injected: 1", "a\0b", "tab\t", "\x7f", "\x85", "x" * 4_097]
+
+
+def files_outside(data_dir: Path) -> set[str]:
+    """What lies beside the folder."""
+    return {path.name for path in data_dir.parent.iterdir()} - {data_dir.name}
+
+
+@pytest.mark.slow
+def test_every_name_comes_back_as_it_was_and_makes_no_file(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    outside = files_outside(data_dir)
+    before = set(data_dir.rglob("*"))
+
+    for name in KEPT:
+        asset = client.created(b"small", name=name)
+        assert asset["name"] == name
+        assert client.get(f"/api/assets/{asset['id']}").json == asset
+        content = client.get(asset["get_url"])
+        assert (content.status, content.body) == (200, b"small")
+        assert "X-Injected" not in content.headers
+    for name in KEPT[:-1]:  # the last is too long for a URL
+        assert client.send(b"small", name=name).json["name"] == name
+
+    assert [asset["name"] for asset in client.assets()] == [*KEPT, *KEPT[:-1]]
+    assert files_outside(data_dir) == outside
+    assert set(data_dir.rglob("*")) == before
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_names_that_no_label_can_bear_are_refused(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    for name in REFUSED:
+        reply = client.upload(b"small", name=name)
+        assert (reply.status, reply.slug) == (422, "bad-field"), name
+        assert client.send(b"small", name=name).status in (400, 422), name
+
+    assert len(audit(data_dir)) == 1
+
+
+@pytest.mark.slow
+def test_the_name_of_a_file_in_a_form_is_a_word_too(client: Client, data_dir: Path) -> None:
+    reply = client.call("POST", "/api/assets", form(b"small", None, "../../up.sh"), FORM)
+
+    assert reply.json["name"] in ("../../up.sh", "up.sh")
+    assert not list(data_dir.parent.rglob("up.sh"))
+
+
+@pytest.mark.slow
+def test_ids_of_nodes_and_jobs_may_be_anything_that_a_url_can_spell(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    for word in ("../j", "a b", "ü/ö", "?&=#", "\U0001f600", "j" * 1_024, "0", "null"):
+        asset = client.created(name="a.bin", job_id=word, node_id=word, workflow_id=word)
+        for kind in ("job_id", "node_id", "workflow_id"):
+            assert client.assets(**{kind: word}) == [asset]
+        if word != "../j":  # in a path it goes up
+            (fact,) = client.history(quote(word, safe=""))
+            assert (fact["asset_id"], fact["job_id"]) == (asset["id"], word)
+    audit(data_dir)

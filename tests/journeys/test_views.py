@@ -1,0 +1,183 @@
+"""The tables are disposable: lost, killed, or overtaken by a restored backup, they come back."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.audit import audit, current_tables, tables_digest
+from tests.journeys.client import Client, talking
+from tests.journeys.holding import holding
+from tests.journeys.server import Server, run, until
+
+
+def some_history(client: Client) -> None:
+    """A bit of everything that a table shows."""
+    folder = client.folder(job_id="j", metadata={"b": [1, 2.5, None], "a": "ü"})
+    for number in range(20):
+        client.created(
+            bytes(number),
+            name=f"{number} \U0001f600.png",
+            content_type="image/png",
+            node_id=f"n{number % 3}",
+            job_id="j" if number % 2 else None,
+            workflow_id="w" if number % 5 else None,
+            parent_id=folder["id"] if number % 4 else None,
+            tags=["one", "zwei"][: number % 3],
+            duration=number / 4 if number % 3 else None,
+        )
+    for asset in client.assets(node_id="n1")[:3]:
+        assert client.delete(f"/api/assets/{asset['id']}").status == 200
+
+
+def remove_tables(data_dir: Path) -> None:
+    for path in data_dir.glob("projections.g*.db*"):
+        path.unlink()
+
+
+def rebuilt(data_dir: Path) -> Any:
+    """What `asset-ledger rebuild` reports."""
+    done = run("rebuild", "--json", "--data-dir", data_dir)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_deleted_tables_come_back_row_for_row(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    some_history(client)
+    shown = client.assets()
+    assert server.stop() == 0
+    live = tables_digest(data_dir / "projections.g1.db")
+    remove_tables(data_dir)
+
+    server.start()
+
+    with talking(server.port) as client:
+        assert client.assets() == shown
+    assert tables_digest(current_tables(data_dir)) == live
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_a_rebuild_has_the_digest_of_the_tables_that_were_filled_live(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    some_history(client)
+    shown = client.assets()
+    assert server.stop() == 0
+    live = tables_digest(data_dir / "projections.g1.db")
+
+    first, second = rebuilt(data_dir), rebuilt(data_dir)
+    remove_tables(data_dir)
+    third = rebuilt(data_dir)
+
+    assert [report["digest"] for report in (first, second, third)] == [live] * 3
+    assert {report["position"] for report in (first, second, third)} == {len(audit(data_dir))}
+    assert (first["generation"], second["generation"]) == (2, 3)
+    server.start()
+    with talking(server.port) as client:
+        assert client.assets() == shown
+
+
+@pytest.mark.slow
+def test_a_history_replays_without_tables_and_without_a_server(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    some_history(client)
+    history = client.history("j")
+    assert server.stop() == 0
+    remove_tables(data_dir)
+
+    replayed = run("replay", "j", "--json", "--data-dir", data_dir)
+
+    assert [json.loads(line) for line in replayed.stdout.splitlines()] == history
+    assert [fact["job_seq"] for fact in history] == list(range(1, len(history) + 1))
+    assert run("replay", "nobody's", "--data-dir", data_dir).returncode == 2
+
+
+@pytest.mark.slow
+def test_a_restored_backup_is_noticed_and_its_tables_are_made_anew(
+    server: Server, client: Client, data_dir: Path, tmp_path: Path
+) -> None:
+    some_history(client)
+    shown, history = client.assets(), client.history("j")
+    assert server.stop() == 0
+    backup = shutil.copy(data_dir / "ledger.db", tmp_path / "backup.db")
+    server.start()
+    with talking(server.port) as client:
+        client.created(name="after the backup", job_id="j")
+        client.delete(f"/api/assets/{shown[0]['id']}")
+    assert server.stop() == 0
+
+    shutil.copy(backup, data_dir / "ledger.db")
+    server.start()
+
+    with talking(server.port) as client:
+        assert client.assets() == shown
+        assert client.history("j") == history
+        audit(data_dir)
+        client.created(name="another after the backup", job_id="j")
+        assert len(client.assets()) == len(shown) + 1
+    assert "anew" in server.errors
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_tables_of_a_future_that_was_taken_back_are_told_from_ours(
+    server: Server, client: Client, data_dir: Path, tmp_path: Path
+) -> None:
+    """The log is as long as the tables say, and the facts at its end are others."""
+    client.created(name="common")
+    assert server.stop() == 0
+    backup = shutil.copy(data_dir / "ledger.db", tmp_path / "backup.db")
+    for name in ("taken back", "ours"):
+        shutil.copy(backup, data_dir / "ledger.db")
+        server.start()
+        with talking(server.port) as client:
+            client.created(name=name)
+        assert server.stop() == 0
+        shutil.copy(current_tables(data_dir), tmp_path / f"{name}.db")
+    remove_tables(data_dir)
+    shutil.copy(tmp_path / "taken back.db", data_dir / "projections.g1.db")
+
+    server.start()
+
+    with talking(server.port) as client:
+        assert [asset["name"] for asset in client.assets()] == ["common", "ours"]
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_tables_that_are_no_database_any_more_are_made_anew(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    some_history(client)
+    shown = client.assets()
+    assert server.stop() == 0
+    (data_dir / "projections.g1.db").write_bytes(b"nothing of a database " * 1_000)
+
+    server.start()
+
+    with talking(server.port) as client:
+        assert client.assets() == shown
+    audit(data_dir)
+
+
+@pytest.mark.slow
+def test_a_write_whose_tables_are_stuck_is_accepted_and_says_that_they_are_behind(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    with holding(data_dir / "projections.g1.db"):
+        reply = client.upload(b"small", "k", name="a.bin", job_id="j")
+        assert (reply.status, reply.headers["Ledger-View"]) == (202, "behind")
+        assert client.assets() == []
+        assert client.get("/api/assets?min_position=2").slug == "view-behind"
+        assert [fact["asset_id"] for fact in client.history("j")] == [reply.json["id"]]
+
+    until(lambda: client.assets() == [reply.json], "the tables have caught up by themselves")
+    assert client.upload(b"small", "k", name="a.bin", job_id="j").status == 201
+    audit(data_dir)

@@ -8,6 +8,7 @@ LedgerError
 │   ├── DigestMismatchError        the bytes are not the ones that were announced
 │   ├── UnknownAssetError          no such asset, or somebody else's
 │   ├── UnknownJobError            no fact of the caller's names this job
+│   ├── UnknownTileError           the tree has no such tile, or not that wide yet
 │   ├── AssetDeletedError          a tombstone: it can be restored, not changed
 │   ├── VersionConflictError       somebody else changed it first
 │   ├── JobStateError              the job was started or finished otherwise
@@ -18,9 +19,11 @@ LedgerError
 │   ├── BusyError                  the queue of writes is full
 │   ├── OutcomeUnknownError        recorded or not: ask again with the same key
 │   ├── StorageFailedError         the disk refused; nothing was recorded
-│   │   └── DiskFullError            ... for want of space
+│   │   ├── DiskFullError            ... for want of space
+│   │   └── SigningKeyError          the log's own key is not there: no checkpoint can be signed
 │   └── ViewBehindError            the tables do not reflect that position yet
 ├── AddressError                 the service cannot listen where it was told to
+├── ProofError                   a proof, a signature or a checkpoint does not hold
 └── DataFolderError              the data folder cannot be opened as it is
     ├── FolderLockedError          another process serves it
     ├── CorruptLogError            the log contradicts itself
@@ -73,6 +76,14 @@ class UnknownJobError(RefusedError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id}")
         self.job_id = job_id
+
+
+class UnknownTileError(RefusedError):
+    """The tree has no such tile, or it is not that wide yet."""
+
+    def __init__(self, tile: str) -> None:
+        super().__init__(f"the log has no tile {tile}")
+        self.tile = tile
 
 
 class AssetDeletedError(RefusedError):
@@ -132,12 +143,20 @@ class DiskFullError(StorageFailedError):
     """There is no space left; writing resumes by itself once there is."""
 
 
+class SigningKeyError(StorageFailedError):
+    """The key that signs the log's checkpoints is not there, or is another log's."""
+
+
 class ViewBehindError(UnavailableError):
     """The tables do not reflect the position that was asked for yet."""
 
 
 class AddressError(LedgerError):
     """The service cannot listen where it was told to."""
+
+
+class ProofError(LedgerError):
+    """A proof, a signature or a checkpoint does not hold; the message says why."""
 
 
 class DataFolderError(LedgerError):

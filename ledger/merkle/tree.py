@@ -1,9 +1,28 @@
-"""The leaves of the Merkle tree, one a fact, hashed exactly as RFC 6962 section 2.1 says. Pure."""
+"""The Merkle tree over the facts, exactly as RFC 6962 section 2.1 has it. Pure.
+
+Whatever keeps the hashes serves them as a `Node`; roots and proofs are made from that alone, and
+they are checked with nothing but the hashes in them (RFC 9162 sections 2.1.3 and 2.1.4).
+"""
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Final
 
+from ledger.errors import ProofError
+
 LEAF_PREFIX: Final = b"asset-ledger/leaf/1\n"
+
+EMPTY_ROOT: Final = hashlib.sha256().digest()
+
+HASH: Final = 32
+"""How many bytes a hash has."""
+
+Node = Callable[[int, int], bytes]
+"""`node(level, index)`: the root over leaves `index * 2**level` to `(index + 1) * 2**level`."""
+
+Range = tuple[int, int]
+"""Leaves from the first index up to, and without, the second."""
 
 
 def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes:
@@ -21,3 +40,190 @@ def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes
 def leaf_hash(leaf: bytes) -> bytes:
     """SHA-256 of 0x00 and the leaf: the first byte keeps leaves and inner nodes apart."""
     return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """SHA-256 of 0x01 and the two hashes below."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """A tree in memory: leaf hashes go in one by one, the root of every complete subtree is kept.
+
+    `node` serves the proofs.
+    """
+
+    def __init__(self, leaf_hashes: Sequence[bytes] = ()) -> None:
+        self._levels: list[list[bytes]] = [[]]
+        for hashed in leaf_hashes:
+            self.append(hashed)
+
+    def __len__(self) -> int:
+        return len(self._levels[0])
+
+    def append(self, hashed: bytes) -> None:
+        """Add a leaf by its hash."""
+        for level in self._levels:
+            level.append(hashed)
+            if len(level) % 2:
+                return
+            hashed = node_hash(*level[-2:])
+        self._levels.append([hashed])
+
+    def node(self, level: int, index: int) -> bytes:
+        """The root of a complete subtree."""
+        return self._levels[level][index]
+
+
+def root(size: int, node: Node) -> bytes:
+    """MTH(D[size]): the root over the first `size` leaves."""
+    return range_hash((0, size), node) if size else EMPTY_ROOT
+
+
+def inclusion_path(index: int, size: int, node: Node) -> list[bytes]:
+    """PATH(index, D[size]), from the leaf's neighbour up."""
+    return [range_hash(leaves, node) for leaves in _inclusion_ranges(index, size)]
+
+
+def consistency_path(first: int, second: int, node: Node) -> list[bytes]:
+    """PROOF(first, D[second]); empty where the two are equal."""
+    return [range_hash(leaves, node) for leaves in _consistency_ranges(first, second)]
+
+
+def range_hash(leaves: Range, node: Node) -> bytes:
+    """The root over leaves that are a subtree of some tree, complete or at its right edge."""
+    parts = [node(level, index) for level, index in _complete_subtrees(*leaves)]
+    return reduce(lambda right, left: node_hash(left, right), reversed(parts))
+
+
+def _complete_subtrees(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Level and index of the complete subtrees that make up such leaves, the largest first."""
+    while start < end:
+        level = (end - start).bit_length() - 1
+        yield level, start >> level
+        start += 1 << level
+
+
+def _middle(start: int, end: int) -> int:
+    """Where RFC 6962 divides leaves: after the largest power of two below their number."""
+    return start + (1 << (end - start - 1).bit_length() - 1)
+
+
+def _inclusion_ranges(index: int, size: int) -> list[Range]:
+    start, end, ranges = 0, size, list[Range]()
+    while end - start > 1:
+        middle = _middle(start, end)
+        if index < middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    return ranges[::-1]
+
+
+def _consistency_ranges(first: int, second: int) -> list[Range]:
+    start, end, ranges = 0, second, list[Range]()
+    while first < end:
+        middle = _middle(start, end)
+        if first <= middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    if start:  # else these leaves are the whole first tree, whose root the verifier has
+        ranges.append((start, end))
+    return ranges[::-1]
+
+
+def check_inclusion(
+    hashed: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes
+) -> None:
+    """Raises ProofError unless the path leads from the leaf hash at `index` to the root."""
+    if root_from_inclusion(hashed, index, size, path) != expected:
+        raise ProofError(f"the path of leaf {index} does not lead to the root of {size} leaves")
+
+
+def root_from_inclusion(hashed: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root that an inclusion path leads to (RFC 9162, 2.1.3.2). Raises ProofError."""
+    if not 0 <= index < size:
+        raise ProofError(f"a tree of {size} leaves has no leaf {index}")
+    here, last = index, size - 1
+    for sibling in _checked(path):
+        if not last:
+            raise ProofError(f"the path of leaf {index} is too long for {size} leaves")
+        if here % 2 or here == last:
+            hashed = node_hash(sibling, hashed)
+            here, last = _up_from_right(here, last)
+        else:
+            hashed = node_hash(hashed, sibling)
+        here, last = here >> 1, last >> 1
+    if last:
+        raise ProofError(f"the path of leaf {index} is too short for {size} leaves")
+    return hashed
+
+
+def check_consistency(
+    first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]
+) -> None:
+    """Raises ProofError unless the second tree begins with the first one's leaves.
+
+    RFC 9162, 2.1.4.2.
+    """
+    if not 0 < first <= second:
+        raise ProofError(f"a tree of {second} leaves cannot follow one of {first}")
+    if first == second:
+        _check_same(first, first_root, second_root, path)
+    elif (first_root, second_root) != _roots_from_consistency(first, second, first_root, path):
+        raise ProofError(f"the tree of {second} leaves does not begin with the one of {first}")
+
+
+def _check_same(size: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:
+    if first_root != second_root:
+        raise ProofError(f"two trees of {size} leaves have different roots: the log was forked")
+    if path:
+        raise ProofError("a tree needs no path to itself")
+
+
+def _roots_from_consistency(
+    first: int, second: int, first_root: bytes, path: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    is_subtree = first & (first - 1) == 0
+    hashes = [first_root, *_checked(path)] if is_subtree else _checked(path)
+    if len(hashes) < 1 + is_subtree:
+        raise ProofError(f"the path from {first} to {second} leaves is too short")
+    old = new = hashes[0]
+    here, last = _up_while_right(first - 1, second - 1)
+    for sibling in hashes[1:]:
+        if not last:
+            raise ProofError(f"the path from {first} to {second} leaves is too long")
+        if here % 2 or here == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            here, last = _up_from_right(here, last)
+        else:
+            new = node_hash(new, sibling)
+        here, last = here >> 1, last >> 1
+    if last:
+        raise ProofError(f"the path from {first} to {second} leaves is too short")
+    return old, new
+
+
+def _up_from_right(here: int, last: int) -> tuple[int, int]:
+    """Climb to where this node is a right child: an edge has no sibling on the way."""
+    while here and not here % 2:
+        here, last = here >> 1, last >> 1
+    return here, last
+
+
+def _up_while_right(here: int, last: int) -> tuple[int, int]:
+    """Climb to the subtree that ends where the first tree does."""
+    while here % 2:
+        here, last = here >> 1, last >> 1
+    return here, last
+
+
+def _checked(path: Sequence[bytes]) -> Sequence[bytes]:
+    if any(len(hashed) != HASH for hashed in path):
+        raise ProofError("a path consists of hashes of 32 bytes")
+    return path

@@ -1,0 +1,97 @@
+"""Run by test_kills: kills a start, and then a rebuild, before each of their SQL statements.
+
+`python -m tests.projections.kills FOLDER` wants a folder with a log and the first release's views.
+For each k it copies the folder, forks a child that dies before the k-th statement on the views'
+own connection, and starts from what that child left. Prints a JSON object a kill: what was killed,
+k, and the digest and error of the start after it. Ends where a child outlives its last statement.
+"""
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ledger.sqlite import open_writer
+from projections import database, rebuild, runner
+from tests.projections.world import digest_of, world
+
+DEAD, ALIVE = 9, 0
+
+
+class Mortal(sqlite3.Connection):
+    """Dies before a statement, at once and without a goodbye, as a SIGKILL does."""
+
+    lives = 0
+
+    def __init__(self, *arguments: Any, **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self.set_trace_callback(self.live)
+
+    @staticmethod
+    def live(_sql: str) -> None:
+        if not Mortal.lives:
+            os._exit(DEAD)
+        Mortal.lives -= 1
+
+
+def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
+    """How a child ended that had so many statements to live."""
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    Mortal.lives = lives
+    database.open_writer = partial(open_writer, factory=Mortal)  # type: ignore[attr-defined]
+    work(folder)
+    os._exit(ALIVE)
+
+
+def starts(folder: Path) -> None:
+    """Bring the first release's views forward."""
+    with world(folder) as here, here.views():
+        pass
+
+
+def rebuilds(folder: Path) -> None:
+    """Make today's views anew."""
+    with world(folder) as here:
+        rebuild.rebuild(folder, here.feed)
+
+
+def after(folder: Path) -> dict[str, Any]:
+    """What the next start makes of the folder."""
+    with world(folder) as here, here.views() as runner:
+        return {
+            "digest": digest_of(runner),
+            "error": runner.error and repr(runner.error),
+            "state": runner.database.state,
+        }
+
+
+def kills(origin: Path, work: Callable[[Path], None]) -> Iterator[dict[str, Any]]:
+    """Every kill of one kind of work on a copy of this folder."""
+    lives, end = 0, DEAD
+    while end == DEAD:
+        folder = origin.with_name(f"{origin.name}-{work.__name__}-{lives}")
+        shutil.copytree(origin, folder)
+        end = doomed(folder, lives, work)
+        yield {"work": work.__name__, "lives": lives, "end": end, **after(folder)}
+        shutil.rmtree(folder)
+        lives += 1
+
+
+def main(origin: Path) -> None:
+    runner.BATCH = 5  # type: ignore[misc]  # so that kills fall between batches too
+    for kill in kills(origin, starts):
+        print(orjson.dumps(kill).decode())
+    starts(origin)
+    for kill in kills(origin, rebuilds):
+        print(orjson.dumps(kill).decode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,84 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ledger.codec import FACTS, Codec, FactMapper
+from ledger.errors import PoisonFactError
+from projections.database import numbers
+from projections.rebuild import rebuild
+from projections.runner import Runner
+from tests.builders import asset_id, created, deleted, restored
+from tests.projections.before import facts
+from tests.projections.unreadable import FromTheFuture
+from tests.projections.world import World, digest_of, select, world
+
+
+def test_deleting_the_views_loses_nothing(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        value = digest_of(runner)
+    for file in here.folder.glob("projections.*"):
+        file.unlink()
+
+    with here.views() as runner:
+        assert digest_of(runner) == value
+        assert select(runner, "SELECT count(*) FROM assets") == [(12,)]
+
+
+def test_a_rebuild_puts_the_next_generation_in_use_and_keeps_the_one_before(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        value = digest_of(runner)
+
+    first = rebuild(here.folder, here.feed)
+    assert (first.generation, first.position, first.digest) == (2, here.feed.head(), value)
+    assert numbers(here.folder) == [1, 2]
+    assert rebuild(here.folder, here.feed).generation == 3
+    assert numbers(here.folder) == [2, 3]
+
+    with here.views() as runner:
+        assert runner.database.number == 3
+
+
+def test_a_rebuild_makes_altered_rows_good(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        value = digest_of(runner)
+        runner.database.write.execute("UPDATE assets SET size = 1, node_id = 'other'")
+        assert digest_of(runner) != value
+
+    assert rebuild(here.folder, here.feed).digest == value
+
+
+def test_a_rebuild_that_cannot_read_the_log_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    with world(tmp_path, codec=newer) as here:
+        with here.views() as runner:
+            here.write(runner, created())
+        here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
+
+        with pytest.raises(PoisonFactError, match="position 3"):
+            rebuild(tmp_path, here.feed)
+
+        with here.views() as runner:
+            assert (runner.database.number, runner.position) == (1, 2)
+            assert numbers(tmp_path) == [1]
+
+
+def test_a_deleted_asset_stays_deleted_and_a_restored_one_stays_restored(here: World) -> None:
+    here.append(created(), created(originator_id=asset_id(2)))
+    here.append(deleted(), deleted(originator_id=asset_id(2)), restored(originator_id=asset_id(2)))
+
+    rebuild(here.folder, here.feed)
+
+    with here.views() as runner:
+        live = select(runner, "SELECT id FROM assets WHERE deleted_at IS NULL")
+        assert live == [(asset_id(2),)]
+
+
+def test_readers_see_a_generation_in_use_as_ready(here: World, runner: Runner) -> None:
+    db = sqlite3.connect(runner.database.path)
+
+    assert db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
+    db.close()

@@ -1,0 +1,13 @@
+"""A fact of a release that is not out yet."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ledger.fact import Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromTheFuture(Fact):
+    """This release cannot read it."""
+
+    TOPIC: ClassVar[str] = "asset.dreamt"

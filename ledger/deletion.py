@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ledger.asset import AssetDeleted, Origin, delete
+from ledger.asset import Asset, AssetDeleted, delete
 from ledger.call import Call, Deletion
 from ledger.commit import Commits, Decision
 from ledger.errors import ViewBehindError
-from ledger.fact import Fact
 from ledger.ids import AssetId
 from ledger.log import Appended, CommandKey
 from ledger.origin import SYSTEM
@@ -63,7 +62,7 @@ class Deletions:
         if tally.replayed and key is not None:
             await self._recall(key, tally)
         if asset.is_folder:
-            await self._empty(call, key, asset_id, tally)
+            await self._empty(call, key, tally)
         return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
 
     async def finish_interrupted(self) -> int:
@@ -72,14 +71,14 @@ class Deletions:
         while orphans := await self._folders.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
+            commands = tally.commands
             await self._bury(Call(owner, actor=SYSTEM), None, ids, tally)
+            if tally.commands == commands:  # tables that stand still would show them for ever
+                break
         return len(tally.ids)
 
-    async def _empty(
-        self, call: Call, key: CommandKey | None, folder_id: AssetId, tally: _Tally
-    ) -> None:
-        """Delete what is in a folder, and in the folders in it, until nothing is."""
-        tally.folders.append(folder_id)
+    async def _empty(self, call: Call, key: CommandKey | None, tally: _Tally) -> None:
+        """Delete what is in the buried folders, and in the folders in them, until nothing is."""
         while tally.folders:
             found = await self._folders.children(call.user_id, tally.folders[-1], BATCH)
             if not found:
@@ -92,20 +91,21 @@ class Deletions:
     async def _bury(
         self, call: Call, key: CommandKey | None, ids: Sequence[AssetId], tally: _Tally
     ) -> None:
-        """One command: a tombstone for each that has none yet."""
+        """One command: a tombstone for each that has none yet. Its folders are to be emptied."""
         origin = call.origin(key)
 
         async def decide() -> Decision:
-            return await self._commits.in_thread(self._tombstones, origin, ids), {}
+            found = await self._commits.in_thread(self._assets, call.user_id, ids)
+            tally.folders += [a.id for a in found if a.is_folder and a.id not in tally.folders]
+            return [fact for asset in found for fact in delete(asset, origin=origin)], {}
 
         written = await self._commits.commit(key, decide)
         if written is not None:
             tally.behind |= written.behind
             await self._count(written.appended, tally)
 
-    def _tombstones(self, origin: Origin, ids: Sequence[AssetId]) -> list[Fact]:
-        found = [self._replay.asset(origin.user_id, asset_id) for asset_id in ids]
-        return [fact for asset in found for fact in delete(asset, origin=origin)]
+    def _assets(self, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
+        return [self._replay.asset(user_id, asset_id) for asset_id in ids]
 
     async def _recall(self, key: CommandKey, tally: _Tally) -> None:
         """Add what the first request with this key recorded after its first command."""

@@ -608,6 +608,19 @@ class TestRetries:
         assert (again.status, again.json) == (200, first.json)
         assert again.headers["Idempotency-Replayed"] == "true"
 
+    async def test_the_deletion_of_a_folder_is_replayed_whole(self, api: Api) -> None:
+        folder = await api.created(None, name="f", content_type="folder")
+        inner = await api.created(None, name="g", content_type="folder", parent_id=folder["id"])
+        await api.created(name="leaf", parent_id=inner["id"])
+        path, key = f"/api/assets/{folder['id']}", {"Idempotency-Key": "d"}
+
+        first = await api.call("DELETE", path, headers=key)
+        head = api.head()
+        again = await api.call("DELETE", path, headers=key)
+
+        assert len(first.json["deleted_asset_ids"]) == 3
+        assert (again.json, api.head()) == (first.json, head)
+
     @pytest.mark.parametrize("key", ["", "x" * 256, "\u00e9"])
     async def test_a_key_that_is_none_is_refused(self, api: Api, key: str) -> None:
         answer = await api.upload(headers={"Idempotency-Key": key})

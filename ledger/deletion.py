@@ -71,10 +71,8 @@ class Deletions:
         while orphans := await self._folders.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
-            commands = tally.commands
-            await self._bury(Call(owner, actor=SYSTEM), None, ids, tally)
-            if tally.commands == commands:  # tables that stand still would show them for ever
-                break
+            if not await self._bury(Call(owner, actor=SYSTEM), None, ids, tally):
+                break  # the tables stand still, and would show these for ever
         return len(tally.ids)
 
     async def _empty(self, call: Call, key: CommandKey | None, tally: _Tally) -> None:
@@ -83,15 +81,16 @@ class Deletions:
             found = await self._folders.children(call.user_id, tally.folders[-1], BATCH)
             if not found:
                 tally.folders.pop()
-            elif set(found) <= set(tally.ids):
+            elif not await self._bury(call, _batch_key(key, tally.commands), found, tally):
                 raise ViewBehindError("the folder is deleted; its contents will follow. Ask again")
-            else:
-                await self._bury(call, _batch_key(key, tally.commands), found, tally)
 
     async def _bury(
         self, call: Call, key: CommandKey | None, ids: Sequence[AssetId], tally: _Tally
-    ) -> None:
-        """One command: a tombstone for each that has none yet. Its folders are to be emptied."""
+    ) -> bool:
+        """One command: a tombstone for each that has none yet. Its folders are to be emptied.
+
+        False if all of them had one.
+        """
         origin = call.origin(key)
 
         async def decide() -> Decision:
@@ -103,6 +102,7 @@ class Deletions:
         if written is not None:
             tally.behind |= written.behind
             await self._count(written.appended, tally)
+        return written is not None
 
     def _assets(self, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
         return [self._replay.asset(user_id, asset_id) for asset_id in ids]

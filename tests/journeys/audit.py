@@ -230,8 +230,6 @@ def tables_digest(path: Path) -> str:
             for row in rows:
                 fields = dict(zip(names, row, strict=True))
                 fields.pop("json", None)
-                text = json.dumps(
-                    fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-                )
+                text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
                 hashed.update(text.encode() + b"\n")
     return hashed.hexdigest()

@@ -181,7 +181,9 @@ def fill(server: Server, folder_id: str, times: int) -> None:
     def some(number: int) -> None:
         with talking(server.port) as client:
             for _ in range(times // 8):
-                client.created(None, name=f"{number}", content_type="text/plain", parent_id=folder_id)
+                client.created(
+                    None, name=f"{number}", content_type="text/plain", parent_id=folder_id
+                )
 
     with ThreadPoolExecutor(8) as threads:
         assert len(list(threads.map(some, range(8)))) == 8

@@ -1,0 +1,95 @@
+"""A fact that this release cannot read stalls the tables, and nothing else."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.audit import StoredFact, facts_in, leaf_hash
+from tests.journeys.client import BROKEN, Client, talking
+from tests.journeys.holding import holding
+from tests.journeys.server import Server, until
+
+
+def record_something_unreadable(data_dir: Path) -> None:
+    """What a later release might have recorded, well-formed in every other way."""
+    last = facts_in(data_dir)[-1]
+    state = b'{"by":"1","recorded_at":"%b"}' % last.says["recorded_at"].encode()
+    fact = StoredFact(last.position + 1, "f" * 32, 1, "asset.reimagined", state)
+    with closing(sqlite3.connect(data_dir / "ledger.db")) as db, db:
+        db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", fact[1:])
+        db.execute("INSERT INTO event_leaves VALUES (?, ?)", (fact.position, leaf_hash(fact)))
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_read_a_fact_records_on_and_says_that_it_is_behind(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    before = client.created(name="before")
+    assert server.stop() == 0
+    record_something_unreadable(data_dir)
+
+    server.start()
+
+    with talking(server.port) as client:
+        assert client.assets() == [before]
+        reply = client.upload(b"small", "k", name="after", job_id="j")
+        assert (reply.status, reply.headers["Ledger-View"]) == (202, "behind")
+        assert client.upload(b"small", "k", name="after", job_id="j").body == reply.body
+        assert [fact["asset_id"] for fact in client.history("j")] == [reply.json["id"]]
+        assert client.get(before["get_url"]).body == b"content"
+    assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_deletion_that_was_interrupted_below_an_unreadable_fact_does_not_hang_the_start(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    folder = client.folder()
+    for _ in range(300):
+        client.created(None, content_type="text/plain", parent_id=folder["id"])
+    with ThreadPoolExecutor() as threads:
+        deletion = threads.submit(delete_or_break, server.port, folder["id"])
+        until(lambda: len(facts_in(data_dir)) > 302, "the deletion has begun")
+        with holding(data_dir / "ledger.db"):
+            server.kill()
+        deletion.result()
+    assert len(facts_in(data_dir)) < 603
+    record_something_unreadable(data_dir)
+
+    for _ in range(2):  # the tables show them as live, whatever the facts say
+        server.start()
+        assert server.stop() == 0
+        assert len(tombstones(data_dir)) == 257  # the folder, and as many as it was shown at once
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_seen_to_be_empty_is_not_called_so(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    folder = client.folder()
+    client.created(parent_id=folder["id"])
+    assert server.stop() == 0
+    record_something_unreadable(data_dir)
+
+    server.start()
+
+    with talking(server.port) as client:
+        for _ in range(2):
+            reply = client.delete(f"/api/assets/{folder['id']}")
+            assert (reply.status, reply.slug) == (503, "view-behind")
+            assert len(tombstones(data_dir)) == 2
+
+
+def tombstones(data_dir: Path) -> list[StoredFact]:
+    return [fact for fact in facts_in(data_dir) if fact.topic == "asset.deleted"]
+
+
+def delete_or_break(port: int, asset_id: str) -> None:
+    with talking(port) as client:
+        try:
+            client.delete(f"/api/assets/{asset_id}")
+        except BROKEN:
+            return

@@ -124,7 +124,12 @@ class KeyReusedError(RefusedError):
 
 
 class UnavailableError(LedgerError):
-    """The service is at fault: the same request may succeed later."""
+    """The service is at fault: the same request may succeed later.
+
+    `retry_after`: in how many seconds, where whoever refused it said so.
+    """
+
+    retry_after: float | None = None
 
 
 class BusyError(UnavailableError):

@@ -37,6 +37,7 @@ INDEXES: Final = (
     Index("assets_by_user", ()),
 )
 """The narrowest first: a job is smaller than a folder, a node or a workflow."""
+_COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
 
 
 class Sql(NamedTuple):
@@ -51,8 +52,7 @@ def page_statement(query: Query) -> Sql:
     rows, edge = _plan(query)
     last = "max" if query.sort.direction == "ASC" else "min"
     text = f"""
-        SELECT CAST(group_concat(json, ',') AS BLOB), count(*), {last}(seq),
-            length(CAST(json AS BLOB)),
+        SELECT CAST(group_concat(json, ',' || char(10)) AS BLOB), count(*), {last}(seq),
             CASE WHEN count(*) <= ? THEN ({edge.text}) END,
             (SELECT position FROM positions WHERE projection = 'assets')
         FROM ({rows.text})
@@ -65,28 +65,26 @@ def page_of(
     json: bytes | None,
     found: int,
     last: int,
-    length: int,
     edge: int | None,
     position: int,
 ) -> Page:
-    """The page in that row: `found` rows, the last of them `length` bytes long, at seq `last`.
+    """The page in that row: `found` rows, one a line, the last of them at seq `last`.
 
-    A row beyond the page is cut off: it is where the next one starts. Without it, the next one
-    starts at the `edge` of a walk that was broken off, or not at all.
+    A row beyond the page is cut off (no JSON has a newline in it): it is where the next one
+    starts. Without it, the next one starts at the `edge` of a walk broken off, or not at all.
     """
     if json is None or found <= query.size:
         return Page(json or b"", found, query.next_cursor(edge), position)
-    return Page(json[: -length - 1], query.size, query.next_cursor(last), position)
+    return Page(json[: json.rindex(b",\n")], query.size, query.next_cursor(last), position)
 
 
 def _plan(query: Query) -> tuple[Sql, Sql]:
     """The rows of a page and one beyond it; and the edge of the walk, where there is a walk."""
     by_column = {c.column: c for c in query.conditions if c.column is not None}
-    if len(by_column) == len(query.conditions):
-        for index in INDEXES:
-            if set(index.columns) == set(by_column) and _lanes(query) <= LANES:
-                return _covered(query, index, by_column), Sql("NULL", [])
-    return _walk(query)
+    index = _COVERING.get(frozenset(by_column))
+    if index is None or len(by_column) < len(query.conditions) or _lanes(query) > LANES:
+        return _walk(query)
+    return _covered(query, index, by_column), Sql("NULL", [])
 
 
 def _lanes(query: Query) -> int:

@@ -39,7 +39,7 @@ SORTS: Final[Mapping[str, Sort]] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows: their JSON objects joined by commas, the next cursor (`""`: there is no more),
+    """Some rows: their JSON objects, a comma and a newline between two, the next cursor (`""`: there is no more),
     and the position that the table reflected."""
 
     json: bytes

@@ -9,6 +9,8 @@ from inspect import getdoc
 from types import ModuleType
 from typing import Any, Final, Literal
 
+from pydantic import BaseModel
+
 from api.contract.parameters import Parameter, Parameters
 from ledger.errors import LedgerError
 
@@ -27,7 +29,7 @@ class Operation:
     paths: Sequence[str]
     handler: Handler
     summary: str
-    answers: object
+    answers: type[BaseModel] | None
     errors: Sequence[type[LedgerError]]
     scope: Scope | None
     parameters: Parameters
@@ -42,7 +44,7 @@ def operation(
     path: str,
     *,
     alias: str | None = None,
-    answers: object = None,
+    answers: type[BaseModel] | None = None,
     errors: Sequence[type[LedgerError]] = (),
     scope: Scope | None = None,
     parameters: Sequence[Parameter] = (),

@@ -8,6 +8,7 @@ from aiohttp import web
 from api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING, SHAPE
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION
+from api.contract.shapes import AssetOut, AssetPage, DeletedOut
 from api.http.answers import POSITION, etag_matches, json_answer, not_modified
 from api.http.request import Request
 from api.http.upload import Upload
@@ -34,6 +35,7 @@ _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 @operation(
     "POST",
     "/api/assets",
+    answers=AssetOut,
     errors=[
         MalformedBodyError,
         FieldError,
@@ -62,6 +64,7 @@ async def create_asset(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/assets",
+    answers=AssetPage,
     errors=[ParameterError, CursorError, ViewBehindError],
     scope="read",
     parameters=LISTING,
@@ -83,6 +86,7 @@ async def list_assets(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/assets/{id}",
+    answers=AssetOut,
     errors=[UnknownAssetError, AssetDeletedError, ViewBehindError],
     scope="read",
     parameters=[MIN_POSITION],
@@ -99,6 +103,7 @@ async def get_asset(request: Request) -> web.Response:
 @operation(
     "DELETE",
     "/api/assets/{id}",
+    answers=DeletedOut,
     errors=[UnknownAssetError, VersionConflictError, KeyReusedError, BusyError],
     scope="write",
 )

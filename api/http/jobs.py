@@ -9,6 +9,7 @@ from aiohttp import web
 from api.contract.facts import fact_out
 from api.contract.operations import operation
 from api.contract.parameters import CURSOR, MAX_PAGE, PAGE_SIZE
+from api.contract.shapes import FactPage
 from api.http.answers import JSON
 from api.http.request import Request
 from ledger.errors import CursorError, UnknownJobError
@@ -21,6 +22,7 @@ LINES: Final = "application/x-ndjson"
 @operation(
     "GET",
     "/api/jobs/{job_id}/history",
+    answers=FactPage,
     errors=[UnknownJobError, CursorError],
     scope="read",
     parameters=[PAGE_SIZE, CURSOR],

@@ -16,6 +16,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from api.backend import Backend, open_backend
+from api.contract.shapes import ProblemOut
 from api.http.app import Server
 from api.settings import Settings
 
@@ -39,10 +40,9 @@ class Answer:
     def slug(self) -> str:
         """Which problem this is; every refusal has to be a problem document."""
         assert self.headers["Content-Type"] == "application/problem+json", self.body
-        problem = self.json
-        assert problem["status"] == self.status
-        assert problem["request_id"]
-        return str(problem["type"].removeprefix("urn:asset-ledger:"))
+        problem = ProblemOut.model_validate(self.json)
+        assert problem.status == self.status
+        return problem.type.removeprefix("urn:asset-ledger:")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""What is answered, as models: for the API's description and for clients. The server does not use
+them to write, since its rows hold their JSON ready; the tests hold its answers against them.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_ID = r"^[0-9a-f]{32}$"
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+
+Id = Annotated[str, Field(pattern=_ID)]
+Time = Annotated[str, Field(pattern=_TIME, description="UTC, 27 characters: text order is time.")]
+Digest = Annotated[str, Field(pattern=_DIGEST)]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AssetOut(Shape):
+    """An asset: NodeTool's fifteen fields, then ours. Every field is always there."""
+
+    id: Id
+    user_id: str
+    workflow_id: str | None
+    parent_id: Annotated[str, Field(description="A folder's id; the user's id: home.")]
+    name: str
+    content_type: str
+    size: int
+    metadata: dict[str, Any] | None
+    created_at: Annotated[Time, Field(description="As claimed, else as recorded.")]
+    get_url: str | None
+    thumb_url: str | None
+    duration: float | None
+    node_id: str | None
+    job_id: str | None
+    etag: Annotated[str, Field(pattern=r"^v\d+$")]
+    digest: Digest | None
+    version: int
+    position: Annotated[int, Field(description="Of its last fact in the log.")]
+    updated_at: Time
+    tags: list[str]
+    derived_from: list[Id]
+
+
+class AssetPage(Shape):
+    """Some assets, and the cursor of the next page: `""` on the last."""
+
+    assets: list[AssetOut]
+    next: str
+
+
+class DeletedOut(Shape):
+    """The assets that this call made tombstones."""
+
+    deleted_asset_ids: list[Id]
+
+
+class FactOut(Shape):
+    """A fact. `data` holds its own fields: an absent one was not touched, null was cleared."""
+
+    position: int
+    topic: str
+    time: Time
+    by: str
+    asset_id: Id | None
+    job_id: str | None
+    workflow_id: str | None
+    node_id: str | None
+    job_seq: int | None
+    version: int
+    data: dict[str, Any]
+
+
+class FactPage(Shape):
+    """Some facts in the order of the log, and the cursor of the next page."""
+
+    facts: list[FactOut]
+    next: str
+
+
+class ErrorOut(Shape):
+    """One parameter or field that was at fault."""
+
+    parameter: str | None = None
+    field: str | None = None
+    message: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457. `type` is `urn:asset-ledger:<slug>`; some kinds have further members."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: Annotated[str, Field(pattern=r"^urn:asset-ledger:[a-z-]+$")]
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[ErrorOut]

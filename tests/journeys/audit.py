@@ -153,7 +153,7 @@ def check_contents(data_dir: Path, facts: Iterable[StoredFact]) -> None:
     """Every content that a fact names is there; what is there is what its name says."""
     content = data_dir / "content"
     assert not list((content / "tmp").iterdir())
-    sizes = {name: size for name, size in objects(content) if size is not None}
+    sizes = dict(objects(content))
     with reading(content / "packed.db") as db:
         for digest, packed in db.execute("SELECT digest, bytes FROM contents"):
             assert digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"

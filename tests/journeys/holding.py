@@ -1,4 +1,4 @@
-"""A commit that stops half-way, for as long as a test likes: somebody else holds the file's lock."""
+"""A commit that stops half-way for as long as a test likes: somebody else holds the lock."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -82,10 +82,10 @@ class Server:
 
     def launch(self) -> None:
         """Start it, and wait for nothing."""
-        command = [PROGRAM, "serve", "--port", "0", "--data-dir", self.data_dir, *self._flags]
+        command: list[str | Path] = [PROGRAM, "serve", "--port", "0", *self._flags]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
-                command,
+                [*command, "--data-dir", self.data_dir],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=_environment(),

@@ -1,4 +1,4 @@
-"""Clients that go away, stall or crowd: no half upload becomes an asset, and nobody else notices."""
+"""Clients that go away, stall or crowd: half an upload is no asset, and nobody else notices."""
 
 import socket
 import struct
@@ -34,7 +34,7 @@ def chunk(content: bytes) -> bytes:
 
 
 def half_a_form(content: bytes, announced: Mapping[str, str]) -> bytes:
-    return request_head(FORM | announced) + form_head("a.bin") + content
+    return request_head({**FORM, **announced}) + form_head("a.bin") + content
 
 
 CHUNKED = {"Transfer-Encoding": "chunked"}

@@ -178,12 +178,10 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
 def fill(server: Server, folder_id: str, times: int) -> None:
     """Put assets without a file into a folder, some at a time."""
 
-    def some(number: int) -> None:
+    def some(_: int) -> None:
         with talking(server.port) as client:
             for _ in range(times // 8):
-                client.created(
-                    None, name=f"{number}", content_type="text/plain", parent_id=folder_id
-                )
+                client.created(None, content_type="text/plain", parent_id=folder_id)
 
     with ThreadPoolExecutor(8) as threads:
         assert len(list(threads.map(some, range(8)))) == 8

@@ -1,0 +1,114 @@
+"""A disk that is really full: everybody is told, nothing is half-recorded, and it passes by itself.
+
+It takes a small file system of memory, which only root may mount.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.audit import audit, facts_in
+from tests.journeys.client import Client, Reply, talking
+from tests.journeys.server import serving, until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path, leave: int) -> Path:
+    """A file that takes all the room but so many bytes."""
+    ballast = folder / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            file.truncate(max(0, file.tell() - leave))
+    return ballast
+
+
+def is_told(reply: Reply) -> bool:
+    return (reply.status, reply.slug) == (507, "disk-full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", [0, 20_000, 80_000, 300_000])
+@pytest.mark.parametrize("size", [5_000, 60_000, 3 * MIB])
+def test_uploads_to_a_full_disk_are_refused_until_there_is_room_again(
+    small_disk: Path, leave: int, size: int
+) -> None:
+    data_dir = small_disk / "data"
+    with serving(data_dir) as server, talking(server.port) as client:
+        before = client.created(name="before", job_id="j")
+        ballast = fill(small_disk, leave)
+
+        kept = upload_until_refused(client, size)
+        assert client.get(before["get_url"]).body == b"content"
+        assert not any((data_dir / "content" / "tmp").iterdir())
+
+        ballast.unlink()
+        after = client.upload(bytes(size), "again", name="after", job_id="j")
+        assert after.status == 201, after.body
+        everything = [before["id"], *(asset["id"] for asset in kept), after.json["id"]]
+        until(
+            lambda: [asset["id"] for asset in client.assets()] == everything,
+            "the tables show what was acknowledged",
+        )
+        audit(data_dir)
+        assert server.stop() == 0
+    with serving(data_dir) as server, talking(server.port) as client:
+        assert [asset["id"] for asset in client.assets()] == everything
+        audit(data_dir)
+
+
+def upload_until_refused(client: Client, size: int) -> list[Any]:
+    """What was recorded before the disk was full. Three refusals in a row: it stays so."""
+    recorded: list[Any] = []
+    refused = 0
+    while refused < 3:
+        number = len(recorded)
+        reply = client.upload(number.to_bytes(8) + bytes(size - 8), name=f"{number}", job_id="j")
+        if reply.status in (201, 202):
+            recorded.append(reply.json)
+            continue
+        assert is_told(reply), reply.body
+        refused += 1
+    return recorded
+
+
+@pytest.mark.slow
+def test_what_was_refused_for_want_of_room_left_no_trace(small_disk: Path) -> None:
+    data_dir = small_disk / "data"
+    with serving(data_dir) as server, talking(server.port) as client:
+        ballast = fill(small_disk, 0)
+        for number in range(20):
+            assert is_told(client.upload(bytes(50_000), f"k{number}", name="a", job_id="j"))
+            assert is_told(client.upload(None, name="b", content_type="text/plain"))
+        assert len(facts_in(data_dir)) == 1
+        assert client.get("/api/jobs/j/history").status == 404
+
+        ballast.unlink()
+
+        for number in range(20):
+            reply = client.upload(bytes(50_000), f"k{number}", name="a", job_id="j")
+            assert (reply.status, reply.replayed) == (201, False)
+        assert len(audit(data_dir)) == 21

@@ -1,0 +1,84 @@
+"""Who follows the log while eight others write to it misses nothing and sees nothing twice."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.audit import StoredFact, audit, facts_of, reading
+from tests.journeys.client import Client, talking
+from tests.journeys.server import Server
+
+WRITERS = 8
+EACH = 60
+
+
+@pytest.mark.slow
+def test_readers_of_the_file_and_of_a_history_miss_nothing_under_eight_writers(
+    server: Server, data_dir: Path
+) -> None:
+    written = threading.Event()
+    with ThreadPoolExecutor(WRITERS + 2) as threads:
+        tail = threads.submit(lambda: list(tailed(data_dir, written)))
+        histories = threads.submit(lambda: list(read_again_and_again(server, written)))
+        writers = [threads.submit(write, server.port, number) for number in range(WRITERS)]
+        acknowledged = {asset_id for writer in writers for asset_id in writer.result()}
+        written.set()
+
+    facts = audit(data_dir)
+    assert tail.result() == facts
+    assert {fact.stream for fact in facts[1:]} == acknowledged
+    assert len(facts) == 1 + WRITERS * EACH + WRITERS * EACH // 3
+    for seqs in histories.result():
+        assert seqs == list(range(1, len(seqs) + 1))
+    assert len(histories.result()[-1]) == len(facts) - 1
+
+
+def write(port: int, number: int) -> set[str]:
+    """Many assets of one job, every third of which is deleted again."""
+    ids = set()
+    with talking(port) as client:
+        for turn in range(EACH):
+            asset = client.created(bytes(turn), job_id="j", node_id=f"n{number}")
+            ids.add(asset["id"])
+            if turn % 3 == 0:
+                assert client.delete(f"/api/assets/{asset['id']}").status == 200
+    return ids
+
+
+def tailed(data_dir: Path, written: threading.Event) -> Iterator[StoredFact]:
+    """Everything in the file, read from the last position on, again and again."""
+    after, more = 0, True
+    with reading(data_dir / "ledger.db") as db:
+        while more:
+            more = not written.is_set()  # asked before reading: then the last look sees all
+            for fact in facts_of(db, after):
+                assert fact.position == after + 1
+                after = fact.position
+                yield fact
+
+
+def read_again_and_again(server: Server, written: threading.Event) -> Iterator[list[int]]:
+    """The job's numbers as its history shows them, page by page."""
+    more = True
+    with talking(server.port) as client:
+        while more:
+            more = not written.is_set()
+            yield history_in_pages(client)
+
+
+def history_in_pages(client: Client) -> list[int]:
+    seqs: list[int] = []
+    cursor = ""
+    while True:
+        reply = client.get(f"/api/jobs/j/history?page_size=50&cursor={cursor}")
+        if reply.status == 404:  # nobody has written yet
+            return []
+        page = json.loads(reply.body)
+        seqs += [fact["job_seq"] for fact in page["facts"]]
+        cursor = page["next"]
+        if not cursor:
+            return seqs

@@ -34,6 +34,7 @@ from ledger.errors import (
     UnavailableError,
     UnknownAssetError,
     UnknownJobError,
+    UnknownTileError,
     VersionConflictError,
     ViewBehindError,
 )
@@ -60,6 +61,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     UnknownRouteError: Problem(404, "unknown-route", "There is nothing at this path"),
     UnknownAssetError: Problem(404, "unknown-asset", "There is no such asset"),
     UnknownJobError: Problem(404, "unknown-job", "There is no such job"),
+    UnknownTileError: Problem(404, "unknown-tile", "The log has no such tile"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "The path has other methods"),
     StalledBodyError: Problem(408, "stalled-body", "The rest of the body never came"),
     VersionConflictError: Problem(409, "version-conflict", "Somebody else changed it first"),

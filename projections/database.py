@@ -46,6 +46,8 @@ class Database:
         self.number = number
         self.path = _path(folder, number)
         self.projections = tuple(projections)
+        if not self.path.exists():
+            remove(folder, number)  # a WAL without its database would come to life in this one
         self.write = open_writer(self.path, "NORMAL")
         try:
             self._prepare()
@@ -104,10 +106,16 @@ def numbers(folder: Path) -> list[int]:
 
 
 def remove(folder: Path, number: int) -> None:
-    """Delete a generation's files, the database itself last: without it the others are litter."""
+    """Delete a generation's files, the database itself first: without its WAL it may be a wreck."""
     path = _path(folder, number)
-    for litter in (f"{path}-wal", f"{path}-shm", path):
+    for litter in (path, f"{path}-wal", f"{path}-shm"):
         Path(litter).unlink(missing_ok=True)
+
+
+def is_wreck(error: object) -> bool:
+    """Whether SQLite says of a file that it is no database, or one that contradicts itself."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _path(folder: Path, number: int) -> Path:
@@ -117,9 +125,9 @@ def _path(folder: Path, number: int) -> Path:
 def _state_of(folder: Path, number: int, projections: Sequence[Projection]) -> State:
     try:
         database = Database(folder, number, projections)
-    except sqlite3.OperationalError:
-        raise  # the disk, or a lock: nothing is wrong with the file
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if not is_wreck(error):
+            raise
         return "unreadable"  # views are disposable: the facts make another one
     try:
         return database.state

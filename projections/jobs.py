@@ -5,7 +5,7 @@ so this projection's statements for a fact run before those of the assets projec
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -14,8 +14,10 @@ from ledger.codec import CanonicalJson
 from ledger.errors import UnknownJobError
 from ledger.fact import Recorded, TaggedFact, iso, moment, private_of
 from ledger.job import JobFinished, JobStarted
+from ledger.record import JobRecord
 from ledger.sqlite import AsyncReaders
 from projections.migrations import Migration, load
+from projections.pages import Page, Sort, open_cursor, seal_cursor, sort_of
 from projections.projection import Statement
 
 _CREATED: Final = """
@@ -40,7 +42,10 @@ class Jobs:
 
     name: Final = "jobs"
     tables: Final = ("jobs",)
-    migrations: Final[Sequence[Migration]] = (load("20260125_000000_create_jobs"),)
+    migrations: Final[Sequence[Migration]] = (
+        load("20260125_000000_create_jobs"),
+        load("20260126_000000_index_jobs"),
+    )
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
@@ -89,16 +94,63 @@ def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
     parameters = private_of(event).get("parameters")
     text = None if parameters is None else CanonicalJson().encode(parameters).decode()
     return (
-        "status = 'running', workflow_id = ?, parent_job_id = ?, parameters = ?, started_at = ?, ",
+        "status = 'running', workflow_id = coalesce(?, workflow_id), parent_job_id = ?,"
+        " parameters = ?, started_at = ?, ",
         (event.workflow_id, event.parent_job_id, text, iso(moment(event))),
     )
 
 
-_COLUMNS: Final = (
-    "job_id", "user_id", "workflow_id", "parent_job_id", "status", "error", "parameters",
-    "started_at", "finished_at", "assets", "bytes", "first_position", "last_position",
-)  # fmt: skip
-_FIND: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs WHERE user_id = ? AND job_id = ?"
+_JSON: Final = """
+    CAST(json_object(
+        'job_id', job_id, 'user_id', user_id, 'workflow_id', workflow_id,
+        'parent_job_id', parent_job_id, 'status', status, 'error', error,
+        'parameters', json(parameters), 'started_at', started_at, 'finished_at', finished_at,
+        'assets', assets, 'bytes', bytes,
+        'first_position', first_position, 'last_position', last_position
+    ) AS BLOB)
+"""
+_REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'jobs'"
+_FIND: Final = f"""
+    SELECT {_JSON}, last_position, ({_REFLECTED}) FROM jobs WHERE user_id = ? AND job_id = ?
+"""
+
+FILTERS: Final = ("status", "workflow_id", "parent_job_id")
+"""The words that narrow a list of jobs, each the column of its name."""
+
+WALK: Final = 20_000
+"""How many jobs one request looks at for those that its filters want."""
+
+
+def document(record: JobRecord) -> dict[str, Any]:
+    """The job as the API answers it, folded from its facts instead of read from the table."""
+    frame, live = record.frame, record.live
+    return {
+        "job_id": record.job_id,
+        "user_id": record.user_id,
+        "workflow_id": record.workflow_id,
+        "parent_job_id": frame.parent_job_id if frame else None,
+        "status": frame.status if frame else "unframed",
+        "error": frame.error if frame else None,
+        "parameters": frame.parameters if frame else None,
+        "started_at": iso(frame.started_at) if frame and frame.started_at else None,
+        "finished_at": iso(frame.finished_at) if frame and frame.finished_at else None,
+        "assets": len(live),
+        "bytes": sum(asset.size for asset in live),
+        "first_position": record.first_position,
+        "last_position": record.last_position,
+    }
+
+
+class JobFound(NamedTuple):
+    """One job: its JSON, the position of its last fact, and the one that the table reflects."""
+
+    json: bytes
+    last_position: int
+    position: int
+
+    def is_as_of(self, position: int) -> bool:
+        """Whether the job was so at this position of the log."""
+        return self.last_position <= position <= self.position
 
 
 class JobQueries:
@@ -107,13 +159,56 @@ class JobQueries:
     def __init__(self, readers: AsyncReaders) -> None:
         self._readers = readers
 
-    async def find(self, user_id: str, job_id: str) -> dict[str, Any]:
-        """One job, as the API answers it. Raises UnknownJobError if none of the user's facts
-        names it."""
-        rows = await self._readers.rows(_FIND, (user_id, job_id))
-        if not rows:
-            raise UnknownJobError(job_id)
-        job = dict(zip(_COLUMNS, rows[0], strict=True))
-        if job["parameters"] is not None:
-            job["parameters"] = orjson.loads(job["parameters"])
-        return job
+    async def find(self, user_id: str, job_id: str) -> JobFound:
+        """One job. Raises UnknownJobError if none of the user's facts names it."""
+        for row in await self._readers.rows(_FIND, (user_id, job_id)):
+            return JobFound(*row)
+        raise UnknownJobError(job_id)
+
+    async def page(
+        self,
+        user_id: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str,
+        page_size: int,
+        cursor: str = "",
+    ) -> Page:
+        """The user's jobs that match every filter, by first fact, from a cursor on.
+
+        Raises ParameterError for an unknown sort, CursorError for another query's cursor.
+        """
+        order = sort_of(sort)
+        wanted = {name: sorted(set(filters[name])) for name in FILTERS if name in filters}
+        binding = orjson.dumps(["jobs", user_id, sort, wanted])
+        start = open_cursor(cursor, binding) if cursor else order.start
+        sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
+        *rows, (_, edge, position) = await self._readers.rows(sql, parameters)
+        following = rows[page_size][0] if len(rows) > page_size else edge
+        page = rows[:page_size]
+        after = "" if following is None else seal_cursor(following, binding)
+        return Page(b",".join(json for _, json, _ in page), len(page), after, position)
+
+
+def _page_statement(
+    user_id: str, wanted: Mapping[str, Sequence[str]], order: Sort, start: int, limit: int
+) -> tuple[str, list[Any]]:
+    """Rows of (first position, JSON, NULL); then one of (NULL, edge of the walk, position)."""
+    index, key, keys = "jobs_by_user", "", []
+    if len(wanted.get("workflow_id", ())) == 1:
+        index, key, keys = "jobs_by_workflow", " AND workflow_id = ?", [*wanted["workflow_id"]]
+    walk = f"""
+        FROM jobs INDEXED BY {index}
+        WHERE user_id = ?{key} AND first_position {order.onwards} ?
+        ORDER BY first_position {order.direction}
+    """
+    walked = [user_id, *keys, start]
+    tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in wanted)
+    values = [orjson.dumps(values).decode() for values in wanted.values()]
+    sql = f"""
+        SELECT * FROM (SELECT first_position, {_JSON}, NULL
+            FROM (SELECT * {walk} LIMIT {WALK}) WHERE true{tests} LIMIT ?)
+        UNION ALL
+        SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
+    """
+    return sql, [*walked, *values, limit, *walked]

@@ -39,8 +39,8 @@ SORTS: Final[Mapping[str, Sort]] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows: their JSON objects, a comma and a newline between two, the next cursor (`""`: there is no more),
-    and the position that the table reflected."""
+    """Some rows: their JSON objects, a comma and a newline between two; the next cursor (`""` where
+    there is no more); the position that the table reflected."""
 
     json: bytes
     count: int

@@ -5,6 +5,7 @@ so that a rebuild that is killed has changed nothing.
 """
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 from ledger.feed import Feed
 from ledger.sqlite import transaction
 from projections.assets import Assets
-from projections.database import numbers, open_current, open_next, remove
+from projections.database import Database, is_wreck, numbers, open_current, open_next, remove
 from projections.digest import digest
 from projections.jobs import Jobs
 from projections.migrate import migrate
@@ -45,17 +46,30 @@ def start(
     """
     database = open_current(folder, projections)
     try:
+        trusted = _trusted(database, feed, progress)
+    except BaseException:
+        database.close()
+        raise
+    if isinstance(trusted, Runner):
+        return trusted
+    logger.warning("making the views anew: %s", trusted)
+    database.close()
+    return _switched(folder, feed, progress, projections)
+
+
+def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
+    """The runner of these tables, caught up; or why they are not to be used."""
+    try:
         migrate(database)
         runner = Runner(database, feed)
         reason = runner.disagreement()
         if reason is None:
-            return _caught_up(runner, progress)
-    except BaseException:
-        database.close()
-        raise
-    logger.warning("making the views anew: %s", reason)
-    database.close()
-    return _switched(folder, feed, progress, projections)
+            _catch_up(runner, progress)
+    except sqlite3.DatabaseError as error:
+        if not is_wreck(error):
+            raise
+        return str(error)
+    return str(runner.error) if is_wreck(runner.error) else reason or runner
 
 
 def rebuild(
@@ -86,16 +100,16 @@ def _switched(
     before = numbers(folder)
     database = open_next(folder, projections)
     migrate(database)
-    runner = _caught_up(Runner(database, feed), progress)
+    runner = Runner(database, feed)
+    _catch_up(runner, progress)
     if runner.error is None:
         for number in before[:-1]:
             remove(folder, number)
     return runner
 
 
-def _caught_up(runner: Runner, progress: Progress | None) -> Runner:
+def _catch_up(runner: Runner, progress: Progress | None) -> None:
     runner.catch_up(progress)
     if runner.error is None:
         with transaction(runner.database.write):
             runner.database.mark("ready")
-    return runner

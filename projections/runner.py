@@ -119,6 +119,11 @@ class Runner:
         """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
         await self._watermark.reach(position, within)
 
+    def close(self) -> None:
+        """Close the write connection, once nobody is in a turn."""
+        with self._turn:
+            self.database.close()
+
     def _guarded(self, work: Callable[[], bool]) -> bool:
         """Do it; a failure becomes the state of the view instead of its caller's problem."""
         try:

@@ -33,7 +33,7 @@ class Views:
         try:
             readers = await AsyncReaders.open(runner.database.path)
         except BaseException:
-            runner.database.close()
+            runner.close()
             raise
         return cls(runner, readers)
 
@@ -48,7 +48,7 @@ class Views:
         with suppress(asyncio.CancelledError):
             await self._following
         await self._readers.close()
-        await asyncio.to_thread(self.runner.database.close)
+        await asyncio.to_thread(self.runner.close)
 
     async def _follow(self) -> None:
         while True:

@@ -82,3 +82,29 @@ def test_readers_see_a_generation_in_use_as_ready(here: World, runner: Runner) -
 
     assert db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
     db.close()
+
+
+def test_a_wal_left_behind_by_a_deleted_file_does_not_come_to_life(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        value, path = digest_of(runner), runner.database.path
+        wal = Path(f"{path}-wal").read_bytes()
+    path.unlink()
+    Path(f"{path}-wal").write_bytes(wal)
+
+    with here.views() as runner:
+        assert digest_of(runner) == value
+
+
+@pytest.mark.parametrize("page", range(1, 12))
+def test_a_wrecked_file_is_made_anew_or_was_not_needed(here: World, page: int) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        path = runner.database.path
+    with path.open("r+b") as file:
+        file.seek(page * 4096 - 4096)
+        file.write(b"\xff" * 4096)
+    here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(100, 300)])
+
+    with here.views() as runner:
+        assert (runner.error, runner.position) == (None, here.feed.head())

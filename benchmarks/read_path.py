@@ -150,7 +150,7 @@ def main(
     if as_json:
         click.echo(orjson.dumps({"machine": about, "plan": plan, "turns": turns.taken}))
         return
-    Console().print(table(plan, turns))
+    Console(width=100).print(table(plan, turns))
     click.echo(" · ".join(f"{name} {value}" for name, value in about.items()))
 
 

@@ -133,7 +133,7 @@ def main(
         result = {"machine": about, "plan": asdict(plan), "turns": turns.taken}
         click.echo(orjson.dumps(result))
         return
-    Console().print(table("Durable uploads of 4 KiB", plan, turns))
+    Console(width=100).print(table("Durable uploads of 4 KiB", plan, turns))
     click.echo(" · ".join(f"{name} {value}" for name, value in about.items()))
 
 

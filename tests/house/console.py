@@ -1,7 +1,8 @@
 """Terminal sessions in our documents, run as they are written.
 
 A fence of `console` holds commands behind `$ `, each with what it answers below it, where `...`
-stands for anything. The sessions of one document share one shell, and one server's folder.
+stands for anything. The sessions of one document share one shell, and one server's folder. A fence
+of `python` whose first line names a file is that file.
 """
 
 import re
@@ -16,6 +17,7 @@ from tests.house.source import ROOT
 from tests.journeys.server import PATIENCE, Server
 
 _FENCE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _END = "\x1e"  # a control character that no answer holds
 
 
@@ -27,7 +29,7 @@ class Step:
     expected: str
 
     def fits(self, printed: str) -> bool:
-        anything = re.escape(self.expected).replace(re.escape("..."), ".*?")
+        anything = re.escape(tidy(self.expected)).replace(re.escape("..."), ".*?")
         return re.fullmatch(anything, tidy(printed), re.DOTALL) is not None
 
 
@@ -40,7 +42,7 @@ def _steps(session: str) -> Iterable[Step]:
     for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
         command = re.match(r"(?:.*\\\n)*.*\n", part)
         assert command, part
-        yield Step(command.group().strip(), tidy(part[command.end() :]))
+        yield Step(command.group().strip(), part[command.end() :])
 
 
 def tidy(text: str) -> str:
@@ -55,6 +57,8 @@ def surprises(document: str, server: Server) -> list[str]:
     """
     home = server.data_dir.parent
     (home / ".venv").symlink_to(Path(sys.executable).parents[1])
+    for name, program in _FILE.findall(document):
+        (home / name).write_text(program, "utf-8")
     wanted = steps(document)
     printed = _run(home, [at(server, step.command) for step in wanted])
     return [
@@ -82,6 +86,13 @@ def _run(home: Path, commands: Iterable[str]) -> list[str]:
 def document(name: str) -> str:
     """The text of one of our documents."""
     return (ROOT / name).read_text("utf-8")
+
+
+def broken_links(name: str) -> list[str]:
+    """Where a document's links lead, if nothing is there."""
+    folder = (ROOT / name).parent
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document(name))
+    return [link for link in links if not (folder / link).exists()]
 
 
 def table(text: str, first_heading: str) -> list[list[str]]:

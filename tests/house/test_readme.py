@@ -78,12 +78,6 @@ def test_the_map_shows_rooms_that_are_there_and_every_floor() -> None:
     }
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def _map() -> list[str]:
     """The paths on the map: a floor at the margin, and the names in it before two blanks."""
     drawn = README.partition("## The map of the house")[2].split("```")[1]

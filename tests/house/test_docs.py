@@ -1,0 +1,98 @@
+"""The documents say what is: their sessions are run, their tables are held against the code's."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from api.contract.operations import Operation
+from api.contract.problems import PROBLEMS, UNFORESEEN
+from api.http.app import OPERATIONS
+from api.settings import Settings
+from ledger.codec import FACTS
+from ledger.errors import LedgerError
+from ledger.fact import Fact, TaggedFact
+from projections.assets import document as asset_document
+from tests.builders import created, folded
+from tests.house.console import broken_links, document, steps, surprises, table
+from tests.house.source import ROOT
+from tests.journeys.server import serving
+
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+WITH_SESSIONS = [name for name in DOCUMENTS if steps(document(name))]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCUMENTS]
+
+HTTP = document("docs/http.md")
+SETTINGS = document("docs/settings.md")
+AUDIT = document("docs/audit.md")
+
+by_operation = pytest.mark.parametrize(
+    "operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.paths[0]}"
+)
+
+
+@pytest.mark.parametrize("name", WITH_SESSIONS)
+def test_a_session_answers_what_its_document_shows(name: str, tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        assert surprises(document(name), server) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    assert broken_links(name) == []
+
+
+def test_the_operations_described_are_those_that_exist() -> None:
+    described = re.findall(r"^### `(.+)`$", HTTP, re.MULTILINE)
+
+    assert sorted(described) == sorted(f"{entry.method} {entry.paths[0]}" for entry in OPERATIONS)
+
+
+@by_operation
+def test_an_operation_is_described_with_its_paths_parameters_and_errors(
+    operation: Operation,
+) -> None:
+    section = HTTP.split(f"### `{operation.method} {operation.paths[0]}`")[1].split("\n##")[0]
+    parameters = [f"`{parameter.name}`" for parameter in operation.parameters.all]
+    slugs = [f"`{_slug(error)}`" for error in operation.errors]
+
+    assert [word for word in (*parameters, *slugs) if word not in section] == []
+    assert [path for path in operation.paths if path not in HTTP] == []
+
+
+def test_the_table_of_problems_is_that_of_the_contract() -> None:
+    described = {(row[0].strip("`"), int(row[1])) for row in table(HTTP, "slug")}
+
+    assert described == {(known.slug, known.status) for known in (*PROBLEMS.values(), UNFORESEEN)}
+
+
+def test_the_fields_described_are_those_of_an_asset() -> None:
+    described = [name for row in table(HTTP, "field") for name in re.findall(r"\w+", row[0])]
+
+    assert sorted(described) == sorted(asset_document(folded(created())))
+
+
+def test_every_setting_has_its_row_and_its_section() -> None:
+    rows = [[cell.strip("`") for cell in row[1:4]] for row in table(SETTINGS, "setting")]
+
+    assert re.findall(r"^## (\w+)$", SETTINGS, re.MULTILINE) == list(Settings.model_fields)
+    assert rows == [
+        [f"--{name.replace('_', '-')}", f"ASSET_LEDGER_{name.upper()}", str(field.default).lower()]
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.TOPIC)
+def test_every_fact_is_described_with_its_own_fields(kind: type[Fact]) -> None:
+    described = {row[0].strip("`"): row[1] for row in table(AUDIT, "topic")}
+    envelope = {field.name for field in (*fields(Fact), *fields(TaggedFact))}
+    own = [field.name for field in fields(kind) if field.name not in envelope]
+
+    assert [name for name in own if f"`{name}`" not in described[kind.TOPIC]] == []
+    assert [name for name in envelope if f"`{name}`" not in AUDIT] == []
+
+
+def _slug(kind: type[LedgerError]) -> str:
+    """What the table of problems calls the nearest class that it knows."""
+    return next(PROBLEMS[known].slug for known in kind.__mro__ if known in PROBLEMS)

@@ -1,0 +1,278 @@
+"""The API, driven at random through a real server, against a dict that does the same."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from api.settings import Settings
+from tests.api.running import Answer, Api, serving
+from tests.journeys.audit import audit
+from tests.journeys.model import Doc, Model
+
+T = TypeVar("T")
+
+WORDS = ("a", "b", "ü/x &=?")
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+metadata = st.dictionaries(texts, leaves.filter(lambda leaf: leaf not in (1e999, -1e999)) | texts)
+contents = st.binary(max_size=100) | st.sampled_from([bytes(65_536), bytes(65_537), b"x" * 200_000])
+
+
+def given_or_not(strategy: "st.SearchStrategy[Any]") -> "st.SearchStrategy[Any]":
+    return st.none() | strategy
+
+
+labels = st.fixed_dictionaries(
+    {"name": texts, "content_type": st.sampled_from(["image/png", "image/jpeg", "text/plain"])},
+    optional={
+        "workflow_id": st.sampled_from(WORDS),
+        "node_id": st.sampled_from(WORDS),
+        "job_id": st.sampled_from(WORDS),
+        "metadata": metadata,
+        "tags": st.lists(texts, unique=True, max_size=3),
+        "duration": st.floats(0, 1e6),
+    },
+)
+ways = st.sampled_from(["form", "raw"])
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "workflow_id": st.lists(st.sampled_from(WORDS), min_size=1, max_size=2),
+        "node_id": st.lists(st.sampled_from(WORDS), min_size=1, max_size=2),
+        "job_id": st.lists(st.sampled_from(WORDS), min_size=1, max_size=2),
+        "content_type": st.lists(st.sampled_from(["image/", "image/p", "t", "folder"]), min_size=1),
+        "missing": st.lists(st.sampled_from(["workflow_id", "node_id", "job_id"]), min_size=1),
+        "parent_id": st.just([""]),
+    },
+)
+
+
+class ApiAndDict(RuleBasedStateMachine):
+    """Every rule asks both, and compares."""
+
+    assets = Bundle("assets")
+    folders = Bundle("folders")
+    keys = Bundle("keys")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.loop = asyncio.Runner()
+        self.model = Model()
+        self.stack = AsyncExitStack()
+        self.sent: dict[str, tuple[Doc, bytes | None, bytes]] = {}
+
+    @initialize()
+    def start(self) -> None:
+        self.api: Api = self.wait(self._started())
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        async def awaited() -> T:
+            return await awaitable
+
+        return self.loop.run(awaited())
+
+    async def _started(self) -> Api:
+        return await self.stack.enter_async_context(serving(Settings(data_dir=self.folder)))
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.wait(self.api.get(path, **headers))
+
+    def upload(
+        self, fields: Doc, content: bytes | None, way: str = "form", key: str | None = None
+    ) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        if way == "form" or content is None:
+            return self.wait(self.api.upload(content, headers=headers, **fields))
+        words = {**fields, "metadata": orjson.dumps(fields.get("metadata", {}))}
+        if "metadata" not in fields:
+            del words["metadata"]
+        headers["Content-Type"] = words.pop("content_type")
+        query = urlencode(words, doseq=True)
+        call = self.api.call("POST", f"/api/assets?{query}", data=content, headers=headers)
+        return self.wait(call)
+
+    def check_created(self, answer: Answer, fields: Doc, content: bytes | None) -> str:
+        assert answer.status == 201, answer.body
+        assert answer.json == self.model.create(fields, content, answer.json)
+        assert answer.headers["Location"] == f"/api/assets/{answer.json['id']}"
+        return str(answer.json["id"])
+
+    @rule(target=assets, fields=labels, content=contents, way=ways)
+    def an_asset_at_home(self, fields: Doc, content: bytes, way: str) -> str:
+        return self.check_created(self.upload(fields, content, way), fields, content)
+
+    @rule(target=folders, fields=labels)
+    def a_folder_at_home(self, fields: Doc) -> str:
+        fields = {**fields, "content_type": "folder"}
+        return self.check_created(self.upload(fields, None), fields, None)
+
+    @rule(target=assets, parent=folders, fields=labels, content=given_or_not(contents), way=ways)
+    def an_asset_in_a_folder(
+        self, parent: str, fields: Doc, content: bytes | None, way: str
+    ) -> Any:
+        return self.put(parent, fields, content, way)
+
+    @rule(target=folders, parent=folders, fields=labels)
+    def a_folder_in_a_folder(self, parent: str, fields: Doc) -> Any:
+        return self.put(parent, {**fields, "content_type": "folder"}, None, "form")
+
+    def put(self, parent: str, fields: Doc, content: bytes | None, way: str) -> Any:
+        fields = {**fields, "parent_id": parent}
+        answer = self.upload(fields, content, way)
+        if parent in self.model.live:
+            return self.check_created(answer, fields, content)
+        assert answer.slug == "bad-field"
+        return multiple()
+
+    @rule(parent=assets, fields=labels)
+    def nothing_goes_into_a_file(self, parent: str, fields: Doc) -> None:
+        assert self.upload({**fields, "parent_id": parent}, b"").slug == "bad-field"
+
+    @rule(target=assets, source=assets | folders, fields=labels, content=contents)
+    def an_asset_that_comes_from_another(self, source: str, fields: Doc, content: bytes) -> str:
+        fields = {**fields, "derived_from": [source]}
+        return self.check_created(self.upload(fields, content), fields, content)
+
+    @rule(target=keys, fields=labels, content=given_or_not(contents), way=ways)
+    def an_asset_with_a_key(self, fields: Doc, content: bytes | None, way: str) -> str:
+        key = f"key {len(self.sent)}"
+        answer = self.upload(fields, content, way, key)
+        self.check_created(answer, fields, content)
+        self.sent[key] = fields, content, answer.body
+        return key
+
+    @rule(key=keys, way=ways)
+    def the_same_again(self, key: str, way: str) -> None:
+        fields, content, body = self.sent[key]
+        answer = self.upload(fields, content, way, key)
+        assert (answer.status, answer.body) == (201, body)
+        assert answer.headers["Idempotency-Replayed"] == "true"
+
+    @rule(key=keys)
+    def another_with_the_same_key(self, key: str) -> None:
+        fields, content, _ = self.sent[key]
+        other = {**fields, "name": fields["name"] + "!"}
+        assert self.upload(other, content, "form", key).slug == "key-reused"
+
+    @rule(asset_id=assets | folders)
+    def one_asset(self, asset_id: str) -> None:
+        answer = self.get(f"/api/assets/{asset_id}")
+        if asset_id in self.model.live:
+            assert answer.json == self.model.live[asset_id]
+        else:
+            assert (answer.slug, answer.status) == ("asset-deleted", 410)
+            assert answer.json["position"] == self.model.deleted[asset_id]
+
+    @rule(asset_id=assets, first=st.integers(0, 150))
+    def its_content(self, asset_id: str, first: int) -> None:
+        answer = self.get(f"/api/assets/{asset_id}/content", Range=f"bytes={first}-")
+        content = self.model.contents.get(asset_id)
+        if asset_id in self.model.deleted:
+            assert answer.status == 410
+        elif content is None:
+            assert answer.status == 404
+        elif first < len(content):
+            assert (answer.status, answer.body) == (206, content[first:])
+        else:
+            assert answer.status == 416
+            assert answer.headers["Content-Range"] == f"bytes */{len(content)}"
+
+    @rule(asset_id=assets | folders)
+    def a_deletion(self, asset_id: str) -> None:
+        family = self.model.family(asset_id)
+        answer = self.wait(self.api.call("DELETE", f"/api/assets/{asset_id}"))
+        assert answer.status == 200
+        ids = answer.json["deleted_asset_ids"]
+        assert len(ids) == len(family)
+        assert set(ids) == family
+        assert ids[:1] == [asset_id][: len(ids)]
+        self.model.delete(ids)
+
+    @rule(
+        filters=filters, parent=given_or_not(folders), newest=st.booleans(), size=st.integers(1, 4)
+    )
+    def a_list(
+        self, filters: dict[str, list[str]], parent: str | None, newest: bool, size: int
+    ) -> None:
+        wanted = {**filters, **({"parent_id": [parent]} if parent else {})}
+        expected = self.model.matching(wanted)
+        query = {**wanted, "sort": "-created_at" if newest else "created_at", "page_size": size}
+        assert self.pages("/api/assets", "assets", query) == (
+            expected[::-1] if newest else expected
+        )
+
+    @rule(job_id=st.sampled_from(WORDS), size=st.integers(1, 4))
+    def a_history(self, job_id: str, size: int) -> None:
+        path = f"/api/jobs/{urlencode({'': job_id}).removeprefix('=').replace('+', '%20')}/history"
+        expected = self.model.histories.get(job_id)
+        if expected is None:
+            assert self.get(path).slug == "unknown-job"
+            return
+        facts = self.pages(path, "facts", {"page_size": size})
+        assert [{name: fact[name] for name in expected[0]} for fact in facts] == expected
+
+    def pages(self, path: str, what: str, query: dict[str, Any]) -> list[Doc]:
+        """Every page, none of which is longer than asked, and only the last of which may be."""
+        found: list[Doc] = []
+        cursor = ""
+        while True:
+            page = self.get(f"{path}?{urlencode({**query, 'cursor': cursor}, doseq=True)}").json
+            found += page[what]
+            cursor = page["next"]
+            if not cursor:
+                assert len(page[what]) <= query["page_size"]
+                return found
+            assert len(page[what]) == query["page_size"]
+
+    @rule(lose_tables=st.booleans())
+    def a_restart(self, lose_tables: bool) -> None:
+        self.wait(self.stack.aclose())
+        if lose_tables:
+            for path in self.folder.glob("projections.g*.db*"):
+                path.unlink()
+        self.start()
+
+    @invariant()
+    def nothing_else_was_recorded(self) -> None:
+        if hasattr(self, "api"):
+            assert self.api.head() == self.model.head
+
+    def teardown(self) -> None:
+        try:
+            self.wait(self.stack.aclose())
+            assert len(audit(self.folder)) == self.model.head
+        finally:
+            self.loop.close()
+            shutil.rmtree(self.folder)
+
+
+class TestTheApi(ApiAndDict.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(
+        max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)
+    )
+
+
+@pytest.mark.chaos
+class TestTheApiForLong(ApiAndDict.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(
+        max_examples=500, stateful_step_count=60, suppress_health_check=list(HealthCheck)
+    )

@@ -339,16 +339,17 @@ def check_content_type(content_type: str) -> None:
     check_text("content_type", content_type, MAX_NAME)
 
 
-def check_metadata(metadata: Mapping[str, Json]) -> None:
+def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -> None:
     """A JSON object of at most 32 KiB, without U+0000 and without integers beyond 64 bits."""
     try:
         encoded = orjson.dumps(metadata)
     except TypeError as error:
-        raise FieldError("metadata", f"must be a JSON object: {error}") from error
+        raise FieldError(field_name, f"must be a JSON object: {error}") from error
     if len(encoded) > MAX_METADATA:
-        raise TooLargeError(f"metadata is {len(encoded):,} bytes; the limit is {MAX_METADATA:,}")
+        size = f"{len(encoded):,} bytes; the limit is {MAX_METADATA:,}"
+        raise TooLargeError(f"{field_name} is {size}")
     if _NUL.search(encoded):
-        raise FieldError("metadata", "must not contain U+0000")
+        raise FieldError(field_name, "must not contain U+0000")
 
 
 def check_tags(tags: Sequence[str]) -> None:

@@ -38,6 +38,7 @@ class Call:
         operation: str,
         *,
         asset_id: AssetId | None = None,
+        job_id: str | None = None,
         fields: Mapping[str, Json] | None = None,
         size: int | None = None,
         digest: Digest | None = None,
@@ -47,7 +48,7 @@ class Call:
             return None
         asked = fingerprint(
             operation,
-            asset_id=asset_id,
+            asset_id=asset_id or job_id,
             if_match=self.if_match,
             fields=fields,
             size=size,

@@ -5,13 +5,22 @@ job's stream is made of both names.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
-from ledger.fact import Json, Recorded, TaggedFact, moment, private_of
+import orjson
 
-JobStatus = Literal["unframed", "running", "completed", "failed", "cancelled"]
+from ledger.asset import MAX_ID, Origin, check_metadata, check_tag, check_text
+from ledger.errors import FieldError, JobStateError
+from ledger.fact import Fact, Json, Recorded, TaggedFact, moment, private_of
+
+Ending = Literal["completed", "failed", "cancelled"]
+JobStatus = Literal["unframed", "running"] | Ending
+
+ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
+MAX_ERROR: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +40,7 @@ class JobFinished(TaggedFact):
 
     TOPIC: ClassVar[str] = "job.finished"
     COUNTS_ITS_JOB: ClassVar[bool] = True
-    status: JobStatus
+    status: Ending
     facts: int = 0
 
 
@@ -83,3 +92,116 @@ def _finished(event: JobFinished) -> dict[str, Any]:
         "error": private_of(event).get("error"),
         "finished_at": moment(event),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStart:
+    """The intent to begin a job. None means: not given."""
+
+    workflow_id: str | None = None
+    parent_job_id: str | None = None
+    parameters: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """The intent to end a job. `error` may say why, where it did not complete."""
+
+    status: Ending
+    error: str | None = None
+
+
+def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> list[Fact]:
+    """Decide that a job begins. Beginning it again with the same values records nothing.
+
+    Raises JobStateError if it began otherwise or is over without having begun, FieldError and
+    TooLargeError for a value that a field cannot have.
+    """
+    _check_start(job_id, wanted)
+    if job is None:
+        return [
+            JobStarted(
+                **_next_version(job, job_id, origin),
+                workflow_id=wanted.workflow_id,
+                parent_job_id=wanted.parent_job_id,
+                private=_given("parameters", wanted.parameters),
+            )
+        ]
+    if job.started_at is None:
+        raise JobStateError(f"job {job_id} is over: it was finished without ever being started")
+    if not _began_so(job, wanted):
+        raise JobStateError(f"job {job_id} was started before, with other values")
+    return []
+
+
+def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> list[Fact]:
+    """Decide that a job is over; it need not have been started. Repeating it records nothing.
+
+    Raises JobStateError if it ended otherwise, FieldError for a value that a field cannot have.
+    """
+    _check_end(job_id, wanted)
+    if job is None or job.finished_at is None:
+        return [
+            JobFinished(
+                **_next_version(job, job_id, origin),
+                workflow_id=job.workflow_id if job else None,
+                status=wanted.status,
+                private=_given("error", wanted.error),
+            )
+        ]
+    if (job.status, job.error) != (wanted.status, wanted.error):
+        raise JobStateError(f"job {job_id} was finished before, as {job.status}")
+    return []
+
+
+def _next_version(job: Job | None, job_id: str, origin: Origin) -> dict[str, Any]:
+    """The envelope of the next fact in a job's stream."""
+    return {
+        "originator_id": job_stream(origin.user_id, job_id),
+        "originator_version": job.version + 1 if job else 1,
+        "by": origin.by,
+        "user_id": origin.user_id,
+        "job_id": job_id,
+        "command": origin.command,
+        "traceparent": origin.traceparent,
+    }
+
+
+def _given(name: str, value: Json) -> dict[str, Json]:
+    return {} if value is None else {name: value}
+
+
+def _began_so(job: Job, wanted: JobStart) -> bool:
+    """Compared as JSON: Python takes True for 1, which in JSON are two values."""
+    began = (job.workflow_id, job.parent_job_id, job.parameters)
+    asked = (wanted.workflow_id, wanted.parent_job_id, wanted.parameters)
+    return _as_json(began) == _as_json(asked)
+
+
+def _as_json(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _check_start(job_id: str, wanted: JobStart) -> None:
+    check_text("job_id", job_id, MAX_ID)
+    check_tag("workflow_id", wanted.workflow_id)
+    check_tag("parent_job_id", wanted.parent_job_id)
+    if wanted.parameters is not None:
+        check_metadata(wanted.parameters, "parameters")
+
+
+def _check_end(job_id: str, wanted: JobEnd) -> None:
+    check_text("job_id", job_id, MAX_ID)
+    if wanted.status not in ENDINGS:
+        raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
+    _check_error(wanted.error)
+
+
+def _check_error(error: str | None) -> None:
+    """A traceback has newlines; what no text has is U+0000 and halves of surrogate pairs."""
+    if error is None:
+        return
+    if len(error) > MAX_ERROR:
+        raise FieldError("error", f"must be at most {MAX_ERROR:,} characters")
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in error):
+        raise FieldError("error", "must be text without U+0000")

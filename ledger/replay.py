@@ -1,6 +1,7 @@
 """What the log says, and nothing else: states folded from facts, histories read by tag. Blocks."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from eventsourcing.persistence import Notification
 
@@ -9,7 +10,13 @@ from ledger.codec import Codec
 from ledger.errors import FieldError, UnknownAssetError, UnknownJobError
 from ledger.fact import Recorded
 from ledger.ids import AssetId
+from ledger.job import Job, job_stream
+from ledger.job import evolve as evolve_job
 from ledger.log import LogReader, Tag
+from ledger.record import JobRecord
+
+PAGE: Final = 1_000
+"""How many facts are read at a time."""
 
 
 class Replay:
@@ -62,6 +69,26 @@ class Replay:
         if not facts and not (after and self._log.read(0, 1, tag=tag)):
             raise UnknownJobError(job_id)
         return facts
+
+    def frame(self, user_id: str, job_id: str) -> Job | None:
+        """What a job's own facts say of it; None if it was neither started nor finished."""
+        job: Job | None = None
+        for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
+            job = evolve_job(job, recorded)
+        return job
+
+    def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
+        """Everything that a job's facts up to a position add up to. Raises UnknownJobError."""
+        record, tag = JobRecord(user_id, job_id), Tag(user_id, "job", job_id)
+        while stored := self._log.read(record.last_position, PAGE, tag=tag, upto=upto):
+            record.add(self._decoded(stored))
+        if not record.last_position:
+            raise UnknownJobError(job_id)
+        return record
+
+    def head(self) -> int:
+        """The last position of the log."""
+        return self._log.head().position
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]

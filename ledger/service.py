@@ -11,8 +11,11 @@ from ledger.content import Content, ContentStore, Stage, Staged
 from ledger.deletion import Deletions, Folders
 from ledger.errors import CorruptLogError
 from ledger.fact import Json, Recorded
+from ledger.frames import Framed, Frames
 from ledger.ids import AssetId, Digest, new_asset_id
+from ledger.job import JobEnd, JobStart
 from ledger.log import EventLog
+from ledger.record import JobRecord
 from ledger.replay import Replay
 from ledger.writer import Writer, Written
 
@@ -34,6 +37,7 @@ class Ledger:
         self._new_id = new_id
         self._commits = Commits(log, replay, writer)
         self._deletions = Deletions(self._commits, replay, folders)
+        self._frames = Frames(self._commits, replay)
 
     def close(self) -> None:
         """Stop reading; the writer and the stores belong to whoever made them."""
@@ -84,6 +88,22 @@ class Ledger:
     ) -> Asset:
         """One asset, folded from its facts, tombstone or not. Raises UnknownAssetError."""
         return await self._commits.in_thread(self._replay.asset, user_id, asset_id, upto=upto)
+
+    async def start_job(
+        self, call: Call, job_id: str, wanted: JobStart, fields: Mapping[str, Json]
+    ) -> Framed:
+        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        return await self._frames.start(call, job_id, wanted, fields)
+
+    async def finish_job(
+        self, call: Call, job_id: str, wanted: JobEnd, fields: Mapping[str, Json]
+    ) -> Framed:
+        """Record that a job is over. Raises JobStateError if it ended otherwise."""
+        return await self._frames.finish(call, job_id, wanted, fields)
+
+    async def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
+        """One job with its assets, folded from its facts. Raises UnknownJobError."""
+        return await self._commits.in_thread(self._replay.job_record, user_id, job_id, upto=upto)
 
     async def job_history(
         self, user_id: str, job_id: str, after: int, limit: int

@@ -64,9 +64,7 @@ class Query:
         cls, user_id: str, words: Mapping[str, Sequence[str]], sort: str, size: int, cursor: str
     ) -> "Query":
         """Check every part of a request. Raises ParameterError or CursorError."""
-        order = SORTS.get(sort)
-        if order is None:
-            raise _refused("sort", f"must be one of {', '.join(SORTS)}{suggestion(sort, SORTS)}")
+        order = sort_of(sort)
         if size < 1:
             raise _refused("page_size", "must be 1 or more")
         wanted = conditions(user_id, words)
@@ -77,6 +75,14 @@ class Query:
     def next_cursor(self, start: int | None) -> str:
         """The cursor of the page that starts at a row; `""` where none does."""
         return "" if start is None else seal_cursor(start, self.binding)
+
+
+def sort_of(word: str) -> Sort:
+    """The order that a word names. Raises ParameterError."""
+    order = SORTS.get(word)
+    if order is None:
+        raise _refused("sort", f"must be one of {', '.join(SORTS)}{suggestion(word, SORTS)}")
+    return order
 
 
 def seal_cursor(start: int, binding: bytes) -> str:

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from ledger.errors import UnknownJobError
@@ -30,12 +31,17 @@ async def jobs(runner: Runner) -> AsyncIterator[JobQueries]:
     await readers.close()
 
 
+async def found(jobs: JobQueries, user_id: str = "1") -> dict[str, Any]:
+    job: dict[str, Any] = orjson.loads((await jobs.find(user_id, "j")).json)
+    return job
+
+
 async def test_a_job_that_only_its_assets_name_is_unframed(
     here: World, runner: Runner, jobs: JobQueries
 ) -> None:
     here.write(runner, created(size=4, workflow_id="w", **JOB))
 
-    assert await jobs.find("1", "j") == {
+    assert await found(jobs) == {
         "job_id": "j",
         "user_id": "1",
         "workflow_id": "w",
@@ -58,9 +64,9 @@ async def test_a_frame_tells_how_a_job_began_and_ended(
     begin = started(workflow_id="w", parent_job_id="p", private={"parameters": {"b": [1], "a": 2}})
     end = finished(status="failed", private={"error": "out of paint"})
     here.write(runner, begin)
-    running = await jobs.find("1", "j")
+    running = await found(jobs)
     here.write(runner, created(**JOB), end)
-    over = await jobs.find("1", "j")
+    over = await found(jobs)
 
     assert (running["status"], running["finished_at"]) == ("running", None)
     assert running["started_at"] == iso(moment(begin))
@@ -87,7 +93,7 @@ async def test_a_jobs_totals_are_those_of_its_live_assets(
     here.write(runner, created(size=4, **JOB), created(originator_id=asset_id(2), size=10, **JOB))
     here.write(runner, *later)
 
-    job: dict[str, Any] = await jobs.find("1", "j")
+    job = await found(jobs)
 
     assert (job["assets"], job["bytes"]) == totals
     assert job["last_position"] == here.feed.head()
@@ -99,8 +105,8 @@ async def test_two_users_jobs_of_one_name_never_mix(
     here.write(runner, created(size=4, **JOB))
     here.write(runner, created(originator_id=asset_id(2), user_id="2", size=9, **JOB))
 
-    assert (await jobs.find("1", "j"))["bytes"] == 4
-    assert (await jobs.find("2", "j"))["bytes"] == 9
+    assert (await found(jobs))["bytes"] == 4
+    assert (await found(jobs, "2"))["bytes"] == 9
 
 
 async def test_a_job_that_nothing_names_is_unknown(jobs: JobQueries) -> None:

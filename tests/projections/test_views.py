@@ -14,7 +14,7 @@ async def test_views_answer_what_was_recorded_before_they_were_opened(here: Worl
 
     page = await views.assets.page("1", {"job_id": ["j"]})
     assert orjson.loads(page.json)["id"] == ID
-    assert (await views.jobs.find("1", "j"))["assets"] == 1
+    assert orjson.loads((await views.jobs.find("1", "j")).json)["assets"] == 1
     assert views.position == 2
     await views.close()
 

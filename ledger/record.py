@@ -1,0 +1,50 @@
+"""What all the facts that name one job add up to: its frame, and the assets that it made.
+
+A replay: it needs nothing but the job's facts, in order, and says what the tables say.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ledger import job as jobs
+from ledger.asset import Asset, AssetCreated, evolve
+from ledger.fact import Recorded
+from ledger.ids import AssetId
+from ledger.job import Job, JobStarted
+
+
+@dataclass(slots=True)
+class JobRecord:
+    """One job, up to some position. `assets` are in the order of their creation, tombstones too."""
+
+    user_id: str
+    job_id: str
+    frame: Job | None = None
+    workflow_id: str | None = None
+    assets: dict[AssetId, Asset] = field(default_factory=dict)
+    first_position: int = 0
+    last_position: int = 0
+
+    @property
+    def live(self) -> list[Asset]:
+        """The assets that are no tombstones."""
+        return [asset for asset in self.assets.values() if not asset.deleted]
+
+    def add(self, facts: Iterable[Recorded]) -> None:
+        """Fold the next facts in."""
+        for recorded in facts:
+            self._add(recorded)
+
+    def _add(self, recorded: Recorded) -> None:
+        position, event = recorded
+        self.first_position = self.first_position or position
+        self.last_position = position
+        self.frame = jobs.evolve(self.frame, recorded)
+        stream = AssetId(event.originator_id)
+        asset = evolve(self.assets.get(stream), recorded)
+        if asset is not None:
+            self.assets[stream] = asset
+        if isinstance(event, JobStarted):
+            self.workflow_id = event.workflow_id or self.workflow_id
+        elif isinstance(event, AssetCreated):
+            self.workflow_id = self.workflow_id or event.workflow_id

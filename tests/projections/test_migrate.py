@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import NewerSchemaError
 from projections.database import Database
-from projections.migrate import migrate, migrations_of
+from projections.migrate import migrate, migrations_of, revision_of
 from projections.migrations import Migration, load
 from projections.rebuild import PROJECTIONS, start
 from projections.runner import Runner
@@ -14,7 +14,7 @@ from tests.builders import asset_id, created
 from tests.projections.before import FirstAssets, leave_behind
 from tests.projections.world import World, answers, digest_of, select
 
-NEWEST = "20260125_000000_create_jobs"
+NEWEST = revision_of(migrations_of(PROJECTIONS))
 
 
 @pytest.fixture
@@ -61,7 +61,6 @@ def test_every_migration_is_applied_once_with_its_record(here: World, runner: Ru
     recorded = select(runner, "SELECT name FROM schema_migrations ORDER BY name")
 
     assert recorded == [(each.name,) for each in migrations_of(PROJECTIONS)]
-    assert recorded[-1] == (NEWEST,)
     assert migrate(runner.database) is False
     assert select(runner, "SELECT name FROM schema_migrations ORDER BY name") == recorded
 

@@ -1,0 +1,106 @@
+"""Every example is run as its readers would: as a program, against a real server."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import ROOT
+from tests.journeys.client import Client
+from tests.journeys.server import PATIENCE, Server
+
+
+def record_folder(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    program = ROOT / "examples" / "record_folder.py"
+    return subprocess.run(
+        [sys.executable, program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of 60 files: 40 pictures, 19 tables below them, and a large one without a suffix."""
+    tree = tmp_path / "tree"
+    (tree / "tables").mkdir(parents=True)
+    for n in range(40):
+        (tree / f"picture {n}.PNG").write_bytes(b"picture %d" % n)
+    for n in range(19):
+        (tree / "tables" / f"{n}.json").write_text(f'{{"table": {n}}}')
+    (tree / "large").write_bytes(bytes(300_000))
+    (tree / "shortcut.png").symlink_to(tree / "large")
+    return tree
+
+
+def test_a_folder_recorded_twice_in_one_job_is_recorded_once(
+    tree: Path, server: Server, client: Client
+) -> None:
+    first = record_folder(tree, "--url", server.url, "--job", "j")
+    again = record_folder(tree, "--url", server.url, "--job", "j")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "60 new, 0 known before, 0 not recorded" in first.stdout
+    assert "0 new, 60 known before, 0 not recorded" in again.stdout
+    assert first.stdout.splitlines()[1:] == again.stdout.splitlines()[1:]
+    assert first.stdout.splitlines()[1].split() == ["png", "40", "files", "390", "bytes"]
+    assert len(client.history("j")) == 60
+
+
+def test_a_recorded_file_says_where_it_comes_from(
+    tree: Path, server: Server, client: Client
+) -> None:
+    record_folder(tree, "--url", server.url, "--job", "j")
+
+    (asset,) = [a for a in client.assets(node_id="json") if a["name"] == "tables/7.json"]
+    assert (asset["workflow_id"], asset["job_id"]) == (str(tree), "j")
+    assert asset["content_type"] == "application/json"
+    assert client.get(asset["get_url"]).body == b'{"table": 7}'
+
+
+def test_a_changed_file_is_recorded_again_in_the_same_job(tree: Path, server: Server) -> None:
+    record_folder(tree, "--url", server.url, "--job", "j")
+    (tree / "large").write_bytes(bytes(300_001))
+
+    assert "1 new, 59 known" in record_folder(tree, "--url", server.url, "--job", "j").stdout
+
+
+def test_a_file_that_is_refused_is_reported_and_the_others_are_recorded(
+    tree: Path, server: Server
+) -> None:
+    (tree / "two\nlines").write_bytes(b"")
+    (tree / os.fsdecode(b"no UTF-8 \xff")).write_bytes(b"content")
+
+    done = record_folder(tree, "--url", server.url, "--job", "j")
+
+    assert done.returncode == 1
+    assert "61 new, 0 known before, 1 not recorded" in done.stdout
+    assert "lines: name: must not contain control characters" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_recorded(
+    tree: Path, server: Server
+) -> None:
+    (tree / "large").chmod(0)
+
+    done = record_folder(tree, "--url", server.url, "--job", "j")
+
+    assert done.returncode == 1
+    assert "59 new, 0 known before, 1 not recorded" in done.stdout
+    assert f"not recorded: {tree / 'large'}: Permission denied" in done.stderr
+
+
+def test_a_ledger_that_is_not_there_is_one_line(tree: Path, server: Server) -> None:
+    server.stop()
+
+    done = record_folder(tree, "--url", server.url)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"Error: the ledger at {server.url} cannot be asked: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -8,11 +8,12 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from ledger.content import ContentStore, Staged
 from ledger.errors import BusyError, OutcomeUnknownError, StorageFailedError
@@ -25,6 +26,8 @@ GROUP: Final = 256
 """How many commands one transaction takes at most."""
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class View(Protocol):
@@ -55,6 +58,9 @@ class _Ticket:
     failure: Exception | None = None
 
 
+_Errand = Callable[[], None]
+
+
 class Writer:
     """The only one who commits facts. Made on the event loop that its callers run on."""
 
@@ -63,7 +69,7 @@ class Writer:
     ) -> None:
         self._log, self._contents, self._view, self._feed = log, contents, view, feed
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Ticket | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Ticket | _Errand | None] = SimpleQueue()
         self._places = queue_size
         self._failure: StorageFailedError | None = None
         self._behind = False
@@ -90,6 +96,17 @@ class Writer:
         self._queue.put(ticket)
         return await ticket.answer
 
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call what else the log's one connection has to write, between two groups."""
+        answer: Future[T] = Future()
+
+        def errand() -> None:
+            if answer.set_running_or_notify_cancel():
+                _answer(answer, function)
+
+        self._queue.put(errand)
+        return await asyncio.wrap_future(answer)
+
     async def close(self) -> None:
         """Record what waits, then stop."""
         self._queue.put(None)
@@ -105,13 +122,16 @@ class Writer:
     def _gather(self) -> tuple[list[_Ticket], bool]:
         """All who wait, at most a group; False with them when nobody will come after."""
         tickets: list[_Ticket] = []
-        ticket = self._queue.get()
-        while ticket is not None:
-            tickets.append(ticket)
+        item = self._queue.get()
+        while item is not None:
+            if isinstance(item, _Ticket):
+                tickets.append(item)
+            else:
+                item()
             if len(tickets) == GROUP:
                 return tickets, True
             try:
-                ticket = self._queue.get_nowait()
+                item = self._queue.get_nowait()
             except Empty:
                 return tickets, True
         return tickets, False
@@ -161,7 +181,7 @@ class Writer:
             self._behind = not self._view.apply(
                 [appended.prepared for appended in recorded], last.last, last.leaf
             )
-        elif self._behind:  # they may have caught up since: a replay would call them behind for ever
+        elif self._behind:  # they may have caught up: a replay would call them behind for ever
             self._behind = not self._view.apply((), self._log.head().position, b"")
 
     def _answer(self, answers: Sequence[tuple[_Ticket, Outcome]], behind: bool) -> None:
@@ -173,3 +193,10 @@ class Writer:
                 ticket.answer.set_result(Written(outcome, behind))
             else:
                 ticket.answer.set_exception(outcome)
+
+
+def _answer(answer: Future[T], function: Callable[[], T]) -> None:
+    try:
+        answer.set_result(function())
+    except Exception as error:  # the caller's to know, and not the end of this thread
+        answer.set_exception(error)

@@ -81,6 +81,8 @@ class LogReader(Protocol):
 
     - Positions MUST be 1, 2, 3 ... without gaps, in the order in which readers see the facts.
     - A reader that reads from its last position on MUST see every fact once, in order.
+    - The leaf hashes MUST be those of the stored bytes, and a full tile of level 1 or up MUST be
+      there as soon as its last fact is (`merkle.tiles.TileSource`).
     """
 
     def head(self) -> Head:
@@ -99,6 +101,15 @@ class LogReader(Protocol):
 
     def leaf_hash(self, position: int) -> bytes | None:
         """The Merkle leaf hash of the fact at a position."""
+
+    def leaf_hashes(self, after: int, limit: int) -> Sequence[bytes]:
+        """The leaf hashes of the next facts after a position."""
+
+    def full_tile(self, level: int, index: int) -> bytes | None:
+        """A full tile of level 1 or up: 256 hashes in one piece; None while it is not full."""
+
+    def checkpoints(self, after: int, limit: int) -> Sequence[tuple[int, str]]:
+        """The signed checkpoints of trees larger than this, with their sizes, in order."""
 
     def close(self) -> None:
         """Give everything back."""
@@ -119,3 +130,9 @@ class EventLog(LogReader, Protocol):
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
         """Record each command or refuse it. One caller at a time."""
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        """Keep a signed checkpoint, unless one of its size is kept: answers the one that is.
+
+        The caller of `append` calls it too. Raises StorageFailedError.
+        """

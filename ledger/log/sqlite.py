@@ -25,6 +25,13 @@ from ledger.errors import (
 from ledger.log import Appended, Command, Head, Outcome, Prepare
 from ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
 from ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
+from ledger.log.tree_rows import (
+    TREE_GUARDS,
+    TREE_TABLES,
+    bring_tree_up,
+    keep_checkpoint,
+    keep_tiles,
+)
 from ledger.merkle.tree import leaf_hash, leaf_of
 from ledger.sqlite import is_fatal, open_writer, storage_error, transaction
 
@@ -61,7 +68,7 @@ _GUARDS: Final = (
           OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
         BEGIN SELECT RAISE(ABORT, 'facts never change'); END""",
 )
-_SCHEMA: Final = (*_SIDE_TABLES, *_GUARDS)
+_SCHEMA: Final = (*_SIDE_TABLES, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
 
 _VERSIONS: Final = """SELECT value, (SELECT max(originator_version) FROM stored_events
     WHERE originator_id = value) FROM json_each(?)"""
@@ -122,6 +129,7 @@ class SqliteLog(SqliteLogReader):
                 for statement in (*self._recorder.create_table_statements, *_SCHEMA):
                     self._db.execute(statement)
             self._head = self._load_head()
+            bring_tree_up(self._db, self._head.position)
         except BaseException:
             self._db.close()
             raise
@@ -192,6 +200,7 @@ class SqliteLog(SqliteLogReader):
         if db.execute("SELECT last_insert_rowid()").fetchone()[0] != group.position:
             raise sqlite3.DatabaseError("stored_events gave a position that is not the next one")
         db.executemany("INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
+        keep_tiles(db, self._head.position, group.position)
         db.executemany("INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
         db.executemany("INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
         heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
@@ -220,6 +229,16 @@ class SqliteLog(SqliteLogReader):
         if self._head.position > before:
             refusal = OutcomeUnknownError(_UNKNOWN)
         return [_after(outcome, before, refusal) for outcome in failed.outcomes]
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        """Keep a signed checkpoint, unless one of its size is kept: answers the one that is."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return keep_checkpoint(self._db, size, note)
+        except sqlite3.Error as error:
+            self._give_up_group(error)
+            raise storage_error(error) from error
 
     def head(self) -> Head:
         """Where the log ends now."""

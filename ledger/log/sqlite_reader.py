@@ -9,6 +9,7 @@ from eventsourcing.persistence import Notification
 
 from ledger.fact import parse_time
 from ledger.log import CommandKey, Head, Tag
+from ledger.log.tree_rows import TreeRows
 from ledger.sqlite import Readers
 
 PAGE: Final = 1_000
@@ -30,12 +31,13 @@ _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 _NO_LIMIT: Final = 2**63 - 1
 
 
-class SqliteLogReader:
+class SqliteLogReader(TreeRows):
     """The half of an EventLog that only reads. See the protocol for its promises."""
 
     def __init__(self, path: Path) -> None:
         """Nothing is opened before the first read, which raises sqlite3.Error without a file."""
         self._readers = Readers(path)
+        super().__init__(self._readers.rows)
 
     def head(self) -> Head:
         """Where the log ends now."""

@@ -10,7 +10,8 @@ from ledger.codec import Codec
 from ledger.errors import FieldError, KeyReusedError, TooLargeError, VersionConflictError
 from ledger.fact import Recorded
 from ledger.log import Appended, Command, EventLog, Outcome, Tag
-from ledger.merkle.tree import leaf_hash, leaf_of
+from ledger.merkle.tiles import WIDTH
+from ledger.merkle.tree import Tree, leaf_hash, leaf_of
 from tests.builders import (
     asset_id,
     command,
@@ -259,6 +260,35 @@ class EventLogContract:
             assert log.leaf_hash(stored.id) == leaf_hash(leaf)
         assert outcome.leaf == log.leaf_hash(2)
         assert log.leaf_hash(3) is None
+
+    def test_leaf_hashes_are_read_in_order_after_a_position(self, log: EventLog) -> None:
+        appended(log, *(creation(n) for n in range(1, 6)))
+
+        each = [log.leaf_hash(position) for position in range(1, 6)]
+        assert list(log.leaf_hashes(0, 10)) == each
+        assert list(log.leaf_hashes(1, 2)) == each[1:3]
+        assert list(log.leaf_hashes(5, 10)) == []
+
+    def test_a_tile_is_there_as_soon_as_its_last_fact_is(self, log: EventLog) -> None:
+        appended(log, *(creation(n) for n in range(1, WIDTH**2)))
+        assert log.full_tile(1, 0) is None
+
+        appended(log, *(creation(WIDTH**2 + n) for n in range(3)))
+
+        tree = Tree(log.leaf_hashes(0, WIDTH**2))
+        assert log.full_tile(1, 0) == b"".join(tree.node(8, n) for n in range(WIDTH))
+        assert log.full_tile(1, 1) is None
+        assert log.full_tile(2, 0) is None
+
+    def test_a_checkpoint_of_a_size_is_kept_once(self, log: EventLog) -> None:
+        assert log.keep_checkpoint(2, "two") == "two"
+        assert log.keep_checkpoint(2, "two again") == "two"
+        assert log.keep_checkpoint(7, "seven") == "seven"
+        assert log.keep_checkpoint(3, "three") == "three"
+
+        assert list(log.checkpoints(0, 10)) == [(2, "two"), (3, "three"), (7, "seven")]
+        assert list(log.checkpoints(2, 1)) == [(3, "three")]
+        assert list(log.checkpoints(7, 10)) == []
 
     def test_what_was_appended_is_what_is_read(self, log: EventLog) -> None:
         (outcome,) = appended(log, creation(1, job_id="j", private={"name": "猫🐈"}))

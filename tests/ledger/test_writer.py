@@ -290,3 +290,38 @@ async def test_who_waits_for_the_log_to_grow_is_woken(tmp_path: Path) -> None:
         await house.writer.append(creation(1))
 
         assert await waiting == 1
+
+
+async def test_what_else_is_written_is_written_between_two_groups(house: House) -> None:
+    with house.held():
+        first = house.begin(creation(1))
+        await until(lambda: house.log.head().position == 1)
+        kept = asyncio.create_task(house.writer.run(lambda: house.log.keep_checkpoint(1, "signed")))
+        await asyncio.sleep(0)
+        assert not kept.done()
+
+    assert await kept == "signed"
+    assert (await first).appended.first == 1
+
+
+async def test_what_fails_beside_the_groups_is_its_callers_own(house: House) -> None:
+    def fail() -> None:
+        raise StorageFailedError("not today")
+
+    with pytest.raises(StorageFailedError, match="not today"):
+        await house.writer.run(fail)
+
+    assert (await house.writer.append(creation(1))).appended.first == 1
+
+
+async def test_who_stops_waiting_for_it_does_not_stop_the_writer(house: House) -> None:
+    with house.held():
+        first = house.begin(creation(1))
+        await until(lambda: house.log.head().position == 1)
+        gone = asyncio.create_task(house.writer.run(house.log.head))
+        await asyncio.sleep(0)
+        gone.cancel()
+
+    await first
+    assert (await house.writer.append(creation(2))).appended.first == 2
+    assert gone.cancelled()

@@ -18,6 +18,8 @@ from ledger.errors import (
 from ledger.fact import iso
 from ledger.log import Appended, EventLog
 from ledger.log.sqlite import SqliteLog
+from ledger.merkle.tiles import WIDTH, Tiles
+from ledger.merkle.tree import Tree, leaf_hash, leaf_of, root
 from tests.builders import asset_id, at, command, command_key, created, deleted
 from tests.contracts.event_log import EventLogContract, append, appended, creation, positions
 
@@ -76,6 +78,9 @@ def test_eventsourcing_itself_can_read_the_file(log: SqliteLog, path: Path) -> N
     assert [n.originator_id for n in notifications] == [asset_id(1), asset_id(2)]
 
 
+GUARDED = ("stored_events", "event_leaves", "merkle_tiles", "checkpoints")
+
+
 @pytest.mark.parametrize("recursive_triggers", ["ON", "OFF"])
 @pytest.mark.parametrize(
     "attack",
@@ -95,21 +100,31 @@ def test_eventsourcing_itself_can_read_the_file(log: SqliteLog, path: Path) -> N
         "DELETE FROM event_tags",
         "UPDATE command_keys SET fingerprint = 'z'",
         "DELETE FROM command_keys",
+        "UPDATE merkle_tiles SET hashes = x'00'",
+        "DELETE FROM merkle_tiles",
+        "REPLACE INTO merkle_tiles VALUES (1, 0, x'00')",
+        "REPLACE INTO merkle_tiles(rowid, level, idx, hashes) VALUES (1, 5, 5, x'00')",
+        "UPDATE checkpoints SET note = 'z'",
+        "DELETE FROM checkpoints",
+        "REPLACE INTO checkpoints VALUES (1, 'z')",
     ],
 )
 def test_facts_never_change(path: Path, attack: str, recursive_triggers: str) -> None:
     log = SqliteLog(path, Codec())
     appended(log, command(created(originator_id=asset_id(1), job_id="j"), key=command_key()))
+    log.keep_checkpoint(1, "signed")
     log.close()
-    before = [rows(path, f"SELECT * FROM {t}") for t in ("stored_events", "event_leaves")]
     db = sqlite3.connect(path)
+    with db:
+        db.execute("INSERT INTO merkle_tiles VALUES (1, 0, x'ff')")
+    before = [rows(path, f"SELECT * FROM {table}") for table in GUARDED]
     db.execute(f"PRAGMA recursive_triggers={recursive_triggers}")
 
     with pytest.raises(sqlite3.IntegrityError, match="facts never change"):
         db.execute(attack)
 
     db.close()
-    assert [rows(path, f"SELECT * FROM {t}") for t in ("stored_events", "event_leaves")] == before
+    assert [rows(path, f"SELECT * FROM {table}") for table in GUARDED] == before
 
 
 def test_a_clock_that_jumps_back_does_not_take_the_facts_with_it(path: Path) -> None:
@@ -335,3 +350,94 @@ def test_two_logs_hash_the_same_facts_to_the_same_leaves(tmp_path: Path) -> None
         return found
 
     assert leaves("a.db", at(1)) == leaves("b.db", at(1)) != leaves("c.db", at(2))
+
+
+def a_log_without_tiles(path: Path, facts: int) -> None:
+    """A log as an earlier release left it: facts and their leaves, and no table of tiles."""
+    log = SqliteLog(path, Codec())
+    appended(log, creation(1))
+    (first,) = log.read(0, 1)
+    log.close()
+    without_guards(
+        path,
+        f"""WITH RECURSIVE n(v) AS (VALUES (2) UNION ALL SELECT v + 1 FROM n WHERE v < {facts})
+        INSERT INTO stored_events SELECT printf('%032x', v), 1, topic, state
+        FROM n, stored_events WHERE stored_events.rowid = 1""",
+        "DROP TABLE merkle_tiles",
+    )
+    leaves = (
+        (n, leaf_hash(leaf_of(asset_id(n), 1, first.topic, first.state)))
+        for n in range(2, facts + 1)
+    )
+    db = sqlite3.connect(path)
+    with db:
+        db.executemany("INSERT INTO event_leaves VALUES (?, ?)", leaves)
+    db.close()
+
+
+def test_a_log_from_before_the_tiles_gets_them_when_it_is_opened(path: Path) -> None:
+    a_log_without_tiles(path, 2 * WIDTH**2 + 5)
+    SqliteLog(path, Codec()).close()
+    whole = rows(path, "SELECT * FROM merkle_tiles")
+    without_guards(path, "DELETE FROM merkle_tiles WHERE idx = 1")  # as if killed half-way
+
+    log = SqliteLog(path, Codec())
+
+    assert rows(path, "SELECT * FROM merkle_tiles") == whole
+
+    tree = Tree(log.leaf_hashes(0, 2 * WIDTH**2 + 5))
+    kept = [log.full_tile(1, index) for index in range(3)]
+    expected = [
+        b"".join(tree.node(8, WIDTH * index + n) for n in range(WIDTH)) for index in range(2)
+    ]
+    assert kept == [*expected, None]
+    assert Tiles(log).root(len(tree)) == root(len(tree), tree.node)
+    log.close()
+
+
+def test_a_commit_that_fails_leaves_no_tile(path: Path) -> None:
+    a_log_without_tiles(path, WIDTH**2 - 1)
+    log = SqliteLog(path, Codec(), factory=Flaky)
+    Flaky.before = failure(*FULL)
+
+    assert isinstance(append(log, creation(WIDTH**2))[0], DiskFullError)
+    assert log.full_tile(1, 0) is None
+    appended(log, creation(WIDTH**2))
+
+    assert log.full_tile(1, 0) is not None
+    log.close()
+
+
+@pytest.mark.parametrize("facts", [2, 1])
+def test_a_log_that_is_shorter_than_it_was_signed_is_not_opened(path: Path, facts: int) -> None:
+    log = SqliteLog(path, Codec())
+    appended(log, creation(1), creation(2), creation(3))
+    log.keep_checkpoint(3, "signed")
+    log.close()
+    without_guards(
+        path,
+        f"DELETE FROM stored_events WHERE rowid > {facts}",
+        f"DELETE FROM event_leaves WHERE position > {facts}",
+    )
+
+    with pytest.raises(CorruptLogError, match=f"has {facts} facts and had 3: its end is missing"):
+        SqliteLog(path, Codec())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_checkpoint_that_could_not_be_kept_says_so(flaky: SqliteLog, when: str) -> None:
+    setattr(Flaky, when, failure(*FULL))
+    with pytest.raises(DiskFullError):
+        flaky.keep_checkpoint(1, "signed")
+
+    kept = flaky.keep_checkpoint(1, "signed again")
+
+    assert kept == ("signed again" if when == "before" else "signed")
+
+
+def test_after_a_failed_fsync_no_checkpoint_is_kept(flaky: SqliteLog) -> None:
+    Flaky.before = failure(*IOERR)
+    append(flaky, creation(1))
+
+    with pytest.raises(StorageFailedError, match="read-only until a restart"):
+        flaky.keep_checkpoint(1, "signed")

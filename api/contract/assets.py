@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.errors import FieldsError
+from api.contract.fields import Fields, read_as
 from api.contract.parameters import (
     CURSOR,
     MAX_POSITION,
     MIN_POSITION,
     PAGE_SIZE,
     Parameter,
-    hint,
     one_of,
     whole,
 )
@@ -21,11 +19,8 @@ from api.contract.strict_json import read_number, read_object
 from ledger.asset import NewAsset
 from ledger.content import Staged
 from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
-from ledger.fact import Json, parse_time
+from ledger.fact import parse_time
 from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
-
-Fields = dict[str, Json]
-"""The fields that were sent and are not null, by their names on the wire."""
 
 SHAPE: Final = 1
 """Part of an asset's ETag: raise it when the same version is answered with other JSON."""
@@ -53,18 +48,7 @@ class AssetIn(BaseModel):
 
 def read_fields(sent: Mapping[str, Any]) -> Fields:
     """What was given, each with the type it has to have. Raises FieldsError, which names all."""
-    try:
-        fields = AssetIn.model_validate(sent)
-    except ValidationError as error:
-        raise FieldsError([_refusal(details) for details in error.errors()]) from error
-    return {name: value for name, value in vars(fields).items() if value is not None}
-
-
-def _refusal(details: ErrorDetails) -> tuple[str, str]:
-    name = ".".join(map(str, details["loc"]))
-    if details["type"] == "extra_forbidden":
-        return name, f"is not a field{hint(name, AssetIn.model_fields)}"
-    return name, details["msg"]
+    return read_as(AssetIn, sent)
 
 
 def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:

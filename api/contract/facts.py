@@ -29,6 +29,21 @@ def fact_out(recorded: Recorded) -> dict[str, Any]:
     }
 
 
+def cloud_event(recorded: Recorded, source: str) -> dict[str, Any]:
+    """The fact inside a CloudEvent (1.0, JSON format). `source` names the log."""
+    fact = fact_out(recorded)
+    return {
+        "specversion": "1.0",
+        "id": str(recorded.position),
+        "source": source,
+        "type": f"asset-ledger.{fact['topic']}",
+        "subject": fact["asset_id"] or fact["job_id"] or source,
+        "time": fact["time"],
+        "datacontenttype": "application/json",
+        "data": fact,
+    }
+
+
 def _tags(event: TaggedFact) -> dict[str, Json]:
     return {
         "job_id": event.job_id,

@@ -2,7 +2,8 @@
 
 from typing import Any, Final, NamedTuple
 
-from api.contract.assets import Fields, check_announced, new_asset
+from api.contract.assets import check_announced, new_asset
+from api.contract.fields import Fields
 from api.contract.sniff import UNKNOWN, sniff
 from ledger.asset import NewAsset
 from ledger.content import Staged

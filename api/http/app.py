@@ -31,6 +31,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(operations_of(assets, content, 
 VIEW_PATIENCE: Final = 1.0
 """Seconds that a read with `min_position` waits for the tables."""
 
+PATIENCE: Final = 60.0
+"""Seconds without a byte of a body, after which its sender gives up its place in the queue."""
+
 DRAIN: Final = 30.0
 """Seconds that requests have to finish once the server was told to stop."""
 
@@ -42,13 +45,14 @@ logger = logging.getLogger(__name__)
 class Server(web.Server):
     """Answers HTTP from one backend. Made on the event loop that serves it."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, patience: float = PATIENCE) -> None:
         super().__init__(
             cast(Any, self.answer),  # it gets what the factory makes
             request_factory=self._request,
             handler_cancellation=False,  # who goes away must not cancel what is being committed
         )
         self._backend = backend
+        self._patience = patience
         self._routes = Routes(OPERATIONS)
         self._lenient = backend.settings.lenient_queries
         self._active = 0
@@ -73,10 +77,10 @@ class Server(web.Server):
             response = _refusal(request, error)
         finally:
             self._active -= 1
+            if self._idle is not None and not self._active:
+                self._idle.set()
         if self._idle is not None:
             response.force_close()
-            if not self._active:
-                self._idle.set()
         return response
 
     async def drain(self, seconds: float) -> None:
@@ -112,6 +116,7 @@ class Server(web.Server):
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
         request.user_id = LOCAL_USER
+        request.patience = self._patience
         return request
 
 

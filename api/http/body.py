@@ -12,9 +12,6 @@ from api.contract.errors import StalledBodyError, UnsupportedTypeError
 from api.http.request import Request
 from ledger.errors import MalformedBodyError, TooLargeError
 
-STALLED_AFTER: Final = 60.0
-"""Seconds without a byte: a client that is silent for longer gives up its place."""
-
 SHORT: Final = 128 * 1024
 """Bodies that are announced with at most this many bytes are read whole."""
 
@@ -54,10 +51,10 @@ async def read_short(request: Request) -> bytes | None:
 async def next_chunk(request: Request) -> bytes:
     """What came since the last time; empty at the end of the body."""
     try:
-        async with asyncio.timeout(STALLED_AFTER):
+        async with asyncio.timeout(request.patience):
             return await request.content.readany()
     except TimeoutError as error:
-        raise StalledBodyError(f"no byte of the body came for {STALLED_AFTER:.0f} s") from error
+        raise StalledBodyError(f"no byte of the body came for {request.patience:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off") from error
 

@@ -132,7 +132,7 @@ def _split(body: bytes, boundary: bytes) -> list[tuple[Part, bytes]] | None:
     return parts
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # of up to 33 KB each
 def _part_of_head(head: bytes) -> Part:
     """The head of a part, as the parser reads it."""
     for event in PushMultipartParser(b"-").parse(b"---\r\n" + head + b"\r\n\r\n"):

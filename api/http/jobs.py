@@ -45,7 +45,7 @@ async def _lines(request: Request) -> web.StreamResponse:
     facts = await _facts(request, _after(request), MAX_PAGE)
     response = web.StreamResponse(headers={"Content-Type": LINES})
     await response.prepare(request)
-    while facts:
+    while facts and request.method != "HEAD":
         await response.write(b"".join(_line(fact) for fact in facts))
         facts = await _facts(request, facts[-1].position, MAX_PAGE)
     await response.write_eof()

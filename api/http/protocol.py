@@ -5,6 +5,7 @@ lines above the limit. Such a connection is closed: nobody knows where its next 
 """
 
 import logging
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
@@ -47,13 +48,14 @@ class Protocol(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer; True means that the connection is done with.
 
-        A client that waits to be asked for its body (`Expect`) and was refused instead never sends
-        it: without this, aiohttp would wait for that body.
+        Who waits to be asked for his body (`Expect`) and was refused instead never sends it, and
+        who fell silent stays so: without this, aiohttp would wait for the rest nevertheless.
         """
         body = request.content
         resp, reset = await super().finish_response(request, resp, start_time)
-        waits = "Expect" in request.headers and not body.is_eof() and not body.total_bytes
-        return resp, reset or waits
+        waits = "Expect" in request.headers and not body.total_bytes
+        silent = resp.status == HTTPStatus.REQUEST_TIMEOUT
+        return resp, reset or ((waits or silent) and not body.is_eof())
 
 
 def _first_line(message: str | None) -> str:

@@ -19,10 +19,14 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 
 
 class Request(web.BaseRequest):
-    """One request. `named` are the names in its path, `asked` its query, both read and checked."""
+    """One request. `named` are the names in its path, `asked` its query, both read and checked.
+
+    `patience` is how many seconds its body may be silent.
+    """
 
     backend: Backend
     user_id: str
+    patience: float
     named: Mapping[str, str]
     asked: Asked
 
@@ -45,6 +49,11 @@ class Request(web.BaseRequest):
     def call(self) -> Call:
         """How this write came. Raises ParameterError for an Idempotency-Key that is none."""
         return Call(self.user_id, key=self._key(), traceparent=self._traceparent())
+
+    async def as_of(self) -> int | None:
+        """The position that `as_of` asks for; None where it does not. Raises ParameterError."""
+        asked = self.asked.get("as_of")
+        return None if asked is None else await self.ledger.position_as_of(asked)
 
     def prefers(self, preference: str) -> bool:
         """Did the client ask for this with `Prefer` (RFC 7240)?"""

@@ -8,14 +8,16 @@
 Promise: leaving the `with` block forgets every byte that no fact names.
 """
 
-from api.contract.assets import Fields, check_digest, read_fields
+from api.contract.assets import check_digest, read_fields
 from api.contract.errors import UnsupportedTypeError
+from api.contract.fields import Fields
 from api.contract.parameters import Asked, refuse
 from api.contract.strict_json import read_object
 from api.contract.upload import Wanted, wanted
-from api.http.body import begin, check_length, next_chunk, read_short
+from api.http.body import begin, check_length, next_chunk
 from api.http.digests import announced_digest
-from api.http.form import MAX_JSON, MAX_OVERHEAD, Form, read_form
+from api.http.form import MAX_OVERHEAD, Form, read_form
+from api.http.json_body import read_json
 from api.http.request import Request
 from ledger.asset import FOLDER
 from ledger.content import Stage, Staged
@@ -66,20 +68,7 @@ class Upload:
 
     async def _json(self) -> Wanted:
         _check_no_fields(self._request.asked)
-        check_length(self._request, MAX_JSON)
-        await begin(self._request)
-        text = await read_short(self._request)
-        if text is None:
-            text = await self._long_json()
-        return self._wanted(read_fields(read_object(text, "the body")), None)
-
-    async def _long_json(self) -> bytes:
-        text = b""
-        while chunk := await next_chunk(self._request):
-            text += chunk
-            if len(text) > MAX_JSON:
-                raise TooLargeError(f"the body is longer than {MAX_JSON:,} bytes")
-        return text
+        return self._wanted(read_fields(await read_json(self._request)), None)
 
     async def _raw(self) -> Wanted:
         announced = announced_digest(self._request.headers)

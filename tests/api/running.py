@@ -98,9 +98,9 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Api]:
+async def serving(settings: Settings, *, patience: float = 60) -> AsyncIterator[Api]:
     async with open_backend(settings) as backend:
-        server = Server(backend)
+        server = Server(backend, patience=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -368,6 +368,16 @@ class TestRefusals:
         assert (busy.status, busy.slug, busy.headers["Retry-After"]) == (503, "busy", "1")
         assert free.status == 201
 
+    async def test_a_full_queue_is_told_also_to_who_sends_a_large_file(
+        self, data_dir: Path
+    ) -> None:
+        async with serving(Settings(data_dir=data_dir, queue_size=1)) as api:
+            with api.backend.ledger.place():
+                busy = await api.upload(b"x" * 3_000_000)
+            free = await api.upload(b"x" * 3_000_000)
+
+        assert (busy.status, busy.slug, free.status) == (503, "busy", 201)
+
     async def test_who_waits_to_be_asked_is_asked(self, api: Api) -> None:
         answer = await api.call("POST", "/api/assets?name=n", data=b"x" * 200_000, expect100=True)
 

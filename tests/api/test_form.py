@@ -8,7 +8,18 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.running import BOUNDARY, FORM, Answer, Api, closed, form, part, stray_files
+from api.settings import Settings
+from tests.api.running import (
+    BOUNDARY,
+    FORM,
+    Answer,
+    Api,
+    closed,
+    form,
+    part,
+    serving,
+    stray_files,
+)
 
 VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
 
@@ -248,6 +259,23 @@ async def test_a_client_that_hangs_up_leaves_nothing(
     assert (await api.get("/health")).body == b"OK"
     await api.server.drain(30)  # the handler may still be tidying up
     assert api.head() == before
+    assert stray_files(data_dir) == []
+
+
+@pytest.mark.parametrize("sent", [0, 200_000])
+async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sent: int) -> None:
+    body = form(b"x" * 300_000, {"name": "n"})
+    head = "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head += f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n"
+    head += "Expect: 100-continue\r\n" if not sent else ""
+
+    settings = Settings(data_dir=data_dir, queue_size=1)
+    async with serving(settings, patience=0.2) as api:
+        answer = await api.raw(head.encode() + b"\r\n" + body[:sent])
+        assert (await api.upload()).status == 201
+
+    assert b"HTTP/1.1 408 " in answer
+    assert b"urn:asset-ledger:stalled-body" in answer
     assert stray_files(data_dir) == []
 
 

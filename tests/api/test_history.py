@@ -95,6 +95,15 @@ async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
     assert [orjson.loads(line) for line in rest.body.splitlines()] == lines[2:]
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+async def test_head_of_a_history_has_no_body(api: Api, accept: str) -> None:
+    await api.created(job_id="j")
+
+    for _ in range(2):  # a body that came nevertheless would be the next answer's beginning
+        answer = await api.call("HEAD", "/api/jobs/j/history", headers={"Accept": accept})
+        assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
+
+
 @pytest.mark.parametrize("job_id", ["a/b", "a b", "jöb 文", "100%", "..", "?", "#", "a;b=c", "%2F"])
 async def test_a_job_may_be_called_anything(api: Api, job_id: str) -> None:
     await api.created(job_id=job_id)

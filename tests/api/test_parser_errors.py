@@ -99,6 +99,26 @@ async def test_what_is_not_served_is_a_problem(
     assert ("Allow" in answer.headers) == (status == 405)
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"CONNECT localhost:7777 HTTP/1.1", b"404"),
+        (b"OPTIONS * HTTP/1.1", b"404"),
+        (b"GET http://localhost/health HTTP/1.1", b"200"),
+        (b"GET http://evil.example/health HTTP/1.1", b"200"),  # a browser never sends this form
+        (b"GET //health HTTP/1.1", b"404"),
+        (b"GET health HTTP/1.1", b"400"),
+        (b"GET /api/assets/../assets HTTP/1.1", b"404"),
+        (b"GET /health?a=b?c=d#e HTTP/1.1", b"400"),
+        (b"GET http://[::1/health HTTP/1.1", b"400"),
+    ],
+)
+async def test_strange_targets_are_answered(api: Api, request_line: bytes, status: bytes) -> None:
+    answer = await api.raw(request_line + b"\r\n" + HOST + b"Connection: close\r\n\r\n")
+
+    assert answer[9:12] == status, answer
+
+
 async def test_allow_lists_every_method_of_the_path(api: Api) -> None:
     assert (await api.call("PUT", "/api/assets/")).headers["Allow"] == "GET, HEAD, POST"
     assert (await api.call("PUT", "/health/")).headers["Allow"] == "GET, HEAD"

@@ -5,6 +5,7 @@ caught up. What goes wrong stalls the view and nothing else: the log goes on, an
 from there once it can.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ from projections.watermark import Watermark
 
 BATCH: Final = 1_000
 """How many facts one transaction takes from the log: a turn that a writer can wait for."""
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with a position and the one to reach."""
@@ -77,16 +80,14 @@ class Runner:
 
         Raises PoisonFactError for a fact that no row can be made of.
         """
-        statements = [s for fact in recorded for s in self._statements(fact)]
+        statements: list[Statement] = []
+        for fact in recorded:
+            try:
+                for projection in self.database.projections:
+                    statements += projection.statements(fact)
+            except Exception as error:
+                raise PoisonFactError(fact.position, repr(error)) from error
         return Prepared(recorded[0].position, recorded[-1].position, statements)
-
-    def _statements(self, fact: Recorded) -> list[Statement]:
-        try:
-            return [
-                s for projection in self.database.projections for s in projection.statements(fact)
-            ]
-        except Exception as error:
-            raise PoisonFactError(fact.position, repr(error)) from error
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
         """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
@@ -131,10 +132,17 @@ class Runner:
                 self._reload()  # a COMMIT that failed may have happened
             more = work()
         except Exception as error:
-            self.error = error
+            self._stall(error)
             return False
+        if self.error:
+            logger.warning("the views are live again, at position %d", self.position)
         self.error = None
         return more
+
+    def _stall(self, error: Exception) -> None:
+        if self.error is None:
+            logger.error("the views stall at position %d", self.position, exc_info=error)
+        self.error = error
 
     def _continues(self, batch: Sequence[Prepared], last: int) -> bool:
         position = self.position

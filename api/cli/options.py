@@ -17,15 +17,26 @@ DATA_DIR: Final = click.option(
     help="The data folder (default: ./data).",
 )
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
+_METAVARS: Final = {"STR": "TEXT", "PATH": "FOLDER", "INT": "NUMBER", "LITERAL": "LEVEL"}
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
 
 
 def setting(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The flag of one field of Settings."""
     field = Settings.model_fields[name]
-    text = f"{(field.description or name).capitalize()}."
     flag = "--" + name.replace("_", "-")
-    return click.option(flag, name, default=None, help=f"{text}  [default: {field.default}]")
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=_help(name))
+    kind = getattr(field.annotation, "__name__", "word").upper()
+    return click.option(
+        flag, name, default=None, metavar=_METAVARS.get(kind, kind), help=_help(name)
+    )
+
+
+def _help(name: str) -> str:
+    field = Settings.model_fields[name]
+    text = field.description or name
+    return f"{text[0].upper()}{text[1:]}.  [default: {field.default}]"
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:

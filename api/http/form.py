@@ -142,6 +142,9 @@ def _part_of_head(head: bytes) -> Part:
 
 
 def _part(segment: MultipartSegment) -> Part:
+    coding = segment.header("Content-Transfer-Encoding") or "binary"
+    if coding.strip().lower() not in ("binary", "8bit", "7bit"):
+        raise MalformedBodyError(f"a part in {coding!r} is not read: send its bytes as they are")
     disposition = segment.header("Content-Disposition") or ""
     extended = _EXTENDED_NAME.search(disposition)
     return Part(

@@ -1,0 +1,121 @@
+"""`connect`: which ledger is asked, for the length of an `async with`, or for the whole process.
+
+Without either, the ledger that ASSET_LEDGER_URL names is asked (with ASSET_LEDGER_TOKEN).
+"""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from api.sdk.errors import NotConnectedError
+from api.sdk.gateway import Gateway
+from api.sdk.remote import LOCAL_USER, RemoteGateway
+
+_ambient: ContextVar[Gateway | None] = ContextVar("asset_ledger_gateway", default=None)
+
+
+class _Process:
+    """What `install` sets."""
+
+    gateway: Gateway | None = None
+
+
+def connect(
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    user_id: str = LOCAL_USER,
+) -> "Connection":
+    """A connection to the ledger at a URL, or to a data folder, opened in this process.
+
+    With neither, ASSET_LEDGER_URL names it. `token` is for a URL (default: ASSET_LEDGER_TOKEN),
+    `user_id` for a folder: whose assets these are. Opening a folder raises DataFolderError.
+    Raises ValueError for both at once or for what is no address, NotConnectedError for neither.
+    """
+    if data_dir is None:
+        return Connection(_remotely(_address(url), token or os.environ.get("ASSET_LEDGER_TOKEN")))
+    if url is not None or token is not None:
+        raise ValueError("a ledger has a url (and a token), or a data_dir: not both")
+    return Connection(_in_process(Path(data_dir), user_id))
+
+
+def current_gateway() -> Gateway:
+    """The ledger to ask here and now. Raises NotConnectedError."""
+    gateway = _ambient.get() or _Process.gateway
+    return gateway or _of_the_environment(_address(None), os.environ.get("ASSET_LEDGER_TOKEN"))
+
+
+class Connection:
+    """One way into a ledger: `async with` it, or `install()` it for the whole process."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[Gateway]) -> None:
+        self._opening = opening
+        self._before: Gateway | None = None
+        self._installed: AsyncGenerator[Gateway] | None = None
+
+    async def __aenter__(self) -> Gateway:
+        """Open it, and ask it from here on. Raises DataFolderError for a folder."""
+        gateway = await self._opening.__aenter__()
+        self._before = _ambient.get()
+        _ambient.set(gateway)
+        return gateway
+
+    async def __aexit__(self, *failure: object) -> None:
+        # Not reset by token: a fixture or a notebook may leave in another context than it came.
+        _ambient.set(self._before)
+        await self._opening.__aexit__(None, None, None)
+
+    async def install(self) -> Self:
+        """Open it for the whole process, until `close` or the end of this event loop."""
+        self._installed = self._held()
+        _Process.gateway = await anext(self._installed)
+        return self
+
+    async def close(self) -> None:
+        """Undo `install`."""
+        if self._installed is not None:
+            await self._installed.aclose()
+
+    async def _held(self) -> AsyncGenerator[Gateway]:
+        """A loop that ends closes the generators that were begun on it, and this one the ledger."""
+        async with self._opening as gateway:
+            try:
+                yield gateway
+            finally:
+                if _Process.gateway is gateway:
+                    _Process.gateway = None
+
+
+@asynccontextmanager
+async def _remotely(url: str, token: str | None) -> AsyncIterator[Gateway]:
+    gateway = RemoteGateway(url, token)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+@asynccontextmanager
+async def _in_process(data_dir: Path, user_id: str) -> AsyncIterator[Gateway]:
+    # Imported here, so that who asks over HTTP loads neither a server nor eventsourcing.
+    from api.sdk.embedded import open_embedded  # noqa: PLC0415
+
+    async with open_embedded(data_dir, user_id) as gateway:
+        yield gateway
+
+
+@cache
+def _of_the_environment(url: str, token: str | None) -> RemoteGateway:
+    return RemoteGateway(url, token)
+
+
+def _address(url: str | None) -> str:
+    found = url or os.environ.get("ASSET_LEDGER_URL")
+    if not found:
+        raise NotConnectedError("connect to a ledger first, or set ASSET_LEDGER_URL")
+    return found

@@ -1,0 +1,101 @@
+"""What an asset can be made of: bytes, a file, a path, or an async iterator of bytes.
+
+Promise: a content is never held whole in memory, and it can be read again from its beginning, so
+that it can be sent again. What cannot be rewound is copied to a temporary file first.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final, TypeVar
+
+T = TypeVar("T")
+
+Source = bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes] | AsyncIterable[bytes]
+"""What `create_asset` takes as content. A file is read from where it stands to its end."""
+
+SMALL: Final = 65_536
+"""Contents of at most this many bytes travel in one piece."""
+
+PIECE: Final = 256 * 1024
+"""Larger ones travel in pieces of this many bytes."""
+
+IN_MEMORY: Final = 1 << 20
+"""What cannot be rewound stays in memory up to this size; a temporary file has what is larger."""
+
+
+class Content:
+    """The bytes of a file from where it stands to its end: `size` of them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._start = file.tell()
+        self.size = file.seek(0, os.SEEK_END) - self._start
+
+    async def small(self) -> bytes | None:
+        """All of it, if it is short enough to travel in one piece."""
+        if self.size > SMALL:
+            return None
+        return b"".join([piece async for piece in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it, each time from the beginning. Raises ValueError if it became shorter."""
+        left = self.size
+        await self._do(self._file.seek, self._start)
+        while left:
+            piece = await self._do(self._file.read, min(PIECE, left))
+            if not piece:
+                raise ValueError("the content became shorter while it was sent")
+            left -= len(piece)
+            yield piece
+
+    async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
+        if isinstance(self._file, BytesIO):
+            return work(*arguments)
+        return await asyncio.to_thread(work, *arguments)
+
+
+@asynccontextmanager
+async def opened(source: Source) -> AsyncIterator[Content]:
+    """The content of a source; whatever had to be opened for it is closed at the end.
+
+    Raises OSError for a path that cannot be read, TypeError for what is no content.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield Content(BytesIO(source))
+    elif isinstance(source, os.PathLike):
+        with await asyncio.to_thread(Path(source).open, "rb") as file:
+            yield Content(file)
+    elif not isinstance(source, AsyncIterable) and _rewinds(source):
+        yield Content(source)
+    else:
+        with SpooledTemporaryFile(IN_MEMORY) as spool:
+            async for piece in _pieces(source):
+                await asyncio.to_thread(spool.write, piece)
+            spool.seek(0)
+            yield Content(spool)
+
+
+async def _pieces(source: IO[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(source, AsyncIterable):
+        async for piece in source:
+            yield piece
+        return
+    while piece := await asyncio.to_thread(source.read, PIECE):
+        yield piece
+
+
+def _rewinds(source: object) -> bool:
+    """Can this file be read again? Raises TypeError for what is no file of bytes."""
+    if not hasattr(source, "read"):
+        raise TypeError(
+            "a content is bytes, a pathlib.Path, a file or an async iterator of bytes,"
+            f" not {type(source).__name__}"
+        )
+    if hasattr(source, "encoding"):
+        raise TypeError("the file was opened as text: open it in binary mode")
+    return bool(getattr(source, "seekable", bool)())

@@ -1,0 +1,149 @@
+"""`ProcessingContext`: what a node is given to record what it makes, under the job it runs in.
+
+Promise: every asset that is made through a context carries its workflow and job, and the node that
+is running.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final, Literal, Unpack
+
+from api.sdk.asset import Asset
+from api.sdk.connection import current_gateway
+from api.sdk.content import IN_MEMORY, Source, opened
+from api.sdk.gateway import Gateway
+from api.sdk.record import AssetRecord, Fact, Filters
+
+OnSaveError = Literal["raise", "report"]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of one node: what it is made from, and what it has made so far."""
+
+    node_id: str
+    derived_from: Sequence[str | AssetRecord] = ()
+    made: list[Asset] = field(default_factory=list)
+
+
+running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=None)
+"""The run that the current task belongs to; `run_node` sets it."""
+
+
+class ProcessingContext:
+    """One job of one workflow, for one user.
+
+    Without a `job_id` it makes one, so that no asset of a run is outside of any job. Without a
+    `gateway` it asks the ledger that is connected. `on_save_error`: whether a node fails when what
+    it returned cannot be saved, or its result reports it.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_id: str = "1",
+        workflow_id: str | None = None,
+        job_id: str | None = None,
+        gateway: Gateway | None = None,
+        on_save_error: OnSaveError = "raise",
+    ) -> None:
+        self.user_id = user_id
+        self.workflow_id = workflow_id
+        self.job_id = job_id or uuid.uuid4().hex
+        self.on_save_error = on_save_error
+        self._gateway = gateway
+
+    async def create_asset(
+        self,
+        name: str,
+        content_type: str | None = None,
+        content: Source | None = None,
+        parent_id: str | None = None,
+        node_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        derived_from: Sequence[str | AssetRecord] | None = None,
+    ) -> Asset:
+        """Record an asset of this workflow and job; a failing network never makes two of it.
+
+        `content` is bytes, a path, a binary file or an async iterator of bytes; None for a folder
+        or for metadata alone. `content_type` is told from the bytes where it is None. `node_id`
+        and `derived_from` come from the running node where they are None.
+        Raises FieldError, TooLargeError, ForbiddenError for somebody else's `user_id`,
+        UnavailableError; OSError and TypeError for a content that cannot be read.
+        """
+        run = running.get()
+        if run is not None:
+            node_id = run.node_id if node_id is None else node_id
+            derived_from = run.derived_from if derived_from is None else derived_from
+        fields = {
+            "name": name,
+            "content_type": content_type,
+            "workflow_id": self.workflow_id,
+            "job_id": self.job_id,
+            "node_id": node_id,
+            "parent_id": parent_id,
+            "metadata": metadata,
+            "tags": tags,
+            "derived_from": _ids(derived_from),
+        }
+        asset = await self._create(fields, content)
+        if run is not None:
+            run.made.append(asset)
+        return asset
+
+    async def find_asset(self, asset_id: str) -> Asset:
+        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        return await Asset.get(asset_id, gateway=await self._reach())
+
+    async def paginate_assets(
+        self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
+    ) -> tuple[list[Asset], str]:
+        """A page of this user's assets, of whatever job: see `Asset.paginate`."""
+        gateway = await self._reach()
+        return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
+
+    async def download(self, asset: AssetRecord | str) -> IO[bytes]:
+        """An asset's bytes as an open file, at its beginning; on disk where they are many.
+
+        Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
+        """
+        asset_id = asset if isinstance(asset, str) else asset.id
+        gateway = await self._reach()
+        with ExitStack() as stack:
+            file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
+            async for piece in gateway.chunks(asset_id):
+                await asyncio.to_thread(file.write, piece)
+            file.seek(0)
+            stack.pop_all()  # from here on it is the caller's to close
+            return file
+
+    async def history(self) -> AsyncIterator[Fact]:
+        """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
+        gateway = await self._reach()
+        async for document in gateway.job_history(self.job_id):
+            yield Fact.of(document)
+
+    async def _reach(self) -> Gateway:
+        """The ledger that this context asks, where its user is the one who asks."""
+        gateway = self._gateway or current_gateway()
+        await gateway.admit(self.user_id)
+        return gateway
+
+    async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
+        gateway = await self._reach()
+        if content is None:
+            return Asset.of(await gateway.create(fields, None), gateway)
+        async with opened(content) as bytes_of_it:
+            return Asset.of(await gateway.create(fields, bytes_of_it), gateway)
+
+
+def _ids(assets: Sequence[str | AssetRecord] | None) -> list[str] | None:
+    if not assets:
+        return None
+    return list(dict.fromkeys(a if isinstance(a, str) else a.id for a in assets))

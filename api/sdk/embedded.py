@@ -1,0 +1,136 @@
+"""The ledger in this process: what the handlers of the server call, called without HTTP.
+
+Promise: while it is open, no other process can open the same data folder.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from api.backend import Backend, open_backend
+from api.contract.assets import FILTERS, LISTING, read_fields
+from api.contract.errors import ForbiddenError, NoContentError
+from api.contract.facts import fact_out
+from api.contract.parameters import MAX_PAGE, Parameters
+from api.contract.strict_json import read_object
+from api.contract.upload import wanted
+from api.sdk.content import Content
+from api.sdk.gateway import Document, Fields, Query
+from api.sdk.retry import PATIENT, Patience, new_key
+from api.sdk.wire import asset_id_of, fields_json
+from api.settings import Settings
+from ledger.call import Call
+from ledger.content import Staged
+from ledger.ids import AssetId, Digest
+from projections.assets import document_json
+
+_LISTING: Final = Parameters(*LISTING)
+_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
+
+
+@asynccontextmanager
+async def open_embedded(
+    data_dir: Path, user_id: str, *, patience: Patience = PATIENT
+) -> AsyncIterator["EmbeddedGateway"]:
+    """Open a data folder for one user. Raises DataFolderError."""
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
+        yield EmbeddedGateway(backend, user_id, patience)
+
+
+class EmbeddedGateway:
+    """See `api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
+
+    def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
+        self._ledger, self._views = backend.ledger, backend.views
+        self._user_id, self._patience = user_id, patience
+
+    async def admit(self, user_id: str) -> None:
+        """Raises ForbiddenError unless this is the caller's own user id."""
+        if user_id != self._user_id:
+            raise ForbiddenError(f"user {self._user_id!r} asks here, not {user_id!r}")
+
+    async def create(self, fields: Fields, content: Content | None) -> Document:
+        """Record an asset. Raises FieldError, TooLargeError."""
+        json = fields_json(fields)
+        return await self._patience.ask(partial(self._create, self._call(), json, content))
+
+    async def find(self, asset_id: str) -> Document:
+        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        found = await self._views.assets.find(self._user_id, asset_id_of(asset_id))
+        return _read(found.json)
+
+    async def page(self, query: Query) -> Document:
+        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        asked = _LISTING.read(query)
+        page = await self._views.assets.page(
+            self._user_id,
+            {name: asked[name] for name in _FILTER_NAMES if name in asked},
+            sort=asked["sort"],
+            page_size=asked["page_size"],
+            cursor=asked.get("cursor", ""),
+        )
+        return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
+
+    async def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+        asset = await self.find(asset_id)
+        if asset["digest"] is None:
+            raise NoContentError(asset_id)
+        content = await self._ledger.open_content(Digest(asset["digest"]))
+        try:
+            async for piece in content.chunks(0, asset["size"]):
+                yield piece
+        finally:
+            await content.close()
+
+    async def delete(self, asset_id: str) -> list[str]:
+        """The ids of what this deleted. Raises UnknownAssetError."""
+        deletion = partial(self._delete, self._call(), asset_id_of(asset_id))
+        return await self._patience.ask(deletion)
+
+    async def job_history(self, job_id: str) -> AsyncIterator[Document]:
+        """The facts of a job, in the log's order. Raises UnknownJobError."""
+        facts = await self._ledger.job_history(self._user_id, job_id, 0, MAX_PAGE)
+        while facts:
+            for fact in facts:
+                yield _read(orjson.dumps(fact_out(fact)))
+            after = facts[-1].position
+            facts = await self._ledger.job_history(self._user_id, job_id, after, MAX_PAGE)
+
+    def _call(self) -> Call:
+        return Call(self._user_id, key=new_key())
+
+    async def _create(self, call: Call, json: bytes, content: Content | None) -> Document:
+        with self._ledger.place():
+            fields = read_fields(read_object(json, "json"))
+            async with self._staged(content) as staged:
+                sent = wanted(fields, staged, self._user_id)
+                receipt = await self._ledger.create_asset(call, *sent)
+        return _read(document_json(receipt.asset).encode())
+
+    @asynccontextmanager
+    async def _staged(self, content: Content | None) -> AsyncIterator[Staged | None]:
+        if content is None:
+            yield None
+            return
+        stage = self._ledger.stage()
+        try:
+            async for piece in content.chunks():
+                await stage.write(piece)
+            yield await stage.finish()
+        finally:
+            await stage.discard()
+
+    async def _delete(self, call: Call, asset_id: AssetId) -> list[str]:
+        with self._ledger.place():
+            deletion = await self._ledger.delete_asset(call, asset_id)
+        return list(deletion.ids)
+
+
+def _read(json: bytes) -> Document:
+    found: dict[str, Any] = orjson.loads(json)
+    return found

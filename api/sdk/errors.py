@@ -1,0 +1,79 @@
+"""Everything that the SDK raises on purpose: the ledger's own tree, and these beside it.
+
+LedgerError
+├── UnavailableError
+│   └── UnreachableError      the ledger could not be reached, or broke off its answer
+├── NotConnectedError       there is no ledger to ask: `connect` first, or set ASSET_LEDGER_URL
+├── SaveError               what a node returned could not be saved
+└── WorkflowError           the nodes depend on each other in a circle
+"""
+
+from api.contract.errors import ForbiddenError
+from ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    CursorError,
+    DataFolderError,
+    DigestMismatchError,
+    DiskFullError,
+    FieldError,
+    FolderLockedError,
+    JobStateError,
+    KeyReusedError,
+    LedgerError,
+    OutcomeUnknownError,
+    ParameterError,
+    RefusedError,
+    StorageFailedError,
+    TooLargeError,
+    UnavailableError,
+    UnknownAssetError,
+    UnknownJobError,
+    VersionConflictError,
+    ViewBehindError,
+)
+
+__all__ = [
+    "AssetDeletedError",
+    "BusyError",
+    "CursorError",
+    "DataFolderError",
+    "DigestMismatchError",
+    "DiskFullError",
+    "FieldError",
+    "FolderLockedError",
+    "ForbiddenError",
+    "JobStateError",
+    "KeyReusedError",
+    "LedgerError",
+    "NotConnectedError",
+    "OutcomeUnknownError",
+    "ParameterError",
+    "RefusedError",
+    "SaveError",
+    "StorageFailedError",
+    "TooLargeError",
+    "UnavailableError",
+    "UnknownAssetError",
+    "UnknownJobError",
+    "UnreachableError",
+    "VersionConflictError",
+    "ViewBehindError",
+    "WorkflowError",
+]
+
+
+class UnreachableError(UnavailableError):
+    """The ledger could not be reached, or its answer broke off. What was asked may be recorded."""
+
+
+class NotConnectedError(LedgerError):
+    """There is no ledger to ask: `connect` to one first, or set ASSET_LEDGER_URL."""
+
+
+class SaveError(LedgerError):
+    """What a node returned could not be saved; the cause, where there is one, is chained."""
+
+
+class WorkflowError(LedgerError):
+    """The nodes of a workflow depend on each other in a circle."""

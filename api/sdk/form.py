@@ -1,0 +1,52 @@
+"""Bodies of requests: JSON, and an upload's multipart/form-data.
+
+The form is written by hand: a head, the content and a tail, of which the length is known before.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from api.sdk.content import Content
+
+_HEAD: Final = (
+    b'--%b\r\nContent-Disposition: form-data; name="json"\r\n\r\n%b\r\n'
+    b'--%b\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
+)
+_TAIL: Final = b"\r\n--%b--\r\n"
+
+
+class Body(NamedTuple):
+    """The body of one attempt, and the headers that describe it."""
+
+    headers: dict[str, str]
+    data: bytes | AsyncIterator[bytes]
+    size: int
+
+
+async def json_body(json: bytes) -> Body:
+    """The body that is this JSON."""
+    return Body({"Content-Type": "application/json"}, json, len(json))
+
+
+async def upload_body(fields: bytes, content: Content | None) -> Body:
+    """The body that carries these fields (JSON) and this content, if there is one."""
+    if content is None:
+        return await json_body(fields)
+    boundary = secrets.token_hex(16).encode()  # no content can guess it
+    head, tail = _HEAD % (boundary, fields, boundary), _TAIL % boundary
+    size = len(head) + content.size + len(tail)
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={boundary.decode()}",
+        "Content-Length": str(size),
+    }
+    small = await content.small()
+    data = _pieces(head, content, tail) if small is None else head + small + tail
+    return Body(headers, data, size)
+
+
+async def _pieces(head: bytes, content: Content, tail: bytes) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in content.chunks():
+        yield piece
+    yield tail

@@ -1,0 +1,48 @@
+"""The way into one ledger, as the rest of the SDK uses it: over HTTP, or in this process.
+
+Promise: both ways take the same arguments, answer the same documents (the API's JSON, read) and
+raise the same errors.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from api.sdk.content import Content
+
+Document = Mapping[str, Any]
+"""An object of the API's JSON, read."""
+
+Fields = Mapping[str, Any]
+"""The fields of a new asset, by their names on the wire; None stands for: not given."""
+
+Query = Sequence[tuple[str, str]]
+"""Query parameters, in order; a name may repeat."""
+
+
+class Gateway(Protocol):
+    """One caller's way into one ledger.
+
+    Every method tries again what a network or a busy ledger spoiled, a write with one
+    Idempotency-Key, and raises UnavailableError once its patience is over.
+    """
+
+    async def admit(self, user_id: str) -> None:
+        """Raises ForbiddenError unless this is the caller's own user id."""
+
+    async def create(self, fields: Fields, content: Content | None) -> Document:
+        """Record an asset. Raises FieldError, TooLargeError."""
+
+    async def find(self, asset_id: str) -> Document:
+        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+
+    async def page(self, query: Query) -> Document:
+        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+
+    def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+
+    async def delete(self, asset_id: str) -> list[str]:
+        """The ids of what this deleted. Raises UnknownAssetError."""
+
+    def job_history(self, job_id: str) -> AsyncIterator[Document]:
+        """The facts of a job, in the log's order. Raises UnknownJobError."""

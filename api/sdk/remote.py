@@ -1,0 +1,89 @@
+"""The ledger over HTTP: each method is one route."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from api.contract.errors import ForbiddenError
+from api.sdk.client import Client
+from api.sdk.content import Content
+from api.sdk.download import Download
+from api.sdk.form import Body, upload_body
+from api.sdk.gateway import Document, Fields, Query
+from api.sdk.retry import PATIENT, Patience, new_key
+from api.sdk.wire import asset_id_of, fields_json
+from ledger.errors import UnknownJobError
+
+LOCAL_USER: Final = "1"
+"""Whoever asks without a token: a ledger that knows no tokens calls everybody so."""
+
+
+class RemoteGateway:
+    """See `api.sdk.gateway.Gateway`. Raises ValueError for what is no http(s) address."""
+
+    def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
+        self._client = Client(url, token, patience)
+        self._admitted = LOCAL_USER
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._client.close()
+
+    async def admit(self, user_id: str) -> None:
+        """Raises ForbiddenError unless this is the caller's own user id."""
+        if user_id != self._admitted:
+            raise ForbiddenError(f"user {self._admitted!r} asks here, not {user_id!r}")
+
+    async def create(self, fields: Fields, content: Content | None) -> Document:
+        """Record an asset. Raises FieldError, TooLargeError."""
+        body = partial(upload_body, fields_json(fields), content)
+        return await self._write("POST", "/api/assets", body)
+
+    async def find(self, asset_id: str) -> Document:
+        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        return await self._client.ask("GET", _asset(asset_id))
+
+    async def page(self, query: Query) -> Document:
+        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._client.ask("GET", "/api/assets", query=query)
+
+    def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+        return Download(self._client, f"{_asset(asset_id)}/content").chunks()
+
+    async def delete(self, asset_id: str) -> list[str]:
+        """The ids of what this deleted. Raises UnknownAssetError."""
+        answer = await self._write("DELETE", _asset(asset_id))
+        return list(answer["deleted_asset_ids"])
+
+    def job_history(self, job_id: str) -> AsyncIterator[Document]:
+        """The facts of a job, in the log's order. Raises UnknownJobError."""
+        return self._facts(f"{_job(job_id)}/history")
+
+    async def _write(
+        self, method: str, path: str, body: Callable[[], Awaitable[Body]] | None = None
+    ) -> Document:
+        headers = {"Idempotency-Key": new_key()}
+        return await self._client.ask(method, path, headers=headers, body=body)
+
+    async def _facts(self, path: str) -> AsyncIterator[Document]:
+        cursor = ""
+        while True:
+            query = [("page_size", "1000"), ("cursor", cursor)]
+            page = await self._client.ask("GET", path, query=query)
+            for fact in page["facts"]:
+                yield fact
+            cursor = page["next"]
+            if not cursor:
+                return
+
+
+def _asset(asset_id: str) -> str:
+    return f"/api/assets/{asset_id_of(asset_id)}"
+
+
+def _job(job_id: str) -> str:
+    if not job_id:
+        raise UnknownJobError(job_id)
+    return f"/api/jobs/{quote(job_id, safe='')}"

@@ -1,0 +1,161 @@
+"""From what a node returned to what can be saved of it: a content, a name and a type for each.
+
+Promise: nothing is fetched, and no file is opened that the node did not write: a text is never
+taken for a path or an address, and a path only for a file that was written during the run.
+"""
+
+import mimetypes
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from numbers import Number
+from pathlib import Path
+from typing import IO, Any, Final
+
+from api.contract.sniff import UNKNOWN, sniff
+from api.sdk.asset import Asset
+from api.sdk.content import Source
+from api.sdk.errors import SaveError
+
+CLOCK_STEP: Final = 1.0
+"""Seconds by which the clock of a file system may lag behind ours."""
+
+PNG_MODES: Final = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
+"""Pillow's modes that a PNG keeps as they are; the rest become TIFF."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file to be saved. What `to_asset()` of an object may answer, with a name of its own.
+
+    A content that takes time to encode may be a function; it is called in a thread.
+    """
+
+    content: Source | Callable[[], bytes]
+    name: str | None = None
+    content_type: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    tags: tuple[str, ...] | None = None
+
+
+Found = Output | Asset | SaveError
+
+
+def outputs_of(value: Any, stem: str, began: float) -> Iterator[Found]:
+    """What there is to save in a value that was returned by a node which began at this time.
+
+    Texts, numbers and None are no files: there is nothing to save of them. An Asset passes
+    through, and what cannot be saved is a SaveError among the rest.
+    """
+    match value:
+        case None | str() | Number():
+            return
+        case Asset() | SaveError():
+            yield value
+        case Output():
+            yield replace(value, name=value.name or stem)
+        case Mapping():
+            for key, each in value.items():
+                yield from outputs_of(each, f"{stem}_{key}", began)
+        case list() | tuple():
+            for number, each in enumerate(value, start=1):
+                yield from outputs_of(each, f"{stem}_{number}", began)
+        case _ if hasattr(value, "to_asset"):
+            yield from outputs_of(_offered(value, stem), stem, began)
+        case _:
+            yield _output(value, stem, began)
+
+
+def assets_in(value: Any) -> Iterator[Asset]:
+    """The assets in a value that a node returned."""
+    match value:
+        case Asset():
+            yield value
+        case Mapping():
+            for each in value.values():
+                yield from assets_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from assets_in(each)
+
+
+def _offered(value: Any, stem: str) -> Any:
+    try:
+        return value.to_asset()
+    except Exception as error:
+        failure = SaveError(f"{stem}: to_asset() failed: {error!r}")
+        failure.__cause__ = error
+        return failure
+
+
+def _output(value: Any, stem: str, began: float) -> Found:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _named(value, bytes(value[:8_192]), stem)
+    if isinstance(value, os.PathLike):
+        return _path(Path(value), began)
+    if hasattr(value, "read"):
+        return _file(value, stem)
+    if _is_a("PIL.Image", "Image", value):
+        return _image(value, stem)
+    if _is_a("numpy", "ndarray", value):
+        return Output(partial(_array, value), f"{stem}.npy", "application/x-npy")
+    return SaveError(f"{stem}: a {type(value).__name__} is nothing that can be saved")
+
+
+def _path(path: Path, began: float) -> Found:
+    """A file that was written since: its change time cannot be set back, as the others can."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        return SaveError(f"{path} cannot be read: {error.strerror}")
+    if not stat.S_ISREG(found.st_mode):
+        return SaveError(f"{path} is no regular file")
+    if found.st_ctime < began - CLOCK_STEP:
+        return SaveError(f"{path} was there before the node ran: record it with create_asset")
+    return Output(path, path.name, mimetypes.guess_type(path.name)[0])
+
+
+def _file(file: IO[bytes], stem: str) -> Found:
+    if file.seekable():
+        file.seek(0)  # whoever has just written it left it at its end
+    name = getattr(file, "name", None)
+    if isinstance(name, str):
+        return Output(file, Path(name).name, mimetypes.guess_type(name)[0])
+    head = file.read(8_192) if file.seekable() else b""
+    if head:
+        file.seek(0)
+    return _named(file, head, stem)
+
+
+def _named(content: Source, head: bytes, stem: str) -> Output:
+    media_type = sniff(head)
+    if media_type == UNKNOWN:
+        return Output(content, f"{stem}.bin")
+    return Output(content, stem + (mimetypes.guess_extension(media_type) or ""), media_type)
+
+
+def _image(image: Any, stem: str) -> Output:
+    kind = "png" if image.mode in PNG_MODES else "tiff"
+    return Output(partial(_encoded, image, kind), f"{stem}.{kind}", f"image/{kind}")
+
+
+def _encoded(image: Any, kind: str) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def _array(array: Any) -> bytes:
+    buffer = BytesIO()
+    sys.modules["numpy"].save(buffer, array, allow_pickle=False)  # a pickle would be code
+    return buffer.getvalue()
+
+
+def _is_a(module: str, name: str, value: object) -> bool:
+    """Is it an instance of a class of an optional package? Only who has loaded it has any."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(value, kind)

@@ -1,0 +1,60 @@
+"""Asking again: what a network or a busy ledger spoils is asked for once more.
+
+Promise: one call sends one Idempotency-Key with all its attempts, so that however often it is
+asked, it is recorded once.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from api.contract.problems import problem_of
+from api.sdk.errors import UnreachableError
+from ledger.errors import UnavailableError
+
+T = TypeVar("T")
+
+TOO_LONG: Final = 60.0
+"""Seconds: whoever asks for more than this is not waited for."""
+
+
+def new_key() -> str:
+    """An Idempotency-Key that no other call has."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often to ask, and how long to wait: `first` seconds, twice that, up to `most`."""
+
+    attempts: int = 8
+    first: float = 0.1
+    most: float = 5.0
+
+    async def ask(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The answer of the first attempt that gets one. Raises what the last of them raised."""
+        for number in range(1, self.attempts):
+            try:
+                return await attempt()
+            except UnavailableError as error:
+                pause = self._pause(number, error)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+        return await attempt()
+
+    def _pause(self, number: int, error: UnavailableError) -> float | None:
+        """Seconds until the next attempt; None where waiting does not help."""
+        # Spread at random: those who were refused together would come back together.
+        most = min(self.first * 2.0 ** (number - 1), self.most)
+        backoff = random.uniform(most / 2, most)
+        if isinstance(error, UnreachableError):
+            return backoff
+        asked = error.retry_after or problem_of(error).retry_after
+        return None if asked is None or asked > TOO_LONG else asked + backoff
+
+
+PATIENT: Final = Patience()

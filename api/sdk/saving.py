@@ -1,0 +1,53 @@
+"""Saving what a node returned: a save that fails is raised or reported, never swallowed."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from api.sdk.asset import Asset
+from api.sdk.context import ProcessingContext
+from api.sdk.errors import SaveError
+from api.sdk.results import Found
+
+logger = logging.getLogger(__name__)
+
+
+async def save(
+    found: Iterable[Found], context: ProcessingContext
+) -> tuple[list[Asset], list[SaveError]]:
+    """The assets that these have become, or were already, and what could not become one.
+
+    Raises SaveError for the first of those, unless the context has `on_save_error="report"`.
+    """
+    assets, errors = [], []
+    for one in found:
+        try:
+            assets.append(await _asset(one, context))
+        except SaveError as error:
+            if context.on_save_error == "raise":
+                raise
+            logger.error("not saved: %s", error, exc_info=error)
+            errors.append(error)
+    return assets, errors
+
+
+async def _asset(found: Found, context: ProcessingContext) -> Asset:
+    """Raises SaveError, whatever it was that failed."""
+    match found:
+        case Asset():
+            return found
+        case SaveError():
+            raise found
+    try:
+        content = found.content
+        if callable(content):
+            content = await asyncio.to_thread(content)
+        return await context.create_asset(
+            name=found.name or "output",
+            content_type=found.content_type,
+            content=content,
+            metadata=found.metadata,
+            tags=found.tags,
+        )
+    except Exception as error:
+        raise SaveError(f"{found.name} was not saved: {error}") from error

@@ -1,0 +1,49 @@
+"""Arguments to what travels: ids checked, fields to JSON, filters to query parameters."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ledger.errors import FieldError, UnknownAssetError
+from ledger.ids import AssetId, parse_asset_id
+
+
+def asset_id_of(text: str) -> AssetId:
+    """The id, checked: a text that can be no asset's might be a route. Raises UnknownAssetError."""
+    try:
+        return parse_asset_id(text)
+    except ValueError as error:
+        raise UnknownAssetError(text) from error
+
+
+def fields_json(fields: Mapping[str, Any]) -> bytes:
+    """The fields that are given (not None), as JSON. Raises FieldError for what JSON cannot say."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return orjson.dumps(given)
+    except TypeError as error:
+        raise _refusal(given, error) from error
+
+
+def _refusal(given: Mapping[str, Any], error: TypeError) -> FieldError:
+    for name, value in given.items():
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            return FieldError(name, str(error))
+    return FieldError("fields", str(error))
+
+
+def query_of(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The parameters that are given (not None); a sequence repeats its name."""
+    return list(_pairs(asked))
+
+
+def _pairs(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in asked.items():
+        if value is None:
+            continue
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        for one in value if several else (value,):
+            yield name, str(one)

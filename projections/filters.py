@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from ledger.errors import ParameterError
 
 
-class Test(NamedTuple):
+class Comparison(NamedTuple):
     """One column against one value: equal (None is NULL), or a text that begins with it."""
 
     column: str
@@ -18,61 +18,63 @@ class Test(NamedTuple):
     value: str | None
 
     def sql(self) -> tuple[str, tuple[str | None, ...]]:
-        """The test as SQL over a row, and its parameters."""
+        """The comparison as SQL over a row, and its parameters."""
         if self.how == "prefix":
             return f"substr({self.column}, 1, length(?)) = ?", (self.value, self.value)
         return f"{self.column} IS ?", (self.value,)
 
 
 class Condition(NamedTuple):
-    """One filter of a request: a row matches if any of the tests does."""
+    """One filter of a request: a row matches if any comparison holds."""
 
-    tests: tuple[Test, ...]
+    any_of: tuple[Comparison, ...]
 
     @property
     def column(self) -> str | None:
-        """The one column that all tests read, as an index can; None if they read several."""
-        columns = {test.column for test in self.tests}
+        """The one column that all comparisons read, as an index can; None if they read several."""
+        columns = {each.column for each in self.any_of}
         return columns.pop() if len(columns) == 1 else None
 
     @property
     def fixed(self) -> bool:
         """Whether it asks for exactly one value."""
-        return len(self.tests) == 1 and self.tests[0].how == "equal"
+        return len(self.any_of) == 1 and self.any_of[0].how == "equal"
 
     @property
     def values(self) -> list[str | None]:
-        """What the tests look for."""
-        return [test.value for test in self.tests]
+        """What the comparisons look for."""
+        return [each.value for each in self.any_of]
 
     def sql(self) -> tuple[str, list[str | None]]:
         """The condition as SQL over a row, and its parameters."""
-        texts, parameters = zip(*(test.sql() for test in self.tests), strict=True)
+        texts, parameters = zip(*(each.sql() for each in self.any_of), strict=True)
         return f"({' OR '.join(texts)})", [value for group in parameters for value in group]
 
 
-Make = Callable[[str, str], Test]
-"""From the caller's user id and a value to a test."""
+Make = Callable[[str, str], Comparison]
+"""From the caller's user id and a value to a comparison."""
 
 
 def _equal(column: str) -> Make:
-    return lambda _user_id, value: Test(column, "equal", value)
+    return lambda _user_id, value: Comparison(column, "equal", value)
 
 
 def _prefix(column: str) -> Make:
-    return lambda _user_id, value: Test(column, "prefix", value)
+    return lambda _user_id, value: Comparison(column, "prefix", value)
 
 
 def _folder(column: str) -> Make:
     """Home goes by the user's id or by nothing, and is NULL in the table."""
-    return lambda user_id, value: Test(column, "equal", None if value in ("", user_id) else value)
+    return lambda user_id, value: Comparison(
+        column, "equal", None if value in ("", user_id) else value
+    )
 
 
 def _missing(columns: Sequence[str]) -> Make:
-    def make(_user_id: str, value: str) -> Test:
+    def make(_user_id: str, value: str) -> Comparison:
         if value not in columns:
             raise _refused("missing", f"must be one of {', '.join(columns)}")
-        return Test(value, "equal", None)
+        return Comparison(value, "equal", None)
 
     return make
 

@@ -88,7 +88,7 @@ def _plan(query: Query) -> tuple[Sql, Sql]:
 
 
 def _lanes(query: Query) -> int:
-    return prod(len(condition.tests) for condition in query.conditions)
+    return prod(len(condition.any_of) for condition in query.conditions)
 
 
 def _covered(query: Query, index: Index, by_column: Mapping[str, Condition]) -> Sql:
@@ -137,7 +137,7 @@ def _merged(query: Query, index: Index, by_column: Mapping[str, Condition]) -> S
 
 def _lane_values(query: Query, condition: Condition) -> Sql:
     values = orjson.dumps(condition.values).decode()
-    if condition.tests[0].how == "equal":
+    if condition.any_of[0].how == "equal":
         return Sql("SELECT value FROM json_each(?)", [values])
     return Sql(_MEDIA_TYPES, [query.user_id, values, query.user_id])
 

@@ -1,0 +1,34 @@
+"""The fields of a JSON body, held against the model that says which there are.
+
+Promise: every field that is at fault is named, not only the first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.contract.errors import FieldsError
+from api.contract.parameters import hint
+from ledger.fact import Json
+
+Fields = dict[str, Json]
+"""The fields that were sent and are not null, by their names on the wire."""
+
+
+def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
+    """What was given, each with the type it has to have. Raises FieldsError, which names all."""
+    try:
+        fields = model.model_validate(sent)
+    except ValidationError as error:
+        refusals = [_refusal(model, details) for details in error.errors()]
+        raise FieldsError(refusals) from error
+    return {name: value for name, value in vars(fields).items() if value is not None}
+
+
+def _refusal(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
+    name = ".".join(map(str, details["loc"]))
+    if details["type"] == "extra_forbidden":
+        return name, f"is not a field{hint(name, model.model_fields)}"
+    return name, details["msg"]

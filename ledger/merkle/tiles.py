@@ -35,6 +35,11 @@ class Tile:
     width: int = WIDTH
 
     @property
+    def first(self) -> int:
+        """The index of its first hash in its level."""
+        return self.index * WIDTH
+
+    @property
     def path(self) -> str:
         """`<level>/<index>[.p/<width>]`, as the specification spells it."""
         return f"{self.level}/{spell_index(self.index, self.width)}"
@@ -70,7 +75,7 @@ def read_index(path: str) -> tuple[int, int]:
 
 def check_tile(tile: Tile, size: int) -> None:
     """Raises UnknownTileError unless a tree of this size has the tile, and as wide."""
-    there = size // WIDTH**tile.level - tile.index * WIDTH
+    there = size // WIDTH**tile.level - tile.first
     if not 0 < tile.width <= min(there, WIDTH):
         raise UnknownTileError(tile.path)
 

@@ -56,7 +56,7 @@ async def open_backend(
         stack.push_async_callback(views.close)
         writer = Writer(log, contents, views.runner, feed, queue_size=settings.queue_size)
         stack.push_async_callback(writer.close)
-        ledger = Ledger(log, replay, contents, writer, views.assets)
+        ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
         yield Backend(settings, lock, ledger, feed, views)

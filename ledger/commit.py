@@ -81,6 +81,10 @@ class Commits:
             raise KeyReusedError(key.key)
         return Appended(first, last, replayed=True)
 
+    async def head(self) -> int:
+        """The log's last position."""
+        return (await self.in_thread(self._log.head)).position
+
     async def facts_of(self, appended: Appended) -> Sequence[Recorded]:
         """The facts of a command, read back if it was recorded before."""
         return appended.recorded or await self.in_thread(

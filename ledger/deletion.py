@@ -12,7 +12,6 @@ from typing import Final, Protocol
 from ledger.asset import Asset, AssetDeleted, delete
 from ledger.call import Call, Deletion
 from ledger.commit import Commits, Decision
-from ledger.errors import ViewBehindError
 from ledger.ids import AssetId
 from ledger.log import Appended, CommandKey
 from ledger.origin import SYSTEM
@@ -30,6 +29,9 @@ class Folders(Protocol):
 
     async def orphans(self, limit: int) -> Sequence[tuple[str, AssetId]]:
         """Live assets in folders that are tombstones, with their owners."""
+
+    async def reach(self, position: int) -> None:
+        """Return once the tables reflect a position. Raises ViewBehindError if they do not soon."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Deletions:
             if not found:
                 tally.folders.pop()
             elif not await self._bury(call, _batch_key(key, tally.commands), found, tally):
-                raise ViewBehindError("the folder is deleted; its contents will follow. Ask again")
+                await self._folders.reach(await self._commits.head())  # somebody else was faster
 
     async def _bury(
         self, call: Call, key: CommandKey | None, ids: Sequence[AssetId], tally: _Tally

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from ledger.feed import Feed
+from ledger.ids import AssetId
 from ledger.sqlite import AsyncReaders
 from projections.assets import AssetQueries
 from projections.jobs import JobQueries
 from projections.rebuild import start
 from projections.runner import Progress, Runner
 
+PATIENCE: Final = 1.0
+"""Seconds that somebody waits for the tables before he is told that they are behind."""
 RETRY_SECONDS: Final = 1.0
 """How often a view that fell behind takes another turn by itself, without a write to wake it."""
 
@@ -41,6 +44,18 @@ class Views:
     def position(self) -> int:
         """The last fact that the tables reflect."""
         return self.runner.position
+
+    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
+        """Live assets directly in a folder, in creation order."""
+        return await self.assets.children(user_id, parent_id, limit)
+
+    async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
+        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
+        return await self.assets.orphans(limit)
+
+    async def reach(self, position: int) -> None:
+        """Return once the tables reflect a position. Raises ViewBehindError after a second."""
+        await self.runner.wait_for(position, PATIENCE)
 
     async def close(self) -> None:
         """Stop following and close every connection. The writer has stopped before."""

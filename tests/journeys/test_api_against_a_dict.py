@@ -47,7 +47,7 @@ labels = st.fixed_dictionaries(
         "node_id": st.sampled_from(WORDS),
         "job_id": st.sampled_from(WORDS),
         "metadata": metadata,
-        "tags": st.lists(texts, unique=True, max_size=3),
+        "tags": st.lists(texts, unique=True, min_size=1, max_size=3),  # a URL cannot spell none
         "duration": st.floats(0, 1e6),
     },
 )

@@ -153,21 +153,23 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()
-    fill(server, folder["id"], 2_000)
+    inner = client.folder(parent_id=folder["id"])
+    fill(server, inner["id"], 1_000)
+    fill(server, folder["id"], 1_000)
 
     with ThreadPoolExecutor() as threads:
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
-        until(lambda: len(facts_in(data_dir)) > 2_002, "the deletion has begun")
+        until(lambda: len(facts_in(data_dir)) > 2_003, "the deletion has begun")
         with holding(data_dir / "ledger.db"):  # not one command more
-            deleted = len(facts_in(data_dir)) - 2_002
+            deleted = len(facts_in(data_dir)) - 2_003
             server.kill()
         assert deletion.result() is None
-    assert 0 < deleted < 2_001
+    assert 0 < deleted < 2_002
     server.start()
 
     facts = audit(data_dir)
     tombstones = [fact for fact in facts if fact.topic == "asset.deleted"]
-    assert len(tombstones) == 2_001
+    assert len(tombstones) == 2_002
     assert {fact.says["by"] for fact in tombstones[deleted:]} == {"system"}
     with talking(server.port) as client:
         assert client.assets() == []

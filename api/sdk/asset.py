@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Self, Unpack
 
@@ -51,7 +51,7 @@ class Asset(AssetRecord):
         user_id: str | None = None,
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
-    ) -> AsyncIterator[Self]:
+    ) -> AsyncGenerator[Self]:
         """All live assets that match, page by page. Raises what `paginate` raises."""
         gateway, cursor, more = gateway or current_gateway(), "", True
         while more:
@@ -62,7 +62,7 @@ class Asset(AssetRecord):
             for asset in assets:
                 yield asset
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes]:
         """The bytes, in pieces. Raises UnknownAssetError (a folder has none), AssetDeletedError."""
         return self.gateway.chunks(self.id)
 

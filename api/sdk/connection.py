@@ -4,18 +4,20 @@ Without either, the ledger that ASSET_LEDGER_URL names is asked (with ASSET_LEDG
 """
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from api.sdk.errors import NotConnectedError
 from api.sdk.gateway import Gateway
+from api.sdk.holding import Held
 from api.sdk.remote import LOCAL_USER, RemoteGateway
 
-_ambient: ContextVar[Gateway | None] = ContextVar("asset_ledger_gateway", default=None)
+ambient: Final[ContextVar[Gateway | None]] = ContextVar("asset_ledger_gateway", default=None)
+"""The ledger of an `async with connect(...)`, for what is inside of it."""
 
 
 class _Process:
@@ -46,7 +48,7 @@ def connect(
 
 def current_gateway() -> Gateway:
     """The ledger to ask here and now. Raises NotConnectedError."""
-    gateway = _ambient.get() or _Process.gateway
+    gateway = ambient.get() or _Process.gateway
     return gateway or _of_the_environment(_address(None), os.environ.get("ASSET_LEDGER_TOKEN"))
 
 
@@ -56,39 +58,34 @@ class Connection:
     def __init__(self, opening: AbstractAsyncContextManager[Gateway]) -> None:
         self._opening = opening
         self._before: Gateway | None = None
-        self._installed: AsyncGenerator[Gateway] | None = None
+        self._installed: Held[Gateway] | None = None
 
     async def __aenter__(self) -> Gateway:
         """Open it, and ask it from here on. Raises DataFolderError for a folder."""
         gateway = await self._opening.__aenter__()
-        self._before = _ambient.get()
-        _ambient.set(gateway)
+        self._before = ambient.get()
+        ambient.set(gateway)
         return gateway
 
-    async def __aexit__(self, *failure: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # Not reset by token: a fixture or a notebook may leave in another context than it came.
-        _ambient.set(self._before)
+        ambient.set(self._before)
         await self._opening.__aexit__(None, None, None)
 
     async def install(self) -> Self:
-        """Open it for the whole process, until `close` or the end of this event loop."""
-        self._installed = self._held()
-        _Process.gateway = await anext(self._installed)
+        """Open it for the whole process, until `close` or the end of this event loop.
+
+        Raises DataFolderError for a folder.
+        """
+        self._installed = Held(self._opening)
+        _Process.gateway = await self._installed.opened()
         return self
 
     async def close(self) -> None:
         """Undo `install`."""
         if self._installed is not None:
-            await self._installed.aclose()
-
-    async def _held(self) -> AsyncGenerator[Gateway]:
-        """A loop that ends closes the generators that were begun on it, and this one the ledger."""
-        async with self._opening as gateway:
-            try:
-                yield gateway
-            finally:
-                if _Process.gateway is gateway:
-                    _Process.gateway = None
+            _forget(await self._installed.opened())
+            await self._installed.release()
 
 
 @asynccontextmanager
@@ -106,7 +103,15 @@ async def _in_process(data_dir: Path, user_id: str) -> AsyncIterator[Gateway]:
     from api.sdk.embedded import open_embedded  # noqa: PLC0415
 
     async with open_embedded(data_dir, user_id) as gateway:
-        yield gateway
+        try:
+            yield gateway
+        finally:
+            _forget(gateway)  # a closed folder answers nobody
+
+
+def _forget(gateway: Gateway) -> None:
+    if _Process.gateway is gateway:
+        _Process.gateway = None
 
 
 @cache

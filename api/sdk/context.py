@@ -6,7 +6,7 @@ is running.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -123,7 +123,7 @@ class ProcessingContext:
             stack.pop_all()  # from here on it is the caller's to close
             return file
 
-    async def history(self) -> AsyncIterator[Fact]:
+    async def history(self) -> AsyncGenerator[Fact]:
         """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
         gateway = await self._reach()
         async for document in gateway.job_history(self.job_id):

@@ -4,7 +4,7 @@ Promise: what is given are the bytes of one content, in order and without a gap;
 replaced in between, the download fails instead of joining two contents.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
@@ -20,7 +20,7 @@ class Download:
         self._etag = ""
         self._got = 0
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """The bytes. Raises VersionConflictError if they were replaced while they were read."""
         broken = 0
         while True:

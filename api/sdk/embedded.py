@@ -3,7 +3,7 @@
 Promise: while it is open, no other process can open the same data folder.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ class EmbeddedGateway:
         )
         return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
-    async def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+    async def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
         asset = await self.find(asset_id)
         if asset["digest"] is None:
@@ -92,7 +92,7 @@ class EmbeddedGateway:
         deletion = partial(self._delete, self._call(), asset_id_of(asset_id))
         return await self._patience.ask(deletion)
 
-    async def job_history(self, job_id: str) -> AsyncIterator[Document]:
+    async def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
         facts = await self._ledger.job_history(self._user_id, job_id, 0, MAX_PAGE)
         while facts:

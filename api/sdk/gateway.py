@@ -4,7 +4,7 @@ Promise: both ways take the same arguments, answer the same documents (the API's
 raise the same errors.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from api.sdk.content import Content
@@ -38,11 +38,11 @@ class Gateway(Protocol):
     async def page(self, query: Query) -> Document:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
-    def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+    def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""
 
-    def job_history(self, job_id: str) -> AsyncIterator[Document]:
+    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""

@@ -1,6 +1,6 @@
 """The ledger over HTTP: each method is one route."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -48,7 +48,7 @@ class RemoteGateway:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.ask("GET", "/api/assets", query=query)
 
-    def chunks(self, asset_id: str) -> AsyncIterator[bytes]:
+    def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
         return Download(self._client, f"{_asset(asset_id)}/content").chunks()
 
@@ -57,7 +57,7 @@ class RemoteGateway:
         answer = await self._write("DELETE", _asset(asset_id))
         return list(answer["deleted_asset_ids"])
 
-    def job_history(self, job_id: str) -> AsyncIterator[Document]:
+    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
         return self._facts(f"{_job(job_id)}/history")
 
@@ -67,7 +67,7 @@ class RemoteGateway:
         headers = {"Idempotency-Key": new_key()}
         return await self._client.ask(method, path, headers=headers, body=body)
 
-    async def _facts(self, path: str) -> AsyncIterator[Document]:
+    async def _facts(self, path: str) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
             query = [("page_size", "1000"), ("cursor", cursor)]

@@ -1,0 +1,246 @@
+"""The same names for code that does not await: scripts and notebooks.
+
+    from asset_ledger.sync import Asset, connect
+
+    with connect("http://127.0.0.1:7777"):
+        for asset in Asset.iterate(job_id="job_456"):
+            asset.save(asset.name)
+
+Nodes stay async (`BaseNode` is the same class); `run_node` and `run_workflow` wait for them.
+Everything raises what its namesake in `api.sdk` raises.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self, Unpack
+
+from api.sdk import asset as assets
+from api.sdk import connection as connections
+from api.sdk import context as contexts
+from api.sdk import node as nodes
+from api.sdk import workflow as workflows
+from api.sdk.connection import ambient
+from api.sdk.content import Source
+from api.sdk.context import OnSaveError
+from api.sdk.errors import SaveError
+from api.sdk.gateway import Gateway
+from api.sdk.node import BaseNode
+from api.sdk.portal import drain, run
+from api.sdk.record import AssetRecord, Fact, Filters
+from api.sdk.remote import LOCAL_USER
+from api.sdk.results import Output
+from api.sdk.workflow import Graph
+
+__all__ = [
+    "Asset",
+    "BaseNode",
+    "Connection",
+    "Fact",
+    "Output",
+    "ProcessingContext",
+    "Result",
+    "connect",
+    "run_node",
+    "run_workflow",
+]
+
+
+def connect(
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    user_id: str = LOCAL_USER,
+) -> "Connection":
+    """A connection to the ledger at a URL, or to a data folder, opened in this process.
+
+    Raises what `api.sdk.connect` raises.
+    """
+    return Connection(connections.connect(url, token=token, data_dir=data_dir, user_id=user_id))
+
+
+class Connection:
+    """One way into a ledger: use it `with`, or `install()` it for the whole process."""
+
+    def __init__(self, opening: connections.Connection) -> None:
+        self._opening = opening
+        self._before: Gateway | None = None
+
+    def __enter__(self) -> Gateway:
+        """Open it, and ask it from here on. Raises DataFolderError for a folder."""
+        gateway = run(self._opening.__aenter__())
+        self._before = ambient.get()
+        ambient.set(gateway)
+        return gateway
+
+    def __exit__(self, *_: object) -> None:
+        ambient.set(self._before)
+        run(self._opening.__aexit__())
+
+    def install(self) -> Self:
+        """Open it for the whole process, until `close`. Raises DataFolderError for a folder."""
+        run(self._opening.install())
+        return self
+
+    def close(self) -> None:
+        """Undo `install`. A process does not end while it has a data folder open."""
+        run(self._opening.close())
+
+
+class Asset(AssetRecord):
+    """One asset, as it was when it was asked for."""
+
+    @classmethod
+    def get(cls, asset_id: str, *, gateway: Gateway | None = None) -> Self:
+        """One asset. Raises UnknownAssetError (also for another user's), AssetDeletedError."""
+        return cls._of(run(assets.Asset.get(asset_id, gateway=gateway)))
+
+    @classmethod
+    def paginate(
+        cls,
+        *,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str = "",
+        gateway: Gateway | None = None,
+        **filters: Unpack[Filters],
+    ) -> tuple[list[Self], str]:
+        """A page of the live assets that match, oldest first, and the cursor of the next page."""
+        page, following = run(
+            assets.Asset.paginate(
+                user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
+            )
+        )
+        return [cls._of(one) for one in page], following
+
+    @classmethod
+    def iterate(
+        cls,
+        *,
+        user_id: str | None = None,
+        gateway: Gateway | None = None,
+        **filters: Unpack[Filters],
+    ) -> Iterator[Self]:
+        """All live assets that match, page by page."""
+        found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
+        return map(cls._of, drain(found))
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, in pieces."""
+        return drain(self._awaited.chunks())
+
+    def content(self) -> bytes:
+        """The bytes, all at once."""
+        return run(self._awaited.content())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the bytes to a file, which has its name only once it is whole."""
+        return run(self._awaited.save(path))
+
+    def delete(self) -> list[str]:
+        """Delete it, and a folder with all that is in it; the ids of what became a tombstone."""
+        return run(self._awaited.delete())
+
+    @classmethod
+    def _of(cls, found: assets.Asset) -> Self:
+        return cls(**vars(found))
+
+    @property
+    def _awaited(self) -> assets.Asset:
+        return assets.Asset(**vars(self))
+
+
+class ProcessingContext:
+    """One job of one workflow, for one user: see `api.sdk.context.ProcessingContext`."""
+
+    def __init__(
+        self,
+        *,
+        user_id: str = "1",
+        workflow_id: str | None = None,
+        job_id: str | None = None,
+        gateway: Gateway | None = None,
+        on_save_error: OnSaveError = "raise",
+    ) -> None:
+        self.awaited = contexts.ProcessingContext(
+            user_id=user_id,
+            workflow_id=workflow_id,
+            job_id=job_id,
+            gateway=gateway,
+            on_save_error=on_save_error,
+        )
+        self.user_id, self.workflow_id = user_id, workflow_id
+        self.job_id = self.awaited.job_id
+
+    def create_asset(
+        self,
+        name: str,
+        content_type: str | None = None,
+        content: Source | None = None,
+        parent_id: str | None = None,
+        node_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        derived_from: Sequence[str | AssetRecord] | None = None,
+    ) -> Asset:
+        """Record an asset of this workflow and job; a failing network never makes two of it."""
+        created = self.awaited.create_asset(
+            name, content_type, content, parent_id, node_id, metadata, tags, derived_from
+        )
+        return Asset._of(run(created))
+
+    def find_asset(self, asset_id: str) -> Asset:
+        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        return Asset._of(run(self.awaited.find_asset(asset_id)))
+
+    def paginate_assets(
+        self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
+    ) -> tuple[list[Asset], str]:
+        """A page of this user's assets, of whatever job, and the cursor of the next page."""
+        found = self.awaited.paginate_assets(limit=limit, cursor=cursor, **filters)
+        page, following = run(found)
+        return [Asset._of(one) for one in page], following
+
+    def download(self, asset: AssetRecord | str) -> IO[bytes]:
+        """An asset's bytes as an open file, at its beginning; on disk where they are many."""
+        return run(self.awaited.download(asset))
+
+    def history(self) -> Iterator[Fact]:
+        """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
+        return drain(self.awaited.history())
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one run of a node: what it returned, what it made, what was not saved."""
+
+    value: Any
+    assets: Sequence[Asset]
+    errors: Sequence[SaveError] = ()
+
+    @property
+    def asset_id(self) -> str | None:
+        """The id of what it made, or of the first of several."""
+        return self.assets[0].id if self.assets else None
+
+
+def run_node(
+    node: BaseNode,
+    context: ProcessingContext,
+    *,
+    derived_from: Sequence[str | AssetRecord] = (),
+) -> Result:
+    """Run a node; what it makes carries its id, and is derived from these assets."""
+    return _result(run(nodes.run_node(node, context.awaited, derived_from=derived_from)))
+
+
+def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNode, Result]:
+    """Run each node once those that feed it are done, derived from what these have made."""
+    results = run(workflows.run_workflow(graph, context.awaited))
+    return {each: _result(result) for each, result in results.items()}
+
+
+def _result(result: nodes.Result) -> Result:
+    return Result(result.value, [Asset._of(a) for a in result.assets], result.errors)

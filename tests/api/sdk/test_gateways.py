@@ -1,0 +1,25 @@
+"""The contract of the gateway, held by both: over HTTP, and in this process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from api.settings import Settings
+from asset_ledger import Gateway, connect
+from tests.api.running import serving
+from tests.contracts.gateway import GatewayContract
+
+
+class TestEmbedded(GatewayContract):
+    @pytest.fixture
+    async def gateway(self, data_dir: Path) -> AsyncIterator[Gateway]:
+        async with connect(data_dir=data_dir) as gateway:
+            yield gateway
+
+
+class TestRemote(GatewayContract):
+    @pytest.fixture
+    async def gateway(self, data_dir: Path) -> AsyncIterator[Gateway]:
+        async with serving(Settings(data_dir=data_dir)) as api, connect(api.url) as gateway:
+            yield gateway

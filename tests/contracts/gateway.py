@@ -1,0 +1,339 @@
+"""What every way into a ledger promises the SDK, as tests. An adapter gives the `gateway`."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asset_ledger import Asset, Gateway, ProcessingContext
+from asset_ledger.errors import (
+    AssetDeletedError,
+    CursorError,
+    FieldError,
+    ForbiddenError,
+    ParameterError,
+    RefusedError,
+    TooLargeError,
+    UnknownAssetError,
+    UnknownJobError,
+)
+
+NOBODY = "0" * 32
+MIB = 1 << 20
+
+
+async def in_pieces(content: bytes, length: int = 300_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), length):
+        yield content[start : start + length]
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot be rewound."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._rest.readinto(buffer)
+
+
+def bytes_of(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+class GatewayContract:
+    """The promises. Each test gets an empty ledger of user 1."""
+
+    @pytest.fixture
+    def gateway(self) -> Gateway:
+        raise LookupError("an adapter gives its own gateway")
+
+    @pytest.fixture
+    def context(self, gateway: Gateway) -> ProcessingContext:
+        return ProcessingContext(workflow_id="w", job_id="j", gateway=gateway)
+
+    @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3 * MIB])
+    @pytest.mark.parametrize("how", ["bytes", "path", "file", "pipe", "iterator"])
+    async def test_a_content_comes_back_however_it_was_given(
+        self, context: ProcessingContext, tmp_path: Path, how: str, size: int
+    ) -> None:
+        whole, path = bytes_of(size), tmp_path / "content"
+        path.write_bytes(whole)
+        given: Any = {
+            "bytes": whole,
+            "path": path,
+            "file": io.BytesIO(whole),
+            "pipe": Pipe(whole),
+            "iterator": in_pieces(whole),
+        }[how]
+
+        asset = await context.create_asset("a.bin", "application/octet-stream", given)
+
+        assert asset.size == size
+        assert await asset.content() == whole
+
+    async def test_a_file_is_read_from_where_it_stands_and_left_open(
+        self, context: ProcessingContext
+    ) -> None:
+        file = io.BytesIO(b"headbody")
+        file.seek(4)
+
+        asset = await context.create_asset("a", content=file)
+
+        assert await asset.content() == b"body"
+        assert not file.closed
+
+    async def test_an_asset_is_what_was_asked_for(self, context: ProcessingContext) -> None:
+        source = await context.create_asset("s", content=b"source")
+        folder = await context.create_asset("f", "folder")
+
+        asset = await context.create_asset(
+            "bild.png",
+            "image/png",
+            b"png",
+            parent_id=folder.id,
+            node_id="n",
+            metadata={"prompt": "ein Hund", "deep": [1, None, {"x": 2.5}]},
+            tags=["a", "b"],
+            derived_from=[source],
+        )
+
+        assert (asset.name, asset.content_type, asset.size) == ("bild.png", "image/png", 3)
+        assert (asset.workflow_id, asset.job_id, asset.node_id) == ("w", "j", "n")
+        assert (asset.parent_id, asset.derived_from) == (folder.id, (source.id,))
+        assert asset.metadata == {"prompt": "ein Hund", "deep": [1, None, {"x": 2.5}]}
+        assert asset.tags == ("a", "b")
+        assert (asset.user_id, asset.version, asset.etag) == ("1", 1, "v1")
+        assert folder.is_folder
+        assert folder.digest is None
+
+    async def test_what_was_created_is_what_is_found(self, context: ProcessingContext) -> None:
+        created = await context.create_asset("a", content=b"x", metadata={"b": 1, "a": 2})
+
+        assert await context.find_asset(created.id) == created
+
+    async def test_a_type_that_nobody_declared_is_told_from_the_bytes(
+        self, context: ProcessingContext
+    ) -> None:
+        asset = await context.create_asset("a", content=b"\x89PNG\r\n\x1a\n" + bytes(100))
+
+        assert asset.content_type == "image/png"
+
+    async def test_an_asset_is_saved_under_its_name_once_it_is_whole(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        asset = await context.create_asset("a", content=bytes_of(2 * MIB))
+
+        saved = await asset.save(tmp_path / "saved.bin")
+
+        assert saved.read_bytes() == bytes_of(2 * MIB)
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["saved.bin"]
+
+    async def test_a_save_that_fails_leaves_nothing_behind(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        asset = await context.create_asset("a", content=b"x")
+        await asset.delete()
+        (tmp_path / "before").write_bytes(b"old")
+
+        with pytest.raises(AssetDeletedError):
+            await asset.save(tmp_path / "before")
+
+        files = [path for path in tmp_path.iterdir() if path.is_file()]
+        assert [path.read_bytes() for path in files] == [b"old"]
+
+    async def test_a_download_is_an_open_file(self, context: ProcessingContext) -> None:
+        asset = await context.create_asset("a", content=bytes_of(2 * MIB))
+
+        with await context.download(asset) as by_asset, await context.download(asset.id) as by_id:
+            assert by_asset.read() == by_id.read() == bytes_of(2 * MIB)
+
+    async def test_pages_hold_every_asset_once_and_end_with_an_empty_cursor(
+        self, context: ProcessingContext
+    ) -> None:
+        made = [(await context.create_asset(f"{n}", content=b"x")).name for n in range(7)]
+
+        names, cursor, pages = [], "", 0
+        while pages == 0 or cursor:
+            page, cursor = await context.paginate_assets(limit=3, cursor=cursor)
+            names += [asset.name for asset in page]
+            pages += 1
+
+        assert (names, pages) == (made, 3)
+
+    async def test_a_filter_takes_one_value_or_several(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        for node in ("n1", "n2", "n3"):
+            await context.create_asset(node, content=b"x", node_id=node)
+
+        one, _ = await Asset.paginate(node_id="n2", gateway=gateway)
+        two = [a.name async for a in Asset.iterate(node_id=["n1", "n3"], gateway=gateway)]
+
+        assert [asset.name for asset in one] == ["n2"]
+        assert two == ["n1", "n3"]
+
+    async def test_deleting_a_folder_says_what_went_with_it(
+        self, context: ProcessingContext
+    ) -> None:
+        folder = await context.create_asset("f", "folder")
+        inner = await context.create_asset("a", content=b"x", parent_id=folder.id)
+
+        assert set(await folder.delete()) == {folder.id, inner.id}
+        assert await folder.delete() == []
+
+    async def test_a_deleted_asset_says_when_and_by_whom(self, context: ProcessingContext) -> None:
+        asset = await context.create_asset("a", content=b"x")
+        await asset.delete()
+
+        with pytest.raises(AssetDeletedError) as refused:
+            await context.find_asset(asset.id)
+        with pytest.raises(AssetDeletedError):
+            await asset.content()
+
+        assert (refused.value.asset_id, refused.value.by) == (asset.id, "1")
+        assert refused.value.when > asset.created_at.isoformat()[:19]
+        assert refused.value.position is not None
+        assert refused.value.position > asset.position
+
+    @pytest.mark.parametrize("asset_id", [NOBODY, "", "usage", "../health", "a/b", "\0"])
+    async def test_an_unknown_asset_is_named(
+        self, context: ProcessingContext, asset_id: str
+    ) -> None:
+        with pytest.raises(UnknownAssetError) as refused:
+            await context.find_asset(asset_id)
+
+        assert refused.value.asset_id == asset_id
+
+    async def test_a_folder_has_no_content(self, context: ProcessingContext) -> None:
+        folder = await context.create_asset("f", "folder")
+
+        with pytest.raises(UnknownAssetError, match="has no content"):
+            await folder.content()
+
+    @pytest.mark.parametrize(
+        ("fields", "named"),
+        [
+            ({"name": ""}, "name"),
+            ({"name": "a\0b"}, "name"),
+            ({"name": 7}, "name"),
+            ({"content_type": "nonsense"}, "content_type"),
+            ({"metadata": {"a": object()}}, "metadata"),
+            ({"metadata": {1: 2}}, "metadata"),
+            ({"metadata": {"a": 2**64}}, "metadata"),
+            ({"tags": ["a", "a"]}, "tags"),
+            ({"parent_id": "nowhere"}, "parent_id"),
+            ({"parent_id": NOBODY}, "parent_id"),
+            ({"derived_from": [NOBODY]}, "derived_from"),
+            ({"node_id": "\udcff"}, "node_id"),
+        ],
+    )
+    async def test_a_field_that_cannot_be_is_named(
+        self, context: ProcessingContext, fields: dict[str, Any], named: str
+    ) -> None:
+        with pytest.raises(FieldError) as refused:
+            await context.create_asset(**{"name": "a", "content": b"x", **fields})
+
+        assert [name for name, _ in refused.value.errors] == [named]
+        assert refused.value.errors[0][1]
+
+    async def test_too_much_metadata_is_too_large(self, context: ProcessingContext) -> None:
+        with pytest.raises(TooLargeError):
+            await context.create_asset("a", content=b"x", metadata={"a": "x" * 40_000})
+
+    @pytest.mark.parametrize("content", ["text", 7, io.StringIO("text")])
+    async def test_what_is_no_content_is_refused(
+        self, context: ProcessingContext, content: Any
+    ) -> None:
+        with pytest.raises(TypeError):
+            await context.create_asset("a", content=content)
+
+    async def test_a_path_that_is_not_there_is_an_oserror(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        with pytest.raises(FileNotFoundError):
+            await context.create_asset("a", content=tmp_path / "missing")
+
+    @pytest.mark.parametrize(
+        ("asked", "error"),
+        [
+            ({"job_id": ""}, ParameterError),
+            ({"limit": 0}, ParameterError),
+            ({"sort": "colour"}, ParameterError),
+            ({"colour": "red"}, ParameterError),
+            ({"cursor": "none of ours"}, CursorError),
+            ({"user_id": "2"}, ForbiddenError),
+        ],
+    )
+    async def test_a_question_that_cannot_be_is_refused(
+        self, gateway: Gateway, asked: dict[str, Any], error: type[RefusedError]
+    ) -> None:
+        with pytest.raises(error):
+            await Asset.paginate(gateway=gateway, **asked)
+
+    async def test_a_parameter_is_named_with_its_message(self, gateway: Gateway) -> None:
+        with pytest.raises(ParameterError) as refused:
+            await Asset.paginate(gateway=gateway, limit=0)
+
+        ((name, message),) = refused.value.errors
+        assert name == "page_size"
+        assert message in str(refused.value)
+
+    async def test_a_cursor_belongs_to_its_filters(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        for n in range(3):
+            await context.create_asset(f"{n}", content=b"x", node_id="n")
+        _, cursor = await Asset.paginate(gateway=gateway, limit=1, node_id="n")
+
+        with pytest.raises(CursorError):
+            await Asset.paginate(gateway=gateway, limit=1, node_id="m", cursor=cursor)
+
+    async def test_nothing_is_recorded_for_somebody_else(self, gateway: Gateway) -> None:
+        with pytest.raises(ForbiddenError):
+            await ProcessingContext(user_id="2", gateway=gateway).create_asset("a", content=b"x")
+
+        assert await Asset.paginate(gateway=gateway) == ([], "")
+
+    async def test_a_job_tells_its_facts_in_order(self, context: ProcessingContext) -> None:
+        first = await context.create_asset("1", content=b"1", node_id="n")
+        second = await context.create_asset("2", content=b"2")
+        await first.delete()
+
+        facts = [fact async for fact in context.history()]
+
+        assert [(fact.topic, fact.asset_id) for fact in facts] == [
+            ("asset.created", first.id),
+            ("asset.created", second.id),
+            ("asset.deleted", first.id),
+        ]
+        assert [fact.job_seq for fact in facts] == [1, 2, 3]
+        assert {(fact.job_id, fact.workflow_id, fact.by) for fact in facts} == {("j", "w", "1")}
+        assert facts[0].data["name"] == "1"
+        assert facts[0].node_id == "n"
+        assert facts[0].time <= facts[1].time <= facts[2].time
+
+    async def test_an_unknown_job_is_named(self, gateway: Gateway) -> None:
+        context = ProcessingContext(job_id="what/ever?", gateway=gateway)
+
+        with pytest.raises(UnknownJobError) as refused:
+            _ = [fact async for fact in context.history()]
+
+        assert refused.value.job_id == "what/ever?"
+
+    async def test_many_may_create_at_the_same_time(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        made = await asyncio.gather(
+            *(context.create_asset(f"{n}", content=b"%d" % n) for n in range(50))
+        )
+
+        found = [asset async for asset in Asset.iterate(gateway=gateway)]
+        assert {asset.id for asset in found} == {asset.id for asset in made}
+        assert len(found) == 50

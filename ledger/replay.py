@@ -1,14 +1,16 @@
 """What the log says, and nothing else: states folded from facts, histories read by tag. Blocks."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from eventsourcing.persistence import Notification
 
-from ledger.asset import Asset, fold
+from ledger.asset import Asset, AssetCreated, fold
 from ledger.codec import Codec
-from ledger.errors import FieldError, UnknownAssetError, UnknownJobError
-from ledger.fact import Recorded
+from ledger.errors import FieldError, ParameterError, UnknownAssetError, UnknownJobError
+from ledger.fact import Recorded, moment
 from ledger.ids import AssetId
 from ledger.job import Job, job_stream
 from ledger.job import evolve as evolve_job
@@ -59,16 +61,45 @@ class Replay:
         """The facts at positions `first` to `last`."""
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
-    def job(self, user_id: str, job_id: str, after: int, limit: int) -> list[Recorded]:
+    def job(
+        self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
+    ) -> list[Recorded]:
         """The next facts of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no fact of this user's names the job.
+        Raises UnknownJobError if no fact of this user's, up to a position, names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        facts = self._decoded(self._log.read(after, limit, tag=tag))
-        if not facts and not (after and self._log.read(0, 1, tag=tag)):
+        facts = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
+        if not facts and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
             raise UnknownJobError(job_id)
         return facts
+
+    def asset_facts(
+        self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
+    ) -> list[Recorded]:
+        """The next facts of an asset after a position. Raises UnknownAssetError."""
+        stored = self._log.stream(asset_id, upto=upto)
+        born = self._decoded(stored[:1])
+        if not any(_is_born(fact, user_id) for fact in born):
+            raise UnknownAssetError(asset_id)
+        return self._decoded([one for one in stored if one.id > after][:limit])
+
+    def position_as_of(self, as_of: int | datetime) -> int:
+        """The position that a position names, or a moment: the last one recorded by then.
+
+        Raises ParameterError for a position that the log does not have yet.
+        """
+        head = self._log.head().position
+        if isinstance(as_of, datetime):
+            return bisect_right(range(1, head + 1), as_of, key=self._recorded_at)
+        if as_of > head:
+            message = f"is beyond the log, which ends at {head:,}"
+            raise ParameterError(f"as_of {message}", errors=[("as_of", message)])
+        return as_of
+
+    def _recorded_at(self, position: int) -> datetime:
+        (fact,) = self.between(position, position)
+        return moment(fact.event)
 
     def frame(self, user_id: str, job_id: str) -> Job | None:
         """What a job's own facts say of it; None if it was neither started nor finished."""
@@ -92,3 +123,7 @@ class Replay:
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]
+
+
+def _is_born(fact: Recorded, user_id: str) -> bool:
+    return isinstance(fact.event, AssetCreated) and fact.event.user_id == user_id

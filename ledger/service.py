@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 
 from ledger import asset as assets
 from ledger.asset import Asset, NewAsset
@@ -106,10 +107,22 @@ class Ledger:
         return await self._commits.in_thread(self._replay.job_record, user_id, job_id, upto=upto)
 
     async def job_history(
-        self, user_id: str, job_id: str, after: int, limit: int
+        self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
     ) -> list[Recorded]:
         """The next facts of a job after a position. Raises UnknownJobError."""
-        return await self._commits.in_thread(self._replay.job, user_id, job_id, after, limit)
+        read = self._replay.job
+        return await self._commits.in_thread(read, user_id, job_id, after, limit, upto=upto)
+
+    async def asset_history(
+        self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
+    ) -> list[Recorded]:
+        """The next facts of an asset after a position. Raises UnknownAssetError."""
+        read = self._replay.asset_facts
+        return await self._commits.in_thread(read, user_id, asset_id, after, limit, upto=upto)
+
+    async def position_as_of(self, as_of: int | datetime) -> int:
+        """The position that a position or a moment names. Raises ParameterError."""
+        return await self._commits.in_thread(self._replay.position_as_of, as_of)
 
     async def open_content(self, digest: Digest) -> Content:
         """A content that a fact names. Raises CorruptLogError if it is gone."""

@@ -93,11 +93,11 @@ def _changes(event: TaggedFact) -> tuple[str, tuple[Any, ...]]:
 def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
     parameters = private_of(event).get("parameters")
     text = None if parameters is None else CanonicalJson().encode(parameters).decode()
-    return (
+    changes = (
         "status = 'running', workflow_id = coalesce(?, workflow_id), parent_job_id = ?,"
-        " parameters = ?, started_at = ?, ",
-        (event.workflow_id, event.parent_job_id, text, iso(moment(event))),
+        " parameters = ?, started_at = ?, "
     )
+    return changes, (event.workflow_id, event.parent_job_id, text, iso(moment(event)))
 
 
 _JSON: Final = """
@@ -111,8 +111,9 @@ _JSON: Final = """
 """
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'jobs'"
 _FIND: Final = f"""
-    SELECT {_JSON}, last_position, ({_REFLECTED}) FROM jobs WHERE user_id = ? AND job_id = ?
+    SELECT {_JSON}, ({_REFLECTED}) FROM jobs WHERE user_id = ? AND job_id = ?
 """
+_FIND_AS_OF: Final = f"{_FIND} AND last_position <= ? AND ({_REFLECTED}) >= ?"
 
 FILTERS: Final = ("status", "workflow_id", "parent_job_id")
 """The words that narrow a list of jobs, each the column of its name."""
@@ -142,15 +143,10 @@ def document(record: JobRecord) -> dict[str, Any]:
 
 
 class JobFound(NamedTuple):
-    """One job: its JSON, the position of its last fact, and the one that the table reflects."""
+    """One job: its JSON, and the position that the table reflects."""
 
     json: bytes
-    last_position: int
     position: int
-
-    def is_as_of(self, position: int) -> bool:
-        """Whether the job was so at this position of the log."""
-        return self.last_position <= position <= self.position
 
 
 class JobQueries:
@@ -164,6 +160,12 @@ class JobQueries:
         for row in await self._readers.rows(_FIND, (user_id, job_id)):
             return JobFound(*row)
         raise UnknownJobError(job_id)
+
+    async def find_as_of(self, user_id: str, job_id: str, position: int) -> bytes | None:
+        """The JSON of a job as it was at this position; None if the table stands elsewhere."""
+        for row in await self._readers.rows(_FIND_AS_OF, (user_id, job_id, position, position)):
+            return bytes(row[0])
+        return None
 
     async def page(
         self,

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ledger.job import JobStatus
+
 _ID = r"^[0-9a-f]{32}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
@@ -56,6 +58,31 @@ class DeletedOut(Shape):
     """The assets that this call made tombstones."""
 
     deleted_asset_ids: list[Id]
+
+
+class JobOut(Shape):
+    """A job. `assets` and `bytes` count its live assets; `unframed`: nobody started or ended it."""
+
+    job_id: str
+    user_id: str
+    workflow_id: str | None
+    parent_job_id: str | None
+    status: JobStatus
+    error: str | None
+    parameters: dict[str, Any] | None
+    started_at: Time | None
+    finished_at: Time | None
+    assets: int
+    bytes: int
+    first_position: int
+    last_position: int
+
+
+class JobPage(Shape):
+    """Some jobs, and the cursor of the next page: `""` on the last."""
+
+    jobs: list[JobOut]
+    next: str
 
 
 class FactOut(Shape):

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from api.contract.errors import MethodNotAllowedError, RangeError
 from api.contract.problems import MEDIA_TYPE, document, problem_of
+from ledger.call import Deletion, Receipt
+from ledger.frames import Framed
 
 JSON: Final = "application/json"
 POSITION: Final = "Ledger-Position"
@@ -21,6 +23,16 @@ def json_answer(
     """JSON that reflects a position of the log."""
     known = {"Content-Type": JSON, POSITION: str(position)}
     return web.Response(body=body, status=status, headers={**known, **(headers or {})})
+
+
+def write_headers(outcome: Receipt | Deletion | Framed) -> dict[str, str]:
+    """What the headers of a write say of it."""
+    headers = {}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if outcome.behind:
+        headers["Ledger-View"] = "behind"
+    return headers
 
 
 def not_modified(etag: str, position: int | None = None) -> web.Response:

@@ -18,7 +18,7 @@ from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
 from api.contract.parameters import Asked
 from api.contract.problems import UNFORESEEN, problem_of
-from api.http import assets, content, health, jobs
+from api.http import assets, content, health, history, jobs
 from api.http.answers import new_request_id, problem
 from api.http.local import LOCAL_USER, check_host, check_not_foreign
 from api.http.protocol import MAX_LINE, Protocol
@@ -26,7 +26,9 @@ from api.http.request import Request
 from api.http.routes import Routes
 from ledger.errors import AddressError
 
-OPERATIONS: Final[tuple[Operation, ...]] = tuple(operations_of(assets, content, jobs, health))
+OPERATIONS: Final[tuple[Operation, ...]] = tuple(
+    operations_of(assets, content, jobs, history, health)
+)
 
 VIEW_PATIENCE: Final = 1.0
 """Seconds that a read with `min_position` waits for the tables."""

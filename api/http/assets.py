@@ -1,18 +1,16 @@
 """The assets of whoever asks: record one, list them, read one, delete one."""
 
-from typing import Final
-
 import orjson
 from aiohttp import web
 
-from api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING, SHAPE
+from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING, SHAPE
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION
 from api.contract.shapes import AssetOut, AssetPage, DeletedOut
-from api.http.answers import POSITION, etag_matches, json_answer, not_modified
+from api.http.answers import POSITION, etag_matches, json_answer, not_modified, write_headers
+from api.http.listing import asset_page
 from api.http.request import Request
 from api.http.upload import Upload
-from ledger.call import Deletion, Receipt
 from ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -28,8 +26,6 @@ from ledger.errors import (
     ViewBehindError,
 )
 from projections.assets import document_json
-
-_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 
 @operation(
@@ -52,7 +48,7 @@ async def create_asset(request: Request) -> web.Response:
     with request.ledger.place():
         async with Upload(request) as upload:
             receipt = await request.ledger.create_asset(request.call(), *await upload.receive())
-    headers = {"Location": f"/api/assets/{receipt.asset.id}", **_recorded(receipt)}
+    headers = {"Location": f"/api/assets/{receipt.asset.id}", **write_headers(receipt)}
     status = 202 if receipt.behind else 201
     if status == 201 and request.prefers("return=minimal"):
         headers |= {POSITION: str(receipt.position), "Preference-Applied": "return=minimal"}
@@ -71,16 +67,7 @@ async def create_asset(request: Request) -> web.Response:
 )
 async def list_assets(request: Request) -> web.Response:
     """A page of the caller's live assets that match every filter, and the cursor of the next."""
-    asked = request.asked
-    page = await request.views.assets.page(
-        request.user_id,
-        {name: asked[name] for name in _FILTER_NAMES if name in asked},
-        sort=asked["sort"],
-        page_size=asked["page_size"],
-        cursor=asked.get("cursor", ""),
-    )
-    body = b'{"assets":[%b],"next":"%b"}' % (page.json, page.next.encode())
-    return json_answer(body, page.position, headers=_link(request, page.next))
+    return await asset_page(request)
 
 
 @operation(
@@ -113,22 +100,4 @@ async def delete_asset(request: Request) -> web.Response:
         deletion = await request.ledger.delete_asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
     status = 202 if deletion.behind else 200
-    return json_answer(body, deletion.position, status=status, headers=_recorded(deletion))
-
-
-def _recorded(outcome: Receipt | Deletion) -> dict[str, str]:
-    """What the headers of a write say of it."""
-    headers = {}
-    if outcome.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    if outcome.behind:
-        headers["Ledger-View"] = "behind"
-    return headers
-
-
-def _link(request: Request, following: str) -> dict[str, str]:
-    """The next page as a link (RFC 8288), for clients that walk by it."""
-    if not following:
-        return {}
-    url = request.rel_url.update_query(cursor=following)
-    return {"Link": f'<{url.raw_path_qs}>; rel="next"'}
+    return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))

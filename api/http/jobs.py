@@ -1,4 +1,4 @@
-"""A job's history, replayed from the log: every fact that names the job, in the log's order."""
+"""Jobs: which there are, what each made, and the frame that says how it began and ended."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,64 +6,137 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.facts import fact_out
+from api.contract.assets import LISTING
+from api.contract.fields import read_as
+from api.contract.jobs import (
+    JOB_FILTERS,
+    JOB_LISTING,
+    JobFinishIn,
+    JobStartIn,
+    job_end,
+    job_start,
+)
 from api.contract.operations import operation
-from api.contract.parameters import CURSOR, MAX_PAGE, PAGE_SIZE
-from api.contract.shapes import FactPage
-from api.http.answers import JSON
+from api.contract.parameters import MIN_POSITION
+from api.contract.shapes import AssetPage, JobOut, JobPage
+from api.http.answers import json_answer, write_headers
+from api.http.json_body import read_optional_json
+from api.http.listing import asset_page, next_link
 from api.http.request import Request
-from ledger.errors import CursorError, UnknownJobError
-from ledger.fact import Recorded
-from projections.pages import open_cursor, seal_cursor
+from ledger.errors import (
+    BusyError,
+    CursorError,
+    FieldError,
+    JobStateError,
+    KeyReusedError,
+    LedgerError,
+    MalformedBodyError,
+    ParameterError,
+    TooLargeError,
+    UnknownJobError,
+    ViewBehindError,
+)
+from ledger.frames import Framed
+from projections.jobs import document
 
-LINES: Final = "application/x-ndjson"
+_FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
+    MalformedBodyError,
+    FieldError,
+    TooLargeError,
+    JobStateError,
+    KeyReusedError,
+    BusyError,
+)
 
 
 @operation(
     "GET",
-    "/api/jobs/{job_id}/history",
-    answers=FactPage,
-    errors=[UnknownJobError, CursorError],
+    "/api/jobs",
+    answers=JobPage,
+    errors=[ParameterError, CursorError, ViewBehindError],
     scope="read",
-    parameters=[PAGE_SIZE, CURSOR],
+    parameters=JOB_LISTING,
 )
-async def get_history(request: Request) -> web.StreamResponse:
-    """The facts of a job, oldest first: a page of them, or all as NDJSON where that is accepted."""
-    if request.accepts(LINES):
-        return await _lines(request)
-    size = request.asked["page_size"]
-    facts = await _facts(request, _after(request), size + 1)
-    more = len(facts) > size
-    page = facts[:size]
-    following = seal_cursor(page[-1].position, _binding(request)) if more else ""
-    body = orjson.dumps({"facts": [fact_out(fact) for fact in page], "next": following})
-    return web.Response(body=body, headers={"Content-Type": JSON})
+async def list_jobs(request: Request) -> web.Response:
+    """A page of the caller's jobs that match every filter, and the cursor of the next."""
+    asked = request.asked
+    page = await request.views.jobs.page(
+        request.user_id,
+        {p.name: asked[p.name] for p in JOB_FILTERS if p.name in asked},
+        sort=asked["sort"],
+        page_size=asked["page_size"],
+        cursor=asked.get("cursor", ""),
+    )
+    body = b'{"jobs":[%b],"next":"%b"}' % (page.json, page.next.encode())
+    return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
-async def _lines(request: Request) -> web.StreamResponse:
-    """One fact a line, from the cursor to the end of the log, read page by page."""
-    facts = await _facts(request, _after(request), MAX_PAGE)
-    response = web.StreamResponse(headers={"Content-Type": LINES})
-    await response.prepare(request)
-    while facts and request.method != "HEAD":
-        await response.write(b"".join(_line(fact) for fact in facts))
-        facts = await _facts(request, facts[-1].position, MAX_PAGE)
-    await response.write_eof()
-    return response
+@operation(
+    "GET",
+    "/api/jobs/{job_id}",
+    answers=JobOut,
+    errors=[UnknownJobError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def get_job(request: Request) -> web.Response:
+    """One job: its frame, if it was given one, and what its live assets come to."""
+    found = await request.views.jobs.find(request.user_id, request.named["job_id"])
+    return json_answer(found.json, found.position)
 
 
-def _line(fact: Recorded) -> bytes:
-    return orjson.dumps(fact_out(fact), option=orjson.OPT_APPEND_NEWLINE)
+@operation(
+    "GET",
+    "/api/jobs/{job_id}/assets",
+    answers=AssetPage,
+    errors=[UnknownJobError, ParameterError, CursorError, ViewBehindError],
+    scope="read",
+    parameters=[p for p in LISTING if p.name != "job_id"],
+)
+async def list_job_assets(request: Request) -> web.Response:
+    """A page of the live assets that a job made, narrowed by the filters of every list."""
+    job_id = request.named["job_id"]
+    await request.views.jobs.find(request.user_id, job_id)
+    return await asset_page(request, job_id=[job_id])
 
 
-async def _facts(request: Request, after: int, limit: int) -> Sequence[Recorded]:
-    return await request.ledger.job_history(request.user_id, request.named["job_id"], after, limit)
+@operation(
+    "POST",
+    "/api/jobs/{job_id}/start",
+    answers=JobOut,
+    errors=_FRAMING_ERRORS,
+    scope="write",
+)
+async def start_job(request: Request) -> web.Response:
+    """Record that a job begins, with what. Starting it again with the same records nothing."""
+    job_id = request.named["job_id"]
+    with request.ledger.place():
+        fields = read_as(JobStartIn, await read_optional_json(request))
+        framed = await request.ledger.start_job(request.call(), job_id, job_start(fields), fields)
+    return await _framed(request, job_id, framed)
 
 
-def _after(request: Request) -> int:
-    cursor = request.asked.get("cursor")
-    return open_cursor(cursor, _binding(request)) if cursor else 0
+@operation(
+    "POST",
+    "/api/jobs/{job_id}/finish",
+    answers=JobOut,
+    errors=_FRAMING_ERRORS,
+    scope="write",
+)
+async def finish_job(request: Request) -> web.Response:
+    """Record how a job ended, started or not. Finishing it again with the same records nothing."""
+    job_id = request.named["job_id"]
+    with request.ledger.place():
+        fields = read_as(JobFinishIn, await read_optional_json(request))
+        framed = await request.ledger.finish_job(request.call(), job_id, job_end(fields), fields)
+    return await _framed(request, job_id, framed)
 
 
-def _binding(request: Request) -> bytes:
-    return orjson.dumps(["history", request.user_id, request.named["job_id"]])
+async def _framed(request: Request, job_id: str, framed: Framed) -> web.Response:
+    """The job as of a write: its row, unless the tables are behind, or ahead by now."""
+    row = await request.views.jobs.find_as_of(request.user_id, job_id, framed.position)
+    if row is None:
+        record = await request.ledger.job_record(request.user_id, job_id, upto=framed.position)
+        row = orjson.dumps(document(record))
+    status = 202 if framed.behind else 200
+    return json_answer(row, framed.position, status=status, headers=write_headers(framed))

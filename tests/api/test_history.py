@@ -6,7 +6,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from api.http import facts as answers
 from ledger.ids import digest_of
+from ledger.job import job_stream
 from tests.api.running import Api
 
 
@@ -135,3 +137,114 @@ async def test_a_filter_that_histories_do_not_have_is_refused(api: Api) -> None:
     answer = await api.get("/api/jobs/j/history?node_id=n")
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
+
+
+async def test_an_asset_has_a_history_of_its_own(api: Api) -> None:
+    asset = await api.created(job_id="j")
+    await api.created(job_id="j")
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+
+    facts = (await api.get(f"/api/assets/{asset['id']}/history")).json["facts"]
+
+    assert [fact["position"] for fact in facts] == [2, 4]
+    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.deleted"]
+
+
+async def test_pages_walk_through_an_assets_history(api: Api) -> None:
+    asset = await api.created()
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+    path = f"/api/assets/{asset['id']}/history?page_size=1"
+
+    first = (await api.get(path)).json
+    second = (await api.get(f"{path}&cursor={first['next']}")).json
+
+    assert [fact["version"] for fact in first["facts"] + second["facts"]] == [1, 2]
+    assert second["next"] == ""
+
+
+async def test_only_assets_have_a_history_of_an_asset(api: Api) -> None:
+    await api.call("POST", "/api/jobs/j/start")
+    log_id = api.backend.feed.log_id
+
+    for stream in (job_stream("1", "j"), log_id, "0" * 32, "x"):
+        answer = await api.get(f"/api/assets/{stream}/history")
+        assert (answer.status, answer.slug) == (404, "unknown-asset")
+
+
+async def test_a_history_as_cloud_events_is_the_same_history(api: Api) -> None:
+    await api.call("POST", "/api/jobs/j/start")
+    asset = await api.created(job_id="j")
+
+    batch = await api.get("/api/jobs/j/history", Accept="application/cloudevents-batch+json")
+
+    facts = (await history(api, "j"))["facts"]
+    assert batch.headers["Content-Type"] == "application/cloudevents-batch+json"
+    assert [event["data"] for event in batch.json] == facts
+    assert batch.json[1] == {
+        "specversion": "1.0",
+        "id": "3",
+        "source": f"asset-ledger/{api.backend.feed.log_id}",
+        "type": "asset-ledger.asset.created",
+        "subject": asset["id"],
+        "time": facts[1]["time"],
+        "datacontenttype": "application/json",
+        "data": facts[1],
+    }
+    assert batch.json[0]["subject"] == "j"
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "application/cloudevents-batch+json"])
+async def test_a_whole_history_is_longer_than_a_page(
+    api: Api, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setattr(answers, "MAX_PAGE", 2)
+    for _ in range(5):
+        await api.created(job_id="j")
+    last = (await history(api, "j", "?page_size=4"))["next"]
+
+    whole = await api.get("/api/jobs/j/history", Accept=accept)
+    rest = await api.get(f"/api/jobs/j/history?cursor={last}", Accept=accept)
+
+    assert whole.body.count(b'"job_seq"') == 5
+    assert rest.body.count(b'"job_seq"') == 1
+
+
+async def test_a_history_can_be_read_as_it_was(api: Api) -> None:
+    first = await api.created(job_id="j")
+    second = await api.created(job_id="j")
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+
+    for as_of in ("3", second["created_at"]):
+        answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+        assert [fact["position"] for fact in answer.json["facts"]] == [2, 3]
+        assert answer.headers["Ledger-Position"] == "3"
+    asset = await api.get(f"/api/assets/{first['id']}/history?as_of=3")
+    assert [fact["topic"] for fact in asset.json["facts"]] == ["asset.created"]
+
+
+async def test_before_its_first_fact_a_job_was_unknown(api: Api) -> None:
+    await api.created(job_id="j")
+
+    for as_of in ("0", "1", "1999-12-31T23:59:59Z"):
+        answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+        assert (answer.status, answer.slug) == (404, "unknown-job")
+
+
+async def test_a_time_that_has_not_come_is_now(api: Api) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get("/api/jobs/j/history?as_of=2999-01-01T00:00:00-12:00")
+
+    assert (len(answer.json["facts"]), answer.headers["Ledger-Position"]) == (1, "2")
+
+
+@pytest.mark.parametrize(
+    "as_of", ["3", "-1", "tuesday", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00%2B01:00"]
+)
+async def test_an_as_of_that_names_nothing_is_refused(api: Api, as_of: str) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+    assert answer.json["errors"][0]["parameter"] == "as_of"

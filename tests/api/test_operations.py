@@ -45,7 +45,19 @@ async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) 
     shaped("get_asset", await api.get(path))
     assert len(shaped("list_assets", await api.get("/api/assets"))["assets"]) == 3
     assert shaped("delete_asset", await api.call("DELETE", path))["deleted_asset_ids"]
-    assert len(shaped("get_history", await api.get("/api/jobs/j/history"))["facts"]) == 2
+    assert len(shaped("get_job_history", await api.get("/api/jobs/j/history"))["facts"]) == 2
+    assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["facts"]) == 2
+
+
+async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
+    await api.upload(b"x", job_id="j")
+    start = {"workflow_id": "w", "parent_job_id": "p", "parameters": {"steps": [1, 2.5, None]}}
+
+    shaped("start_job", await api.call("POST", "/api/jobs/j/start", json=start))
+    shaped("finish_job", await api.call("POST", "/api/jobs/j/finish", json={"status": "failed"}))
+    shaped("get_job", await api.get("/api/jobs/j"))
+    assert len(shaped("list_jobs", await api.get("/api/jobs"))["jobs"]) == 1
+    assert len(shaped("list_job_assets", await api.get("/api/jobs/j/assets"))["assets"]) == 1
 
 
 @pytest.mark.parametrize("entry", OPERATIONS, ids=lambda entry: f"{entry.method} {entry.paths[0]}")

@@ -1,0 +1,65 @@
+"""What may be said about a job, and by which words a list of jobs is narrowed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.contract.fields import Fields
+from api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from ledger.job import Ending, JobEnd, JobStart, JobStatus
+
+
+class JobStartIn(BaseModel):
+    """How a job begins. null means: not given."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
+    parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
+    parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
+
+
+class JobFinishIn(BaseModel):
+    """How a job ended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    status: Ending
+    error: Annotated[str | None, Field(description="Why it did not complete.")] = None
+
+
+def job_start(fields: Fields) -> JobStart:
+    """The intent that checked fields spell."""
+    given: Mapping[str, Any] = fields
+    return JobStart(**given)
+
+
+def job_end(fields: Fields) -> JobEnd:
+    """The intent that checked fields spell."""
+    given: Mapping[str, Any] = fields
+    return JobEnd(**given)
+
+
+_STATUSES: Final = [status for part in get_args(JobStatus) for status in get_args(part) or (part,)]
+
+JOB_FILTERS: Final[Sequence[Parameter]] = (
+    Parameter("status", "In this state.", one_of(_STATUSES), repeats=True),
+    Parameter("workflow_id", "Of this workflow.", repeats=True),
+    Parameter("parent_job_id", "Started by this job.", repeats=True),
+)
+"""Filters narrow together; a repeated one takes any of its values."""
+
+JOB_SORT: Final = Parameter(
+    "sort",
+    "By first fact: oldest or newest first.",
+    one_of(("created_at", "-created_at")),
+    default="created_at",
+)
+JOB_LISTING: Final[Sequence[Parameter]] = (
+    *JOB_FILTERS,
+    JOB_SORT,
+    PAGE_SIZE,
+    CURSOR,
+    MIN_POSITION,
+)

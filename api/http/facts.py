@@ -1,0 +1,92 @@
+"""Facts as answers, in the form that `Accept` names: a page, lines, or a batch of CloudEvents.
+
+Lines and batches are whole and are read a page at a time, so that no history is too long.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.facts import cloud_event, fact_out
+from api.contract.parameters import MAX_PAGE
+from api.http.answers import POSITION, json_answer
+from api.http.request import Request
+from ledger.fact import Recorded
+from ledger.origin import origin_line
+from projections.pages import open_cursor, seal_cursor
+
+LINES: Final = "application/x-ndjson"
+BATCH: Final = "application/cloudevents-batch+json"
+
+Facts = Sequence[Recorded]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Facts up to a position. `read(after, limit)` answers the next ones, `name` binds cursors."""
+
+    read: Callable[[int, int], Awaitable[Facts]]
+    upto: int
+    name: bytes
+
+    async def pieces(self, after: int) -> AsyncIterator[Facts]:
+        """All of them after a position, a page at a time."""
+        while facts := await self.read(after, MAX_PAGE):
+            yield facts
+            after = facts[-1].position
+
+
+async def facts_answer(request: Request, history: History) -> web.StreamResponse:
+    """The history from the cursor on, in the form that the client accepts."""
+    cursor = request.asked.get("cursor")
+    after = open_cursor(cursor, history.name) if cursor else 0
+    if request.accepts(LINES):
+        return await _stream(request, LINES, history, after, _lines)
+    if request.accepts(BATCH):
+        return await _stream(request, BATCH, history, after, _batch)
+    return await _page(request, history, after)
+
+
+async def _page(request: Request, history: History, after: int) -> web.Response:
+    size = request.asked["page_size"]
+    facts = await history.read(after, size + 1)
+    page, more = facts[:size], len(facts) > size
+    following = seal_cursor(page[-1].position, history.name) if more else ""
+    body = orjson.dumps({"facts": [fact_out(fact) for fact in page], "next": following})
+    return json_answer(body, history.upto)
+
+
+Encode = Callable[[AsyncIterator[Facts], str], AsyncIterator[bytes]]
+
+
+async def _stream(
+    request: Request, media_type: str, history: History, after: int, encode: Encode
+) -> web.StreamResponse:
+    """What is refused is refused before the head is sent: the first piece is read by then."""
+    encoded = encode(history.pieces(after), origin_line(request.backend.feed.log_id))
+    first = await anext(encoded, b"")
+    headers = {"Content-Type": media_type, POSITION: str(history.upto)}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await response.write(first)
+        async for piece in encoded:
+            await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _lines(pieces: AsyncIterator[Facts], _: str) -> AsyncIterator[bytes]:
+    async for facts in pieces:
+        yield b"".join(orjson.dumps(fact_out(fact)) + b"\n" for fact in facts)
+
+
+async def _batch(pieces: AsyncIterator[Facts], source: str) -> AsyncIterator[bytes]:
+    opening = b"["
+    async for facts in pieces:
+        yield opening + b",".join(orjson.dumps(cloud_event(fact, source)) for fact in facts)
+        opening = b","
+    yield b"]" if opening == b"," else b"[]"

@@ -1,0 +1,57 @@
+"""Histories, replayed from the log: every fact about a job, or an asset, in the log's order."""
+
+from functools import partial
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.as_of import AS_OF
+from api.contract.operations import operation
+from api.contract.parameters import CURSOR, PAGE_SIZE
+from api.contract.shapes import FactPage
+from api.http.facts import History, facts_answer
+from api.http.request import Request
+from ledger.errors import CursorError, ParameterError, UnknownAssetError, UnknownJobError
+
+HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
+
+
+@operation(
+    "GET",
+    "/api/jobs/{job_id}/history",
+    answers=FactPage,
+    errors=[UnknownJobError, ParameterError, CursorError],
+    scope="read",
+    parameters=HISTORY,
+)
+async def get_job_history(request: Request) -> web.StreamResponse:
+    """The facts of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
+    job_id, upto = request.named["job_id"], await _upto(request)
+    read = partial(request.ledger.job_history, request.user_id, job_id, upto=upto)
+    return await facts_answer(request, History(read, upto, _name(request, "history", job_id)))
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}/history",
+    answers=FactPage,
+    errors=[UnknownAssetError, ParameterError, CursorError],
+    scope="read",
+    parameters=HISTORY,
+)
+async def get_asset_history(request: Request) -> web.StreamResponse:
+    """The facts of an asset, oldest first, in the same forms; also after it was deleted."""
+    asset_id, upto = request.asset_id, await _upto(request)
+    read = partial(request.ledger.asset_history, request.user_id, asset_id, upto=upto)
+    return await facts_answer(request, History(read, upto, _name(request, "asset", asset_id)))
+
+
+async def _upto(request: Request) -> int:
+    """Where the history ends: also one without `as_of` ends where the log does now."""
+    upto = await request.as_of()
+    return request.backend.feed.head() if upto is None else upto
+
+
+def _name(request: Request, what: str, whose: str) -> bytes:
+    return orjson.dumps([what, request.user_id, whose])

@@ -5,7 +5,6 @@
 `api.sdk.sync` has the same names for code that does not await.
 """
 
-from api.sdk import errors
 from api.sdk.asset import Asset
 from api.sdk.connection import Connection, connect
 from api.sdk.context import ProcessingContext
@@ -28,7 +27,7 @@ from api.sdk.gateway import Gateway
 from api.sdk.node import BaseNode, Result, run_node
 from api.sdk.record import Fact
 from api.sdk.results import Output
-from api.sdk.workflow import run_workflow
+from api.sdk.workflow import Graph, run_workflow
 
 __all__ = [
     "Asset",
@@ -39,6 +38,7 @@ __all__ = [
     "FieldError",
     "ForbiddenError",
     "Gateway",
+    "Graph",
     "LedgerError",
     "NotConnectedError",
     "Output",
@@ -53,7 +53,6 @@ __all__ = [
     "UnreachableError",
     "WorkflowError",
     "connect",
-    "errors",
     "run_node",
     "run_workflow",
 ]

@@ -1,0 +1,26 @@
+"""Two ways into a ledger, and what tests of the SDK do with either."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from asset_ledger import Gateway, ProcessingContext, connect
+from tests.api.running import Api
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with connect(data_dir=tmp_path / "embedded") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def remote(api: Api) -> AsyncIterator[Gateway]:
+    async with connect(api.url) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def context(embedded: Gateway) -> ProcessingContext:
+    return ProcessingContext(workflow_id="w", job_id="j", gateway=embedded)

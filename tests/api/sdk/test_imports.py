@@ -1,0 +1,66 @@
+"""What an import loads: workflow code pays for a client, not for a server."""
+
+import subprocess
+import sys
+
+import pytest
+
+import api.sdk
+import api.sdk.sync
+import asset_ledger
+import asset_ledger.errors
+import asset_ledger.sync
+
+HEAVY = (
+    "eventsourcing",
+    "aiohttp.web",
+    "pydantic",
+    "pydantic_settings",
+    "aiosqlite",
+    "cryptography",
+    "sqlite3",
+    "uvloop",
+    "api.backend",
+    "api.http",
+    "projections",
+    "ledger.service",
+    "PIL",
+    "numpy",
+)
+PROBE = "import sys\n{line}\nprint(*[name for name in {heavy} if name in sys.modules])"
+
+
+def loaded(line: str) -> str:
+    """Which of the heavy modules a fresh interpreter has after this line."""
+    probe = PROBE.format(line=line, heavy=HEAVY)
+    finished = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    )
+    return finished.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from asset_ledger import Asset, BaseNode, ProcessingContext, connect",
+        "from api.sdk import Asset",
+        "from asset_ledger.sync import Asset, connect",
+        "from asset_ledger.errors import UnknownAssetError",
+        "from asset_ledger import connect; connect('http://127.0.0.1:7777')",
+    ],
+)
+def test_workflow_code_loads_neither_a_server_nor_eventsourcing(line: str) -> None:
+    assert loaded(line) == ""
+
+
+def test_a_data_folder_needs_them_all() -> None:
+    found = loaded("import api.sdk.embedded").split()
+
+    assert "eventsourcing" in found
+    assert "api.http" not in found
+
+
+def test_both_names_are_one_package() -> None:
+    assert asset_ledger.Asset is api.sdk.Asset
+    assert asset_ledger.sync.Asset is api.sdk.sync.Asset
+    assert asset_ledger.errors.SaveError is api.sdk.SaveError

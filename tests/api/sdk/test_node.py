@@ -1,0 +1,315 @@
+"""What `run_node` saves of what a node returned, under which name, and what it leaves alone."""
+
+import io
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from asset_ledger import (
+    Asset,
+    BaseNode,
+    Gateway,
+    Output,
+    ProcessingContext,
+    Result,
+    SaveError,
+    run_node,
+)
+from asset_ledger.errors import FieldError
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
+
+
+class Returns(BaseNode):
+    """Returns what it was told to."""
+
+    _auto_save_asset = True
+
+    def __init__(self, make: Callable[[], Any], *, id: str = "n") -> None:
+        super().__init__(id=id)
+        self.make = make
+
+    async def process(self, context: ProcessingContext) -> Any:
+        return self.make()
+
+
+class Quiet(Returns):
+    _auto_save_asset = False
+
+
+async def saved(context: ProcessingContext, make: Callable[[], Any]) -> Result:
+    return await run_node(Returns(make), context)
+
+
+async def test_bytes_are_saved_under_the_node_with_a_name_and_a_type(
+    context: ProcessingContext,
+) -> None:
+    result = await saved(context, lambda: PNG)
+
+    (asset,) = result.assets
+    assert (asset.name, asset.content_type) == ("Returns_n.png", "image/png")
+    assert (asset.node_id, asset.job_id, asset.workflow_id) == ("n", "j", "w")
+    assert await asset.content() == PNG
+    assert result.value == PNG
+    assert result.asset_id == asset.id
+
+
+async def test_bytes_of_no_known_type_are_saved_too(context: ProcessingContext) -> None:
+    (asset,) = (await saved(context, lambda: bytearray(b"?"))).assets
+
+    assert (asset.name, asset.content_type) == ("Returns_n.bin", "application/octet-stream")
+
+
+async def test_each_entry_of_a_dict_or_a_list_is_saved(context: ProcessingContext) -> None:
+    result = await saved(
+        context, lambda: {"mask": PNG, "tiles": [b"a", (b"b",)], "score": 0.5, "why": "text"}
+    )
+
+    assert [asset.name for asset in result.assets] == [
+        "Returns_n_mask.png",
+        "Returns_n_tiles_1.bin",
+        "Returns_n_tiles_2_1.bin",
+    ]
+
+
+async def test_a_file_that_the_node_wrote_keeps_its_name(
+    context: ProcessingContext, tmp_path: Path
+) -> None:
+    def write() -> Path:
+        path = tmp_path / "report.txt"
+        path.write_text("done")
+        return path
+
+    (asset,) = (await saved(context, write)).assets
+
+    assert (asset.name, asset.content_type, asset.size) == ("report.txt", "text/plain", 4)
+
+
+@pytest.mark.parametrize("rewinds", [True, False])
+async def test_an_open_file_is_saved_from_its_beginning(
+    context: ProcessingContext, tmp_path: Path, rewinds: bool
+) -> None:
+    def write() -> Any:
+        if not rewinds:
+            return Unseekable(PNG)
+        buffer = io.BytesIO()
+        buffer.write(PNG)
+        return buffer
+
+    (asset,) = (await saved(context, write)).assets
+
+    assert asset.name == ("Returns_n.png" if rewinds else "Returns_n.bin")
+    assert await asset.content() == PNG
+
+
+async def test_a_named_file_keeps_its_name(context: ProcessingContext, tmp_path: Path) -> None:
+    with (tmp_path / "take.wav").open("w+b") as file:
+        file.write(b"sound")
+
+        (asset,) = (await saved(context, lambda: file)).assets
+
+    assert (asset.name, asset.content_type) == ("take.wav", "audio/x-wav")
+
+
+async def test_an_object_may_offer_an_asset(context: ProcessingContext) -> None:
+    class Picture:
+        def to_asset(self) -> Output:
+            return Output(lambda: PNG, "holiday.png", "image/png", {"iso": 100}, ("sea",))
+
+    (asset,) = (await saved(context, Picture)).assets
+
+    assert (asset.name, asset.metadata, asset.tags) == ("holiday.png", {"iso": 100}, ("sea",))
+
+
+async def test_an_asset_that_the_node_made_passes_through(
+    context: ProcessingContext, embedded: Gateway
+) -> None:
+    class Makes(BaseNode):
+        _auto_save_asset = True
+
+        async def process(self, context: ProcessingContext) -> Asset:
+            return await context.create_asset("own.png", "image/png", PNG)
+
+    result = await run_node(Makes(id="m"), context)
+
+    assert [asset.name for asset in result.assets] == ["own.png"]
+    assert result.value == result.assets[0]
+    assert result.assets[0].node_id == "m"
+    assert [a.name async for a in Asset.iterate(gateway=embedded)] == ["own.png"]
+
+
+async def test_without_the_flag_nothing_is_saved(
+    context: ProcessingContext, embedded: Gateway
+) -> None:
+    result = await run_node(Quiet(lambda: PNG), context)
+
+    assert result == Result(PNG, ())
+    assert result.asset_id is None
+    assert await Asset.paginate(gateway=embedded) == ([], "")
+
+
+async def test_process_by_itself_saves_nothing(
+    context: ProcessingContext, embedded: Gateway
+) -> None:
+    assert await Returns(lambda: PNG).process(context) == PNG
+
+    assert await Asset.paginate(gateway=embedded) == ([], "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        1,
+        2.5,
+        "https://example.org/a.png",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        {},
+        [],
+    ],
+)
+async def test_texts_and_numbers_are_no_files(context: ProcessingContext, value: Any) -> None:
+    assert await saved(context, lambda: {"uri": value, "value": [value]}) == Result(
+        {"uri": value, "value": [value]}, ()
+    )
+
+
+async def test_a_file_that_was_there_before_is_not_read(context: ProcessingContext) -> None:
+    with pytest.raises(SaveError, match="was there before the node ran"):
+        await saved(context, lambda: Path(__file__))
+
+
+async def test_a_link_to_such_a_file_is_not_followed(
+    context: ProcessingContext, tmp_path: Path
+) -> None:
+    def link() -> Path:
+        (tmp_path / "link").symlink_to(__file__)
+        return tmp_path / "link"
+
+    with pytest.raises(SaveError, match="is no regular file"):
+        await saved(context, link)
+
+
+async def test_a_file_that_is_not_there_fails_the_run(
+    context: ProcessingContext, tmp_path: Path
+) -> None:
+    with pytest.raises(SaveError, match="cannot be read"):
+        await saved(context, lambda: tmp_path / "missing")
+
+
+async def test_what_cannot_be_saved_fails_the_run(context: ProcessingContext) -> None:
+    with pytest.raises(SaveError, match="a object is nothing that can be saved"):
+        await saved(context, object)
+
+
+async def test_a_save_that_the_ledger_refuses_fails_the_run(context: ProcessingContext) -> None:
+    with pytest.raises(SaveError, match="control characters") as failed:
+        await saved(context, lambda: {"a\0b": b"x"})
+
+    assert isinstance(failed.value.__cause__, FieldError)
+
+
+async def test_a_save_may_be_reported_instead(
+    embedded: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ProcessingContext(job_id="j", gateway=embedded, on_save_error="report")
+
+    class Breaks:
+        def to_asset(self) -> bytes:
+            raise RuntimeError("out of paint")
+
+    with caplog.at_level(logging.ERROR):
+        result = await saved(context, lambda: [b"good", object(), Breaks(), {"\0": b""}, b"too"])
+
+    assert [asset.name for asset in result.assets] == ["Returns_n_1.bin", "Returns_n_5.bin"]
+    assert len(result.errors) == 3
+    assert "out of paint" in str(result.errors[1])
+    assert isinstance(result.errors[1].__cause__, RuntimeError)
+    assert len(caplog.records) == 3
+
+
+async def test_what_a_node_raises_is_raised(context: ProcessingContext) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await saved(context, lambda: 1 / 0)
+
+
+async def test_what_is_made_is_derived_from_what_was_given(context: ProcessingContext) -> None:
+    first, second = (await saved(context, lambda: [b"1", b"2"])).assets
+
+    result = await run_node(Returns(lambda: b"3"), context, derived_from=[first, second.id, first])
+
+    assert result.assets[0].derived_from == (first.id, second.id)
+
+
+async def test_a_node_may_say_otherwise(context: ProcessingContext) -> None:
+    class Chooses(BaseNode):
+        async def process(self, context: ProcessingContext) -> Asset:
+            return await context.create_asset("a", content=b"x", node_id="another", derived_from=[])
+
+    source = await context.create_asset("s", content=b"s")
+    result = await run_node(Chooses(), context, derived_from=[source])
+
+    assert (result.assets[0].node_id, result.assets[0].derived_from) == ("another", ())
+
+
+async def test_a_node_has_an_id_of_its_own_and_work_to_do(context: ProcessingContext) -> None:
+    assert BaseNode().id != BaseNode().id
+    assert (BaseNode.auto_save_asset(), Returns.auto_save_asset()) == (False, True)
+    with pytest.raises(NotImplementedError, match="BaseNode does not say what it does"):
+        await run_node(BaseNode(), context)
+
+
+class TestOptionalPackages:
+    """Pillow and numpy, where the node has loaded them: the real ones, if they are installed."""
+
+    async def test_an_image_is_saved_as_png(self, context: ProcessingContext) -> None:
+        image = needed("PIL.Image").new("RGBA", (4, 3), "red")
+
+        (asset,) = (await saved(context, lambda: image)).assets
+
+        assert (asset.name, asset.content_type) == ("Returns_n.png", "image/png")
+        assert (await asset.content()).startswith(b"\x89PNG")
+
+    async def test_an_image_that_no_png_can_hold_is_saved_as_tiff(
+        self, context: ProcessingContext
+    ) -> None:
+        image = needed("PIL.Image").new("CMYK", (4, 3))
+
+        (asset,) = (await saved(context, lambda: image)).assets
+
+        assert (asset.name, asset.content_type) == ("Returns_n.tiff", "image/tiff")
+
+    async def test_an_array_is_saved_as_it_is(self, context: ProcessingContext) -> None:
+        numpy = needed("numpy")
+        array = numpy.arange(6, dtype="float32").reshape(2, 3)
+
+        (asset,) = (await saved(context, lambda: array)).assets
+
+        with await context.download(asset) as file:
+            assert (numpy.load(file) == array).all()
+        assert (asset.name, asset.content_type) == ("Returns_n.npy", "application/x-npy")
+
+    async def test_an_array_of_objects_would_be_code_and_is_not_saved(
+        self, context: ProcessingContext
+    ) -> None:
+        array = needed("numpy").array([object()])
+
+        with pytest.raises(SaveError, match="allow_pickle"):
+            await saved(context, lambda: array)
+
+
+def needed(name: str) -> ModuleType:
+    pytest.importorskip(name, reason=f"{name} is not installed: the SDK works without it")
+    return sys.modules[name]
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False

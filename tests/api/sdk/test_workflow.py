@@ -1,0 +1,144 @@
+"""Workflows: nodes that feed each other, and the history that they leave behind."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from asset_ledger import (
+    Asset,
+    BaseNode,
+    Gateway,
+    Graph,
+    ProcessingContext,
+    WorkflowError,
+    run_workflow,
+)
+
+
+class Noise(BaseNode):
+    _auto_save_asset = True
+
+    async def process(self, context: ProcessingContext) -> bytes:
+        return b"noise"
+
+
+class Blur(BaseNode):
+    _auto_save_asset = True
+    image: bytes
+
+    async def process(self, context: ProcessingContext) -> dict[str, bytes]:
+        return {"soft": self.image + b" blurred", "hard": self.image + b" twice"}
+
+
+class Sheet(BaseNode):
+    left: bytes
+    right: dict[str, bytes]
+
+    async def process(self, context: ProcessingContext) -> Asset:
+        whole = b"|".join([self.left, *self.right.values()])
+        return await context.create_asset("sheet.bin", "application/octet-stream", whole)
+
+
+def three_nodes() -> tuple[Noise, Blur, Sheet]:
+    return Noise(id="noise"), Blur(id="blur"), Sheet(id="sheet")
+
+
+async def run_three(context: ProcessingContext) -> dict[str, tuple[Asset, ...]]:
+    noise, blur, sheet = three_nodes()
+    graph: Graph = {sheet: {"left": noise, "right": blur}, blur: {"image": noise}}
+    return {node.id: tuple(r.assets) for node, r in (await run_workflow(graph, context)).items()}
+
+
+async def history(gateway: Gateway) -> list[dict[str, Any]]:
+    """What a run of the three nodes recorded, with names in the place of ids and times."""
+    context = ProcessingContext(workflow_id="w", job_id="j", gateway=gateway)
+    await run_three(context)
+    facts = [fact async for fact in context.history()]
+    names = {fact.asset_id: fact.data["name"] for fact in facts if "name" in fact.data}
+    told = []
+    for fact in facts:
+        data = dict(fact.data)
+        data["derived_from"] = [names[source] for source in data.get("derived_from", ())]
+        rest = {name: value for name, value in vars(fact).items() if name not in ("time", "data")}
+        told.append({**rest, "asset_id": names.get(fact.asset_id), "data": data})
+    return told
+
+
+async def test_what_a_node_makes_is_derived_from_what_fed_it(context: ProcessingContext) -> None:
+    made = await run_three(context)
+
+    (noise,), (soft, hard), (sheet,) = made["noise"], made["blur"], made["sheet"]
+    assert noise.derived_from == ()
+    assert soft.derived_from == hard.derived_from == (noise.id,)
+    assert sheet.derived_from == (noise.id, soft.id, hard.id)
+    assert await sheet.content() == b"noise|noise blurred|noise twice"
+    assert [asset.node_id for asset in (noise, soft, hard, sheet)] == [
+        "noise",
+        "blur",
+        "blur",
+        "sheet",
+    ]
+
+
+async def test_both_ways_into_a_ledger_give_the_same_history(
+    embedded: Gateway, remote: Gateway
+) -> None:
+    assert await history(embedded) == await history(remote)
+
+
+async def test_nodes_that_do_not_need_each_other_run_together(
+    context: ProcessingContext,
+) -> None:
+    both_are_here = asyncio.Barrier(2)
+
+    class Meets(BaseNode):
+        async def process(self, context: ProcessingContext) -> None:
+            async with asyncio.timeout(30):
+                await both_are_here.wait()
+
+    results = await run_workflow({Meets(): {}, Meets(): {}}, context)
+
+    assert len(results) == 2
+
+
+async def test_concurrent_nodes_keep_their_own_names(context: ProcessingContext) -> None:
+    class Makes(BaseNode):
+        async def process(self, context: ProcessingContext) -> Asset:
+            return await context.create_asset("a", content=self.id.encode())
+
+    nodes = [Makes(id=f"n{number}") for number in range(20)]
+
+    results = await run_workflow({node: {} for node in nodes}, context)
+
+    assert [results[node].value.node_id for node in nodes] == [node.id for node in nodes]
+
+
+async def test_the_first_failure_ends_the_run_and_is_raised(context: ProcessingContext) -> None:
+    cancelled = []
+
+    class Fails(BaseNode):
+        async def process(self, context: ProcessingContext) -> None:
+            raise ZeroDivisionError("nothing to divide by")
+
+    class Waits(BaseNode):
+        async def process(self, context: ProcessingContext) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(self.id)
+                raise
+
+    fails, never = Fails(), Waits(id="never")
+
+    with pytest.raises(ZeroDivisionError, match="nothing to divide by"):
+        await run_workflow({fails: {}, Waits(id="waits"): {}, never: {"x": fails}}, context)
+
+    assert cancelled == ["waits"]
+
+
+async def test_a_circle_is_refused_before_anything_runs(context: ProcessingContext) -> None:
+    one, two = Blur(id="one"), Blur(id="two")
+
+    with pytest.raises(WorkflowError, match=r"one -> two|two -> one"):
+        await run_workflow({one: {"image": two}, two: {"image": one}}, context)

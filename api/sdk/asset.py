@@ -9,7 +9,7 @@ from typing import Self, Unpack
 
 from api.sdk.connection import current_gateway
 from api.sdk.gateway import Gateway
-from api.sdk.record import AssetRecord, Filters
+from api.sdk.record import AssetRecord, Fact, Filters
 from api.sdk.wire import query_of
 
 
@@ -85,6 +85,10 @@ class Asset(AssetRecord):
         finally:
             partial.unlink(missing_ok=True)
         return target
+
+    async def history(self) -> list[Fact]:
+        """Every fact about it, oldest first. Raises UnknownAssetError."""
+        return [Fact.of(document) async for document in self.gateway.asset_history(self.id)]
 
     async def delete(self) -> list[str]:
         """Delete it, and a folder with all that is in it; the ids of what became a tombstone.

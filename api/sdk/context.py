@@ -11,13 +11,18 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Final, Literal, Unpack
+from types import TracebackType
+from typing import IO, Any, Final, Literal, Self, Unpack
 
 from api.sdk.asset import Asset
 from api.sdk.connection import current_gateway
 from api.sdk.content import IN_MEMORY, Source, opened
 from api.sdk.gateway import Gateway
 from api.sdk.record import AssetRecord, Fact, Filters
+from ledger.errors import LedgerError
+
+MAX_ERROR: Final = 4_000
+"""How many characters of an error are recorded."""
 
 OnSaveError = Literal["raise", "report"]
 
@@ -41,6 +46,8 @@ class ProcessingContext:
     Without a `job_id` it makes one, so that no asset of a run is outside of any job. Without a
     `gateway` it asks the ledger that is connected. `on_save_error`: whether a node fails when what
     it returned cannot be saved, or its result reports it.
+
+    `async with` it to record when the job begins and how it ends.
     """
 
     def __init__(
@@ -57,6 +64,27 @@ class ProcessingContext:
         self.job_id = job_id or uuid.uuid4().hex
         self.on_save_error = on_save_error
         self._gateway = gateway
+
+    async def __aenter__(self) -> Self:
+        """Record that the job begins. Raises JobStateError if it began otherwise."""
+        gateway = await self._reach()
+        await gateway.start_job(self.job_id, {"workflow_id": self.workflow_id})
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Record how the job ended: what failed is raised on, whether or not that succeeds."""
+        try:
+            gateway = await self._reach()
+            await gateway.finish_job(self.job_id, _ending(failure))
+        except LedgerError as error:
+            if failure is None:
+                raise
+            failure.add_note(f"the end of job {self.job_id} was not recorded: {error}")
 
     async def create_asset(
         self,
@@ -141,6 +169,15 @@ class ProcessingContext:
             return Asset.of(await gateway.create(fields, None), gateway)
         async with opened(content) as bytes_of_it:
             return Asset.of(await gateway.create(fields, bytes_of_it), gateway)
+
+
+def _ending(failure: BaseException | None) -> dict[str, str]:
+    if failure is None:
+        return {"status": "completed"}
+    if not isinstance(failure, Exception):  # a cancelled task, Ctrl-C, an exit
+        return {"status": "cancelled"}
+    error = f"{type(failure).__name__}: {failure}"[:MAX_ERROR]
+    return {"status": "failed", "error": error.encode(errors="replace").decode().replace("\0", "")}
 
 
 def _ids(assets: Sequence[str | AssetRecord] | None) -> list[str] | None:

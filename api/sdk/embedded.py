@@ -3,7 +3,7 @@
 Promise: while it is open, no other process can open the same data folder.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import Any, Final
 import orjson
 
 from api.backend import Backend, open_backend
-from api.contract.assets import FILTERS, LISTING, read_fields
+from api.contract.assets import FILTERS, SORT, read_fields
 from api.contract.errors import ForbiddenError, NoContentError
 from api.contract.facts import fact_out
-from api.contract.parameters import MAX_PAGE, Parameters
+from api.contract.fields import read_as
+from api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from api.contract.parameters import CURSOR, MAX_PAGE, PAGE_SIZE, Parameters
 from api.contract.strict_json import read_object
 from api.contract.upload import wanted
 from api.sdk.content import Content
@@ -25,10 +27,11 @@ from api.sdk.wire import asset_id_of, fields_json
 from api.settings import Settings
 from ledger.call import Call
 from ledger.content import Staged
+from ledger.fact import Recorded
 from ledger.ids import AssetId, Digest
 from projections.assets import document_json
 
-_LISTING: Final = Parameters(*LISTING)
+_LISTING: Final = Parameters(*FILTERS, SORT, PAGE_SIZE, CURSOR)
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 
@@ -92,14 +95,21 @@ class EmbeddedGateway:
         deletion = partial(self._delete, self._call(), asset_id_of(asset_id))
         return await self._patience.ask(deletion)
 
-    async def job_history(self, job_id: str) -> AsyncGenerator[Document]:
+    def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
+        """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
+        return _documents(partial(self._ledger.asset_history, self._user_id, asset_id_of(asset_id)))
+
+    async def start_job(self, job_id: str, fields: Fields) -> None:
+        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        await self._patience.ask(partial(self._start, self._call(), job_id, fields_json(fields)))
+
+    async def finish_job(self, job_id: str, fields: Fields) -> None:
+        """Record how a job ended. Raises JobStateError if it ended otherwise."""
+        await self._patience.ask(partial(self._finish, self._call(), job_id, fields_json(fields)))
+
+    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
-        facts = await self._ledger.job_history(self._user_id, job_id, 0, MAX_PAGE)
-        while facts:
-            for fact in facts:
-                yield _read(orjson.dumps(fact_out(fact)))
-            after = facts[-1].position
-            facts = await self._ledger.job_history(self._user_id, job_id, after, MAX_PAGE)
+        return _documents(partial(self._ledger.job_history, self._user_id, job_id))
 
     def _call(self) -> Call:
         return Call(self._user_id, key=new_key())
@@ -129,6 +139,27 @@ class EmbeddedGateway:
         with self._ledger.place():
             deletion = await self._ledger.delete_asset(call, asset_id)
         return list(deletion.ids)
+
+    async def _start(self, call: Call, job_id: str, json: bytes) -> None:
+        fields = read_as(JobStartIn, read_object(json, "json"))
+        with self._ledger.place():
+            await self._ledger.start_job(call, job_id, job_start(fields), fields)
+
+    async def _finish(self, call: Call, job_id: str, json: bytes) -> None:
+        fields = read_as(JobFinishIn, read_object(json, "json"))
+        with self._ledger.place():
+            await self._ledger.finish_job(call, job_id, job_end(fields), fields)
+
+
+async def _documents(
+    read: Callable[[int, int], Awaitable[Sequence[Recorded]]],
+) -> AsyncGenerator[Document]:
+    """All facts of a history, of which `read(after, limit)` answers the next ones."""
+    after = 0
+    while facts := await read(after, MAX_PAGE):
+        for fact in facts:
+            yield _read(orjson.dumps(fact_out(fact)))
+        after = facts[-1].position
 
 
 def _read(json: bytes) -> Document:

@@ -9,7 +9,7 @@ from api.contract.errors import ForbiddenError
 from api.sdk.client import Client
 from api.sdk.content import Content
 from api.sdk.download import Download
-from api.sdk.form import Body, upload_body
+from api.sdk.form import Body, json_body, upload_body
 from api.sdk.gateway import Document, Fields, Query
 from api.sdk.retry import PATIENT, Patience, new_key
 from api.sdk.wire import asset_id_of, fields_json
@@ -56,6 +56,20 @@ class RemoteGateway:
         """The ids of what this deleted. Raises UnknownAssetError."""
         answer = await self._write("DELETE", _asset(asset_id))
         return list(answer["deleted_asset_ids"])
+
+    def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
+        """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
+        return self._facts(f"{_asset(asset_id)}/history")
+
+    async def start_job(self, job_id: str, fields: Fields) -> None:
+        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        body = partial(json_body, fields_json(fields))
+        await self._write("POST", f"{_job(job_id)}/start", body)
+
+    async def finish_job(self, job_id: str, fields: Fields) -> None:
+        """Record how a job ended. Raises JobStateError if it ended otherwise."""
+        body = partial(json_body, fields_json(fields))
+        await self._write("POST", f"{_job(job_id)}/finish", body)
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
 from api.sdk import asset as assets
@@ -139,6 +140,10 @@ class Asset(AssetRecord):
         """Write the bytes to a file, which has its name only once it is whole."""
         return run(self._awaited.save(path))
 
+    def history(self) -> list[Fact]:
+        """Every fact about it, oldest first."""
+        return run(self._awaited.history())
+
     def delete(self) -> list[str]:
         """Delete it, and a folder with all that is in it; the ids of what became a tombstone."""
         return run(self._awaited.delete())
@@ -173,6 +178,19 @@ class ProcessingContext:
         )
         self.user_id, self.workflow_id = user_id, workflow_id
         self.job_id = self.awaited.job_id
+
+    def __enter__(self) -> Self:
+        """Record that the job begins. Raises JobStateError if it began otherwise."""
+        run(self.awaited.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        run(self.awaited.__aexit__(kind, failure, trace))
 
     def create_asset(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from asset_ledger.errors import (
     CursorError,
     FieldError,
     ForbiddenError,
+    JobStateError,
     ParameterError,
     RefusedError,
     TooLargeError,
@@ -318,6 +320,86 @@ class GatewayContract:
         assert facts[0].data["name"] == "1"
         assert facts[0].node_id == "n"
         assert facts[0].time <= facts[1].time <= facts[2].time
+
+    async def test_an_asset_tells_its_facts_also_after_its_end(
+        self, context: ProcessingContext
+    ) -> None:
+        asset = await context.create_asset("a", content=b"x")
+        await asset.delete()
+
+        facts = await asset.history()
+
+        assert [fact.topic for fact in facts] == ["asset.created", "asset.deleted"]
+        assert {fact.asset_id for fact in facts} == {asset.id}
+
+    async def test_an_unknown_asset_has_no_history(self, context: ProcessingContext) -> None:
+        asset = await context.create_asset("a", content=b"x")
+
+        with pytest.raises(UnknownAssetError):
+            await replace(asset, id=NOBODY).history()
+
+    async def test_a_job_is_framed_by_its_context(self, gateway: Gateway) -> None:
+        async with ProcessingContext(workflow_id="w", gateway=gateway) as context:
+            await context.create_asset("a", content=b"x")
+
+        facts = [fact async for fact in context.history()]
+
+        assert [fact.topic for fact in facts] == ["job.started", "asset.created", "job.finished"]
+        assert {(fact.workflow_id, fact.job_id) for fact in facts} == {("w", context.job_id)}
+        assert facts[-1].data["status"] == "completed"
+        assert facts[-1].data["facts"] == 3
+
+    async def test_a_job_that_fails_says_why(self, gateway: Gateway) -> None:
+        context = ProcessingContext(gateway=gateway)
+
+        with pytest.raises(ZeroDivisionError):
+            async with context:
+                raise ZeroDivisionError("a\nb\0c\udcff" + "!" * 100_000)
+
+        *_, last = [fact async for fact in context.history()]
+        assert last.data["status"] == "failed"
+        assert last.data["error"].startswith("ZeroDivisionError: a\nbc?!!!")
+
+    async def test_a_job_that_is_cancelled_says_so(self, gateway: Gateway) -> None:
+        context, began = ProcessingContext(gateway=gateway), asyncio.Event()
+
+        async def job() -> None:
+            async with context:
+                began.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(job())
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        *_, last = [fact async for fact in context.history()]
+        assert last.data["status"] == "cancelled"
+
+    async def test_a_job_begins_and_ends_once(self, gateway: Gateway) -> None:
+        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway):
+            pass
+
+        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as again:
+            pass
+        with pytest.raises(JobStateError):
+            async with ProcessingContext(job_id="j", workflow_id="another", gateway=gateway):
+                pass
+
+        assert [fact.topic async for fact in again.history()] == ["job.started", "job.finished"]
+
+    async def test_an_end_that_cannot_be_recorded_does_not_hide_the_failure(
+        self, gateway: Gateway
+    ) -> None:
+        async with ProcessingContext(job_id="j", gateway=gateway):
+            pass
+
+        with pytest.raises(ZeroDivisionError) as failed:
+            async with ProcessingContext(job_id="j", gateway=gateway):
+                raise ZeroDivisionError
+
+        assert "the end of job j was not recorded" in failed.value.__notes__[0]
 
     async def test_an_unknown_job_is_named(self, gateway: Gateway) -> None:
         context = ProcessingContext(job_id="what/ever?", gateway=gateway)

@@ -16,8 +16,11 @@ from ledger.content.local import open_local_contents
 from ledger.feed import Feed
 from ledger.files import FolderLock, hold_folder
 from ledger.log.sqlite import SqliteLog
+from ledger.merkle.key import Signer
 from ledger.opening import open_identity
+from ledger.proofs import Proofs
 from ledger.replay import Replay
+from ledger.rotation import keys_in_force, settle_key
 from ledger.service import Ledger
 from ledger.writer import Writer
 from projections.runner import Progress
@@ -31,6 +34,7 @@ class Backend:
     settings: Settings
     lock: FolderLock
     ledger: Ledger
+    proofs: Proofs
     feed: Feed
     views: Views
 
@@ -50,7 +54,10 @@ async def open_backend(
         stack.push_async_callback(contents.close)
         log = SqliteLog(folder / "ledger.db", codec)
         stack.callback(log.close)
-        opened = open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid4().hex)
+        key_file = folder / "checkpoint.key"
+        opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
+        key = keys_in_force(log, codec)[-1].key
+        settle_key(key_file, key)
         feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
         views = await Views.open(folder, feed, progress)
         stack.push_async_callback(views.close)
@@ -59,4 +66,5 @@ async def open_backend(
         ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
-        yield Backend(settings, lock, ledger, feed, views)
+        proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
+        yield Backend(settings, lock, ledger, proofs, feed, views)

@@ -11,11 +11,10 @@ from ledger.asset import (
     AssetDeleted,
     AssetDescribed,
     AssetRestored,
-    NewAsset,
-    Origin,
     fold,
 )
-from ledger.fact import Fact, Recorded
+from ledger.decisions import NewAsset
+from ledger.fact import Fact, Origin, Recorded
 from ledger.ids import AssetId, Digest
 from ledger.job import JobFinished, JobStarted, job_stream
 from ledger.log import Command, CommandKey

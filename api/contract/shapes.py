@@ -2,7 +2,7 @@
 them to write, since its rows hold their JSON ready; the tests hold its answers against them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,29 @@ class AssetOut(Shape):
     updated_at: Time
     tags: list[str]
     derived_from: list[Id]
+
+
+class ProvenFactOut(Shape):
+    """A fact's stored bytes as they were hashed, and its inclusion path, both in base64."""
+
+    position: int
+    leaf: str
+    path: list[str]
+
+
+class ProofOut(Shape):
+    """Facts, and the signed checkpoint that their paths lead to."""
+
+    format: Literal["asset-ledger-proof/1"]
+    checkpoint: Annotated[str, Field(description="A C2SP signed note.")]
+    key: Annotated[str, Field(description="A C2SP verifier key: compare it with the one you keep.")]
+    facts: list[ProvenFactOut]
+
+
+class RecordedOut(AssetOut):
+    """A new asset; with the proof of its fact where `Prefer: return=receipt` asked for it."""
+
+    receipt: ProofOut | None = None
 
 
 class AssetPage(Shape):
@@ -106,6 +129,14 @@ class FactPage(Shape):
 
     facts: list[FactOut]
     next: str
+
+
+class ConsistencyOut(Shape):
+    """The consistency path (RFC 6962, 2.1.2) between two sizes of the log, in base64."""
+
+    first: int
+    second: int
+    path: list[str]
 
 
 class ErrorOut(Shape):

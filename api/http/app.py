@@ -18,7 +18,7 @@ from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
 from api.contract.parameters import Asked
 from api.contract.problems import UNFORESEEN, problem_of
-from api.http import assets, content, health, history, jobs
+from api.http import assets, content, health, history, jobs, log, proofs
 from api.http.answers import new_request_id, problem
 from api.http.local import LOCAL_USER, check_host, check_not_foreign
 from api.http.protocol import MAX_LINE, Protocol
@@ -27,7 +27,7 @@ from api.http.routes import Routes
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operations_of(assets, content, jobs, history, health)
+    operations_of(assets, content, jobs, history, proofs, log, health)
 )
 
 VIEW_PATIENCE: Final = 1.0

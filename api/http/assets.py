@@ -6,9 +6,10 @@ from aiohttp import web
 from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING, SHAPE
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION
-from api.contract.shapes import AssetOut, AssetPage, DeletedOut
+from api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from api.http.answers import POSITION, etag_matches, json_answer, not_modified, write_headers
 from api.http.listing import asset_page
+from api.http.proofs import with_receipt
 from api.http.request import Request
 from api.http.upload import Upload
 from ledger.errors import (
@@ -31,7 +32,7 @@ from projections.assets import document_json
 @operation(
     "POST",
     "/api/assets",
-    answers=AssetOut,
+    answers=RecordedOut,
     errors=[
         MalformedBodyError,
         FieldError,
@@ -45,6 +46,9 @@ from projections.assets import document_json
 )
 async def create_asset(request: Request) -> web.Response:
     """Record a new asset: a file with its fields, a folder, or metadata without a file."""
+    proven = request.prefers("return=receipt")
+    if proven:  # before anything is recorded: afterwards the asset would be there all the same
+        await request.proofs.check_key()
     with request.ledger.place():
         async with Upload(request) as upload:
             receipt = await request.ledger.create_asset(request.call(), *await upload.receive())
@@ -54,6 +58,9 @@ async def create_asset(request: Request) -> web.Response:
         headers |= {POSITION: str(receipt.position), "Preference-Applied": "return=minimal"}
         return web.Response(status=status, headers=headers)
     body = document_json(receipt.asset).encode()
+    if proven:
+        body, applied = await with_receipt(request, body, receipt.position)
+        headers |= applied
     return json_answer(body, receipt.position, status=status, headers=headers)
 
 

@@ -11,6 +11,7 @@ from api.contract.parameters import Asked, refuse
 from ledger.call import Call
 from ledger.errors import UnknownAssetError
 from ledger.ids import AssetId, parse_asset_id
+from ledger.proofs import Proofs
 from ledger.service import Ledger
 from projections.views import Views
 
@@ -33,6 +34,10 @@ class Request(web.BaseRequest):
     @property
     def ledger(self) -> Ledger:
         return self.backend.ledger
+
+    @property
+    def proofs(self) -> Proofs:
+        return self.backend.proofs
 
     @property
     def views(self) -> Views:

@@ -1,7 +1,8 @@
 """From a method and a path to an operation. The table of operations is the table of routes.
 
 Both slash forms of a path are one route, literal paths win over templates, and a segment is
-decoded after the path was split, so that an id may hold a slash (`%2F`).
+decoded after the path was split, so that an id may hold a slash (`%2F`). A last `{name...}` stands
+for all segments that are left.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +19,19 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Template(NamedTuple):
-    """A path with named segments."""
+    """A path with named segments; the last one of an open-ended path takes all that is left."""
 
     segments: Sequence[str]
     methods: Methods
+    open_ended: bool
 
     def match(self, segments: Sequence[str]) -> Mapping[str, str] | None:
-        """What the names stand for in a path of the same length; None if it does not fit."""
+        """What the names stand for in a path; None if it does not fit."""
+        if self.open_ended:
+            last = len(self.segments) - 1
+            segments = [*segments[:last], "/".join(segments[last:])]
+        if len(segments) != len(self.segments):
+            return None
         named: dict[str, str] = {}
         for mine, given in zip(self.segments, segments, strict=True):
             if mine.startswith("{") and given:
@@ -47,6 +54,7 @@ class Routes:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._literal: dict[str, Methods] = {}
         self._templates: dict[int, list[Template]] = {}
+        self._open_ended: list[Template] = []
         for operation in operations:
             for path in operation.paths:
                 self._methods(path)[operation.method] = operation
@@ -66,7 +74,7 @@ class Routes:
         if found := self._literal.get(path):
             return found, _NOTHING
         segments = path.removesuffix("/").split("/")
-        for template in self._templates.get(len(segments), ()):
+        for template in (*self._templates.get(len(segments), ()), *self._open_ended):
             named = template.match(segments)
             if named is not None:
                 return template.methods, named
@@ -77,12 +85,14 @@ class Routes:
         if "{" not in path:
             methods = self._literal.setdefault(path, {})
             return self._literal.setdefault(f"{path}/", methods)
-        segments = path.split("/")
-        templates = self._templates.setdefault(len(segments), [])
+        open_ended = path.endswith("...}")
+        segments = path.replace("...}", "}").split("/")
+        fixed = self._templates.setdefault(len(segments), [])
+        templates = self._open_ended if open_ended else fixed
         for template in templates:
             if template.segments == segments:
                 return template.methods
-        templates.append(Template(segments, {}))
+        templates.append(Template(segments, {}, open_ended))
         templates.sort(key=lambda template: [s.startswith("{") for s in template.segments])
         return self._methods(path)
 

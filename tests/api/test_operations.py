@@ -49,6 +49,16 @@ async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) 
     assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["facts"]) == 2
 
 
+async def test_every_proof_has_its_shape(api: Api) -> None:
+    receipt = {"Prefer": "return=receipt"}
+    asset = shaped("create_asset", await api.upload(b"x", job_id="j", headers=receipt))
+
+    assert asset["receipt"]["facts"]
+    shaped("get_asset_proof", await api.get(f"/api/assets/{asset['id']}/proof"))
+    shaped("get_job_proof", await api.get("/api/jobs/j/proof"))
+    shaped("get_consistency", await api.get("/api/log/proof?first=1&second=2"))
+
+
 async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
     await api.upload(b"x", job_id="j")
     start = {"workflow_id": "w", "parent_job_id": "p", "parameters": {"steps": [1, 2.5, None]}}
@@ -64,7 +74,8 @@ async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
 def test_every_operation_says_what_it_does_and_what_can_go_wrong(entry: Operation) -> None:
     assert entry.summary.endswith((".", "all."))
     assert all(problem_of(kind.__new__(kind)).status < 600 for kind in entry.errors)
-    assert entry.paths[0] == "/health" or entry.scope == ("write" if entry.writes else "read")
+    scopes = ("write",) if entry.writes else ("read", "audit", "admin")
+    assert entry.paths[0] == "/health" or entry.scope in scopes
     assert all(parameter.about for parameter in entry.parameters.all)
 
 
@@ -98,6 +109,23 @@ def test_literal_routes_win_over_templates_whatever_came_first() -> None:
     assert routes.find("GET", "/assets/by-name/thumb") == (name, {"name": "thumb"})
     assert routes.find("GET", "/assets/x/thumb/") == (thumb, {"id": "x"})
     assert routes.find("GET", "/assets/a%2Fb/small") == (thumb, {"id": "a/b"})
+
+
+def test_an_open_ended_path_takes_all_segments_that_are_left() -> None:
+    tile, entries, top = (
+        entry("GET", "/log/tile/{tile...}"),
+        entry("GET", "/log/tile/entries/{index...}"),
+        entry("GET", "/log/{name}"),
+    )
+    routes = Routes([tile, entries, top])
+
+    assert routes.find("GET", "/log/tile/0/x001/002.p/3") == (tile, {"tile": "0/x001/002.p/3"})
+    assert routes.find("GET", "/log/tile/0") == (tile, {"tile": "0"})
+    assert routes.find("GET", "/log/tile/entries/x001/002") == (entries, {"index": "x001/002"})
+    assert routes.find("GET", "/log/tile") == (top, {"name": "tile"})
+    for path in ("/log", "/", "/log/tile//", "/other/tile/0/000"):
+        with pytest.raises(UnknownRouteError):
+            routes.find("GET", path)
 
 
 def test_a_path_of_another_method_says_which_it_has() -> None:

@@ -22,6 +22,14 @@ PATIENCE: Final = 60.0
 _READY: Final = re.compile(rb"asset-ledger serves http://127\.0\.0\.1:(\d+)\n")
 
 
+def program(*arguments: str | Path) -> "subprocess.Popen[str]":
+    """`asset-ledger` with these arguments, just begun."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [PROGRAM, *arguments], env=_environment(), stdout=pipe, stderr=pipe, text=True
+    )
+
+
 def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """`asset-ledger` with these arguments, to its end."""
     return subprocess.run(

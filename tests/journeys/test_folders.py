@@ -30,7 +30,7 @@ def test_nothing_outlives_a_folder_that_is_deleted_while_others_put_things_into_
 
 def put_until_refused(port: int, folder: str) -> list[str]:
     """Put something into a folder, and a folder with something in it, until it is no more."""
-    put = []
+    put: list[str] = []
     with talking(port) as client:
         while True:
             place = folder

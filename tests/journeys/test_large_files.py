@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.client import BOUNDARY, FORM, FORM_END, Client, form_head
+from tests.journeys.client import BOUNDARY, FORM, FORM_END, Client, form_head, plugged
 from tests.journeys.server import Server
 
 MIB = 1 << 20
@@ -51,7 +51,9 @@ def test_two_gigabytes_go_in_and_come_out_in_constant_memory(
     assert reply.status == 201, reply.body
     assert (reply.json["size"], reply.json["digest"]) == (SIZE, digest())
     content = reply.json["get_url"]
-    assert downloaded(client, content) == digest()
+    with plugged(server.port) as slow:  # asks for all of it, and reads none
+        slow.sendall(f"GET {content} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert downloaded(client, content) == digest()
     end = client.get(content, Range="bytes=-1000")
     assert (end.status, end.body) == (206, _PATTERN[-1000:])
     middle = client.get(content, Range=f"bytes={SIZE - MIB}-{SIZE - MIB + 15}")

@@ -15,7 +15,7 @@ LARGE = bytes(200_000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", [b"small", LARGE, None])
+@pytest.mark.parametrize("content", [b"small", LARGE, None], ids=["small", "large", "none"])
 def test_a_retry_after_a_restart_is_answered_as_before(
     server: Server, content: bytes | None
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_retry_is_answered_as_before_after_its_asset_and_its_folder_were_delet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", [b"small", LARGE])
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
 def test_requests_that_race_with_one_key_record_once(
     server: Server, data_dir: Path, content: bytes
 ) -> None:
@@ -89,7 +89,7 @@ def test_requests_that_race_for_one_key_with_different_wishes_have_one_winner(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", [bytes(100), LARGE])
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
 def test_the_same_bytes_uploaded_at_the_same_moment_are_stored_once(
     server: Server, data_dir: Path, content: bytes
 ) -> None:

@@ -4,13 +4,14 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.audit import audit, facts_in
 from tests.journeys.client import BROKEN, Client, plugged, read_reply, request_head, talking
-from tests.journeys.server import Server, run, serving, until
+from tests.journeys.server import PATIENCE, Server, program, run, serving, until
 
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
@@ -89,6 +90,22 @@ def test_a_second_server_is_refused_and_told_who_holds_the_folder(
     assert f"process {server.pid}," in second.stderr
     assert server.url in second.stderr
     assert client.created()["position"] == 2
+
+
+@pytest.mark.slow
+def test_of_servers_that_start_on_one_folder_at_one_moment_one_wins(data_dir: Path) -> None:
+    with ExitStack() as stack:
+        serve = ("serve", "--port", "0", "--data-dir", data_dir)
+        servers = [stack.enter_context(program(*serve)) for _ in range(4)]
+        said = [server.stdout.readline() for server in servers if server.stdout]
+        for server in servers:
+            server.terminate()
+        codes = [server.wait(PATIENCE) for server in servers]
+
+    assert sorted(said)[:3] == ["", "", ""]
+    assert sorted(said)[3].startswith("asset-ledger serves http://")
+    assert sorted(codes) == [0, 2, 2, 2]
+    audit(data_dir)
 
 
 def test_a_folder_is_free_as_soon_as_its_server_is_killed(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import Client, talking
 from tests.journeys.holding import holding
-from tests.journeys.server import Server, run, until
+from tests.journeys.server import Server, program, run, until
 
 
 def some_history(client: Client) -> None:
@@ -81,6 +82,28 @@ def test_a_rebuild_has_the_digest_of_the_tables_that_were_filled_live(
     server.start()
     with talking(server.port) as client:
         assert client.assets() == shown
+
+
+@pytest.mark.slow
+def test_a_rebuild_that_is_killed_anywhere_has_changed_nothing(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    for _ in range(50):
+        some_history(client)
+    shown = client.assets()
+    assert server.stop() == 0
+
+    for step in range(1, 9):
+        with program("rebuild", "--data-dir", data_dir) as rebuild:
+            time.sleep(0.3 + step / 20)  # not to wait for anything: the instant is the dice
+            rebuild.kill()
+
+    server.start()
+    with talking(server.port) as client:
+        assert client.assets() == shown
+    audit(data_dir)
+    assert server.stop() == 0
+    assert rebuilt(data_dir)["digest"] == tables_digest(current_tables(data_dir))
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ledger.asset import create, delete, evolve, fold
+from ledger.asset import evolve, fold
+from ledger.decisions import create, delete
 from ledger.errors import FieldError, TooLargeError
 from ledger.fact import private_of
 from tests.builders import (

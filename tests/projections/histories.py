@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger.asset import Asset, Origin, evolve, next_version
-from ledger.fact import Fact, Recorded
+from ledger.asset import Asset, evolve
+from ledger.decisions import next_version
+from ledger.fact import Fact, Origin, Recorded
 from tests.builders import (
     asset_id,
     at,

@@ -1,0 +1,71 @@
+"""The log as a Merkle tree, served as C2SP tlog-tiles: checkpoints, tiles, entries, consistency.
+
+The prefix of the specification is `/api/log`. What is served under a tile's name never changes.
+"""
+
+import base64
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.operations import operation
+from api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
+from api.contract.shapes import ConsistencyOut
+from api.http.answers import JSON
+from api.http.request import Request
+from ledger.errors import ParameterError, SigningKeyError, UnknownTileError
+from ledger.merkle.tiles import read_index, read_tile
+
+_FOR_EVER: Final = {
+    "Content-Type": "application/octet-stream",
+    "Cache-Control": "private, max-age=31536000, immutable",
+}
+
+
+@operation("GET", "/api/log/checkpoint", errors=[SigningKeyError], scope="audit")
+async def get_checkpoint(request: Request) -> web.Response:
+    """A checkpoint of the log as it is now: a signed note of its size and root."""
+    signed = await request.proofs.checkpoint()
+    return web.Response(text=signed.note, headers={"Cache-Control": "no-cache"})
+
+
+@operation(
+    "GET",
+    "/api/log/proof",
+    answers=ConsistencyOut,
+    errors=[ParameterError],
+    scope="audit",
+    parameters=[
+        Parameter("first", "The size of the older tree.", whole(1, MAX_POSITION)),
+        Parameter("second", "The size of the newer tree.", whole(1, MAX_POSITION)),
+    ],
+)
+async def get_consistency(request: Request) -> web.Response:
+    """The proof that the log of one size begins with the log of another (RFC 6962, 2.1.2)."""
+    first, second = _size(request, "first"), _size(request, "second")
+    path = await request.proofs.consistency(first, second)
+    encoded = [base64.b64encode(hashed).decode() for hashed in path]
+    body = orjson.dumps({"first": first, "second": second, "path": encoded})
+    return web.Response(body=body, headers={"Content-Type": JSON})
+
+
+def _size(request: Request, name: str) -> int:
+    size: int | None = request.asked.get(name)
+    if size is None:
+        raise refuse(name, "is required")
+    return size
+
+
+@operation("GET", "/api/log/tile/{tile...}", errors=[UnknownTileError], scope="audit")
+async def get_tile(request: Request) -> web.Response:
+    """The hashes of a tile: `<level>/<index>`, and `.p/<width>` where it is not full."""
+    hashes = await request.proofs.tile(read_tile(request.named["tile"]))
+    return web.Response(body=hashes, headers=_FOR_EVER)
+
+
+@operation("GET", "/api/log/tile/entries/{index...}", errors=[UnknownTileError], scope="admin")
+async def get_entries(request: Request) -> web.Response:
+    """The leaves under a tile of level 0, everybody's, each behind its length as u16."""
+    entries = await request.proofs.entries(*read_index(request.named["index"]))
+    return web.Response(body=entries, headers=_FOR_EVER)

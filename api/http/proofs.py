@@ -1,0 +1,73 @@
+"""Proofs of one's own facts: their stored bytes, each with its path to a root that was signed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.operations import operation
+from api.contract.shapes import ProofOut
+from api.http.answers import JSON
+from api.http.request import Request
+from ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
+from ledger.merkle.proof import END, ProvenFact, beginning, document
+
+Headers = Mapping[str, str]
+
+A_PIECE: Final = 200
+"""How many facts of a job are proven at once."""
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}/proof",
+    answers=ProofOut,
+    errors=[UnknownAssetError, SigningKeyError],
+    scope="audit",
+)
+async def get_asset_proof(request: Request) -> web.Response:
+    """Every fact of an asset, deleted or not, with the proof that the log has it."""
+    proof = await request.proofs.asset(request.user_id, request.asset_id)
+    return web.Response(body=orjson.dumps(document(*proof)), headers={"Content-Type": JSON})
+
+
+@operation(
+    "GET",
+    "/api/jobs/{job_id}/proof",
+    answers=ProofOut,
+    errors=[UnknownJobError, SigningKeyError],
+    scope="audit",
+)
+async def get_job_proof(request: Request) -> web.StreamResponse:
+    """Every fact that names a job, with the proof that the log has it; sent piece by piece."""
+    user_id, job_id = request.user_id, request.named["job_id"]
+    signed = await request.proofs.checkpoint()
+    facts = await request.proofs.job(user_id, job_id, signed, 0, A_PIECE)
+    response = web.StreamResponse(headers={"Content-Type": JSON})
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await response.write(beginning(signed) + _joined(facts))
+        while facts := await request.proofs.job(
+            user_id, job_id, signed, facts[-1].position, A_PIECE
+        ):
+            await response.write(b"," + _joined(facts))
+        await response.write(END)
+    await response.write_eof()
+    return response
+
+
+def _joined(facts: Sequence[ProvenFact]) -> bytes:
+    return b",".join(orjson.dumps(fact.document()) for fact in facts)
+
+
+async def with_receipt(request: Request, asset: bytes, position: int) -> tuple[bytes, Headers]:
+    """An asset's JSON with the proof of its fact, and the header that says so.
+
+    Without, where none could be signed for after all: the asset is recorded, and stays so.
+    """
+    proof = await request.proofs.receipt(position)
+    if proof is None:
+        return asset, {}
+    receipt = orjson.dumps(document(*proof))
+    return b'%b,"receipt":%b}' % (asset[:-1], receipt), {"Preference-Applied": "return=receipt"}

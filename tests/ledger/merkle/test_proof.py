@@ -1,0 +1,152 @@
+"""The proof object: what it proves to who holds the key, and what is refused, with the reason."""
+
+import base64
+import copy
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.errors import ProofError
+from ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
+from ledger.merkle.key import Signer, load_or_make_key, verifier_key
+from ledger.merkle.proof import END, ProvenFact, Signed, beginning, check_proof, document
+from ledger.merkle.tree import Tree, inclusion_path, leaf_hash, root
+
+ORIGIN = "asset-ledger/0123456789abcdef0123456789abcdef"
+LEAVES = [b"leaf %d" % n for n in range(11)]
+TREE = Tree([leaf_hash(leaf) for leaf in LEAVES])
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    file = tmp_path_factory.mktemp("key") / "checkpoint.key"
+    return Signer(file, verifier_key(ORIGIN, load_or_make_key(file)))
+
+
+@pytest.fixture(scope="module")
+def signed(signer: Signer) -> Signed:
+    size = len(LEAVES)
+    note = sign_checkpoint(Checkpoint(ORIGIN, size, root(size, TREE.node)), signer)
+    return Signed(size, note, signer.key)
+
+
+def proven(position: int, size: int = len(LEAVES)) -> ProvenFact:
+    index = position - 1
+    return ProvenFact(position, LEAVES[index], inclusion_path(index, size, TREE.node))
+
+
+@pytest.fixture(scope="module")
+def proof(signed: Signed) -> dict[str, Any]:
+    return document(signed, [proven(2), proven(11)])
+
+
+def test_a_proof_says_which_bytes_are_at_which_position(
+    proof: dict[str, Any], signer: Signer
+) -> None:
+    checkpoint, facts = check_proof(proof, signer.key)
+
+    assert checkpoint == Checkpoint(ORIGIN, 11, root(11, TREE.node))
+    assert [(fact.position, fact.leaf) for fact in facts] == [(2, b"leaf 1"), (11, b"leaf 10")]
+
+
+def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: Signed) -> None:
+    assert list(proof) == ["format", "checkpoint", "key", "facts"]
+    assert proof["format"] == "asset-ledger-proof/1"
+    assert (proof["checkpoint"], proof["key"]) == (signed.note, signed.key)
+    assert list(proof["facts"][0]) == ["position", "leaf", "path"]
+    assert base64.b64decode(proof["facts"][0]["leaf"]) == b"leaf 1"
+
+
+def test_a_proof_that_is_sent_in_pieces_is_the_same(proof: dict[str, Any], signed: Signed) -> None:
+    pieces = b",".join(orjson.dumps(fact) for fact in proof["facts"])
+
+    assert beginning(signed) + pieces + END == orjson.dumps(proof)
+
+
+def changed(proof: dict[str, Any], **fact: Any) -> dict[str, Any]:
+    """The proof with other values in its first fact."""
+    other = copy.deepcopy(proof)
+    other["facts"][0].update(fact)
+    return other
+
+
+def test_other_bytes_are_refused(proof: dict[str, Any], signer: Signer) -> None:
+    forged = changed(proof, leaf=base64.b64encode(b"leaf 2").decode())
+
+    with pytest.raises(ProofError, match="path of leaf 1 does not lead to the root of 11 leaves"):
+        check_proof(forged, signer.key)
+
+
+@pytest.mark.parametrize("position", [0, -1, 1, 3, 12, 2**63])
+def test_another_position_is_refused(proof: dict[str, Any], signer: Signer, position: int) -> None:
+    with pytest.raises(ProofError):
+        check_proof(changed(proof, position=position), signer.key)
+
+
+def test_a_proof_under_another_key_is_refused(
+    proof: dict[str, Any], tmp_path: Path, signer: Signer
+) -> None:
+    key = verifier_key(ORIGIN, load_or_make_key(tmp_path / "checkpoint.key"))
+
+    with pytest.raises(ProofError, match="did not sign this with the key"):
+        check_proof({**proof, "key": key}, key)
+    assert check_proof({**proof, "key": key}, signer.key)  # the key in it is no authority
+
+
+def test_a_proof_against_a_checkpoint_of_another_log_is_refused(
+    proof: dict[str, Any], tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "checkpoint.key"
+    other = Signer(file, verifier_key("asset-ledger/another", load_or_make_key(file)))
+    theirs = sign_checkpoint(Checkpoint("asset-ledger/another", 11, root(11, TREE.node)), other)
+
+    with pytest.raises(ProofError, match="a checkpoint of asset-ledger/another, not of"):
+        check_proof({**proof, "checkpoint": theirs}, signer.key)
+
+
+def test_a_path_into_a_tree_of_another_size_is_refused(signed: Signed, signer: Signer) -> None:
+    of_nine = document(signed, [proven(9, size=9)])
+
+    with pytest.raises(ProofError, match="path of leaf 8"):
+        check_proof(of_nine, signer.key)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {},
+        {"format": "asset-ledger-proof/2"},
+        {"checkpoint": None},
+        {"facts": None},
+        {"facts": [None]},
+        {"facts": [{"position": "1", "leaf": "", "path": []}]},
+        {"facts": [{"position": 1, "leaf": "!", "path": []}]},
+        {"facts": [{"position": 1, "leaf": "", "path": [None]}]},
+        {"facts": [{"position": 1, "leaf": "", "path": ["AAAA"] * 4}]},
+    ],
+)
+def test_junk_is_refused(proof: dict[str, Any], signer: Signer, junk: dict[str, Any]) -> None:
+    with pytest.raises(ProofError):
+        check_proof({**proof, **junk} if junk else {}, signer.key)
+
+
+@given(st.data())
+def test_no_flipped_bit_of_a_path_or_a_leaf_goes_unnoticed(
+    proof: dict[str, Any], signer: Signer, data: st.DataObject
+) -> None:
+    forged = copy.deepcopy(proof)
+    fact = data.draw(st.sampled_from(forged["facts"]))
+    texts, where = data.draw(
+        st.sampled_from([(fact, "leaf"), *((fact["path"], n) for n in range(len(fact["path"])))])
+    )
+    flipped = bytearray(base64.b64decode(texts[where]))
+    bit = data.draw(st.integers(0, 8 * len(flipped) - 1))
+    flipped[bit // 8] ^= 1 << bit % 8
+    texts[where] = base64.b64encode(flipped).decode()
+
+    with pytest.raises(ProofError):
+        check_proof(forged, signer.key)

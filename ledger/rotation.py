@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 
 from ledger.codec import Codec
 from ledger.errors import CorruptLogError, ProofError, SigningKeyError
-from ledger.fact import Recorded
 from ledger.log import Appended, Command, EventLog, LogReader
 from ledger.merkle.key import (
     Signer,
@@ -94,10 +93,11 @@ def settle_key(key_file: Path, in_force: str) -> None:
         move_key(waiting, key_file)
 
 
-def rotate(log: EventLog, codec: Codec, key_file: Path) -> Recorded:
-    """Sign by a new key from here on. The folder must be locked, and its server stopped.
+def rotate(log: EventLog, codec: Codec, key_file: Path) -> tuple[int, KeyRotated]:
+    """Sign by a new key from here on; answers the fact that says so, and its position.
 
-    Raises SigningKeyError without the key in force, which has to sign its own end.
+    The folder must be locked, and its server stopped. Raises SigningKeyError without the key in
+    force, which has to sign its own end.
     """
     in_force = keys_in_force(log, codec)[-1].key
     settle_key(key_file, in_force)
@@ -108,7 +108,7 @@ def rotate(log: EventLog, codec: Codec, key_file: Path) -> Recorded:
     if not isinstance(outcome, Appended):
         raise outcome
     settle_key(key_file, fact.new_key)
-    return outcome.recorded[0]
+    return outcome.last, fact
 
 
 def _rotation(log_id: str, version: int, key_file: Path, in_force: str) -> KeyRotated:

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from api.cli.key import key
+from api.cli.compare import compare
 from api.cli.rebuild import rebuild
 from api.cli.replay import replay
 from api.cli.serve import serve
@@ -21,7 +23,7 @@ def cli() -> None:
     """Remembers every file a workflow produces."""
 
 
-for command in (serve, replay, rebuild):
+for command in (serve, replay, compare, rebuild, key):
     cli.add_command(command)
 
 

@@ -1,0 +1,64 @@
+"""`asset-ledger key`: the keys that a log's checkpoints are signed with."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from api.cli.options import DATA_DIR, JSON, existing_log
+
+
+@click.group()
+def key() -> None:
+    """The keys that the log's checkpoints are signed with."""
+
+
+@key.command("list")
+@DATA_DIR
+@JSON
+def list_keys(data_dir: Path | None, as_json: bool) -> None:
+    """Print every verifier key of the log, and the fact from which on it is in force.
+
+    Keep the first one where nobody can change it: each later one is signed by the one before.
+    """
+    from ledger.codec import Codec
+    from ledger.log.sqlite_reader import SqliteLogReader
+    from ledger.rotation import keys_in_force
+
+    log = SqliteLogReader(existing_log(data_dir))
+    try:
+        keys = keys_in_force(log, Codec())
+    finally:
+        log.close()
+    for known in keys:
+        _print(as_json, {"since": known.since, "key": known.key}, f"{known.since}  {known.key}")
+
+
+@key.command()
+@DATA_DIR
+@JSON
+def rotate(data_dir: Path | None, as_json: bool) -> None:
+    """Sign checkpoints by a new key from here on. The server must be stopped.
+
+    The old key signs the new one, and is destroyed; what it signed can still be checked.
+    """
+    from ledger.codec import Codec
+    from ledger.files import hold_folder
+    from ledger.log.sqlite import SqliteLog
+    from ledger.rotation import rotate as rotate_key
+
+    path, codec = existing_log(data_dir), Codec()
+    with hold_folder(path.parent):
+        log = SqliteLog(path, codec)
+        try:
+            since, rotated = rotate_key(log, codec, path.parent / "checkpoint.key")
+        finally:
+            log.close()
+    new = rotated.new_key
+    text = f"from fact {since:,} on, checkpoints are signed by {new}\nback up checkpoint.key anew"
+    _print(as_json, {"since": since, "key": new}, text)
+
+
+def _print(as_json: bool, document: dict[str, Any], text: str) -> None:
+    click.echo(orjson.dumps(document) if as_json else text)

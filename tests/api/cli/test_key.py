@@ -1,0 +1,85 @@
+"""`asset-ledger key`: who signs, and the change of it, as a shell sees them."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from api.settings import Settings
+from ledger.merkle.checkpoint import open_checkpoint
+from ledger.merkle.proof import check_proof
+from tests.api.running import serving
+from tests.journeys.server import run
+
+FINE, REFUSED = 0, 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+async def checkpoint(folder: Path) -> str:
+    """A checkpoint by the server on this folder, which is stopped again."""
+    async with serving(Settings(data_dir=folder)) as api:
+        return (await api.get("/api/log/checkpoint")).body.decode()
+
+
+def keys(folder: Path) -> list[tuple[int, str]]:
+    done = run("key", "list", "--json", "--data-dir", folder)
+    assert (done.returncode, done.stderr) == (FINE, "")
+    return [(known["since"], known["key"]) for known in map(orjson.loads, done.stdout.splitlines())]
+
+
+async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Path) -> None:
+    before = await checkpoint(folder)
+    ((_, first),) = keys(folder)
+
+    done = run("key", "rotate", "--data-dir", folder)
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    (since, old), (later, new) = keys(folder)
+    assert (since, old, later) == (1, first, 2)
+    assert new in done.stdout
+    assert "from fact 2 on" in done.stdout
+    assert open_checkpoint(before, old).size == 1
+    assert open_checkpoint(await checkpoint(folder), new).size == 2
+
+
+async def test_facts_from_before_are_proven_under_the_new_key(folder: Path) -> None:
+    async with serving(Settings(data_dir=folder)) as api:
+        asset = await api.created(b"x")
+    rotated = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
+
+    async with serving(Settings(data_dir=folder)) as api:
+        proof = (await api.get(f"/api/assets/{asset['id']}/proof")).json
+        assert (await api.get(f"/api/assets/{asset['id']}")).status == 200
+
+    assert proof["key"] == rotated["key"]
+    signed, (fact,) = check_proof(proof, rotated["key"])
+    assert (signed.size, fact.position, rotated["since"]) == (3, 2, 3)
+
+
+async def test_keys_can_be_listed_beside_a_server_and_not_changed(folder: Path) -> None:
+    async with serving(Settings(data_dir=folder)):
+        assert len(keys(folder)) == 1
+        refused = run("key", "rotate", "--data-dir", folder)
+
+    assert refused.returncode == REFUSED
+    assert "is in use by process" in refused.stderr
+    assert len(keys(folder)) == 1
+
+
+async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:
+    await checkpoint(folder)
+    (folder / "checkpoint.key").unlink()
+
+    refused = run("key", "rotate", "--data-dir", folder)
+
+    assert refused.returncode == REFUSED
+    assert refused.stderr == (
+        "asset-ledger: checkpoint.key is not in the data folder, so that no checkpoint can be "
+        "signed: copy it there from where the ledger came from\n"
+    )
+    assert list(folder.glob("checkpoint.key*")) == []
+    assert len(keys(folder)) == 1

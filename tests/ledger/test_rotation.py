@@ -1,0 +1,217 @@
+"""Another key: who signs what, what can still be checked, and what a kill between steps leaves."""
+
+import base64
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ledger.codec import Codec
+from ledger.errors import CorruptLogError, ProofError, SigningKeyError
+from ledger.log.sqlite import SqliteLog
+from ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.merkle.key import Signer, load_key, make_key, verifier_key
+from ledger.opening import open_identity
+from ledger.origin import KeyRotated, origin_line
+from ledger.rotation import check_rotation, keys_in_force, rotate, rotation_text, settle_key
+from tests.builders import command
+from tests.contracts.event_log import appended, creation
+from tests.house.source import ROOT
+
+LOG = "0" * 31 + "1"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.key"
+
+
+@pytest.fixture
+def log(tmp_path: Path, key_file: Path) -> Iterator[SqliteLog]:
+    log = SqliteLog(tmp_path / "ledger.db", Codec())
+    open_identity(log, Codec(), key_file, new_log_id=LOG)
+    yield log
+    log.close()
+
+
+def current(log: SqliteLog) -> str:
+    return keys_in_force(log, Codec())[-1].key
+
+
+def checkpoint(key_file: Path, key: str, size: int) -> str:
+    return sign_checkpoint(Checkpoint(origin_line(LOG), size, bytes(32)), Signer(key_file, key))
+
+
+def test_from_the_fact_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> None:
+    appended(log, creation(2))
+    old = current(log)
+
+    since, rotated = rotate(log, Codec(), key_file)
+
+    assert since == 3
+    assert keys_in_force(log, Codec()) == [(1, old), (3, rotated.new_key)]
+    Signer(key_file, rotated.new_key).check()
+    with pytest.raises(SigningKeyError, match="is not the key that this log names"):
+        Signer(key_file, old).check()
+    assert [path.name for path in key_file.parent.glob("*.key*")] == ["checkpoint.key"]
+
+
+def test_what_the_old_key_signed_can_still_be_checked(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    before = checkpoint(key_file, old, 1)
+
+    _, rotated = rotate(log, Codec(), key_file)
+    after = checkpoint(key_file, rotated.new_key, 2)
+
+    assert open_checkpoint(before, old).size == 1
+    assert open_checkpoint(after, rotated.new_key).size == 2
+    with pytest.raises(ProofError, match="did not sign"):
+        open_checkpoint(after, old)
+
+
+def test_who_kept_the_first_key_can_follow_the_others(log: SqliteLog, key_file: Path) -> None:
+    kept = current(log)
+    for _ in range(3):
+        rotate(log, Codec(), key_file)
+
+    events = [Codec().decode(stored).event for stored in log.stream(LOG)]
+    for rotated in (event for event in events if isinstance(event, KeyRotated)):
+        check_rotation(LOG, kept, rotated)
+        kept = rotated.new_key
+
+    assert kept == current(log)
+    assert [known.since for known in keys_in_force(log, Codec())] == [1, 2, 3, 4]
+
+
+def test_both_keys_sign_these_very_bytes(log: SqliteLog, key_file: Path) -> None:
+    old_private = load_key(key_file)
+
+    _, rotated = rotate(log, Codec(), key_file)
+
+    text = f"asset-ledger/key-rotation/1\n{LOG}\n{rotated.old_key}\n{rotated.new_key}\n".encode()
+    assert rotation_text(LOG, rotated.old_key, rotated.new_key) == text
+    assert base64.b64decode(rotated.old_signature) == old_private.sign(text)
+    assert base64.b64decode(rotated.new_signature) == load_key(key_file).sign(text)
+    assert rotated.by == "system"
+
+
+def test_without_the_key_in_force_nothing_is_rotated(log: SqliteLog, key_file: Path) -> None:
+    key_file.unlink()
+    with pytest.raises(SigningKeyError, match="is not in the data folder"):
+        rotate(log, Codec(), key_file)
+
+    make_key(key_file)
+    with pytest.raises(SigningKeyError, match="is not the key that this log names"):
+        rotate(log, Codec(), key_file)
+
+    assert log.head().position == 1
+
+
+def test_killed_before_the_fact_the_old_key_goes_on(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    make_key(key_file.with_name("checkpoint.key.next"))
+
+    settle_key(key_file, old)
+
+    Signer(key_file, old).check()
+    _, rotated = rotate(log, Codec(), key_file)  # and another rotation is not in its way
+    Signer(key_file, rotated.new_key).check()
+
+
+def test_killed_after_the_fact_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
+    before = key_file.read_bytes()
+    _, rotated = rotate(log, Codec(), key_file)
+    key_file.rename(key_file.with_name("checkpoint.key.next"))
+    key_file.write_bytes(before)
+
+    settle_key(key_file, current(log))
+
+    Signer(key_file, rotated.new_key).check()
+    assert not key_file.with_name("checkpoint.key.next").exists()
+
+
+def forged(rotated: KeyRotated, **fields: str) -> KeyRotated:
+    return replace(rotated, **fields)  # type: ignore[arg-type]
+
+
+def test_a_rotation_that_was_not_signed_by_both_is_refused(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    _, rotated = rotate(log, Codec(), key_file)
+    thief = Ed25519PrivateKey.generate()
+    stolen = verifier_key(origin_line(LOG), thief)
+    text = rotation_text(LOG, old, stolen)
+    by_thief = base64.b64encode(thief.sign(text)).decode()
+
+    check_rotation(LOG, old, rotated)
+    for wrong in (
+        forged(rotated, new_key=stolen),
+        forged(rotated, new_key=stolen, new_signature=by_thief),
+        forged(rotated, new_key=stolen, new_signature=by_thief, old_signature=by_thief),
+        forged(rotated, old_signature="!"),
+        forged(rotated, old_signature=rotated.new_signature),
+        forged(rotated, old_key=stolen),
+    ):
+        with pytest.raises(ProofError):
+            check_rotation(LOG, old, wrong)
+    with pytest.raises(ProofError, match="does not hold"):
+        check_rotation("f" * 32, old, rotated)  # another log's rotation
+
+
+def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    thief = Ed25519PrivateKey.generate()
+    stolen = verifier_key(origin_line(LOG), thief)
+    signature = base64.b64encode(thief.sign(rotation_text(LOG, old, stolen))).decode()
+    forgery = KeyRotated(
+        originator_id=LOG,
+        originator_version=2,
+        by="system",
+        old_key=old,
+        new_key=stolen,
+        old_signature=signature,
+        new_signature=signature,
+    )
+    appended(log, command(forgery))
+
+    with pytest.raises(CorruptLogError, match="fact 2 is no rotation of the key"):
+        keys_in_force(log, Codec())
+
+
+def test_a_kill_before_any_line_of_it_leaves_a_key_that_signs(
+    log: SqliteLog, key_file: Path, tmp_path: Path
+) -> None:
+    appended(log, creation(2))
+    log.close()
+
+    killed = killings(tmp_path)
+
+    positions = [settled(folder) for folder in killed]
+    assert positions == sorted(positions)
+    assert set(positions) == {2, 3}  # some died before the fact, some after it
+    assert len(killed) > 30
+
+
+def killings(folder: Path) -> list[Path]:
+    """Copies of a folder, in each of which a rotation was killed one line later."""
+    command = [sys.executable, "-m", "tests.ledger.dying_rotation", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+def settled(folder: Path) -> int:
+    """Where the log ends after the next start, which has to find a key to sign with."""
+    key_file, log = folder / "checkpoint.key", SqliteLog(folder / "ledger.db", Codec())
+    try:
+        in_force = current(log)
+        settle_key(key_file, in_force)
+        Signer(key_file, in_force).check()
+        position = log.head().position
+        _, rotated = rotate(log, Codec(), key_file)
+        Signer(key_file, rotated.new_key).check()
+    finally:
+        log.close()
+    return position

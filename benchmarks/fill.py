@@ -14,10 +14,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ledger.asset import NewAsset, Origin, create
 from ledger.codec import Codec
 from ledger.content import Staged
 from ledger.content.local import open_local_contents
+from ledger.decisions import NewAsset, create
+from ledger.fact import Origin
 from ledger.ids import digest_of, new_asset_id
 from ledger.log import Appended, Command
 from ledger.log.sqlite import SqliteLog

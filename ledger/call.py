@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ledger.asset import Asset, Origin
+from ledger.asset import Asset
 from ledger.command import command_hash, fingerprint
-from ledger.fact import Json
+from ledger.fact import Json, Origin
 from ledger.ids import AssetId, Digest
 from ledger.log import CommandKey
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ledger.asset import Asset, AssetDeleted, delete
+from ledger.asset import Asset, AssetDeleted
 from ledger.call import Call, Deletion
 from ledger.commit import Commits, Decision
+from ledger.decisions import delete
 from ledger.ids import AssetId
 from ledger.log import Appended, CommandKey
 from ledger.origin import SYSTEM

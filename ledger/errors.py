@@ -11,6 +11,7 @@ LedgerError
 │   ├── UnknownTileError           the tree has no such tile, or not that wide yet
 │   ├── AssetDeletedError          a tombstone: it can be restored, not changed
 │   ├── VersionConflictError       somebody else changed it first
+│   ├── PreconditionFailedError    it is not at the version that If-Match names
 │   ├── JobStateError              the job was started or finished otherwise
 │   ├── TooLargeError              a field, a fact or a body above its limit
 │   ├── FieldError                 a field has a value that it cannot have
@@ -98,6 +99,14 @@ class AssetDeletedError(RefusedError):
 
 class VersionConflictError(RefusedError):
     """Somebody else changed the asset, or a folder above it, in between."""
+
+
+class PreconditionFailedError(RefusedError):
+    """The asset is not at the version that the caller saw."""
+
+    def __init__(self, asset_id: str, version: int) -> None:
+        super().__init__(f"asset {asset_id} is at version {version} by now")
+        self.asset_id, self.version = asset_id, version
 
 
 class JobStateError(RefusedError):

@@ -62,6 +62,16 @@ class TaggedFact(Fact):
     private: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks: the actor, the owner, and what came with the request."""
+
+    by: str
+    user_id: str
+    command: str | None = None
+    traceparent: str | None = None
+
+
 class Recorded(NamedTuple):
     """A fact and its place in the one order of the log: 1, 2, 3 ... without gaps."""
 

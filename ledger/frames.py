@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ledger.asset import Origin
 from ledger.call import Call
 from ledger.commit import Commits, Decision
-from ledger.fact import Fact, Json
+from ledger.fact import Fact, Json, Origin
 from ledger.job import Job, JobEnd, JobStart, finish, start
 from ledger.log import CommandKey
 from ledger.replay import Replay

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Final, Literal, get_args
 
 import orjson
 
-from ledger.asset import MAX_ID, Origin, check_metadata, check_tag, check_text
+from ledger.checks import MAX_ID, check_metadata, check_tag, check_text
 from ledger.errors import FieldError, JobStateError
-from ledger.fact import Fact, Json, Recorded, TaggedFact, moment, private_of
+from ledger.fact import Fact, Json, Origin, Recorded, TaggedFact, moment, private_of
 
 Ending = Literal["completed", "failed", "cancelled"]
 JobStatus = Literal["unframed", "running"] | Ending

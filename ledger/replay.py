@@ -87,6 +87,17 @@ class Replay:
     def position_as_of(self, as_of: int | datetime) -> int:
         """The position that a position names, or a moment: the last one recorded by then.
 
+    def path(self, user_id: str, folder_id: AssetId | None) -> list[Asset]:
+        """A live folder and those above it, innermost first. Raises FieldError about `parent_id`.
+
+        Home is no folder of its own: the path of None is empty.
+        """
+        path: list[Asset] = []
+        while folder_id is not None:
+            path.append(self.folder(user_id, folder_id))
+            folder_id = path[-1].parent_id
+        return path
+
         Raises ParameterError for a position that the log does not have yet.
         """
         head = self._log.head().position

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from ledger import asset as assets
-from ledger.asset import Asset, NewAsset
+from ledger.asset import Asset, fold
 from ledger.call import Call, Deletion, Receipt
 from ledger.commit import Commits, Decision
 from ledger.content import Content, ContentStore, Stage, Staged
+from ledger.decisions import Label, NewAsset, create
 from ledger.deletion import Deletions, Folders
+from ledger.editing import Edits
 from ledger.errors import CorruptLogError
 from ledger.fact import Json, Recorded
 from ledger.frames import Framed, Frames
@@ -37,6 +38,7 @@ class Ledger:
         self._replay, self._contents, self._writer = replay, contents, writer
         self._new_id = new_id
         self._commits = Commits(log, replay, writer)
+        self._edits = Edits(self._commits, replay, contents)
         self._deletions = Deletions(self._commits, replay, folders)
         self._frames = Frames(self._commits, replay)
 
@@ -65,9 +67,7 @@ class Ledger:
         origin, asset_id = call.origin(key), self._new_id()
 
         async def decide() -> Decision:
-            facts = assets.create(
-                wanted, asset_id=asset_id, size=size, digest=digest, origin=origin
-            )
+            facts = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
             guards = await self._surroundings(call.user_id, wanted)
             if staged is not None and staged.small is None:
                 await self._contents.publish(staged)
@@ -75,6 +75,21 @@ class Ledger:
 
         written = await self._commits.commit(key, decide, (staged,) if staged else ())
         return await self._receipt(written)
+
+    async def update_asset(
+        self,
+        call: Call,
+        asset_id: AssetId,
+        wanted: Label,
+        staged: Staged | None,
+        fields: Mapping[str, Json],
+    ) -> Receipt:
+        """Change an asset's label, or its content, or both. Raises PreconditionFailedError too."""
+        return await self._edits.update(call, asset_id, wanted, staged, fields)
+
+    async def check_asset(self, call: Call, asset_id: AssetId) -> None:
+        """Raises what a change of this asset would meet before its fields are looked at."""
+        await self._edits.current(call, asset_id)
 
     async def delete_asset(self, call: Call, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with all that is in it. Raises UnknownAssetError."""
@@ -141,7 +156,7 @@ class Ledger:
         return {folder.id: folder.version}
 
     async def _receipt(self, written: Written | None) -> Receipt:
-        asset = assets.fold(await self._commits.facts_of(written.appended)) if written else None
+        asset = fold(await self._commits.facts_of(written.appended)) if written else None
         if written is None or asset is None:
             raise CorruptLogError("a new asset was recorded without the fact that creates it")
         return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)

@@ -16,9 +16,9 @@ from api.contract.parameters import (
     whole,
 )
 from api.contract.strict_json import read_number, read_object
-from ledger.asset import NewAsset
 from ledger.content import Staged
 from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
+from ledger.decisions import NewAsset
 from ledger.fact import parse_time
 from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 

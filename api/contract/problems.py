@@ -32,6 +32,7 @@ from ledger.errors import (
     StorageFailedError,
     TooLargeError,
     UnavailableError,
+    PreconditionFailedError,
     UnknownAssetError,
     UnknownJobError,
     UnknownTileError,
@@ -74,6 +75,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),
     BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
     OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: ask again", 1),
+    PreconditionFailedError: Problem(412, "precondition-failed", "It is at another version"),
     StorageFailedError: Problem(503, "storage-failed", "The disk refused", 5),
     ViewBehindError: Problem(503, "view-behind", "The tables are not there yet", 1),
     DiskFullError: Problem(507, "disk-full", "There is no space left"),
@@ -103,6 +105,7 @@ _KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
 def problem_of(error: BaseException) -> Problem:
     """The row of the table for an error, or for the nearest class above it."""
     for kind in type(error).__mro__:
+    PreconditionFailedError: {"asset_id": "asset_id", "version": "version"},
         if found := PROBLEMS.get(kind):
             return found
     return UNFORESEEN

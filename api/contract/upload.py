@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 from api.contract.assets import check_announced, new_asset
 from api.contract.fields import Fields
 from api.contract.sniff import UNKNOWN, sniff
-from ledger.asset import NewAsset
 from ledger.content import Staged
+from ledger.decisions import NewAsset
 
 _CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
 """Fields that are held against the bytes, which the fingerprint of a request names anyway."""

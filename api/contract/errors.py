@@ -3,8 +3,12 @@
 RefusedError
 ├── MalformedRequestError     not HTTP: a bad request line, a bad header
 ├── StalledBodyError          the rest of the body never came
+├── UnauthenticatedError      nobody knows who is calling
 ├── ForbiddenError            this caller, or this web page, may not do that
+├── MissingScopeError         the caller's token does not go that far
+├── RateLimitedError          the caller asks more often than he may
 ├── UnknownRouteError         no operation has this path
+├── UnknownTokenError         there is no token with this id
 ├── UnknownAssetError
 │   └── NoContentError          the asset is a folder, or was recorded without bytes
 ├── MethodNotAllowedError     the path has other methods
@@ -12,11 +16,14 @@ RefusedError
 ├── RangeError                no byte of the content is in the range
 └── FieldError
     └── FieldsError             several fields at once
+
+LedgerError
+└── TokenKeyError             no token can be verified with the keys of the settings
 """
 
 from collections.abc import Sequence
 
-from ledger.errors import FieldError, RefusedError, UnknownAssetError
+from ledger.errors import FieldError, LedgerError, RefusedError, UnknownAssetError
 
 
 class MalformedRequestError(RefusedError):
@@ -27,8 +34,32 @@ class StalledBodyError(RefusedError):
     """No byte of the body came for too long; nothing was recorded."""
 
 
+class UnauthenticatedError(RefusedError):
+    """Nobody knows who is calling. `sent`: there was a token, and it is not valid."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
 class ForbiddenError(RefusedError):
     """This caller, or the web page that sent this, may not do that."""
+
+
+class MissingScopeError(RefusedError):
+    """The caller is known, and what he asks for needs a `scope` that he does not have."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs the scope {scope!r}")
+        self.scope = scope
+
+
+class RateLimitedError(RefusedError):
+    """The caller asks more often than `limit` allows; in `retry_after` seconds he may again."""
+
+    def __init__(self, limit: str, retry_after: float) -> None:
+        super().__init__(f"RATE_LIMIT allows each user {limit}; ask again later")
+        self.limit, self.retry_after = limit, retry_after
 
 
 class UnknownRouteError(RefusedError):
@@ -36,6 +67,14 @@ class UnknownRouteError(RefusedError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"there is nothing at {path}")
+
+
+class UnknownTokenError(RefusedError):
+    """There is no token with this id."""
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"no token {token_id}")
+        self.token_id = token_id
 
 
 class NoContentError(UnknownAssetError):
@@ -71,3 +110,7 @@ class FieldsError(FieldError):
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         RefusedError.__init__(self, "; ".join(map(": ".join, errors)), errors=errors)
+
+
+class TokenKeyError(LedgerError):
+    """JWT_KEY or JWT_JWKS holds no key that tokens can be verified with."""

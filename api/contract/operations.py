@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from api.contract.parameters import Parameter, Parameters
+from api.contract.principal import Scope
 from ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Scope = Literal["read", "write", "audit", "admin"]
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

@@ -3,18 +3,26 @@ except streams."""
 
 import secrets
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from api.contract.errors import MethodNotAllowedError, RangeError
+from api.contract.errors import (
+    MethodNotAllowedError,
+    MissingScopeError,
+    RangeError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
 from api.contract.problems import MEDIA_TYPE, document, problem_of
 from ledger.call import Deletion, Receipt
 from ledger.frames import Framed
 
 JSON: Final = "application/json"
 POSITION: Final = "Ledger-Position"
+BEARER: Final = 'Bearer realm="asset-ledger"'
 
 
 def json_answer(
@@ -72,5 +80,12 @@ def _told_apart(error: BaseException) -> dict[str, Any]:
             return {"Allow": ", ".join(error.allowed)}
         case RangeError():
             return {"Content-Range": f"bytes */{error.size}"}
+        case UnauthenticatedError():
+            return {"WWW-Authenticate": BEARER + (', error="invalid_token"' if error.sent else "")}
+        case MissingScopeError():
+            asked = f'error="insufficient_scope", scope="{error.scope}"'
+            return {"WWW-Authenticate": f"{BEARER}, {asked}"}
+        case RateLimitedError():
+            return {"Retry-After": str(ceil(error.retry_after))}
     seconds = problem_of(error).retry_after
     return {} if seconds is None else {"Retry-After": str(seconds)}

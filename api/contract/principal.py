@@ -1,0 +1,44 @@
+"""Who is calling, and what he may do.
+
+Promise: whoever has no scope of ours may do nothing that has one.
+"""
+
+from typing import Final, Literal, NamedTuple, get_args
+
+from api.contract.errors import MissingScopeError
+from ledger.origin import SYSTEM
+
+Scope = Literal["read", "write", "audit", "admin"]
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+LOCAL_USER: Final = "1"
+"""Whoever asks a ledger that asks for no token."""
+
+MAX_USER_ID: Final = 255
+
+
+class Principal(NamedTuple):
+    """The caller of a request."""
+
+    user_id: str
+    scopes: frozenset[Scope]
+
+    def require(self, scope: Scope) -> None:
+        """Raises MissingScopeError for a caller without it."""
+        if scope not in self.scopes:
+            raise MissingScopeError(scope)
+
+
+LOCAL: Final = Principal(LOCAL_USER, frozenset(SCOPES))
+SERVER_ITSELF: Final = Principal(SYSTEM, frozenset(SCOPES))
+"""Whoever can read the lock file of a running server's data folder."""
+
+
+def check_user_id(user_id: str) -> str:
+    """The id of somebody who may have assets. Raises ValueError, whose text completes a name."""
+    if not 1 <= len(user_id) <= MAX_USER_ID or not user_id.isprintable():
+        raise ValueError(f"must be 1 to {MAX_USER_ID} printable characters")
+    if user_id == SYSTEM:
+        raise ValueError(f"cannot be {SYSTEM!r}, which is the server itself")
+    return user_id

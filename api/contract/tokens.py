@@ -1,0 +1,87 @@
+"""What may be said about a token, and how one is shown. Its text is shown once, to its maker."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.contract.fields import Fields
+from api.contract.principal import Scope, check_user_id
+from api.contract.shapes import Shape, Time
+from ledger.errors import FieldError
+from ledger.fact import parse_time
+
+DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
+MAX_NAME: Final = 200
+
+
+class NewToken(NamedTuple):
+    """The intent: a token for this user."""
+
+    user_id: str
+    scopes: Sequence[Scope] = DEFAULT_SCOPES
+    name: str = ""
+    expires_at: datetime | None = None
+
+
+class TokenIn(BaseModel):
+    """A new token. null means: not given."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: Annotated[str, Field(description="Whose calls it makes.")]
+    scopes: Annotated[
+        list[Scope] | None, Field(description="What it may do; `read` and `write` if absent.")
+    ] = None
+    name: Annotated[str | None, Field(description="What it is for.", max_length=MAX_NAME)] = None
+    expires_at: Annotated[str | None, Field(description="RFC 3339; absent: never.")] = None
+
+
+class TokenOut(Shape):
+    """A token, without its text."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    user_id: str
+    scopes: list[Scope]
+    name: str
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class NewTokenOut(TokenOut):
+    """A token that was just made. `token` is its text, which nobody can show again."""
+
+    token: Annotated[str, Field(pattern=r"^alt_[0-9a-f]{12}_[\w-]{43}$")]
+
+
+class TokenList(Shape):
+    """Every token that was ever made, the oldest first."""
+
+    tokens: list[TokenOut]
+
+
+def new_token(fields: Fields, now: datetime) -> NewToken:
+    """The intent that checked fields spell. Raises FieldError."""
+    given: Mapping[str, Any] = fields
+    scopes = tuple(dict.fromkeys(given.get("scopes") or DEFAULT_SCOPES))
+    expires_at = _moment(given["expires_at"], now) if "expires_at" in given else None
+    return NewToken(_user_id(given["user_id"]), scopes, given.get("name", ""), expires_at)
+
+
+def _user_id(text: str) -> str:
+    try:
+        return check_user_id(text)
+    except ValueError as error:
+        raise FieldError("user_id", str(error)) from error
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    try:
+        moment = parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise FieldError("expires_at", str(error)) from error
+    if moment <= now:
+        raise FieldError("expires_at", "has passed already")
+    return moment

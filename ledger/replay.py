@@ -1,7 +1,7 @@
 """What the log says, and nothing else: states folded from facts, histories read by tag. Blocks."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,8 +9,14 @@ from eventsourcing.persistence import Notification
 
 from ledger.asset import Asset, AssetCreated, fold
 from ledger.codec import Codec
-from ledger.errors import FieldError, ParameterError, UnknownAssetError, UnknownJobError
-from ledger.fact import Recorded, moment
+from ledger.errors import (
+    AssetDeletedError,
+    FieldError,
+    ParameterError,
+    UnknownAssetError,
+    UnknownJobError,
+)
+from ledger.fact import Recorded, iso, moment
 from ledger.ids import AssetId
 from ledger.job import Job, job_stream
 from ledger.job import evolve as evolve_job
@@ -19,6 +25,9 @@ from ledger.record import JobRecord
 
 PAGE: Final = 1_000
 """How many facts are read at a time."""
+
+WALK: Final = 20_000
+"""How many facts one request looks at for those that are wanted."""
 
 
 class Replay:
@@ -37,6 +46,35 @@ class Replay:
             raise UnknownAssetError(asset_id)
         return asset
 
+    def live_asset(self, user_id: str, asset_id: AssetId, *, upto: int) -> Asset:
+        """One asset as it was. Raises UnknownAssetError, and AssetDeletedError for a tombstone."""
+        asset = self.asset(user_id, asset_id, upto=upto)
+        if asset.deleted_at is not None:
+            by, when = asset.deleted_by or "", iso(asset.deleted_at)
+            raise AssetDeletedError(asset_id, by=by, when=when, position=asset.position)
+        return asset
+
+    def assets_of_tag(
+        self, tag: Tag, after: int, limit: int, *, upto: int, wants: Callable[[Asset], bool]
+    ) -> tuple[list[Asset], int | None]:
+        """The next assets that were made with a tag, as they were, and are wanted.
+
+        Also after which position to go on, where many facts were looked at in vain; None if not.
+        """
+        found: list[Asset] = []
+        for _ in range(WALK // PAGE):
+            stored = self._log.read(after, PAGE, tag=tag, upto=upto)
+            for born in (one for one in stored if one.topic == AssetCreated.TOPIC):
+                asset = fold(self._decoded(self._log.stream(str(born.originator_id), upto=upto)))
+                if asset is not None and wants(asset):
+                    found.append(asset)
+                if len(found) == limit:
+                    return found, None
+            if len(stored) < PAGE:
+                return found, None
+            after = stored[-1].id
+        return found, after
+
     def folder(self, user_id: str, folder_id: AssetId) -> Asset:
         """A live folder to put something into. Raises FieldError about `parent_id`."""
         try:
@@ -48,6 +86,17 @@ class Replay:
         if not folder.is_folder:
             raise FieldError("parent_id", f"{folder_id} is not a folder")
         return folder
+
+    def path(self, user_id: str, folder_id: AssetId | None) -> list[Asset]:
+        """A live folder and those above it, innermost first. Raises FieldError about `parent_id`.
+
+        Home is no folder of its own: the path of None is empty.
+        """
+        path: list[Asset] = []
+        while folder_id is not None:
+            path.append(self.folder(user_id, folder_id))
+            folder_id = path[-1].parent_id
+        return path
 
     def sources(self, user_id: str, asset_ids: Iterable[AssetId]) -> None:
         """Check that assets exist to derive another from. Raises FieldError."""
@@ -86,17 +135,6 @@ class Replay:
 
     def position_as_of(self, as_of: int | datetime) -> int:
         """The position that a position names, or a moment: the last one recorded by then.
-
-    def path(self, user_id: str, folder_id: AssetId | None) -> list[Asset]:
-        """A live folder and those above it, innermost first. Raises FieldError about `parent_id`.
-
-        Home is no folder of its own: the path of None is empty.
-        """
-        path: list[Asset] = []
-        while folder_id is not None:
-            path.append(self.folder(user_id, folder_id))
-            folder_id = path[-1].parent_id
-        return path
 
         Raises ParameterError for a position that the log does not have yet.
         """

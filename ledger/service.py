@@ -16,7 +16,7 @@ from ledger.fact import Json, Recorded
 from ledger.frames import Framed, Frames
 from ledger.ids import AssetId, Digest, new_asset_id
 from ledger.job import JobEnd, JobStart
-from ledger.log import EventLog
+from ledger.log import EventLog, Tag
 from ledger.record import JobRecord
 from ledger.replay import Replay
 from ledger.writer import Writer, Written
@@ -134,6 +134,18 @@ class Ledger:
         """The next facts of an asset after a position. Raises UnknownAssetError."""
         read = self._replay.asset_facts
         return await self._commits.in_thread(read, user_id, asset_id, after, limit, upto=upto)
+
+    async def asset_as_of(self, user_id: str, asset_id: AssetId, position: int) -> Asset:
+        """One asset as it was. Raises UnknownAssetError and AssetDeletedError."""
+        read = self._replay.live_asset
+        return await self._commits.in_thread(read, user_id, asset_id, upto=position)
+
+    async def assets_of_tag(
+        self, tag: Tag, after: int, limit: int, *, upto: int, wants: Callable[[Asset], bool]
+    ) -> tuple[list[Asset], int | None]:
+        """Assets that were made with a tag, as they were, and an edge: see Replay."""
+        read = self._replay.assets_of_tag
+        return await self._commits.in_thread(read, tag, after, limit, upto=upto, wants=wants)
 
     async def position_as_of(self, as_of: int | datetime) -> int:
         """The position that a position or a moment names. Raises ParameterError."""

@@ -168,12 +168,22 @@ class AsyncReaders:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[aiosqlite.Connection]:
-        """A connection for several statements, which may then share one read transaction."""
+        """A connection for several statements."""
         db = await self._free.get()
         try:
             yield db
         finally:
             self._free.put_nowait(db)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A connection inside a read transaction: its statements see the same rows."""
+        async with self.connection() as db:
+            await db.execute_fetchall("BEGIN")
+            try:
+                yield db
+            finally:
+                await db.execute_fetchall("ROLLBACK")
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of one statement."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
 
+from ledger.asset import Asset
 from ledger.errors import ParameterError
 
 
@@ -22,6 +23,13 @@ class Comparison(NamedTuple):
         if self.how == "prefix":
             return f"substr({self.column}, 1, length(?)) = ?", (self.value, self.value)
         return f"{self.column} IS ?", (self.value,)
+
+    def holds(self, asset: Asset) -> bool:
+        """The same of a folded asset."""
+        value = getattr(asset, self.column)
+        if self.how == "prefix":
+            return bool(value.startswith(self.value))
+        return bool(value == self.value)
 
 
 class Condition(NamedTuple):
@@ -44,6 +52,10 @@ class Condition(NamedTuple):
     def values(self) -> list[str | None]:
         """What the comparisons look for."""
         return [each.value for each in self.any_of]
+
+    def holds(self, asset: Asset) -> bool:
+        """Whether a folded asset matches."""
+        return any(comparison.holds(asset) for comparison in self.any_of)
 
     def sql(self) -> tuple[str, list[str | None]]:
         """The condition as SQL over a row, and its parameters."""

@@ -9,6 +9,7 @@ from ledger.feed import Feed
 from ledger.ids import AssetId
 from ledger.sqlite import AsyncReaders
 from projections.assets import AssetQueries
+from projections.compare import CompareQueries
 from projections.jobs import JobQueries
 from projections.rebuild import start
 from projections.runner import Progress, Runner
@@ -26,6 +27,7 @@ class Views:
         self.runner = runner
         self.assets = AssetQueries(readers)
         self.jobs = JobQueries(readers)
+        self.comparisons = CompareQueries(readers)
         self._readers = readers
         self._following = asyncio.create_task(self._follow())
 

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from api.cli.key import key
 from api.cli.compare import compare
+from api.cli.key import key
 from api.cli.rebuild import rebuild
 from api.cli.replay import replay
 from api.cli.serve import serve

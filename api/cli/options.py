@@ -16,6 +16,8 @@ DATA_DIR: Final = click.option(
     envvar="ASSET_LEDGER_DATA_DIR",
     help="The data folder (default: ./data).",
 )
+URL: Final = click.option("--url", help="Ask the server at this address instead.")
+TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
 _METAVARS: Final = {"STR": "TEXT", "PATH": "FOLDER", "INT": "NUMBER", "LITERAL": "LEVEL"}
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")

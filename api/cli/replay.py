@@ -1,6 +1,5 @@
 """`asset-ledger replay`: a job's history from the facts, whether a server runs or not."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -8,47 +7,42 @@ from typing import Any, Final
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, USER, existing_log
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
 
-PAGE: Final = 1_000
+_HEADINGS: Final = ("position", "time", "by", "node", "fact", "asset", "what changed")
 
 
 @click.command()
 @click.argument("job_id")
 @DATA_DIR
+@URL
+@TOKEN
 @USER
+@click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
-def replay(job_id: str, data_dir: Path | None, user: str, as_json: bool) -> None:
+def replay(
+    job_id: str,
+    data_dir: Path | None,
+    url: str | None,
+    token: str | None,
+    user: str,
+    as_of: str | None,
+    as_json: bool,
+) -> None:
     """List the facts of JOB_ID in order: what happened, when, by whom, and what it changed.
 
     Reads the log alone, without a lock: it works while a server runs and while the tables are
-    missing. With --json, one fact a line.
+    missing. Or asks a server. With --json, one fact a line.
     """
-    from ledger.codec import Codec
-    from ledger.log.sqlite_reader import SqliteLogReader
-    from ledger.replay import Replay
+    from api.cli.source import open_source
+    from api.cli.tables import print_table
 
-    log = SqliteLogReader(existing_log(data_dir))
-    try:
-        facts = _facts(Replay(log, Codec()), user, job_id)
+    with open_source(data_dir, url, token, user) as source:
+        facts = source.job_facts(job_id, as_of)
         if as_json:
             _print_lines(facts)
         else:
-            _print_table(job_id, facts)
-    finally:
-        log.close()
-
-
-def _facts(replay: Any, user: str, job_id: str) -> Iterator[dict[str, Any]]:
-    """The job's facts as the API shows them, a page at a time. Raises UnknownJobError."""
-    from api.contract.facts import fact_out
-
-    after, page = 0, [None]
-    while page:
-        page = replay.job(user, job_id, after, PAGE)
-        for recorded in page:
-            after = recorded.position
-            yield fact_out(recorded)
+            print_table(f"job {job_id}", _HEADINGS, _rows(facts))
 
 
 def _print_lines(facts: Iterable[dict[str, Any]]) -> None:
@@ -56,22 +50,10 @@ def _print_lines(facts: Iterable[dict[str, Any]]) -> None:
         click.echo(orjson.dumps(fact))
 
 
-def _print_table(job_id: str, facts: Iterable[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # Into a pipe no screen is too narrow: one fact stays one line.
-    console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    table = Table(title=Text(f"job {job_id}"), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("position", "time", "by", "node", "fact", "asset", "what changed"):
-        table.add_column(heading, overflow="fold")
+def _rows(facts: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for fact in facts:
-        cells = (fact["position"], fact["time"], fact["by"], fact["node_id"], fact["topic"])
-        what = (fact["asset_id"], _changed(fact["data"]))
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in (*cells, *what)))
-    console.print(table)
+        who = (fact["position"], fact["time"], fact["by"], fact["node_id"])
+        yield *who, fact["topic"], fact["asset_id"], _changed(fact["data"])
 
 
 def _changed(data: dict[str, Any]) -> str:

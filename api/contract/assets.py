@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.contract.as_of import AS_OF
 from api.contract.fields import Fields, read_as
 from api.contract.parameters import (
     CURSOR,
@@ -17,8 +18,8 @@ from api.contract.parameters import (
 )
 from api.contract.strict_json import read_number, read_object
 from ledger.content import Staged
-from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from ledger.decisions import NewAsset
+from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from ledger.fact import parse_time
 from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
@@ -62,7 +63,7 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         workflow_id=given.get("workflow_id"),
         node_id=given.get("node_id"),
         job_id=given.get("job_id"),
-        parent_id=_folder(given.get("parent_id"), user_id),
+        parent_id=folder_of(given.get("parent_id"), user_id),
         metadata=given.get("metadata"),
         tags=given.get("tags", ()),
         duration=given.get("duration"),
@@ -94,7 +95,7 @@ def check_digest(announced: Digest, arrived: Digest) -> None:
         raise DigestMismatchError(f"{announced} was announced, and {arrived} arrived")
 
 
-def _folder(text: str | None, user_id: str) -> AssetId | None:
+def folder_of(text: str | None, user_id: str) -> AssetId | None:
     """The folder that `parent_id` names; None is the home folder, which bears the user's id."""
     return None if text is None or text == user_id else _asset_id("parent_id", text)
 
@@ -152,4 +153,4 @@ FILTERS: Final[Sequence[Parameter]] = (
 SORT: Final = Parameter(
     "sort", "Oldest or newest first.", one_of(("created_at", "-created_at")), default="created_at"
 )
-LISTING: Final[Sequence[Parameter]] = (*FILTERS, SORT, PAGE_SIZE, CURSOR, MIN_POSITION)
+LISTING: Final[Sequence[Parameter]] = (*FILTERS, SORT, PAGE_SIZE, CURSOR, MIN_POSITION, AS_OF)

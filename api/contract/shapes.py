@@ -108,6 +108,27 @@ class JobPage(Shape):
     next: str
 
 
+class ComparedOut(Shape):
+    """Two assets that correspond: by node, by name, and by how many so named came before."""
+
+    node_id: str | None
+    name: str
+    nth: Annotated[int, Field(description="Counts from 1.")]
+    status: Literal["same", "different", "only_a", "only_b"]
+    a: AssetOut | None
+    b: AssetOut | None
+
+
+class ComparisonOut(Shape):
+    """Two jobs side by side. `first_divergence` is the first row that is not `same`."""
+
+    a: str
+    b: str
+    counts: dict[str, int]
+    rows: list[ComparedOut]
+    first_divergence: ComparedOut | None
+
+
 class FactOut(Shape):
     """A fact. `data` holds its own fields: an absent one was not touched, null was cleared."""
 

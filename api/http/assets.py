@@ -3,6 +3,7 @@
 import orjson
 from aiohttp import web
 
+from api.contract.as_of import AS_OF
 from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING, SHAPE
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION
@@ -81,12 +82,16 @@ async def list_assets(request: Request) -> web.Response:
     "GET",
     "/api/assets/{id}",
     answers=AssetOut,
-    errors=[UnknownAssetError, AssetDeletedError, ViewBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, ParameterError, ViewBehindError],
     scope="read",
-    parameters=[MIN_POSITION],
+    parameters=[MIN_POSITION, AS_OF],
 )
 async def get_asset(request: Request) -> web.Response:
-    """One asset, as it is now."""
+    """One asset, as it is now, or as it was."""
+    position = await request.as_of()
+    if position is not None:
+        asset = await request.ledger.asset_as_of(request.user_id, request.asset_id, position)
+        return json_answer(document_json(asset).encode(), position)
     found = await request.views.assets.find(request.user_id, request.asset_id)
     etag = f'W/"v{found.version}-{SHAPE}"'
     if etag_matches(request.headers.get("If-None-Match"), etag):

@@ -18,7 +18,7 @@ from api.contract.jobs import (
 )
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION
-from api.contract.shapes import AssetPage, JobOut, JobPage
+from api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
 from api.http.answers import json_answer, write_headers
 from api.http.json_body import read_optional_json
 from api.http.listing import asset_page, next_link
@@ -37,6 +37,7 @@ from ledger.errors import (
     ViewBehindError,
 )
 from ledger.frames import Framed
+from projections.compare import document as comparison_out
 from projections.jobs import document
 
 _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
@@ -96,8 +97,23 @@ async def get_job(request: Request) -> web.Response:
 async def list_job_assets(request: Request) -> web.Response:
     """A page of the live assets that a job made, narrowed by the filters of every list."""
     job_id = request.named["job_id"]
-    await request.views.jobs.find(request.user_id, job_id)
+    await request.ledger.job_history(request.user_id, job_id, 0, 1, upto=await request.as_of())
     return await asset_page(request, job_id=[job_id])
+
+
+@operation(
+    "GET",
+    "/api/jobs/{a}/compare/{b}",
+    answers=ComparisonOut,
+    errors=[UnknownJobError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def compare_jobs(request: Request) -> web.Response:
+    """What two jobs made: alike, different, only in one; and the first that differs."""
+    a, b = request.named["a"], request.named["b"]
+    comparison = await request.views.comparisons.compare(request.user_id, a, b)
+    return json_answer(orjson.dumps(comparison_out(comparison)), comparison.position)
 
 
 @operation(

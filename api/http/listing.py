@@ -1,6 +1,6 @@
 """Pages of assets, and the link to the page after one. Every list of assets is answered here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -8,6 +8,11 @@ from aiohttp import web
 from api.contract.assets import FILTERS
 from api.http.answers import json_answer
 from api.http.request import Request
+from ledger.log import Tag
+from projections.as_of import PastQuery
+from projections.pages import Page
+
+Words = Mapping[str, Sequence[str]]
 
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
@@ -15,15 +20,37 @@ _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     """The page that the query asks for; `fixed` are filters that the path has set."""
     asked = request.asked
-    page = await request.views.assets.page(
-        request.user_id,
-        {name: asked[name] for name in _FILTER_NAMES if name in asked} | fixed,
-        sort=asked["sort"],
-        page_size=asked["page_size"],
-        cursor=asked.get("cursor", ""),
-    )
+    words = {name: asked[name] for name in _FILTER_NAMES if name in asked} | fixed
+    position = await request.as_of()
+    if position is None:
+        page = await _page(request, words)
+    else:
+        page = await _page_as_of(request, words, position)
     body = b'{"assets":[%b],"next":"%b"}' % (page.json, page.next.encode())
     return json_answer(body, page.position, headers=next_link(request, page.next))
+
+
+async def _page(request: Request, words: Words) -> Page:
+    return await request.views.assets.page(
+        request.user_id,
+        words,
+        sort=request.asked["sort"],
+        page_size=request.asked["page_size"],
+        cursor=request.asked.get("cursor", ""),
+    )
+
+
+async def _page_as_of(request: Request, words: Words, position: int) -> Page:
+    asked, user_id = request.asked, request.user_id
+    query = PastQuery.of(user_id, words, asked["sort"], asked["page_size"], asked.get("cursor", ""))
+    found, edge = await request.ledger.assets_of_tag(
+        Tag(user_id, query.kind, query.value),
+        query.after,
+        query.size + 1,
+        upto=position,
+        wants=query.wants,
+    )
+    return query.page(found, edge, position)
 
 
 def next_link(request: Request, following: str) -> dict[str, str]:

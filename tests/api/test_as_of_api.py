@@ -39,8 +39,9 @@ async def test_an_asset_can_be_read_as_it_was(api: Api) -> None:
     ],
 )
 async def test_lists_can_be_read_as_they_were(api: Api, path: str) -> None:
-    tags = {"job_id": "j", "node_id": "n", "workflow_id": "w"}
-    first, second = [(await api.created(**tags))["id"] for _ in range(2)]
+    first, second = [
+        (await api.created(job_id="j", node_id="n", workflow_id="w"))["id"] for _ in range(2)
+    ]
     await api.created(job_id="other")
     await api.call("DELETE", f"/api/assets/{first}")
 

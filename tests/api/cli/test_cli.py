@@ -1,5 +1,6 @@
 """The command line as a shell sees it: what it prints, where, and with which exit code."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -176,3 +177,72 @@ def test_help_loads_no_server() -> None:
 
     assert done.stdout == "[]\n"
     assert "serve" in run("--help").stdout
+
+
+async def test_replay_can_stop_at_a_position_or_a_time(folder: Path) -> None:
+    time = replayed(folder)[1]["time"]
+
+    by_position = run("replay", "job_456", "--json", "--as-of", "3", "--data-dir", folder)
+    by_time = run("replay", "job_456", "--json", "--as-of", str(time), "--data-dir", folder)
+    odd = run("replay", "job_456", "--as-of", "tuesday", "--data-dir", folder)
+
+    assert by_position.stdout.splitlines() == by_time.stdout.splitlines()
+    assert len(by_position.stdout.splitlines()) == 2
+    assert (odd.returncode, odd.stdout) == (REFUSED, "")
+    assert "--as-of must be a position, or a time" in odd.stderr
+
+
+async def test_replay_says_the_same_through_a_server(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await record_a_job(api)
+
+        here = replayed(tmp_path / "data")
+        there = await in_thread("replay", "job_456", "--json", "--url", api.url, "--token", "t")
+        unknown = await in_thread("replay", "nobody", "--url", api.url)
+        early = await in_thread("replay", "job_456", "--json", "--as-of", "2", "--url", api.url)
+
+    assert [orjson.loads(line) for line in there.stdout.splitlines()] == here
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert len(early.stdout.splitlines()) == 1
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    done = run("replay", "j", "--url", url)
+
+    assert done.returncode == REFUSED
+    assert done.stderr.startswith(f"asset-ledger: cannot reach {url}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_comparing_two_jobs_says_where_they_parted(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        for job in ("a", "b", "c"):
+            await api.created(b"1", name="x.png", node_id="load", job_id=job)
+            last = b"3" if job == "b" else b"2"
+            await api.created(last, name="y.png", node_id="save", job_id=job)
+        api_says = (await api.get("/api/jobs/a/compare/b")).json
+        there = await in_thread("compare", "a", "b", "--json", "--url", api.url)
+
+    alike = run("compare", "a", "c", "--data-dir", tmp_path / "data")
+    differ = run("compare", "a", "b", "--data-dir", tmp_path / "data")
+    as_json = run("compare", "a", "b", "--json", "--data-dir", tmp_path / "data")
+    unknown = run("compare", "a", "nobody", "--data-dir", tmp_path / "data")
+
+    assert (alike.returncode, alike.stdout) == (
+        FINE,
+        "same 2  different 0  only in a 0  only in b 0\n",
+    )
+    assert (differ.returncode, as_json.returncode, there.returncode) == (1, 1, 1)
+    (line,) = [line for line in differ.stdout.splitlines() if "y.png" in line]
+    assert "different" in line
+    assert "save" in line
+    assert "x.png" not in differ.stdout
+    assert orjson.loads(as_json.stdout) == orjson.loads(there.stdout) == api_says
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+
+
+async def in_thread(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command while this process serves."""
+    return await asyncio.to_thread(run, *arguments)

@@ -1,0 +1,67 @@
+"""`asset-ledger compare`: two jobs side by side."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+
+DIFFERENT = 1
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@DATA_DIR
+@URL
+@TOKEN
+@USER
+@JSON
+def compare(
+    a: str,
+    b: str,
+    data_dir: Path | None,
+    url: str | None,
+    token: str | None,
+    user: str,
+    as_json: bool,
+) -> None:
+    """Compare what jobs A and B made, by node and name. Exit code 1: they differ.
+
+    Reads the log alone, without a lock, or asks a server.
+    """
+    from api.cli.source import open_source
+
+    with open_source(data_dir, url, token, user) as source:
+        comparison = source.comparison(a, b)
+    if as_json:
+        click.echo(orjson.dumps(comparison))
+    else:
+        _print_table(comparison)
+    if comparison["first_divergence"] is not None:
+        sys.exit(DIFFERENT)
+
+
+def _print_table(comparison: dict[str, Any]) -> None:
+    from api.cli.tables import print_table
+
+    rows = [_cells(row) for row in comparison["rows"] if row["status"] != "same"]
+    if rows:
+        title = f"where {comparison['a']} (a) and {comparison['b']} (b) differ"
+        print_table(title, ("status", "node", "name", "nth", "digest in a", "digest in b"), rows)
+    counts = comparison["counts"].items()
+    click.echo("  ".join(f"{status.replace('_', ' in ')} {count:,}" for status, count in counts))
+
+
+def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    status = row["status"].replace("_", " in ")
+    return status, row["node_id"], row["name"], row["nth"], _digest(row["a"]), _digest(row["b"])
+
+
+def _digest(asset: dict[str, Any] | None) -> str | None:
+    if asset is None or asset["digest"] is None:
+        return None
+    return str(asset["digest"].removeprefix("sha256:")[:12])

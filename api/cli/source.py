@@ -1,0 +1,91 @@
+"""Where a command reads facts: the log in a data folder, without a lock, or a server.
+
+Both answer in the shapes of the API, so that a command prints either alike.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import click
+import orjson
+
+from api.cli.options import existing_log
+from api.cli.remote import Remote, segment
+from api.contract.as_of import read_as_of
+from api.contract.facts import fact_out
+from ledger.codec import Codec
+from ledger.log.sqlite_reader import SqliteLogReader
+from ledger.replay import Replay
+from projections.compare import compare_records, document
+
+PAGE: Final = 1_000
+
+
+class Source(Protocol):
+    """What there is to read."""
+
+    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        """The facts of a job, oldest first. Raises UnknownJobError."""
+
+    def comparison(self, a: str, b: str) -> dict[str, Any]:
+        """Two jobs side by side. Raises UnknownJobError."""
+
+
+class LocalSource:
+    """One user's facts in a log, which may be in use and may have no tables."""
+
+    def __init__(self, replay: Replay, user_id: str) -> None:
+        self._replay, self._user_id = replay, user_id
+
+    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        upto = None if as_of is None else self._replay.position_as_of(_read_as_of(as_of))
+        after = 0
+        while page := self._replay.job(self._user_id, job_id, after, PAGE, upto=upto):
+            yield from map(fact_out, page)
+            after = page[-1].position
+
+    def comparison(self, a: str, b: str) -> dict[str, Any]:
+        head = self._replay.head()
+        first, second = (self._replay.job_record(self._user_id, job, upto=head) for job in (a, b))
+        compared = orjson.dumps(document(compare_records(first, second, head)))
+        return dict(orjson.loads(compared))
+
+
+class RemoteSource:
+    """The facts of whoever the token names, through a server."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        path = f"/api/jobs/{segment(job_id)}/history"
+        lines = self._remote.lines(path, {"as_of": as_of}, "application/x-ndjson")
+        return map(orjson.loads, lines)
+
+    def comparison(self, a: str, b: str) -> dict[str, Any]:
+        compared: dict[str, Any] = self._remote.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
+        return compared
+
+
+@contextmanager
+def open_source(
+    data_dir: Path | None, url: str | None, token: str | None, user: str
+) -> Iterator[Source]:
+    """The server at `url` if one is named, else the data folder. Raises DataFolderError."""
+    if url is not None:
+        yield RemoteSource(Remote(url, token))
+        return
+    log = SqliteLogReader(existing_log(data_dir))
+    try:
+        yield LocalSource(Replay(log, Codec()), user)
+    finally:
+        log.close()
+
+
+def _read_as_of(text: str) -> Any:
+    try:
+        return read_as_of(text)
+    except ValueError as error:
+        raise click.UsageError(f"--as-of {error}") from error

@@ -1,0 +1,79 @@
+"""Two jobs side by side, through HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.running import Api
+
+
+async def compared(api: Api, a: str, b: str) -> Any:
+    answer = await api.get(f"/api/jobs/{a}/compare/{b}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def test_two_runs_are_compared_asset_by_asset(api: Api) -> None:
+    same = [await api.created(b"1", name="x", node_id="load", job_id=job) for job in "ab"]
+    other = [await api.created(job.encode(), name="y", node_id="save", job_id=job) for job in "ab"]
+    extra = await api.created(b"3", name="z", job_id="b")
+
+    found = await compared(api, "a", "b")
+
+    rows = [
+        {"node_id": "load", "name": "x", "nth": 1, "status": "same", "a": same[0], "b": same[1]},
+        {
+            "node_id": "save",
+            "name": "y",
+            "nth": 1,
+            "status": "different",
+            "a": other[0],
+            "b": other[1],
+        },
+        {"node_id": None, "name": "z", "nth": 1, "status": "only_b", "a": None, "b": extra},
+    ]
+    assert found == {
+        "a": "a",
+        "b": "b",
+        "counts": {"same": 1, "different": 1, "only_a": 0, "only_b": 1},
+        "rows": rows,
+        "first_divergence": rows[1],
+    }
+
+
+async def test_what_was_deleted_is_not_compared(api: Api) -> None:
+    asset = await api.created(b"1", job_id="a")
+    await api.created(b"2", job_id="b")
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+
+    answer = await api.get("/api/jobs/a/compare/b?min_position=4")
+
+    assert [row["status"] for row in answer.json["rows"]] == ["only_b"]
+    assert answer.headers["Ledger-Position"] == "4"
+
+
+async def test_a_job_compared_with_itself_is_the_same(api: Api) -> None:
+    for _ in range(2):
+        await api.created(job_id="a")
+
+    found = await compared(api, "a", "a")
+
+    assert [(row["nth"], row["status"]) for row in found["rows"]] == [(1, "same"), (2, "same")]
+    assert found["first_divergence"] is None
+
+
+async def test_a_job_that_only_began_made_nothing(api: Api) -> None:
+    await api.created(job_id="a")
+    await api.call("POST", "/api/jobs/b/start")
+
+    assert (await compared(api, "a", "b"))["counts"]["only_a"] == 1
+
+
+@pytest.mark.parametrize(("a", "b"), [("a", "nobody"), ("nobody", "a"), ("nobody", "nobody")])
+async def test_a_job_that_no_fact_names_is_404(api: Api, a: str, b: str) -> None:
+    await api.created(job_id="a")
+
+    answer = await api.get(f"/api/jobs/{a}/compare/{b}")
+
+    assert (answer.status, answer.slug) == (404, "unknown-job")
+    assert answer.json["job_id"] == "nobody"

@@ -69,7 +69,7 @@ class Commits:
     async def _known(self, key: CommandKey | None) -> Written | None:
         """What this very request recorded before, if it did. Raises KeyReusedError."""
         known = await self.find(key) if key is not None else None
-        return Written(known, behind=False) if known else None
+        return Written(known, self._writer.behind) if known else None
 
     async def find(self, key: CommandKey) -> Appended | None:
         """Where the facts of a key are. Raises KeyReusedError if it was for another request."""

@@ -26,9 +26,17 @@ def open_writer(
     synchronous: Synchronous,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """The connection that commits to this file, made if absent; transactions are begun by hand."""
+    """The connection that commits to this file, made if absent; transactions are begun by hand.
+
+    It waits half a second for a stranger's lock: whoever waits for an answer waits with it.
+    """
     db = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=256, factory=factory
+        path,
+        timeout=0.5,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=factory,
     )
     # Without recursive_triggers a REPLACE deletes rows past the guards against DELETE.
     settings = ("journal_mode=WAL", f"synchronous={synchronous}", "recursive_triggers=ON")

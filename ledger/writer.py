@@ -62,7 +62,10 @@ _Errand = Callable[[], None]
 
 
 class Writer:
-    """The only one who commits facts. Made on the event loop that its callers run on."""
+    """The only one who commits facts. Made on the event loop that its callers run on.
+
+    `behind`: the tables did not show the last group when it was answered.
+    """
 
     def __init__(
         self, log: EventLog, contents: ContentStore, view: View, feed: Feed, *, queue_size: int
@@ -72,7 +75,7 @@ class Writer:
         self._queue: SimpleQueue[_Ticket | _Errand | None] = SimpleQueue()
         self._places = queue_size
         self._failure: StorageFailedError | None = None
-        self._behind = False
+        self.behind = False
         self._thread = threading.Thread(target=self._run, name="ledger-writer")
         self._thread.start()
 
@@ -149,7 +152,7 @@ class Writer:
             ready, outcomes = tickets, [unknown] * len(tickets)
         refused = [(t, t.failure) for t in tickets if t.failure is not None]
         answers = [*zip(ready, outcomes, strict=True), *refused]
-        self._loop.call_soon_threadsafe(self._answer, answers, self._behind)
+        self._loop.call_soon_threadsafe(self._answer, answers, self.behind)
 
     def _pack(self, tickets: Sequence[_Ticket]) -> None:
         """No fact without its bytes: make the small contents durable, or fail their commands."""
@@ -178,11 +181,11 @@ class Writer:
         recorded = [o for o in outcomes if isinstance(o, Appended) and not o.replayed]
         if recorded:
             last = recorded[-1]
-            self._behind = not self._view.apply(
+            self.behind = not self._view.apply(
                 [appended.prepared for appended in recorded], last.last, last.leaf
             )
-        elif self._behind:  # they may have caught up: a replay would call them behind for ever
-            self._behind = not self._view.apply((), self._log.head().position, b"")
+        elif self.behind:  # they may have caught up: a replay would call them behind for ever
+            self.behind = not self._view.apply((), self._log.head().position, b"")
 
     def _answer(self, answers: Sequence[tuple[_Ticket, Outcome]], behind: bool) -> None:
         self._feed.grew(self._log.head().position)

@@ -1,0 +1,50 @@
+"""The product as it would be without its Merkle tree: no leaf is hashed, none is kept.
+
+    python -m benchmarks.treeless FOLDER
+
+Promise: it differs from the product in nothing else. Its log cannot be opened again.
+"""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import click
+import uvloop
+
+from api.backend import open_backend
+from api.http.app import serve
+from api.settings import Settings
+from ledger.log.group import Group
+from ledger.log.sqlite import SqliteLog
+
+
+class TreelessLog(SqliteLog):
+    """The log without its leaves; the tables are told of an empty one."""
+
+    def _insert(self, group: Group) -> None:
+        group.rows.leaves.clear()
+        super()._insert(group)
+
+    def leaf_hash(self, position: int) -> bytes | None:
+        return b""
+
+
+async def run(folder: Path) -> None:
+    async with open_backend(Settings(data_dir=folder)) as backend:
+        await serve(backend, "127.0.0.1", 0, click.echo)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Serve FOLDER, which must not exist yet, and print the address."""
+    with (
+        patch("api.backend.SqliteLog", TreelessLog),
+        patch("ledger.log.group.leaf_of", lambda *_: b""),
+        patch("ledger.log.group.leaf_hash", lambda _: b""),
+    ):
+        uvloop.run(run(folder))
+
+
+if __name__ == "__main__":
+    main()

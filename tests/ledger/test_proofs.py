@@ -1,0 +1,141 @@
+"""What is signed when, what is kept, and what is told when it cannot be."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger.codec import MAX_FACT, Codec
+from ledger.content.local import open_local_contents
+from ledger.errors import CorruptLogError, DiskFullError, SigningKeyError
+from ledger.feed import Feed
+from ledger.log.sqlite import SqliteLog
+from ledger.merkle.checkpoint import open_checkpoint
+from ledger.merkle.key import Signer
+from ledger.merkle.tiles import Tiles
+from ledger.merkle.tree import leaf_of
+from ledger.opening import open_identity
+from ledger.proofs import Proofs, bundled
+from ledger.replay import Replay
+from ledger.writer import Writer
+from tests.contracts.event_log import creation
+from tests.ledger.test_writer import Tables
+
+LOG = "f" * 32
+
+
+class FillingLog(SqliteLog):
+    """A log whose disk has no room for checkpoints while `full`: the edge of the world."""
+
+    full = False
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        if self.full:
+            raise DiskFullError("the disk is full; nothing was recorded")
+        return super().keep_checkpoint(size, note)
+
+
+@dataclass(frozen=True)
+class House:
+    log: FillingLog
+    writer: Writer
+    proofs: Proofs
+    key_file: Path
+    key: str
+
+    async def grow(self, number: int) -> None:
+        await self.writer.append(creation(number))
+
+
+@asynccontextmanager
+async def open_house(folder: Path) -> AsyncIterator[House]:
+    log, codec, key_file = FillingLog(folder / "ledger.db", Codec()), Codec(), folder / "log.key"
+    opened = open_identity(log, codec, key_file, new_log_id=LOG)
+    contents = await open_local_contents(folder / "content")
+    writer = Writer(log, contents, Tables(), Feed(log, codec, LOG), queue_size=8)
+    signer = Signer(key_file, opened.public_key)
+    proofs = Proofs(log, Replay(log, codec), writer, signer, opened.origin)
+    try:
+        yield House(log, writer, proofs, key_file, opened.public_key)
+    finally:
+        await writer.close()
+        await contents.close()
+        log.close()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as house:
+        yield house
+
+
+async def test_a_checkpoint_is_durable_before_it_is_seen(house: House) -> None:
+    await house.grow(1)
+
+    signed = await house.proofs.checkpoint()
+
+    assert house.log.checkpoints(0, 10) == [(2, signed.note)]
+    assert open_checkpoint(signed.note, house.key).root == Tiles(house.log).root(2)
+
+
+async def test_a_size_that_nobody_asked_for_is_not_signed(house: House) -> None:
+    await house.proofs.checkpoint()
+    for number in (1, 2, 3):
+        await house.grow(number)
+    await house.proofs.checkpoint()
+
+    assert [size for size, _ in house.log.checkpoints(0, 10)] == [1, 4]
+
+
+async def test_a_checkpoint_that_covers_a_fact_is_good_for_its_receipt(house: House) -> None:
+    await house.grow(1)
+    known = await house.proofs.checkpoint()
+    await house.grow(2)
+
+    assert await house.proofs.checkpoint(covering=2) == known
+    assert (await house.proofs.checkpoint(covering=3)).size == 3
+
+
+async def test_a_receipt_that_cannot_be_signed_for_is_none_and_can_be_had_later(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.grow(1)
+    house.log.full = True
+
+    assert await house.proofs.receipt(2) is None
+    assert "no receipt for fact 2: the disk is full" in caplog.text
+    with pytest.raises(DiskFullError):
+        await house.proofs.checkpoint()
+
+    house.log.full = False
+    receipt = await house.proofs.receipt(2)
+    assert receipt is not None
+    assert [fact.position for fact in receipt[1]] == [2]
+
+
+async def test_without_the_key_no_receipt_is_promised(house: House) -> None:
+    await house.proofs.check_key()
+    other = Signer(house.key_file.with_name("gone.key"), house.key)
+    replay, origin = Replay(house.log, Codec()), f"asset-ledger/{LOG}"
+    proofs = Proofs(house.log, replay, house.writer, other, origin)
+
+    with pytest.raises(SigningKeyError):
+        await proofs.check_key()
+
+
+async def test_a_second_root_for_one_size_is_never_shown(house: House) -> None:
+    house.log.keep_checkpoint(1, "another note, which somebody else put here")
+
+    with pytest.raises(CorruptLogError, match="another checkpoint of 1 facts was signed before"):
+        await house.proofs.checkpoint()
+
+
+def test_every_fact_fits_into_a_bundle() -> None:
+    longest = leaf_of("0" * 32, 2**63, "t" * 100, b"x" * MAX_FACT)
+
+    assert len(longest) < 2**16
+    assert bundled(longest)[:2] == len(longest).to_bytes(2, "big")
+    with pytest.raises(OverflowError):
+        bundled(b"x" * 2**16)

@@ -141,8 +141,7 @@ class Tiles:
         """A tile as a small tree of its own, at least this wide."""
         known = self._known.pop((level, index), None) or Tree()
         if len(known) < width:
-            for hashed in self._missing(level, index, range(len(known), width)):
-                known.append(hashed)
+            known.extend(self._missing(level, index, range(len(known), width)))
         if len(known) < width:
             raise CorruptLogError(f"the log lacks hashes of its tile {Tile(level, index).path}")
         self._known[level, index] = known  # last: what it was made from may have pushed it out

@@ -5,8 +5,9 @@ they are checked with nothing but the hashes in them (RFC 9162 sections 2.1.3 an
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Final
 
 from ledger.errors import ProofError
@@ -48,27 +49,26 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A tree in memory: leaf hashes go in one by one, the root of every complete subtree is kept.
+    """A tree in memory: leaf hashes go in, the root of every complete subtree is kept.
 
     `node` serves the proofs.
     """
 
-    def __init__(self, leaf_hashes: Sequence[bytes] = ()) -> None:
+    def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
         self._levels: list[list[bytes]] = [[]]
-        for hashed in leaf_hashes:
-            self.append(hashed)
+        self.extend(leaf_hashes)
 
     def __len__(self) -> int:
         return len(self._levels[0])
 
-    def append(self, hashed: bytes) -> None:
-        """Add a leaf by its hash."""
-        for level in self._levels:
-            level.append(hashed)
-            if len(level) % 2:
-                return
-            hashed = node_hash(*level[-2:])
-        self._levels.append([hashed])
+    def extend(self, leaf_hashes: Iterable[bytes]) -> None:
+        """Add leaves by their hashes."""
+        self._levels[0].extend(leaf_hashes)
+        for below, above in pairwise(self._levels):
+            start = 2 * len(above)
+            above.extend(map(node_hash, below[start::2], below[start + 1 :: 2]))
+        while len(top := self._levels[-1]) > 1:
+            self._levels.append(list(map(node_hash, top[::2], top[1::2])))
 
     def node(self, level: int, index: int) -> bytes:
         """The root of a complete subtree."""

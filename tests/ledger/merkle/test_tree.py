@@ -123,7 +123,7 @@ def test_the_paths_of_seven_leaves_are_those_that_the_rfc_draws() -> None:
 def test_another_implementation_makes_the_same_roots_and_inclusion_paths() -> None:
     ours, theirs = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
     for size in range(1, 71):
-        ours.append(leaf_hash(b"%d" % size))
+        ours.extend([leaf_hash(b"%d" % size)])
         theirs.append_entry(b"%d" % size)
         assert root(size, ours.node) == theirs.get_root()
         for index in range(size):
@@ -143,7 +143,7 @@ def test_consistency_paths_are_those_that_the_rfc_defines() -> None:
 def test_a_consistency_path_leads_between_the_roots_of_another_implementation() -> None:
     ours, theirs = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
     for second in range(1, 71):
-        ours.append(leaf_hash(b"%d" % second))
+        ours.extend([leaf_hash(b"%d" % second)])
         theirs.append_entry(b"%d" % second)
         for first in range(1, second + 1):
             path = consistency_path(first, second, ours.node)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid_utils import uuid4
 
 from api.settings import Settings
+from api.tokens import Tokens
 from ledger.codec import Codec
 from ledger.content.local import open_local_contents
 from ledger.feed import Feed
@@ -37,6 +38,7 @@ class Backend:
     proofs: Proofs
     feed: Feed
     views: Views
+    tokens: Tokens
 
 
 @asynccontextmanager
@@ -50,6 +52,8 @@ async def open_backend(
     folder, codec = settings.data_dir, Codec()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
+        tokens = Tokens(folder / "access.db")
+        stack.callback(tokens.close)
         contents = await open_local_contents(folder / "content")
         stack.push_async_callback(contents.close)
         log = SqliteLog(folder / "ledger.db", codec)
@@ -67,4 +71,4 @@ async def open_backend(
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
         proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
-        yield Backend(settings, lock, ledger, proofs, feed, views)
+        yield Backend(settings, lock, ledger, proofs, feed, views, tokens)

@@ -5,6 +5,7 @@ What the disk refuses leaves this package as StorageFailedError, or DiskFullErro
 
 import errno
 import fcntl
+import hmac
 import json
 import os
 import secrets
@@ -12,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.errors import DataFolderError, DiskFullError, FolderLockedError, StorageFailedError
 
@@ -61,21 +62,43 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+class Holder(NamedTuple):
+    """Who has a data folder, as its lock file says: only its owner can read that (0600)."""
+
+    pid: int
+    address: str | None
+    secret: str
+
+
 class FolderLock:
-    """A data folder that is ours. `secret` lets whoever can read the lock file act as admin."""
+    """A data folder that is ours. Whoever can read the lock file may act as its admin, once."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.secret = secrets.token_urlsafe(32)
+        self._announced = Holder(os.getpid(), None, _new_secret())
         self.announce(None)
 
     def announce(self, address: str | None) -> None:
         """Say in the lock file where this process listens."""
-        holder = {"pid": os.getpid(), "address": address, "secret": self.secret}
-        line = json.dumps(holder).encode() + b"\n"
+        self._write(self._announced._replace(address=address))
+
+    def admits(self, secret: str) -> bool:
+        """Was this read from the lock file? It is not there any more afterwards."""
+        if not hmac.compare_digest(secret.encode(), self._announced.secret.encode()):
+            return False
+        self._write(self._announced._replace(secret=_new_secret()))
+        return True
+
+    def _write(self, holder: Holder) -> None:
+        self._announced = holder
+        line = json.dumps(holder._asdict()).encode() + b"\n"
         with storage_errors("the lock file was not written"):
             os.pwrite(self._descriptor, line, 0)
             os.ftruncate(self._descriptor, len(line))  # after: nobody ever finds the file empty
+
+
+def _new_secret() -> str:
+    return f"als_{secrets.token_urlsafe(32)}"
 
 
 @contextmanager
@@ -113,11 +136,24 @@ def _take(descriptor: int, folder: Path) -> None:
         raise DataFolderError(f"{folder} cannot be locked: {error.strerror}") from error
 
 
-def _holder(descriptor: int) -> str:
-    line, _, _ = os.pread(descriptor, 4096, 0).partition(b"\n")
+def holder_of(folder: Path) -> Holder | None:
+    """Who has this data folder, as far as its lock file says; None if nobody does."""
     try:
-        holder = json.loads(line)
-    except ValueError:
+        return _read_holder((folder / "lock").read_bytes())
+    except OSError:
+        return None
+
+
+def _read_holder(lock: bytes) -> Holder | None:
+    try:
+        return Holder(**json.loads(lock.partition(b"\n")[0]))
+    except (ValueError, TypeError):  # its holder has just begun, or was of another release
+        return None
+
+
+def _holder(descriptor: int) -> str:
+    holder = _read_holder(os.pread(descriptor, 4096, 0))
+    if holder is None:
         return "a process that is only starting"
-    where = f"at {holder['address']}" if holder["address"] else "at no address"
-    return f"process {holder['pid']}, which serves it {where}"
+    where = f"at {holder.address}" if holder.address else "at no address"
+    return f"process {holder.pid}, which serves it {where}"

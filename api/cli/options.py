@@ -19,7 +19,16 @@ DATA_DIR: Final = click.option(
 URL: Final = click.option("--url", help="Ask the server at this address instead.")
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
-_METAVARS: Final = {"STR": "TEXT", "PATH": "FOLDER", "INT": "NUMBER", "LITERAL": "LEVEL"}
+_METAVARS: Final = {
+    "STR": "TEXT",
+    "PATH": "FOLDER",
+    "INT": "NUMBER",
+    "LITERAL": "WORD",
+    "jwt_jwks": "FILE",
+    "rate_limit": "RATE",
+}
+"""What stands for a flag's value: by its name, else by its type."""
+
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
 
 
@@ -29,10 +38,12 @@ def setting(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     flag = "--" + name.replace("_", "-")
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=_help(name))
-    kind = getattr(field.annotation, "__name__", "word").upper()
-    return click.option(
-        flag, name, default=None, metavar=_METAVARS.get(kind, kind), help=_help(name)
-    )
+    return click.option(flag, name, default=None, metavar=_metavar(name), help=_help(name))
+
+
+def _metavar(name: str) -> str:
+    kind = getattr(Settings.model_fields[name].annotation, "__name__", "text").upper()
+    return _METAVARS.get(name) or _METAVARS.get(kind, kind)
 
 
 def _help(name: str) -> str:
@@ -50,8 +61,9 @@ def settings_from(flags: dict[str, Any]) -> Settings:
 
 
 def _complaint(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
     name = "-".join(str(part) for part in error["loc"]).replace("_", "-")
-    return f"--{name}: {error['msg'].removeprefix('Value error, ')}"
+    return f"--{name}: {message}" if name else message
 
 
 def existing_log(data_dir: Path | None) -> Path:

@@ -30,6 +30,8 @@ class Principal(NamedTuple):
             raise MissingScopeError(scope)
 
 
+ANONYMOUS: Final = Principal("", frozenset())
+"""Whoever asks for what needs no scope: nobody looks at his token."""
 LOCAL: Final = Principal(LOCAL_USER, frozenset(SCOPES))
 SERVER_ITSELF: Final = Principal(SYSTEM, frozenset(SCOPES))
 """Whoever can read the lock file of a running server's data folder."""

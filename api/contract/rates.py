@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 OFF: Final = "off"
 
-_PERIODS: Final = {"s": ("second", 1.0), "m": ("minute", 60.0), "h": ("hour", 3600.0)}
+_PERIODS: Final = {"s": ("a second", 1.0), "m": ("a minute", 60.0), "h": ("an hour", 3600.0)}
 _SPELLED: Final = re.compile(r"([1-9]\d{0,8})/([smh])", re.ASCII)
 
 
@@ -21,7 +21,7 @@ class Rate(NamedTuple):
         return self.count / self.seconds
 
     def __str__(self) -> str:
-        return f"{self.count:,} request{'s' if self.count > 1 else ''} a {self.period}"
+        return f"{self.count:,} request{'s' if self.count > 1 else ''} {self.period}"
 
 
 def read_rate(spelled: str) -> Rate | None:

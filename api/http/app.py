@@ -17,17 +17,20 @@ from api.backend import Backend
 from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
 from api.contract.parameters import Asked
+from api.contract.principal import ANONYMOUS, Scope
 from api.contract.problems import UNFORESEEN, problem_of
-from api.http import assets, content, health, history, jobs, log, proofs
+from api.contract.rates import read_rate
+from api.http import assets, content, editing, events, health, history, jobs, log, proofs, tokens
 from api.http.answers import new_request_id, problem
-from api.http.local import LOCAL_USER, check_host, check_not_foreign
+from api.http.auth import callers_of
 from api.http.protocol import MAX_LINE, Protocol
+from api.http.rates import RateLimit
 from api.http.request import Request
 from api.http.routes import Routes
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operations_of(assets, content, jobs, history, proofs, log, health)
+    operations_of(assets, editing, content, jobs, history, proofs, log, tokens, health)
 )
 
 VIEW_PATIENCE: Final = 1.0
@@ -56,6 +59,9 @@ class Server(web.Server):
         self._backend = backend
         self._patience = patience
         self._routes = Routes(OPERATIONS)
+        self._callers = callers_of(backend)
+        rate = read_rate(backend.settings.rate_limit)
+        self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
         self._active = 0
         self._idle: asyncio.Event | None = None
@@ -96,17 +102,23 @@ class Server(web.Server):
                 logger.warning("%d requests did not finish in time", self._active)
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        check_host(request.headers.get("Host", ""))
+        self._callers.check(request.method, request.headers)
         _check_utf8(request.raw_path)
         operation, request.named = self._routes.find(request.method, request.rel_url.raw_path)
-        if operation.writes:
-            check_not_foreign(request.headers)
+        if operation.scope is not None:
+            self._admit(request, operation.scope)
         request.asked = self._read_query(request, operation)
         position = request.asked.get("min_position")
         if position is not None:
             await self._backend.views.runner.wait_for(position, VIEW_PATIENCE)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
+
+    def _admit(self, request: Request, scope: Scope) -> None:
+        request.principal = self._callers.principal(request.headers)
+        if self._rates is not None:
+            self._rates.take(request.user_id)
+        request.principal.require(scope)
 
     def _read_query(self, request: Request, operation: Operation) -> Asked:
         if "?" not in request.raw_path:  # most requests: spare them the parsing
@@ -117,7 +129,7 @@ class Server(web.Server):
         loop = asyncio.get_running_loop()
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
-        request.user_id = LOCAL_USER
+        request.principal = ANONYMOUS
         request.patience = self._patience
         return request
 

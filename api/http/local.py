@@ -12,8 +12,6 @@ from typing import Final
 
 from api.contract.errors import ForbiddenError
 
-LOCAL_USER: Final = "1"
-
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]*)?", re.ASCII)
 
 

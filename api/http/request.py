@@ -8,6 +8,7 @@ from aiohttp import web
 
 from api.backend import Backend
 from api.contract.parameters import Asked, refuse
+from api.contract.principal import Principal
 from ledger.call import Call
 from ledger.errors import UnknownAssetError
 from ledger.ids import AssetId, parse_asset_id
@@ -16,6 +17,7 @@ from ledger.service import Ledger
 from projections.views import Views
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -26,10 +28,15 @@ class Request(web.BaseRequest):
     """
 
     backend: Backend
-    user_id: str
+    principal: Principal
     patience: float
     named: Mapping[str, str]
     asked: Asked
+
+    @property
+    def user_id(self) -> str:
+        """Whose assets and jobs this is about."""
+        return self.principal.user_id
 
     @property
     def ledger(self) -> Ledger:
@@ -52,8 +59,13 @@ class Request(web.BaseRequest):
             raise UnknownAssetError(self.named["id"]) from error
 
     def call(self) -> Call:
-        """How this write came. Raises ParameterError for an Idempotency-Key that is none."""
-        return Call(self.user_id, key=self._key(), traceparent=self._traceparent())
+        """How this write came. Raises ParameterError for a key or an If-Match that is none."""
+        return Call(
+            self.user_id,
+            key=self._key(),
+            if_match=self._if_match(),
+            traceparent=self._traceparent(),
+        )
 
     async def as_of(self) -> int | None:
         """The position that `as_of` asks for; None where it does not. Raises ParameterError."""
@@ -75,6 +87,19 @@ class Request(web.BaseRequest):
         if key is not None and not _KEY.fullmatch(key):
             raise refuse("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
         return key
+
+    def _if_match(self) -> int | None:
+        """The version of an entity tag of ours; the rest of it says how the asset was written.
+
+        Another's tag is a version that no asset has. `*` asks for any: the asset has to be there.
+        """
+        header = self.headers.get("If-Match", "*").strip()
+        if header == "*":
+            return None
+        if "," in header:
+            raise refuse("If-Match", "must be one entity tag, or *")
+        found = _VERSION.fullmatch(header)
+        return int(found[1]) if found else 0
 
     def _traceparent(self) -> str | None:
         """W3C Trace Context says to go on without one that is malformed."""

@@ -1,6 +1,7 @@
 """The lock of a data folder: one process at a time, whatever becomes of it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import DataFolderError, FolderLockedError
-from ledger.files import hold_folder, make_folder
+from ledger.files import hold_folder, holder_of, make_folder
 
 _HOLD = """
 import sys
@@ -39,6 +40,12 @@ def refused(folder: Path) -> str:
     with pytest.raises(FolderLockedError) as refusal, hold_folder(folder):
         pytest.fail("two hold one folder")
     return str(refusal.value)
+
+
+def secret_in(folder: Path) -> str:
+    holder = holder_of(folder)
+    assert holder is not None
+    return holder.secret
 
 
 def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
@@ -80,11 +87,27 @@ def test_the_secret_is_for_the_owner_and_for_one_holder(tmp_path: Path) -> None:
     with hold_folder(tmp_path) as first:
         lock = tmp_path / "lock"
         assert lock.stat().st_mode & 0o777 == 0o600
-        assert json.loads(lock.read_text())["secret"] == first.secret
+        secret = secret_in(tmp_path)
+        first.announce("http://127.0.0.1:1")
+        assert secret_in(tmp_path) == secret
     assert lock.read_text() == ""
+    assert holder_of(tmp_path) is None
 
     with hold_folder(tmp_path) as second:
-        assert second.secret != first.secret
+        assert not second.admits(secret)
+
+
+def test_a_secret_admits_once_and_the_next_one_is_in_the_lock_file(tmp_path: Path) -> None:
+    with hold_folder(tmp_path) as lock:
+        lock.announce("http://127.0.0.1:1")
+        secret = secret_in(tmp_path)
+
+        assert not lock.admits("")
+        assert not lock.admits(f"{secret}x")
+        assert lock.admits(secret)
+        assert not lock.admits(secret)
+        assert lock.admits(secret_in(tmp_path))
+        assert holder_of(tmp_path) == (os.getpid(), "http://127.0.0.1:1", secret_in(tmp_path))
 
 
 def test_a_folder_and_those_above_it_are_made_for_the_owner(tmp_path: Path) -> None:

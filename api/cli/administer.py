@@ -1,0 +1,68 @@
+"""What a command does to a ledger is done in its folder, or by the server that has the folder.
+
+Promise: no command needs the server to stop, and none needs a token where it can read the folder.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from api.contract.errors import UnauthenticatedError
+from ledger.errors import FolderLockedError
+from ledger.files import hold_folder, holder_of
+
+TRIES: Final = 5
+"""The secret in a lock file admits once: another command may have been faster."""
+
+
+class Errand(NamedTuple):
+    """What to ask a server for."""
+
+    method: str
+    path: str
+    document: dict[str, Any] | None = None
+
+
+def administer(
+    folder: Path, errand: Errand, here: Callable[[Path], dict[str, Any]]
+) -> dict[str, Any]:
+    """What `here` answers, with the folder locked; what its server answers, if one has it."""
+    try:
+        with hold_folder(folder):
+            return here(folder)
+    except FolderLockedError as locked:
+        return _ask_holder(folder, errand, locked)
+
+
+def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
+    """What a server answers. Raises what it refuses, and UnreachableError."""
+    return asyncio.run(_ask(url, token, errand))
+
+
+def _ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
+    for _ in range(TRIES):
+        holder = holder_of(folder)
+        if holder is None or holder.address is None:
+            raise locked
+        with suppress(UnauthenticatedError):
+            return ask(holder.address, holder.secret, errand)
+    raise locked
+
+
+async def _ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
+    from api.sdk.client import Client
+    from api.sdk.form import json_body
+    from api.sdk.retry import PATIENT
+
+    client = Client(url, token, PATIENT)
+    document = errand.document
+    body = None if document is None else partial(json_body, orjson.dumps(document))
+    try:
+        return await client.ask(errand.method, errand.path, body=body)
+    finally:
+        await client.close()

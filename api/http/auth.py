@@ -1,0 +1,80 @@
+"""Who is calling: from a request to its principal, one way for each setting of AUTH.
+
+Promise: a caller whom nobody knows learns nothing but that, and no token is ever logged.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from api.backend import Backend
+from api.contract.errors import UnauthenticatedError
+from api.contract.operations import WRITES
+from api.contract.principal import LOCAL, SERVER_ITSELF, Principal
+from api.http.jwt import verifier
+from api.http.local import check_host, check_not_foreign
+from ledger.files import FolderLock
+
+Headers = Mapping[str, str]
+
+_SECRET: Final = "als_"  # what the secret in a lock file begins with
+
+
+class Callers(Protocol):
+    """Those who call, and how they show who they are."""
+
+    def check(self, method: str, headers: Headers) -> None:
+        """Refuse what is not even looked at. Raises ForbiddenError."""
+
+    def principal(self, headers: Headers) -> Principal:
+        """Who sent this. Raises UnauthenticatedError."""
+
+
+class LocalCallers:
+    """AUTH=local: everybody is user 1, so nobody may come from outside."""
+
+    def check(self, method: str, headers: Headers) -> None:
+        check_host(headers.get("Host", ""))
+        if method in WRITES:
+            check_not_foreign(headers)
+
+    def principal(self, headers: Headers) -> Principal:
+        return LOCAL
+
+
+class BearerCallers:
+    """Whoever has a token (RFC 6750) that `known` knows, or the secret of the lock file."""
+
+    def __init__(self, known: Callable[[str], Principal | None], lock: FolderLock) -> None:
+        self._known, self._lock = known, lock
+
+    def check(self, method: str, headers: Headers) -> None:
+        """Nothing: a page of another site has no token to send."""
+
+    def principal(self, headers: Headers) -> Principal:
+        text = _bearer(headers)
+        if text.startswith(_SECRET) and self._lock.admits(text):
+            return SERVER_ITSELF
+        principal = self._known(text)
+        if principal is None:
+            raise UnauthenticatedError("the token is not valid, or not any more", sent=True)
+        return principal
+
+
+def callers_of(backend: Backend) -> Callers:
+    """The callers that the settings let in. Raises TokenKeyError."""
+    match backend.settings.auth:
+        case "local":
+            return LocalCallers()
+        case "tokens":
+            return BearerCallers(backend.tokens.principal, backend.lock)
+        case "jwt":
+            return BearerCallers(verifier(backend.settings).principal, backend.lock)
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthenticatedError("send a token: Authorization: Bearer <token>", sent=False)
+    if not token.isascii():  # nor could it be compared
+        raise UnauthenticatedError("the token is not valid, or not any more", sent=True)
+    return token.strip()

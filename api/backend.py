@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from uuid_utils import uuid4
 
+from api.contract.events import event_text
 from api.settings import Settings
 from api.tokens import Tokens
 from ledger.codec import Codec
@@ -23,6 +24,7 @@ from ledger.proofs import Proofs
 from ledger.replay import Replay
 from ledger.rotation import keys_in_force, settle_key
 from ledger.service import Ledger
+from ledger.tail import Tail
 from ledger.writer import Writer
 from projections.runner import Progress
 from projections.views import Views
@@ -37,6 +39,7 @@ class Backend:
     ledger: Ledger
     proofs: Proofs
     feed: Feed
+    tail: Tail
     views: Views
     tokens: Tokens
 
@@ -71,4 +74,4 @@ async def open_backend(
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
         proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
-        yield Backend(settings, lock, ledger, proofs, feed, views, tokens)
+        yield Backend(settings, lock, ledger, proofs, feed, Tail(feed, event_text), views, tokens)

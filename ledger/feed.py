@@ -19,6 +19,7 @@ class Feed:
         self.log_id = log_id
         self._position = log.head().position
         self._grown = asyncio.Event()
+        self.ended = False
 
     def head(self) -> int:
         """The last position of the log."""
@@ -42,7 +43,12 @@ class Feed:
         self._grown = asyncio.Event()
 
     async def wait_beyond(self, position: int) -> int:
-        """The log's last position, once it is above `position`."""
-        while self._position <= position:
+        """The log's last position, once it is above `position`, or nobody shall wait any more."""
+        while self._position <= position and not self.ended:
             await self._grown.wait()
         return self._position
+
+    def end(self) -> None:
+        """Wake all who wait, for good: the service stops. Called on the loop."""
+        self.ended = True
+        self._grown.set()

@@ -3,31 +3,34 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import NamedTuple
 
 from eventsourcing.persistence import Notification
 
-from ledger.asset import Asset, AssetCreated, fold
+from ledger.asset import Asset, AssetCreated, AssetDeleted, AssetRestored, fold
 from ledger.codec import Codec
+from ledger.decisions import check_live
 from ledger.errors import (
-    AssetDeletedError,
     FieldError,
     ParameterError,
     UnknownAssetError,
     UnknownJobError,
+    UnknownVersionError,
 )
-from ledger.fact import Recorded, iso, moment
+from ledger.events import PAGE, WALK, Heard, Wanted, events_after
+from ledger.fact import Recorded, moment
 from ledger.ids import AssetId
 from ledger.job import Job, job_stream
 from ledger.job import evolve as evolve_job
 from ledger.log import LogReader, Tag
 from ledger.record import JobRecord
 
-PAGE: Final = 1_000
-"""How many facts are read at a time."""
 
-WALK: Final = 20_000
-"""How many facts one request looks at for those that are wanted."""
+class Absence(NamedTuple):
+    """Where an asset became a tombstone, and where it was restored."""
+
+    gone: int
+    back: int
 
 
 class Replay:
@@ -49,9 +52,17 @@ class Replay:
     def live_asset(self, user_id: str, asset_id: AssetId, *, upto: int) -> Asset:
         """One asset as it was. Raises UnknownAssetError, and AssetDeletedError for a tombstone."""
         asset = self.asset(user_id, asset_id, upto=upto)
-        if asset.deleted_at is not None:
-            by, when = asset.deleted_by or "", iso(asset.deleted_at)
-            raise AssetDeletedError(asset_id, by=by, when=when, position=asset.position)
+        check_live(asset)
+        return asset
+
+    def asset_at_version(self, user_id: str, asset_id: AssetId, version: int) -> Asset:
+        """One asset as its first facts left it. Raises UnknownAssetError, UnknownVersionError."""
+        stored = self._log.stream(asset_id)
+        asset = fold(self._decoded(stored[:version]))
+        if asset is None or asset.user_id != user_id:
+            raise UnknownAssetError(asset_id)
+        if version > len(stored):
+            raise UnknownVersionError(asset_id, version)
         return asset
 
     def assets_of_tag(
@@ -98,6 +109,16 @@ class Replay:
             folder_id = path[-1].parent_id
         return path
 
+    def absence(self, asset_id: AssetId) -> Absence | None:
+        """The last time an asset was a tombstone and came back; None if it is one, or never was."""
+        gone = back = 0
+        for position, event in self._decoded(self._log.stream(asset_id)):
+            if isinstance(event, AssetDeleted):
+                gone = position
+            elif isinstance(event, AssetRestored):
+                back = position
+        return Absence(gone, back) if gone < back else None
+
     def sources(self, user_id: str, asset_ids: Iterable[AssetId]) -> None:
         """Check that assets exist to derive another from. Raises FieldError."""
         for asset_id in asset_ids:
@@ -140,13 +161,14 @@ class Replay:
         """
         head = self._log.head().position
         if isinstance(as_of, datetime):
-            return bisect_right(range(1, head + 1), as_of, key=self._recorded_at)
+            return bisect_right(range(1, head + 1), as_of, key=self.recorded_at)
         if as_of > head:
             message = f"is beyond the log, which ends at {head:,}"
             raise ParameterError(f"as_of {message}", errors=[("as_of", message)])
         return as_of
 
-    def _recorded_at(self, position: int) -> datetime:
+    def recorded_at(self, position: int) -> datetime:
+        """When the fact at a position was recorded."""
         (fact,) = self.between(position, position)
         return moment(fact.event)
 
@@ -165,6 +187,10 @@ class Replay:
         if not record.last_position:
             raise UnknownJobError(job_id)
         return record
+
+    def events_after(self, wanted: Wanted, after: int, limit: int) -> Heard:
+        """The next facts that somebody wants to hear of, and where to go on."""
+        return events_after(self._log, self._codec, wanted, after, limit)
 
     def head(self) -> int:
         """The last position of the log."""

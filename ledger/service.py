@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import Protocol
 
 from ledger.asset import Asset, fold
 from ledger.call import Call, Deletion, Receipt
@@ -12,6 +13,7 @@ from ledger.decisions import Label, NewAsset, create
 from ledger.deletion import Deletions, Folders
 from ledger.editing import Edits
 from ledger.errors import CorruptLogError
+from ledger.events import Heard, Wanted
 from ledger.fact import Json, Recorded
 from ledger.frames import Framed, Frames
 from ledger.ids import AssetId, Digest, new_asset_id
@@ -19,7 +21,12 @@ from ledger.job import JobEnd, JobStart
 from ledger.log import EventLog, Tag
 from ledger.record import JobRecord
 from ledger.replay import Replay
+from ledger.restoration import Graves, Restorations
 from ledger.writer import Writer, Written
+
+
+class Tables(Folders, Graves, Protocol):
+    """What the ledger asks the tables."""
 
 
 class Ledger:
@@ -31,7 +38,7 @@ class Ledger:
         replay: Replay,
         contents: ContentStore,
         writer: Writer,
-        folders: Folders,
+        tables: Tables,
         *,
         new_id: Callable[[], AssetId] = new_asset_id,
     ) -> None:
@@ -39,7 +46,8 @@ class Ledger:
         self._new_id = new_id
         self._commits = Commits(log, replay, writer)
         self._edits = Edits(self._commits, replay, contents)
-        self._deletions = Deletions(self._commits, replay, folders)
+        self._deletions = Deletions(self._commits, replay, tables)
+        self._restorations = Restorations(self._commits, replay, self._edits, tables)
         self._frames = Frames(self._commits, replay)
 
     def close(self) -> None:
@@ -91,6 +99,10 @@ class Ledger:
         """Raises what a change of this asset would meet before its fields are looked at."""
         await self._edits.current(call, asset_id)
 
+    async def restore_asset(self, call: Call, asset_id: AssetId) -> Receipt:
+        """Restore an asset; a folder with what was deleted along with it."""
+        return await self._restorations.restore(call, asset_id)
+
     async def delete_asset(self, call: Call, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with all that is in it. Raises UnknownAssetError."""
         return await self._deletions.delete(call, asset_id)
@@ -140,6 +152,11 @@ class Ledger:
         read = self._replay.live_asset
         return await self._commits.in_thread(read, user_id, asset_id, upto=position)
 
+    async def asset_at_version(self, user_id: str, asset_id: AssetId, version: int) -> Asset:
+        """One asset as it was at a version. Raises UnknownAssetError and UnknownVersionError."""
+        read = self._replay.asset_at_version
+        return await self._commits.in_thread(read, user_id, asset_id, version)
+
     async def assets_of_tag(
         self, tag: Tag, after: int, limit: int, *, upto: int, wants: Callable[[Asset], bool]
     ) -> tuple[list[Asset], int | None]:
@@ -147,9 +164,17 @@ class Ledger:
         read = self._replay.assets_of_tag
         return await self._commits.in_thread(read, tag, after, limit, upto=upto, wants=wants)
 
+    async def events_after(self, wanted: Wanted, after: int, limit: int) -> Heard:
+        """The next facts that somebody wants to hear of, and where to go on."""
+        return await self._commits.in_thread(self._replay.events_after, wanted, after, limit)
+
     async def position_as_of(self, as_of: int | datetime) -> int:
         """The position that a position or a moment names. Raises ParameterError."""
         return await self._commits.in_thread(self._replay.position_as_of, as_of)
+
+    async def opened_at(self) -> datetime:
+        """When the ledger was opened."""
+        return await self._commits.in_thread(self._replay.recorded_at, 1)
 
     async def open_content(self, digest: Digest) -> Content:
         """A content that a fact names. Raises CorruptLogError if it is gone."""

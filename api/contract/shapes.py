@@ -24,7 +24,7 @@ class Shape(BaseModel):
 class AssetOut(Shape):
     """An asset: NodeTool's fifteen fields, then ours. Every field is always there."""
 
-    id: Id
+    id: Annotated[str, Field(description="32 hex digits; that of the home folder: the user's id.")]
     user_id: str
     workflow_id: str | None
     parent_id: Annotated[str, Field(description="A folder's id; the user's id: home.")]
@@ -143,6 +143,13 @@ class FactOut(Shape):
     job_seq: int | None
     version: int
     data: dict[str, Any]
+
+
+class EventsOut(Shape):
+    """Some facts in the order of the log. `next` is the integer to pass as `after`."""
+
+    facts: list[FactOut]
+    next: int
 
 
 class FactPage(Shape):

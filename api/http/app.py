@@ -30,7 +30,7 @@ from api.http.routes import Routes
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operations_of(assets, editing, content, jobs, history, proofs, log, tokens, health)
+    operations_of(assets, editing, content, jobs, history, events, proofs, log, tokens, health)
 )
 
 VIEW_PATIENCE: Final = 1.0
@@ -92,7 +92,11 @@ class Server(web.Server):
         return response
 
     async def drain(self, seconds: float) -> None:
-        """Let the requests that are under way finish, and close each connection after its own."""
+        """Let the requests that are under way finish, and close each connection after its own.
+
+        Streams of events would never: they are ended.
+        """
+        self._backend.feed.end()
         self._idle = asyncio.Event()
         if self._active:
             try:

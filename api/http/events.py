@@ -1,0 +1,114 @@
+"""The log as it grows: the facts after a position, and a stream of them that never ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.events import (
+    AFTER,
+    EVENT_FILTERS,
+    LIMIT,
+    asks_for_all,
+    read_last_event_id,
+    wanted_facts,
+)
+from api.contract.facts import fact_out
+from api.contract.operations import operation
+from api.contract.shapes import EventsOut
+from api.http.answers import json_answer
+from api.http.request import Request
+from ledger.errors import ParameterError
+from ledger.events import Wanted
+from ledger.tail import Follower
+
+HEARTBEAT: Final = 15.0
+"""Seconds of silence after which a stream says that it is still there."""
+
+RETRY: Final = 1_000
+"""Milliseconds that a client waits before it comes back."""
+
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy that gathers answers would keep each event for itself
+}
+
+
+@operation(
+    "GET",
+    "/api/events",
+    answers=EventsOut,
+    errors=[ParameterError],
+    scope="audit",
+    parameters=[AFTER, LIMIT, *EVENT_FILTERS],
+)
+async def list_events(request: Request) -> web.Response:
+    """The caller's next facts after a position, and the position to go on from."""
+    wanted, after = _wanted(request), request.asked.get("after", 0)
+    heard = await request.ledger.events_after(wanted, after, request.asked["limit"])
+    body = {"facts": [fact_out(fact) for fact in heard.facts], "next": heard.next}
+    return json_answer(orjson.dumps(body), heard.next)
+
+
+@operation(
+    "GET",
+    "/api/events/stream",
+    errors=[ParameterError],
+    scope="audit",
+    parameters=[AFTER, *EVENT_FILTERS],
+)
+async def stream_events(request: Request) -> web.StreamResponse:
+    """The caller's facts as server-sent events, from a position on or from now on."""
+    wanted, after = _wanted(request), _seen(request)
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    if request.method == "GET":
+        await response.write(b"retry: %d\nid: %d\n\n" % (RETRY, after))
+        async for text in _texts(request, wanted, after):
+            await _send(request, response, text)
+    return response
+
+
+def _wanted(request: Request) -> Wanted:
+    if asks_for_all(request.asked):
+        request.principal.require("admin")
+    return wanted_facts(request.asked, request.user_id)
+
+
+def _seen(request: Request) -> int:
+    """What a client that comes back has seen wins over where it once began."""
+    last = request.headers.get("Last-Event-ID")
+    if last is not None:
+        return read_last_event_id(last)
+    after: int = request.asked.get("after", request.backend.feed.head())
+    return after
+
+
+async def _texts(request: Request, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+    """What to send, until the service stops: events, and a comment when none came for a while."""
+    tail, loop = request.backend.tail, asyncio.get_running_loop()
+    follower = Follower(tail, request.ledger.events_after, wanted, after)
+    due = loop.time() + HEARTBEAT
+    while not tail.ended:
+        try:
+            async with asyncio.timeout_at(due):
+                text = await follower.text()
+        except TimeoutError:
+            text = b": still here\n\n"
+        if text:
+            yield text
+            due = loop.time() + HEARTBEAT
+
+
+async def _send(request: Request, response: web.StreamResponse, text: bytes) -> None:
+    """Write, unless the client takes nothing for too long: it can come back for the rest."""
+    try:
+        async with asyncio.timeout(request.patience):
+            await response.write(text)
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client is too slow") from error

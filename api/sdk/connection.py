@@ -40,7 +40,8 @@ def connect(
     Raises ValueError for both at once or for what is no address, NotConnectedError for neither.
     """
     if data_dir is None:
-        return Connection(_remotely(_address(url), token or os.environ.get("ASSET_LEDGER_TOKEN")))
+        token = token or os.environ.get("ASSET_LEDGER_TOKEN")
+        return Connection(_remotely(RemoteGateway(_address(url), token)))
     if url is not None or token is not None:
         raise ValueError("a ledger has a url (and a token), or a data_dir: not both")
     return Connection(_in_process(Path(data_dir), user_id))
@@ -89,8 +90,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def _remotely(url: str, token: str | None) -> AsyncIterator[Gateway]:
-    gateway = RemoteGateway(url, token)
+async def _remotely(gateway: RemoteGateway) -> AsyncIterator[Gateway]:
     try:
         yield gateway
     finally:

@@ -33,6 +33,7 @@ class Patience:
     attempts: int = 8
     first: float = 0.1
     most: float = 5.0
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def ask(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The answer of the first attempt that gets one. Raises what the last of them raised."""
@@ -43,7 +44,7 @@ class Patience:
                 pause = self._pause(number, error)
                 if pause is None:
                     raise
-            await asyncio.sleep(pause)
+            await self.sleep(pause)
         return await attempt()
 
     def _pause(self, number: int, error: UnavailableError) -> float | None:

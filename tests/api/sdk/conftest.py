@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.settings import Settings
 from asset_ledger import Gateway, ProcessingContext, connect
 from tests.api.running import Api
 
@@ -24,3 +25,9 @@ async def remote(api: Api) -> AsyncIterator[Gateway]:
 @pytest.fixture
 def context(embedded: Gateway) -> ProcessingContext:
     return ProcessingContext(workflow_id="w", job_id="j", gateway=embedded)
+
+
+@pytest.fixture
+def data_dir_settings(data_dir: Path) -> Settings:
+    """A ledger that takes at most two megabytes."""
+    return Settings(data_dir=data_dir, max_upload_bytes=2 << 20)

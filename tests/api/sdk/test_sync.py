@@ -1,0 +1,154 @@
+"""The sync door: the same names, without await."""
+
+import asyncio
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import asset_ledger
+from asset_ledger import sync
+from asset_ledger.errors import (
+    AssetDeletedError,
+    FolderLockedError,
+    NotConnectedError,
+    UnknownAssetError,
+)
+from asset_ledger.sync import Asset, BaseNode, ProcessingContext, connect, run_node, run_workflow
+from tests.api.running import Api
+
+
+class Paints(BaseNode):
+    _auto_save_asset = True
+
+    async def process(self, context: asset_ledger.ProcessingContext) -> bytes:
+        return b"paint"
+
+
+class Frames(BaseNode):
+    picture: bytes
+
+    async def process(self, context: asset_ledger.ProcessingContext) -> asset_ledger.Asset:
+        return await context.create_asset("framed", content=b"[" + self.picture + b"]")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[ProcessingContext]:
+    with connect(data_dir=tmp_path / "data"):
+        yield ProcessingContext(workflow_id="w", job_id="j")
+
+
+def test_an_asset_is_made_found_read_and_deleted(
+    context: ProcessingContext, tmp_path: Path
+) -> None:
+    asset = context.create_asset("a", "text/plain", b"x" * 200_000, node_id="n", tags=["t"])
+
+    assert (asset.job_id, asset.node_id, asset.tags) == ("j", "n", ("t",))
+    assert Asset.get(asset.id) == context.find_asset(asset.id) == asset
+    assert asset.content() == b"".join(asset.chunks()) == b"x" * 200_000
+    assert asset.save(tmp_path / "a").read_bytes() == b"x" * 200_000
+    with context.download(asset) as file:
+        assert file.read(3) == b"xxx"
+    assert asset.delete() == [asset.id]
+    assert [fact.topic for fact in asset.history()] == ["asset.created", "asset.deleted"]
+    with pytest.raises(AssetDeletedError):
+        Asset.get(asset.id)
+
+
+def test_lists_are_pages_or_iterators(context: ProcessingContext) -> None:
+    for number in range(5):
+        context.create_asset(f"{number}", content=b"x")
+
+    page, cursor = Asset.paginate(user_id="1", job_id="j", limit=2)
+    rest, end = context.paginate_assets(job_id="j", limit=10, cursor=cursor)
+
+    assert [asset.name for asset in (*page, *rest)] == ["0", "1", "2", "3", "4"]
+    assert end == ""
+    assert [asset.name for asset in Asset.iterate(job_id="j")] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_iterator_that_is_left_early_is_closed(context: ProcessingContext) -> None:
+    asset = context.create_asset("a", content=b"x" * 3_000_000)
+
+    for piece in asset.chunks():
+        assert piece
+        break
+
+    assert asset.content() == b"x" * 3_000_000
+
+
+def test_nodes_and_workflows_are_waited_for(context: ProcessingContext) -> None:
+    paints, frames = Paints(id="p"), Frames(id="f")
+
+    result = run_node(paints, context)
+    results = run_workflow({frames: {"picture": paints}}, context)
+
+    assert (result.value, result.assets[0].content()) == (b"paint", b"paint")
+    assert result.asset_id == result.assets[0].id
+    (framed,) = results[frames].assets
+    assert framed.content() == b"[paint]"
+    assert framed.derived_from == (results[paints].asset_id,)
+
+
+def test_a_context_frames_its_job(context: ProcessingContext) -> None:
+    with ProcessingContext(job_id="framed") as job, pytest.raises(UnknownAssetError):
+        job.find_asset("nothing")
+
+    assert [fact.topic for fact in job.history()] == ["job.started", "job.finished"]
+
+
+def test_what_is_installed_is_asked_until_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSET_LEDGER_URL", raising=False)
+    connection = connect(data_dir=tmp_path).install()
+    assert Asset.paginate() == ([], "")
+    with pytest.raises(FolderLockedError):
+        connect(data_dir=tmp_path).install()
+
+    connection.close()
+
+    with pytest.raises(NotConnectedError):
+        Asset.paginate()
+
+
+async def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+    """As in a notebook."""
+    assert asyncio.get_running_loop().is_running()
+
+    with connect(data_dir=tmp_path):
+        assert ProcessingContext().create_asset("a", content=b"x").content() == b"x"
+
+
+def test_it_has_the_names_and_the_parameters_of_the_async_door() -> None:
+    for name in sync.__all__:
+        assert name in asset_ledger.__all__
+    for kind in ("Asset", "ProcessingContext", "Connection"):
+        awaited, waiting = getattr(asset_ledger, kind), getattr(sync, kind)
+        for name, method in inspect.getmembers(awaited, inspect.isroutine):
+            if not name.startswith("_"):
+                assert list(inspect.signature(getattr(waiting, name)).parameters) == list(
+                    inspect.signature(method).parameters
+                )
+
+
+SCRIPT = """
+from asset_ledger.sync import Asset, connect
+connect({url!r}).install()
+print(Asset.paginate()[0])
+"""
+
+
+async def test_a_script_that_closes_nothing_ends_without_a_word(api: Api) -> None:
+    finished = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-W", "always", "-c", SCRIPT.format(url=api.url)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "[]\n", "")

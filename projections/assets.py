@@ -144,6 +144,7 @@ class Assets:
         load("20260124_000000_add_node_job_fields_to_assets"),
     )
     functions: Final[Mapping[str, Callable[..., Any]]] = {"asset_json": _asset_json}
+    settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         """A row for a new asset; for a later fact what it sets, and the JSON of the row anew."""

@@ -2,6 +2,9 @@
 
 The highest that is ready is the one in use. A generation that is not ready yet is finished or
 thrown away at the next start, never read as if it were whole; numbers are never used again.
+
+Beside it stands a file for each projection that follows, `projections.g<N>.<name>.db`: it belongs
+to its generation, and is disposable by itself.
 """
 
 import re
@@ -40,14 +43,19 @@ _TUNING: Final = (
 
 
 class Database:
-    """One generation, opened by its one writer, with the SQL functions of its projections."""
+    """One file, opened by its one writer, with the SQL functions of its projections.
 
-    def __init__(self, folder: Path, number: int, projections: Sequence[Projection]) -> None:
+    `part` is the name of the projection that follows in it; without one, it is its generation.
+    """
+
+    def __init__(
+        self, folder: Path, number: int, projections: Sequence[Projection], part: str = ""
+    ) -> None:
         self.number = number
-        self.path = _path(folder, number)
+        self.path = path_of(folder, number, part)
         self.projections = tuple(projections)
         if not self.path.exists():
-            remove(folder, number)  # a WAL without its database would come to life in this one
+            delete(self.path)  # a WAL without its database would come to life in this one
         self.write = open_writer(self.path, "NORMAL")
         try:
             self._prepare()
@@ -70,6 +78,11 @@ class Database:
         """What the file says of itself."""
         (state,) = self.write.execute("SELECT state FROM generation").fetchone()
         return state  # type: ignore[no-any-return]
+
+    @property
+    def tables(self) -> dict[str, sqlite3.Connection]:
+        """What the digest is over: the projections' tables, and where to read them."""
+        return {table: self.write for each in self.projections for table in each.tables}
 
     def mark(self, state: State) -> None:
         """Say it in the file. Within a transaction it holds once that commits."""
@@ -106,8 +119,13 @@ def numbers(folder: Path) -> list[int]:
 
 
 def remove(folder: Path, number: int) -> None:
-    """Delete a generation's files, the database itself first: without its WAL it may be a wreck."""
-    path = _path(folder, number)
+    """Delete a generation's files, the one that says its state first."""
+    for path in (path_of(folder, number), *folder.glob(f"projections.g{number}.*.db")):
+        delete(path)
+
+
+def delete(path: Path) -> None:
+    """Delete a database, itself before its WAL: without that it may be a wreck."""
     for litter in (path, f"{path}-wal", f"{path}-shm"):
         Path(litter).unlink(missing_ok=True)
 
@@ -118,8 +136,9 @@ def is_wreck(error: object) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"projections.g{number}.db"
+def path_of(folder: Path, number: int, part: str = "") -> Path:
+    """Where a generation is kept, or what a projection that follows in it keeps."""
+    return folder / (f"projections.g{number}.{part}.db" if part else f"projections.g{number}.db")
 
 
 def _state_of(folder: Path, number: int, projections: Sequence[Projection]) -> State:

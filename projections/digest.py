@@ -7,19 +7,17 @@ columns, is left out.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import orjson
 
-from projections.projection import Projection
 
-
-def digest(db: sqlite3.Connection, projections: Sequence[Projection]) -> str:
-    """64 hex digits over every table of these projections, as one read transaction sees them."""
+def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
+    """64 hex digits over these tables, each read from the file that it is in."""
     hashed = hashlib.sha256()
-    for table in sorted(table for projection in projections for table in projection.tables):
+    for table in sorted(tables):
         hashed.update(table.encode() + b"\n")
-        for row in rows(db, table):
+        for row in rows(tables[table], table):
             hashed.update(row)
     return hashed.hexdigest()
 

@@ -47,6 +47,7 @@ class Jobs:
         load("20260126_000000_index_jobs"),
     )
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
+    settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         """What a fact that names a job changes of it; nothing for any other."""

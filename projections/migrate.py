@@ -64,8 +64,9 @@ def _apply(database: Database, migration: Migration) -> None:
 
 def empty(db: sqlite3.Connection) -> None:
     """Forget every projected row and position, as part of the caller's transaction."""
-    tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    for (table,) in tables:
-        if table not in BOOKKEEPING and not table.startswith("sqlite_"):
+    for _, table, kind, *_ in db.execute("PRAGMA main.table_list").fetchall():
+        # Shadow tables belong to their virtual one, which is emptied as a whole.
+        ours = kind in ("table", "virtual") and not table.startswith("sqlite_")
+        if ours and table not in BOOKKEEPING:
             db.execute(f'DELETE FROM "{table}"')
     db.execute("DELETE FROM positions")

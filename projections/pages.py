@@ -87,21 +87,33 @@ def sort_of(word: str) -> Sort:
 
 def seal_cursor(start: int, binding: bytes) -> str:
     """An opaque token for a start, bound to a query."""
-    key = start.to_bytes(8, "big")
-    return base64.urlsafe_b64encode(_seal(key, binding) + key).decode().rstrip("=")
+    return seal(start.to_bytes(8, "big"), binding)
 
 
 def open_cursor(cursor: str, binding: bytes) -> int:
     """The start in a token. Raises CursorError for another query's, and for none of ours."""
+    start = int.from_bytes(unseal(cursor, binding), "big")
+    if start > _LAST:
+        raise CursorError("the cursor is none of ours")
+    return start
+
+
+def seal(key: bytes, binding: bytes) -> str:
+    """An opaque token for a key, bound to a query. It is checked, not secret."""
+    return base64.urlsafe_b64encode(_seal(key, binding) + key).decode().rstrip("=")
+
+
+def unseal(cursor: str, binding: bytes) -> bytes:
+    """The key in a token. Raises CursorError for another query's, and for none of ours."""
     try:
         token = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except (binascii.Error, ValueError) as error:
         raise CursorError("the cursor is none of ours") from error
-    start = int.from_bytes(token[_SEAL:], "big")
+    key = token[_SEAL:]
     # Compared as text: base64 has several spellings of the same bytes, and only one is ours.
-    if start > _LAST or seal_cursor(start, binding) != cursor:
+    if seal(key, binding) != cursor:
         raise CursorError("the cursor belongs to another query, or was altered")
-    return start
+    return key
 
 
 def _seal(key: bytes, binding: bytes) -> bytes:

@@ -37,7 +37,7 @@ class Projection(Protocol):
 
     @property
     def tables(self) -> Sequence[str]:
-        """What it fills. Emptied when the facts have to be read again."""
+        """Those whose rows the digest of the views is over."""
 
     @property
     def migrations(self) -> Sequence[Migration]:
@@ -46,6 +46,10 @@ class Projection(Protocol):
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         """SQL functions of the write connection, by name."""
+
+    @property
+    def settling(self) -> Sequence[str]:
+        """SQL that ends every transaction of facts, before the position moves: sums of a batch."""
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         """What this fact changes. Pure: no clock, no database. What it raises refuses the fact."""

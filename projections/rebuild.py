@@ -6,22 +6,38 @@ so that a rebuild that is killed has changed nothing.
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ledger.errors import DataFolderError
 from ledger.feed import Feed
 from ledger.sqlite import transaction
 from projections.assets import Assets
-from projections.database import Database, is_wreck, numbers, open_current, open_next, remove
+from projections.database import (
+    Database,
+    delete,
+    is_wreck,
+    numbers,
+    open_current,
+    open_next,
+    path_of,
+    remove,
+)
 from projections.digest import digest
 from projections.jobs import Jobs
 from projections.migrate import migrate
 from projections.projection import Projection
 from projections.runner import Progress, Runner
+from projections.usage import Usage
 
 PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets())
 """Jobs first: what a fact takes from a job's bytes is still in `assets` then."""
+
+FOLLOWING: Final[Sequence[Projection]] = (Usage(),)
+"""Those that no write waits for: each in a file of its own, at a position of its own."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,21 +60,54 @@ def start(
 
     Ends stalled, with `error` set, where the log cannot be read to its end.
     """
-    database = open_current(folder, projections)
+    opened = _opened(partial(open_current, folder, projections), feed, progress)
+    if isinstance(opened, Runner):
+        return opened
+    logger.warning("making the views anew: %s", opened)
+    return _switched(folder, feed, progress, projections)
+
+
+def follow(
+    folder: Path,
+    number: int,
+    projection: Projection,
+    feed: Feed,
+    progress: Progress | None = None,
+) -> Runner:
+    """A projection that follows, in this generation, caught up, or made anew in its place.
+
+    Ends stalled, with `error` set, where the log cannot be read to its end.
+    """
+    part = partial(Database, folder, number, [projection], projection.name)
+    opened = _opened(part, feed, progress)
+    if isinstance(opened, str):
+        logger.warning("making %s anew: %s", projection.name, opened)
+        delete(path_of(folder, number, projection.name))
+        opened = _opened(part, feed, progress)
+    if isinstance(opened, str):
+        raise DataFolderError(f"{projection.name} cannot be made: {opened}")
+    return opened
+
+
+def _opened(
+    open_database: Callable[[], Database], feed: Feed, progress: Progress | None
+) -> Runner | str:
+    """The runner of a file, caught up; or why it is not to be used, and then it is closed."""
+    try:
+        database = open_database()
+    except sqlite3.DatabaseError as error:
+        return _wreck(error)
     try:
         trusted = _trusted(database, feed, progress)
     except BaseException:
         database.close()
         raise
-    if isinstance(trusted, Runner):
-        return trusted
-    logger.warning("making the views anew: %s", trusted)
-    database.close()
-    return _switched(folder, feed, progress, projections)
+    if isinstance(trusted, str):
+        database.close()
+    return trusted
 
 
 def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
-    """The runner of these tables, caught up; or why they are not to be used."""
     try:
         migrate(database)
         runner = Runner(database, feed)
@@ -66,10 +115,15 @@ def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runne
         if reason is None:
             _catch_up(runner, progress)
     except sqlite3.DatabaseError as error:
-        if not is_wreck(error):
-            raise
-        return str(error)
+        return _wreck(error)
     return str(runner.error) if is_wreck(runner.error) else reason or runner
+
+
+def _wreck(error: sqlite3.DatabaseError) -> str:
+    """What SQLite says of a wrecked file. Raises any other error on."""
+    if not is_wreck(error):
+        raise error
+    return str(error)
 
 
 def rebuild(
@@ -83,15 +137,21 @@ def rebuild(
     The caller holds the folder's lock. The generation before is kept until the next rebuild.
     Raises what kept it from reading the log to its end.
     """
-    runner = _switched(folder, feed, progress, projections)
-    database = runner.database
-    try:
-        if runner.error:
-            raise runner.error
-        value = digest(database.write, projections)
-        return Rebuilt(database.number, runner.position, value)
-    finally:
-        database.close()
+    with ExitStack() as stack:
+        runner = _made(stack, _switched(folder, feed, progress, projections))
+        tables, number = runner.database.tables, runner.database.number
+        for projection in FOLLOWING:
+            part = _made(stack, follow(folder, number, projection, feed, progress))
+            tables |= part.database.tables
+        return Rebuilt(number, runner.position, digest(tables))
+
+
+def _made(stack: ExitStack, runner: Runner) -> Runner:
+    """One that will be closed. Raises what kept it from the end of the log."""
+    stack.callback(runner.close)
+    if runner.error:
+        raise runner.error
+    return runner
 
 
 def _switched(

@@ -42,9 +42,10 @@ class Runner:
     def __init__(self, database: Database, feed: Feed) -> None:
         self.database = database
         self.error: Exception | None = None
-        self._feed = feed
+        self.feed = feed
         self._turn = threading.Lock()
         self._watermark = Watermark(0)
+        self._settling = [sql for each in database.projections for sql in each.settling]
         with transaction(database.write) as db:
             db.executemany(
                 "INSERT OR IGNORE INTO positions VALUES (?, 0, ?, x'')",
@@ -58,6 +59,11 @@ class Runner:
         return self._watermark.position
 
     @property
+    def lag(self) -> int:
+        """How many facts the log is ahead."""
+        return max(0, self.feed.head() - self.position)
+
+    @property
     def state(self) -> Literal["live", "stalled"]:
         return "stalled" if self.error else "live"
 
@@ -69,9 +75,9 @@ class Runner:
         if len({position for position, _, _ in rows}) > 1:
             return "the projections stand at different positions"
         for position, log_id, leaf in rows:
-            if position and log_id != self._feed.log_id:
+            if position and log_id != self.feed.log_id:
                 return f"the tables were made from the log {log_id}"
-            if position and self._feed.leaf_hash(position) != leaf:
+            if position and self.feed.leaf_hash(position) != leaf:
                 return f"the tables reflect another fact at position {position:,} than the log has"
         return None
 
@@ -110,7 +116,7 @@ class Runner:
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Take everything from the log. Stops early with `error` set where it cannot go on."""
-        target, more = self._feed.head(), True
+        target, more = self.feed.head(), True
         while more:
             more = self.turn()
             if progress:
@@ -162,21 +168,23 @@ class Runner:
             group = self._next(readable)
         if group is None:
             return False
-        leaf = self._feed.leaf_hash(group.last)
+        leaf = self.feed.leaf_hash(group.last)
         if leaf is None:
             raise CorruptLogError(f"the log has no leaf hash at position {group.last:,}")
         return self._write([group], group.last, leaf)
 
     def _next(self, limit: int) -> Prepared | None:
-        facts = self._feed.read(self.position, limit)
+        facts = self.feed.read(self.position, limit)
         return self.prepare(facts) if facts else None
 
     def _write(self, batch: Sequence[Prepared], last: int, leaf: bytes) -> bool:
         with transaction(self.database.write) as db:
             execute(db, (statement for group in batch for statement in group.statements))
+            for settling in self._settling:
+                db.execute(settling)
             db.execute(
                 "UPDATE positions SET position = ?, log_id = ?, leaf = ?",
-                (last, self._feed.log_id, leaf),
+                (last, self.feed.log_id, leaf),
             )
         self._watermark.move(last)
         return True

@@ -1,9 +1,15 @@
-"""The views of a data folder, opened: the tables' reads, and the runner that keeps them filled."""
+"""The views of a data folder, opened: the reads of their tables, and the runners that fill them.
+
+One runner takes facts from the writer, before a write is answered. The others follow the log by
+themselves, woken by each commit, and no write ever waits for them.
+"""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ledger.feed import Feed
 from ledger.ids import AssetId
@@ -11,8 +17,9 @@ from ledger.sqlite import AsyncReaders
 from projections.assets import AssetQueries
 from projections.compare import CompareQueries
 from projections.jobs import JobQueries
-from projections.rebuild import start
+from projections.rebuild import FOLLOWING, follow, start
 from projections.runner import Progress, Runner
+from projections.usage_reads import UsageQueries
 
 PATIENCE: Final = 1.0
 """Seconds that somebody waits for the tables before he is told that they are behind."""
@@ -20,27 +27,44 @@ RETRY_SECONDS: Final = 1.0
 """How often a view that fell behind takes another turn by itself, without a write to wake it."""
 
 
-class Views:
-    """What callers read. `runner` is the view that the writer fills."""
+TABLES: Final = "tables"
+"""What the runner that the writer fills is called among the runners: assets and jobs."""
+REST_SECONDS: Final = 0.05
+"""How long a view that follows lets facts gather between two turns: it sums each batch once."""
 
-    def __init__(self, runner: Runner, readers: AsyncReaders) -> None:
-        self.runner = runner
-        self.assets = AssetQueries(readers)
-        self.jobs = JobQueries(readers)
-        self.comparisons = CompareQueries(readers)
-        self._readers = readers
-        self._following = asyncio.create_task(self._follow())
+
+class Views:
+    """What callers read. `runners` fill it, by name; `runner` is the one that the writer calls."""
+
+    def __init__(
+        self, runners: Mapping[str, Runner], readers: Mapping[str, AsyncReaders], feed: Feed
+    ) -> None:
+        self.runners = runners
+        self.runner = runners[TABLES]
+        self.assets = AssetQueries(readers[TABLES])
+        self.jobs = JobQueries(readers[TABLES])
+        self.comparisons = CompareQueries(readers[TABLES])
+        self.usage = UsageQueries(readers["usage"], readers[TABLES])
+        self._open = AsyncExitStack()
+        self._tasks = [asyncio.create_task(each) for each in self._work(feed)]
 
     @classmethod
     async def open(cls, folder: Path, feed: Feed, progress: Progress | None = None) -> "Views":
         """Migrate and catch up (in a thread), then open the readers."""
-        runner = await asyncio.to_thread(start, folder, feed, progress)
-        try:
-            readers = await AsyncReaders.open(runner.database.path)
-        except BaseException:
-            runner.close()
-            raise
-        return cls(runner, readers)
+        async with AsyncExitStack() as stack:
+            runners = {TABLES: await asyncio.to_thread(start, folder, feed, progress)}
+            stack.callback(runners[TABLES].close)
+            for projection in FOLLOWING:
+                made = partial(follow, folder, runners[TABLES].database.number, projection)
+                runners[projection.name] = await asyncio.to_thread(made, feed, progress)
+                stack.callback(runners[projection.name].close)
+            readers = {}
+            for name, runner in runners.items():
+                readers[name] = await AsyncReaders.open(runner.database.path)
+                stack.push_async_callback(readers[name].close)
+            views = cls(runners, readers, feed)
+            views._open = stack.pop_all()
+            return views
 
     @property
     def position(self) -> int:
@@ -55,20 +79,44 @@ class Views:
         """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
         return await self.assets.orphans(limit)
 
-    async def reach(self, position: int) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError after a second."""
-        await self.runner.wait_for(position, PATIENCE)
+    async def buried(
+        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
+    ) -> list[AssetId]:
+        """Tombstones directly in a folder that were made between two positions."""
+        return await self.assets.buried(user_id, parent_id, after, before, limit)
+
+    async def reach(self, position: int, views: Sequence[str] = (TABLES,)) -> None:
+        """Return once these reflect a position. Raises ViewBehindError after a second."""
+        waits = [self.runners[view].wait_for(position, PATIENCE) for view in views]
+        await asyncio.gather(*waits)
 
     async def close(self) -> None:
         """Stop following and close every connection. The writer has stopped before."""
-        self._following.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._following
-        await self._readers.close()
-        await asyncio.to_thread(self.runner.close)
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._open.aclose()
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(RETRY_SECONDS)
-            while await asyncio.to_thread(self.runner.turn):
-                pass
+    def _work(self, feed: Feed) -> list[Coroutine[Any, Any, None]]:
+        following = [runner for runner in self.runners.values() if runner is not self.runner]
+        return [_retry(self.runner), *(_follow(runner, feed) for runner in following)]
+
+
+async def _retry(runner: Runner) -> None:
+    """Bring up the tables that the writer left behind, now and then."""
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        while await asyncio.to_thread(runner.turn):
+            pass
+
+
+async def _follow(runner: Runner, feed: Feed) -> None:
+    """Take what the log has grown by, a batch at a time; one that stalls is tried again."""
+    while True:
+        before = runner.position
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await feed.wait_beyond(before)
+        await asyncio.to_thread(runner.turn)
+        await asyncio.sleep(REST_SECONDS if runner.position > before else RETRY_SECONDS)

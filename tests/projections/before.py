@@ -28,6 +28,7 @@ class FirstAssets:
     tables: Final = ("assets",)
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_assets"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
+    settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         asset = evolve(None, recorded)

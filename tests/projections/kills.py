@@ -52,8 +52,9 @@ def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
 
 def starts(folder: Path) -> None:
     """Bring the first release's views forward."""
-    with world(folder) as here, here.views():
-        pass
+    with world(folder) as here, here.views() as live:
+        for projection in rebuild.FOLLOWING:
+            rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
 
 def rebuilds(folder: Path) -> None:

@@ -8,7 +8,7 @@ from ledger.errors import NewerSchemaError
 from projections.database import Database
 from projections.migrate import migrate, migrations_of, revision_of
 from projections.migrations import Migration, load
-from projections.rebuild import PROJECTIONS, start
+from projections.rebuild import FOLLOWING, PROJECTIONS, start
 from projections.runner import Runner
 from tests.builders import asset_id, created
 from tests.projections.before import FirstAssets, leave_behind
@@ -69,7 +69,7 @@ def test_every_dated_file_belongs_to_a_projection() -> None:
     folder = Path(str(load(NEWEST).upgrade.__code__.co_filename)).parent
     dated = {path.stem for path in folder.glob("[0-9]*.py")}
 
-    assert dated == {each.name for each in migrations_of(PROJECTIONS)}
+    assert dated == {each.name for each in migrations_of((*PROJECTIONS, *FOLLOWING))}
 
 
 def test_a_file_of_a_later_release_is_refused_by_both_revisions(here: World) -> None:

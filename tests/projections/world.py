@@ -1,7 +1,7 @@
 """A log on real files, and what the writer does with it and a view, without its thread."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ledger.log import Appended, Prepare
 from ledger.log.sqlite import SqliteLog
 from ledger.origin import LedgerOpened
 from projections.digest import digest
-from projections.rebuild import start
+from projections.rebuild import FOLLOWING, follow, start
 from projections.runner import Runner
 from tests.builders import command
 
@@ -90,5 +90,12 @@ def answers(runner: Runner) -> dict[str, Any]:
 
 
 def digest_of(runner: Runner) -> str:
-    """The digest of the view's rows."""
-    return digest(runner.database.write, runner.database.projections)
+    """The digest of the views' rows, those that follow included."""
+    folder, number = runner.database.path.parent, runner.database.number
+    with ExitStack() as stack:
+        tables = runner.database.tables
+        for projection in FOLLOWING:
+            part = follow(folder, number, projection, runner.feed)
+            stack.callback(part.close)
+            tables |= part.database.tables
+        return digest(tables)

@@ -1,0 +1,85 @@
+"""What the live assets come to, by what made them, what they are and when they were made.
+
+Groups keep their extremes by block: 1,024 positions of the log. What leaves a group takes its
+block's extremes along at most, and those are found again in the block.
+"""
+
+import sqlite3
+
+needs_facts = True
+
+DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day")
+BLOCK = 1_024
+
+FACETS = " UNION ALL ".join(
+    f"""
+    SELECT seq, id, live, user_id, '{name}' AS dimension, ifnull({name}, '') AS key,
+        seq / {BLOCK} AS block, size, created_at
+    FROM usage_assets
+    """
+    for name in DIMENSIONS
+)
+STATEMENTS = (
+    """
+    CREATE TABLE usage (
+        user_id TEXT NOT NULL,
+        dimension TEXT NOT NULL,
+        key TEXT NOT NULL,  -- '' for none: no id is empty
+        count INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        largest INTEGER NOT NULL,
+        first_seen TEXT NOT NULL,
+        last_seen TEXT NOT NULL,
+        PRIMARY KEY (user_id, dimension, key)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX usage_by_count ON usage (user_id, dimension, count)",
+    "CREATE INDEX usage_by_bytes ON usage (user_id, dimension, bytes)",
+    "CREATE INDEX usage_by_largest ON usage (user_id, dimension, largest)",
+    """
+    CREATE TABLE usage_blocks (
+        user_id TEXT NOT NULL,
+        dimension TEXT NOT NULL,
+        key TEXT NOT NULL,
+        block INTEGER NOT NULL,
+        largest INTEGER NOT NULL,
+        first_seen TEXT NOT NULL,
+        last_seen TEXT NOT NULL,
+        PRIMARY KEY (user_id, dimension, key, block)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE usage_assets (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        user_id TEXT NOT NULL,
+        workflow_id TEXT,
+        node_id TEXT,
+        job_id TEXT,
+        content_type TEXT NOT NULL,
+        day TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        live INTEGER NOT NULL DEFAULT 1
+    )
+    """,
+    f"CREATE VIEW usage_facets AS {FACETS}",
+    # The two that follow are empty between transactions.
+    """
+    CREATE TABLE usage_changes (
+        user_id TEXT NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL, block INTEGER NOT NULL,
+        sign INTEGER NOT NULL, size INTEGER NOT NULL, created_at TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE usage_lost (
+        user_id TEXT NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL, block INTEGER NOT NULL
+    )
+    """,
+)
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Make the totals, and what they are kept right with."""
+    for statement in STATEMENTS:
+        db.execute(statement)

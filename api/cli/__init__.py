@@ -12,6 +12,7 @@ from api.cli.key import key
 from api.cli.rebuild import rebuild
 from api.cli.replay import replay
 from api.cli.serve import serve
+from api.cli.tail import tail
 from api.cli.token import token
 from ledger.errors import LedgerError
 
@@ -24,7 +25,7 @@ def cli() -> None:
     """Remembers every file a workflow produces."""
 
 
-for command in (serve, replay, compare, rebuild, key, token):
+for command in (serve, replay, compare, tail, rebuild, key, token):
     cli.add_command(command)
 
 

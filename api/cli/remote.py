@@ -1,7 +1,8 @@
 """A server, asked from a command: plain GETs, whose refusals are raised as what they are."""
 
-from collections.abc import Iterator, Mapping
-from http.client import HTTPException, HTTPResponse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -15,6 +16,11 @@ from ledger.errors import LedgerError, UnavailableError
 PATIENCE: Final = 60.0
 """Seconds without a byte, after which a server is given up; a stream has one every 15."""
 
+RETRY: Final = 1.0
+"""Seconds after which a stream that ended is asked for again."""
+
+Query = Sequence[tuple[str, str]]
+
 
 class Remote:
     """The server at `url`, which may want a token."""
@@ -23,32 +29,59 @@ class Remote:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str) -> Any:
         """The JSON at a path. Raises what the server refuses, or UnavailableError."""
-        return orjson.loads(b"".join(self.lines(path, query)))
+        return orjson.loads(b"".join(self.lines(path)))
+
+    def events(self, path: str, query: Query) -> Iterator[Any]:
+        """The data of server-sent events, for ever: a connection that was lost is made again.
+
+        Raises what the first one is refused with.
+        """
+        seen: dict[str, str] = {}
+        while True:
+            try:
+                for event in self._blocks(path, query, seen):
+                    seen = {"Last-Event-ID": event["id"]}
+                    if "data" in event:
+                        yield orjson.loads(event["data"])
+            except UnavailableError:
+                if not seen:
+                    raise
+            time.sleep(RETRY)
+
+    def _blocks(
+        self, path: str, query: Query, headers: Mapping[str, str]
+    ) -> Iterator[dict[str, str]]:
+        """Whole events: one that broke off was not heard, and will come again."""
+        event: dict[str, str] = {}
+        for line in self.lines(path, query, "text/event-stream", headers):
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                event[name] = value
+            elif "id" in event:
+                yield event
+                event = {}
 
     def lines(
-        self, path: str, query: Mapping[str, Any], accept: str = "application/json", **more: str
+        self,
+        path: str,
+        query: Query = (),
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
     ) -> Iterator[bytes]:
         """The lines at a path, as they come, each with its end."""
-        headers = {**self._headers, "Accept": accept, **more}
+        url = f"{self.url}{path}{'?' if query else ''}{urlencode(query)}"
+        request = Request(url, headers={**self._headers, **headers, "Accept": accept})
         try:
-            with self._open(path, query, headers) as response:
+            with urlopen(request, timeout=PATIENCE) as response:
                 yield from response
         except HTTPError as error:
             raise _refusal(error) from error
         except URLError as error:
             raise UnavailableError(f"cannot reach {self.url}: {error.reason}") from error
         except (OSError, HTTPException) as error:
-            raise UnavailableError(f"{self.url} broke off: {error or 'no more came'}") from error
-
-    def _open(
-        self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> HTTPResponse:
-        asked = urlencode({name: value for name, value in query.items() if value is not None}, True)
-        url = f"{self.url}{path}{'?' if asked else ''}{asked}"
-        response: HTTPResponse = urlopen(Request(url, headers=dict(headers)), timeout=PATIENCE)
-        return response
+            raise UnavailableError(f"{self.url} broke off: {error!r}") from error
 
 
 def segment(name: str) -> str:

@@ -3,7 +3,8 @@
 Both answer in the shapes of the API, so that a command prints either alike.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -14,13 +15,23 @@ import orjson
 from api.cli.options import existing_log
 from api.cli.remote import Remote, segment
 from api.contract.as_of import read_as_of
+from api.contract.events import EVENT_FILTERS, wanted_facts
 from api.contract.facts import fact_out
+from api.contract.parameters import Parameters
 from ledger.codec import Codec
 from ledger.log.sqlite_reader import SqliteLogReader
 from ledger.replay import Replay
 from projections.compare import compare_records, document
 
 PAGE: Final = 1_000
+
+POLL: Final = 0.5
+"""Seconds after which a log that somebody else writes is looked at again."""
+
+Asked = Sequence[tuple[str, str]]
+"""Filters by their names in a query; one may be repeated."""
+
+_FILTERS: Final = Parameters(*EVENT_FILTERS)
 
 
 class Source(Protocol):
@@ -31,6 +42,9 @@ class Source(Protocol):
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
         """Two jobs side by side. Raises UnknownJobError."""
+
+    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
+        """Facts as they are recorded, for ever: from a position on, or from now on."""
 
 
 class LocalSource:
@@ -52,6 +66,15 @@ class LocalSource:
         compared = orjson.dumps(document(compare_records(first, second, head)))
         return dict(orjson.loads(compared))
 
+    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
+        wanted = wanted_facts(_FILTERS.read(asked), self._user_id)
+        position = self._replay.head() if after is None else after
+        while True:
+            before, (facts, position) = position, self._replay.events_after(wanted, position, PAGE)
+            yield from map(fact_out, facts)
+            if position == before:
+                time.sleep(POLL)
+
 
 class RemoteSource:
     """The facts of whoever the token names, through a server."""
@@ -61,12 +84,15 @@ class RemoteSource:
 
     def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
         path = f"/api/jobs/{segment(job_id)}/history"
-        lines = self._remote.lines(path, {"as_of": as_of}, "application/x-ndjson")
+        lines = self._remote.lines(path, _as_of(as_of), "application/x-ndjson")
         return map(orjson.loads, lines)
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
         compared: dict[str, Any] = self._remote.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
         return compared
+
+    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
+        return self._remote.events("/api/events/stream", [*asked, *_after(after)])
 
 
 @contextmanager
@@ -89,3 +115,11 @@ def _read_as_of(text: str) -> Any:
         return read_as_of(text)
     except ValueError as error:
         raise click.UsageError(f"--as-of {error}") from error
+
+
+def _after(after: int | None) -> Asked:
+    return [] if after is None else [("after", str(after))]
+
+
+def _as_of(as_of: str | None) -> Asked:
+    return [] if as_of is None else [("as_of", as_of)]

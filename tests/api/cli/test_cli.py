@@ -11,7 +11,8 @@ import pytest
 
 from api.settings import Settings
 from tests.api.running import Api, serving
-from tests.journeys.server import run
+from tests.journeys.client import talking
+from tests.journeys.server import PATIENCE, Server, program, run
 
 FINE, REFUSED = 0, 2
 
@@ -246,3 +247,57 @@ async def test_comparing_two_jobs_says_where_they_parted(tmp_path: Path) -> None
 async def in_thread(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command while this process serves."""
     return await asyncio.to_thread(run, *arguments)
+
+
+async def test_tail_prints_what_was_recorded_and_what_comes(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await record_a_job(api)
+        for where in (("--url", api.url), ("--data-dir", str(tmp_path / "data"))):
+            head = api.head()
+            options = ("--after", "3", "--job", "job_456", "--json", "--count", str(head - 2))
+            following = asyncio.create_task(in_thread("tail", *options, *where))
+            await api.created(job_id="job_456")
+
+            done = await following
+
+            facts = [orjson.loads(line) for line in done.stdout.splitlines()]
+            assert (done.returncode, done.stderr) == (FINE, "")
+            assert [fact["position"] for fact in facts] == list(range(4, head + 2))
+            assert facts == (await api.get("/api/events?after=3&job_id=job_456")).json["facts"]
+
+
+async def test_tail_shows_people_one_line_a_fact(folder: Path) -> None:
+    done = run(
+        "tail", "--after", "0", "--topic", "asset.deleted", "--count", "1", "--data-dir", folder
+    )
+    odd = run("tail", "--topic", "asset", "--data-dir", folder)
+
+    (line,) = done.stdout.splitlines()
+    assert "asset.deleted" in line
+    assert "job=job_456" in line
+    assert (odd.returncode, len(odd.stderr.splitlines())) == (REFUSED, 1)
+    assert "must be one of asset.content_replaced" in odd.stderr
+
+
+def test_tail_comes_back_to_a_server_that_was_away(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    try:
+        server.start()
+        with talking(server.port) as client:
+            client.created(job_id="j")
+        options = ("--after", "0", "--json", "--count", "2", "--url", server.url)
+        with program("tail", *options) as following:
+            assert following.stdout is not None
+            first = orjson.loads(following.stdout.readline())
+            port = str(server.port)
+            server.stop()
+            server = Server(tmp_path / "data", "--port", port)
+            server.start()
+            with talking(server.port) as client:
+                client.created(job_id="j")
+            second = orjson.loads(following.stdout.readline())
+            assert following.wait(PATIENCE) == FINE
+    finally:
+        server.close()
+
+    assert [first["position"], second["position"]] == [2, 3]

@@ -5,7 +5,7 @@ asset) is read by its caller, who guards it: see `editing.py`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -54,7 +54,10 @@ class NewAsset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The intent to say something else of an asset. UNSET: leave it as it is; None: clear it."""
+    """The intent to say something else of an asset. UNSET: leave it as it is; None: clear it.
+
+    `patch`: the metadata is a merge patch (RFC 7396) of what is there.
+    """
 
     name: str | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
@@ -62,6 +65,14 @@ class Label:
     metadata: Mapping[str, Json] | UnsetType | None = UNSET
     tags: Sequence[str] | UnsetType | None = UNSET
     duration: float | UnsetType | None = UNSET
+    patch: bool = False
+
+    def merged(self, asset: Asset) -> "Label":
+        """The label with the metadata that its patch makes of the asset's."""
+        if not self.patch or not isinstance(self.metadata, Mapping):
+            return self
+        metadata = merge_patch(asset.metadata or {}, self.metadata)
+        return replace(self, metadata=metadata, patch=False)
 
     def given(self) -> dict[str, Any]:
         """What is to be set, by name."""
@@ -88,6 +99,25 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return list(value) or None
     return value
+
+
+def merge_patch(target: Mapping[str, Json], patch: Mapping[str, Json]) -> Mapping[str, Json]:
+    """RFC 7396: null removes a key, objects merge, everything else takes the place of what was."""
+    result = dict(target)
+    below = [(result, patch)]
+    while below:  # not by recursion: JSON may be deeper than Python's stack
+        into, changes = below.pop()
+        for name, value in changes.items():
+            if value is None:
+                into.pop(name, None)
+            elif isinstance(value, Mapping):
+                before = into.get(name)
+                inner = dict(before) if isinstance(before, Mapping) else {}
+                into[name] = inner
+                below.append((inner, value))
+            else:
+                into[name] = value
+    return result
 
 
 def create(
@@ -133,6 +163,7 @@ def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Fact]:
     Raises AssetDeletedError, FieldError and TooLargeError.
     """
     check_live(asset)
+    wanted = wanted.merged(asset)
     check_label(asset, wanted)
     changed = wanted.difference(asset)
     if not changed:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from ledger.asset import Asset, AssetDeleted
 from ledger.call import Call, Deletion
 from ledger.commit import Commits, Decision
-from ledger.decisions import delete
+from ledger.decisions import check_version, delete
 from ledger.ids import AssetId
 from ledger.log import Appended, CommandKey
 from ledger.origin import SYSTEM
@@ -56,16 +56,17 @@ class Deletions:
     async def delete(self, call: Call, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with its contents. Deleting a tombstone deletes what was left.
 
-        Raises UnknownAssetError, VersionConflictError, KeyReusedError, and the UnavailableErrors.
+        Raises UnknownAssetError, PreconditionFailedError, VersionConflictError, KeyReusedError, and
+        the UnavailableErrors.
         """
-        asset = await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
+        asset = await self._asset(call, asset_id)
         key = call.command_key("delete-asset", asset_id=asset_id)
         tally = _Tally()
         await self._bury(call, key, [asset_id], tally)
         if tally.replayed and key is not None:
             await self._recall(key, tally)
         if asset.is_folder:
-            await self._empty(call, key, tally)
+            await self._empty(replace(call, if_match=None), key, tally)
         return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
 
     async def finish_interrupted(self) -> int:
@@ -81,25 +82,45 @@ class Deletions:
     async def _empty(self, call: Call, key: CommandKey | None, tally: _Tally) -> None:
         """Delete what is in the buried folders, and in the folders in them, until nothing is."""
         while tally.folders:
-            found = await self._folders.children(call.user_id, tally.folders[-1], BATCH)
-            if not found:
-                tally.folders.pop()
-            elif not await self._bury(call, _batch_key(key, tally.commands), found, tally):
-                await self._folders.reach(await self._commits.head())  # somebody else was faster
+            folder_id = tally.folders[-1]
+            found = await self._folders.children(call.user_id, folder_id, BATCH)
+            batch = batch_key(key, tally.commands)
+            if found and await self._bury(call, batch, found, tally, inside=folder_id):
+                continue
+            if found:  # somebody else was faster, or has restored the folder
+                await self._folders.reach(await self._commits.head())
+            if not found or not (await self._asset(call, folder_id)).deleted:
+                tally.folders.remove(folder_id)
+
+    async def _asset(self, call: Call, asset_id: AssetId) -> Asset:
+        return await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
 
     async def _bury(
-        self, call: Call, key: CommandKey | None, ids: Sequence[AssetId], tally: _Tally
+        self,
+        call: Call,
+        key: CommandKey | None,
+        ids: Sequence[AssetId],
+        tally: _Tally,
+        inside: AssetId | None = None,
     ) -> bool:
         """One command: a tombstone for each that has none yet. Its folders are to be emptied.
 
-        False if all of them had one.
+        `inside`: they go because of this folder, unless they have left it, or it is back by now.
+        False if there was nothing to record.
         """
         origin = call.origin(key)
 
         async def decide() -> Decision:
             found = await self._commits.in_thread(self._assets, call.user_id, ids)
+            guards: dict[str, int] = {}
+            if inside is not None:
+                folder = await self._asset(call, inside)
+                found = _doomed(folder, found)
+                guards[folder.id] = folder.version
+            for asset in found:
+                check_version(asset, call.if_match)
             tally.folders += [a.id for a in found if a.is_folder and a.id not in tally.folders]
-            return [fact for asset in found for fact in delete(asset, origin=origin)], {}
+            return [fact for asset in found for fact in delete(asset, origin=origin)], guards
 
         written = await self._commits.commit(key, decide)
         if written is not None:
@@ -112,8 +133,8 @@ class Deletions:
 
     async def _recall(self, key: CommandKey, tally: _Tally) -> None:
         """Add what the first request with this key recorded after its first command."""
-        while batch_key := _batch_key(key, tally.commands):
-            known = await self._commits.find(batch_key)
+        while batch := batch_key(key, tally.commands):
+            known = await self._commits.find(batch)
             if known is None:
                 return
             await self._count(known, tally)
@@ -127,6 +148,11 @@ class Deletions:
         tally.replayed |= appended.replayed
 
 
-def _batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
-    """The key of a deletion's next command: no client can send it, for it holds U+0000."""
+def _doomed(folder: Asset, contents: Sequence[Asset]) -> list[Asset]:
+    """Those that go with a deleted folder: they are still in it, and it is not back."""
+    return [asset for asset in contents if folder.deleted and asset.parent_id == folder.id]
+
+
+def batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
+    """The key of a request's next command: no client can send it, for it holds U+0000."""
     return None if key is None else replace(key, key=f"{key.key}\0{batch}")

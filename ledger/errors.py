@@ -7,6 +7,7 @@ LedgerError
 │   ├── CursorError                a cursor of another query, or none of ours
 │   ├── DigestMismatchError        the bytes are not the ones that were announced
 │   ├── UnknownAssetError          no such asset, or somebody else's
+│   │   └── UnknownVersionError      the asset has not had so many versions
 │   ├── UnknownJobError            no fact of the caller's names this job
 │   ├── UnknownTileError           the tree has no such tile, or not that wide yet
 │   ├── AssetDeletedError          a tombstone: it can be restored, not changed
@@ -68,6 +69,14 @@ class UnknownAssetError(RefusedError):
 
     def __init__(self, asset_id: str) -> None:
         super().__init__(f"no asset {asset_id}")
+        self.asset_id = asset_id
+
+
+class UnknownVersionError(UnknownAssetError):
+    """The asset is there, and has not had so many versions."""
+
+    def __init__(self, asset_id: str, version: int) -> None:
+        RefusedError.__init__(self, f"asset {asset_id} has no version {version}")
         self.asset_id = asset_id
 
 

@@ -5,11 +5,13 @@ only maker of that JSON: for rows, and for answers that a write folds from the f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from ledger.asset import (
+    FOLDER,
     Asset,
     AssetCreated,
     changes_of,
@@ -58,6 +60,28 @@ def document(asset: Asset) -> dict[str, Any]:
         "tags": list(asset.tags),
         "derived_from": list(asset.derived_from),
     }
+
+
+def home_document(user_id: str, since: datetime) -> dict[str, Any]:
+    """The folder that everything is in which is in no other: no fact ever made it."""
+    home = Asset(
+        id=AssetId(user_id),
+        version=0,
+        seq=0,
+        position=0,
+        user_id=user_id,
+        workflow_id=None,
+        node_id=None,
+        job_id=None,
+        parent_id=None,
+        name="Home",
+        content_type=FOLDER,
+        size=0,
+        digest=None,
+        created_at=since,
+        updated_at=since,
+    )
+    return document(home) | {"parent_id": ""}
 
 
 def document_json(asset: Asset) -> str:
@@ -142,6 +166,7 @@ class Assets:
     migrations: Final[Sequence[Migration]] = (
         load("20260101_000000_create_assets"),
         load("20260124_000000_add_node_job_fields_to_assets"),
+        load("20260127_000000_index_tombstones"),
     )
     functions: Final[Mapping[str, Callable[..., Any]]] = {"asset_json": _asset_json}
     settling: Final[Sequence[str]] = ()
@@ -198,6 +223,11 @@ _CHILDREN: Final = """
     SELECT id FROM assets INDEXED BY assets_by_parent
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
 """
+_BURIED: Final = """
+    SELECT id FROM assets INDEXED BY assets_deleted_by_parent
+    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
+        AND position < ? ORDER BY seq LIMIT ?
+"""
 _ORPHANS: Final = """
     SELECT child.user_id, child.id
     FROM assets AS folder INDEXED BY assets_deleted_folders
@@ -247,6 +277,14 @@ class AssetQueries:
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""
         rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
+        return [AssetId(asset_id) for (asset_id,) in rows]
+
+    async def buried(
+        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
+    ) -> list[AssetId]:
+        """Tombstones directly in a folder that were made between two positions."""
+        parameters = (user_id, parent_id, after, before, limit)
+        rows = await self._readers.rows(_BURIED, parameters)
         return [AssetId(asset_id) for (asset_id,) in rows]
 
     async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:

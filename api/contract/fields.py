@@ -14,17 +14,27 @@ from api.contract.parameters import hint
 from ledger.fact import Json
 
 Fields = dict[str, Json]
-"""The fields that were sent and are not null, by their names on the wire."""
+"""The fields that were sent, by their names on the wire: not null, but in a patch."""
 
 
 def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
     """What was given, each with the type it has to have. Raises FieldsError, which names all."""
+    fields = _validated(model, sent)
+    return {name: value for name, value in vars(fields).items() if value is not None}
+
+
+def read_patch(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
+    """What was sent, nulls among it. Raises FieldsError, which names all."""
+    fields = _validated(model, sent)
+    return {name: value for name, value in vars(fields).items() if name in fields.model_fields_set}
+
+
+def _validated(model: type[BaseModel], sent: Mapping[str, Any]) -> BaseModel:
     try:
-        fields = model.model_validate(sent)
+        return model.model_validate(sent)
     except ValidationError as error:
         refusals = [_refusal(model, details) for details in error.errors()]
         raise FieldsError(refusals) from error
-    return {name: value for name, value in vars(fields).items() if value is not None}
 
 
 def _refusal(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:

@@ -137,3 +137,4 @@ MIN_POSITION: Final = Parameter(
     "Wait up to a second until the answer reflects this position of the log.",
     whole(0, MAX_POSITION),
 )
+VERSION: Final = Parameter("version", "As it was at this version.", whole(1, MAX_POSITION))

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from api.contract.assets import SHAPE
 from api.contract.errors import (
     MethodNotAllowedError,
     MissingScopeError,
@@ -41,6 +42,11 @@ def write_headers(outcome: Receipt | Deletion | Framed) -> dict[str, str]:
     if outcome.behind:
         headers["Ledger-View"] = "behind"
     return headers
+
+
+def asset_etag(version: int) -> str:
+    """The weak entity tag of an asset at a version, in the JSON of today."""
+    return f'W/"v{version}-{SHAPE}"'
 
 
 def not_modified(etag: str, position: int | None = None) -> web.Response:

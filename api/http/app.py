@@ -20,7 +20,7 @@ from api.contract.parameters import Asked
 from api.contract.principal import ANONYMOUS, Scope
 from api.contract.problems import UNFORESEEN, problem_of
 from api.contract.rates import read_rate
-from api.http import assets, content, events, health, history, jobs, log, proofs, tokens
+from api.http import assets, content, editing, events, health, history, jobs, log, proofs, tokens
 from api.http.answers import new_request_id, problem
 from api.http.auth import callers_of
 from api.http.protocol import MAX_LINE, Protocol
@@ -30,7 +30,7 @@ from api.http.routes import Routes
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operations_of(assets, content, jobs, history, events, proofs, log, tokens, health)
+    operations_of(assets, editing, content, jobs, history, events, proofs, log, tokens, health)
 )
 
 VIEW_PATIENCE: Final = 1.0

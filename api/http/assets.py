@@ -4,15 +4,23 @@ import orjson
 from aiohttp import web
 
 from api.contract.as_of import AS_OF
-from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING, SHAPE
+from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
 from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION
+from api.contract.parameters import MIN_POSITION, VERSION
 from api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
-from api.http.answers import POSITION, etag_matches, json_answer, not_modified, write_headers
+from api.http.answers import (
+    POSITION,
+    asset_etag,
+    etag_matches,
+    json_answer,
+    not_modified,
+    write_headers,
+)
 from api.http.listing import asset_page
 from api.http.proofs import with_receipt
 from api.http.request import Request
 from api.http.upload import Upload
+from api.http.versions import json_of_version
 from ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -22,12 +30,13 @@ from ledger.errors import (
     KeyReusedError,
     MalformedBodyError,
     ParameterError,
+    PreconditionFailedError,
     TooLargeError,
     UnknownAssetError,
     VersionConflictError,
     ViewBehindError,
 )
-from projections.assets import document_json
+from projections.assets import document_json, home_document
 
 
 @operation(
@@ -53,7 +62,11 @@ async def create_asset(request: Request) -> web.Response:
     with request.ledger.place():
         async with Upload(request) as upload:
             receipt = await request.ledger.create_asset(request.call(), *await upload.receive())
-    headers = {"Location": f"/api/assets/{receipt.asset.id}", **write_headers(receipt)}
+    headers = {
+        "Location": f"/api/assets/{receipt.asset.id}",
+        "ETag": asset_etag(receipt.asset.version),
+        **write_headers(receipt),
+    }
     status = 202 if receipt.behind else 201
     if status == 201 and request.prefers("return=minimal"):
         headers |= {POSITION: str(receipt.position), "Preference-Applied": "return=minimal"}
@@ -84,26 +97,40 @@ async def list_assets(request: Request) -> web.Response:
     answers=AssetOut,
     errors=[UnknownAssetError, AssetDeletedError, ParameterError, ViewBehindError],
     scope="read",
-    parameters=[MIN_POSITION, AS_OF],
+    parameters=[VERSION, MIN_POSITION, AS_OF],
 )
 async def get_asset(request: Request) -> web.Response:
-    """One asset, as it is now, or as it was."""
+    """One asset, as it is now, or as it was; the user's id is the home folder."""
+    if request.named["id"] == request.user_id:
+        return await _home(request)
     position = await request.as_of()
     if position is not None:
         asset = await request.ledger.asset_as_of(request.user_id, request.asset_id, position)
         return json_answer(document_json(asset).encode(), position)
     found = await request.views.assets.find(request.user_id, request.asset_id)
-    etag = f'W/"v{found.version}-{SHAPE}"'
+    json = await json_of_version(request, found)
+    etag = asset_etag(request.asked.get("version", found.version))
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
-    return json_answer(found.json, found.position, headers={"ETag": etag})
+    return json_answer(json, found.position, headers={"ETag": etag})
+
+
+async def _home(request: Request) -> web.Response:
+    home = home_document(request.user_id, await request.ledger.opened_at())
+    return json_answer(orjson.dumps(home), request.views.position)
 
 
 @operation(
     "DELETE",
     "/api/assets/{id}",
     answers=DeletedOut,
-    errors=[UnknownAssetError, VersionConflictError, KeyReusedError, BusyError],
+    errors=[
+        UnknownAssetError,
+        VersionConflictError,
+        PreconditionFailedError,
+        KeyReusedError,
+        BusyError,
+    ],
     scope="write",
 )
 async def delete_asset(request: Request) -> web.Response:

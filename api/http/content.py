@@ -7,12 +7,13 @@ from aiohttp import web
 
 from api.contract.errors import NoContentError, RangeError
 from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION
+from api.contract.parameters import MIN_POSITION, VERSION
 from api.http.answers import POSITION, etag_matches, not_modified
 from api.http.digests import repr_digest
 from api.http.disposition import safety_headers
 from api.http.ranges import Span, asked_range
 from api.http.request import Request
+from api.http.versions import json_of_version
 from ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
 from ledger.ids import Digest
 
@@ -25,12 +26,12 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     alias="/api/assets/{id}/download",
     errors=[UnknownAssetError, AssetDeletedError, RangeError, ViewBehindError],
     scope="read",
-    parameters=[MIN_POSITION],
+    parameters=[VERSION, MIN_POSITION],
 )
 async def get_content(request: Request) -> web.StreamResponse:
-    """The bytes of an asset, or one range of them."""
+    """The bytes of an asset, or one range of them; also those that it had at a version."""
     found = await request.views.assets.find(request.user_id, request.asset_id)
-    asset = orjson.loads(found.json)
+    asset = orjson.loads(await json_of_version(request, found))
     digest = _digest(asset)
     etag = f'"{digest}"'
     if etag_matches(request.headers.get("If-None-Match"), etag):

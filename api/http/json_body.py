@@ -1,6 +1,6 @@
-"""A body that is one JSON object, at most 256 KiB of it."""
+"""A body that is one JSON object, of 256 KiB at most where nothing else is said."""
 
-from typing import Any
+from typing import Any, Final
 
 from api.contract.errors import UnsupportedTypeError
 from api.contract.strict_json import read_object
@@ -9,29 +9,38 @@ from api.http.form import MAX_JSON
 from api.http.request import Request
 from ledger.errors import TooLargeError
 
+JSON: Final = "application/json"
 
-async def read_json(request: Request) -> dict[str, Any]:
+
+async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
     """The object in the body. Raises MalformedBodyError and TooLargeError."""
-    check_length(request, MAX_JSON)
+    check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return read_object(await _long(request) if text is None else text, "the body")
+    return read_object(await _long(request, limit) if text is None else text, "the body")
+
+
+async def read_json_as(
+    request: Request, *media_types: str, limit: int = MAX_JSON
+) -> dict[str, Any]:
+    """The object in a body of one of these types. Raises UnsupportedTypeError as well."""
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type not in media_types:
+        wanted = " or ".join(media_types)
+        raise UnsupportedTypeError(f"send {wanted} here, not {media_type or 'bytes'!r}")
+    return await read_json(request, limit)
 
 
 async def read_optional_json(request: Request) -> dict[str, Any]:
     """The object in the body, empty where no body came. Raises UnsupportedTypeError as well."""
-    if not request.body_exists:
-        return {}
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedTypeError(f"send application/json here, not {media_type or 'bytes'!r}")
-    return await read_json(request)
+    return await read_json_as(request, JSON) if request.body_exists else {}
 
 
-async def _long(request: Request) -> bytes:
-    text = b""
+async def _long(request: Request, limit: int) -> bytes:
+    pieces, size = [], 0
     while chunk := await next_chunk(request):
-        text += chunk
-        if len(text) > MAX_JSON:
-            raise TooLargeError(f"the body is longer than {MAX_JSON:,} bytes")
-    return text
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"the body is longer than {limit:,} bytes")
+    return b"".join(pieces)

@@ -1,0 +1,81 @@
+"""Changing the assets of whoever asks: their labels and contents, and back from being deleted."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from api.contract.operations import operation
+from api.contract.shapes import AssetOut
+from api.http.answers import asset_etag, json_answer, write_headers
+from api.http.request import Request
+from api.http.update import Update
+from ledger.call import Receipt
+from ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    FieldError,
+    KeyReusedError,
+    LedgerError,
+    MalformedBodyError,
+    PreconditionFailedError,
+    TooLargeError,
+    UnknownAssetError,
+    VersionConflictError,
+)
+from projections.assets import document_json
+
+_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
+    UnknownAssetError,
+    VersionConflictError,
+    PreconditionFailedError,
+    KeyReusedError,
+    BusyError,
+)
+_CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
+    *_WRITE_ERRORS,
+    AssetDeletedError,
+    MalformedBodyError,
+    FieldError,
+    TooLargeError,
+)
+
+
+@operation("PUT", "/api/assets/{id}", answers=AssetOut, errors=_CHANGE_ERRORS, scope="write")
+async def update_asset(request: Request) -> web.Response:
+    """Change the fields that are not null; `data` brings new bytes, as a new version."""
+    with request.ledger.place():
+        async with Update(request) as update:
+            receipt = await request.ledger.update_asset(
+                request.call(), request.asset_id, *await update.put()
+            )
+    return _changed(receipt)
+
+
+@operation("PATCH", "/api/assets/{id}", answers=AssetOut, errors=_CHANGE_ERRORS, scope="write")
+async def patch_asset(request: Request) -> web.Response:
+    """Change the fields that are sent, by a JSON merge patch (RFC 7396): null clears."""
+    with request.ledger.place():
+        async with Update(request) as update:
+            receipt = await request.ledger.update_asset(
+                request.call(), request.asset_id, *await update.patch()
+            )
+    return _changed(receipt)
+
+
+@operation(
+    "POST", "/api/assets/{id}/restore", answers=AssetOut, errors=_WRITE_ERRORS, scope="write"
+)
+async def restore_asset(request: Request) -> web.Response:
+    """Bring a deleted asset back; a folder with what was deleted along with it."""
+    with request.ledger.place():
+        receipt = await request.ledger.restore_asset(request.call(), request.asset_id)
+    return _changed(receipt)
+
+
+def _changed(receipt: Receipt) -> web.Response:
+    """The asset as this write left it."""
+    body = document_json(receipt.asset).encode()
+    headers = {"ETag": asset_etag(receipt.asset.version), **write_headers(receipt)}
+    status = 202 if receipt.behind else 200
+    return json_answer(body, receipt.position, status=status, headers=headers)

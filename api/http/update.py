@@ -1,0 +1,89 @@
+"""The body of a change: JSON in, an intent out, and new bytes where it brings some.
+
+Promise: leaving the `with` block forgets every byte that no fact names.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from api.contract.editing import (
+    MAX_UPDATE,
+    decoded,
+    label_of,
+    read_patch_fields,
+    read_update_fields,
+)
+from api.contract.fields import Fields
+from api.http.json_body import JSON, read_json_as
+from api.http.request import Request
+from ledger.content import Stage, Staged
+from ledger.decisions import Label
+from ledger.errors import RefusedError, TooLargeError
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_CONTENT: Final = frozenset({"data", "data_encoding"})
+"""Fields that are told apart by the digest of the bytes that they spell."""
+
+
+class Change(NamedTuple):
+    """What a request asks for: the intent, new content, and the fields that it really sent."""
+
+    label: Label
+    staged: Staged | None
+    fields: Fields
+
+
+class Update:
+    """The body of one request, received inside its `async with`."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._stage: Stage | None = None
+
+    async def __aenter__(self) -> "Update":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._stage is not None:
+            await self._stage.discard()
+
+    async def put(self) -> Change:
+        """NodeTool's partial update. Raises RefusedError in many forms."""
+        request = self._request
+        async with _asset_first(request):
+            fields = read_update_fields(await read_json_as(request, JSON, limit=MAX_UPDATE))
+            label = label_of(fields, request.user_id)
+            staged = await self._staged(fields) if "data" in fields else None
+        sent = {name: value for name, value in fields.items() if name not in _CONTENT}
+        return Change(label, staged, sent)
+
+    async def patch(self) -> Change:
+        """A JSON merge patch. Raises RefusedError in many forms."""
+        request = self._request
+        async with _asset_first(request):
+            fields = read_patch_fields(await read_json_as(request, MERGE_PATCH, JSON))
+            return Change(label_of(fields, request.user_id, patch=True), None, fields)
+
+    async def _staged(self, fields: Fields) -> Staged:
+        self._stage = self._request.ledger.stage()
+        limit, size = self._request.backend.settings.max_upload_bytes, 0
+        for piece in decoded(fields):
+            size += len(piece)
+            if limit and size > limit:
+                raise TooLargeError(f"the content is longer than {limit:,} bytes")
+            await self._stage.write(piece)
+        return await self._stage.finish()
+
+
+@asynccontextmanager
+async def _asset_first(request: Request) -> AsyncIterator[None]:
+    """Whether there is such an asset, and at this version, counts before what is wrong with the
+    fields: who must not see it is not told what they would have had to be."""
+    asset_id = request.asset_id
+    try:
+        yield
+    except RefusedError:
+        await request.ledger.check_asset(request.call(), asset_id)
+        raise

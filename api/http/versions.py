@@ -1,0 +1,16 @@
+"""An asset as it was at one of its versions: what `version` asks for."""
+
+from api.http.request import Request
+from projections.assets import Found, document_json
+
+
+async def json_of_version(request: Request, found: Found) -> bytes:
+    """The JSON of a live asset, at the version that was asked for, else as it is.
+
+    Raises UnknownVersionError.
+    """
+    version = request.asked.get("version", found.version)
+    if version == found.version:
+        return found.json
+    asset = await request.ledger.asset_at_version(request.user_id, request.asset_id, version)
+    return document_json(asset).encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.contract.principal import Principal
 from api.settings import Settings
 from api.tokens import Tokens
 from ledger.fact import iso
@@ -130,7 +131,7 @@ def test_a_token_expires_at_its_moment(tmp_path: Path) -> None:
     text = tokens.create({"user_id": "alice", "expires_at": iso(until)})["token"]
 
     now[0] = until - timedelta(microseconds=1)
-    assert tokens.principal(text) == ("alice", {"read", "write"})
+    assert tokens.principal(text) == Principal("alice", frozenset({"read", "write"}))
     now[0] = until
     assert tokens.principal(text) is None
     tokens.close()

@@ -89,7 +89,7 @@ async def ask(who: Caller, entry: Operation, names: Names) -> Answer:
 
 def told(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
     """An answer without what differs in any two: ids, and the moments and places of own facts."""
-    text = answer.body.decode()
+    text = answer.body.decode("latin-1")
     kept = {k: v for k, v in answer.headers.items() if k not in ("Date", "X-Request-Id")}
     said = [text, *kept.values()]
     for name, value in names.items():
@@ -170,8 +170,8 @@ async def test_somebody_elses_is_answered_exactly_as_what_nobody_has(
 
 
 async def everything_of(alice: Caller, names: Names) -> list[bytes]:
-    paths = (f"/api/assets/{names['id']}", f"/api/assets/{names['id']}/history", "/api/assets")
-    paths = (*paths, f"/api/jobs/{names['job']}", f"/api/jobs/{names['job']}/history")
+    asset, job = f"/api/assets/{names['id']}", f"/api/jobs/{names['job']}"
+    paths = ("/api/assets", asset, f"{asset}/history", job, f"{job}/history")
     return [(await alice.get(path)).body for path in paths]
 
 

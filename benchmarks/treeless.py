@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
         patch("api.backend.SqliteLog", TreelessLog),
         patch("ledger.log.group.leaf_of", lambda *_: b""),
         patch("ledger.log.group.leaf_hash", lambda _: b""),
+        patch("ledger.log.sqlite.keep_tiles", lambda *_: None),
     ):
         uvloop.run(run(folder))
 

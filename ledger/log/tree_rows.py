@@ -71,10 +71,20 @@ class TreeRows:
 
 def keep_tiles(db: sqlite3.Connection, before: int, size: int) -> None:
     """Insert the tiles that the facts after `before` filled, into a transaction that is ours."""
-    if before // _A_TILE < size // _A_TILE:
-        tiles = Tiles(_rows_of(db))
-        for tile in completed(before, size):
-            db.execute(_INSERT_TILE, (tile.level, tile.index, tiles.hashes(tile)))
+    if before // _A_TILE == size // _A_TILE:
+        return
+    tiles = Tiles(_rows_of(db))
+    try:
+        rows = [(tile.level, tile.index, tiles.hashes(tile)) for tile in completed(before, size)]
+    except CorruptLogError as error:  # to a writer, a file that lacks rows is a broken file
+        raise _broken(error) from error
+    db.executemany(_INSERT_TILE, rows)
+
+
+def _broken(error: CorruptLogError) -> sqlite3.DatabaseError:
+    broken = sqlite3.DatabaseError(str(error))
+    broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return broken
 
 
 def bring_tree_up(db: sqlite3.Connection, size: int) -> None:

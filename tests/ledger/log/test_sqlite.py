@@ -207,6 +207,10 @@ class Flaky(sqlite3.Connection):
         return cursor
 
     @classmethod
+    def waits(cls, when: str) -> bool:
+        return getattr(cls, when) is not None
+
+    @classmethod
     def take(cls, when: str) -> sqlite3.Error:
         error: sqlite3.Error = getattr(cls, when)
         setattr(cls, when, None)
@@ -294,7 +298,7 @@ def test_a_group_that_fails_before_commit_is_recorded_one_by_one(flaky: SqliteLo
 
     outcomes = appended(flaky, creation(1, job_id="j"), creation(2, job_id="j"))
 
-    assert Flaky.insert is None
+    assert not Flaky.waits("insert")
     assert [outcome.first for outcome in outcomes] == [2, 3]
     assert positions(flaky) == [1, 2, 3]
 
@@ -403,6 +407,19 @@ def test_a_commit_that_fails_leaves_no_tile(path: Path) -> None:
     appended(log, creation(WIDTH**2))
 
     assert log.full_tile(1, 0) is not None
+    log.close()
+
+
+def test_a_log_that_lost_leaves_takes_no_more_facts_into_its_tree(path: Path) -> None:
+    a_log_without_tiles(path, WIDTH**2 - 1)
+    without_guards(path, "DELETE FROM event_leaves WHERE position = 7")
+    log = SqliteLog(path, Codec())
+
+    outcomes = append(log, creation(WIDTH**2), creation(WIDTH**2 + 1))
+
+    assert [type(outcome) for outcome in outcomes] == [StorageFailedError] * 2
+    assert "the log lacks hashes of its tile 0/000" in str(outcomes[0])
+    assert log.head().position == WIDTH**2 - 1
     log.close()
 
 

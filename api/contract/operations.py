@@ -33,6 +33,7 @@ class Operation:
     errors: Sequence[type[LedgerError]]
     scope: Scope | None
     parameters: Parameters
+    views: Sequence[str]
 
     @property
     def writes(self) -> bool:
@@ -48,8 +49,12 @@ def operation(
     errors: Sequence[type[LedgerError]] = (),
     scope: Scope | None = None,
     parameters: Sequence[Parameter] = (),
+    views: Sequence[str] = ("tables",),
 ) -> Callable[[Handler], Operation]:
-    """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes."""
+    """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes.
+
+    `views` are those that it reads: where a client names a position, they have to be there.
+    """
 
     def enter(handler: Handler) -> Operation:
         return Operation(
@@ -61,6 +66,7 @@ def operation(
             errors=tuple(errors),
             scope=scope,
             parameters=Parameters(*parameters),
+            views=tuple(views),
         )
 
     return enter

@@ -83,6 +83,25 @@ class DeletedOut(Shape):
     deleted_asset_ids: list[Id]
 
 
+class UsageOut(Shape):
+    """What the live assets of one group come to. `key`: null for those that name none."""
+
+    key: str | None
+    count: int
+    bytes: int
+    largest: int
+    first_seen: Annotated[Time, Field(description="The earliest `created_at`.")]
+    last_seen: Annotated[Time, Field(description="The latest `created_at`.")]
+
+
+class UsagePage(Shape):
+    """Some groups, and the cursor of the next page: `""` on the last."""
+
+    group_by: str
+    usage: list[UsageOut]
+    next: str
+
+
 class JobOut(Shape):
     """A job. `assets` and `bytes` count its live assets; `unframed`: nobody started or ended it."""
 

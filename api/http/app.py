@@ -20,7 +20,19 @@ from api.contract.parameters import Asked
 from api.contract.principal import ANONYMOUS, Scope
 from api.contract.problems import UNFORESEEN, problem_of
 from api.contract.rates import read_rate
-from api.http import assets, content, editing, events, health, history, jobs, log, proofs, tokens
+from api.http import (
+    assets,
+    content,
+    editing,
+    events,
+    health,
+    history,
+    jobs,
+    log,
+    proofs,
+    tokens,
+    usage,
+)
 from api.http.answers import new_request_id, problem
 from api.http.auth import callers_of
 from api.http.protocol import MAX_LINE, Protocol
@@ -30,11 +42,10 @@ from api.http.routes import Routes
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operations_of(assets, editing, content, jobs, history, events, proofs, log, tokens, health)
+    operations_of(
+        assets, editing, content, jobs, history, events, proofs, log, usage, tokens, health
+    )
 )
-
-VIEW_PATIENCE: Final = 1.0
-"""Seconds that a read with `min_position` waits for the tables."""
 
 PATIENCE: Final = 60.0
 """Seconds without a byte of a body, after which its sender gives up its place in the queue."""
@@ -114,7 +125,7 @@ class Server(web.Server):
         request.asked = self._read_query(request, operation)
         position = request.asked.get("min_position")
         if position is not None:
-            await self._backend.views.runner.wait_for(position, VIEW_PATIENCE)
+            await self._backend.views.reach(position, operation.views)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 

@@ -1,0 +1,24 @@
+"""How usage may be grouped, narrowed and sorted."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from projections.usage import DIMENSIONS
+from projections.usage_reads import SORTS
+
+USAGE_FILTERS: Final[Sequence[Parameter]] = (
+    Parameter("workflow_id", "Made by this workflow.", repeats=True),
+    Parameter("job_id", "Made in this job.", repeats=True),
+    Parameter("node_id", "Made by this node.", repeats=True),
+)
+"""Filters narrow together; a repeated one takes any of its values."""
+
+USAGE: Final[Sequence[Parameter]] = (
+    Parameter("group_by", "One row for each of these.", one_of(DIMENSIONS), default="node_id"),
+    *USAGE_FILTERS,
+    Parameter("sort", "The most first; or by key.", one_of(SORTS), default="-bytes"),
+    PAGE_SIZE,
+    CURSOR,
+    MIN_POSITION,
+)

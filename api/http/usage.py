@@ -1,0 +1,34 @@
+"""What the live assets come to, by node, job, workflow, content type or day."""
+
+from aiohttp import web
+
+from api.contract.operations import operation
+from api.contract.shapes import UsagePage
+from api.contract.usage import USAGE, USAGE_FILTERS
+from api.http.answers import json_answer
+from api.http.listing import next_link
+from api.http.request import Request
+from ledger.errors import CursorError, ParameterError, ViewBehindError
+from projections.usage_reads import UsageQuery
+
+
+@operation(
+    "GET",
+    "/api/assets/usage",
+    answers=UsagePage,
+    errors=[ParameterError, CursorError, ViewBehindError],
+    scope="read",
+    parameters=USAGE,
+    views=("usage", "tables"),
+)
+async def get_usage(request: Request) -> web.Response:
+    """Count, bytes, largest, first and last of the caller's live assets, in groups."""
+    asked = request.asked
+    filters = {each.name: asked[each.name] for each in USAGE_FILTERS if each.name in asked}
+    query = UsageQuery(request.user_id, asked["group_by"], filters, asked["sort"])
+    page = await request.views.usage.page(
+        query, page_size=asked["page_size"], cursor=asked.get("cursor", "")
+    )
+    parts = (query.group_by.encode(), page.json, page.next.encode())
+    body = b'{"group_by":"%b","usage":[%b],"next":"%b"}' % parts
+    return json_answer(body, page.position, headers=next_link(request, page.next))

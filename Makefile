@@ -34,6 +34,7 @@ chaos: .venv/dev.stamp  ## the kills again, many more of them
 bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
 	$(BIN)/python -m benchmarks.write_path
 	$(BIN)/python -m benchmarks.read_path
+	$(BIN)/python -m benchmarks.sdk
 	$(BIN)/python -m benchmarks.tree
 
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support

@@ -65,7 +65,8 @@ class Client:
 
     def _at(self, path: str, query: Query) -> URL:
         # Paths are quoted already: an id may hold a slash, which yarl would take for two segments.
-        return URL(f"{self.url}{path}", encoded=True).with_query(query or None)
+        url = URL(f"{self.url}{path}", encoded=True)
+        return url.with_query(query) if query else url
 
     async def _once(
         self,

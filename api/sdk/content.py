@@ -40,7 +40,8 @@ class Content:
         """All of it, if it is short enough to travel in one piece."""
         if self.size > SMALL:
             return None
-        return b"".join([piece async for piece in self.chunks()])
+        await self._do(self._file.seek, self._start)
+        return await self._do(self._file.read, self.size)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """All of it, each time from the beginning. Raises ValueError if it became shorter."""

@@ -10,9 +10,13 @@ from api.contract.errors import (
     ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
+    MissingScopeError,
     RangeError,
+    RateLimitedError,
     StalledBodyError,
+    UnauthenticatedError,
     UnknownRouteError,
+    UnknownTokenError,
     UnsupportedTypeError,
 )
 from ledger.errors import (
@@ -28,11 +32,11 @@ from ledger.errors import (
     MalformedBodyError,
     OutcomeUnknownError,
     ParameterError,
+    PreconditionFailedError,
     RefusedError,
     StorageFailedError,
     TooLargeError,
     UnavailableError,
-    PreconditionFailedError,
     UnknownAssetError,
     UnknownJobError,
     UnknownTileError,
@@ -58,24 +62,28 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     ParameterError: Problem(400, "bad-parameter", "A parameter cannot be used like this"),
     CursorError: Problem(400, "bad-cursor", "The cursor does not belong to this query"),
     DigestMismatchError: Problem(400, "digest-mismatch", "These are not the announced bytes"),
+    UnauthenticatedError: Problem(401, "unauthenticated", "Nobody knows who is calling"),
     ForbiddenError: Problem(403, "forbidden", "This is not allowed"),
+    MissingScopeError: Problem(403, "missing-scope", "The token does not go that far"),
     UnknownRouteError: Problem(404, "unknown-route", "There is nothing at this path"),
     UnknownAssetError: Problem(404, "unknown-asset", "There is no such asset"),
     UnknownJobError: Problem(404, "unknown-job", "There is no such job"),
     UnknownTileError: Problem(404, "unknown-tile", "The log has no such tile"),
+    UnknownTokenError: Problem(404, "unknown-token", "There is no such token"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "The path has other methods"),
     StalledBodyError: Problem(408, "stalled-body", "The rest of the body never came"),
     VersionConflictError: Problem(409, "version-conflict", "Somebody else changed it first"),
     JobStateError: Problem(409, "job-state", "The job is not in a state for this"),
     AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
+    PreconditionFailedError: Problem(412, "precondition-failed", "It is at another version"),
     TooLargeError: Problem(413, "too-large", "This is above a limit"),
     UnsupportedTypeError: Problem(415, "unsupported-type", "A body of this type is not read"),
     RangeError: Problem(416, "range", "The range lies outside of the content"),
     FieldError: Problem(422, "bad-field", "A field has a value that it cannot have"),
     KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),
+    RateLimitedError: Problem(429, "rate-limited", "Too many requests of one user"),
     BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
     OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: ask again", 1),
-    PreconditionFailedError: Problem(412, "precondition-failed", "It is at another version"),
     StorageFailedError: Problem(503, "storage-failed", "The disk refused", 5),
     ViewBehindError: Problem(503, "view-behind", "The tables are not there yet", 1),
     DiskFullError: Problem(507, "disk-full", "There is no space left"),
@@ -87,6 +95,9 @@ UNFORESEEN: Final = Problem(500, "internal-error", "Something went wrong here")
 MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
     UnknownAssetError: {"asset_id": "asset_id"},
     UnknownJobError: {"job_id": "job_id"},
+    UnknownTokenError: {"token_id": "token_id"},
+    MissingScopeError: {"scope": "scope"},
+    RateLimitedError: {"limit": "limit"},
     MethodNotAllowedError: {"allowed": "allowed"},
     AssetDeletedError: {
         "asset_id": "asset_id",
@@ -94,6 +105,7 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
         "deleted_at": "when",
         "position": "position",
     },
+    PreconditionFailedError: {"asset_id": "asset_id", "version": "version"},
     RangeError: {"size": "size"},
     KeyReusedError: {"key": "key"},
 }
@@ -105,7 +117,6 @@ _KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
 def problem_of(error: BaseException) -> Problem:
     """The row of the table for an error, or for the nearest class above it."""
     for kind in type(error).__mro__:
-    PreconditionFailedError: {"asset_id": "asset_id", "version": "version"},
         if found := PROBLEMS.get(kind):
             return found
     return UNFORESEEN

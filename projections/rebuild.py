@@ -28,12 +28,13 @@ from projections.database import (
 )
 from projections.digest import digest
 from projections.jobs import Jobs
+from projections.lineage import Lineage
 from projections.migrate import migrate
 from projections.projection import Projection
 from projections.runner import Progress, Runner
 from projections.usage import Usage
 
-PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets())
+PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
 """Jobs first: what a fact takes from a job's bytes is still in `assets` then."""
 
 FOLLOWING: Final[Sequence[Projection]] = (Usage(),)

@@ -17,6 +17,7 @@ from ledger.sqlite import AsyncReaders
 from projections.assets import AssetQueries
 from projections.compare import CompareQueries
 from projections.jobs import JobQueries
+from projections.lineage import LineageQueries
 from projections.rebuild import FOLLOWING, follow, start
 from projections.runner import Progress, Runner
 from projections.usage_reads import UsageQueries
@@ -44,6 +45,7 @@ class Views:
         self.assets = AssetQueries(readers[TABLES])
         self.jobs = JobQueries(readers[TABLES])
         self.comparisons = CompareQueries(readers[TABLES])
+        self.lineage = LineageQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES])
         self._open = AsyncExitStack()
         self._tasks = [asyncio.create_task(each) for each in self._work(feed)]

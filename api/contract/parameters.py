@@ -7,15 +7,35 @@ silently ignored is a wrong answer in an audit. (The lenient setting ignores unk
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from ledger.errors import ParameterError
 
 Asked = Mapping[str, Any]
 """Parameters by name, read. One that was not sent is absent, unless it has a default."""
 
+T = TypeVar("T")
+
 MAX_PAGE: Final = 1_000
 MAX_POSITION: Final = 2**63 - 1
+
+
+Schema = Mapping[str, Any]
+"""A JSON Schema."""
+
+
+_TEXT: Final[Schema] = {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[T]):
+    """From a parameter's text to its value, and the schema of what that takes."""
+
+    parse: Callable[[str], T]
+    schema: Schema
+
+    def __call__(self, text: str) -> T:
+        return self.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,14 @@ class Parameter:
     may_be_empty: bool = False
     default: Any = None
     alias: str | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """What may be sent; a list of it for one that repeats."""
+        one: Schema = self.parse.schema if isinstance(self.parse, Reader) else _TEXT
+        if self.repeats:
+            return {"type": "array", "items": one}
+        return {**one, "default": self.default} if self.default is not None else one
 
 
 class Parameters:
@@ -84,13 +112,20 @@ def refuse(name: str, message: str) -> ParameterError:
     return ParameterError(f"{name} {message}", errors=[(name, message)])
 
 
+def required(asked: Asked, name: str) -> Any:
+    """What was asked for under this name. Raises ParameterError where nothing was."""
+    if name not in asked:
+        raise refuse(name, "is required")
+    return asked[name]
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean node_id?`, or nothing if no known name is near."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Reader[int]:
     """Reads a whole number between these two, both included."""
 
     def parse(text: str) -> int:
@@ -101,7 +136,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
             raise ValueError(f"must be between {low:,} and {high:,}")
         return int(text)
 
-    return parse
+    return Reader(parse, {"type": "integer", "minimum": low, "maximum": high})
 
 
 def page_size(text: str) -> int:
@@ -111,7 +146,7 @@ def page_size(text: str) -> int:
     return min(whole(1, 10 ** len(str(MAX_PAGE)))(text), MAX_PAGE)
 
 
-def one_of(words: Sequence[str]) -> Callable[[str], str]:
+def one_of(words: Sequence[str]) -> Reader[str]:
     """Reads one of these words."""
 
     def parse(text: str) -> str:
@@ -119,7 +154,7 @@ def one_of(words: Sequence[str]) -> Callable[[str], str]:
             raise ValueError(f"must be one of {', '.join(words)}")
         return text
 
-    return parse
+    return Reader(parse, {"type": "string", "enum": [*words]})
 
 
 CURSOR: Final = Parameter(
@@ -128,7 +163,7 @@ CURSOR: Final = Parameter(
 PAGE_SIZE: Final = Parameter(
     "page_size",
     "How many are on a page; above 1,000 is read as 1,000.",
-    page_size,
+    Reader(page_size, {"type": "integer", "minimum": 1}),
     default=100,
     alias="limit",
 )

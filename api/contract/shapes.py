@@ -148,6 +148,24 @@ class ComparisonOut(Shape):
     first_divergence: ComparedOut | None
 
 
+class EdgeOut(BaseModel):
+    """From a source to what was made from it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    source: Annotated[Id, Field(alias="from")]
+    derived: Annotated[Id, Field(alias="to")]
+
+
+class LineageOut(Shape):
+    """The assets around `root`, an asset or a digest. `truncated`: there are more."""
+
+    root: str
+    nodes: list[AssetOut]
+    edges: list[EdgeOut]
+    truncated: bool
+
+
 class FactOut(Shape):
     """A fact. `data` holds its own fields: an absent one was not touched, null was cleared."""
 

@@ -28,6 +28,7 @@ from api.http import (
     health,
     history,
     jobs,
+    lineage,
     log,
     proofs,
     tokens,
@@ -43,7 +44,7 @@ from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
-        assets, editing, content, jobs, history, events, proofs, log, usage, tokens, health
+        assets, editing, content, jobs, history, lineage, events, proofs, log, usage, tokens, health
     )
 )
 

@@ -1,0 +1,56 @@
+"""What an asset was made from and what was made from it; what was made from these bytes."""
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.operations import operation
+from api.contract.parameters import MIN_POSITION, Parameter, one_of, required, whole
+from api.contract.shapes import LineageOut
+from api.http.answers import json_answer
+from api.http.request import Request
+from ledger.errors import ParameterError, UnknownAssetError, ViewBehindError
+from ledger.ids import parse_digest
+from projections.lineage import document
+
+DIRECTION: Final = Parameter(
+    "direction",
+    "`up`: what it was made from; `down`: what was made from it; or `both`.",
+    one_of(("up", "down", "both")),
+    default="both",
+)
+DEPTH: Final = Parameter("depth", "How many edges away at most.", whole(1, 100), default=100)
+DIGEST: Final = Parameter("digest", "Of the bytes.", parse_digest)
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}/lineage",
+    answers=LineageOut,
+    errors=[UnknownAssetError, ParameterError, ViewBehindError],
+    scope="read",
+    parameters=[DIRECTION, DEPTH, MIN_POSITION],
+)
+async def get_lineage(request: Request) -> web.Response:
+    """The assets around one, tombstones too, and the edges from sources to what was derived."""
+    asset_id, asked = request.asset_id, request.asked
+    found = await request.views.lineage.of_asset(
+        request.user_id, asset_id, asked["direction"], asked["depth"]
+    )
+    return json_answer(orjson.dumps(document(asset_id, found)), found.position)
+
+
+@operation(
+    "GET",
+    "/api/lineage",
+    answers=LineageOut,
+    errors=[ParameterError, ViewBehindError],
+    scope="read",
+    parameters=[DIGEST, DEPTH, MIN_POSITION],
+)
+async def get_lineage_of_bytes(request: Request) -> web.Response:
+    """Everything that was made, directly or not, from assets while they had these bytes."""
+    digest = required(request.asked, "digest")
+    found = await request.views.lineage.of_digest(request.user_id, digest, request.asked["depth"])
+    return json_answer(orjson.dumps(document(digest, found)), found.position)

@@ -154,54 +154,68 @@ class Readers:
             self._free.get_nowait().close()
 
 
-class AsyncReaders:
-    """A pool of read-only aiosqlite connections for the event loop: one thread hop a statement."""
+DEPTH: Final = 8
+"""How many statements may wait at one connection before the next one is used: a few busy threads
+pass the GIL around less than many that idle half the time (benchmarks/read_path.py)."""
+SNAPSHOTS: Final = 2
+"""How many read transactions can be open at the same time."""
 
-    def __init__(self, connections: Sequence[aiosqlite.Connection]) -> None:
-        self._all = tuple(connections)
+
+class AsyncReaders:
+    """Read-only aiosqlite connections for the event loop: one thread hop a statement."""
+
+    def __init__(
+        self, shared: Sequence[aiosqlite.Connection], own: Sequence[aiosqlite.Connection]
+    ) -> None:
+        self._waiting = dict.fromkeys(shared, 0)
+        self._own = tuple(own)
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        for connection in connections:
+        for connection in own:
             self._free.put_nowait(connection)
 
     @classmethod
     async def open(cls, path: Path, size: int = 4) -> "AsyncReaders":
-        """Connect `size` readers to an existing file."""
-        connections = []
-        for _ in range(size):
-            db = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
-            for setting in _READER:
-                await db.execute_fetchall(f"PRAGMA {setting}")
-            connections.append(db)
-        return cls(connections)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[aiosqlite.Connection]:
-        """A connection for several statements."""
-        db = await self._free.get()
-        try:
-            yield db
-        finally:
-            self._free.put_nowait(db)
+        """Connect `size` readers to an existing file, and those for read transactions."""
+        connections = [await _connect(path) for _ in range(size + SNAPSHOTS)]
+        return cls(connections[:size], connections[size:])
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
         """A connection inside a read transaction: its statements see the same rows."""
-        async with self.connection() as db:
+        db = await self._free.get()
+        try:
             await db.execute_fetchall("BEGIN")
             try:
                 yield db
             finally:
                 await db.execute_fetchall("ROLLBACK")
-
-    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """All rows of one statement."""
-        db = await self._free.get()
-        try:
-            return list(await db.execute_fetchall(sql, parameters))
         finally:
             self._free.put_nowait(db)
 
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one statement."""
+        db = self._next()
+        self._waiting[db] += 1
+        try:
+            return list(await db.execute_fetchall(sql, parameters))
+        finally:
+            self._waiting[db] -= 1
+
+    def _next(self) -> aiosqlite.Connection:
+        """The first connection with room before it, else the one where the fewest wait."""
+        for db, waiting in self._waiting.items():
+            if waiting < DEPTH:
+                return db
+        return min(self._waiting, key=self._waiting.__getitem__)
+
     async def close(self) -> None:
         """Close every connection: aiosqlite's threads would keep the interpreter from exiting."""
-        for db in self._all:
+        for db in (*self._waiting, *self._own):
             await db.close()
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    db = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
+    for setting in _READER:
+        await db.execute_fetchall(f"PRAGMA {setting}")
+    return db

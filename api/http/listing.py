@@ -57,5 +57,7 @@ def next_link(request: Request, following: str) -> dict[str, str]:
     """The next page as a link (RFC 8288), for clients that walk by it."""
     if not following:
         return {}
-    url = request.rel_url.update_query(cursor=following)
-    return {"Link": f'<{url.raw_path_qs}>; rel="next"'}
+    url = request.rel_url
+    kept = [p for p in url.raw_query_string.split("&") if p and not p.startswith("cursor=")]
+    query = "&".join([*kept, f"cursor={following}"])
+    return {"Link": f'<{url.raw_path}?{query}>; rel="next"'}

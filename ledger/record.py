@@ -5,10 +5,11 @@ A replay: it needs nothing but the job's facts, in order, and says what the tabl
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ledger import job as jobs
 from ledger.asset import Asset, AssetCreated, evolve
-from ledger.fact import Recorded
+from ledger.fact import Recorded, moment
 from ledger.ids import AssetId
 from ledger.job import Job, JobStarted
 
@@ -24,6 +25,12 @@ class JobRecord:
     assets: dict[AssetId, Asset] = field(default_factory=dict)
     first_position: int = 0
     last_position: int = 0
+    _moments: list[datetime] = field(default_factory=list)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """When its first and its last fact were recorded; IndexError while it has none."""
+        return self._moments[0], self._moments[-1]
 
     @property
     def live(self) -> list[Asset]:
@@ -39,6 +46,7 @@ class JobRecord:
         position, event = recorded
         self.first_position = self.first_position or position
         self.last_position = position
+        self._moments[1:] = [moment(event)]
         self.frame = jobs.evolve(self.frame, recorded)
         stream = AssetId(event.originator_id)
         asset = evolve(self.assets.get(stream), recorded)

@@ -8,6 +8,7 @@ import sys
 import click
 
 from api.cli.compare import compare
+from api.cli.export import export
 from api.cli.key import key
 from api.cli.rebuild import rebuild
 from api.cli.replay import replay
@@ -25,7 +26,7 @@ def cli() -> None:
     """Remembers every file a workflow produces."""
 
 
-for command in (serve, replay, compare, tail, rebuild, key, token):
+for command in (serve, replay, compare, tail, export, rebuild, key, token):
     cli.add_command(command)
 
 

@@ -301,3 +301,22 @@ def test_tail_comes_back_to_a_server_that_was_away(tmp_path: Path) -> None:
         server.close()
 
     assert [first["position"], second["position"]] == [2, 3]
+
+
+async def test_a_job_can_be_exported_in_the_words_of_others(folder: Path) -> None:
+    prov = run("export", "prov", "job_456", "--data-dir", folder)
+    file = folder.with_name("events.json")
+    openlineage = run("export", "openlineage", "job_456", "--data-dir", folder, "-o", file)
+    unknown = run("export", "prov", "nobody", "--data-dir", folder)
+
+    document = orjson.loads(prov.stdout)
+    assert len(document["wasGeneratedBy"]) == 3
+    assert len(document["wasInvalidatedBy"]) == 1
+    assert openlineage.stdout == ""
+    events = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert [event["job"]["name"] for event in events if event["eventType"] == "START"] == [
+        "w",
+        "w.load",
+        "w.save",
+    ]
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")

@@ -1,0 +1,97 @@
+"""A job as OpenLineage run events."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from api.export.openlineage import run_events
+from ledger.fact import Fact, iso
+from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
+from tests.builders import DIGEST, asset_id, at, created, finished, started
+
+JOB = {"job_id": "job.4/5"}
+
+
+def exported() -> list[dict[str, Any]]:
+    return list(run_events(example(), LOG_ID))
+
+
+def told(facts: list[Fact]) -> list[tuple[str, str]]:
+    events = run_events(record_of(*facts), LOG_ID)
+    return [(event["job"]["name"], event["eventType"]) for event in events]
+
+
+def test_a_job_starts_its_nodes_start_and_end_and_it_ends() -> None:
+    events = exported()
+
+    assert [(event["job"]["name"], event["eventType"]) for event in events] == [
+        ("w", "START"),
+        ("w.load", "START"),
+        ("w.load", "COMPLETE"),
+        ("w", "FAIL"),
+    ]
+    assert [event["eventTime"] for event in events] == [iso(at(s)) for s in (1, 2, 3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "job_end", "node_end"),
+    [
+        ([], "OTHER", "OTHER"),
+        ([started(**JOB)], "RUNNING", "RUNNING"),
+        ([finished(status="completed", **JOB)], "COMPLETE", "COMPLETE"),
+        ([finished(status="cancelled", **JOB)], "ABORT", "COMPLETE"),
+    ],
+)
+def test_an_end_says_what_is_known_of_it(frame: list[Fact], job_end: str, node_end: str) -> None:
+    assert told([*frame, created(node_id="n", **JOB)])[2:] == [
+        ("job.4/5.n", node_end),
+        ("job.4/5", job_end),
+    ]
+
+
+def test_assets_are_outputs_and_their_sources_inputs() -> None:
+    *_, node, job = exported()
+
+    assert [source["name"] for source in node["inputs"]] == [
+        f"asset.{PHOTO}",
+        f"asset.{asset_id(1)}",
+    ]
+    assert [made["name"] for made in node["outputs"]] == [
+        f"asset.{asset_id(number)}" for number in (1, 2)
+    ]
+    facets = node["outputs"][0]["facets"]
+    assert facets["version"]["datasetVersion"] == DIGEST
+    assert facets["documentation"]["description"] == "cat.png"
+    assert node["outputs"][0]["outputFacets"]["outputStatistics"]["size"] == 4
+    assert [made["name"] for made in job["outputs"]] == [f"asset.{asset_id(3)}"]
+    assert "version" not in job["outputs"][0]["facets"]
+
+
+def test_a_nodes_run_has_the_jobs_as_its_parent() -> None:
+    start, node, _, end = exported()
+
+    assert node["run"]["facets"]["parent"]["run"] == {"runId": start["run"]["runId"]}
+    assert node["run"]["facets"]["parent"]["job"]["name"] == "w"
+    assert start["run"]["facets"]["parent"]["job"]["name"] == "above"
+    assert end["run"]["facets"]["errorMessage"]["message"] == "out of paint"
+    assert "errorMessage" not in node["run"]["facets"]
+
+
+def test_every_event_has_what_the_specification_requires() -> None:
+    for event in exported():
+        assert set(event) >= {"eventTime", "producer", "schemaURL", "run", "job"}
+        assert str(uuid.UUID(event["run"]["runId"])) == event["run"]["runId"]
+        assert event["job"]["namespace"] == f"urn:asset-ledger:{LOG_ID}:1"
+        for facet in event["run"]["facets"].values():
+            assert set(facet) > {"_producer", "_schemaURL"}
+
+
+def test_two_logs_or_two_users_never_share_a_run() -> None:
+    runs = {
+        next(run_events(record, log_id))["run"]["runId"]
+        for record in (example(), record_of(created(job_id="job.4/5")))
+        for log_id in (LOG_ID, "ab" * 16)
+    }
+
+    assert len(runs) == 2

@@ -1,0 +1,110 @@
+"""A job as W3C PROV-JSON."""
+
+from typing import Any
+
+import orjson
+
+from api.export.prov import prov_json
+from ledger.fact import iso
+from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
+from tests.builders import DIGEST, asset_id, at, created
+
+JOB = "al:job.job%2E4%2F5"
+LOAD = f"{JOB}.node.load"
+FIRST, SECOND, THIRD = (f"al:asset.{asset_id(number)}" for number in (1, 2, 3))
+
+
+def exported() -> dict[str, Any]:
+    document: dict[str, Any] = orjson.loads(orjson.dumps(prov_json(example(), LOG_ID)))
+    return document
+
+
+def relations(document: dict[str, Any], kind: str) -> list[tuple[str, ...]]:
+    """Of each relation of a kind, what it relates; times and plans left out."""
+    left_out = ("prov:time", "prov:plan")
+    return [
+        tuple(value for name, value in relation.items() if name not in left_out)
+        for relation in document[kind].values()
+    ]
+
+
+def test_the_job_and_its_nodes_are_activities() -> None:
+    document = exported()
+
+    assert document["activity"][JOB] == {
+        "prov:startTime": iso(at(1)),
+        "prov:endTime": iso(at(6)),
+        "ledger:job_id": "job.4/5",
+        "ledger:status": "failed",
+        "ledger:error": "out of paint",
+    }
+    assert document["activity"][LOAD] == {
+        "ledger:node_id": "load",
+        "dcterms:isPartOf": {"$": JOB, "type": "prov:QUALIFIED_NAME"},
+    }
+    assert relations(document, "wasInformedBy") == [(JOB, "al:job.above")]
+
+
+def test_assets_are_entities_with_what_made_them() -> None:
+    document = exported()
+
+    assert document["entity"][FIRST] == {
+        "prov:label": "cat.png",
+        "ledger:content_type": "image/png",
+        "ledger:size": 4,
+        "ledger:digest": DIGEST,
+        "ledger:version": 1,
+        "ledger:position": 2,
+    }
+    made = [(FIRST, LOAD), (SECOND, LOAD), (THIRD, JOB)]
+    assert relations(document, "wasGeneratedBy") == made
+    assert relations(document, "wasAttributedTo") == [
+        (entity, "al:user.1") for entity in (FIRST, SECOND, THIRD)
+    ]
+    (gone,) = document["wasInvalidatedBy"].values()
+    assert gone == {"prov:entity": SECOND, "prov:time": iso(at(5))}
+
+
+def test_sources_were_used_whoever_made_them() -> None:
+    document = exported()
+    photo = f"al:asset.{PHOTO}"
+
+    assert document["entity"][photo] == {}
+    assert relations(document, "used") == [(LOAD, photo), (LOAD, FIRST)]
+    assert relations(document, "wasDerivedFrom") == [(FIRST, photo, LOAD), (SECOND, FIRST, LOAD)]
+
+
+def test_the_workflow_is_the_plan() -> None:
+    document = exported()
+
+    (association,) = document["wasAssociatedWith"].values()
+    assert association == {
+        "prov:activity": JOB,
+        "prov:agent": "al:user.1",
+        "prov:plan": "al:workflow.w",
+    }
+    assert document["entity"]["al:workflow.w"]["prov:type"]["$"] == "prov:Plan"
+
+
+def test_every_name_that_is_used_is_declared() -> None:
+    document = exported()
+    declared = {name for kind in ("entity", "activity", "agent") for name in document[kind]}
+    kinds = set(document) - {"prefix", "entity", "activity", "agent"}
+
+    used = {
+        value
+        for kind in kinds
+        for relation in document[kind].values()
+        for name, value in relation.items()
+        if name != "prov:time"
+    }
+    assert used <= declared
+    assert {name.partition(":")[0] for name in declared} == {"al"}
+    assert document["prefix"]["al"] == f"urn:asset-ledger:{LOG_ID}:1:"
+
+
+def test_a_job_without_a_frame_has_no_times() -> None:
+    document = prov_json(record_of(created(job_id="job.4/5")), LOG_ID)
+
+    assert document["activity"][JOB] == {"ledger:job_id": "job.4/5", "ledger:status": "unframed"}
+    assert "wasInformedBy" not in document

@@ -154,6 +154,9 @@ class SqliteLog(SqliteLogReader):
             self._give_up_group(error)
             if len(commands) == 1:
                 return [storage_error(error)]
+        except BaseException:
+            self._roll_back()  # else the next group would commit what this defect left
+            raise
         return [outcome for command in commands for outcome in self.append([command], prepare)]
 
     def _append_group(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
@@ -201,6 +204,9 @@ class SqliteLog(SqliteLogReader):
     def _give_up_group(self, error: sqlite3.Error) -> None:
         if is_fatal(error):
             self._failure = storage_error(error)
+        self._roll_back()
+
+    def _roll_back(self) -> None:
         if self._db.in_transaction:  # an I/O error may have rolled back by itself
             self._db.execute("ROLLBACK")
 

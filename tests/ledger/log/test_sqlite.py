@@ -312,6 +312,18 @@ def test_a_command_that_fails_by_itself_fails_alone(flaky: SqliteLog) -> None:
     assert positions(flaky) == [1]
 
 
+def test_a_defect_in_the_middle_of_a_group_leaves_nothing_for_the_next_one_to_commit(
+    flaky: SqliteLog,
+) -> None:
+    Flaky.insert = RuntimeError("not SQLite's")  # type: ignore[assignment]
+
+    with pytest.raises(RuntimeError):
+        append(flaky, creation(1, job_id="j"))
+
+    assert [outcome.first for outcome in appended(flaky, creation(2))] == [2]
+    assert [stored.originator_id for stored in flaky.read(1, 9)] == [asset_id(2)]
+
+
 def test_a_really_full_database_refuses_and_recovers(path: Path) -> None:
     limits: list[sqlite3.Connection] = []
 

@@ -13,7 +13,7 @@ import orjson
 from ledger.asset import Asset
 from ledger.errors import ParameterError
 from projections.assets import document_json
-from projections.filters import Condition, conditions
+from projections.filters import Condition, conditions, lives
 from projections.pages import Page, open_cursor, seal_cursor
 
 TAGS: Final[Mapping[str, Literal["job", "node", "workflow"]]] = {
@@ -33,11 +33,18 @@ class PastQuery:
     conditions: tuple[Condition, ...]
     after: int
     size: int
+    lives: frozenset[bool]
     binding: bytes
 
     @classmethod
     def of(
-        cls, user_id: str, words: Mapping[str, Sequence[str]], sort: str, size: int, cursor: str
+        cls,
+        user_id: str,
+        words: Mapping[str, Sequence[str]],
+        sort: str,
+        size: int,
+        cursor: str,
+        deleted: str = "false",
     ) -> "PastQuery":
         """Check every part of a request. Raises ParameterError or CursorError."""
         if sort != "created_at":
@@ -45,14 +52,16 @@ class PastQuery:
         named = [word for word in TAGS if len(words.get(word, ())) == 1]
         if not named:
             raise _refused("as_of", f"needs one {' or '.join(TAGS)} to look for")
-        wanted = conditions(user_id, words)
-        binding = orjson.dumps(["as_of", user_id, wanted], default=tuple)
+        wanted, shown = conditions(user_id, words), lives(deleted)
+        binding = orjson.dumps(["as_of", user_id, wanted, sorted(shown)], default=tuple)
         after = open_cursor(cursor, binding) if cursor else 0
-        return cls(TAGS[named[0]], words[named[0]][0], wanted, after, size, binding)
+        return cls(TAGS[named[0]], words[named[0]][0], wanted, after, size, shown, binding)
 
     def wants(self, asset: Asset) -> bool:
         """Whether an asset, as it was, belongs on the list."""
-        return not asset.deleted and all(condition.holds(asset) for condition in self.conditions)
+        return asset.deleted in self.lives and all(
+            condition.holds(asset) for condition in self.conditions
+        )
 
     def page(self, found: Sequence[Asset], edge: int | None, position: int) -> Page:
         """The page of these assets, of which one beyond it may be there, else perhaps an edge."""

@@ -24,6 +24,7 @@ from ledger.ids import AssetId
 from ledger.sqlite import AsyncReaders
 from projections.listing import page_of, page_statement
 from projections.migrations import Migration, load
+from projections.ordering import count_statement, ordered_page, ordered_statement
 from projections.pages import PAGE_SIZE, Page, Query
 from projections.projection import Statement
 
@@ -36,8 +37,11 @@ def canonical(value: Any) -> str:
 
 
 def document(asset: Asset) -> dict[str, Any]:
-    """The asset as the API answers it: NodeTool's fifteen fields, then ours."""
-    return {
+    """The asset as the API answers it: NodeTool's fifteen fields, then ours.
+
+    A tombstone, as lists show it that are asked for them, has two more.
+    """
+    fields = {
         "id": asset.id,
         "user_id": asset.user_id,
         "workflow_id": asset.workflow_id,
@@ -60,6 +64,9 @@ def document(asset: Asset) -> dict[str, Any]:
         "tags": list(asset.tags),
         "derived_from": list(asset.derived_from),
     }
+    if asset.deleted_at is not None:
+        fields |= {"deleted_at": iso(asset.deleted_at), "deleted_by": asset.deleted_by}
+    return fields
 
 
 def home_document(user_id: str, since: datetime) -> dict[str, Any]:
@@ -263,16 +270,28 @@ class AssetQueries:
         sort: str = "created_at",
         page_size: int = PAGE_SIZE,
         cursor: str = "",
+        deleted: str = "false",
     ) -> Page:
-        """The live assets that match every filter, from a cursor on (`""`: from the start).
+        """The assets that match every filter, from a cursor on (`""`: from the start).
 
-        `filters` are request words and their values, any of which may match. Raises ParameterError
-        for an unknown word, an empty value or a page below 1, CursorError for another query's.
+        `filters` are request words and their values, any of which may match; `deleted` is `true`,
+        `false` or `any`. Raises ParameterError for an unknown word, an empty value, a page below 1,
+        or too much to sort, CursorError for another query's.
         """
-        query = Query.of(user_id, filters, sort, page_size, cursor)
-        sql, parameters = page_statement(query)
-        rows = await self._readers.rows(sql, parameters)
-        return page_of(query, *rows[0])
+        query = Query.of(user_id, filters, sort, page_size, cursor, deleted)
+        if query.sort.column is None:
+            (row,) = await self._readers.rows(*page_statement(query))
+            return page_of(query, *row)
+        (row,) = await self._readers.rows(*ordered_statement(query))
+        return ordered_page(query, *row)
+
+    async def count(
+        self, user_id: str, filters: Mapping[str, Sequence[str]], *, deleted: str = "false"
+    ) -> int:
+        """How many assets match every filter: exactly, and as slowly as there are many."""
+        query = Query.of(user_id, filters, "created_at", 1, "", deleted)
+        ((found,),) = await self._readers.rows(*count_statement(query))
+        return int(found)
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""

@@ -20,10 +20,11 @@ LANES: Final = 100
 
 
 class Index(NamedTuple):
-    """An index on `user_id`, these columns and `seq`, over live rows."""
+    """An index on `user_id`, these columns and `seq`, over live rows, or over tombstones."""
 
     name: str
     columns: tuple[str, ...]
+    rows: str = "deleted_at IS NULL"
 
 
 INDEXES: Final = (
@@ -37,6 +38,7 @@ INDEXES: Final = (
     Index("assets_by_user", ()),
 )
 """The narrowest first: a job is smaller than a folder, a node or a workflow."""
+_TOMBSTONES: Final = Index("assets_deleted", (), "deleted_at IS NOT NULL")
 _COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
 
 
@@ -81,7 +83,7 @@ def page_of(
 def _plan(query: Query) -> tuple[Sql, Sql]:
     """The rows of a page and one beyond it; and the edge of the walk, where there is a walk."""
     by_column = {c.column: c for c in query.conditions if c.column is not None}
-    index = _COVERING.get(frozenset(by_column))
+    index = _COVERING.get(frozenset(by_column)) if True not in query.lives else None
     if index is None or len(by_column) < len(query.conditions) or _lanes(query) > LANES:
         return _walk(query)
     return _covered(query, index, by_column), Sql("NULL", [])
@@ -105,7 +107,7 @@ def _lane(
     tests = "".join(f" AND {column} IS ?" for column in keys)
     text = f"""
         SELECT {columns} FROM assets INDEXED BY {index.name}
-        WHERE user_id = ?{tests} AND deleted_at IS NULL AND seq {query.sort.onwards} ?
+        WHERE user_id = ?{tests} AND {index.rows} AND seq {query.sort.onwards} ?
         ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?
     """
     return Sql(text, [query.user_id, *keys.values(), query.start, limit, offset])
@@ -125,7 +127,7 @@ def _merged(query: Query, index: Index, by_column: Mapping[str, Condition]) -> S
             SELECT first.value AS seq FROM {sources}, json_each((
                 SELECT json_group_array(seq) FROM (
                     SELECT seq FROM assets INDEXED BY {index.name}
-                    WHERE user_id = ?{keys} AND deleted_at IS NULL AND seq {query.sort.onwards} ?
+                    WHERE user_id = ?{keys} AND {index.rows} AND seq {query.sort.onwards} ?
                     ORDER BY seq {direction} LIMIT ?
                 )
             )) AS first ORDER BY first.value {direction} LIMIT ?
@@ -158,18 +160,58 @@ _MEDIA_TYPES: Final = f"""
 """The types in use that begin with any of some prefixes: one look into the index for each type."""
 
 
-def _walk(query: Query) -> tuple[Sql, Sql]:
-    """Matches among the next `WALK` rows of the narrowest index, and the row after those."""
+class Run(NamedTuple):
+    """One index to walk: the values that its columns have, and what is left to look for."""
+
+    by: Index
+    keys: Mapping[str, Any]
+    hit: Sql
+
+
+def runs_of(query: Query) -> list[Run]:
+    """The narrowest index for live assets, that of the tombstones, or both."""
     fixed = {c.column: c for c in query.conditions if c.column is not None and c.fixed}
-    index = next(i for i in INDEXES if set(i.columns) <= set(fixed))
+    narrowest = next(index for index in INDEXES if set(index.columns) <= set(fixed))
+    indexes = [narrowest] if False in query.lives else []
+    indexes += [_TOMBSTONES] if True in query.lives else []
+    return [_run(query, index, fixed) for index in indexes]
+
+
+def _run(query: Query, index: Index, fixed: Mapping[str, Condition]) -> Run:
     keys = {column: fixed[column].values[0] for column in index.columns}
-    rest = [c.sql() for c in query.conditions if c not in [fixed[column] for column in keys]]
-    hit = " AND ".join(text for text, _ in rest)
-    walked = _lane(query, index, f"seq, {hit} AS hit", keys, WALK)
+    covered = [fixed[column] for column in keys]
+    rest = [c.sql() for c in query.conditions if c not in covered]
+    hit = Sql(
+        " AND ".join(text for text, _ in rest) or "true",
+        [value for _, parameters in rest for value in parameters],
+    )
+    return Run(index, keys, hit)
+
+
+def _walk(query: Query) -> tuple[Sql, Sql]:
+    """Matches among the next `WALK` rows of an index, or of two, and the row after those."""
+    walked = _walked(query, hits=True, limit=WALK)
     text = f"""
         SELECT a.seq AS seq, a.json AS json FROM ({walked.text}) AS walked
         CROSS JOIN assets AS a ON a.seq = walked.seq WHERE walked.hit LIMIT ?
     """
-    given = [parameter for _, parameters in rest for parameter in parameters]
-    rows = Sql(text, [*given, *walked.parameters, query.size + 1])
-    return rows, _lane(query, index, "seq", keys, 1, WALK)
+    rows = Sql(text, [*walked.parameters, query.size + 1])
+    return rows, _walked(query, hits=False, limit=1, offset=WALK)
+
+
+def _walked(query: Query, *, hits: bool, limit: int, offset: int = 0) -> Sql:
+    """Rows of the indexes to walk, in one order; with `hits`, whether each is looked for."""
+    runs = runs_of(query)
+    if len(runs) == 1:
+        return _stretch(query, runs[0], hits, limit, offset)
+    lanes = [_stretch(query, run, hits, limit + offset, 0) for run in runs]
+    both = " UNION ALL ".join(f"SELECT * FROM ({lane.text})" for lane in lanes)
+    text = f"{both} ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?"
+    return Sql(text, [*(value for lane in lanes for value in lane.parameters), limit, offset])
+
+
+def _stretch(query: Query, run: Run, hits: bool, limit: int, offset: int) -> Sql:
+    if not hits:
+        return _lane(query, run.by, "seq", run.keys, limit, offset)
+    lane = _lane(query, run.by, f"seq, {run.hit.text} AS hit", run.keys, limit, offset)
+    return Sql(lane.text, [*run.hit.parameters, *lane.parameters])

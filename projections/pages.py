@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from ledger.errors import CursorError, ParameterError
-from projections.filters import Condition, conditions, suggestion
+from projections.filters import Condition, conditions, lives, suggestion
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
@@ -24,16 +24,27 @@ _SEAL: Final = 12
 
 
 class Sort(NamedTuple):
-    """An order of rows by `seq`: its direction, the comparison from a start on, the first start."""
+    """An order of rows by `seq`: its direction, the comparison from a start on, the first start.
+
+    By another column first, where one is named.
+    """
 
     direction: str
     onwards: str
     start: int
+    column: str | None = None
 
 
 SORTS: Final[Mapping[str, Sort]] = {
     "created_at": Sort("ASC", ">=", 0),
     "-created_at": Sort("DESC", "<=", _LAST),
+}
+ASSET_SORTS: Final[Mapping[str, Sort]] = {
+    **SORTS,
+    "name": Sort("ASC", ">=", 0, "name"),
+    "-name": Sort("DESC", "<=", _LAST, "name"),
+    "size": Sort("ASC", ">=", 0, "size"),
+    "-size": Sort("DESC", "<=", _LAST, "size"),
 }
 
 
@@ -50,38 +61,58 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request for a page, checked."""
+    """A request for a page, checked.
+
+    It starts at the row with seq `start`; in the order of a column, at that which has `key` there.
+    `lives` says whether tombstones are wanted, live assets, or both.
+    """
 
     user_id: str
     conditions: tuple[Condition, ...]
+    lives: frozenset[bool]
     sort: Sort
     size: int
     start: int
+    key: str | int | None
     binding: bytes
 
     @classmethod
     def of(
-        cls, user_id: str, words: Mapping[str, Sequence[str]], sort: str, size: int, cursor: str
+        cls,
+        user_id: str,
+        words: Mapping[str, Sequence[str]],
+        sort: str,
+        size: int,
+        cursor: str,
+        deleted: str = "false",
     ) -> "Query":
         """Check every part of a request. Raises ParameterError or CursorError."""
-        order = sort_of(sort)
+        order = sort_of(sort, ASSET_SORTS)
         if size < 1:
             raise _refused("page_size", "must be 1 or more")
-        wanted = conditions(user_id, words)
-        binding = orjson.dumps([user_id, sort, wanted], default=tuple)
-        start = open_cursor(cursor, binding) if cursor else order.start
-        return cls(user_id, wanted, order, min(size, MAX_PAGE_SIZE), start, binding)
+        wanted, shown = conditions(user_id, words), lives(deleted)
+        binding = orjson.dumps([user_id, sort, wanted, sorted(shown)], default=tuple)
+        start, key = order.start, None
+        if cursor and order.column is None:
+            start = open_cursor(cursor, binding)
+        elif cursor:
+            key, start = orjson.loads(unseal(cursor, binding))
+        return cls(user_id, wanted, shown, order, min(size, MAX_PAGE_SIZE), start, key, binding)
 
     def next_cursor(self, start: int | None) -> str:
         """The cursor of the page that starts at a row; `""` where none does."""
         return "" if start is None else seal_cursor(start, self.binding)
 
+    def next_key_cursor(self, key: str | int, start: int) -> str:
+        """The cursor of the page that starts at a row, in the order of a column."""
+        return seal(orjson.dumps([key, start]), self.binding)
 
-def sort_of(word: str) -> Sort:
+
+def sort_of(word: str, known: Mapping[str, Sort] = SORTS) -> Sort:
     """The order that a word names. Raises ParameterError."""
-    order = SORTS.get(word)
+    order = known.get(word)
     if order is None:
-        raise _refused("sort", f"must be one of {', '.join(SORTS)}{suggestion(word, SORTS)}")
+        raise _refused("sort", f"must be one of {', '.join(known)}{suggestion(word, known)}")
     return order
 
 

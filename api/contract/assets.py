@@ -141,6 +141,13 @@ FILTERS: Final[Sequence[Parameter]] = (
     Parameter("job_id", "Made in this job.", repeats=True),
     Parameter("parent_id", "In this folder; empty: home.", repeats=True, may_be_empty=True),
     Parameter("content_type", "With a media type that begins so.", repeats=True),
+    Parameter("name", "With exactly this name.", repeats=True),
+    Parameter("tag", "With this among its tags.", repeats=True),
+    Parameter("digest", "With exactly these bytes.", repeats=True),
+    Parameter("created_after", "Created at this time (RFC 3339) or later.", repeats=True),
+    Parameter("created_before", "Created before this time (RFC 3339).", repeats=True),
+    Parameter("size_min", "Of so many bytes or more.", repeats=True),
+    Parameter("size_max", "Of so many bytes or less.", repeats=True),
     Parameter(
         "missing",
         "Made outside of any job (or node, or workflow).",
@@ -151,6 +158,22 @@ FILTERS: Final[Sequence[Parameter]] = (
 """Filters narrow together; a repeated one takes any of its values."""
 
 SORT: Final = Parameter(
-    "sort", "Oldest or newest first.", one_of(("created_at", "-created_at")), default="created_at"
+    "sort",
+    "By age, name or size; with a minus the other way round.",
+    one_of(("created_at", "-created_at", "name", "-name", "size", "-size")),
+    default="created_at",
 )
-LISTING: Final[Sequence[Parameter]] = (*FILTERS, SORT, PAGE_SIZE, CURSOR, MIN_POSITION, AS_OF)
+DELETED: Final = Parameter(
+    "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
+)
+COUNT: Final = Parameter("count", "Also how many there are on all pages.", one_of(("exact",)))
+LISTING: Final[Sequence[Parameter]] = (
+    *FILTERS,
+    DELETED,
+    SORT,
+    PAGE_SIZE,
+    CURSOR,
+    COUNT,
+    MIN_POSITION,
+    AS_OF,
+)

@@ -141,7 +141,8 @@ def whole(low: int, high: int) -> Reader[int]:
 
 def page_size(text: str) -> int:
     """A page's length: 1 or more; more than 1,000 is read as 1,000."""
-    if text.isascii() and text.isdecimal() and len(text) > len(str(MAX_PAGE)):
+    digits = text.lstrip("0")
+    if digits.isascii() and digits.isdecimal() and len(digits) > len(str(MAX_PAGE)):
         return MAX_PAGE
     return min(whole(1, 10 ** len(str(MAX_PAGE)))(text), MAX_PAGE)
 

@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from api.contract.assets import FILTERS
+from api.contract.parameters import refuse
 from api.http.answers import json_answer
 from api.http.request import Request
 from ledger.log import Tag
@@ -26,7 +27,8 @@ async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
         page = await _page(request, words)
     else:
         page = await _page_as_of(request, words, position)
-    body = b'{"assets":[%b],"next":"%b"}' % (page.json, page.next.encode())
+    count = b',"count":%d' % await _count(request, words, position) if "count" in asked else b""
+    body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
     return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
@@ -37,12 +39,27 @@ async def _page(request: Request, words: Words) -> Page:
         sort=request.asked["sort"],
         page_size=request.asked["page_size"],
         cursor=request.asked.get("cursor", ""),
+        deleted=request.asked.get("deleted", "false"),
     )
+
+
+async def _count(request: Request, words: Words, position: int | None) -> int:
+    if position is not None:
+        raise refuse("count", "is not told of a list as_of a position")
+    deleted = request.asked.get("deleted", "false")
+    return await request.views.assets.count(request.user_id, words, deleted=deleted)
 
 
 async def _page_as_of(request: Request, words: Words, position: int) -> Page:
     asked, user_id = request.asked, request.user_id
-    query = PastQuery.of(user_id, words, asked["sort"], asked["page_size"], asked.get("cursor", ""))
+    query = PastQuery.of(
+        user_id,
+        words,
+        asked["sort"],
+        asked["page_size"],
+        asked.get("cursor", ""),
+        asked.get("deleted", "false"),
+    )
     found, edge = await request.ledger.assets_of_tag(
         Tag(user_id, query.kind, query.value),
         query.after,

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-needs_facts = False
+needs_facts = True  # the JSON of a tombstone says since when and by whom
 
 STATEMENTS = (
     "CREATE INDEX assets_deleted ON assets (user_id) WHERE deleted_at IS NOT NULL",

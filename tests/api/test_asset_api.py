@@ -405,6 +405,58 @@ class TestListing:
         assert await names(api, "sort=-created_at") == ["d", "c", "b", "a"]
         assert await names(api, "cursor=") == ["a", "b", "c", "d"]
 
+    async def test_every_filter_of_the_contract_is_there(self, api: Api) -> None:
+        one = await api.created(b"one", name="a", tags=["x", "y"], made_at="2020-01-01T00:00:00Z")
+        await api.created(b"three", name="b", tags=["y"])
+
+        assert await names(api, "name=a") == ["a"]
+        assert await names(api, "name=a&name=b") == ["a", "b"]
+        assert await names(api, "tag=x") == ["a"]
+        assert await names(api, "tag=y&sort=-name") == ["b", "a"]
+        assert await names(api, f"digest={one['digest']}") == ["a"]
+        assert await names(api, "created_before=2020-01-01T00:00:00Z") == []
+        assert await names(api, "created_after=2020-01-01T00:00:00Z") == ["a", "b"]
+        assert await names(api, "created_before=2020-01-01T00:00:01Z") == ["a"]
+        assert await names(api, "size_min=4") == ["b"]
+        assert await names(api, "size_min=3&size_max=5&sort=-size") == ["b", "a"]
+
+    async def test_deleted_assets_are_listed_where_they_are_asked_for(self, api: Api) -> None:
+        gone, _ = await api.created(name="gone"), await api.created(name="there")
+        await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+        assert await names(api, "deleted=false") == await names(api, "") == ["there"]
+        assert await names(api, "deleted=any&sort=-name") == ["there", "gone"]
+        (tombstone,) = (await api.get("/api/assets?deleted=true")).json["assets"]
+        assert (tombstone["name"], tombstone["deleted_by"]) == ("gone", "1")
+
+    @pytest.mark.parametrize("sort", ["name", "-name", "size", "-size", "-created_at"])
+    async def test_pages_in_every_order_walk_through_everything_once(
+        self, api: Api, sort: str
+    ) -> None:
+        for number in range(5):
+            await api.created(b"x" * (number % 2), name="bab"[number % 3])
+
+        pages, query = [], f"/api/assets?sort={sort}&page_size=2"
+        while query:
+            answer = await api.get(query)
+            pages.append([(asset["name"], asset["size"]) for asset in answer.json["assets"]])
+            query = answer.headers.get("Link", "<>").partition(">")[0][1:]
+
+        rows = [row for page in pages for row in page]
+        keys = [{"name": name, "size": size}.get(sort.removeprefix("-")) for name, size in rows]
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert keys == sorted(keys, key=str, reverse=sort.startswith("-"))
+
+    async def test_a_list_counts_what_is_on_all_its_pages_if_it_is_asked_to(self, api: Api) -> None:
+        for number in range(3):
+            await api.created(job_id=f"j{number % 2}")
+
+        counted = await api.get("/api/assets?count=exact&page_size=1")
+        narrowed = await api.get("/api/jobs/j0/assets?count=exact&page_size=1")
+
+        assert (counted.json["count"], narrowed.json["count"]) == (3, 2)
+        assert "count" not in (await api.get("/api/assets")).json
+
     async def test_pages_walk_through_everything_once(self, api: Api) -> None:
         for number in range(7):
             await api.created(name=f"{number}", job_id="j")
@@ -437,7 +489,14 @@ class TestListing:
             ("zzz=1", "is not a parameter here"),
             ("job_id=", "is empty"),
             ("missing=name", "must be one of"),
-            ("sort=size", "must be one of"),
+            ("sort=colour", "must be one of"),
+            ("deleted=yes", "must be one of"),
+            ("count=about", "must be one of"),
+            ("name=", "is empty"),
+            ("created_after=yesterday", "created_after"),
+            ("size_min=1.5", "whole number"),
+            ("digest=abc", "64 lower-case"),
+            ("count=exact&as_of=1&job_id=j", "as_of"),
             ("page_size=0", "between"),
             ("page_size=-1", "whole number"),
             ("page_size=%D9%A1", "whole number"),

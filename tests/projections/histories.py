@@ -30,13 +30,15 @@ NUMBER = st.floats(0, 1e9, allow_nan=False) | st.integers(0, 10**6)
 METADATA = st.none() | st.dictionaries(
     TEXT, SCALAR | st.lists(SCALAR, max_size=2) | st.dictionaries(TEXT, SCALAR, max_size=2)
 )
-TAGS = st.lists(TEXT, max_size=3, unique=True)
+NAMES = st.sampled_from(["same", "Same", "ä"]) | TEXT
+SIZES = st.sampled_from([0, 7]) | st.integers(0, 10**12)
+TAGS = st.lists(st.sampled_from(["t", "%"]) | TEXT, max_size=3, unique=True)
 
 
 @st.composite
 def births(draw: st.DrawFn, number: int) -> Fact:
     """The first fact of the asset with this number."""
-    private: dict[str, Any] = {"name": draw(TEXT)}
+    private: dict[str, Any] = {"name": draw(NAMES)}
     private |= draw(st.fixed_dictionaries({}, optional={"tags": TAGS, "duration": NUMBER}))
     metadata = draw(METADATA)
     return created(
@@ -47,7 +49,7 @@ def births(draw: st.DrawFn, number: int) -> Fact:
         job_id=draw(IDS),
         parent_id=draw(st.sampled_from([None, asset_id(998), asset_id(999)])),
         content_type=draw(TYPES),
-        size=draw(st.integers(0, 10**12)),
+        size=draw(SIZES),
         made_at=draw(st.sampled_from([None, at(-1_000)])),
         private=private if metadata is None else {**private, "metadata": metadata},
     )
@@ -61,10 +63,10 @@ def changes(draw: st.DrawFn, asset: Asset) -> Fact:
         return restored(**envelope)
     make: Callable[..., Fact] = draw(st.sampled_from([described, replaced, deleted]))
     if make is replaced:
-        return replaced(**envelope, size=draw(st.integers(0, 99)), content_type=draw(TYPES))
+        return replaced(**envelope, size=draw(SIZES), content_type=draw(TYPES))
     if make is deleted:
         return deleted(**envelope)
-    label = {"tags": st.none() | TAGS, "metadata": METADATA, "name": TEXT}
+    label = {"tags": st.none() | TAGS, "metadata": METADATA, "name": NAMES}
     optional = {**label, "duration": st.none() | NUMBER}
     private = draw(st.fixed_dictionaries({}, optional=optional))
     outer = {"content_type": TYPES, "parent_id": st.sampled_from([None, asset_id(998)])}
@@ -95,11 +97,16 @@ FRAMES: dict[str, Callable[[], list[Fact]]] = {
 """The frame of job `a` of user 1."""
 
 
-def live(facts: list[Recorded]) -> dict[str, Asset]:
-    """The live assets that a whole log's facts add up to, in creation order."""
+def everything(facts: list[Recorded]) -> dict[str, Asset]:
+    """The assets that a whole log's facts add up to, tombstones too, in creation order."""
     assets: dict[str, Asset] = {}
     for fact in facts:
         asset = evolve(assets.get(fact.event.originator_id), fact)
         if asset is not None:
             assets[asset.id] = asset
-    return {asset.id: asset for asset in assets.values() if not asset.deleted}
+    return assets
+
+
+def live(facts: list[Recorded]) -> dict[str, Asset]:
+    """The live ones among them."""
+    return {id: asset for id, asset in everything(facts).items() if not asset.deleted}

@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from ledger.asset import Asset
 from ledger.errors import CursorError, ParameterError
-from ledger.fact import Fact
+from ledger.fact import Fact, parse_time
 from ledger.sqlite import AsyncReaders
-from projections import listing
+from projections import listing, ordering
 from projections.assets import AssetQueries
 from projections.pages import Page, Query
 from projections.runner import Runner
-from tests.builders import asset_id, created, deleted
-from tests.projections.histories import USERS, histories, live
+from tests.builders import DIGEST, asset_id, created, deleted
+from tests.projections.histories import USERS, everything, histories
 from tests.projections.world import World, select, world
 
 Words = Mapping[str, Sequence[str]]
+
+OTHER = "sha256:" + "b" * 64
+NEW_YEAR = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -32,22 +35,38 @@ async def assets(runner: Runner) -> AsyncIterator[AssetQueries]:
 
 
 def page(
-    runner: Runner, user: str, words: Words, sort: str = "created_at", size: int = 100, at: str = ""
+    runner: Runner,
+    user: str,
+    words: Words,
+    sort: str = "created_at",
+    size: int = 100,
+    at: str = "",
+    deleted: str = "false",
 ) -> Page:
     """A page, read through the view's own connection."""
-    query = Query.of(user, words, sort, size, at)
-    (row,) = select(runner, *listing.page_statement(query))
-    return listing.page_of(query, *row)
+    query = Query.of(user, words, sort, size, at, deleted)
+    if query.sort.column is None:
+        (row,) = select(runner, *listing.page_statement(query))
+        return listing.page_of(query, *row)
+    (row,) = select(runner, *ordering.ordered_statement(query))
+    return ordering.ordered_page(query, *row)
+
+
+def count(runner: Runner, user: str, words: Words, deleted: str) -> int:
+    query = Query.of(user, words, "created_at", 1, "", deleted)
+    return int(select(runner, *ordering.count_statement(query))[0][0])
 
 
 def ids(answer: Page) -> list[str]:
     return [asset["id"] for asset in orjson.loads(b"[" + answer.json + b"]")]
 
 
-def all_pages(runner: Runner, user: str, words: Words, sort: str, size: int) -> list[list[str]]:
-    pages = [page(runner, user, words, sort, size)]
+def all_pages(
+    runner: Runner, user: str, words: Words, sort: str, size: int, deleted: str = "false"
+) -> list[list[str]]:
+    pages = [page(runner, user, words, sort, size, deleted=deleted)]
     while pages[-1].next:
-        pages.append(page(runner, user, words, sort, size, pages[-1].next))
+        pages.append(page(runner, user, words, sort, size, pages[-1].next, deleted))
     return [ids(each) for each in pages]
 
 
@@ -59,17 +78,34 @@ MATCHES: dict[str, Match] = {
     "parent_id": lambda asset, value: (asset.parent_id or "") == value.removeprefix(asset.user_id),
     "content_type": lambda asset, value: asset.content_type.startswith(value),
     "missing": lambda asset, value: getattr(asset, value) is None,
+    "name": lambda asset, value: asset.name == value,
+    "tag": lambda asset, value: value in asset.tags,
+    "digest": lambda asset, value: asset.digest == value,
+    "created_after": lambda asset, value: asset.created_at >= parse_time(value),
+    "created_before": lambda asset, value: asset.created_at < parse_time(value),
+    "size_min": lambda asset, value: asset.size >= int(value),
+    "size_max": lambda asset, value: asset.size <= int(value),
 }
+ORDERS: dict[str, Callable[[Asset], Any]] = {
+    "created_at": lambda asset: asset.seq,
+    "name": lambda asset: (asset.name, asset.seq),
+    "size": lambda asset: (asset.size, asset.seq),
+}
+SORTS = [*ORDERS, *(f"-{sort}" for sort in ORDERS)]
+SHOWN = {"false": {False}, "true": {True}, "any": {False, True}}
 
 
-def naively(assets: dict[str, Asset], user: str, words: Words, sort: str) -> list[str]:
+def naively(
+    assets: dict[str, Asset], user: str, words: Words, sort: str, deleted: str = "false"
+) -> list[str]:
     found = [
         asset
         for asset in assets.values()
         if asset.user_id == user
+        and asset.deleted in SHOWN[deleted]
         and all(any(MATCHES[word](asset, v) for v in values) for word, values in words.items())
     ]
-    found.sort(key=lambda asset: asset.seq, reverse=sort.startswith("-"))
+    found.sort(key=ORDERS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     return [asset.id for asset in found]
 
 
@@ -86,26 +122,37 @@ WORDS = st.fixed_dictionaries(
         "parent_id": several("", asset_id(998)),
         "content_type": several("image", "image/", "image/png", "im", "text", "%", "_mage"),
         "missing": several("workflow_id", "node_id", "job_id"),
+        "name": several("same", "ä", "sam%"),
+        "tag": several("t", "%", "x"),
+        "digest": several(DIGEST, OTHER),
+        "created_after": several(NEW_YEAR, "2026-01-01T01:00:03+01:00"),
+        "created_before": several(NEW_YEAR, "2026-01-01T00:00:03Z"),
+        "size_min": several("0", "7", "100"),
+        "size_max": several("7", "999999999999"),
     },
 )
+REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 
 
 @settings(max_examples=60)
-@given(histories(), st.lists(st.tuples(WORDS, st.integers(1, 4)), min_size=8, max_size=8))
+@given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
 def test_pages_are_what_a_naive_filter_finds(
-    facts: list[Fact], requests: list[tuple[Words, int]]
+    facts: list[Fact], requests: list[tuple[Words, int, str]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*facts) if facts else None
-        state = live(here.feed.read(0, 1_000))
+        state = everything(here.feed.read(0, 1_000))
         with here.views() as runner:
-            for words, size in requests:
+            for words, size, deleted in requests:
                 for user in USERS:
-                    for sort in ("created_at", "-created_at"):
-                        pages = all_pages(runner, user, words, sort, size)
-                        assert list(chain(*pages)) == naively(state, user, words, sort)
+                    for sort in SORTS:
+                        pages = all_pages(runner, user, words, sort, size, deleted)
+                        expected = naively(state, user, words, sort, deleted)
+                        assert list(chain(*pages)) == expected
                         assert all(len(each) == size for each in pages[:-1])
                         assert len(pages) == 1 or pages[-1]
+                    matching = naively(state, user, words, "created_at", deleted)
+                    assert count(runner, user, words, deleted) == len(matching)
 
 
 PLANS: list[tuple[Words, str]] = [
@@ -165,6 +212,39 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
         [100],
     ]
     assert len(pages) == 10
+
+
+def test_what_is_too_much_to_sort_is_refused(
+    here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "WALK", 10)
+    here.write(runner, *[created(originator_id=asset_id(n), job_id=f"{n % 2}") for n in range(12)])
+
+    assert page(runner, "1", {"job_id": ["1"]}, "-size").count == 6
+    with pytest.raises(ParameterError, match="filters that leave 10 assets at most"):
+        page(runner, "1", {}, "-size")
+
+
+def test_tombstones_among_live_assets_are_walked_in_one_order(
+    here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "WALK", 5)
+    here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 31)])
+    here.write(runner, *[deleted(originator_id=asset_id(n)) for n in range(3, 31, 3)])
+
+    for sort, expected in (("created_at", range(1, 31)), ("-created_at", range(30, 0, -1))):
+        pages = all_pages(runner, "1", {}, sort, 4, "any")
+        assert [int(each, 16) for each in chain(*pages)] == list(expected)
+    gone = all_pages(runner, "1", {}, "created_at", 100, "true")
+    assert [int(each, 16) for each in chain(*gone)] == list(range(3, 31, 3))
+
+
+def test_a_tombstone_on_a_list_says_since_when_and_by_whom(here: World, runner: Runner) -> None:
+    here.write(runner, created(), deleted(by="7"))
+
+    (shown,) = orjson.loads(b"[" + page(runner, "1", {}, deleted="true").json + b"]")
+
+    assert (shown["deleted_by"], shown["deleted_at"]) == ("7", shown["updated_at"])
 
 
 def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> None:
@@ -253,6 +333,12 @@ def test_a_cursor_of_any_text_is_refused(text: str) -> None:
         ({"name; DROP": ["n"]}, {}, "name; DROP", "no such filter"),
         ({"job_id": [""]}, {}, "job_id", "must not be empty"),
         ({"missing": ["name"]}, {}, "missing", "must be one of"),
+        ({"created_after": ["2026-01-01T00:00:00"]}, {}, "created_after", "no time zone"),
+        ({"created_before": ["0001-01-01T00:00:00+14:00"]}, {}, "created_before", "every time"),
+        ({"size_min": ["-1"]}, {}, "size_min", "whole number"),
+        ({"size_max": ["9" * 19]}, {}, "size_max", "whole number"),
+        ({"digest": ["sha256:0"]}, {}, "digest", "64 lower-case"),
+        ({}, {"deleted": "yes"}, "deleted", "must be one of"),
         ({"job_id": ["\udcff"]}, {}, "job_id", "must be UTF-8"),
         ({}, {"size": 0}, "page_size", "1 or more"),
         ({}, {"sort": "-create_at"}, "sort", "did you mean -created_at?"),

@@ -65,8 +65,8 @@ def _apply(database: Database, migration: Migration) -> None:
 def empty(db: sqlite3.Connection) -> None:
     """Forget every projected row and position, as part of the caller's transaction."""
     for _, table, kind, *_ in db.execute("PRAGMA main.table_list").fetchall():
-        # Shadow tables belong to their virtual one, which is emptied as a whole.
-        ours = kind in ("table", "virtual") and not table.startswith("sqlite_")
-        if ours and table not in BOOKKEEPING:
+        if kind == "virtual":  # an index of words, which has no rows that could be deleted
+            db.execute(f'INSERT INTO "{table}" ("{table}") VALUES (\'delete-all\')')
+        elif kind == "table" and table not in BOOKKEEPING and not table.startswith("sqlite_"):
             db.execute(f'DELETE FROM "{table}"')
     db.execute("DELETE FROM positions")

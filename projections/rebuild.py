@@ -32,12 +32,13 @@ from projections.lineage import Lineage
 from projections.migrate import migrate
 from projections.projection import Projection
 from projections.runner import Progress, Runner
+from projections.search import Search
 from projections.usage import Usage
 
 PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
 """Jobs first: what a fact takes from a job's bytes is still in `assets` then."""
 
-FOLLOWING: Final[Sequence[Projection]] = (Usage(),)
+FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search())
 """Those that no write waits for: each in a file of its own, at a position of its own."""
 
 logger = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from projections.jobs import JobQueries
 from projections.lineage import LineageQueries
 from projections.rebuild import FOLLOWING, follow, start
 from projections.runner import Progress, Runner
+from projections.search_reads import SearchQueries
 from projections.usage_reads import UsageQueries
 
 PATIENCE: Final = 1.0
@@ -47,6 +48,7 @@ class Views:
         self.comparisons = CompareQueries(readers[TABLES])
         self.lineage = LineageQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES])
+        self.search = SearchQueries(readers["search"], readers[TABLES])
         self._open = AsyncExitStack()
         self._tasks = [asyncio.create_task(each) for each in self._work(feed)]
 

@@ -83,6 +83,23 @@ class DeletedOut(Shape):
     deleted_asset_ids: list[Id]
 
 
+class FoundOut(AssetOut):
+    """An asset that a search found, with the folder that it is in."""
+
+    folder_name: str
+    folder_path: Annotated[str, Field(description="From home: `Home / Pictures / Cats`.")]
+    folder_id: Annotated[str, Field(description="The user's id: home.")]
+
+
+class FoundPage(Shape):
+    """Some of what was found, how much that is in all, and the cursor of the next page."""
+
+    assets: list[FoundOut]
+    next_cursor: str
+    total_count: int
+    is_global_search: bool
+
+
 class UsageOut(Shape):
     """What the live assets of one group come to. `key`: null for those that name none."""
 

@@ -31,6 +31,7 @@ from api.http import (
     lineage,
     log,
     proofs,
+    search,
     tokens,
     usage,
 )
@@ -44,7 +45,19 @@ from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
-        assets, editing, content, jobs, history, lineage, events, proofs, log, usage, tokens, health
+        assets,
+        editing,
+        content,
+        jobs,
+        history,
+        lineage,
+        events,
+        proofs,
+        log,
+        usage,
+        search,
+        tokens,
+        health,
     )
 )
 

@@ -1,0 +1,38 @@
+"""What can be found of assets: substrings by trigrams, beginnings of words by tokens of our own."""
+
+import sqlite3
+
+needs_facts = True
+
+STATEMENTS = (
+    """
+    CREATE TABLE search_assets (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        user_id TEXT NOT NULL,
+        workflow_id TEXT,
+        content_type TEXT NOT NULL,
+        live INTEGER NOT NULL DEFAULT 1,
+        name TEXT NOT NULL,      -- folded, as the two that follow
+        tags TEXT NOT NULL,
+        metadata TEXT NOT NULL   -- its values, a line each
+    )
+    """,
+    # Both hold no text of their own: a row is taken out by the text that it was put in with.
+    """
+    CREATE VIRTUAL TABLE search_text USING fts5(
+        name, tags, metadata, content='', tokenize='trigram case_sensitive 1'
+    )
+    """,
+    """
+    CREATE VIRTUAL TABLE search_heads USING fts5(
+        heads, content='', tokenize='ascii', detail=none, columnsize=0
+    )
+    """,
+)
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Make the texts and the two indexes over what is live of them."""
+    for statement in STATEMENTS:
+        db.execute(statement)

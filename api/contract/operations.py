@@ -3,7 +3,7 @@
 A handler under `@operation(...)` becomes its entry; its docstring is what the entry says of it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
 from types import ModuleType
@@ -11,12 +11,16 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from api.contract.parameters import Parameter, Parameters
+from api.contract.parameters import Parameter, Parameters, Schema
 from api.contract.principal import Scope
 from ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
+Model = type[BaseModel]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+JSON: Final = "application/json"
+BYTES: Final = "application/octet-stream"
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -29,11 +33,15 @@ class Operation:
     paths: Sequence[str]
     handler: Handler
     summary: str
-    answers: type[BaseModel] | None
+    answers: Model | None
     errors: Sequence[type[LedgerError]]
     scope: Scope | None
     parameters: Parameters
     views: Sequence[str]
+    takes: Mapping[str, Model | Schema]
+    gives: Sequence[str]
+    statuses: Sequence[int]
+    headers: Sequence[str]
 
     @property
     def writes(self) -> bool:
@@ -45,15 +53,22 @@ def operation(
     path: str,
     *,
     alias: str | None = None,
-    answers: type[BaseModel] | None = None,
+    answers: Model | None = None,
     errors: Sequence[type[LedgerError]] = (),
     scope: Scope | None = None,
     parameters: Sequence[Parameter] = (),
     views: Sequence[str] = ("tables",),
+    takes: Model | Mapping[str, Model | Schema] | None = None,
+    gives: Sequence[str] = (),
+    statuses: Sequence[int] = (),
+    headers: Sequence[str] = (),
 ) -> Callable[[Handler], Operation]:
     """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes.
 
     `views` are those that it reads: where a client names a position, they have to be there.
+    For its description: `takes` is the model of its JSON body, or one for each media type;
+    `gives` the media types and `statuses` the statuses of good answers, the usual one first;
+    `headers` the names of request headers that it heeds.
     """
 
     def enter(handler: Handler) -> Operation:
@@ -67,6 +82,10 @@ def operation(
             scope=scope,
             parameters=Parameters(*parameters),
             views=tuple(views),
+            takes=takes if isinstance(takes, Mapping) else {JSON: takes} if takes else {},
+            gives=tuple(gives) or ((JSON,) if answers else (BYTES,)),
+            statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),
+            headers=tuple(headers),
         )
 
     return enter

@@ -1,7 +1,8 @@
 """How a rate is spelled: `100/s`, `6000/m`, `10/h`."""
 
 import re
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 OFF: Final = "off"
 
@@ -9,7 +10,8 @@ _PERIODS: Final = {"s": ("a second", 1.0), "m": ("a minute", 60.0), "h": ("an ho
 _SPELLED: Final = re.compile(r"([1-9]\d{0,8})/([smh])", re.ASCII)
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rate:
     """So many in a period."""
 
     count: int

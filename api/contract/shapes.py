@@ -70,11 +70,19 @@ class RecordedOut(AssetOut):
     receipt: ProofOut | None = None
 
 
-class AssetPage(Shape):
-    """Some assets, and the cursor of the next page: `""` on the last."""
+class TombstoneOut(AssetOut):
+    """A deleted asset, as lists show it that are asked for them."""
 
-    assets: list[AssetOut]
+    deleted_at: Time
+    deleted_by: str
+
+
+class AssetPage(Shape):
+    """Some assets, and the cursor of the next page: `""` on the last. `count` where it was asked."""
+
+    assets: list[AssetOut | TombstoneOut]
     next: str
+    count: int | None = None
 
 
 class DeletedOut(Shape):

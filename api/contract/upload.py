@@ -1,12 +1,29 @@
 """What an upload asks for, once its fields were read and its content has arrived, by any door."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from api.contract.assets import check_announced, new_asset
+from api.contract.assets import AssetIn, check_announced, new_asset
 from api.contract.fields import Fields
+from api.contract.operations import BYTES, JSON, Model
+from api.contract.parameters import Schema
 from api.contract.sniff import UNKNOWN, sniff
 from ledger.content import Staged
 from ledger.decisions import NewAsset
+
+UPLOADS: Final[Mapping[str, Model | Schema]] = {
+    "multipart/form-data": {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            "json": {"$ref": "#/components/schemas/AssetIn"},
+        },
+        "additionalProperties": False,
+    },
+    JSON: AssetIn,
+    BYTES: {"type": "string", "format": "binary"},
+}
+"""The bodies that a new asset comes in. Any other media type is read like the last one."""
 
 _CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
 """Fields that are held against the bytes, which the fingerprint of a request names anyway."""

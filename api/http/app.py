@@ -23,6 +23,7 @@ from api.contract.rates import read_rate
 from api.http import (
     assets,
     content,
+    description,
     editing,
     events,
     health,
@@ -31,12 +32,12 @@ from api.http import (
     lineage,
     log,
     proofs,
-    search,
     tokens,
     usage,
 )
 from api.http.answers import new_request_id, problem
 from api.http.auth import callers_of
+from api.http.described import Description
 from api.http.protocol import MAX_LINE, Protocol
 from api.http.rates import RateLimit
 from api.http.request import Request
@@ -55,9 +56,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         proofs,
         log,
         usage,
-        search,
-        tokens,
+            tokens,
         health,
+        description,
     )
 )
 
@@ -84,6 +85,8 @@ class Server(web.Server):
         self._backend = backend
         self._patience = patience
         self._routes = Routes(OPERATIONS)
+        authenticated = backend.settings.auth != "local"
+        self._description = Description(OPERATIONS, authenticated=authenticated)
         self._callers = callers_of(backend)
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
@@ -158,6 +161,7 @@ class Server(web.Server):
         loop = asyncio.get_running_loop()
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
+        request.description = self._description
         request.principal = ANONYMOUS
         request.patience = self._patience
         return request

@@ -8,6 +8,7 @@ from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
 from api.contract.operations import operation
 from api.contract.parameters import MIN_POSITION, VERSION
 from api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
+from api.contract.upload import UPLOADS
 from api.http.answers import (
     POSITION,
     asset_etag,
@@ -53,6 +54,9 @@ from projections.assets import document_json, home_document
     ],
     scope="write",
     parameters=FIELDS_IN_THE_QUERY,
+    takes=UPLOADS,
+    statuses=[201, 202],
+    headers=["Prefer", "Repr-Digest", "Content-Digest"],
 )
 async def create_asset(request: Request) -> web.Response:
     """Record a new asset: a file with its fields, a folder, or metadata without a file."""
@@ -98,6 +102,8 @@ async def list_assets(request: Request) -> web.Response:
     errors=[UnknownAssetError, AssetDeletedError, ParameterError, ViewBehindError],
     scope="read",
     parameters=[VERSION, MIN_POSITION, AS_OF],
+    statuses=[200, 304],
+    headers=["If-None-Match"],
 )
 async def get_asset(request: Request) -> web.Response:
     """One asset, as it is now, or as it was; the user's id is the home folder."""
@@ -132,6 +138,7 @@ async def _home(request: Request) -> web.Response:
         BusyError,
     ],
     scope="write",
+    headers=["If-Match"],
 )
 async def delete_asset(request: Request) -> web.Response:
     """Delete an asset, and a folder with its contents. On a tombstone: what was left of them."""

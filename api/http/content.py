@@ -27,6 +27,9 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     errors=[UnknownAssetError, AssetDeletedError, RangeError, ViewBehindError],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
+    gives=["*/*"],
+    statuses=[200, 206, 304],
+    headers=["If-None-Match", "Range", "If-Range"],
 )
 async def get_content(request: Request) -> web.StreamResponse:
     """The bytes of an asset, or one range of them; also those that it had at a version."""

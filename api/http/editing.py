@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.operations import operation
 from api.contract.shapes import AssetOut
 from api.http.answers import asset_etag, json_answer, write_headers
@@ -41,7 +42,15 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
 )
 
 
-@operation("PUT", "/api/assets/{id}", answers=AssetOut, errors=_CHANGE_ERRORS, scope="write")
+@operation(
+    "PUT",
+    "/api/assets/{id}",
+    answers=AssetOut,
+    errors=_CHANGE_ERRORS,
+    scope="write",
+    takes=AssetUpdate,
+    headers=["If-Match"],
+)
 async def update_asset(request: Request) -> web.Response:
     """Change the fields that are not null; `data` brings new bytes, as a new version."""
     with request.ledger.place():
@@ -52,7 +61,15 @@ async def update_asset(request: Request) -> web.Response:
     return _changed(receipt)
 
 
-@operation("PATCH", "/api/assets/{id}", answers=AssetOut, errors=_CHANGE_ERRORS, scope="write")
+@operation(
+    "PATCH",
+    "/api/assets/{id}",
+    answers=AssetOut,
+    errors=_CHANGE_ERRORS,
+    scope="write",
+    takes={"application/merge-patch+json": AssetPatch, "application/json": AssetPatch},
+    headers=["If-Match"],
+)
 async def patch_asset(request: Request) -> web.Response:
     """Change the fields that are sent, by a JSON merge patch (RFC 7396): null clears."""
     with request.ledger.place():
@@ -64,7 +81,12 @@ async def patch_asset(request: Request) -> web.Response:
 
 
 @operation(
-    "POST", "/api/assets/{id}/restore", answers=AssetOut, errors=_WRITE_ERRORS, scope="write"
+    "POST",
+    "/api/assets/{id}/restore",
+    answers=AssetOut,
+    errors=_WRITE_ERRORS,
+    scope="write",
+    headers=["If-Match"],
 )
 async def restore_asset(request: Request) -> web.Response:
     """Bring a deleted asset back; a folder with what was deleted along with it."""

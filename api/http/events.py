@@ -24,6 +24,8 @@ from ledger.errors import ParameterError
 from ledger.events import Wanted
 from ledger.tail import Follower
 
+STREAM: Final = "text/event-stream"
+
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a stream says that it is still there."""
 
@@ -31,7 +33,7 @@ RETRY: Final = 1_000
 """Milliseconds that a client waits before it comes back."""
 
 _HEADERS: Final = {
-    "Content-Type": "text/event-stream",
+    "Content-Type": STREAM,
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # a proxy that gathers answers would keep each event for itself
 }
@@ -59,6 +61,8 @@ async def list_events(request: Request) -> web.Response:
     errors=[ParameterError],
     scope="audit",
     parameters=[AFTER, *EVENT_FILTERS],
+    gives=[STREAM],
+    headers=["Last-Event-ID"],
 )
 async def stream_events(request: Request) -> web.StreamResponse:
     """The caller's facts as server-sent events, from a position on or from now on."""

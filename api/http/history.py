@@ -7,10 +7,10 @@ import orjson
 from aiohttp import web
 
 from api.contract.as_of import AS_OF
-from api.contract.operations import operation
+from api.contract.operations import JSON, operation
 from api.contract.parameters import CURSOR, PAGE_SIZE
 from api.contract.shapes import FactPage
-from api.http.facts import History, facts_answer
+from api.http.facts import BATCH, LINES, History, facts_answer
 from api.http.request import Request
 from ledger.errors import CursorError, ParameterError, UnknownAssetError, UnknownJobError
 
@@ -24,6 +24,7 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
     errors=[UnknownJobError, ParameterError, CursorError],
     scope="read",
     parameters=HISTORY,
+    gives=[JSON, LINES, BATCH],
 )
 async def get_job_history(request: Request) -> web.StreamResponse:
     """The facts of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
@@ -39,6 +40,7 @@ async def get_job_history(request: Request) -> web.StreamResponse:
     errors=[UnknownAssetError, ParameterError, CursorError],
     scope="read",
     parameters=HISTORY,
+    gives=[JSON, LINES, BATCH],
 )
 async def get_asset_history(request: Request) -> web.StreamResponse:
     """The facts of an asset, oldest first, in the same forms; also after it was deleted."""

@@ -122,6 +122,7 @@ async def compare_jobs(request: Request) -> web.Response:
     answers=JobOut,
     errors=_FRAMING_ERRORS,
     scope="write",
+    takes=JobStartIn,
 )
 async def start_job(request: Request) -> web.Response:
     """Record that a job begins, with what. Starting it again with the same records nothing."""
@@ -138,6 +139,7 @@ async def start_job(request: Request) -> web.Response:
     answers=JobOut,
     errors=_FRAMING_ERRORS,
     scope="write",
+    takes=JobFinishIn,
 )
 async def finish_job(request: Request) -> web.Response:
     """Record how a job ended, started or not. Finishing it again with the same records nothing."""

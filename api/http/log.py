@@ -23,7 +23,9 @@ _FOR_EVER: Final = {
 }
 
 
-@operation("GET", "/api/log/checkpoint", errors=[SigningKeyError], scope="audit")
+@operation(
+    "GET", "/api/log/checkpoint", errors=[SigningKeyError], scope="audit", gives=["text/plain"]
+)
 async def get_checkpoint(request: Request) -> web.Response:
     """A checkpoint of the log as it is now: a signed note of its size and root."""
     signed = await request.proofs.checkpoint()

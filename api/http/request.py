@@ -9,6 +9,7 @@ from aiohttp import web
 from api.backend import Backend
 from api.contract.parameters import Asked, refuse
 from api.contract.principal import Principal
+from api.http.described import Description
 from ledger.call import Call
 from ledger.errors import UnknownAssetError
 from ledger.ids import AssetId, parse_asset_id
@@ -28,6 +29,7 @@ class Request(web.BaseRequest):
     """
 
     backend: Backend
+    description: Description
     principal: Principal
     patience: float
     named: Mapping[str, str]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from api.contract.errors import UnknownTokenError
 from api.contract.operations import operation
-from api.contract.tokens import NewTokenOut, TokenList, TokenOut
+from api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 from api.http.answers import JSON
 from api.http.json_body import read_optional_json
 from api.http.request import Request
@@ -21,6 +21,8 @@ from ledger.errors import FieldError, MalformedBodyError, TooLargeError
     answers=NewTokenOut,
     errors=[MalformedBodyError, FieldError, TooLargeError],
     scope="admin",
+    takes=TokenIn,
+    statuses=[201],
 )
 async def create_token(request: Request) -> web.Response:
     """Make a token for a user. Its text is in this answer and nowhere else."""
@@ -37,11 +39,11 @@ async def list_tokens(request: Request) -> web.Response:
 
 
 @operation(
-    "DELETE", "/api/tokens/{id}", answers=TokenOut, errors=[UnknownTokenError], scope="admin"
+    "DELETE", "/api/tokens/{token_id}", answers=TokenOut, errors=[UnknownTokenError], scope="admin"
 )
 async def revoke_token(request: Request) -> web.Response:
     """Let a token open nothing from now on. Revoking it again changes nothing."""
-    token = await asyncio.to_thread(request.backend.tokens.revoke, request.named["id"])
+    token = await asyncio.to_thread(request.backend.tokens.revoke, request.named["token_id"])
     return _answer(token._asdict())
 
 

@@ -61,9 +61,8 @@ def nobodys() -> Names:
 
 def path(entry: Operation, names: Names) -> str:
     """The operation's path, with these names in it."""
-    tokens = entry.paths[0].startswith("/api/tokens")
     known = dict.fromkeys(("job_id", "a", "b"), names["job"])
-    known |= {"id": names["token"] if tokens else names["id"], "folder_id": names["folder"]}
+    known |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     known |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
     return re.sub(r"\{([^}]+)\}", lambda match: known[match[1]], entry.paths[0])
 

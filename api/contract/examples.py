@@ -1,0 +1,166 @@
+"""What requests and answers look like: an example for each model that the description shows.
+
+Promise: each is valid under its model; the suite holds them against each other.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from api.contract.assets import AssetIn
+from api.contract.editing import AssetPatch, AssetUpdate
+from api.contract.jobs import JobFinishIn, JobStartIn
+from api.contract.shapes import (
+    AssetOut,
+    AssetPage,
+    ComparisonOut,
+    ConsistencyOut,
+    DeletedOut,
+    EventsOut,
+    FactOut,
+    FactPage,
+    FoundPage,
+    JobOut,
+    JobPage,
+    LineageOut,
+    ProofOut,
+    RecordedOut,
+    UsagePage,
+)
+from api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+
+_ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
+_TIME: Final = "2026-01-01T00:00:00.000000Z"
+_DIGEST: Final = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+_MADE_BY: Final = {"workflow_id": "workflow_789", "node_id": "node_123", "job_id": "job_456"}
+
+_ASSET: Final[Mapping[str, Any]] = {
+    "id": _ID,
+    "user_id": "1",
+    **_MADE_BY,
+    "parent_id": "1",
+    "name": "output.txt",
+    "content_type": "text/plain",
+    "size": 6,
+    "metadata": {"seed": 7},
+    "created_at": _TIME,
+    "get_url": f"/api/assets/{_ID}/content",
+    "thumb_url": None,
+    "duration": None,
+    "etag": "v1",
+    "digest": _DIGEST,
+    "version": 1,
+    "position": 2,
+    "updated_at": _TIME,
+    "tags": ["draft"],
+    "derived_from": [],
+}
+_FACT: Final[Mapping[str, Any]] = {
+    "position": 2,
+    "topic": "asset.created",
+    "time": _TIME,
+    "by": "1",
+    "asset_id": _ID,
+    **_MADE_BY,
+    "job_seq": 1,
+    "version": 1,
+    "data": {"size": 6, "content_type": "text/plain", "digest": _DIGEST, "name": "output.txt"},
+}
+_JOB: Final[Mapping[str, Any]] = {
+    "job_id": "job_456",
+    "user_id": "1",
+    "workflow_id": "workflow_789",
+    "parent_job_id": None,
+    "status": "completed",
+    "error": None,
+    "parameters": {"steps": 20},
+    "started_at": _TIME,
+    "finished_at": _TIME,
+    "assets": 1,
+    "bytes": 6,
+    "first_position": 2,
+    "last_position": 4,
+}
+_COMPARED: Final[Mapping[str, Any]] = {
+    "node_id": "node_123",
+    "name": "output.txt",
+    "nth": 1,
+    "status": "only_a",
+    "a": _ASSET,
+    "b": None,
+}
+_USAGE: Final[Mapping[str, Any]] = {
+    "key": "node_123",
+    "count": 1,
+    "bytes": 6,
+    "largest": 6,
+    "first_seen": _TIME,
+    "last_seen": _TIME,
+}
+_TOKEN: Final[Mapping[str, Any]] = {
+    "id": "4f6c1b2a9d3e",
+    "user_id": "alice",
+    "scopes": ["read", "write"],
+    "name": "laptop",
+    "created_at": _TIME,
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
+    AssetIn: {"name": "pictures", "content_type": "folder", "tags": ["draft"]},
+    AssetUpdate: {"name": "renamed.txt"},
+    AssetPatch: {"tags": ["final"], "metadata": {"seed": None}},
+    AssetOut: _ASSET,
+    RecordedOut: _ASSET,
+    AssetPage: {"assets": [_ASSET], "next": ""},
+    DeletedOut: {"deleted_asset_ids": [_ID]},
+    JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
+    JobFinishIn: {"status": "completed"},
+    JobOut: _JOB,
+    JobPage: {"jobs": [_JOB], "next": ""},
+    FactOut: _FACT,
+    FactPage: {"facts": [_FACT], "next": ""},
+    EventsOut: {"facts": [_FACT], "next": 2},
+    ComparisonOut: {
+        "a": "job_456",
+        "b": "job_457",
+        "counts": {"same": 0, "different": 0, "only_a": 1, "only_b": 0},
+        "rows": [_COMPARED],
+        "first_divergence": _COMPARED,
+    },
+    LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
+    UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
+    FoundPage: {
+        "assets": [{**_ASSET, "folder_name": "", "folder_path": "", "folder_id": "1"}],
+        "next_cursor": "",
+        "total_count": 1,
+        "is_global_search": True,
+    },
+    ProofOut: {
+        "format": "asset-ledger-proof/1",
+        "checkpoint": "asset-ledger/019bd6f0a3c4\n2\n...",
+        "key": "asset-ledger/019bd6f0a3c4+...",
+        "facts": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
+    },
+    ConsistencyOut: {"first": 1, "second": 1, "path": []},
+    TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
+    TokenOut: _TOKEN,
+    TokenList: {"tokens": [_TOKEN]},
+    NewTokenOut: {**_TOKEN, "token": "alt_4f6c1b2a9d3e_" + "A" * 43},
+}
+
+NAMES: Final[Mapping[str, tuple[str, str]]] = {
+    "id": ("The asset's id.", _ID),
+    "folder_id": ("The folder's id.", _ID),
+    "job_id": ("The job's id, as its facts have it.", "job_456"),
+    "a": ("The one job's id.", "job_456"),
+    "b": ("The other job's id.", "job_457"),
+    "name": ("A file's name.", "output.txt"),
+    "tile": ("Level and index of a tile, as C2SP tlog-tiles has them.", "0/000.p/1"),
+    "index": ("Index of a tile of entries.", "000.p/1"),
+    "file": ("A file of the page.", "docs.css"),
+    "token_id": ("The token's id.", "4f6c1b2a9d3e"),
+}
+"""What the names in paths stand for, each with an example."""

@@ -1,0 +1,34 @@
+"""Headers that mean something here, of requests and of answers: what each says, for its readers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from api.contract.parameters import Schema
+
+_TEXT: Final[Schema] = {"type": "string"}
+_POSITION: Final[Schema] = {"type": "integer", "minimum": 0}
+
+HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
+    "Idempotency-Key": (
+        "Makes a retry safe: the same request with the same key records once.",
+        {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+    ),
+    "If-Match": ("Only if the asset is at the version of this entity tag; else 412.", _TEXT),
+    "If-None-Match": ("304 if the client has this already.", _TEXT),
+    "If-Range": ("The range, if the client's part is of these bytes; else all of them.", _TEXT),
+    "Range": ("One range of bytes: `bytes=0-99`.", _TEXT),
+    "Repr-Digest": ("`sha-256=:<base64>:` of a raw body (RFC 9530).", _TEXT),
+    "Content-Digest": ("The same, under its other name.", _TEXT),
+    "Prefer": (
+        "How much to answer (RFC 7240).",
+        {"type": "string", "enum": ["return=minimal", "return=receipt"]},
+    ),
+    "Last-Event-ID": ("The position that a stream is resumed after.", _POSITION),
+}
+"""By name: what a request says with it, and the schema of its value."""
+
+ANSWERED: Final[Mapping[str, tuple[str, Schema]]] = {
+    "X-Request-Id": ("The request's id, by which the server's log names it.", _TEXT),
+    "Ledger-Position": ("The position of the log that the answer reflects.", _POSITION),
+}
+"""The same of an answer."""

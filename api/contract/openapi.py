@@ -1,0 +1,260 @@
+"""The API described for machines: OpenAPI 3.1, made from the table that makes the routes.
+
+Promise: an operation, a parameter, a field or an error that is not in the tables is not here, and
+none that is in them is missing.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from api.contract.errors import (
+    ForbiddenError,
+    MalformedRequestError,
+    MissingScopeError,
+    RateLimitedError,
+    StalledBodyError,
+    UnauthenticatedError,
+    UnsupportedTypeError,
+)
+from api.contract.examples import EXAMPLES, NAMES
+from api.contract.headers import ANSWERED, HEADERS
+from api.contract.operations import JSON, Model, Operation
+from api.contract.parameters import Parameter, Schema
+from api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
+from api.contract.shapes import ProblemOut
+from ledger.errors import (
+    BusyError,
+    DiskFullError,
+    FieldError,
+    KeyReusedError,
+    LedgerError,
+    MalformedBodyError,
+    OutcomeUnknownError,
+    ParameterError,
+    StorageFailedError,
+    TooLargeError,
+)
+
+Document = dict[str, Any]
+Errors = Sequence[type[LedgerError]]
+
+_ALWAYS: Final[Errors] = (MalformedRequestError, ParameterError, ForbiddenError)
+_OF_SCOPES: Final[Errors] = (UnauthenticatedError, MissingScopeError, RateLimitedError)
+_OF_BODIES: Final[Errors] = (
+    MalformedBodyError,
+    UnsupportedTypeError,
+    StalledBodyError,
+    TooLargeError,
+    FieldError,
+)
+_OF_WRITES: Final[Errors] = (
+    KeyReusedError,
+    BusyError,
+    OutcomeUnknownError,
+    StorageFailedError,
+    DiskFullError,
+)
+_REF: Final = "#/components/schemas/{model}"
+_NAME: Final = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
+
+
+def openapi(operations: Sequence[Operation], *, version: str, authenticated: bool) -> Document:
+    """The document of these operations. `authenticated`: whoever calls has to show a token."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Asset Ledger",
+            "version": version,
+            "summary": "Remembers every file a workflow produces.",
+            "description": _GENERAL,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(operations, authenticated),
+        "components": {
+            "schemas": _schemas(operations),
+            "examples": {p.slug: {"value": _example(p)} for p in PROBLEMS.values()},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_GENERAL: Final = (
+    "Every path answers with a slash at its end, too, and every GET answers HEAD. Unknown query"
+    " parameters are refused. Every error is a problem document (RFC 9457)."
+)
+
+
+def _paths(operations: Iterable[Operation], authenticated: bool) -> Document:
+    paths: defaultdict[str, Document] = defaultdict(dict)
+    for entry in operations:
+        for number, path in enumerate(entry.paths):
+            described = _operation(entry, path, authenticated)
+            if number:
+                described["operationId"] += f"_{number + 1}"
+            paths[_NAME.sub(r"{\1}", path)][entry.method.lower()] = described
+    return dict(paths)
+
+
+def _operation(entry: Operation, path: str, authenticated: bool) -> Document:
+    described: Document = {
+        "operationId": entry.handler.__name__,
+        "summary": entry.summary.partition("\n")[0],
+        "tags": [_tag(path)],
+        "parameters": [*_path_names(path), *_query(entry), *_headers(entry)],
+        "responses": {**_good(entry), **_bad(entry)},
+        "security": _security(entry, authenticated),
+    }
+    if entry.takes:
+        content = {kind: _taken(taken) for kind, taken in entry.takes.items()}
+        described["requestBody"] = {"content": content, "required": False}
+    return described
+
+
+def _tag(path: str) -> str:
+    parts = path.strip("/").split("/")
+    return parts[1] if parts[0] == "api" else "server"
+
+
+def _security(entry: Operation, authenticated: bool) -> list[Document]:
+    if entry.scope is None:
+        return []
+    shown: Document = {"bearer": [entry.scope]}
+    return [shown] if authenticated else [{}, shown]
+
+
+def _path_names(path: str) -> Iterator[Document]:
+    for name in _NAME.findall(path):
+        about, example = NAMES[name]
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": about,
+            "schema": {"type": "string", "minLength": 1},
+            "example": example,
+        }
+
+
+def _query(entry: Operation) -> Iterator[Document]:
+    for parameter in entry.parameters.all:
+        for name in filter(None, (parameter.name, parameter.alias)):
+            yield _queried(parameter, name)
+
+
+def _queried(parameter: Parameter, name: str) -> Document:
+    schema = parameter.schema
+    if name == parameter.alias:
+        schema = {key: value for key, value in schema.items() if key != "default"}
+    described = {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": parameter.about if name == parameter.name else f"`{parameter.name}`.",
+        "schema": schema,
+    }
+    return {**described, "allowEmptyValue": True} if parameter.may_be_empty else described
+
+
+def _headers(entry: Operation) -> Iterator[Document]:
+    always = ("Idempotency-Key",) if entry.scope == "write" else ()
+    for name in (*always, *entry.headers):
+        about, schema = HEADERS[name]
+        yield {"name": name, "in": "header", "description": about, "schema": schema}
+
+
+def _taken(taken: Model | Schema) -> Document:
+    if isinstance(taken, Mapping):
+        return {"schema": taken}
+    return _json(taken)
+
+
+def _json(model: Model) -> Document:
+    examples = {"example": EXAMPLES[model]} if model in EXAMPLES else {}
+    return {"schema": {"$ref": _REF.format(model=model.__name__)}, **examples}
+
+
+def _good(entry: Operation) -> Document:
+    return {str(status): _answer(entry, status) for status in entry.statuses}
+
+
+def _answer(entry: Operation, status: int) -> Document:
+    answer: Document = {"description": HTTPStatus(status).phrase, "headers": _answered(entry)}
+    if status == HTTPStatus.NOT_MODIFIED:
+        return answer
+    usual = _json(entry.answers) if entry.answers else {}
+    content = {kind: usual if kind == JSON else {} for kind in entry.gives}
+    return {**answer, "content": content}
+
+
+def _answered(entry: Operation) -> Document:
+    names = ["X-Request-Id"]
+    if entry.answers is not None and entry.scope in ("read", "write"):
+        names.append("Ledger-Position")
+    return {name: {"description": about, "schema": s} for name, (about, s) in _known(names)}
+
+
+def _known(names: Iterable[str]) -> Iterator[tuple[str, tuple[str, Schema]]]:
+    return ((name, ANSWERED[name]) for name in names)
+
+
+def _bad(entry: Operation) -> Document:
+    by_status: defaultdict[int, list[Problem]] = defaultdict(list)
+    for problem in dict.fromkeys(map(_problem, errors_of(entry))):
+        by_status[problem.status].append(problem)
+    return {str(status): _refusal(problems) for status, problems in sorted(by_status.items())}
+
+
+def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
+    """What an operation may answer instead: what it declares, and what its kind brings along."""
+    yield from _ALWAYS
+    if entry.scope is not None:
+        yield from _OF_SCOPES
+    if entry.takes:
+        yield from _OF_BODIES
+    if entry.scope == "write":
+        yield from _OF_WRITES
+    yield from entry.errors
+
+
+def _problem(kind: type[LedgerError]) -> Problem:
+    return next(PROBLEMS[above] for above in kind.__mro__ if above in PROBLEMS)
+
+
+def _refusal(problems: Sequence[Problem]) -> Document:
+    types = [f"urn:asset-ledger:{problem.slug}" for problem in problems]
+    narrowed = {"properties": {"type": {"enum": types}}}
+    ref = {"$ref": _REF.format(model=ProblemOut.__name__)}
+    content = {
+        "schema": {"allOf": [ref, narrowed]},
+        "examples": {p.slug: {"$ref": f"#/components/examples/{p.slug}"} for p in problems},
+    }
+    return {
+        "description": "; ".join(f"`{problem.slug}`: {problem.title}" for problem in problems),
+        "content": {MEDIA_TYPE: content},
+    }
+
+
+def _example(problem: Problem) -> Document:
+    return {
+        "type": f"urn:asset-ledger:{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.title,
+        "request_id": "4bf92f3577b34da6",
+        "errors": [],
+    }
+
+
+def _schemas(operations: Iterable[Operation]) -> Document:
+    models: dict[Model, None] = {ProblemOut: None}
+    for entry in operations:
+        taken = (model for model in entry.takes.values() if isinstance(model, type))
+        models |= dict.fromkeys([*taken, *([entry.answers] if entry.answers else [])])
+    _, document = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    return dict(sorted(document["$defs"].items()))

@@ -1,0 +1,53 @@
+"""The API described: for machines at /openapi.json, for people at /docs.
+
+Promise: the page fetches nothing but what this server serves, and may run nothing else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from api.contract.errors import UnknownRouteError
+from api.contract.operations import operation
+from api.http.answers import JSON
+from api.http.request import Request
+
+_STATIC: Final = Path(__file__).with_name("static")
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
+_FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css"}
+
+
+@operation("GET", "/openapi.json", gives=[JSON])
+async def get_openapi(request: Request) -> web.Response:
+    """This description, in OpenAPI 3.1."""
+    return _file(request.description.json, JSON)
+
+
+@operation("GET", "/docs", gives=["text/html"])
+async def get_docs(_: Request) -> web.Response:
+    """This description, as a page to read."""
+    return _file((_STATIC / "docs.html").read_bytes(), "text/html; charset=utf-8")
+
+
+@operation("GET", "/docs/{file}", errors=[UnknownRouteError], gives=[*_FILES.values()])
+async def get_docs_file(request: Request) -> web.Response:
+    """A script or a style of the page."""
+    name = request.named["file"]
+    if name not in _FILES:
+        raise UnknownRouteError(request.rel_url.raw_path)
+    return _file((_STATIC / name).read_bytes(), f"{_FILES[name]}; charset=utf-8")
+
+
+def _file(body: bytes, content_type: str) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": content_type, **_HEADERS})

@@ -49,6 +49,19 @@ async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) 
     assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["facts"]) == 2
 
 
+async def test_every_answer_to_a_change_has_its_shape(api: Api) -> None:
+    asset = await api.created(b"x", name="a")
+    path = f"/api/assets/{asset['id']}"
+
+    shaped("update_asset", await api.call("PUT", path, json={"data": "y", "duration": 1}))
+    shaped("patch_asset", await api.call("PATCH", path, json={"metadata": {"a": 1}, "tags": None}))
+    await api.call("DELETE", path)
+    listed = await api.get("/api/assets?deleted=any&count=exact&sort=-size")
+    assert shaped("list_assets", listed)["count"] == 1
+    shaped("restore_asset", await api.call("POST", f"{path}/restore"))
+    shaped("get_asset", await api.get("/api/assets/1"))
+
+
 async def test_every_proof_has_its_shape(api: Api) -> None:
     receipt = {"Prefer": "return=receipt"}
     asset = shaped("create_asset", await api.upload(b"x", job_id="j", headers=receipt))

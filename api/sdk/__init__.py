@@ -25,7 +25,7 @@ from api.sdk.errors import (
 )
 from api.sdk.gateway import Gateway
 from api.sdk.node import BaseNode, Result, run_node
-from api.sdk.record import Fact
+from api.sdk.record import Fact, Usage
 from api.sdk.results import Output
 from api.sdk.workflow import Graph, run_workflow
 
@@ -51,6 +51,7 @@ __all__ = [
     "UnknownAssetError",
     "UnknownJobError",
     "UnreachableError",
+    "Usage",
     "WorkflowError",
     "connect",
     "run_node",

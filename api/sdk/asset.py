@@ -1,16 +1,22 @@
 """`Asset`: what the ledger knows of one file, and what can be asked of it and of all of them."""
 
 import asyncio
+import hashlib
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from api.sdk.connection import current_gateway
 from api.sdk.gateway import Gateway
-from api.sdk.record import AssetRecord, Fact, Filters
+from api.sdk.record import AssetRecord, Fact, Filters, Usage
 from api.sdk.wire import query_of
+from ledger.errors import DigestMismatchError
+from ledger.fact import UNSET, UnsetType
+
+GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
+UsageSort = Literal["-bytes", "-count", "-largest", "key"]
 
 
 class Asset(AssetRecord):
@@ -62,9 +68,40 @@ class Asset(AssetRecord):
             for asset in assets:
                 yield asset
 
-    def chunks(self) -> AsyncGenerator[bytes]:
-        """The bytes, in pieces. Raises UnknownAssetError (a folder has none), AssetDeletedError."""
-        return self.gateway.chunks(self.id)
+    @classmethod
+    async def usage(
+        cls,
+        *,
+        group_by: GroupBy = "node_id",
+        workflow_id: str | Sequence[str] | None = None,
+        job_id: str | Sequence[str] | None = None,
+        node_id: str | Sequence[str] | None = None,
+        sort: UsageSort = "-bytes",
+        limit: int = 100,
+        gateway: Gateway | None = None,
+    ) -> list[Usage]:
+        """What the live assets come to, in groups: the first `limit` of them, at most 1,000.
+
+        Without a filter these are running totals, which follow a write within moments.
+        Raises ParameterError.
+        """
+        asked = {"group_by": group_by, "sort": sort, "page_size": limit}
+        filters = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
+        page = await (gateway or current_gateway()).usage(query_of({**asked, **filters}))
+        return [Usage.of(document) for document in page["usage"]]
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """The bytes that it had at this version, in pieces, checked against its digest.
+
+        Raises UnknownAssetError (a folder has none), AssetDeletedError, and DigestMismatchError
+        after the last piece.
+        """
+        hashed = hashlib.sha256()
+        async for piece in self.gateway.chunks(self.id, self.version):
+            hashed.update(piece)
+            yield piece
+        if self.digest != (arrived := f"sha256:{hashed.hexdigest()}"):
+            raise DigestMismatchError(f"{self.digest} was recorded, and {arrived} arrived")
 
     async def content(self) -> bytes:
         """The bytes, all at once. Raises what `chunks` raises."""
@@ -89,6 +126,42 @@ class Asset(AssetRecord):
     async def history(self) -> list[Fact]:
         """Every fact about it, oldest first. Raises UnknownAssetError."""
         return [Fact.of(document) async for document in self.gateway.asset_history(self.id)]
+
+    async def update(
+        self,
+        *,
+        name: str | UnsetType = UNSET,
+        parent_id: str | UnsetType | None = UNSET,
+        content_type: str | UnsetType = UNSET,
+        metadata: Mapping[str, Any] | UnsetType | None = UNSET,
+        tags: Sequence[str] | UnsetType | None = UNSET,
+        duration: float | UnsetType | None = UNSET,
+        if_unchanged: bool = False,
+    ) -> Self:
+        """Change its label; the asset as it is then. What is not given stays, None clears.
+
+        `metadata` is merged into what is there, and None inside of it removes a key (RFC 7396).
+        Raises PreconditionFailedError with `if_unchanged` if it is not at this version any more,
+        UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
+        """
+        label = {
+            "name": name,
+            "parent_id": parent_id,
+            "content_type": content_type,
+            "metadata": metadata,
+            "tags": tags,
+            "duration": duration,
+        }
+        changes = {field: value for field, value in label.items() if value is not UNSET}
+        version = self.version if if_unchanged else None
+        return self.of(await self.gateway.update(self.id, changes, version), self.gateway)
+
+    async def restore(self) -> Self:
+        """Bring it back after it was deleted, and a folder with its contents; as it is then.
+
+        Raises UnknownAssetError.
+        """
+        return self.of(await self.gateway.restore(self.id), self.gateway)
 
     async def delete(self) -> list[str]:
         """Delete it, and a folder with all that is in it; the ids of what became a tombstone.

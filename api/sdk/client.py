@@ -16,9 +16,9 @@ from api.contract.problems import error_of
 from api.sdk.errors import UnreachableError
 from api.sdk.form import Body
 from api.sdk.gateway import Query
-from api.sdk.retry import Patience
+from api.sdk.retry import TEMPORARY, Patience
 from api.sdk.sessions import Sessions
-from ledger.errors import LedgerError, UnavailableError
+from ledger.errors import LedgerError
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """How aiohttp says that the network failed."""
@@ -110,7 +110,7 @@ class Client:
             return UnreachableError(f"{self.url} answers {response.status} {response.reason}")
         error = error_of(_document(body), response.status)
         after = response.headers.get("Retry-After", "")
-        if isinstance(error, UnavailableError) and after.isdecimal():
+        if isinstance(error, TEMPORARY) and after.isdecimal():
             error.retry_after = float(after)
         return error
 

@@ -141,11 +141,11 @@ class ProcessingContext:
 
         Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
         """
-        asset_id = asset if isinstance(asset, str) else asset.id
+        asset_id, version = (asset, None) if isinstance(asset, str) else (asset.id, asset.version)
         gateway = await self._reach()
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
-            async for piece in gateway.chunks(asset_id):
+            async for piece in gateway.chunks(asset_id, version):
                 await asyncio.to_thread(file.write, piece)
             file.seek(0)
             stack.pop_all()  # from here on it is the caller's to close

@@ -5,6 +5,7 @@ Promise: while it is open, no other process can open the same data folder.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,15 @@ import orjson
 
 from api.backend import Backend, open_backend
 from api.contract.assets import FILTERS, SORT, read_fields
+from api.contract.editing import label_of, read_patch_fields
 from api.contract.errors import ForbiddenError, NoContentError
 from api.contract.facts import fact_out
 from api.contract.fields import read_as
 from api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
-from api.contract.parameters import CURSOR, MAX_PAGE, PAGE_SIZE, Parameters
+from api.contract.parameters import CURSOR, MAX_PAGE, MIN_POSITION, PAGE_SIZE, Parameters
 from api.contract.strict_json import read_object
 from api.contract.upload import wanted
+from api.contract.usage import USAGE, USAGE_FILTERS
 from api.sdk.content import Content
 from api.sdk.gateway import Document, Fields, Query
 from api.sdk.retry import PATIENT, Patience, new_key
@@ -27,10 +30,13 @@ from api.sdk.wire import asset_id_of, fields_json
 from api.settings import Settings
 from ledger.call import Call
 from ledger.content import Staged
+from ledger.errors import RefusedError
 from ledger.fact import Recorded
 from ledger.ids import AssetId, Digest
-from projections.assets import document_json
+from projections.assets import document, document_json
+from projections.usage_reads import UsageQuery
 
+_USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, SORT, PAGE_SIZE, CURSOR)
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
@@ -78,9 +84,19 @@ class EmbeddedGateway:
         )
         return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
-    async def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
+    async def usage(self, query: Query) -> Document:
+        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        asked = _USAGE.read(query)
+        filters = {each.name: asked[each.name] for each in USAGE_FILTERS if each.name in asked}
+        wanted = UsageQuery(self._user_id, asked["group_by"], filters, asked["sort"])
+        page = await self._views.usage.page(
+            wanted, page_size=asked["page_size"], cursor=asked.get("cursor", "")
+        )
+        return {"usage": orjson.loads(b"[%b]" % page.json), "next": page.next}
+
+    async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
-        asset = await self.find(asset_id)
+        asset = await self._at_version(asset_id_of(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
         content = await self._ledger.open_content(Digest(asset["digest"]))
@@ -89,6 +105,17 @@ class EmbeddedGateway:
                 yield piece
         finally:
             await content.close()
+
+    async def update(self, asset_id: str, changes: Fields, if_match: int | None) -> Document:
+        """Change a label: None clears. Raises PreconditionFailedError at another version."""
+        call = replace(self._call(), if_match=if_match)
+        json = fields_json(changes)
+        return await self._patience.ask(partial(self._update, call, asset_id_of(asset_id), json))
+
+    async def restore(self, asset_id: str) -> Document:
+        """Bring back what was deleted. Raises UnknownAssetError."""
+        restoration = partial(self._restore, self._call(), asset_id_of(asset_id))
+        return await self._patience.ask(restoration)
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""
@@ -134,6 +161,28 @@ class EmbeddedGateway:
             yield await stage.finish()
         finally:
             await stage.discard()
+
+    async def _at_version(self, asset_id: AssetId, version: int | None) -> Document:
+        found = await self._views.assets.find(self._user_id, asset_id)
+        if version is None or version == found.version:
+            return _read(found.json)
+        return document(await self._ledger.asset_at_version(self._user_id, asset_id, version))
+
+    async def _update(self, call: Call, asset_id: AssetId, json: bytes) -> Document:
+        with self._ledger.place():
+            try:
+                fields = read_patch_fields(read_object(json, "json"))
+                label = label_of(fields, self._user_id, patch=True)
+            except RefusedError:
+                await self._ledger.check_asset(call, asset_id)  # 404 comes before 422
+                raise
+            receipt = await self._ledger.update_asset(call, asset_id, label, None, fields)
+        return _read(document_json(receipt.asset).encode())
+
+    async def _restore(self, call: Call, asset_id: AssetId) -> Document:
+        with self._ledger.place():
+            receipt = await self._ledger.restore_asset(call, asset_id)
+        return _read(document_json(receipt.asset).encode())
 
     async def _delete(self, call: Call, asset_id: AssetId) -> list[str]:
         with self._ledger.place():

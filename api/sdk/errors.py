@@ -8,7 +8,12 @@ LedgerError
 └── WorkflowError           the nodes depend on each other in a circle
 """
 
-from api.contract.errors import ForbiddenError
+from api.contract.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
 from ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -23,6 +28,7 @@ from ledger.errors import (
     LedgerError,
     OutcomeUnknownError,
     ParameterError,
+    PreconditionFailedError,
     RefusedError,
     StorageFailedError,
     TooLargeError,
@@ -46,13 +52,17 @@ __all__ = [
     "JobStateError",
     "KeyReusedError",
     "LedgerError",
+    "MissingScopeError",
     "NotConnectedError",
     "OutcomeUnknownError",
     "ParameterError",
+    "PreconditionFailedError",
+    "RateLimitedError",
     "RefusedError",
     "SaveError",
     "StorageFailedError",
     "TooLargeError",
+    "UnauthenticatedError",
     "UnavailableError",
     "UnknownAssetError",
     "UnknownJobError",

@@ -24,9 +24,9 @@ class Body(NamedTuple):
     size: int
 
 
-async def json_body(json: bytes) -> Body:
+async def json_body(json: bytes, media_type: str = "application/json") -> Body:
     """The body that is this JSON."""
-    return Body({"Content-Type": "application/json"}, json, len(json))
+    return Body({"Content-Type": media_type}, json, len(json))
 
 
 async def upload_body(fields: bytes, content: Content | None) -> Body:

@@ -38,8 +38,23 @@ class Gateway(Protocol):
     async def page(self, query: Query) -> Document:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
-    def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
-        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+    async def usage(self, query: Query) -> Document:
+        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+
+    def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
+        """An asset's content, in pieces; that of a version, where one is named.
+
+        Raises UnknownAssetError, AssetDeletedError.
+        """
+
+    async def update(self, asset_id: str, changes: Fields, if_match: int | None) -> Document:
+        """Change a label: None clears. Raises PreconditionFailedError at another version.
+
+        Raises UnknownAssetError, AssetDeletedError, FieldError, TooLargeError as well.
+        """
+
+    async def restore(self, asset_id: str) -> Document:
+        """Bring back what was deleted. Raises UnknownAssetError."""
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""

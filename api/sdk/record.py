@@ -78,6 +78,28 @@ _NAMES: Final = tuple(f.name for f in fields(AssetRecord) if f.name != "gateway"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the live assets of one node (or job, workflow, content type, day) come to.
+
+    `key` is None for what was made outside of any; `largest` is the size of the largest, in bytes.
+    """
+
+    key: str | None
+    count: int
+    bytes: int
+    largest: int
+    first_seen: datetime
+    last_seen: datetime
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """The row that a document of the API describes."""
+        known = {f.name: document[f.name] for f in fields(cls)}
+        seen = {name: parse_time(known[name]) for name in ("first_seen", "last_seen")}
+        return cls(**known | seen)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fact:
     """One fact, as it was recorded: `position` is its place in the log, `job_seq` in its job.
 

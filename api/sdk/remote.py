@@ -1,11 +1,11 @@
 """The ledger over HTTP: each method is one route."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from api.contract.errors import ForbiddenError
+from api.contract.errors import ForbiddenError, MissingScopeError
 from api.sdk.client import Client
 from api.sdk.content import Content
 from api.sdk.download import Download
@@ -13,10 +13,12 @@ from api.sdk.form import Body, json_body, upload_body
 from api.sdk.gateway import Document, Fields, Query
 from api.sdk.retry import PATIENT, Patience, new_key
 from api.sdk.wire import asset_id_of, fields_json
-from ledger.errors import UnknownJobError
+from ledger.errors import UnknownAssetError, UnknownJobError
 
 LOCAL_USER: Final = "1"
 """Whoever asks without a token: a ledger that knows no tokens calls everybody so."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class RemoteGateway:
@@ -24,7 +26,8 @@ class RemoteGateway:
 
     def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
         self._client = Client(url, token, patience)
-        self._admitted = LOCAL_USER
+        self._admitted = set() if token else {LOCAL_USER}
+        self._has_token = token is not None
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
@@ -32,8 +35,10 @@ class RemoteGateway:
 
     async def admit(self, user_id: str) -> None:
         """Raises ForbiddenError unless this is the caller's own user id."""
-        if user_id != self._admitted:
-            raise ForbiddenError(f"user {self._admitted!r} asks here, not {user_id!r}")
+        if user_id not in self._admitted:
+            if not await self._is_home(user_id):
+                raise ForbiddenError(f"it is not user {user_id!r} who asks here")
+            self._admitted.add(user_id)
 
     async def create(self, fields: Fields, content: Content | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
@@ -48,9 +53,24 @@ class RemoteGateway:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.ask("GET", "/api/assets", query=query)
 
-    def chunks(self, asset_id: str) -> AsyncGenerator[bytes]:
+    async def usage(self, query: Query) -> Document:
+        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._client.ask("GET", "/api/assets/usage", query=query)
+
+    def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
-        return Download(self._client, f"{_asset(asset_id)}/content").chunks()
+        of_version = "" if version is None else f"?version={version}"
+        return Download(self._client, f"{_asset(asset_id)}/content{of_version}").chunks()
+
+    async def update(self, asset_id: str, changes: Fields, if_match: int | None) -> Document:
+        """Change a label: None clears. Raises PreconditionFailedError at another version."""
+        body = partial(json_body, fields_json(changes), MERGE_PATCH)
+        headers = {} if if_match is None else {"If-Match": f'"v{if_match}"'}
+        return await self._write("PATCH", _asset(asset_id), body, headers)
+
+    async def restore(self, asset_id: str) -> Document:
+        """Bring back what was deleted. Raises UnknownAssetError."""
+        return await self._write("POST", f"{_asset(asset_id)}/restore")
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""
@@ -75,10 +95,26 @@ class RemoteGateway:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
         return self._facts(f"{_job(job_id)}/history")
 
+    async def _is_home(self, user_id: str) -> bool:
+        """Whose token it is shows in which home folder it opens; without one, it opens user 1's."""
+        if not self._has_token:
+            return False
+        try:
+            home = await self._client.ask("GET", f"/api/assets/{quote(user_id, safe='')}")
+        except UnknownAssetError:
+            return False
+        except MissingScopeError:
+            return True  # it may only write, and writes as nobody but its owner
+        return home.get("user_id") == user_id
+
     async def _write(
-        self, method: str, path: str, body: Callable[[], Awaitable[Body]] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], Awaitable[Body]] | None = None,
+        headers: Mapping[str, str] = {},
     ) -> Document:
-        headers = {"Idempotency-Key": new_key()}
+        headers = {"Idempotency-Key": new_key(), **headers}
         return await self._client.ask(method, path, headers=headers, body=body)
 
     async def _facts(self, path: str) -> AsyncGenerator[Document]:

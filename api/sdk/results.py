@@ -57,7 +57,7 @@ def outputs_of(value: Any, stem: str, began: float) -> Iterator[Found]:
         case Asset() | SaveError():
             yield value
         case Output():
-            yield replace(value, name=value.name or stem)
+            yield replace(value, name=value.name or stem + _suffix(value.content_type))
         case Mapping():
             for key, each in value.items():
                 yield from outputs_of(each, f"{stem}_{key}", began)
@@ -135,7 +135,11 @@ def _named(content: Source, head: bytes, stem: str) -> Output:
     media_type = sniff(head)
     if media_type == UNKNOWN:
         return Output(content, f"{stem}.bin")
-    return Output(content, stem + (mimetypes.guess_extension(media_type) or ""), media_type)
+    return Output(content, stem + _suffix(media_type), media_type)
+
+
+def _suffix(media_type: str | None) -> str:
+    return mimetypes.guess_extension(media_type or "") or ""
 
 
 def _image(image: Any, stem: str) -> Output:

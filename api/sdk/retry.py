@@ -11,11 +11,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from api.contract.errors import RateLimitedError
 from api.contract.problems import problem_of
 from api.sdk.errors import UnreachableError
 from ledger.errors import UnavailableError
 
 T = TypeVar("T")
+
+TEMPORARY: Final = (UnavailableError, RateLimitedError)
+"""What waiting may help against."""
 
 TOO_LONG: Final = 60.0
 """Seconds: whoever asks for more than this is not waited for."""
@@ -40,14 +44,14 @@ class Patience:
         for number in range(1, self.attempts):
             try:
                 return await attempt()
-            except UnavailableError as error:
+            except TEMPORARY as error:
                 pause = self._pause(number, error)
                 if pause is None:
                     raise
             await self.sleep(pause)
         return await attempt()
 
-    def _pause(self, number: int, error: UnavailableError) -> float | None:
+    def _pause(self, number: int, error: UnavailableError | RateLimitedError) -> float | None:
         """Seconds until the next attempt; None where waiting does not help."""
         # Spread at random: those who were refused together would come back together.
         most = min(self.first * 2.0 ** (number - 1), self.most)

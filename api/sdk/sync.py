@@ -22,6 +22,7 @@ from api.sdk import connection as connections
 from api.sdk import context as contexts
 from api.sdk import node as nodes
 from api.sdk import workflow as workflows
+from api.sdk.asset import GroupBy, UsageSort
 from api.sdk.connection import ambient
 from api.sdk.content import Source
 from api.sdk.context import OnSaveError
@@ -29,10 +30,11 @@ from api.sdk.errors import SaveError
 from api.sdk.gateway import Gateway
 from api.sdk.node import BaseNode
 from api.sdk.portal import drain, run
-from api.sdk.record import AssetRecord, Fact, Filters
+from api.sdk.record import AssetRecord, Fact, Filters, Usage
 from api.sdk.remote import LOCAL_USER
 from api.sdk.results import Output
 from api.sdk.workflow import Graph
+from ledger.fact import UNSET, UnsetType
 
 __all__ = [
     "Asset",
@@ -42,6 +44,7 @@ __all__ = [
     "Output",
     "ProcessingContext",
     "Result",
+    "Usage",
     "connect",
     "run_node",
     "run_workflow",
@@ -128,6 +131,31 @@ class Asset(AssetRecord):
         found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
         return map(cls._of, drain(found))
 
+    @classmethod
+    def usage(
+        cls,
+        *,
+        group_by: GroupBy = "node_id",
+        workflow_id: str | Sequence[str] | None = None,
+        job_id: str | Sequence[str] | None = None,
+        node_id: str | Sequence[str] | None = None,
+        sort: UsageSort = "-bytes",
+        limit: int = 100,
+        gateway: Gateway | None = None,
+    ) -> list[Usage]:
+        """What the live assets come to, in groups: the first `limit` of them, at most 1,000."""
+        return run(
+            assets.Asset.usage(
+                group_by=group_by,
+                workflow_id=workflow_id,
+                job_id=job_id,
+                node_id=node_id,
+                sort=sort,
+                limit=limit,
+                gateway=gateway,
+            )
+        )
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes, in pieces."""
         return drain(self._awaited.chunks())
@@ -143,6 +171,33 @@ class Asset(AssetRecord):
     def history(self) -> list[Fact]:
         """Every fact about it, oldest first."""
         return run(self._awaited.history())
+
+    def update(
+        self,
+        *,
+        name: str | UnsetType = UNSET,
+        parent_id: str | UnsetType | None = UNSET,
+        content_type: str | UnsetType = UNSET,
+        metadata: Mapping[str, Any] | UnsetType | None = UNSET,
+        tags: Sequence[str] | UnsetType | None = UNSET,
+        duration: float | UnsetType | None = UNSET,
+        if_unchanged: bool = False,
+    ) -> Self:
+        """Change its label; the asset as it is then. What is not given stays, None clears."""
+        changed = self._awaited.update(
+            name=name,
+            parent_id=parent_id,
+            content_type=content_type,
+            metadata=metadata,
+            tags=tags,
+            duration=duration,
+            if_unchanged=if_unchanged,
+        )
+        return self._of(run(changed))
+
+    def restore(self) -> Self:
+        """Bring it back after it was deleted, and a folder with its contents; as it is then."""
+        return self._of(run(self._awaited.restore()))
 
     def delete(self) -> list[str]:
         """Delete it, and a folder with all that is in it; the ids of what became a tombstone."""

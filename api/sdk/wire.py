@@ -18,16 +18,15 @@ def asset_id_of(text: str) -> AssetId:
 
 
 def fields_json(fields: Mapping[str, Any]) -> bytes:
-    """The fields that are given (not None), as JSON. Raises FieldError for what JSON cannot say."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    """Fields as JSON. Raises FieldError for what JSON cannot say."""
     try:
-        return orjson.dumps(given)
+        return orjson.dumps(fields)
     except TypeError as error:
-        raise _refusal(given, error) from error
+        raise _refusal(fields, error) from error
 
 
-def _refusal(given: Mapping[str, Any], error: TypeError) -> FieldError:
-    for name, value in given.items():
+def _refusal(fields: Mapping[str, Any], error: TypeError) -> FieldError:
+    for name, value in fields.items():
         try:
             orjson.dumps(value)
         except TypeError:

@@ -13,10 +13,12 @@ from asset_ledger import Asset, Gateway, ProcessingContext
 from asset_ledger.errors import (
     AssetDeletedError,
     CursorError,
+    DigestMismatchError,
     FieldError,
     ForbiddenError,
     JobStateError,
     ParameterError,
+    PreconditionFailedError,
     RefusedError,
     TooLargeError,
     UnknownAssetError,
@@ -331,6 +333,88 @@ class GatewayContract:
 
         assert [fact.topic for fact in facts] == ["asset.created", "asset.deleted"]
         assert {fact.asset_id for fact in facts} == {asset.id}
+
+    async def test_a_label_changes_and_the_bytes_do_not(self, context: ProcessingContext) -> None:
+        asset = await context.create_asset(
+            "a", "text/plain", b"x", metadata={"a": 1, "b": 2}, tags=["t"]
+        )
+        folder = await context.create_asset("f", "folder")
+
+        changed = await asset.update(
+            name="b", parent_id=folder.id, metadata={"a": None, "c": 3}, tags=None, duration=1.5
+        )
+
+        assert (changed.name, changed.parent_id, changed.version) == ("b", folder.id, 2)
+        assert (changed.metadata, changed.tags, changed.duration) == ({"b": 2, "c": 3}, (), 1.5)
+        assert (changed.digest, changed.content_type) == (asset.digest, "text/plain")
+        assert (asset.name, asset.version) == ("a", 1)
+        assert await context.find_asset(asset.id) == changed
+        home = await changed.update(parent_id=None, metadata=None, duration=None)
+        assert (home.parent_id, home.metadata, home.duration) == ("1", None, None)
+
+    async def test_an_asset_that_somebody_changed_may_be_left_alone(
+        self, context: ProcessingContext
+    ) -> None:
+        asset = await context.create_asset("a", content=b"x")
+        await asset.update(name="somebody's", if_unchanged=True)
+
+        with pytest.raises(PreconditionFailedError) as refused:
+            await asset.update(name="mine", if_unchanged=True)
+
+        assert (refused.value.asset_id, refused.value.version) == (asset.id, 2)
+        assert (await asset.update(name="mine")).version == 3
+
+    async def test_a_label_that_cannot_be_is_refused(self, context: ProcessingContext) -> None:
+        asset = await context.create_asset("a", content=b"x")
+
+        with pytest.raises(FieldError) as refused:
+            await asset.update(name="", tags=["b", "b"])
+        with pytest.raises(UnknownAssetError):
+            await replace(asset, id=NOBODY).update(name="")
+        await asset.delete()
+        with pytest.raises(AssetDeletedError):
+            await asset.update(name="b")
+
+        assert {name for name, _ in refused.value.errors} <= {"name", "tags"}
+
+    async def test_what_was_deleted_comes_back(self, context: ProcessingContext) -> None:
+        folder = await context.create_asset("f", "folder")
+        inner = await context.create_asset("a", content=b"x", parent_id=folder.id)
+        await folder.delete()
+
+        restored = await folder.restore()
+
+        assert (restored.id, restored.version) == (folder.id, 3)
+        assert await (await context.find_asset(inner.id)).content() == b"x"
+        with pytest.raises(UnknownAssetError):
+            await replace(folder, id=NOBODY).restore()
+
+    async def test_usage_is_counted_for_each_node(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        for node, size in (("n1", 10), ("n2", 5), ("n2", 7), (None, 1)):
+            await context.create_asset("a", content=bytes(size), node_id=node)
+
+        rows = await Asset.usage(group_by="node_id", job_id="j", gateway=gateway)
+        most, *_ = await Asset.usage(job_id="j", sort="-count", limit=1, gateway=gateway)
+
+        found = [(row.key, row.count, row.bytes, row.largest) for row in rows]
+        assert found == [("n2", 2, 12, 7), ("n1", 1, 10, 10), (None, 1, 1, 1)]
+        assert most.key == "n2"
+        assert most.first_seen <= most.last_seen
+        assert await Asset.usage(job_id="another", gateway=gateway) == []
+        with pytest.raises(ParameterError):
+            await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
+
+    async def test_what_is_read_is_what_was_recorded(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        asset = await context.create_asset("a", content=b"x")
+
+        with pytest.raises(DigestMismatchError, match="was recorded"):
+            await replace(asset, digest="sha256:" + "0" * 64).content()
+        with pytest.raises(UnknownAssetError):
+            await replace(asset, version=7).content()
 
     async def test_an_unknown_asset_has_no_history(self, context: ProcessingContext) -> None:
         asset = await context.create_asset("a", content=b"x")

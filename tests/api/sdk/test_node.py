@@ -126,6 +126,16 @@ async def test_an_object_may_offer_an_asset(context: ProcessingContext) -> None:
     assert (asset.name, asset.metadata, asset.tags) == ("holiday.png", {"iso": 100}, ("sea",))
 
 
+async def test_an_object_may_leave_its_name_to_the_node(context: ProcessingContext) -> None:
+    class Picture:
+        def to_asset(self) -> Output:
+            return Output(PNG, content_type="image/png")
+
+    (asset,) = (await saved(context, lambda: {"front": Picture()})).assets
+
+    assert asset.name == "Returns_n_front.png"
+
+
 async def test_an_asset_that_the_node_made_passes_through(
     context: ProcessingContext, embedded: Gateway
 ) -> None:

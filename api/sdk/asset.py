@@ -38,7 +38,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> tuple[list[Self], str]:
-        """A page of the live assets that match, oldest first, and the cursor of the next page.
+        """A page of the assets that match, and the cursor of the next page.
 
         The cursor is `""` on the last page; it belongs to these filters. `limit` is at most 1,000.
         Raises ForbiddenError for somebody else's `user_id`, ParameterError, CursorError.
@@ -58,7 +58,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> AsyncGenerator[Self]:
-        """All live assets that match, page by page. Raises what `paginate` raises."""
+        """All assets that match, page by page. Raises what `paginate` raises."""
         gateway, cursor, more = gateway or current_gateway(), "", True
         while more:
             assets, cursor = await cls.paginate(

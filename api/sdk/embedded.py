@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from api.backend import Backend, open_backend
-from api.contract.assets import FILTERS, SORT, read_fields
+from api.contract.assets import DELETED, FILTERS, SORT, read_fields
 from api.contract.editing import label_of, read_patch_fields
 from api.contract.errors import ForbiddenError, NoContentError
 from api.contract.facts import fact_out
@@ -37,7 +37,7 @@ from projections.assets import document, document_json
 from projections.usage_reads import UsageQuery
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
-_LISTING: Final = Parameters(*FILTERS, SORT, PAGE_SIZE, CURSOR)
+_LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 
@@ -81,6 +81,7 @@ class EmbeddedGateway:
             sort=asked["sort"],
             page_size=asked["page_size"],
             cursor=asked.get("cursor", ""),
+            deleted=asked.get("deleted", "false"),
         )
         return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
 

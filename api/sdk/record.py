@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Literal, Self, TypedDict
 
 from api.sdk.gateway import Document, Gateway
 from ledger.fact import parse_time
+
+
+Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 
 class Filters(TypedDict, total=False):
@@ -18,10 +21,19 @@ class Filters(TypedDict, total=False):
     parent_id: str | Sequence[str] | None
     content_type: str | Sequence[str] | None
     """A prefix: `image/` matches every image."""
+    name: str | Sequence[str] | None
+    tag: str | Sequence[str] | None
+    digest: str | Sequence[str] | None
+    created_after: datetime | str | None
+    """At this time or later."""
+    created_before: datetime | str | None
+    size_min: int | None
+    size_max: int | None
     missing: str | Sequence[str] | None
     """`job_id`: made outside of any job; also `node_id` and `workflow_id`."""
-    sort: str | None
-    """`created_at`, oldest first (the default), or `-created_at`."""
+    deleted: Literal["false", "true", "any"] | None
+    sort: Sort | None
+    """`created_at`, oldest first, unless another order is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> tuple[list[Self], str]:
-        """A page of the live assets that match, oldest first, and the cursor of the next page."""
+        """A page of the assets that match, and the cursor of the next page."""
         page, following = run(
             assets.Asset.paginate(
                 user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
@@ -127,7 +127,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> Iterator[Self]:
-        """All live assets that match, page by page."""
+        """All assets that match, page by page."""
         found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
         return map(cls._of, drain(found))
 

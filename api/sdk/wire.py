@@ -1,6 +1,7 @@
 """Arguments to what travels: ids checked, fields to JSON, filters to query parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -45,4 +46,4 @@ def _pairs(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         several = isinstance(value, Sequence) and not isinstance(value, str)
         for one in value if several else (value,):
-            yield name, str(one)
+            yield name, one.isoformat() if isinstance(one, datetime) else str(one)

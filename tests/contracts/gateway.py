@@ -5,10 +5,11 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
+from api.sdk.record import Filters
 from asset_ledger import Asset, Gateway, ProcessingContext
 from asset_ledger.errors import (
     AssetDeletedError,
@@ -182,6 +183,27 @@ class GatewayContract:
 
         assert [asset.name for asset in one] == ["n2"]
         assert two == ["n1", "n3"]
+
+    async def test_assets_are_found_by_what_is_known_of_them(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        small = await context.create_asset("small", content=b"x", tags=["a", "b"])
+        large = await context.create_asset("large", content=b"x" * 100, tags=["b"])
+        gone = await context.create_asset("gone", content=b"y")
+        await gone.delete()
+
+        async def found(**filters: Unpack[Filters]) -> list[str]:
+            return [asset.name async for asset in Asset.iterate(gateway=gateway, **filters)]
+
+        assert await found(name="small") == await found(tag=["a"]) == ["small"]
+        assert await found(digest=large.digest) == await found(size_min=2) == ["large"]
+        assert await found(size_max=1, tag="b") == ["small"]
+        assert await found(sort="-size") == ["large", "small"]
+        assert await found(created_after=large.created_at) == ["large"]
+        assert await found(created_before=large.created_at.isoformat()) == ["small"]
+        assert await found(deleted="true") == ["gone"]
+        assert await found(deleted="any", sort="name") == ["gone", "large", "small"]
+        assert small.created_at <= large.created_at
 
     async def test_deleting_a_folder_says_what_went_with_it(
         self, context: ProcessingContext

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.sdk.record import Sort
 from asset_ledger import Asset, Gateway, ProcessingContext, connect
 from asset_ledger.errors import CursorError
 
@@ -111,7 +112,7 @@ async def test_the_newest_come_first_where_that_is_asked(ledger: Gateway) -> Non
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 12, 13])
 @pytest.mark.parametrize("sort", ["created_at", "-created_at"])
-async def test_pages_join_up_whatever_their_length(ledger: Gateway, limit: int, sort: str) -> None:
+async def test_pages_join_up_whatever_their_length(ledger: Gateway, limit: int, sort: Sort) -> None:
     found, cursor = [], "begin"
     while cursor:
         page, cursor = await Asset.paginate(
@@ -126,7 +127,7 @@ async def test_pages_join_up_whatever_their_length(ledger: Gateway, limit: int, 
 
 @pytest.mark.parametrize("sort", ["created_at", "-created_at"])
 async def test_a_walk_sees_what_was_there_once_while_others_write(
-    ledger: Gateway, sort: str
+    ledger: Gateway, sort: Sort
 ) -> None:
     context = ProcessingContext(workflow_id="w1", job_id="j1")
     found: list[Asset] = []

@@ -59,6 +59,7 @@ _OF_WRITES: Final[Errors] = (
     StorageFailedError,
     DiskFullError,
 )
+_BINARY: Final[Schema] = {"format": "binary"}
 _REF: Final = "#/components/schemas/{model}"
 _NAME: Final = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
 
@@ -187,9 +188,13 @@ def _answer(entry: Operation, status: int) -> Document:
     answer: Document = {"description": HTTPStatus(status).phrase, "headers": _answered(entry)}
     if status == HTTPStatus.NOT_MODIFIED:
         return answer
-    usual = _json(entry.answers) if entry.answers else {}
-    content = {kind: usual if kind == JSON else {} for kind in entry.gives}
-    return {**answer, "content": content}
+    return {**answer, "content": {kind: _given(entry, kind) for kind in entry.gives}}
+
+
+def _given(entry: Operation, kind: str) -> Document:
+    if kind == JSON:
+        return _json(entry.answers) if entry.answers else {"schema": {"type": "object"}}
+    return {"schema": {"type": "string", **({} if kind.startswith("text/") else _BINARY)}}
 
 
 def _answered(entry: Operation) -> Document:
@@ -227,11 +232,8 @@ def _problem(kind: type[LedgerError]) -> Problem:
 
 
 def _refusal(problems: Sequence[Problem]) -> Document:
-    types = [f"urn:asset-ledger:{problem.slug}" for problem in problems]
-    narrowed = {"properties": {"type": {"enum": types}}}
-    ref = {"$ref": _REF.format(model=ProblemOut.__name__)}
     content = {
-        "schema": {"allOf": [ref, narrowed]},
+        "schema": {"$ref": _REF.format(model=ProblemOut.__name__)},
         "examples": {p.slug: {"$ref": f"#/components/examples/{p.slug}"} for p in problems},
     }
     return {

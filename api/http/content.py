@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from api.contract.errors import NoContentError, RangeError
-from api.contract.operations import operation
+from api.contract.operations import BYTES, operation
 from api.contract.parameters import MIN_POSITION, VERSION
 from api.http.answers import POSITION, etag_matches, not_modified
 from api.http.digests import repr_digest
@@ -27,7 +27,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     errors=[UnknownAssetError, AssetDeletedError, RangeError, ViewBehindError],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
-    gives=["*/*"],
+    gives=[BYTES, "*/*"],
     statuses=[200, 206, 304],
     headers=["If-None-Match", "Range", "If-Range"],
 )

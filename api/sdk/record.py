@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, Self, TypedDict
 from api.sdk.gateway import Document, Gateway
 from ledger.fact import parse_time
 
-
 Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 

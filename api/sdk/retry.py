@@ -58,7 +58,9 @@ class Patience:
         backoff = random.uniform(most / 2, most)
         if isinstance(error, UnreachableError):
             return backoff
-        asked = error.retry_after or problem_of(error).retry_after
+        asked = getattr(error, "retry_after", None)  # a problem document alone brings none
+        if asked is None:
+            asked = problem_of(error).retry_after
         return None if asked is None or asked > TOO_LONG else asked + backoff
 
 

@@ -16,6 +16,7 @@ from asset_ledger.errors import (
     FieldError,
     LedgerError,
     OutcomeUnknownError,
+    RateLimitedError,
     RefusedError,
     TooLargeError,
     UnavailableError,
@@ -173,6 +174,23 @@ async def test_what_no_ledger_says_is_told_by_its_status(
             await context_at(between.url).find_asset("0" * 32)
 
         assert type(raised.value) is error
+        assert len(between.seen) == 1
+
+
+async def test_who_asks_too_often_comes_back_when_he_is_told_to(api: Api) -> None:
+    limited = says(problem("rate-limited", 429, Retry_After="0"))
+    async with network(in_turn(limited, limited, passes), api.url) as between:
+        await context_at(between.url).create_asset("a", content=b"x")
+
+        assert len(between.seen) == 3
+    assert await recorded(api) == ["a"]
+
+
+async def test_who_is_not_told_when_to_come_back_does_not(api: Api) -> None:
+    async with network(says(problem("rate-limited", 429))) as between:
+        with pytest.raises(RateLimitedError, match="it is rate-limited"):
+            await context_at(between.url).create_asset("a", content=b"x")
+
         assert len(between.seen) == 1
 
 

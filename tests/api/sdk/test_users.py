@@ -1,0 +1,87 @@
+"""Who asks: a token is its user, and nobody speaks for somebody else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from asset_ledger import Asset, ProcessingContext, connect
+from asset_ledger.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    UnauthenticatedError,
+    UnknownAssetError,
+)
+from tests.api.calling import asking_for_tokens, caller
+from tests.api.running import Api
+
+
+@pytest.fixture
+async def api(data_dir: Path) -> AsyncIterator[Api]:
+    async with asking_for_tokens(data_dir) as api:
+        yield api
+
+
+async def test_a_token_records_for_its_user(api: Api) -> None:
+    async with connect(api.url, token=caller(api, "alice").token):
+        context = ProcessingContext(user_id="alice")
+        asset = await context.create_asset("a", content=b"x")
+        assets, _ = await Asset.paginate(user_id="alice")
+
+    assert (asset.user_id, assets) == ("alice", [asset])
+
+
+@pytest.mark.parametrize("scopes", [("read", "write"), ("read", "write", "admin")])
+@pytest.mark.parametrize("user_id", ["1", "bob", "usage", "", "../1"])
+async def test_nobody_records_for_somebody_else(
+    api: Api, scopes: tuple[str, ...], user_id: str
+) -> None:
+    async with connect(api.url, token=caller(api, "alice", *scopes).token):
+        with pytest.raises(ForbiddenError):
+            await ProcessingContext(user_id=user_id).create_asset("a", content=b"x")
+        with pytest.raises(ForbiddenError):
+            await Asset.paginate(user_id=user_id)
+
+        assert await Asset.paginate() == ([], "")
+
+
+async def test_anothers_asset_is_unknown(api: Api) -> None:
+    async with connect(api.url, token=caller(api, "alice").token):
+        hers = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
+
+    async with connect(api.url, token=caller(api, "bob").token):
+        with pytest.raises(UnknownAssetError):
+            await Asset.get(hers.id)
+
+
+async def test_a_user_named_as_an_asset_is_not_taken_for_it(api: Api) -> None:
+    async with connect(api.url, token=caller(api, "alice").token):
+        asset = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
+
+        with pytest.raises(ForbiddenError):
+            await Asset.paginate(user_id=asset.id)
+
+
+async def test_a_token_that_may_only_write_writes(api: Api) -> None:
+    async with connect(api.url, token=caller(api, "alice", "write").token):
+        asset = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
+
+        with pytest.raises(MissingScopeError) as refused:
+            await Asset.get(asset.id)
+
+    assert (asset.user_id, refused.value.scope) == ("alice", "read")
+
+
+async def test_without_a_token_nobody_is_let_in(api: Api) -> None:
+    async with connect(api.url):
+        with pytest.raises(UnauthenticatedError):
+            await Asset.paginate()
+
+
+async def test_the_environment_names_the_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSET_LEDGER_URL", api.url)
+    monkeypatch.setenv("ASSET_LEDGER_TOKEN", caller(api, "alice").token or "")
+
+    assert await Asset.paginate(user_id="alice") == ([], "")
+    async with connect(api.url):
+        assert await Asset.paginate(user_id="alice") == ([], "")

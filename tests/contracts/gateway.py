@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,11 @@ MIB = 1 << 20
 async def in_pieces(content: bytes, length: int = 300_000) -> AsyncIterator[bytes]:
     for start in range(0, len(content), length):
         yield content[start : start + length]
+
+
+async def zeros(mebibytes: int) -> AsyncIterator[bytes]:
+    for _ in range(mebibytes):
+        yield bytes(MIB)
 
 
 class Pipe(io.RawIOBase):
@@ -82,6 +88,20 @@ class GatewayContract:
 
         assert asset.size == size
         assert await asset.content() == whole
+
+    async def test_a_content_is_never_held_whole(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        tracemalloc.start()
+        try:
+            asset = await context.create_asset("a", content=zeros(48))
+            await asset.save(tmp_path / "saved")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert (tmp_path / "saved").stat().st_size == asset.size == 48 * MIB
+        assert peak < 24 * MIB
 
     async def test_a_file_is_read_from_where_it_stands_and_left_open(
         self, context: ProcessingContext
@@ -506,6 +526,15 @@ class GatewayContract:
                 raise ZeroDivisionError
 
         assert "the end of job j was not recorded" in failed.value.__notes__[0]
+
+    @pytest.mark.parametrize("job_id", ["..", ".", "a/b", "j?x=1#y", "ü %2F", "start"])
+    async def test_a_job_may_have_any_name(self, gateway: Gateway, job_id: str) -> None:
+        async with ProcessingContext(job_id=job_id, gateway=gateway) as context:
+            await context.create_asset("a", content=b"x")
+
+        facts = [fact async for fact in context.history()]
+        assert [fact.job_id for fact in facts] == [job_id] * 3
+        assert len([a async for a in Asset.iterate(job_id=job_id, gateway=gateway)]) == 1
 
     async def test_an_unknown_job_is_named(self, gateway: Gateway) -> None:
         context = ProcessingContext(job_id="what/ever?", gateway=gateway)

@@ -1,7 +1,9 @@
 """A fact on the wire: one shape for histories, events, lines and exports."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from ledger.fact import UNSET, Fact, Json, Recorded, TaggedFact, iso, moment, private_of
@@ -54,11 +56,17 @@ def _tags(event: TaggedFact) -> dict[str, Json]:
 
 
 def _data(event: Fact) -> dict[str, Any]:
-    own = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in _ENVELOPE}
-    data = {name: _plain(value) for name, value in own.items() if value is not UNSET}
+    own = ((name, getattr(event, name)) for name in _own_names(type(event)))
+    data = {name: _plain(value) for name, value in own if value is not UNSET}
     if isinstance(event, TaggedFact):
         data.update(private_of(event))
     return data
+
+
+@lru_cache
+def _own_names(kind: type[Fact]) -> Sequence[str]:
+    """The fields of a kind of facts beyond the envelope."""
+    return [field.name for field in fields(kind) if field.name not in _ENVELOPE]
 
 
 def _plain(value: Any) -> Any:

@@ -36,7 +36,7 @@ def test_a_group_is_shown_with_its_position_in_one_transaction(here: World, runn
     assert ids(runner) == [1, 2]
     kept = select(runner, "SELECT projection, position, log_id, leaf FROM positions ORDER BY 1")
     leaf = here.log.leaf_hash(3)
-    assert kept == [(name, 3, here.feed.log_id, leaf) for name in ("assets", "jobs")]
+    assert kept == [(name, 3, here.feed.log_id, leaf) for name in ("assets", "jobs", "lineage")]
 
 
 def test_a_fact_that_no_row_can_be_made_of_is_refused_before_it_is_stored(runner: Runner) -> None:

@@ -11,7 +11,7 @@ _POSITION: Final[Schema] = {"type": "integer", "minimum": 0}
 HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Idempotency-Key": (
         "Makes a retry safe: the same request with the same key records once.",
-        {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+        {"type": "string", "pattern": r"^[\x20-\x7e]{1,255}$"},
     ),
     "If-Match": ("Only if the asset is at the version of this entity tag; else 412.", _TEXT),
     "If-None-Match": ("304 if the client has this already.", _TEXT),

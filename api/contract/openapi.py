@@ -152,14 +152,13 @@ def _queried(parameter: Parameter, name: str) -> Document:
     schema = parameter.schema
     if name == parameter.alias:
         schema = {key: value for key, value in schema.items() if key != "default"}
-    described = {
+    return {
         "name": name,
         "in": "query",
         "required": False,
         "description": parameter.about if name == parameter.name else f"`{parameter.name}`.",
         "schema": schema,
     }
-    return {**described, "allowEmptyValue": True} if parameter.may_be_empty else described
 
 
 def _headers(entry: Operation) -> Iterator[Document]:

@@ -23,14 +23,23 @@ class JobRecord:
     frame: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
-    first_position: int = 0
-    last_position: int = 0
-    _moments: list[datetime] = field(default_factory=list)
+    first: Recorded | None = None
+    last: Recorded | None = None
+
+    @property
+    def first_position(self) -> int:
+        return self.first.position if self.first else 0
+
+    @property
+    def last_position(self) -> int:
+        return self.last.position if self.last else 0
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """When its first and its last fact were recorded; IndexError while it has none."""
-        return self._moments[0], self._moments[-1]
+        """When its first and its last fact were recorded. Raises ValueError if it has none."""
+        if self.first is None or self.last is None:
+            raise ValueError(f"job {self.job_id} has no facts")
+        return moment(self.first.event), moment(self.last.event)
 
     @property
     def live(self) -> list[Asset]:
@@ -43,10 +52,8 @@ class JobRecord:
             self._add(recorded)
 
     def _add(self, recorded: Recorded) -> None:
-        position, event = recorded
-        self.first_position = self.first_position or position
-        self.last_position = position
-        self._moments[1:] = [moment(event)]
+        event = recorded.event
+        self.first, self.last = self.first or recorded, recorded
         self.frame = jobs.evolve(self.frame, recorded)
         stream = AssetId(event.originator_id)
         asset = evolve(self.assets.get(stream), recorded)

@@ -1,14 +1,19 @@
 """A fact on the wire: one shape for histories, events, lines and exports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
+from ledger.codec import FACTS
 from ledger.fact import UNSET, Fact, Json, Recorded, TaggedFact, iso, moment, private_of
 
 _ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
+_OWN: Final[Mapping[str, Sequence[str]]] = {
+    kind.TOPIC: [field.name for field in fields(kind) if field.name not in _ENVELOPE]
+    for kind in FACTS
+}
+"""The fields of each kind of facts beyond the envelope."""
 _NO_TAGS: Final = {"job_id": None, "workflow_id": None, "node_id": None, "job_seq": None}
 
 
@@ -56,17 +61,11 @@ def _tags(event: TaggedFact) -> dict[str, Json]:
 
 
 def _data(event: Fact) -> dict[str, Any]:
-    own = ((name, getattr(event, name)) for name in _own_names(type(event)))
+    own = ((name, getattr(event, name)) for name in _OWN[event.TOPIC])
     data = {name: _plain(value) for name, value in own if value is not UNSET}
     if isinstance(event, TaggedFact):
         data.update(private_of(event))
     return data
-
-
-@lru_cache
-def _own_names(kind: type[Fact]) -> Sequence[str]:
-    """The fields of a kind of facts beyond the envelope."""
-    return [field.name for field in fields(kind) if field.name not in _ENVELOPE]
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,155 @@
+"""Replaying one job of 100 facts among a million, beside reading the same rows by bare aiosqlite.
+
+Promise: every job's rows lie apart in the log, and each replay has its own neighbour among the
+reads that it is compared with.
+"""
+
+import asyncio
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import aiosqlite
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from api.contract.facts import fact_out
+from benchmarks.fill import A_COMMIT, STAGED, command, record
+from benchmarks.machine import BenchmarkError, machine
+from ledger.codec import Codec
+from ledger.decisions import NewAsset, create
+from ledger.fact import Origin
+from ledger.ids import new_asset_id
+from ledger.log import Command
+from ledger.log.sqlite import SqliteLog
+from ledger.log.sqlite_reader import SqliteLogReader
+from ledger.opening import open_identity
+from ledger.replay import Replay
+
+FACTS: Final = 100
+JOBS: Final = [f"replayed_{n:02d}" for n in range(50)]
+BAR: Final = 3.0
+FLOOR, REPLAYED, TOLD = "rows by aiosqlite", "replayed to facts", "and told as JSON"
+
+_ROWS: Final = """SELECT e.rowid, e.* FROM event_tags t
+    CROSS JOIN stored_events e ON e.rowid = t.position
+    WHERE t.user_id = '1' AND t.kind = 'job' AND t.value = ? ORDER BY t.position"""
+
+Reading = Callable[[str], Awaitable[int]]
+"""Reads a job, and answers how many facts it has."""
+
+
+def fill(folder: Path, facts: int, progress: Progress) -> None:
+    """A log of so many facts, with one fact of every job that is replayed each hundredth of it."""
+    codec = Codec()
+    log = SqliteLog(folder / "ledger.db", codec)
+    try:
+        open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)
+        bar = progress.add_task(f"{facts:,} facts", total=facts)
+        between = facts // FACTS - len(JOBS)
+        for first in range(0, FACTS * between, between):
+            for start in range(first, first + between, A_COMMIT):
+                record(
+                    log, [command(n) for n in range(start, min(start + A_COMMIT, first + between))]
+                )
+            record(log, [made_in(job) for job in JOBS])
+            progress.advance(bar, facts // FACTS)
+    finally:
+        log.close()
+
+
+def made_in(job: str) -> Command:
+    wanted = NewAsset(name="output.txt", content_type="text/plain", node_id="n", job_id=job)
+    content = STAGED[0]
+    facts = create(
+        wanted,
+        asset_id=new_asset_id(),
+        size=content.size,
+        digest=content.digest,
+        origin=Origin(by="1", user_id="1"),
+    )
+    return Command(facts)
+
+
+async def rows(db: aiosqlite.Connection, job: str) -> int:
+    return len(list(await db.execute_fetchall(_ROWS, (job,))))
+
+
+async def replayed(replay: Replay, job: str) -> int:
+    return len(await asyncio.to_thread(replay.job, "1", job, 0, 1_000))
+
+
+async def told(replay: Replay, job: str) -> int:
+    facts = await asyncio.to_thread(replay.job, "1", job, 0, 1_000)
+    orjson.dumps([fact_out(fact) for fact in facts])
+    return len(facts)
+
+
+async def measure(path: Path, uri: str, rounds: int) -> dict[str, list[float]]:
+    """Microseconds of each reading, in turns, job by job in an order that no cache would like."""
+    log = SqliteLogReader(path)
+    replay = Replay(log, Codec())
+    async with aiosqlite.connect(uri, uri=True) as db:
+        readings: dict[str, Reading] = {
+            FLOOR: partial(rows, db),
+            REPLAYED: partial(replayed, replay),
+            TOLD: partial(told, replay),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in readings}
+        for _ in range(rounds):
+            for job in random.sample(JOBS, len(JOBS)):
+                for name, reading in readings.items():
+                    taken[name].append(await timed(reading, job))
+    log.close()
+    return taken
+
+
+async def timed(reading: Reading, job: str) -> float:
+    start = time.perf_counter()
+    facts = await reading(job)
+    spent = (time.perf_counter() - start) * 1e6
+    if facts != FACTS:
+        raise BenchmarkError(f"{job} has {facts} facts")
+    return spent
+
+
+def table(facts: int, taken: dict[str, list[float]]) -> Table:
+    grid = Table(
+        "reading", "median us", "over the rows", "bar", title=f"{FACTS} of {facts:,} facts"
+    )
+    for name, times in taken.items():
+        bar = str(BAR) if name == REPLAYED else ""
+        grid.add_row(name, f"{median(times):,.0f}", f"{over(times, taken[FLOOR]):.2f}", bar)
+    return grid
+
+
+def over(times: Sequence[float], floor: Sequence[float]) -> float:
+    """The median of each time over its neighbour's."""
+    return median(mine / theirs for mine, theirs in zip(times, floor, strict=True))
+
+
+@click.command()
+@click.option("--facts", type=click.IntRange(10_000), default=1_000_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=20, help="How often each job is read.")
+def main(facts: int, rounds: int) -> None:
+    """Replay jobs from a big log and print what it costs over the bare rows."""
+    with tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-") as folder:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            fill(Path(folder), facts, progress)
+        path = Path(folder) / "ledger.db"
+        taken = asyncio.run(measure(path, f"{path.as_uri()}?mode=ro", rounds))
+    Console().print(table(facts, taken))
+    click.echo(" · ".join(f"{name} {value}" for name, value in machine().items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The table of assets: what each fact changes in it, and the reads of a single row.
+"""The table of assets: what each fact changes in it, and the JSON that each of its rows holds.
 
 Every row holds the API's JSON of its asset, so that reading serialises nothing. `document` is the
 only maker of that JSON: for rows, and for answers that a write folds from the facts.
@@ -6,7 +6,7 @@ only maker of that JSON: for rows, and for answers that a write folds from the f
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -18,14 +18,9 @@ from ledger.asset import (
     evolve,
 )
 from ledger.codec import CanonicalJson
-from ledger.errors import AssetDeletedError, UnknownAssetError
 from ledger.fact import Recorded, iso, moment, parse_time
 from ledger.ids import AssetId
-from ledger.sqlite import AsyncReaders
-from projections.listing import page_of, page_statement
 from projections.migrations import Migration, load
-from projections.ordering import count_statement, ordered_page, ordered_statement
-from projections.pages import PAGE_SIZE, Page, Query
 from projections.projection import Statement
 
 _canonical: Final = CanonicalJson()
@@ -211,102 +206,3 @@ def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Iterator[Statemen
 
 def _stored(name: str, value: Any) -> Any:
     return _STORE[name](value) if value is not None and name in _STORE else value
-
-
-class Found(NamedTuple):
-    """One live asset: its JSON, its version, and the position that the table reflects."""
-
-    json: bytes
-    version: int
-    position: int
-
-
-_FIND: Final = """
-    SELECT CAST(json AS BLOB), version, deleted_at, deleted_by, position,
-        (SELECT position FROM positions WHERE projection = 'assets')
-    FROM assets WHERE id = ? AND user_id = ?
-"""
-_CHILDREN: Final = """
-    SELECT id FROM assets INDEXED BY assets_by_parent
-    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
-"""
-_BURIED: Final = """
-    SELECT id FROM assets INDEXED BY assets_deleted_by_parent
-    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
-        AND position < ? ORDER BY seq LIMIT ?
-"""
-_ORPHANS: Final = """
-    SELECT child.user_id, child.id
-    FROM assets AS folder INDEXED BY assets_deleted_folders
-    CROSS JOIN assets AS child INDEXED BY assets_by_parent
-        ON child.user_id = folder.user_id AND child.parent_id = folder.id
-    WHERE folder.deleted_at IS NOT NULL AND folder.content_type = 'folder'
-        AND child.deleted_at IS NULL
-    LIMIT ?
-"""
-
-
-class AssetQueries:
-    """The reads, each one statement on a read-only connection."""
-
-    def __init__(self, readers: AsyncReaders) -> None:
-        self._readers = readers
-
-    async def find(self, user_id: str, asset_id: AssetId) -> Found:
-        """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
-        rows = await self._readers.rows(_FIND, (asset_id, user_id))
-        if not rows:
-            raise UnknownAssetError(asset_id)
-        json, version, deleted_at, deleted_by, last, reflected = rows[0]
-        if deleted_at is not None:
-            raise AssetDeletedError(asset_id, by=deleted_by, when=deleted_at, position=last)
-        return Found(json, version, reflected)
-
-    async def page(
-        self,
-        user_id: str,
-        filters: Mapping[str, Sequence[str]],
-        *,
-        sort: str = "created_at",
-        page_size: int = PAGE_SIZE,
-        cursor: str = "",
-        deleted: str = "false",
-    ) -> Page:
-        """The assets that match every filter, from a cursor on (`""`: from the start).
-
-        `filters` are request words and their values, any of which may match; `deleted` is `true`,
-        `false` or `any`. Raises ParameterError for an unknown word, an empty value, a page below 1,
-        or too much to sort, CursorError for another query's.
-        """
-        query = Query.of(user_id, filters, sort, page_size, cursor, deleted)
-        if query.sort.column is None:
-            (row,) = await self._readers.rows(*page_statement(query))
-            return page_of(query, *row)
-        (row,) = await self._readers.rows(*ordered_statement(query))
-        return ordered_page(query, *row)
-
-    async def count(
-        self, user_id: str, filters: Mapping[str, Sequence[str]], *, deleted: str = "false"
-    ) -> int:
-        """How many assets match every filter: exactly, and as slowly as there are many."""
-        query = Query.of(user_id, filters, "created_at", 1, "", deleted)
-        ((found,),) = await self._readers.rows(*count_statement(query))
-        return int(found)
-
-    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
-        """Live assets directly in a folder, in creation order."""
-        rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
-        return [AssetId(asset_id) for (asset_id,) in rows]
-
-    async def buried(
-        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
-    ) -> list[AssetId]:
-        """Tombstones directly in a folder that were made between two positions."""
-        parameters = (user_id, parent_id, after, before, limit)
-        rows = await self._readers.rows(_BURIED, parameters)
-        return [AssetId(asset_id) for (asset_id,) in rows]
-
-    async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
-        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
-        rows = await self._readers.rows(_ORPHANS, (limit,))
-        return [(user_id, AssetId(asset_id)) for user_id, asset_id in rows]

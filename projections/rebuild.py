@@ -16,6 +16,7 @@ from ledger.errors import DataFolderError
 from ledger.feed import Feed
 from ledger.sqlite import transaction
 from projections.assets import Assets
+from projections.catalog import Catalog
 from projections.database import (
     Database,
     delete,
@@ -38,7 +39,7 @@ from projections.usage import Usage
 PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
 """Jobs first: what a fact takes from a job's bytes is still in `assets` then."""
 
-FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search())
+FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())
 """Those that no write waits for: each in a file of its own, at a position of its own."""
 
 logger = logging.getLogger(__name__)

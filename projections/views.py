@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.feed import Feed
-from ledger.ids import AssetId
+from ledger.ids import AssetId, Digest
 from ledger.sqlite import AsyncReaders
-from projections.assets import AssetQueries
+from projections.assets_reads import AssetQueries
+from projections.catalog_reads import CatalogQueries
 from projections.compare import CompareQueries
 from projections.jobs import JobQueries
 from projections.lineage import LineageQueries
@@ -43,7 +44,8 @@ class Views:
     ) -> None:
         self.runners = runners
         self.runner = runners[TABLES]
-        self.assets = AssetQueries(readers[TABLES])
+        self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
+        self.assets = AssetQueries(readers[TABLES], self.catalog)
         self.jobs = JobQueries(readers[TABLES])
         self.comparisons = CompareQueries(readers[TABLES])
         self.lineage = LineageQueries(readers[TABLES])
@@ -93,6 +95,13 @@ class Views:
         """Return once these reflect a position. Raises ViewBehindError after a second."""
         waits = [self.runners[view].wait_for(position, PATIENCE) for view in views]
         await asyncio.gather(*waits)
+
+    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
+        """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
+        return await self.catalog.owner_of(user_id, digest)
+
+    async def _reach_catalog(self, position: int) -> None:
+        await self.reach(position, ("catalog",))
 
     async def close(self) -> None:
         """Stop following and close every connection. The writer has stopped before."""

@@ -1,7 +1,8 @@
 """An asset as it was at one of its versions: what `version` asks for."""
 
 from api.http.request import Request
-from projections.assets import Found, document_json
+from projections.assets import document_json
+from projections.assets_reads import Found
 
 
 async def json_of_version(request: Request, found: Found) -> bytes:

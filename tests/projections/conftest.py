@@ -1,10 +1,11 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from projections.assets_reads import AssetQueries
 from projections.runner import Runner
-from tests.projections.world import World, world
+from tests.projections.world import World, asset_queries, world
 
 
 @pytest.fixture
@@ -19,3 +20,10 @@ def runner(here: World) -> Iterator[Runner]:
     """The views of that folder."""
     with here.views() as it:
         yield it
+
+
+@pytest.fixture
+async def assets(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
+    """The reads of that folder's assets."""
+    async with asset_queries(here, runner) as queries:
+        yield queries

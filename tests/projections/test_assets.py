@@ -1,5 +1,4 @@
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 from ledger.asset import FOLDER, evolve
 from ledger.errors import AssetDeletedError, UnknownAssetError
 from ledger.fact import Fact
-from ledger.sqlite import AsyncReaders
-from projections.assets import AssetQueries, document, document_json
+from projections.assets import document, document_json
+from projections.assets_reads import AssetQueries
 from projections.runner import Runner
 from tests.builders import (
     DIGEST,
@@ -27,13 +26,6 @@ from tests.builders import (
 )
 from tests.projections.histories import histories
 from tests.projections.world import World, answers, digest_of, select, world
-
-
-@pytest.fixture
-async def assets(runner: Runner) -> AsyncIterator[AssetQueries]:
-    readers = await AsyncReaders.open(runner.database.path, size=1)
-    yield AssetQueries(readers)
-    await readers.close()
 
 
 def test_the_document_of_an_asset_has_every_field_of_the_contract() -> None:

@@ -1,5 +1,5 @@
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from ledger.asset import Asset
 from ledger.errors import CursorError, ParameterError
 from ledger.fact import Fact, parse_time
-from ledger.sqlite import AsyncReaders
 from projections import listing, ordering
-from projections.assets import AssetQueries
+from projections.assets_reads import AssetQueries
 from projections.pages import Page, Query
 from projections.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted
@@ -25,13 +24,6 @@ Words = Mapping[str, Sequence[str]]
 
 OTHER = "sha256:" + "b" * 64
 NEW_YEAR = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-async def assets(runner: Runner) -> AsyncIterator[AssetQueries]:
-    readers = await AsyncReaders.open(runner.database.path, size=1)
-    yield AssetQueries(readers)
-    await readers.close()
 
 
 def page(
@@ -212,17 +204,6 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
         [100],
     ]
     assert len(pages) == 10
-
-
-def test_what_is_too_much_to_sort_is_refused(
-    here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ordering, "WALK", 10)
-    here.write(runner, *[created(originator_id=asset_id(n), job_id=f"{n % 2}") for n in range(12)])
-
-    assert page(runner, "1", {"job_id": ["1"]}, "-size").count == 6
-    with pytest.raises(ParameterError, match="filters that leave 10 assets at most"):
-        page(runner, "1", {}, "-size")
 
 
 def test_tombstones_among_live_assets_are_walked_in_one_order(

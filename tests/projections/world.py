@@ -1,7 +1,7 @@
 """A log on real files, and what the writer does with it and a view, without its thread."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ from ledger.feed import Feed
 from ledger.log import Appended, Prepare
 from ledger.log.sqlite import SqliteLog
 from ledger.origin import LedgerOpened
+from ledger.sqlite import AsyncReaders
+from projections.assets_reads import AssetQueries
+from projections.catalog import Catalog
+from projections.catalog_reads import CatalogQueries
 from projections.digest import digest
 from projections.rebuild import FOLLOWING, follow, start
 from projections.runner import Runner
@@ -99,3 +103,19 @@ def digest_of(runner: Runner) -> str:
             stack.callback(part.close)
             tables |= part.database.tables
         return digest(tables)
+
+
+@asynccontextmanager
+async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
+    """The reads of a view's assets, with a catalog that was brought up to the log."""
+    catalog = follow(here.folder, runner.database.number, Catalog(), here.feed)
+    async with AsyncExitStack() as stack:
+        stack.callback(catalog.close)
+        readers = [await AsyncReaders.open(each.database.path, 1) for each in (catalog, runner)]
+        for each in readers:
+            stack.push_async_callback(each.close)
+
+        async def reach(_: int) -> None:
+            catalog.catch_up()
+
+        yield AssetQueries(readers[1], CatalogQueries(readers[0], readers[1], reach))

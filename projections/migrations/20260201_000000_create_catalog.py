@@ -1,0 +1,28 @@
+"""The orders and the key that no index of the assets has: by name, by size, by what is in them."""
+
+import sqlite3
+
+needs_facts = True
+
+STATEMENTS = (
+    """
+    CREATE TABLE catalog (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        user_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        digest TEXT,  -- its first 16 digits: enough to find by, half as much to keep in order
+        live INTEGER NOT NULL DEFAULT 1
+    )
+    """,
+    "CREATE INDEX catalog_by_name ON catalog (user_id, name) WHERE live",
+    "CREATE INDEX catalog_by_size ON catalog (user_id, size) WHERE live",
+    "CREATE INDEX catalog_by_digest ON catalog (user_id, digest) WHERE live AND digest NOT NULL",
+)
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Make the table and its indexes over what is live."""
+    for statement in STATEMENTS:
+        db.execute(statement)

@@ -24,8 +24,9 @@ _HEAD: Final = re.compile(r"(?:(?<![^\W_])|(?=[\W_]))(?=(\S\S?))")
 """Where a word begins: not between two letters or digits. The group: its first two characters."""
 
 _ENTER: Final = """
-    INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, name, tags, metadata)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,
+        metadata)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _LEARN: Final = "INSERT INTO search_text (rowid, name, tags, metadata) VALUES (?, ?, ?, ?)"
 _LEARN_HEADS: Final = "INSERT INTO search_heads (rowid, heads) VALUES (?, ?)"
@@ -83,7 +84,10 @@ class Search:
 
     name: Final = "search"
     tables: Final = ()
-    migrations: Final[Sequence[Migration]] = (load("20260131_000000_create_search"),)
+    migrations: Final[Sequence[Migration]] = (
+        load("20260131_000000_create_search"),
+        load("20260201_000000_find_assets_by_name"),
+    )
     functions: Final[Mapping[str, Callable[..., Any]]] = {"word_heads": word_heads}
     settling: Final[Sequence[str]] = ()
 
@@ -102,9 +106,10 @@ class Search:
 
 
 def _entered(position: int, event: AssetCreated) -> Iterator[Statement]:
-    texts = tuple(_texts(private_of(event)).values())
+    private = private_of(event)
+    texts = tuple(_texts(private).values())
     row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
-    yield Statement(_ENTER, (position, *row, *texts), independent=True)
+    yield Statement(_ENTER, (position, *row, private.get("name", ""), *texts), independent=True)
     yield Statement(_LEARN, (position, *texts), independent=True)
     yield Statement(_LEARN_HEADS, (position, word_heads(*texts)), independent=True)
 
@@ -124,6 +129,8 @@ def _changes(event: Fact) -> dict[str, Any]:
     changes = changes_of(event) or {}
     texts = _texts(changes)
     columns: dict[str, Any] = {name: texts[name] for name in texts if name in changes}
+    if "name" in changes:
+        columns["filename"] = changes["name"]
     if "content_type" in changes:
         columns["content_type"] = changes["content_type"]
     if "deleted_at" in changes:

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from ledger.errors import ParameterError
+from ledger.errors import ParameterError, UnknownAssetError
+from ledger.ids import AssetId
 from ledger.sqlite import AsyncReaders
 from projections.pages import open_cursor, seal_cursor
 from projections.search import TRIGRAM, fold, head
@@ -29,6 +30,10 @@ _PAGE: Final = """
 _FOUND: Final = """
     FROM {index} AS hit CROSS JOIN search_assets ON seq = hit.rowid
     WHERE {index} MATCH ?{also} AND user_id = ?{tests}
+"""
+_NAMED: Final = """
+    SELECT id FROM search_assets INDEXED BY search_by_filename
+    WHERE user_id = ? AND filename = ? AND live ORDER BY seq DESC LIMIT 1
 """
 _ALSO: Final = (
     " AND hit.rowid IN (SELECT rowid FROM search_heads AS short WHERE search_heads MATCH ?)"
@@ -99,6 +104,12 @@ class SearchQueries:
         page = [seq for seq, _ in seqs[:page_size]]
         following = seal_cursor(page[-1], binding) if len(seqs) > page_size else ""
         return Found(await self._documents(page), total, following, position)
+
+    async def named(self, user_id: str, name: str) -> AssetId:
+        """The newest asset with exactly this name. Raises UnknownAssetError."""
+        for (asset_id,) in await self._index.rows(_NAMED, (user_id, name)):
+            return AssetId(asset_id)
+        raise UnknownAssetError(name)
 
     async def _documents(self, seqs: Sequence[int]) -> bytes:
         """Those that are live still, with the folders that they are in."""

@@ -17,6 +17,7 @@ from ledger.sqlite import AsyncReaders
 from projections.assets_reads import AssetQueries
 from projections.catalog_reads import CatalogQueries
 from projections.compare import CompareQueries
+from projections.folders import FolderQueries
 from projections.jobs import JobQueries
 from projections.lineage import LineageQueries
 from projections.rebuild import FOLLOWING, follow, start
@@ -49,6 +50,7 @@ class Views:
         self.jobs = JobQueries(readers[TABLES])
         self.comparisons = CompareQueries(readers[TABLES])
         self.lineage = LineageQueries(readers[TABLES])
+        self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES])
         self.search = SearchQueries(readers["search"], readers[TABLES])
         self._open = AsyncExitStack()

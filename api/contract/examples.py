@@ -9,11 +9,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from api.contract.assets import AssetIn
+from api.contract.download import DownloadIn
 from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.jobs import JobFinishIn, JobStartIn
 from api.contract.shapes import (
     AssetOut,
     AssetPage,
+    AssetTree,
     ComparisonOut,
     ConsistencyOut,
     DeletedOut,
@@ -115,6 +117,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetOut: _ASSET,
     RecordedOut: _ASSET,
     AssetPage: {"assets": [_ASSET], "next": ""},
+    AssetTree: {"assets": [_ASSET]},
+    DownloadIn: {"asset_ids": [_ID]},
     DeletedOut: {"deleted_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},

@@ -91,6 +91,12 @@ class DeletedOut(Shape):
     deleted_asset_ids: list[Id]
 
 
+class AssetTree(Shape):
+    """Everything in a folder, at any depth: a folder before what is in it."""
+
+    assets: list[AssetOut]
+
+
 class FoundOut(AssetOut):
     """An asset that a search found, with the folder that it is in."""
 

@@ -55,10 +55,14 @@ class Request(web.BaseRequest):
     @property
     def asset_id(self) -> AssetId:
         """The `{id}` of the path. Raises UnknownAssetError for what can be no asset's."""
+        return self.id_named("id")
+
+    def id_named(self, name: str) -> AssetId:
+        """An asset's id in the path. Raises UnknownAssetError for what can be none."""
         try:
-            return parse_asset_id(self.named["id"])
+            return parse_asset_id(self.named[name])
         except ValueError as error:
-            raise UnknownAssetError(self.named["id"]) from error
+            raise UnknownAssetError(self.named[name]) from error
 
     def call(self) -> Call:
         """How this write came. Raises ParameterError for a key or an If-Match that is none."""

@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from api.contract.operations import operation
+from api.contract.parameters import MIN_POSITION
 from api.contract.search import SEARCH, SEARCH_FILTERS
-from api.contract.shapes import FoundPage
-from api.http.answers import json_answer
+from api.contract.shapes import AssetOut, FoundPage
+from api.http.answers import asset_etag, etag_matches, json_answer, not_modified
 from api.http.listing import next_link
 from api.http.request import Request
-from ledger.errors import CursorError, ParameterError, ViewBehindError
+from ledger.errors import CursorError, ParameterError, UnknownAssetError, ViewBehindError
 
 
 @operation(
@@ -36,3 +37,26 @@ async def search_assets(request: Request) -> web.Response:
         found.total,
     )
     return json_answer(body, found.position, headers=next_link(request, found.next))
+
+
+@operation(
+    "GET",
+    "/api/assets/by-filename/{name}",
+    answers=AssetOut,
+    errors=[UnknownAssetError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+    views=("search", "tables"),
+    statuses=[200, 304],
+    headers=["If-None-Match"],
+)
+async def get_asset_by_filename(request: Request) -> web.Response:
+    """The newest of the caller's live assets with exactly this name."""
+    views = request.views
+    await views.reach(views.position, ("search",))  # who has just uploaded it means it
+    asset_id = await views.search.named(request.user_id, request.named["name"])
+    found = await views.assets.find(request.user_id, asset_id)
+    etag = asset_etag(found.version)
+    if etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, found.position)
+    return json_answer(found.json, found.position, headers={"ETag": etag})

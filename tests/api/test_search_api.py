@@ -58,3 +58,19 @@ async def test_pages_of_a_search_follow_each_other(api: Api) -> None:
 @pytest.mark.parametrize("query", ["", "?query=", "?query=%20", "?query=x&sort=name", "?q=x"])
 async def test_a_search_without_words_or_with_unknown_ones_is_refused(api: Api, query: str) -> None:
     assert (await api.get(f"/api/assets/search{query}")).slug == "bad-parameter"
+
+
+async def test_the_newest_of_a_name_is_found_by_it(api: Api) -> None:
+    await api.created(b"old", name="my cat/50%.png")
+    newest = await api.created(b"new", name="my cat/50%.png")
+    await api.created(name="my cat/50%.PNG")
+    path = "/api/assets/by-filename/my%20cat%2F50%25.png"
+
+    found = await api.get(path)
+    assert (found.status, found.json) == (200, newest)
+    assert (await api.get(path, If_None_Match=found.headers["ETag"])).status == 304
+    await api.call("PUT", f"/api/assets/{newest['id']}", json={"name": "dog.png"})
+    assert (await api.get("/api/assets/by-filename/dog.png")).json["id"] == newest["id"]
+    assert (await api.get(path)).json["size"] == 3
+    await api.call("DELETE", f"/api/assets/{newest['id']}")
+    assert (await api.get("/api/assets/by-filename/dog.png")).slug == "unknown-asset"

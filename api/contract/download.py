@@ -1,0 +1,36 @@
+"""Which assets are to be sent together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.contract.fields import read_as
+from ledger.errors import FieldError, UnknownAssetError
+from ledger.ids import AssetId, parse_asset_id
+
+MAX_LIST: Final = 16 * 2**20
+"""Bytes of JSON, which are some 400,000 ids."""
+
+
+class DownloadIn(BaseModel):
+    """What to send."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    asset_ids: Annotated[list[str], Field(description="Assets; folders with all that is in them.")]
+
+
+def wanted_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:
+    """The ids, each once. Raises FieldError, and UnknownAssetError for what can be no asset's."""
+    ids: Any = read_as(DownloadIn, sent)["asset_ids"]
+    if not ids:
+        raise FieldError("asset_ids", "must name at least one asset")
+    return [_asset_id(text) for text in dict.fromkeys(ids)]
+
+
+def _asset_id(text: str) -> AssetId:
+    try:
+        return parse_asset_id(text)
+    except ValueError as error:
+        raise UnknownAssetError(text) from error

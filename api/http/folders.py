@@ -1,0 +1,94 @@
+"""Everything in a folder as one list, and any assets as one zip: made while they are sent."""
+
+from typing import Final
+
+from aiohttp import web
+
+from api.contract.download import MAX_LIST, DownloadIn, wanted_ids
+from api.contract.operations import JSON, operation
+from api.contract.parameters import MIN_POSITION
+from api.contract.shapes import AssetTree
+from api.http.answers import POSITION
+from api.http.archive import Archive
+from api.http.disposition import content_disposition
+from api.http.json_body import read_json_as
+from api.http.request import Request
+from ledger.errors import (
+    AssetDeletedError,
+    FieldError,
+    MalformedBodyError,
+    TooLargeError,
+    UnknownAssetError,
+    ViewBehindError,
+)
+from ledger.ids import AssetId
+
+ZIP: Final = "application/zip"
+
+
+@operation(
+    "GET",
+    "/api/assets/{folder_id}/recursive",
+    answers=AssetTree,
+    errors=[UnknownAssetError, AssetDeletedError, ViewBehindError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def list_tree(request: Request) -> web.StreamResponse:
+    """Everything in a folder, at any depth; the user's id is the home folder."""
+    folder = await _folder(request)
+    headers = {"Content-Type": JSON, POSITION: str(request.views.position)}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        separator = b'{"assets":['
+        async for _, page in request.views.folders.below(request.user_id, folder):
+            if page:
+                await response.write(separator + b",\n".join(member.json for member in page))
+                separator = b",\n"
+        await response.write(b"]}" if separator == b",\n" else separator + b"]}")
+    await response.write_eof()
+    return response
+
+
+async def _folder(request: Request) -> AssetId | None:
+    """The folder of the path; None is home. Raises UnknownAssetError and AssetDeletedError."""
+    if request.named["folder_id"] == request.user_id:
+        return None
+    folder = request.id_named("folder_id")
+    await request.views.assets.find(request.user_id, folder)
+    return folder
+
+
+@operation(
+    "POST",
+    "/api/assets/download",
+    errors=[
+        MalformedBodyError,
+        FieldError,
+        TooLargeError,
+        UnknownAssetError,
+        AssetDeletedError,
+        ViewBehindError,
+    ],
+    scope="read",
+    takes=DownloadIn,
+    gives=[ZIP],
+)
+async def download_assets(request: Request) -> web.StreamResponse:
+    """Assets as one zip: folders with all that is in them, under names that are safe to unpack."""
+    asset_ids = wanted_ids(await read_json_as(request, JSON, limit=MAX_LIST))
+    folders, user_id = request.views.folders, request.user_id
+    async for _ in folders.chosen(user_id, asset_ids):
+        pass  # what is refused is refused before the head is sent
+    headers = {"Content-Type": ZIP, POSITION: str(request.views.position)}
+    headers["Content-Disposition"] = content_disposition("attachment", "assets.zip")
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    archive = Archive(request.ledger, folders, user_id, response.write)
+    async for page in folders.chosen(user_id, asset_ids):
+        for member in page:
+            await archive.add(member)
+    await archive.finish()
+    await response.write_eof()
+    return response

@@ -1,0 +1,25 @@
+from ledger.asset import FOLDER
+from ledger.fact import Fact
+from ledger.ids import AssetId
+from ledger.sqlite import AsyncReaders
+from projections.folders import FolderQueries
+from projections.runner import Runner
+from tests.builders import asset_id, created
+from tests.projections.world import World
+
+
+def folder(number: int, parent: AssetId | None) -> Fact:
+    label = {"content_type": FOLDER, "digest": None, "parent_id": parent}
+    return created(originator_id=asset_id(number), **label)
+
+
+async def test_folders_in_a_circle_are_walked_once(here: World, runner: Runner) -> None:
+    here.write(runner, folder(1, asset_id(3)), folder(2, asset_id(1)), folder(3, asset_id(2)))
+    here.write(runner, created(originator_id=asset_id(4), parent_id=asset_id(3)))
+    readers = await AsyncReaders.open(runner.database.path, 1)
+
+    found = FolderQueries(readers).below("1", asset_id(1))
+    below = [member.id async for _, page in found for member in page]
+
+    assert below == [asset_id(2), asset_id(3), asset_id(4)]
+    await readers.close()

@@ -6,7 +6,6 @@ Promise: a session is closed at the end of its event loop at the latest, also wh
 import asyncio
 from collections.abc import Mapping
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -21,14 +20,14 @@ class Sessions:
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Held[aiohttp.ClientSession]] = (
-            WeakKeyDictionary()
-        )
+        self._open: dict[asyncio.AbstractEventLoop, Held[aiohttp.ClientSession]] = {}
 
     async def session(self) -> aiohttp.ClientSession:
         """The session of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._open:
+            # Loops that ended have closed theirs: kept, each would stay in memory.
+            self._open = {old: held for old, held in self._open.items() if not old.is_closed()}
             self._open[loop] = Held(aiohttp.ClientSession(headers=self._headers, timeout=SILENCE))
         return await self._open[loop].opened()
 

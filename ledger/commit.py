@@ -81,6 +81,13 @@ class Commits:
             raise KeyReusedError(key.key)
         return Appended(first, last, replayed=True)
 
+    async def known_span(self, user_id: str, key: str | None) -> Appended | None:
+        """Where the facts of an Idempotency-Key are, whatever it was for; None if it is unused."""
+        if key is None:
+            return None
+        known = await self.in_thread(self._log.find_command, user_id, key)
+        return Appended(*known[1:], replayed=True) if known else None
+
     async def head(self) -> int:
         """The log's last position."""
         return (await self.in_thread(self._log.head)).position

@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from ledger.asset import Asset, fold
+from ledger.asset import Asset
 from ledger.call import Call, Deletion, Receipt
-from ledger.commit import Commits, Decision
-from ledger.content import Content, ContentStore, Stage, Staged
-from ledger.decisions import Label, NewAsset, create
+from ledger.commit import Commits
+from ledger.content import Content, ContentStore, Kept, Stage, Staged
+from ledger.creation import Creations, Owners
+from ledger.decisions import Label, NewAsset
 from ledger.deletion import Deletions, Folders
 from ledger.editing import Edits
 from ledger.errors import CorruptLogError
@@ -22,10 +23,10 @@ from ledger.log import EventLog, Tag
 from ledger.record import JobRecord
 from ledger.replay import Replay
 from ledger.restoration import Graves, Restorations
-from ledger.writer import Writer, Written
+from ledger.writer import Writer
 
 
-class Tables(Folders, Graves, Protocol):
+class Tables(Folders, Graves, Owners, Protocol):
     """What the ledger asks the tables."""
 
 
@@ -43,8 +44,8 @@ class Ledger:
         new_id: Callable[[], AssetId] = new_asset_id,
     ) -> None:
         self._replay, self._contents, self._writer = replay, contents, writer
-        self._new_id = new_id
         self._commits = Commits(log, replay, writer)
+        self._creations = Creations(self._commits, replay, contents, tables, new_id)
         self._edits = Edits(self._commits, replay, contents)
         self._deletions = Deletions(self._commits, replay, tables)
         self._restorations = Restorations(self._commits, replay, self._edits, tables)
@@ -70,19 +71,11 @@ class Ledger:
         `fields` are the wire fields that were sent, to tell a retry from another request.
         Raises FieldError, TooLargeError, KeyReusedError, and the UnavailableErrors.
         """
-        size, digest = (staged.size, staged.digest) if staged else (0, None)
-        key = call.command_key("create-asset", fields=fields, size=size, digest=digest)
-        origin, asset_id = call.origin(key), self._new_id()
+        return await self._creations.create(call, wanted, staged, fields)
 
-        async def decide() -> Decision:
-            facts = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
-            guards = await self._surroundings(call.user_id, wanted)
-            if staged is not None and staged.small is None:
-                await self._contents.publish(staged)
-            return facts, guards
-
-        written = await self._commits.commit(key, decide, (staged,) if staged else ())
-        return await self._receipt(written)
+    async def find_content(self, call: Call, digest: Digest) -> Kept | None:
+        """A content that the caller owns already; None for any other. Raises ViewBehindError."""
+        return await self._creations.find_content(call, digest)
 
     async def update_asset(
         self,
@@ -182,18 +175,3 @@ class Ledger:
         if content is None:
             raise CorruptLogError(f"the content {digest} is missing from the data folder")
         return content
-
-    async def _surroundings(self, user_id: str, wanted: NewAsset) -> Mapping[str, int]:
-        """The folder that an asset goes into must be as it was when the fact is recorded."""
-        if wanted.derived_from:
-            await self._commits.in_thread(self._replay.sources, user_id, wanted.derived_from)
-        if wanted.parent_id is None:
-            return {}
-        folder = await self._commits.in_thread(self._replay.folder, user_id, wanted.parent_id)
-        return {folder.id: folder.version}
-
-    async def _receipt(self, written: Written | None) -> Receipt:
-        asset = fold(await self._commits.facts_of(written.appended)) if written else None
-        if written is None or asset is None:
-            raise CorruptLogError("a new asset was recorded without the fact that creates it")
-        return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)

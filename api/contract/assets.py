@@ -81,12 +81,18 @@ def check_announced(fields: Fields, staged: Staged | None) -> None:
     announced: Mapping[str, Any] = fields
     if announced.get("size", size) != size:
         raise FieldError("size", f"is not that of the file, which has {size:,} bytes")
-    if "digest" not in announced:
+    expected = announced_by(fields)
+    if expected is None:
         return
-    expected = _spelled("digest", parse_digest, announced["digest"])
     if digest is None:
         raise FieldError("digest", "names bytes that did not come along")
     check_digest(expected, digest)
+
+
+def announced_by(fields: Fields) -> Digest | None:
+    """The digest that these fields name. Raises FieldError for what is none."""
+    given: Mapping[str, Any] = fields
+    return _spelled("digest", parse_digest, given["digest"]) if "digest" in given else None
 
 
 def check_digest(announced: Digest, arrived: Digest) -> None:

@@ -78,7 +78,7 @@ class TombstoneOut(AssetOut):
 
 
 class AssetPage(Shape):
-    """Some assets, and the cursor of the next page: `""` on the last. `count` where it was asked."""
+    """Some assets, and the cursor of the next page: `""` on the last. `count` if asked for."""
 
     assets: list[AssetOut | TombstoneOut]
     next: str

@@ -23,9 +23,14 @@ async def begin(request: Request) -> None:
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedTypeError(f"a body with Content-Encoding {coding!r} is not read")
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    if waits_to_be_asked(request):
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # else an error after this would count as half an answer
+
+
+def waits_to_be_asked(request: Request) -> bool:
+    """Does the client hold its body back until it is told to go on?"""
+    return request.headers.get("Expect", "").lower() == "100-continue"
 
 
 def check_length(request: Request, limit: int) -> None:

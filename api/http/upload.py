@@ -1,27 +1,32 @@
 """Uploads: a body in, an intent and its content out, however the body was encoded.
 
 - multipart/form-data: a `file` and a `json` with the fields.
-- application/json: the fields alone, for a folder or for metadata without a file.
+- application/json: the fields alone, for a folder, for metadata without a file, or with the
+  `digest` of bytes that the caller owns already.
 - anything else: the content itself, its fields as query parameters (`tags` and `derived_from`
   repeat, `metadata` is JSON text), checked against Repr-Digest or Content-Digest.
 
 Promise: leaving the `with` block forgets every byte that no fact names.
 """
 
-from api.contract.assets import check_digest, read_fields
+from contextlib import suppress
+
+from api.contract.assets import announced_by, check_digest, read_fields
 from api.contract.errors import UnsupportedTypeError
 from api.contract.fields import Fields
 from api.contract.parameters import Asked, refuse
 from api.contract.strict_json import read_object
 from api.contract.upload import Wanted, wanted
-from api.http.body import begin, check_length, next_chunk
+from api.http.body import begin, check_length, next_chunk, waits_to_be_asked
 from api.http.digests import announced_digest
 from api.http.form import MAX_OVERHEAD, Form, read_form
 from api.http.json_body import read_json
 from api.http.request import Request
 from ledger.asset import FOLDER
-from ledger.content import Stage, Staged
-from ledger.errors import TooLargeError
+from ledger.content import Kept, Stage, Staged
+from ledger.creation import not_owned
+from ledger.errors import TooLargeError, ViewBehindError
+from ledger.ids import Digest
 
 
 class Upload:
@@ -68,22 +73,45 @@ class Upload:
 
     async def _json(self) -> Wanted:
         _check_no_fields(self._request.asked)
-        return self._wanted(read_fields(await read_json(self._request)), None)
+        fields = read_fields(await read_json(self._request))
+        digest = announced_by(fields)
+        if digest is None:
+            return self._wanted(fields, None)
+        kept = await self._request.ledger.find_content(self._request.call(), digest)
+        if kept is None:
+            raise not_owned()
+        return self._wanted(fields, kept)
 
     async def _raw(self) -> Wanted:
         announced = announced_digest(self._request.headers)
         fields = read_fields(self._request.asked)
         check_length(self._request, self._limit)
+        declared = self._request.headers.get("Content-Type")
+        if announced is not None and (kept := await self._kept(announced)):
+            _fill(fields, "content_type", declared)
+            return self._wanted(fields, kept)
         await begin(self._request)
         await self._receive_content()
         staged = await self._finished()
         if announced is not None:
             check_digest(announced, staged.digest)
-        declared = self._request.headers.get("Content-Type")
         if not staged.size and (declared is None or fields.get("content_type") == FOLDER):
             return self._wanted(fields, None)
         _fill(fields, "content_type", declared)
         return self._wanted(fields, staged)
+
+    async def _kept(self, announced: Digest) -> Kept | None:
+        """The announced bytes, if their sender waits to be asked for them, and owns them already.
+
+        A catalog that is behind costs him an upload, not an error.
+        """
+        if not waits_to_be_asked(self._request):
+            return None
+        with suppress(ViewBehindError):
+            kept = await self._request.ledger.find_content(self._request.call(), announced)
+            if kept is not None and self._request.content_length in (None, kept.size):
+                return kept
+        return None
 
     async def _receive_content(self) -> None:
         stage, size = self._open_stage(), 0

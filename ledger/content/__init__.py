@@ -33,6 +33,11 @@ class Staged:
     path: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept(Staged):
+    """A content that was published before: who names it instead of sending it has to own it."""
+
+
 class Stage(Protocol):
     """A content that is arriving. It belongs to one caller."""
 

@@ -7,7 +7,7 @@ before 3.51.3 can corrupt a WAL file when two connections commit and checkpoint 
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -53,7 +53,8 @@ def _set(db: sqlite3.Connection, settings: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
-def _read_only(path: Path) -> str:
+def read_only(path: Path) -> str:
+    """The URI that opens, or attaches, an existing file to read it."""
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
@@ -62,8 +63,27 @@ _READER = ("query_only=ON", "recursive_triggers=ON")
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection to an existing file. Raises sqlite3.Error if there is none."""
-    db = sqlite3.connect(_read_only(path), uri=True, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(read_only(path), uri=True, isolation_level=None, check_same_thread=False)
     return _set(db, _READER)
+
+
+def spell_out(text: bytes) -> str:
+    """A `text_factory` for auditors, who read what others broke: bytes that are no UTF-8 show."""
+    return text.decode("utf-8", "backslashreplace")
+
+
+def open_scratch(path: Path, read: Mapping[str, Path]) -> sqlite3.Connection:
+    """A new file for working notes, and beside it, by their names, files that are only read."""
+    db = sqlite3.connect(path, uri=True, isolation_level=None)
+    db.text_factory = spell_out
+    try:
+        for name, other in read.items():
+            db.execute(f"ATTACH ? AS {name}", (read_only(other),))
+    except sqlite3.Error:
+        db.close()
+        raise
+    # Notes are thrown away: no journal, no fsync.
+    return _set(db, ("main.journal_mode=OFF", "main.synchronous=OFF", "temp_store=FILE"))
 
 
 @contextmanager
@@ -215,7 +235,7 @@ class AsyncReaders:
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
-    db = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
+    db = await aiosqlite.connect(read_only(path), uri=True, isolation_level=None)
     for setting in _READER:
         await db.execute_fetchall(f"PRAGMA {setting}")
     return db

@@ -15,6 +15,7 @@ from api.cli.replay import replay
 from api.cli.serve import serve
 from api.cli.tail import tail
 from api.cli.token import token
+from api.cli.verify import verify
 from ledger.errors import LedgerError
 
 REFUSED = 2
@@ -26,7 +27,7 @@ def cli() -> None:
     """Remembers every file a workflow produces."""
 
 
-for command in (serve, replay, compare, tail, export, rebuild, key, token):
+for command in (serve, replay, compare, tail, verify, export, rebuild, key, token):
     cli.add_command(command)
 
 

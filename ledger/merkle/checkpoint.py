@@ -38,16 +38,27 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
     return f"{checkpoint.text}\n{line}"
 
 
+def read_checkpoint(note: str) -> Checkpoint:
+    """What a signed note says, whoever signed it. Raises ProofError if it is none."""
+    return _read(_parts(note)[0])
+
+
 def open_checkpoint(note: str, key: str) -> Checkpoint:
     """What a signed note says, if the log with this verifier key signed it. Raises ProofError."""
-    text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
-        raise ProofError("a checkpoint is a signed note: lines, an empty line, signatures")
+    text, signatures = _parts(note)
     checkpoint, verifier = _read(text), read_verifier_key(key)
     if checkpoint.origin != verifier.name:
         raise ProofError(f"this is a checkpoint of {checkpoint.origin}, not of {verifier.name}")
     verifier.check(_signature(signatures, verifier), f"{text}\n".encode())
     return checkpoint
+
+
+def _parts(note: str) -> tuple[str, str]:
+    """The text of a signed note, and the lines of its signatures."""
+    text, blank, signatures = note.rpartition("\n\n")
+    if not blank or not signatures.endswith("\n"):
+        raise ProofError("a checkpoint is a signed note: lines, an empty line, signatures")
+    return text, signatures
 
 
 def _read(text: str) -> Checkpoint:
@@ -79,6 +90,9 @@ def _signature(lines: str, verifier: VerifierKey) -> bytes:
 
 def _decoded(signature: str) -> bytes:
     try:
-        return base64.b64decode(signature, validate=True)
+        decoded = base64.b64decode(signature, validate=True)
     except ValueError as error:
         raise ProofError("a signature is base64") from error
+    if base64.b64encode(decoded).decode() != signature:  # bits that nothing else would look at
+        raise ProofError("a signature is base64, spelt in the one way")
+    return decoded

@@ -9,7 +9,10 @@ from tests.house.source import PRODUCT, Module, modules, planted, within
 
 HOUSE = (*PRODUCT, "tests", "examples", "benchmarks")
 
-WORDS = ("asset", "job", "fact", "origin", "codec", "feed", "ids", "errors", "record", "sqlite")
+WORDS = (
+    *("asset", "job", "fact", "origin", "codec", "feed", "ids", "errors", "record", "sqlite"),
+    "finding",
+)
 
 FLOOR_MAY_IMPORT = {
     "ledger": ("ledger",),

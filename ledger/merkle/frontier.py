@@ -1,0 +1,50 @@
+"""A tree that grows leaf by leaf and keeps its right edge alone: an audit of any length, in a few
+kilobytes. What it has passed it tells once: the tiles that got full.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import reduce
+
+from ledger.merkle.tiles import HEIGHT, WIDTH, Tile
+from ledger.merkle.tree import EMPTY_ROOT, HASH, node_hash
+
+
+class Frontier:
+    """The roots of the complete subtrees that make up all leaves so far, the largest first."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._edge: list[bytes] = []
+        self._filling: defaultdict[int, bytearray] = defaultdict(bytearray)
+
+    def add(self, hashed: bytes) -> list[tuple[Tile, bytes]]:
+        """Add a leaf by its hash; answers the tiles of level 1 and up that are full by now."""
+        self.size += 1
+        self._edge.append(hashed)
+        return [full for height in self._merges() for full in self._fill(height)]
+
+    def root(self) -> bytes:
+        """The root over all leaves so far."""
+        if not self._edge:
+            return EMPTY_ROOT
+        return reduce(lambda right, left: node_hash(left, right), reversed(self._edge))
+
+    def _merges(self) -> Iterator[int]:
+        """Join the subtrees that the last leaf completed; the height of each new one."""
+        height, rest = 0, self.size
+        while not rest % 2:
+            right, left = self._edge.pop(), self._edge.pop()
+            self._edge.append(node_hash(left, right))
+            height, rest = height + 1, rest // 2
+            yield height
+
+    def _fill(self, height: int) -> Iterator[tuple[Tile, bytes]]:
+        level, above = divmod(height, HEIGHT)
+        if above:
+            return
+        filling = self._filling[level]
+        filling += self._edge[-1]
+        if len(filling) == WIDTH * HASH:
+            yield Tile(level, (self.size >> height) // WIDTH - 1), bytes(filling)
+            filling.clear()

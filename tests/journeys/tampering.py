@@ -1,0 +1,131 @@
+"""An attacker who owns the files: he drops the guards, and then changes whatever he likes."""
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.audit import Audit
+from ledger.finding import Finding
+
+LOG_TABLES: Final = (
+    *("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads"),
+    "checkpoints",
+)
+
+Random = random.Random
+
+
+def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Finding]:
+    """What an audit of a folder finds."""
+    (scratch / "notes.db").unlink(missing_ok=True)
+    with closing(Audit(folder, scratch, given)) as audit:
+        return list(audit.findings(lambda done, total: None, lambda done, total: None))
+
+
+def file_of(folder: Path, table: str) -> Path:
+    return folder / ("content/packed.db" if table == "contents" else "ledger.db")
+
+
+@contextmanager
+def owning(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file of SQLite's, without its triggers."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            db.execute(f"DROP TRIGGER {name}")
+        yield db
+
+
+def tamper(folder: Path, chance: Random) -> str:
+    """Change something, somewhere; says what. SQLite refuses some changes: others are tried."""
+    while True:
+        table = chance.choice((*LOG_TABLES, "contents"))
+        change = chance.choice((flip, drop, swap, insert))
+        with owning(file_of(folder, table)) as db:
+            before = _dump(db, table)
+            try:
+                change(db, table, chance)
+            except sqlite3.IntegrityError:
+                continue
+            if _dump(db, table) != before:
+                return f"{change.__name__} in {table}"
+
+
+def flip(db: sqlite3.Connection, table: str, chance: Random) -> None:
+    """One value of one row becomes another one."""
+    where, row = _row(db, table, chance)
+    column = chance.choice(list(row))
+    _set(db, table, where, column, _other(row[column], chance))
+
+
+def drop(db: sqlite3.Connection, table: str, chance: Random) -> None:
+    """A row is gone."""
+    where, _ = _row(db, table, chance)
+    db.execute(f"DELETE FROM {table} WHERE {_all(where)}", list(where.values()))
+
+
+def swap(db: sqlite3.Connection, table: str, chance: Random) -> None:
+    """Two rows change places in one column, or trade everything but their key."""
+    (one, first), (other, second) = _row(db, table, chance), _row(db, table, chance)
+    column = chance.choice(list(first))
+    if column in one and column != "rowid":
+        return
+    spare = {**one, column: -1} if column == "rowid" else one
+    if column == "rowid":
+        _set(db, table, one, column, -1)
+        _set(db, table, other, column, first[column])
+        _set(db, table, spare, column, second[column])
+    else:
+        _set(db, table, one, column, second[column])
+        _set(db, table, other, column, first[column])
+
+
+def insert(db: sqlite3.Connection, table: str, chance: Random) -> None:
+    """A row is there twice, but for some of its values."""
+    _, row = _row(db, table, chance)
+    for column in chance.sample(list(row), chance.randint(1, len(row))):
+        row[column] = _other(row[column], chance)
+    names, marks = ", ".join(row), ", ".join("?" for _ in row)
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+
+
+Where = dict[str, Any]
+
+
+def _row(db: sqlite3.Connection, table: str, chance: Random) -> tuple[Where, dict[str, Any]]:
+    """A row, and what tells it from the others."""
+    with_rowid = table in ("stored_events", "contents")
+    columns = "rowid, *" if with_rowid else "*"
+    rows = db.execute(f"SELECT {columns} FROM {table}")
+    names = [name for name, *_ in rows.description]
+    row = dict(zip(names, chance.choice(rows.fetchall()), strict=True))
+    return ({"rowid": row["rowid"]} if with_rowid else dict(row)), row
+
+
+def _set(db: sqlite3.Connection, table: str, where: Where, column: str, value: Any) -> None:
+    db.execute(f"UPDATE {table} SET {column} = ? WHERE {_all(where)}", [value, *where.values()])
+
+
+def _all(where: Where) -> str:
+    return " AND ".join(f"{name} = ?" for name in where)
+
+
+def _other(value: Any, chance: Random) -> Any:
+    """A value near this one; sometimes of another type."""
+    if isinstance(value, int):
+        return chance.choice((value + 1, value - 1, value + 2**40, -value))
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    at = chance.randrange(len(text))
+    changed = text[:at] + chr(ord(text[at]) ^ 1 << chance.randrange(5)) + text[at + 1 :]
+    kinds: list[Callable[[], Any]] = [
+        lambda: changed.encode("latin-1") if isinstance(value, bytes) else changed,
+        lambda: value.decode("latin-1") if isinstance(value, bytes) else value.encode(),
+    ]
+    return chance.choice(kinds)()
+
+
+def _dump(db: sqlite3.Connection, table: str) -> list[Any]:
+    columns = "rowid, *" if table == "stored_events" else "*"
+    return sorted(map(repr, db.execute(f"SELECT {columns} FROM {table}")))

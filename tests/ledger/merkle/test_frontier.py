@@ -1,0 +1,35 @@
+"""The tree that keeps its right edge alone gives the roots and tiles of the whole one."""
+
+from hashlib import sha256
+
+import pytest
+
+from ledger.merkle.frontier import Frontier
+from ledger.merkle.tiles import WIDTH
+from ledger.merkle.tree import EMPTY_ROOT, Tree, root
+
+
+def leaves(count: int) -> list[bytes]:
+    return [sha256(b"%d" % n).digest() for n in range(count)]
+
+
+def test_its_root_is_that_of_the_whole_tree_at_every_size() -> None:
+    frontier, whole = Frontier(), Tree()
+
+    assert frontier.root() == EMPTY_ROOT
+    for size, leaf in enumerate(leaves(600), 1):
+        frontier.add(leaf)
+        whole.extend([leaf])
+        assert frontier.root() == root(size, whole.node)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 256])
+def test_a_tile_is_told_once_when_it_is_full(extra: int) -> None:
+    hashed, frontier = leaves(WIDTH**2 + extra), Frontier()
+
+    told = [each for leaf in hashed for each in frontier.add(leaf)]
+
+    ((tile, hashes),) = told
+    whole = Tree(hashed)
+    assert (tile.level, tile.index) == (1, 0)
+    assert hashes == b"".join(whole.node(8, n) for n in range(WIDTH))

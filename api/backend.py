@@ -36,6 +36,7 @@ class Backend:
 
     settings: Settings
     lock: FolderLock
+    writer: Writer
     ledger: Ledger
     proofs: Proofs
     feed: Feed
@@ -74,4 +75,5 @@ async def open_backend(
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
         proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
-        yield Backend(settings, lock, ledger, proofs, feed, Tail(feed, event_text), views, tokens)
+        tail = Tail(feed, event_text)
+        yield Backend(settings, lock, writer, ledger, proofs, feed, tail, views, tokens)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -34,6 +35,8 @@ class Settings(BaseSettings):
     queue_size: int = Field(1024, ge=1, description="how many writes may wait before 503")
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="how much is logged, on standard error")
+    log_format: LogFormat = Field("text", description="lines to read, or one JSON object a line")
+    log_requests: bool = Field(False, description="log each request, too")
 
     @field_validator("rate_limit")
     @classmethod

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -21,9 +22,13 @@ from ledger.fact import Recorded
 from ledger.feed import Feed
 from ledger.log import Appended, Command, EventLog, Outcome
 from ledger.sqlite import is_fatal, storage_error
+from ledger.tally import Histogram
 
 GROUP: Final = 256
 """How many commands one transaction takes at most."""
+
+_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, GROUP)
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +78,27 @@ class Writer:
         self._log, self._contents, self._view, self._feed = log, contents, view, feed
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Ticket | _Errand | None] = SimpleQueue()
-        self._places = queue_size
+        self._size = self._places = queue_size
         self._failure: StorageFailedError | None = None
         self.behind = False
+        self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
         self._thread = threading.Thread(target=self._run, name="ledger-writer")
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs: without it nobody would be answered."""
+        return self._thread.is_alive()
+
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is written until a restart; None while all is well."""
+        return self._failure or self._log.failure
+
+    @property
+    def waiting(self) -> int:
+        """How many places in the queue are taken."""
+        return self._size - self._places
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -141,6 +162,7 @@ class Writer:
 
     def _turn(self, tickets: list[_Ticket]) -> None:
         """One group: contents, facts, tables, answers, in this order and no other."""
+        begun = time.perf_counter()
         try:
             self._pack(tickets)
             ready = [ticket for ticket in tickets if ticket.failure is None]
@@ -150,6 +172,8 @@ class Writer:
             logger.exception("a group of %d writes failed", len(tickets))
             unknown = OutcomeUnknownError("the write failed in an unforeseen way; ask again")
             ready, outcomes = tickets, [unknown] * len(tickets)
+        self.groups.count(len(tickets))
+        self.seconds.count(time.perf_counter() - begun)
         refused = [(t, t.failure) for t in tickets if t.failure is not None]
         answers = [*zip(ready, outcomes, strict=True), *refused]
         self._loop.call_soon_threadsafe(self._answer, answers, self.behind)

@@ -1,6 +1,5 @@
 """`asset-ledger serve`: the service, until it is told to stop."""
 
-import logging
 from typing import Any
 
 import click
@@ -22,14 +21,16 @@ from api.settings import Settings
 @setting("queue_size")
 @setting("lenient_queries")
 @setting("log_level")
+@setting("log_format")
+@setting("log_requests")
 def serve(**flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C stops it; so does SIGTERM, and SIGKILL is safe."""
     import uvloop
 
+    from api.logs import configure
+
     settings = settings_from(flags)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure(settings)
     uvloop.run(_serve(settings))
 
 

@@ -12,6 +12,7 @@ from api.contract.assets import AssetIn
 from api.contract.download import DownloadIn
 from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.jobs import JobFinishIn, JobStartIn
+from api.contract.readiness import ReadyOut
 from api.contract.shapes import (
     AssetOut,
     AssetPage,
@@ -110,6 +111,12 @@ _TOKEN: Final[Mapping[str, Any]] = {
     "revoked_at": None,
 }
 
+_PARTS: Final = [
+    {"name": "writer", "ok": True, "reason": None, "waiting": 0},
+    {"name": "disk", "ok": True, "free_bytes": 53687091200},
+    {"name": "view tables", "ok": True, "reason": None, "position": 2, "lag": 0},
+]
+
 EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetIn: {"name": "pictures", "content_type": "folder", "tags": ["draft"]},
     AssetUpdate: {"name": "renamed.txt"},
@@ -152,6 +159,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},
+    ReadyOut: {"ready": True, "parts": _PARTS},
     NewTokenOut: {**_TOKEN, "token": "alt_4f6c1b2a9d3e_" + "A" * 43},
 }
 

@@ -20,8 +20,8 @@ HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Repr-Digest": ("`sha-256=:<base64>:` of a raw body (RFC 9530).", _TEXT),
     "Content-Digest": ("The same, under its other name.", _TEXT),
     "Prefer": (
-        "How much to answer (RFC 7240).",
-        {"type": "string", "enum": ["return=minimal", "return=receipt"]},
+        "How much to answer (RFC 7240): `return=minimal` or `return=receipt`.",
+        _TEXT,
     ),
     "Last-Event-ID": ("The position that a stream is resumed after.", _POSITION),
 }

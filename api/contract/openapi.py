@@ -104,7 +104,7 @@ def _paths(operations: Iterable[Operation], authenticated: bool) -> Document:
 
 def _operation(entry: Operation, path: str, authenticated: bool) -> Document:
     described: Document = {
-        "operationId": entry.handler.__name__,
+        "operationId": entry.name,
         "summary": entry.summary.partition("\n")[0],
         "tags": [_tag(path)],
         "parameters": [*_path_names(path), *_query(entry), *_headers(entry)],

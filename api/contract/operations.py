@@ -44,6 +44,11 @@ class Operation:
     headers: Sequence[str]
 
     @property
+    def name(self) -> str:
+        """What it is called in the description and in the metrics."""
+        return self.handler.__name__
+
+    @property
     def writes(self) -> bool:
         return self.method in WRITES
 

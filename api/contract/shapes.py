@@ -192,7 +192,7 @@ class LineageOut(Shape):
     """The assets around `root`, an asset or a digest. `truncated`: there are more."""
 
     root: str
-    nodes: list[AssetOut]
+    nodes: list[AssetOut | TombstoneOut]
     edges: list[EdgeOut]
     truncated: bool
 

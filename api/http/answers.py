@@ -1,7 +1,6 @@
 """Answers: JSON that is ready as bytes, and problems. Every answer of the server is made here,
 except streams."""
 
-import secrets
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, Final
@@ -64,11 +63,6 @@ def problem(error: BaseException, request_id: str) -> web.Response:
         status=problem_of(error).status,
         headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_told_apart(error)},
     )
-
-
-def new_request_id() -> str:
-    """An id to find a request by in the log."""
-    return secrets.token_hex(8)
 
 
 def etag_matches(header: str | None, etag: str) -> bool:

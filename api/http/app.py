@@ -7,6 +7,7 @@ router, which costs a request a third less, and one wrapper around handlers repl
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -37,13 +38,14 @@ from api.http import (
     tokens,
     usage,
 )
-from api.http.answers import new_request_id, problem
+from api.http.answers import problem
 from api.http.auth import callers_of
 from api.http.described import Description
 from api.http.protocol import MAX_LINE, Protocol
 from api.http.rates import RateLimit
 from api.http.request import Request
 from api.http.routes import Routes
+from api.http.watch import RequestIds, Watch
 from ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
@@ -69,6 +71,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
 PATIENCE: Final = 60.0
 """Seconds without a byte of a body, after which its sender gives up its place in the queue."""
 
+NO_OPERATION: Final = "none"
+"""What requests that no operation has are counted under."""
+
 DRAIN: Final = 30.0
 """Seconds that requests have to finish once the server was told to stop."""
 
@@ -90,6 +95,8 @@ class Server(web.Server):
         self._patience = patience
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
+        self._watch = Watch(log_requests=backend.settings.log_requests)
+        self._ids = RequestIds()
         self._description = Description(OPERATIONS, authenticated=authenticated)
         self._callers = callers_of(backend)
         rate = read_rate(backend.settings.rate_limit)
@@ -141,6 +148,7 @@ class Server(web.Server):
         self._callers.check(request.method, request.headers)
         _check_utf8(request.raw_path)
         operation, request.named = self._routes.find(request.method, request.rel_url.raw_path)
+        request.operation_name = operation.name
         if operation.scope is not None:
             self._admit(request, operation.scope)
         request.asked = self._read_query(request, operation)
@@ -166,6 +174,10 @@ class Server(web.Server):
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
         request.description = self._description
+        request.watch = self._watch
+        request.id = self._ids.of(message.headers)
+        request.began = time.perf_counter()
+        request.operation_name = NO_OPERATION
         request.principal = ANONYMOUS
         request.patience = self._patience
         return request
@@ -179,12 +191,11 @@ def _check_utf8(target: str) -> None:
 
 def _refusal(request: Request, error: Exception) -> web.Response:
     """The problem document of what was raised. Raises it on where an answer has begun already."""
-    request_id = new_request_id()
     if problem_of(error) is UNFORESEEN and not isinstance(error, ConnectionError):
-        logger.error("request %s failed", request_id, exc_info=error)
+        logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
         raise ConnectionResetError("the answer broke off") from error
-    response = problem(error, request_id)
+    response = problem(error, request.id)
     if not request.content.is_eof():  # who still sends is told to stop, and not to send more here
         response.force_close()
     return response

@@ -1,12 +1,87 @@
-"""Is the server there?"""
+"""Is the server there, can it work, and how much does it do? No token is asked for."""
 
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
 from aiohttp import web
 
 from api.contract.operations import operation
+from api.contract.readiness import ReadyOut
+from api.http.answers import JSON
+from api.http.metrics import CONTENT_TYPE, exposition
 from api.http.request import Request
+from ledger.errors import PoisonFactError
+from ledger.writer import Writer
+from projections.runner import Runner
+
+SCARCE: Final = 64 * 1024 * 1024
+"""Bytes of free space below which a group of writes may not fit any more."""
+
+_FRESH: Final = {"Cache-Control": "no-store"}
 
 
 @operation("GET", "/health", gives=["text/plain"])
 async def health(_: Request) -> web.Response:
     """`OK`, as soon as the server answers at all."""
-    return web.Response(text="OK")
+    return web.Response(text="OK", headers=_FRESH)
+
+
+@operation("GET", "/livez", gives=["text/plain"])
+async def livez(_: Request) -> web.Response:
+    """`OK` while the server answers: where it does not, start it anew."""
+    return web.Response(text="OK", headers=_FRESH)
+
+
+@operation("GET", "/readyz", answers=ReadyOut, statuses=[200, 503])
+async def readyz(request: Request) -> web.Response:
+    """Whether everything works: the writer, the disk, and each view of the facts."""
+    backend = request.backend
+    free = await asyncio.to_thread(_free, backend.settings.data_dir)
+    head = backend.feed.head()
+    parts = [
+        _writer(backend.writer),
+        {"name": "disk", "ok": free >= SCARCE, "free_bytes": free},
+        *(_view(name, runner, head) for name, runner in backend.views.runners.items()),
+    ]
+    ready = all(part["ok"] for part in parts)
+    body = orjson.dumps({"ready": ready, "parts": parts})
+    headers = {"Content-Type": JSON, **_FRESH}
+    return web.Response(body=body, status=200 if ready else 503, headers=headers)
+
+
+@operation("GET", "/metrics", gives=["text/plain"])
+async def metrics(request: Request) -> web.Response:
+    """Counts, times and sizes since the start, in Prometheus' text format."""
+    body = exposition(request.backend, request.watch)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def _writer(writer: Writer) -> dict[str, Any]:
+    reason = None if writer.alive else "the writer stopped"
+    if writer.failure is not None:
+        reason = str(writer.failure)
+    return {"name": "writer", "ok": reason is None, "reason": reason, "waiting": writer.waiting}
+
+
+def _view(name: str, runner: Runner, head: int) -> dict[str, Any]:
+    return {
+        "name": f"view {name}",
+        "ok": runner.error is None,
+        "reason": _reason(runner.error),
+        "position": runner.position,
+        "lag": max(0, head - runner.position),
+    }
+
+
+def _reason(error: Exception | None) -> str | None:
+    """Why a view stands still. What is in a fact is nobody's business here: the log has it."""
+    if isinstance(error, PoisonFactError):
+        return f"the fact at position {error.position} cannot be read"
+    return str(error) if error is not None else None

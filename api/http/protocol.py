@@ -6,12 +6,13 @@ lines above the limit. Such a connection is closed: nobody knows where its next 
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
 from api.contract.errors import MalformedRequestError
-from api.http.answers import new_request_id, problem
+from api.http.answers import problem
+from api.http.request import Request
 
 MAX_LINE: Final = 32 * 1024
 """How long the request line may be: fields may be query parameters."""
@@ -39,7 +40,7 @@ class Protocol(web.RequestHandler):
         else:
             error = exc or TimeoutError("the request took too long")
             logger.error("a request failed outside of its handler", exc_info=error)
-        response = problem(error, new_request_id())
+        response = problem(error, _ours(request).id)
         response.force_close()
         return response
 
@@ -52,10 +53,19 @@ class Protocol(web.RequestHandler):
         who fell silent stays so: without this, aiohttp would wait for the rest nevertheless.
         """
         body = request.content
-        resp, reset = await super().finish_response(request, resp, start_time)
+        try:
+            resp, reset = await super().finish_response(request, resp, start_time)
+        finally:
+            ours = _ours(request)
+            ours.watch.done(ours, resp)
         waits = "Expect" in request.headers and not body.total_bytes
         silent = resp.status == HTTPStatus.REQUEST_TIMEOUT
         return resp, reset or ((waits or silent) and not body.is_eof())
+
+
+def _ours(request: web.BaseRequest) -> Request:
+    """Every request of a connection comes from the server's own factory."""
+    return cast(Request, request)
 
 
 def _first_line(message: str | None) -> str:

@@ -10,6 +10,7 @@ from api.backend import Backend
 from api.contract.parameters import Asked, refuse
 from api.contract.principal import Principal
 from api.http.described import Description
+from api.http.watch import REQUEST_ID, Watch
 from ledger.call import Call
 from ledger.errors import UnknownAssetError
 from ledger.ids import AssetId, parse_asset_id
@@ -30,6 +31,10 @@ class Request(web.BaseRequest):
 
     backend: Backend
     description: Description
+    watch: Watch
+    id: str
+    began: float
+    operation_name: str
     principal: Principal
     patience: float
     named: Mapping[str, str]
@@ -70,7 +75,7 @@ class Request(web.BaseRequest):
             self.user_id,
             key=self._key(),
             if_match=self._if_match(),
-            traceparent=self._traceparent(),
+            traceparent=self.traceparent,
         )
 
     async def as_of(self) -> int | None:
@@ -87,6 +92,10 @@ class Request(web.BaseRequest):
         """Did the client name this media type in `Accept`?"""
         named = self.headers.get("Accept", "").lower().split(",")
         return media_type in (entry.partition(";")[0].strip() for entry in named)
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Called by aiohttp before any head is sent, that of a stream as well."""
+        response.headers[REQUEST_ID] = self.id
 
     def _key(self) -> str | None:
         key = self.headers.get("Idempotency-Key")
@@ -107,7 +116,8 @@ class Request(web.BaseRequest):
         found = _VERSION.fullmatch(header)
         return int(found[1]) if found else 0
 
-    def _traceparent(self) -> str | None:
+    @property
+    def traceparent(self) -> str | None:
         """W3C Trace Context says to go on without one that is malformed."""
         sent = self.headers.get("traceparent")
         return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None

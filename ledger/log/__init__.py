@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from eventsourcing.persistence import Notification
 
+from ledger.errors import StorageFailedError
 from ledger.fact import Fact, Recorded
 
 TagKind = Literal["workflow", "node", "job"]
@@ -127,6 +128,10 @@ class EventLog(LogReader, Protocol):
       each owner's job.
     - Stored facts MUST refuse UPDATE, DELETE and REPLACE.
     """
+
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is appended any more; None while all is well."""
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
         """Record each command or refuse it. One caller at a time."""

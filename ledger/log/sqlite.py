@@ -139,6 +139,11 @@ class SqliteLog(SqliteLogReader):
             raise CorruptLogError(f"{self._path}: fact {position} was changed. {_RESTORE}")
         return head_of(last)
 
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is appended until a restart; None while all is well."""
+        return self._failure
+
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
         """Record each command or refuse it, in one transaction; see the protocol.
 

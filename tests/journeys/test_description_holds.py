@@ -25,6 +25,7 @@ LEFT_OUT: Final = (
     "positive_data_acceptance",  # a schema cannot say which cursor there is, or whose folder
     "use_after_free",  # what was deleted keeps its history and its proofs
 )
+CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
 ENDLESS: Final = "/api/events/stream"
 
 
@@ -32,6 +33,8 @@ def complaints(server: Server, *options: str) -> str:
     """What Schemathesis has against the server; empty if nothing."""
     command: list[str | Path] = [
         PROGRAM,
+        "--config-file",
+        CONFIG,
         "run",
         f"{server.url}/openapi.json",
         "--exclude-path",

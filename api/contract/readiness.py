@@ -1,0 +1,26 @@
+"""What `/readyz` says of each part."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api.contract.shapes import Shape
+
+
+class PartOut(Shape):
+    """One part. Which members it has beyond the first two depends on what it is."""
+
+    name: Annotated[str, Field(description="`writer`, `disk`, or `view` and its name.")]
+    ok: bool
+    reason: Annotated[str | None, Field(description="Why it is not; null while it is.")] = None
+    waiting: Annotated[int, Field(description="Writes in the queue.")] = 0
+    free_bytes: Annotated[int, Field(description="Space on the disk of the data folder.")] = 0
+    position: Annotated[int, Field(description="The last fact that the view reflects.")] = 0
+    lag: Annotated[int, Field(description="How many facts the view lacks.")] = 0
+
+
+class ReadyOut(Shape):
+    """Whether everything works, and what does not."""
+
+    ready: bool
+    parts: list[PartOut]

@@ -73,3 +73,10 @@ class Deletion(NamedTuple):
     position: int
     replayed: bool
     behind: bool
+
+
+class BulkDeletion(NamedTuple):
+    """How many assets matched and became tombstones, and all that did, contents included."""
+
+    matched: int
+    deletion: Deletion

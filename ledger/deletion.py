@@ -5,14 +5,17 @@ it afterwards is all there ever will be. Its contents follow, a batch a command;
 was interrupted is finished at the next start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil, inf
 from typing import Final, Protocol
 
 from ledger.asset import Asset, AssetDeleted
-from ledger.call import Call, Deletion
+from ledger.call import BulkDeletion, Call, Deletion
 from ledger.commit import Commits, Decision
 from ledger.decisions import check_version, delete
+from ledger.errors import VersionConflictError
+from ledger.fact import Json
 from ledger.ids import AssetId
 from ledger.log import Appended, CommandKey
 from ledger.origin import SYSTEM
@@ -20,6 +23,10 @@ from ledger.replay import Replay
 
 BATCH: Final = 256
 """How many contents of a folder are deleted by one command."""
+
+
+Find = Callable[[], Awaitable[Sequence[AssetId]]]
+"""Tells which assets are to go, when it is asked."""
 
 
 class Folders(Protocol):
@@ -68,6 +75,43 @@ class Deletions:
         if asset.is_folder:
             await self._empty(replace(call, if_match=None), key, tally)
         return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
+
+    async def delete_matching(
+        self, call: Call, find: Find, expected: int, fields: Mapping[str, Json]
+    ) -> BulkDeletion:
+        """Delete what is found, folders with their contents, if it is as many as expected.
+
+        A retry of a request that was cut short deletes the rest, and never more than was expected.
+        Raises VersionConflictError if another number is found.
+        """
+        call = replace(call, if_match=None)
+        key = call.command_key("bulk-delete", fields=fields)
+        tally = _Tally()
+        if key is not None:
+            await self._recall(key, tally, ceil(expected / BATCH))
+        if not tally.replayed or len(tally.ids) < expected:
+            await self._bury_found(call, key, await find(), expected, tally)
+        count = len(tally.ids)
+        if key is not None and tally.replayed:
+            await self._recall(key, tally)
+        await self._empty(call, key, tally)
+        position = tally.position or await self._commits.head()
+        return BulkDeletion(count, Deletion(tally.ids, position, tally.replayed, tally.behind))
+
+    async def _bury_found(
+        self,
+        call: Call,
+        key: CommandKey | None,
+        found: Sequence[AssetId],
+        expected: int,
+        tally: _Tally,
+    ) -> None:
+        if not tally.replayed and len(found) != expected:
+            raise VersionConflictError(f"{len(found):,} assets match by now, not {expected:,}")
+        left = found[: expected - len(tally.ids)]
+        for start in range(0, len(left), BATCH):
+            batch = batch_key(key, tally.commands)
+            await self._bury(call, batch, left[start : start + BATCH], tally)
 
     async def finish_interrupted(self) -> int:
         """Delete what a killed server left in deleted folders; answers how many assets."""
@@ -131,9 +175,12 @@ class Deletions:
     def _assets(self, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
         return [self._replay.asset(user_id, asset_id) for asset_id in ids]
 
-    async def _recall(self, key: CommandKey, tally: _Tally) -> None:
-        """Add what the first request with this key recorded after its first command."""
-        while batch := batch_key(key, tally.commands):
+    async def _recall(self, key: CommandKey, tally: _Tally, commands: float = inf) -> None:
+        """Add what the first request with this key recorded beyond what is counted already.
+
+        At most up to so many commands of it.
+        """
+        while tally.commands < commands and (batch := batch_key(key, tally.commands)):
             known = await self._commits.find(batch)
             if known is None:
                 return
@@ -154,5 +201,5 @@ def _doomed(folder: Asset, contents: Sequence[Asset]) -> list[Asset]:
 
 
 def batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
-    """The key of a request's next command: no client can send it, for it holds U+0000."""
-    return None if key is None else replace(key, key=f"{key.key}\0{batch}")
+    """The key of a request's further commands: no client can send it, for it holds U+0000."""
+    return replace(key, key=f"{key.key}\0{batch}") if key and batch else key

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Protocol
 
 from ledger.asset import Asset
-from ledger.call import Call, Deletion, Receipt
+from ledger.call import BulkDeletion, Call, Deletion, Receipt
 from ledger.commit import Commits
 from ledger.content import Content, ContentStore, Kept, Stage, Staged
 from ledger.creation import Creations, Owners
 from ledger.decisions import Label, NewAsset
-from ledger.deletion import Deletions, Folders
+from ledger.deletion import Deletions, Find, Folders
 from ledger.editing import Edits
 from ledger.errors import CorruptLogError
 from ledger.events import Heard, Wanted
@@ -99,6 +99,12 @@ class Ledger:
     async def delete_asset(self, call: Call, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with all that is in it. Raises UnknownAssetError."""
         return await self._deletions.delete(call, asset_id)
+
+    async def delete_matching(
+        self, call: Call, find: Find, expected: int, fields: Mapping[str, Json]
+    ) -> BulkDeletion:
+        """Delete what is found, if it is as many as expected. Raises VersionConflictError."""
+        return await self._deletions.delete_matching(call, find, expected, fields)
 
     async def finish_interrupted(self) -> int:
         """Finish what a killed server began; answers how many assets that deleted."""

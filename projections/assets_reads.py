@@ -14,6 +14,7 @@ from projections.listing import WALK, page_of, page_statement
 from projections.ordering import (
     breadth_statement,
     count_statement,
+    ids_statement,
     ordered_page,
     ordered_statement,
 )
@@ -102,6 +103,12 @@ class AssetQueries:
         query = Query.of(user_id, filters, "created_at", 1, "", deleted)
         ((found,),) = await self._readers.rows(*count_statement(query))
         return int(found)
+
+    async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
+        """The ids of all live assets that match every filter, however many they are."""
+        query = Query.of(user_id, filters, "created_at", 1, "")
+        rows = await self._readers.rows(*ids_statement(query))
+        return [AssetId(asset_id) for (asset_id,) in rows]
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""

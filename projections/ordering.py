@@ -1,4 +1,4 @@
-"""Pages in the order of a name or a size, and how many assets a list has.
+"""Pages in the order of a name or a size, and how many assets, or which, a whole list has.
 
 No index of the tables is in such an order, since every upload would pay for it. So what the
 narrowest index finds is sorted, as long as it is no more than a request may look at; the catalog
@@ -53,6 +53,12 @@ def count_statement(query: Query) -> Sql:
     """SQL that answers how many assets there are on all pages."""
     found = _found(query, "seq")
     return Sql(f"SELECT count(*) FROM ({found.text}) WHERE hit", found.parameters)
+
+
+def ids_statement(query: Query) -> Sql:
+    """SQL that answers the ids of all assets on all pages, in the order of their creation."""
+    found = _found(query, "seq, id")
+    return Sql(f"SELECT id FROM ({found.text}) WHERE hit ORDER BY seq", found.parameters)
 
 
 def _onwards(query: Query) -> tuple[str, list[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from api.contract.assets import AssetIn
+from api.contract.bulk import BulkDeleteIn
 from api.contract.download import DownloadIn
 from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.jobs import JobFinishIn, JobStartIn
@@ -17,6 +18,7 @@ from api.contract.shapes import (
     AssetOut,
     AssetPage,
     AssetTree,
+    BulkDeletedOut,
     ComparisonOut,
     ConsistencyOut,
     DeletedOut,
@@ -127,6 +129,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetTree: {"assets": [_ASSET]},
     DownloadIn: {"asset_ids": [_ID]},
     DeletedOut: {"deleted_asset_ids": [_ID]},
+    BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
+    BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
     JobOut: _JOB,

@@ -97,6 +97,13 @@ class AssetTree(Shape):
     assets: list[AssetOut]
 
 
+class BulkDeletedOut(Shape):
+    """How many assets match; once they were deleted, all that were, with what was in folders."""
+
+    count: int
+    deleted_asset_ids: list[Id] | None = None
+
+
 class FoundOut(AssetOut):
     """An asset that a search found, with the folder that it is in."""
 

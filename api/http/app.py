@@ -23,6 +23,7 @@ from api.contract.problems import UNFORESEEN, problem_of
 from api.contract.rates import read_rate
 from api.http import (
     assets,
+    bulk,
     content,
     description,
     editing,
@@ -52,6 +53,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
         assets,
         editing,
+        bulk,
         content,
         jobs,
         history,

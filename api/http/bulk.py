@@ -1,0 +1,55 @@
+"""Deleting many assets at once: counted first, and deleted if they are as many still."""
+
+from functools import partial
+
+import orjson
+from aiohttp import web
+
+from api.contract.bulk import BulkDeleteIn, expected_of, filters_of, read_bulk
+from api.contract.operations import operation
+from api.contract.shapes import BulkDeletedOut
+from api.http.answers import json_answer, write_headers
+from api.http.json_body import JSON, read_json_as
+from api.http.request import Request
+from ledger.errors import (
+    BusyError,
+    FieldError,
+    KeyReusedError,
+    MalformedBodyError,
+    ParameterError,
+    TooLargeError,
+    VersionConflictError,
+)
+
+
+@operation(
+    "POST",
+    "/api/assets/bulk-delete",
+    answers=BulkDeletedOut,
+    errors=[
+        MalformedBodyError,
+        ParameterError,
+        FieldError,
+        TooLargeError,
+        VersionConflictError,
+        KeyReusedError,
+        BusyError,
+    ],
+    scope="write",
+    takes=BulkDeleteIn,
+)
+async def bulk_delete(request: Request) -> web.Response:
+    """Delete the live assets that match every filter; with `dry_run`, count them."""
+    with request.ledger.place():
+        fields = read_bulk(await read_json_as(request, JSON))
+        filters = filters_of(fields)
+        if fields["dry_run"]:
+            count = await request.views.assets.count(request.user_id, filters)
+            return json_answer(orjson.dumps({"count": count}), request.views.position)
+        find = partial(request.views.assets.matching, request.user_id, filters)
+        count, deletion = await request.ledger.delete_matching(
+            request.call(), find, expected_of(fields), fields
+        )
+    body = orjson.dumps({"count": count, "deleted_asset_ids": list(deletion.ids)})
+    status = 202 if deletion.behind else 200
+    return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))

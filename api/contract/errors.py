@@ -14,6 +14,8 @@ RefusedError
 ├── MethodNotAllowedError     the path has other methods
 ├── UnsupportedTypeError      a body of a type that this operation does not read
 ├── RangeError                no byte of the content is in the range
+├── TooLargeError
+│   └── UploadTooLargeError     the content is above the limit of the settings
 └── FieldError
     └── FieldsError             several fields at once
 
@@ -23,7 +25,13 @@ LedgerError
 
 from collections.abc import Sequence
 
-from ledger.errors import FieldError, LedgerError, RefusedError, UnknownAssetError
+from ledger.errors import (
+    FieldError,
+    LedgerError,
+    RefusedError,
+    TooLargeError,
+    UnknownAssetError,
+)
 
 
 class MalformedRequestError(RefusedError):
@@ -103,6 +111,13 @@ class RangeError(RefusedError):
     def __init__(self, size: int) -> None:
         super().__init__(f"the content has {size:,} bytes, and none of them is in this range")
         self.size = size
+
+
+class UploadTooLargeError(TooLargeError):
+    """The content of an upload has more bytes than the settings allow."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"MAX_UPLOAD_BYTES allows {limit:,} bytes of content")
 
 
 class FieldsError(FieldError):

@@ -8,7 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.errors import StalledBodyError, UnsupportedTypeError
+from api.contract.errors import (
+    StalledBodyError,
+    UnsupportedTypeError,
+    UploadTooLargeError,
+)
 from api.http.request import Request
 from ledger.errors import MalformedBodyError, TooLargeError
 
@@ -38,6 +42,13 @@ def check_length(request: Request, limit: int) -> None:
     announced = request.content_length
     if limit and announced is not None and announced > limit:
         raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,}")
+
+
+def check_upload(request: Request, limit: int, overhead: int = 0) -> None:
+    """The same of an upload, whose body may be longer than its content by so much."""
+    announced = request.content_length
+    if limit and announced is not None and announced > limit + overhead:
+        raise UploadTooLargeError(limit)
 
 
 async def read_short(request: Request) -> bytes | None:

@@ -17,6 +17,7 @@ from multipart import (
     parse_options_header,
 )
 
+from api.contract.errors import UploadTooLargeError
 from api.http.body import next_chunk, read_short
 from api.http.request import Request
 from ledger.content import Stage
@@ -46,7 +47,7 @@ class Form:
         self.stage: Stage | None = None
         self.json: bytes | None = None
         self._open_stage = open_stage
-        self._room = max_file or float("inf")
+        self._most, self._room = max_file, max_file or float("inf")
         self._in_file = False
 
     def begin(self, part: Part) -> None:
@@ -67,7 +68,7 @@ class Form:
             return
         self._room -= len(content)
         if self._room < 0:
-            raise TooLargeError("the file is longer than an upload may be")
+            raise UploadTooLargeError(self._most)
         await self.stage.write(content)
 
     def _take_json(self, content: bytes) -> None:

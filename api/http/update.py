@@ -14,12 +14,13 @@ from api.contract.editing import (
     read_patch_fields,
     read_update_fields,
 )
+from api.contract.errors import UploadTooLargeError
 from api.contract.fields import Fields
 from api.http.json_body import JSON, read_json_as
 from api.http.request import Request
 from ledger.content import Stage, Staged
 from ledger.decisions import Label
-from ledger.errors import RefusedError, TooLargeError
+from ledger.errors import RefusedError
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -72,7 +73,7 @@ class Update:
         for piece in decoded(fields):
             size += len(piece)
             if limit and size > limit:
-                raise TooLargeError(f"the content is longer than {limit:,} bytes")
+                raise UploadTooLargeError(limit)
             await self._stage.write(piece)
         return await self._stage.finish()
 

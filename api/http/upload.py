@@ -12,12 +12,12 @@ Promise: leaving the `with` block forgets every byte that no fact names.
 from contextlib import suppress
 
 from api.contract.assets import announced_by, check_digest, read_fields
-from api.contract.errors import UnsupportedTypeError
+from api.contract.errors import UnsupportedTypeError, UploadTooLargeError
 from api.contract.fields import Fields
 from api.contract.parameters import Asked, refuse
 from api.contract.strict_json import read_object
 from api.contract.upload import Wanted, wanted
-from api.http.body import begin, check_length, next_chunk, waits_to_be_asked
+from api.http.body import begin, check_upload, next_chunk, waits_to_be_asked
 from api.http.digests import announced_digest
 from api.http.form import MAX_OVERHEAD, Form, read_form
 from api.http.json_body import read_json
@@ -25,7 +25,7 @@ from api.http.request import Request
 from ledger.asset import FOLDER
 from ledger.content import Kept, Stage, Staged
 from ledger.creation import not_owned
-from ledger.errors import TooLargeError, ViewBehindError
+from ledger.errors import ViewBehindError
 from ledger.ids import Digest
 
 
@@ -60,7 +60,7 @@ class Upload:
 
     async def _form(self) -> Wanted:
         _check_no_fields(self._request.asked)
-        check_length(self._request, self._limit and self._limit + MAX_OVERHEAD)
+        check_upload(self._request, self._limit, MAX_OVERHEAD)
         await begin(self._request)
         form = Form(self._open_stage, self._limit)
         await read_form(self._request, form)
@@ -85,7 +85,7 @@ class Upload:
     async def _raw(self) -> Wanted:
         announced = announced_digest(self._request.headers)
         fields = read_fields(self._request.asked)
-        check_length(self._request, self._limit)
+        check_upload(self._request, self._limit)
         declared = self._request.headers.get("Content-Type")
         if announced is not None and (kept := await self._kept(announced)):
             _fill(fields, "content_type", declared)
@@ -118,7 +118,7 @@ class Upload:
         while chunk := await next_chunk(self._request):
             size += len(chunk)
             if self._limit and size > self._limit:
-                raise TooLargeError(f"the content is longer than {self._limit:,} bytes")
+                raise UploadTooLargeError(self._limit)
             await stage.write(chunk)
 
     def _open_stage(self) -> Stage:

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from api.cli.audit_bundle import audit_bundle
 from api.cli.compare import compare
 from api.cli.export import export
 from api.cli.key import key
@@ -16,6 +17,7 @@ from api.cli.serve import serve
 from api.cli.tail import tail
 from api.cli.token import token
 from api.cli.verify import verify
+from api.cli.witness import witness
 from ledger.errors import LedgerError
 
 REFUSED = 2
@@ -27,7 +29,19 @@ def cli() -> None:
     """Remembers every file a workflow produces."""
 
 
-for command in (serve, replay, compare, tail, verify, export, rebuild, key, token):
+for command in (
+    serve,
+    replay,
+    compare,
+    tail,
+    verify,
+    audit_bundle,
+    witness,
+    export,
+    rebuild,
+    key,
+    token,
+):
     cli.add_command(command)
 
 

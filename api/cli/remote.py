@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from http.client import HTTPException
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -18,6 +19,8 @@ PATIENCE: Final = 60.0
 
 RETRY: Final = 1.0
 """Seconds after which a stream that ended is asked for again."""
+
+PIECE: Final = 1 << 20
 
 Query = Sequence[tuple[str, str]]
 
@@ -71,11 +74,25 @@ class Remote:
         headers: Mapping[str, str] = {},
     ) -> Iterator[bytes]:
         """The lines at a path, as they come, each with its end."""
+        with self._answer(path, query, {**headers, "Accept": accept}) as response:
+            yield from response
+
+    def pieces(self, path: str, query: Query = ()) -> Iterator[bytes]:
+        """The bytes at a path, at most 1 MiB at once."""
+        with self._answer(path, query, {}) as response:
+            while piece := response.read(PIECE):
+                yield piece
+
+    @contextmanager
+    def _answer(
+        self, path: str, query: Query, headers: Mapping[str, str]
+    ) -> Iterator[HTTPResponse]:
+        """What is answered at a path. Raises what the server refuses, or UnavailableError."""
         url = f"{self.url}{path}{'?' if query else ''}{urlencode(query)}"
-        request = Request(url, headers={**self._headers, **headers, "Accept": accept})
         try:
+            request = Request(url, headers={**self._headers, **headers})
             with urlopen(request, timeout=PATIENCE) as response:
-                yield from response
+                yield response
         except HTTPError as error:
             raise _refusal(error) from error
         except URLError as error:

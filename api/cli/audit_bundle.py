@@ -1,0 +1,73 @@
+"""`asset-ledger audit-bundle`: a job with its files and its proof, for who trusts nobody."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
+
+if TYPE_CHECKING:
+    from api.export.bundle import Named, Read
+
+
+@click.command("audit-bundle")
+@click.argument("job_id")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The zip to write.",
+)
+@DATA_DIR
+@URL
+@TOKEN
+@USER
+def audit_bundle(
+    job_id: str,
+    output: Path,
+    data_dir: Path | None,
+    url: str | None,
+    token: str | None,
+    user: str,
+) -> None:
+    """Write JOB_ID as a zip: its facts, proven, its files, and a verify.py that needs only Python.
+
+    Out of the data folder, deleted files too; or through a server, which does not give those out.
+    """
+    from api.export.bundle import write_bundle
+
+    proof, read = _local(data_dir, user, job_id) if url is None else _remote(url, token, job_id)
+    written = write_bundle(output, job_id, proof, read)
+    click.echo(f"{output} has {written.facts:,} facts and {written.files:,} files")
+    for digest in written.absent:
+        click.echo(f"not in it, for its asset is deleted: {digest}")
+    click.echo(f"signed by {proof['key']}")
+
+
+def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str, Any], Read]":
+    from ledger.content.offline import pieces_of
+    from ledger.merkle.proof import document
+    from ledger.offline import prove_job
+
+    log = existing_log(data_dir)
+
+    def read(named: "Named") -> Iterable[bytes]:
+        return pieces_of(log.parent / "content", named.digest)
+
+    return document(*prove_job(log, user, job_id)), read
+
+
+def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
+    from api.cli.remote import Remote, segment
+
+    remote = Remote(url, token)
+
+    def read(named: "Named") -> Iterable[bytes]:
+        return remote.pieces(
+            f"/api/assets/{named.asset_id}/content", [("version", str(named.version))]
+        )
+
+    return remote.get(f"/api/jobs/{segment(job_id)}/proof"), read

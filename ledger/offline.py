@@ -1,0 +1,83 @@
+"""The proof of a job out of a data folder whose server may or may not run."""
+
+from pathlib import Path
+
+from ledger.codec import Codec
+from ledger.errors import FolderLockedError, UnknownJobError
+from ledger.files import hold_folder
+from ledger.log import LogReader, Tag
+from ledger.log.sqlite import SqliteLog
+from ledger.log.sqlite_reader import PAGE, SqliteLogReader
+from ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
+from ledger.merkle.key import Signer
+from ledger.merkle.proof import ProvenFact, Signed
+from ledger.merkle.tiles import Tiles
+from ledger.merkle.tree import leaf_of
+from ledger.opening import read_identity
+from ledger.rotation import keys_in_force, settle_key
+
+
+def prove_job(log_file: Path, user_id: str, job_id: str) -> tuple[Signed, list[ProvenFact]]:
+    """Every fact of a job, proven by the first checkpoint that covers them.
+
+    Where none is kept, one is signed: then the folder must not be in use. Raises UnknownJobError,
+    FolderLockedError and SigningKeyError.
+    """
+    log = SqliteLogReader(log_file)
+    try:
+        facts = _facts(log, Tag(user_id, "job", job_id))
+        if not facts:
+            raise UnknownJobError(job_id)
+        signed = _kept(log, facts[-1][0]) or _sign(log_file)
+        tiles = Tiles(log)
+        return signed, [
+            ProvenFact(position, leaf, tiles.inclusion_path(position - 1, signed.size))
+            for position, leaf in facts
+        ]
+    finally:
+        log.close()
+
+
+def _facts(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
+    """Position and leaf of every fact of a tag."""
+    facts: list[tuple[int, bytes]] = []
+    while page := log.read(facts[-1][0] if facts else 0, PAGE, tag=tag):
+        facts += [
+            (f.id, leaf_of(str(f.originator_id), f.originator_version, f.topic, f.state))
+            for f in page
+        ]
+    return facts
+
+
+def _kept(log: LogReader, covering: int) -> Signed | None:
+    for size, note in log.checkpoints(covering - 1, 1):
+        return Signed(size, note, _key(log, size))
+    return None
+
+
+def _key(log: LogReader, size: int) -> str:
+    """The key that signs a tree of this size."""
+    return [known.key for known in keys_in_force(log, Codec()) if known.since <= size][-1]
+
+
+def _sign(log_file: Path) -> Signed:
+    """A checkpoint of the log as it is now, signed and kept."""
+    try:
+        with hold_folder(log_file.parent):
+            log = SqliteLog(log_file, Codec())
+            try:
+                return _signed(log, log_file.with_name("checkpoint.key"))
+            finally:
+                log.close()
+    except FolderLockedError as locked:
+        reason = "no checkpoint covers this job yet: name that server with --url"
+        raise FolderLockedError(f"{locked}; {reason}") from locked
+
+
+def _signed(log: SqliteLog, key_file: Path) -> Signed:
+    size = log.head().position
+    key = _key(log, size)
+    settle_key(key_file, key)
+    origin = read_identity(log, Codec()).origin
+    note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), Signer(key_file, key))
+    return Signed(size, log.keep_checkpoint(size, note), key)

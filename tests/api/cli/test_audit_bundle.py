@@ -1,0 +1,198 @@
+"""An audit bundle, checked by nothing but Python: what holds, what is refused, and why."""
+
+import base64
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.settings import Settings
+from tests.api.cli.test_cli import in_thread
+from tests.api.running import Api, serving
+from tests.journeys.server import run
+
+FINE, FAILED, REFUSED = 0, 1, 2
+
+
+async def record_a_job(api: Api) -> dict[str, Any]:
+    """A job of two contents under three digests, one of them replaced, and its end."""
+    asset = await api.created(b"first", name="a.txt", node_id="n", job_id="j")
+    await api.created(bytes(range(256)) * 300, name="large.bin", node_id="n", job_id="j")
+    new = {"data": base64.b64encode(b"second").decode(), "data_encoding": "base64"}
+    assert (await api.call("PUT", f"/api/assets/{asset['id']}", json=new)).status == 200
+    await api.created(b"of another job", name="b.txt")
+    await api.call("POST", "/api/jobs/j/finish", json={"status": "completed"})
+    return dict(asset)
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await record_a_job(api)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def bundle(folder: Path, tmp_path: Path) -> Path:
+    """An unpacked bundle of the job."""
+    done = run("audit-bundle", "j", "-o", tmp_path / "bundle.zip", "--data-dir", folder)
+    assert (done.returncode, done.stderr) == (FINE, "")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as packed:
+        packed.extractall(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def judged(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
+    """What verify.py says: an isolated Python, so that nothing of ours is at hand."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", bundle / "verify.py", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def change(bundle: Path, file: str, edit: Callable[[Any], None]) -> None:
+    document = json.loads((bundle / file).read_bytes())
+    edit(document)
+    (bundle / file).write_text(json.dumps(document), "utf-8")
+
+
+def key_of(folder: Path) -> str:
+    return run("key", "list", "--data-dir", folder).stdout.split()[-1]
+
+
+def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, folder: Path) -> None:
+    code, said = judged(bundle, "--key", key_of(folder))
+
+    assert code == FINE
+    assert "4 facts are in that log" in said
+    assert "3 files are the ones that the facts name" in said
+    assert "nothing is shown about facts after position 6" in said
+    assert said.endswith("The bundle holds.\n")
+
+
+def test_the_zip_itself_can_be_checked(bundle: Path, tmp_path: Path) -> None:
+    assert judged(bundle, tmp_path / "bundle.zip")[0] == FINE
+
+
+def test_a_changed_file_is_refused(bundle: Path) -> None:
+    file = min((bundle / "files").iterdir())
+    file.write_bytes(b"changed" + file.read_bytes())
+
+    code, said = judged(bundle)
+
+    assert code == FAILED
+    assert "the file was changed" in said
+
+
+def test_a_missing_and_an_added_file_are_refused(bundle: Path) -> None:
+    min((bundle / "files").iterdir()).rename(bundle / "files" / ("0" * 64))
+
+    code, said = judged(bundle)
+
+    assert code == FAILED
+    assert "the file is missing" in said
+    assert "no fact names these files" in said
+
+
+def test_a_forged_fact_is_refused(bundle: Path) -> None:
+    def forge(proof: Any) -> None:
+        leaf = base64.b64decode(proof["facts"][0]["leaf"])
+        proof["facts"][0]["leaf"] = base64.b64encode(leaf.replace(b"a.txt", b"b.txt")).decode()
+
+    change(bundle, "proof.json", forge)
+
+    assert judged(bundle) == (
+        FAILED,
+        judged(bundle)[1].splitlines()[0]
+        + "\nWRONG  fact 2: is not what the log has at this position\nThe bundle does NOT hold.\n",
+    )
+
+
+def test_a_fact_left_out_is_refused(bundle: Path) -> None:
+    change(bundle, "proof.json", lambda proof: proof["facts"].pop(1))
+
+    code, said = judged(bundle)
+
+    assert code == FAILED
+    assert "job_seq is not 1, 2, 3 ... without a hole: [1, 3, 4]" in said
+
+
+def test_an_end_left_out_shows(bundle: Path) -> None:
+    change(bundle, "proof.json", lambda proof: proof["facts"].pop())
+
+    assert "the job was not finished: its end may be missing here" in judged(bundle)[1]
+
+
+def test_a_checkpoint_that_was_changed_is_refused(bundle: Path) -> None:
+    def forge(proof: Any) -> None:
+        proof["checkpoint"] = proof["checkpoint"].replace("\n6\n", "\n7\n")
+
+    change(bundle, "proof.json", forge)
+
+    assert "the signature of the checkpoint does not hold" in judged(bundle)[1]
+    assert judged(bundle)[0] == FAILED
+
+
+async def test_another_logs_key_or_checkpoint_is_refused(bundle: Path, tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "other")) as api:
+        note = (await api.get("/api/log/checkpoint")).body.decode()
+    other = key_of(tmp_path / "other")
+
+    code, said = judged(bundle, "--key", other)
+    assert (code, "the checkpoint is of" in said) == (FAILED, True)
+
+    change(bundle, "proof.json", lambda proof: proof.update(checkpoint=note, key=other))
+    code, said = judged(bundle)
+    assert (code, "its path does not fit a tree of 1 facts" in said) == (FAILED, True)
+
+
+def test_garbage_is_refused_without_a_traceback(bundle: Path) -> None:
+    (bundle / "proof.json").write_text("[]", "utf-8")
+
+    assert judged(bundle)[0] == FAILED
+
+
+async def test_a_server_gives_the_same_bundle_but_for_what_was_deleted(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        asset = await record_a_job(api)
+        await api.call("DELETE", f"/api/assets/{asset['id']}")
+        output = tmp_path / "bundle.zip"
+        done = await in_thread("audit-bundle", "j", "-o", str(output), "--url", api.url)
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    assert done.stdout.count("not in it, for its asset is deleted: sha256:") == 2
+    with zipfile.ZipFile(output) as packed:
+        packed.extractall(tmp_path / "bundle")
+    code, said = judged(tmp_path / "bundle")
+    assert code == FINE
+    assert said.count("the bundle comes without sha256:") == 2
+
+
+async def test_a_folder_in_use_whose_job_no_checkpoint_covers_is_refused(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await api.created(b"x", job_id="j")
+        command = ("audit-bundle", "j", "-o", tmp_path / "b.zip", "--data-dir", tmp_path / "data")
+        refused = run(*command)
+        await api.get("/api/log/checkpoint")
+        done = run(*command)
+
+    assert refused.returncode == REFUSED
+    assert "name that server with --url" in refused.stderr
+    assert done.returncode == FINE
+
+
+def test_an_unknown_job_is_refused(folder: Path, tmp_path: Path) -> None:
+    done = run("audit-bundle", "k", "-o", tmp_path / "b.zip", "--data-dir", folder)
+
+    assert (done.returncode, done.stderr) == (REFUSED, "asset-ledger: no job k\n")
+    assert not (tmp_path / "b.zip").exists()

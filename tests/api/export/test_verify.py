@@ -1,0 +1,70 @@
+"""The verifier of a bundle: Ed25519 as RFC 8032 has it, and as others compute it."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.export.verify import ORDER, WrongError, has_signed, point_of
+
+# RFC 8032, section 7.1: TEST 1, 2 and 3.
+VECTORS = [
+    (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        (
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e3970"
+            "1cf9b46bd25bf5f0595bbe24655141438e7a100b"
+        ),
+    ),
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        (
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613"
+            "d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        ),
+    ),
+    (
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760"
+            "984dc6594a7c15e9716ed28dc027beceea1ec40a"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("public", "message", "signature"), VECTORS)
+def test_the_vectors_of_the_rfc_hold(public: str, message: str, signature: str) -> None:
+    key, said, signed = (bytes.fromhex(text) for text in (public, message, signature))
+
+    assert has_signed(key, said, signed)
+    assert not has_signed(key, said + b"x", signed)
+
+
+@settings(max_examples=30)
+@given(seed=st.binary(min_size=32, max_size=32), said=st.binary(), bit=st.integers(0, 511))
+def test_it_agrees_with_another_implementation(seed: bytes, said: bytes, bit: int) -> None:
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    public, signature = private.public_key().public_bytes_raw(), private.sign(said)
+    forged = bytearray(signature)
+    forged[bit // 8] ^= 1 << bit % 8
+
+    assert has_signed(public, said, signature)
+    assert not has_signed(public, said, bytes(forged))
+
+
+def test_a_signature_has_one_spelling() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    public, signature = private.public_key().public_bytes_raw(), private.sign(b"")
+    larger = int.from_bytes(signature[32:], "little") + ORDER
+
+    assert not has_signed(public, b"", signature[:32] + larger.to_bytes(32, "little"))
+    assert not has_signed(public, b"", signature + b"\0")
+
+
+def test_what_is_no_point_is_no_key() -> None:
+    with pytest.raises(WrongError, match="no point"):
+        point_of((2).to_bytes(32, "little"))

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.contract.origins import read_origins
 from api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
     jwt_jwks: Path | None = Field(None, description="a file of public keys (a JWK set)")
     jwt_audience: str | None = Field(None, description="whom a signed token has to be meant for")
     rate_limit: str = Field("off", description="how often each user may ask: `100/s`, `/m`, `/h`")
+    cors_origins: str = Field(
+        "off", description="which pages of other origins may call: origins with commas, or `*`"
+    )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
     queue_size: int = Field(1024, ge=1, description="how many writes may wait before 503")
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
@@ -43,6 +47,19 @@ class Settings(BaseSettings):
     def _spelled_rate(cls, rate: str) -> str:
         read_rate(rate)
         return rate
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _spelled_origins(cls, origins: str) -> str:
+        read_origins(origins)
+        return origins
+
+    @model_validator(mode="after")
+    def _not_every_page(self) -> Self:
+        """Nobody is asked who he is: so not every page that is open in a browser here may call."""
+        if self.auth == "local" and read_origins(self.cors_origins).any:
+            raise ValueError("--cors-origins: without authentication (--auth), name the origins")
+        return self
 
     @model_validator(mode="after")
     def _only_loopback(self) -> Self:

@@ -17,6 +17,7 @@ from aiohttp import web
 from api.backend import Backend
 from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
+from api.contract.origins import read_origins
 from api.contract.parameters import Asked
 from api.contract.principal import ANONYMOUS, Scope
 from api.contract.problems import UNFORESEEN, problem_of
@@ -41,6 +42,8 @@ from api.http import (
 )
 from api.http.answers import problem
 from api.http.auth import callers_of
+from api.http.compression import compress
+from api.http.cors import Cors
 from api.http.described import Description
 from api.http.protocol import MAX_LINE, Protocol
 from api.http.rates import RateLimit
@@ -101,6 +104,8 @@ class Server(web.Server):
         self._ids = RequestIds()
         self._description = Description(OPERATIONS, authenticated=authenticated)
         self._callers = callers_of(backend)
+        origins = read_origins(backend.settings.cors_origins)
+        self._cors = Cors(origins) if origins.any or origins.named else None
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
@@ -128,6 +133,7 @@ class Server(web.Server):
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
+        compress(request, response)
         if self._idle is not None:
             response.force_close()
         return response
@@ -148,6 +154,8 @@ class Server(web.Server):
 
     async def _handle(self, request: Request) -> web.StreamResponse:
         self._callers.check(request.method, request.headers)
+        if self._cors and (preflight := self._cors.preflight(request.method, request.headers)):
+            return preflight
         _check_utf8(request.raw_path)
         operation, request.named = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name = operation.name
@@ -177,6 +185,7 @@ class Server(web.Server):
         request.backend = self._backend
         request.description = self._description
         request.watch = self._watch
+        request.cors = self._cors
         request.id = self._ids.of(message.headers)
         request.began = time.perf_counter()
         request.operation_name = NO_OPERATION

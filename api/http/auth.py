@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from api.backend import Backend
 from api.contract.errors import UnauthenticatedError
 from api.contract.operations import WRITES
+from api.contract.origins import Origins, read_origins
 from api.contract.principal import LOCAL, SERVER_ITSELF, Principal
 from api.http.jwt import verifier
 from api.http.local import check_host, check_not_foreign
@@ -30,11 +31,14 @@ class Callers(Protocol):
 
 
 class LocalCallers:
-    """AUTH=local: everybody is user 1, so nobody may come from outside."""
+    """AUTH=local: everybody is user 1, so nobody may come from outside, but pages by name."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
 
     def check(self, method: str, headers: Headers) -> None:
         check_host(headers.get("Host", ""))
-        if method in WRITES:
+        if method in WRITES and not self._origins.allow(headers.get("Origin")):
             check_not_foreign(headers)
 
     def principal(self, headers: Headers) -> Principal:
@@ -64,7 +68,7 @@ def callers_of(backend: Backend) -> Callers:
     """The callers that the settings let in. Raises TokenKeyError."""
     match backend.settings.auth:
         case "local":
-            return LocalCallers()
+            return LocalCallers(read_origins(backend.settings.cors_origins))
         case "tokens":
             return BearerCallers(backend.tokens.principal, backend.lock)
         case "jwt":

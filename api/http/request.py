@@ -9,6 +9,7 @@ from aiohttp import web
 from api.backend import Backend
 from api.contract.parameters import Asked, refuse
 from api.contract.principal import Principal
+from api.http.cors import Cors
 from api.http.described import Description
 from api.http.watch import REQUEST_ID, Watch
 from ledger.call import Call
@@ -32,6 +33,7 @@ class Request(web.BaseRequest):
     backend: Backend
     description: Description
     watch: Watch
+    cors: Cors | None
     id: str
     began: float
     operation_name: str
@@ -96,6 +98,8 @@ class Request(web.BaseRequest):
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Called by aiohttp before any head is sent, that of a stream as well."""
         response.headers[REQUEST_ID] = self.id
+        if self.cors is not None:
+            self.cors.tell(self.headers, response.headers)
 
     def _key(self) -> str | None:
         key = self.headers.get("Idempotency-Key")

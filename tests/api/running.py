@@ -106,7 +106,8 @@ async def serving(settings: Settings, *, patience: float = 60) -> AsyncIterator[
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = "http://127.0.0.1:{1}".format(*runner.addresses[0])
         try:
-            async with aiohttp.ClientSession(auto_decompress=False) as session:
+            plain = {"Accept-Encoding": "identity"}
+            async with aiohttp.ClientSession(auto_decompress=False, headers=plain) as session:
                 yield Api(url, backend, session, server)
         finally:
             await runner.cleanup()

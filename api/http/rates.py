@@ -22,6 +22,7 @@ class RateLimit:
         self._most, self._rate = float(rate.count), rate.per_second
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._room = MOST_BUCKETS
 
     def take(self, user_id: str) -> None:
         """Count one request of a user. Raises RateLimitedError if it is one too many."""
@@ -30,7 +31,7 @@ class RateLimit:
         if level < 1.0:
             raise RateLimitedError(self._said, (1.0 - level) / self._rate)
         self._buckets[user_id] = (level - 1.0, now)
-        if len(self._buckets) > MOST_BUCKETS:
+        if len(self._buckets) > self._room:
             self._forget_full(now)
 
     def _level(self, user_id: str, now: float) -> float:
@@ -40,3 +41,4 @@ class RateLimit:
     def _forget_full(self, now: float) -> None:
         waiting = [user for user in self._buckets if self._level(user, now) < self._most]
         self._buckets = {user: self._buckets[user] for user in waiting}
+        self._room = max(MOST_BUCKETS, 2 * len(waiting))  # else each request would look at all

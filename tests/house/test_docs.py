@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -26,6 +27,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCUMENTS]
 HTTP = document("docs/http.md")
 SETTINGS = document("docs/settings.md")
 AUDIT = document("docs/audit.md")
+OPERATIONS_PAGE = document("docs/operations.md")
 
 by_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.paths[0]}"
@@ -81,6 +83,16 @@ def test_every_setting_has_its_row_and_its_section() -> None:
         [f"--{name.replace('_', '-')}", f"ASSET_LEDGER_{name.upper()}", str(field.default).lower()]
         for name, field in Settings.model_fields.items()
     ]
+
+
+def test_every_number_of_the_server_is_listed(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server, urlopen(f"{server.url}/metrics") as answer:
+        families = re.findall(r"^# TYPE (\w+) ", answer.read().decode(), re.MULTILINE)
+    listed = "".join(row[0] for row in table(OPERATIONS_PAGE, "name"))
+
+    own = [name for name in families if not name.startswith("asset_ledger_process_")]
+    assert len(own) > 5
+    assert [name for name in own if f"`{name}`" not in listed] == []
 
 
 @pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.TOPIC)

@@ -1,17 +1,25 @@
 """Whatever is changed in a log or its contents, an audit finds; what was made anew as a whole, only
 a checkpoint that somebody kept."""
 
+import asyncio
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from api.settings import Settings
-from tests.api.running import serving
-from tests.journeys.tampering import audited, tamper
+from ledger.codec import Codec
+from ledger.content.local import open_local_contents
+from ledger.log.sqlite import SqliteLog
+from ledger.opening import open_identity
+from tests.api.running import Api, serving
+from tests.builders import asset_id, command, created
+from tests.journeys.tampering import audited, owning, tamper
 
 
 class Kept(NamedTuple):
@@ -74,3 +82,64 @@ def test_a_hundred_changes_are_found(kept: Kept, copies: Path) -> None:
 @pytest.mark.slow
 def test_a_thousand_changes_are_found(kept: Kept, copies: Path) -> None:
     assert undetected(kept, copies, range(100, 1_100)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE merkle_tiles SET hashes = zeroblob(8192)",
+        "UPDATE merkle_tiles SET idx = 5",
+        "UPDATE merkle_tiles SET level = 2",
+        "DELETE FROM merkle_tiles",
+    ],
+)
+def test_a_changed_tile_is_found(tmp_path: Path, change: str) -> None:
+    """65,536 facts fill the first tile of level 1."""
+    folder = tmp_path / "data"
+    make_log(folder, 65_536)
+    assert audited(folder, tmp_path) == []
+
+    with owning(folder / "ledger.db") as db:
+        db.execute(change)
+
+    assert {finding.table for finding in audited(folder, tmp_path)} == {"merkle_tiles"}
+
+
+def make_log(folder: Path, facts: int) -> None:
+    """A log of this many facts, without contents."""
+    asyncio.run(make_contents(folder))
+    log = SqliteLog(folder / "ledger.db", Codec())
+    open_identity(log, Codec(), folder / "checkpoint.key", new_log_id="ab" * 16)
+    for first in range(1, facts, 1_000):
+        numbers = range(first, min(first + 1_000, facts))
+        made = [
+            created(originator_id=asset_id(n), digest=None, size=0, job_id="j") for n in numbers
+        ]
+        log.append([command(fact) for fact in made], lambda _: None)
+    log.close()
+
+
+async def make_contents(folder: Path) -> None:
+    await (await open_local_contents(folder / "content")).close()
+
+
+async def test_nothing_is_found_while_others_write(tmp_path: Path) -> None:
+    """What is committed after an audit began is neither too much nor missing."""
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await api.created(b"first", job_id="j")
+        writing = asyncio.create_task(write_on(api))
+        found = [await asyncio.to_thread(audited, tmp_path / "data", tmp_path) for _ in range(10)]
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+
+    assert found == [[]] * 10
+
+
+async def write_on(api: Api) -> None:
+    for n in count():
+        headers = {"Idempotency-Key": f"key {n}"}
+        await api.upload(b"%d" % n, headers=headers, name="a", job_id=f"j{n % 7}", node_id="n")
+        if n % 5 == 0:
+            await api.get("/api/log/checkpoint")

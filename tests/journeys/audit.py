@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 CHECKED: Final = ("id", "version", "seq", "position", "user_id", "workflow_id", "node_id", "job_id")
+CHANGING: Final = ("parent_id", "name", "content_type", "size", "digest")
 DERIVED: Final = (*CHECKED, "parent_id", "name", "content_type", "size", "digest", "deleted")
 
 
@@ -198,8 +199,11 @@ def folded(facts: Iterable[StoredFact]) -> dict[str, dict[str, Any]]:
                     "name": fact.says["private"]["name"],
                     "deleted": 0,
                 }
-            case "asset.deleted":
-                assets[fact.stream]["deleted"] = 1
+            case "asset.deleted" | "asset.restored":
+                assets[fact.stream]["deleted"] = int(fact.topic == "asset.deleted")
+            case "asset.described" | "asset.content_replaced":
+                said = {**fact.says, **fact.says.get("private", {})}
+                assets[fact.stream] |= {name: said[name] for name in CHANGING if name in said}
             case _:
                 continue
         assets[fact.stream] |= {"version": fact.version, "position": fact.position}
@@ -208,7 +212,8 @@ def folded(facts: Iterable[StoredFact]) -> dict[str, dict[str, Any]]:
 
 def current_tables(data_dir: Path) -> Path:
     """The file of the highest generation that is ready."""
-    ready = [path for path in data_dir.glob("projections.g*.db") if state_of(path) == "ready"]
+    tables = [path for path in data_dir.glob("projections.g*.db") if path.name.count(".") == 2]
+    ready = [path for path in tables if state_of(path) == "ready"]
     return max(ready, key=lambda path: int(path.name.split(".")[1].removeprefix("g")))
 
 

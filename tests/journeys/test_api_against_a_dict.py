@@ -1,6 +1,7 @@
 """The API, driven at random through a real server, against a dict that does the same."""
 
 import asyncio
+import base64
 import shutil
 import tempfile
 from collections.abc import Awaitable
@@ -25,7 +26,7 @@ from hypothesis.stateful import (
 from api.settings import Settings
 from tests.api.running import Answer, Api, serving
 from tests.journeys.audit import audit
-from tests.journeys.model import Doc, Model
+from tests.journeys.model import Doc, Model, merged
 
 T = TypeVar("T")
 
@@ -34,6 +35,12 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 metadata = st.dictionaries(texts, leaves.filter(lambda leaf: leaf not in (1e999, -1e999)) | texts)
 contents = st.binary(max_size=100) | st.sampled_from([bytes(65_536), bytes(65_537), b"x" * 200_000])
+
+
+def as_json(fields: Doc) -> Doc:
+    """The options of a call that sends these, however long they are."""
+    json = {"Content-Type": "application/json"}
+    return {"data": orjson.dumps(fields), "headers": json}
 
 
 def given_or_not(strategy: "st.SearchStrategy[Any]") -> "st.SearchStrategy[Any]":
@@ -51,6 +58,17 @@ labels = st.fixed_dictionaries(
         "duration": st.floats(0, 1e6),
     },
 )
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": texts,
+        "content_type": st.sampled_from(["image/png", "image/jpeg"]),
+        "metadata": metadata,
+        "tags": st.lists(texts, unique=True, max_size=2),
+        "duration": st.floats(0, 1e6),
+    },
+)
+CLEARED: list[Doc] = [{}, {"tags": None}, {"duration": None}, {"parent_id": None}]
 ways = st.sampled_from(["form", "raw"])
 filters = st.fixed_dictionaries(
     {},
@@ -185,7 +203,7 @@ class ApiAndDict(RuleBasedStateMachine):
     @rule(asset_id=assets, first=st.integers(0, 150))
     def its_content(self, asset_id: str, first: int) -> None:
         answer = self.get(f"/api/assets/{asset_id}/content", Range=f"bytes={first}-")
-        content = self.model.contents.get(asset_id)
+        content = self.model.contents[asset_id][-1]
         if asset_id in self.model.deleted:
             assert answer.status == 410
         elif content is None:
@@ -207,18 +225,103 @@ class ApiAndDict(RuleBasedStateMachine):
         assert ids[:1] == [asset_id][: len(ids)]
         self.model.delete(ids)
 
+    @rule(asset_id=assets, changes=changes, content=given_or_not(contents))
+    def an_update(self, asset_id: str, changes: Doc, content: bytes | None) -> None:
+        encoded = {} if content is None else {"data": base64.b64encode(content).decode()}
+        fields = {**changes, **encoded, "data_encoding": "base64", "job_id": None}
+        answer = self.wait(self.api.call("PUT", f"/api/assets/{asset_id}", **as_json(fields)))
+        if asset_id in self.model.live:
+            self.model.change(asset_id, changes, content)
+            self.check_changed(answer, asset_id)
+        else:
+            assert answer.status == 410
+
+    @rule(asset_id=assets | folders, cleared=st.sampled_from(CLEARED), patch=metadata)
+    def a_patch(self, asset_id: str, cleared: Doc, patch: Doc) -> None:
+        fields = {**cleared, "metadata": patch}
+        answer = self.wait(self.api.call("PATCH", f"/api/assets/{asset_id}", json=fields))
+        if asset_id in self.model.live:
+            before = self.model.live[asset_id]["metadata"]
+            nothing: Doc = {"tags": [], "duration": None, "parent_id": "1"}
+            changes = {name: nothing[name] for name in cleared}
+            self.model.change(asset_id, {**changes, "metadata": merged(before, patch)})
+            self.check_changed(answer, asset_id)
+        else:
+            assert answer.status == 410
+
+    @rule(asset_id=assets | folders, place=folders)
+    def a_move(self, asset_id: str, place: str) -> None:
+        move = {"parent_id": place}
+        answer = self.wait(self.api.call("PUT", f"/api/assets/{asset_id}", json=move))
+        if asset_id not in self.model.live:
+            assert answer.status == 410
+        elif place not in self.model.live or self.model.is_inside(asset_id, place):
+            assert answer.slug == "bad-field"
+        else:
+            self.model.change(asset_id, move)
+            self.check_changed(answer, asset_id)
+
+    @rule(asset_id=assets | folders, version=st.integers(0, 9))
+    def a_change_of_another_version(self, asset_id: str, version: int) -> None:
+        path, tag = f"/api/assets/{asset_id}", {"If-Match": f'W/"v{version}-1"'}
+        answer = self.wait(self.api.call("PUT", path, json={"name": "never"}, headers=tag))
+        asset = self.model.live.get(asset_id)
+        if asset is None:
+            assert answer.status == 410
+        elif asset["version"] != version:
+            assert answer.slug == "precondition-failed"
+        else:
+            self.model.change(asset_id, {"name": "never"})
+            self.check_changed(answer, asset_id)
+
+    @rule(asset_id=assets | folders)
+    def a_restoration(self, asset_id: str) -> None:
+        answer = self.wait(self.api.call("POST", f"/api/assets/{asset_id}/restore"))
+        back = self.model.restore(asset_id)
+        self.check_changed(answer, asset_id)
+        for each in back:
+            self.check_changed(self.get(f"/api/assets/{each}"), each)
+
+    def check_changed(self, answer: Answer, asset_id: str) -> None:
+        """Only the time of the change is taken on trust."""
+        assert answer.status == 200, answer.body
+        asset = self.model.live[asset_id]
+        asset["updated_at"] = asset["updated_at"] or answer.json["updated_at"]
+        assert answer.json == asset
+
+    @rule(asset_id=assets, version=st.integers(1, 5))
+    def the_bytes_of_a_version(self, asset_id: str, version: int) -> None:
+        answer = self.get(f"/api/assets/{asset_id}/content?version={version}")
+        contents = self.model.contents[asset_id]
+        if asset_id in self.model.deleted:
+            assert answer.status == 410
+        elif version > len(contents) or contents[version - 1] is None:
+            assert answer.status == 404
+        else:
+            assert answer.body == contents[version - 1]
+
     @rule(
-        filters=filters, parent=given_or_not(folders), newest=st.booleans(), size=st.integers(1, 4)
+        filters=filters,
+        parent=given_or_not(folders),
+        sort=st.sampled_from(["created_at", "name", "size"]),
+        down=st.booleans(),
+        size=st.integers(1, 4),
     )
     def a_list(
-        self, filters: dict[str, list[str]], parent: str | None, newest: bool, size: int
+        self, filters: dict[str, list[str]], parent: str | None, sort: str, down: bool, size: int
     ) -> None:
         wanted = {**filters, **({"parent_id": [parent]} if parent else {})}
-        expected = self.model.matching(wanted)
-        query = {**wanted, "sort": "-created_at" if newest else "created_at", "page_size": size}
-        assert self.pages("/api/assets", "assets", query) == (
-            expected[::-1] if newest else expected
+        ages = list(self.model.origins)
+        expected = sorted(
+            self.model.matching(wanted),
+            key=lambda asset: (
+                asset[sort] if sort != "created_at" else "",
+                ages.index(asset["id"]),
+            ),
+            reverse=down,
         )
+        query = {**wanted, "sort": f"-{sort}" if down else sort, "page_size": size}
+        assert self.pages("/api/assets", "assets", query) == expected
 
     @rule(job_id=st.sampled_from(WORDS), size=st.integers(1, 4))
     def a_history(self, job_id: str, size: int) -> None:

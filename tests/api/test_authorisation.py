@@ -89,7 +89,7 @@ async def ask(who: Caller, entry: Operation, names: Names) -> Answer:
 def told(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
     """An answer without what differs in any two: ids, and the moments and places of own facts."""
     text = answer.body.decode("latin-1")
-    kept = {k: v for k, v in answer.headers.items() if k not in ("Date", "X-Request-Id")}
+    kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("date", "x-request-id")}
     said = [text, *kept.values()]
     for name, value in names.items():
         said = [part.replace(value, f"<{name}>") for part in said]

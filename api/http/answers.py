@@ -33,6 +33,12 @@ def json_answer(
     return web.Response(body=body, status=status, headers={**known, **(headers or {})})
 
 
+def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Response:
+    """An answer without a body, as `Prefer: return=minimal` asks for it (RFC 7240)."""
+    known = {POSITION: str(position), "Preference-Applied": "return=minimal"}
+    return web.Response(status=status, headers={**known, **headers})
+
+
 def write_headers(outcome: Receipt | Deletion | Framed) -> dict[str, str]:
     """What the headers of a write say of it."""
     headers = {}

@@ -10,10 +10,10 @@ from api.contract.parameters import MIN_POSITION, VERSION
 from api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from api.contract.upload import UPLOADS
 from api.http.answers import (
-    POSITION,
     asset_etag,
     etag_matches,
     json_answer,
+    minimal,
     not_modified,
     write_headers,
 )
@@ -73,8 +73,7 @@ async def create_asset(request: Request) -> web.Response:
     }
     status = 202 if receipt.behind else 201
     if status == 201 and request.prefers("return=minimal"):
-        headers |= {POSITION: str(receipt.position), "Preference-Applied": "return=minimal"}
-        return web.Response(status=status, headers=headers)
+        return minimal(receipt.position, status=status, headers=headers)
     body = document_json(receipt.asset).encode()
     if proven:
         body, applied = await with_receipt(request, body, receipt.position)

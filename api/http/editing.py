@@ -8,7 +8,7 @@ from aiohttp import web
 from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.operations import operation
 from api.contract.shapes import AssetOut
-from api.http.answers import asset_etag, json_answer, write_headers
+from api.http.answers import asset_etag, json_answer, minimal, write_headers
 from api.http.request import Request
 from api.http.update import Update
 from ledger.call import Receipt
@@ -49,7 +49,8 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     errors=_CHANGE_ERRORS,
     scope="write",
     takes=AssetUpdate,
-    headers=["If-Match"],
+    headers=["If-Match", "Prefer"],
+    statuses=[200, 202, 204],
 )
 async def update_asset(request: Request) -> web.Response:
     """Change the fields that are not null; `data` brings new bytes, as a new version."""
@@ -58,7 +59,7 @@ async def update_asset(request: Request) -> web.Response:
             receipt = await request.ledger.update_asset(
                 request.call(), request.asset_id, *await update.put()
             )
-    return _changed(receipt)
+    return _changed(request, receipt)
 
 
 @operation(
@@ -68,7 +69,8 @@ async def update_asset(request: Request) -> web.Response:
     errors=_CHANGE_ERRORS,
     scope="write",
     takes={"application/merge-patch+json": AssetPatch, "application/json": AssetPatch},
-    headers=["If-Match"],
+    headers=["If-Match", "Prefer"],
+    statuses=[200, 202, 204],
 )
 async def patch_asset(request: Request) -> web.Response:
     """Change the fields that are sent, by a JSON merge patch (RFC 7396): null clears."""
@@ -77,7 +79,7 @@ async def patch_asset(request: Request) -> web.Response:
             receipt = await request.ledger.update_asset(
                 request.call(), request.asset_id, *await update.patch()
             )
-    return _changed(receipt)
+    return _changed(request, receipt)
 
 
 @operation(
@@ -86,18 +88,21 @@ async def patch_asset(request: Request) -> web.Response:
     answers=AssetOut,
     errors=_WRITE_ERRORS,
     scope="write",
-    headers=["If-Match"],
+    headers=["If-Match", "Prefer"],
+    statuses=[200, 202, 204],
 )
 async def restore_asset(request: Request) -> web.Response:
     """Bring a deleted asset back; a folder with what was deleted along with it."""
     with request.ledger.place():
         receipt = await request.ledger.restore_asset(request.call(), request.asset_id)
-    return _changed(receipt)
+    return _changed(request, receipt)
 
 
-def _changed(receipt: Receipt) -> web.Response:
-    """The asset as this write left it."""
-    body = document_json(receipt.asset).encode()
+def _changed(request: Request, receipt: Receipt) -> web.Response:
+    """The asset as this write left it, unless nobody wants to see it."""
     headers = {"ETag": asset_etag(receipt.asset.version), **write_headers(receipt)}
+    if request.prefers("return=minimal") and not receipt.behind:
+        return minimal(receipt.position, status=204, headers=headers)
+    body = document_json(receipt.asset).encode()
     status = 202 if receipt.behind else 200
     return json_answer(body, receipt.position, status=status, headers=headers)

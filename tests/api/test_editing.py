@@ -74,6 +74,16 @@ class TestLabels:
         assert answer.headers["Ledger-Position"] == str(api.head())
         assert answer.headers["ETag"] == (await api.get(path(asset))).headers["ETag"]
 
+    async def test_minimal_answers_have_no_body(self, api: Api) -> None:
+        asset = await api.created()
+
+        answer = await put(api, asset, {"name": "b"}, Prefer="return=minimal")
+
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["Preference-Applied"] == "return=minimal"
+        assert answer.headers["ETag"].startswith('W/"v2-')
+        assert answer.headers["Ledger-Position"] == str(api.head())
+
     async def test_a_patch_of_metadata_merges(self, api: Api) -> None:
         asset = await api.created(metadata={"a": {"b": 1, "c": [1]}, "d": 2})
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from api.settings import Settings
+from ledger import deletion
 from ledger.ids import digest_of
 from tests.api.running import Answer, Api, serving
 
@@ -461,3 +462,35 @@ class TestRestoring:
         listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
         assert len(deleted.json["deleted_asset_ids"]) == 601
         assert len(listed.json["assets"]) == 600
+
+    async def test_a_folder_restored_while_it_is_being_deleted_keeps_everything(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deletion, "BATCH", 8)
+        place = await folder(api)
+        await asyncio.gather(*(api.created(parent_id=place["id"]) for _ in range(100)))
+
+        deleting = asyncio.create_task(delete(api, place))
+        while (await api.get(path(place))).status == 200:
+            pass
+        restored = await restore(api, place)
+        deleted = await deleting
+
+        listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
+        assert (restored.status, deleted.status) == (200, 200)
+        assert len(listed.json["assets"]) == 100
+        assert await api.backend.views.orphans(10) == []
+
+    async def test_what_has_left_a_folder_is_not_deleted_with_it(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deletion, "BATCH", 1)
+        place = await folder(api)
+        inside = [await api.created(parent_id=place["id"]) for _ in range(20)]
+
+        deleting = asyncio.create_task(delete(api, place))
+        moved = await put(api, inside[-1], {"parent_id": "1"})
+        gone = (await deleting).json["deleted_asset_ids"]
+
+        assert (inside[-1]["id"] in gone) == (moved.status == 410)
+        assert (await api.get(path(inside[-1]))).status == {200: 200, 410: 410}[moved.status]

@@ -5,6 +5,7 @@ themselves, woken by each commit, and no write ever waits for them.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -35,6 +36,9 @@ TABLES: Final = "tables"
 """What the runner that the writer fills is called among the runners: assets and jobs."""
 REST_SECONDS: Final = 0.05
 """How long a view that follows lets facts gather between two turns: it sums each batch once."""
+YIELD: Final = 19
+"""While the log grows, a view that follows rests so many times as long as its turn took: writes
+come first, and it catches up at full speed once they pause."""
 
 
 class Views:
@@ -133,5 +137,12 @@ async def _follow(runner: Runner, feed: Feed) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(RETRY_SECONDS):
                 await feed.wait_beyond(before)
+        head, began = feed.head(), time.monotonic()
         await asyncio.to_thread(runner.turn)
-        await asyncio.sleep(REST_SECONDS if runner.position > before else RETRY_SECONDS)
+        took = time.monotonic() - began
+        if runner.position == before:
+            await asyncio.sleep(RETRY_SECONDS)
+        elif feed.head() > head:
+            await asyncio.sleep(min(max(REST_SECONDS, YIELD * took), RETRY_SECONDS))
+        else:
+            await asyncio.sleep(REST_SECONDS)

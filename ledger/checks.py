@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -12,6 +12,9 @@ from ledger.errors import FieldError, TooLargeError
 from ledger.fact import Json
 
 MAX_METADATA: Final = 32 * 1024
+MAX_DEPTH: Final = 100
+"""How many objects and arrays may be inside of each other: what writes JSON gives up at 254."""
+
 MAX_ID: Final = 1024
 MAX_NAME: Final = 4096
 
@@ -55,11 +58,29 @@ def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -
         encoded = orjson.dumps(metadata)
     except TypeError as error:
         raise FieldError(field_name, f"must be a JSON object: {error}") from error
+    if is_deep(metadata, encoded):
+        raise FieldError(field_name, f"must not be nested deeper than {MAX_DEPTH} levels")
     if len(encoded) > MAX_METADATA:
         size = f"{len(encoded):,} bytes; the limit is {MAX_METADATA:,}"
         raise TooLargeError(f"{field_name} is {size}")
     if _NUL.search(encoded):
         raise FieldError(field_name, "must not contain U+0000")
+
+
+def is_deep(value: Json, encoded: bytes) -> bool:
+    """Whether a value, which this JSON text is of, is nested deeper than `MAX_DEPTH` levels."""
+    if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:  # nearly always: spare the walk
+        return False
+    level: list[Json] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _insides(outer)]
+    return bool(level)
+
+
+def _insides(value: Json) -> Iterable[Json]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return () if value is None or isinstance(value, str | int | float) else value
 
 
 def check_tags(tags: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from ledger.errors import MalformedBodyError
 from ledger.fact import Json
 from ledger.ids import Digest
 from ledger.log import CommandKey
@@ -27,7 +28,7 @@ def fingerprint(
 ) -> str:
     """SHA-256 hex of what a request asks for; the same however its body was encoded.
 
-    `fields` are those that were sent and not null.
+    `fields` are those that were sent and not null. Raises MalformedBodyError for what is no JSON.
     """
     asked = {
         "operation": operation,
@@ -37,7 +38,11 @@ def fingerprint(
         "size": size,
         "digest": digest,
     }
-    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    try:
+        spelled = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # a field that nobody has checked yet
+        raise MalformedBodyError(f"the fields cannot be written as JSON: {error}") from error
+    return hashlib.sha256(spelled).hexdigest()
 
 
 def command_hash(key: CommandKey | None) -> str | None:

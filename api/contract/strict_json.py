@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from ledger.checks import MAX_DEPTH, is_deep
 from ledger.errors import MalformedBodyError
 
 _TEXTS: Final = frozenset({str})
@@ -26,6 +27,8 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
         raise MalformedBodyError(f"{what} must be a JSON object")
     if not _is_plain(found, text):
         _read_exactly(text, what)
+        if is_deep(found, text):
+            raise MalformedBodyError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     return found
 
 

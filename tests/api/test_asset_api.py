@@ -309,6 +309,23 @@ class TestRefusals:
 
         assert (answer.status, answer.slug) == (400, "malformed-body")
 
+    @pytest.mark.parametrize("depth", [98, 99, 100, 253, 254, 900])
+    @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "k"}])
+    async def test_json_that_is_nested_too_deep_is_refused(
+        self, api: Api, depth: int, key: dict[str, str]
+    ) -> None:
+        nested = b'{"a":' * depth + b'"{["' + b"}" * depth
+        text = b'{"name":"n","metadata":%b}' % nested
+
+        answer = await api.call(
+            "POST",
+            "/api/assets",
+            data=text,
+            headers={"Content-Type": "application/json", **key},
+        )
+
+        assert answer.status == (201 if depth < 100 else 400), answer.body
+
     @pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53 + 1])
     async def test_integers_of_64_bits_are_kept(self, api: Api, number: int) -> None:
         asset = await api.created(metadata={"n": number})

@@ -107,6 +107,19 @@ def test_metadata_of_32_kib_is_kept_and_one_byte_more_is_too_large() -> None:
         created_from(metadata={"k": at_the_limit["k"] + "x"})
 
 
+@pytest.mark.parametrize("depth", [100, 101, 300])
+def test_metadata_has_a_hundred_levels_at_most(depth: int) -> None:
+    level: Any = "{[" * 100
+    for _ in range(depth):
+        level = [level] if depth % 2 else {"a": level}
+
+    if depth == 100:
+        assert private_of(created_from(metadata=level))["metadata"] == level
+    else:
+        with pytest.raises(FieldError, match="metadata"):
+            created_from(metadata={"a": level})
+
+
 def test_a_folder_has_no_file() -> None:
     with pytest.raises(FieldError, match="a folder has no file"):
         created_from(content_type="folder")

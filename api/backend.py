@@ -12,6 +12,7 @@ from uuid_utils import uuid4
 
 from api.contract.events import event_text
 from api.settings import Settings
+from api.thumbnails.cache import Thumbnails
 from api.tokens import Tokens
 from ledger.codec import Codec
 from ledger.content.local import open_local_contents
@@ -43,6 +44,7 @@ class Backend:
     tail: Tail
     views: Views
     tokens: Tokens
+    thumbnails: Thumbnails
 
 
 @asynccontextmanager
@@ -75,5 +77,7 @@ async def open_backend(
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
         proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
+        thumbnails = Thumbnails(folder / "derived", ledger.open_content)
+        stack.push_async_callback(thumbnails.close)
         tail = Tail(feed, event_text)
-        yield Backend(settings, lock, writer, ledger, proofs, feed, tail, views, tokens)
+        yield Backend(settings, lock, writer, ledger, proofs, feed, tail, views, tokens, thumbnails)

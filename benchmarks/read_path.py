@@ -67,7 +67,7 @@ def targets(folder: Path, plan: Plan, progress: Progress) -> Iterator[list[Targe
     with ExitStack() as stack:
         serve = partial(started, stack, progress)
         big, small = serve(MANY, product_command(many)), serve(FEW, product_command(few))
-        tables = max(many.glob("projections.g*.db"))
+        tables = max(many.glob("projections.g*[0-9].db"))
         floor = serve(FLOOR, floor_command("read", str(tables), "--readers", str(READERS)))
         big_pages, small_pages = walked(big, plan.assets), walked(small, plan.few)
         yield [

@@ -4,8 +4,10 @@ Every row holds the API's JSON of its asset, so that reading serialises nothing.
 only maker of that JSON: for rows, and for answers that a write folds from the facts.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -47,7 +49,7 @@ def document(asset: Asset) -> dict[str, Any]:
         "metadata": asset.metadata,
         "created_at": iso(asset.created_at),
         "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
-        "thumb_url": None,
+        "thumb_url": f"/api/assets/{asset.id}/thumbnail" if _is_drawn(asset) else None,
         "duration": None if asset.duration is None else float(asset.duration),
         "node_id": asset.node_id,
         "job_id": asset.job_id,
@@ -84,6 +86,21 @@ def home_document(user_id: str, since: datetime) -> dict[str, Any]:
         updated_at=since,
     )
     return document(home) | {"parent_id": ""}
+
+
+_DRAWN: Final = re.compile(r"(image)/(?:png|jpe?g|gif|webp|bmp|x-ms-bmp|tiff|avif)|(video)/.+")
+
+
+@lru_cache(maxsize=256)
+def thumbnail_kind(content_type: str) -> str | None:
+    """Whether a thumbnail shows an `image` or a `video`; None where there is none of this type."""
+    drawn = _DRAWN.fullmatch(content_type.partition(";")[0].strip().lower())
+    return drawn and (drawn[1] or drawn[2])
+
+
+def _is_drawn(asset: Asset) -> bool:
+    """By its type alone: a row is the same on a server that can draw no videos."""
+    return asset.digest is not None and thumbnail_kind(asset.content_type) is not None
 
 
 def document_json(asset: Asset) -> str:
@@ -169,6 +186,7 @@ class Assets:
         load("20260101_000000_create_assets"),
         load("20260124_000000_add_node_job_fields_to_assets"),
         load("20260127_000000_index_tombstones"),
+        load("20260202_000000_give_assets_thumbnails"),
     )
     functions: Final[Mapping[str, Callable[..., Any]]] = {"asset_json": _asset_json}
     settling: Final[Sequence[str]] = ()

@@ -110,11 +110,16 @@ class Views:
         await self.reach(position, ("catalog",))
 
     async def close(self) -> None:
-        """Stop following and close every connection. The writer has stopped before."""
+        """Take what there is left to follow, as far as one turn goes, and close every connection.
+
+        The writer has stopped before.
+        """
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        for runner in self.runners.values():
+            await asyncio.to_thread(runner.turn)
         await self._open.aclose()
 
     def _work(self, feed: Feed) -> list[Coroutine[Any, Any, None]]:

@@ -23,7 +23,7 @@ from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from ledger.fact import parse_time
 from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
-SHAPE: Final = 1
+SHAPE: Final = 2
 """Part of an asset's ETag: raise it when the same version is answered with other JSON."""
 
 

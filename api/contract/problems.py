@@ -77,7 +77,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
     PreconditionFailedError: Problem(412, "precondition-failed", "It is at another version"),
     TooLargeError: Problem(413, "too-large", "This is above a limit"),
-    UnsupportedTypeError: Problem(415, "unsupported-type", "A body of this type is not read"),
+    UnsupportedTypeError: Problem(415, "unsupported-type", "This type is not supported here"),
     RangeError: Problem(416, "range", "The range lies outside of the content"),
     FieldError: Problem(422, "bad-field", "A field has a value that it cannot have"),
     KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),

@@ -37,6 +37,7 @@ from api.http import (
     log,
     proofs,
     search,
+    thumbnail,
     tokens,
     usage,
 )
@@ -58,6 +59,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         editing,
         bulk,
         content,
+        thumbnail,
         jobs,
         history,
         lineage,

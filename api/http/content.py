@@ -35,7 +35,7 @@ async def get_content(request: Request) -> web.StreamResponse:
     """The bytes of an asset, or one range of them; also those that it had at a version."""
     found = await request.views.assets.find(request.user_id, request.asset_id)
     asset = orjson.loads(await json_of_version(request, found))
-    digest = _digest(asset)
+    digest = digest_of_asset(asset)
     etag = f'"{digest}"'
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
@@ -50,7 +50,8 @@ async def get_content(request: Request) -> web.StreamResponse:
     return response
 
 
-def _digest(asset: dict[str, Any]) -> Digest:
+def digest_of_asset(asset: dict[str, Any]) -> Digest:
+    """The digest in an asset's document. Raises NoContentError."""
     if asset["digest"] is None:
         raise NoContentError(asset["id"])
     return Digest(asset["digest"])

@@ -52,9 +52,10 @@ class Stage(Protocol):
 
 
 class Content(Protocol):
-    """A published content, opened for reading."""
+    """A published content, opened for reading. `path`: a local file that holds it, if any does."""
 
     size: int
+    path: Path | None
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes [start, stop), in pieces of at most 1 MiB."""

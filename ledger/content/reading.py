@@ -23,6 +23,7 @@ class SmallContent:
 
     def __init__(self, content: bytes) -> None:
         self.size = len(content)
+        self.path: Path | None = None
         self._content = content
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -38,6 +39,7 @@ class FileContent:
     """A content in a file, read by threads."""
 
     def __init__(self, path: Path, threads: Executor) -> None:
+        self.path: Path | None = path
         self._file = FileIO(path)
         self._threads = threads
         self.size = os.fstat(self._file.fileno()).st_size

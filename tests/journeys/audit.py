@@ -227,9 +227,15 @@ def state_of(path: Path) -> str | None:
 def tables_digest(path: Path) -> str:
     """SHA-256 over the rows of the views, from the words of the design alone."""
     hashed = hashlib.sha256()
-    with reading(path) as db:
-        for table, key in (("assets", "id"), ("jobs", "user_id, job_id")):
-            hashed.update(table.encode() + b"\n")
+    usage = path.with_name(f"{path.stem}.usage.db")
+    for file, table, key in (
+        (path, "assets", "id"),
+        (path, "edges", "source, derived"),
+        (path, "jobs", "user_id, job_id"),
+        (usage, "usage", "user_id, dimension, key"),
+    ):
+        hashed.update(table.encode() + b"\n")
+        with reading(file) as db:
             rows = db.execute(f"SELECT * FROM {table} ORDER BY {key}")
             names = [column[0] for column in rows.description]
             for row in rows:

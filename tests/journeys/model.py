@@ -38,7 +38,7 @@ class Model:
             "metadata": fields.get("metadata"),
             "created_at": when,
             "get_url": None if content is None else f"/api/assets/{asset_id}/content",
-            "thumb_url": None,
+            "thumb_url": _thumbnail(asset_id, fields["content_type"], digest),
             "duration": fields.get("duration"),
             "node_id": fields.get("node_id"),
             "job_id": fields.get("job_id"),
@@ -186,3 +186,8 @@ def _hits(asset: Doc, given: tuple[str, list[str]]) -> bool:
         case "parent_id":
             return any(asset[word] == (value or "1") for value in values)
     return asset[word] in values
+
+
+def _thumbnail(asset_id: str, content_type: str, digest: str | None) -> str | None:
+    drawn = digest is not None and content_type.startswith(("image/", "video/"))
+    return f"/api/assets/{asset_id}/thumbnail" if drawn else None

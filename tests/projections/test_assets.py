@@ -54,7 +54,7 @@ def test_the_document_of_an_asset_has_every_field_of_the_contract() -> None:
         "metadata": {"a": 1},
         "created_at": "2025-12-31T23:59:55.000000Z",
         "get_url": f"/api/assets/{ID}/content",
-        "thumb_url": None,
+        "thumb_url": f"/api/assets/{ID}/thumbnail",
         "duration": 2.0,
         "node_id": "n",
         "job_id": "j",
@@ -73,9 +73,11 @@ def test_an_asset_at_home_has_the_users_id_for_a_parent() -> None:
 
 
 def test_an_asset_without_a_file_has_nothing_to_get() -> None:
-    asset = folded(created(content_type=FOLDER, digest=None, size=0))
+    for content_type in (FOLDER, "image/png"):
+        asset = folded(created(content_type=content_type, digest=None, size=0))
 
-    assert document(asset)["get_url"] is None
+        assert document(asset)["get_url"] is None
+        assert document(asset)["thumb_url"] is None
 
 
 def test_one_state_has_one_text_whatever_the_order_of_its_metadata() -> None:

@@ -1,0 +1,124 @@
+"""Thumbnails by the digest of their content: one that was drawn is never stale, and never drawn
+again. What cannot be drawn is remembered too, so that nobody makes the server try for ever.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from api.thumbnails.drawer import Drawer
+from api.thumbnails.errors import UndrawableError
+from ledger.content import Content
+from ledger.files import storage_errors
+from ledger.ids import Digest
+from projections.assets import thumbnail_kind
+
+VERSION: Final = 1
+"""Part of the folder's name and of entity tags: raise it when thumbnails are drawn otherwise."""
+
+MEDIA_TYPE: Final = "image/webp"
+
+DRAWERS: Final = 2
+"""How many processes draw; they are started when somebody asks."""
+MAX_LOOSE: Final = 64 * 2**20
+"""Bytes of a content that is in no file of this machine, and has to be sent to who draws."""
+
+_PICTURE: Final = b"RIFF"
+
+Open = Callable[[Digest], Awaitable[Content]]
+
+
+class Thumbnails:
+    """The thumbnails in a folder, which may be deleted at any time."""
+
+    def __init__(self, folder: Path, open_content: Open) -> None:
+        self._folder = folder / f"thumbnails-{VERSION}"
+        self._open_content = open_content
+        self._drawers = [Drawer() for _ in range(DRAWERS)]
+        self._free: asyncio.LifoQueue[Drawer] = asyncio.LifoQueue()
+        for drawer in self._drawers:
+            self._free.put_nowait(drawer)
+        self._drawing: dict[Path, asyncio.Task[bytes]] = {}
+
+    async def of(self, digest: Digest, content_type: str) -> bytes:
+        """The thumbnail of a content. Raises UndrawableError."""
+        kind = _kind(content_type)
+        path = self._path(digest, kind)
+        kept = await asyncio.to_thread(_read, path)
+        if kept is None:
+            if path not in self._drawing:
+                task = asyncio.create_task(self._draw(path, digest, kind))
+                task.add_done_callback(lambda _: self._drawing.pop(path))
+                self._drawing[path] = task
+            kept = await asyncio.shield(self._drawing[path])
+        if not kept.startswith(_PICTURE):
+            raise UndrawableError(f"no thumbnail can be made of this content: {kept.decode()}")
+        return kept
+
+    async def close(self) -> None:
+        """End every drawing and its process."""
+        tasks = list(self._drawing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(drawer.end() for drawer in self._drawers))
+
+    async def _draw(self, path: Path, digest: Digest, kind: str) -> bytes:
+        """Draw and keep: the picture, or why there is none."""
+        drawer = await self._free.get()
+        try:
+            drawn = await self._drawn(drawer, digest, kind)
+        except UndrawableError as error:
+            drawn = str(error).encode()
+        finally:
+            self._free.put_nowait(drawer)
+        await asyncio.to_thread(_keep, path, drawn)
+        return drawn
+
+    async def _drawn(self, drawer: Drawer, digest: Digest, kind: str) -> bytes:
+        content = await self._open_content(digest)
+        try:
+            return await drawer.draw(kind, content.path or await _loose(content))
+        finally:
+            await content.close()
+
+    def _path(self, digest: Digest, kind: str) -> Path:
+        name = digest.removeprefix("sha256:")
+        return self._folder / name[:2] / f"{name}.{kind}"
+
+
+def _kind(content_type: str) -> str:
+    kind = thumbnail_kind(content_type)
+    if kind is None:
+        raise UndrawableError(f"no thumbnail is made of {content_type}")
+    if kind == "video" and find_spec("av") is None:
+        raise UndrawableError("thumbnails of videos need the extra `video`: asset-ledger[video]")
+    return kind
+
+
+async def _loose(content: Content) -> bytes:
+    if content.size > MAX_LOOSE:
+        raise UndrawableError(f"{content.size:,} bytes are more than are sent to who draws")
+    return b"".join([piece async for piece in content.chunks(0, content.size)])
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _keep(path: Path, drawn: bytes) -> None:
+    """Whole or not at all: synced before it gets its name."""
+    fresh = path.with_suffix(f"{path.suffix}.new")
+    with storage_errors("the thumbnail was not kept"):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with fresh.open("wb") as file:
+            file.write(drawn)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)

@@ -1,0 +1,7 @@
+"""Why there is no thumbnail."""
+
+from api.contract.errors import UnsupportedTypeError
+
+
+class UndrawableError(UnsupportedTypeError):
+    """No thumbnail can be made of this content; the message says why."""

@@ -25,7 +25,8 @@ def test_a_server_that_is_asked_to_stop_exits_with_zero_and_leaves_one_file_each
 
     assert server.errors == ""
     left = {path.name for path in data_dir.rglob("*.db*")}
-    assert left == {"access.db", "ledger.db", "packed.db", "projections.g1.db"}  # no WAL is left
+    views = {f"projections.g1{view}.db" for view in ("", ".catalog", ".search", ".usage")}
+    assert left == {"access.db", "ledger.db", "packed.db", *views}  # no WAL is left
     audit(data_dir)
 
 

@@ -113,7 +113,7 @@ def named(*names: str) -> list[Fact]:
 def shelves(draw: st.DrawFn) -> list[Fact]:
     """Assets with texts that are alike."""
     count = draw(st.integers(1, 6))
-    values = TEXT | st.lists(TEXT | st.integers(), max_size=2)
+    values = TEXT | st.lists(TEXT | st.integers(-(2**63), 2**63 - 1), max_size=2)
     field: dict[str, st.SearchStrategy[Any]] = {
         "tags": st.lists(TEXT, unique=True, max_size=2),
         "metadata": st.dictionaries(st.just("key"), values),

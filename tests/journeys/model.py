@@ -130,6 +130,7 @@ class Model:
         asset, contents = self.live[asset_id], self.contents[asset_id]
         self.head += 1
         version = asset["version"] + 1
+        asset["thumb_url"] = _thumbnail(asset_id, asset["content_type"], asset["digest"])
         asset.update(version=version, etag=f"v{version}", position=self.head, updated_at=None)
         contents.append(contents[-1] if content is None else content)
         self._remember(topic, asset_id, version)

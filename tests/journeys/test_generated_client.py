@@ -17,7 +17,8 @@ from tests.journeys.server import PATIENCE, Server, run, serving
 pytestmark = pytest.mark.slow
 
 TOOLS = Path(sys.executable).parent
-CONFIG = "content_type_overrides: {application/zip: application/octet-stream}"
+BINARY = "application/octet-stream"
+CONFIG = f"content_type_overrides: {{application/zip: {BINARY}, image/webp: {BINARY}}}"
 """The generator knows bytes by one name only."""
 
 

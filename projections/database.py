@@ -10,10 +10,11 @@ to its generation, and is disposable by itself.
 import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
-from ledger.sqlite import open_writer, transaction
+from ledger.sqlite import open_reader, open_writer, transaction
 from projections.projection import Projection
 
 State = Literal["building", "ready", "retired", "unreadable"]
@@ -116,6 +117,19 @@ def open_next(folder: Path, projections: Sequence[Projection]) -> Database:
 def numbers(folder: Path) -> list[int]:
     """The generations in a folder, in order."""
     return sorted(int(m[1]) for path in folder.iterdir() if (m := _NAME.fullmatch(path.name)))
+
+
+def in_use(folder: Path) -> int | None:
+    """The generation that is read, as a bystander sees it; None if there is none."""
+    return next((n for n in reversed(numbers(folder)) if _is_ready(path_of(folder, n))), None)
+
+
+def _is_ready(path: Path) -> bool:
+    try:
+        with closing(open_reader(path)) as db:
+            return db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
+    except sqlite3.DatabaseError:
+        return False  # what cannot be read is not in use: a start makes it anew
 
 
 def remove(folder: Path, number: int) -> None:

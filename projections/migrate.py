@@ -13,7 +13,7 @@ from ledger.errors import NewerSchemaError
 from ledger.fact import iso
 from ledger.sqlite import transaction
 from projections.database import BOOKKEEPING, Database
-from projections.migrations import Migration
+from projections.migrations import Migration, in_order
 from projections.projection import Projection
 
 
@@ -33,8 +33,7 @@ def migrate(database: Database) -> bool:
 
 def migrations_of(projections: Sequence[Projection]) -> list[Migration]:
     """Every projection's migrations, oldest first."""
-    every = [migration for projection in projections for migration in projection.migrations]
-    return sorted(every, key=lambda migration: migration.name)
+    return in_order(each for projection in projections for each in projection.migrations)
 
 
 def revision_of(migrations: Sequence[Migration]) -> str:

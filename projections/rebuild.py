@@ -6,7 +6,7 @@ so that a rebuild that is killed has changed nothing.
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from projections.database import (
     remove,
 )
 from projections.digest import digest
+from projections.installed import Installed, installed, why
 from projections.jobs import Jobs
 from projections.lineage import Lineage
 from projections.migrate import migrate
@@ -42,15 +43,35 @@ PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
 FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())
 """Those that no write waits for: each in a file of its own, at a position of its own."""
 
+TABLES: Final = "tables"
+"""What the runner that the writer fills is called among the runners: assets and jobs."""
+
 logger = logging.getLogger(__name__)
 
 
 class Rebuilt(NamedTuple):
-    """What a rebuild made: which generation, up to which position, with which digest."""
+    """What a rebuild made: which generation, up to which position, with which digest.
+
+    `others`: the digests of the projections that are not ours, and `broken` why one has none.
+    """
 
     generation: int
     position: int
     digest: str
+    others: Mapping[str, str]
+    broken: Mapping[str, str]
+
+
+class Others(NamedTuple):
+    """The runners of the projections of others, by name, and why there are not more of them."""
+
+    runners: Mapping[str, Runner]
+    broken: Mapping[str, str]
+
+
+def others() -> Installed:
+    """The projections that are not ours, and those that cannot be used."""
+    return installed(taken={TABLES, *(each.name for each in (*PROJECTIONS, *FOLLOWING))})
 
 
 def start(
@@ -90,6 +111,21 @@ def follow(
     if isinstance(opened, str):
         raise DataFolderError(f"{projection.name} cannot be made: {opened}")
     return opened
+
+
+def follow_others(
+    folder: Path, number: int, feed: Feed, progress: Progress | None = None
+) -> Others:
+    """Every projection of others, as `follow` answers it. Nothing that one of them does raises."""
+    projections, found = others()
+    runners: dict[str, Runner] = {}
+    broken = dict(found)
+    for projection in projections:
+        try:
+            runners[projection.name] = follow(folder, number, projection, feed, progress)
+        except Exception as error:
+            broken[projection.name] = why(projection.name, error)
+    return Others(runners, broken)
 
 
 def _opened(
@@ -146,7 +182,20 @@ def rebuild(
         for projection in FOLLOWING:
             part = _made(stack, follow(folder, number, projection, feed, progress))
             tables |= part.database.tables
-        return Rebuilt(number, runner.position, digest(tables))
+        digests, broken = _rebuilt_others(stack, follow_others(folder, number, feed, progress))
+        return Rebuilt(number, runner.position, digest(tables), digests, broken)
+
+
+def _rebuilt_others(stack: ExitStack, made: Others) -> tuple[dict[str, str], dict[str, str]]:
+    digests: dict[str, str] = {}
+    broken = dict(made.broken)
+    for name, runner in made.runners.items():
+        stack.callback(runner.close)
+        if runner.error:
+            broken[name] = str(runner.error)
+        else:
+            digests[name] = digest(runner.database.tables)
+    return digests, broken
 
 
 def _made(stack: ExitStack, runner: Runner) -> Runner:

@@ -13,11 +13,11 @@ from ledger.fact import Recorded
 from ledger.feed import Feed
 from ledger.finding import Finding
 from ledger.sqlite import open_reader, read_only
-from projections.database import Database, numbers, path_of
+from projections.database import Database, in_use, path_of
 from projections.digest import digest
 from projections.migrate import migrate
 from projections.projection import Projection
-from projections.rebuild import FOLLOWING, PROJECTIONS
+from projections.rebuild import FOLLOWING, PROJECTIONS, others
 from projections.runner import Progress, Runner
 
 MOST: Final = 1_000
@@ -59,25 +59,19 @@ def verify_tables(
 
     Raises DataFolderError for tables of another release, which only a start can bring here.
     """
-    number = next((n for n in reversed(numbers(folder)) if _is_ready(path_of(folder, n))), None)
+    number = in_use(folder)
     if number is None:
         return
     parts: list[tuple[str, Sequence[Projection]]] = [("", PROJECTIONS)]
-    parts += [(projection.name, [projection]) for projection in FOLLOWING]
+    found = others()
+    parts += [(each.name, [each]) for each in (*FOLLOWING, *found.projections)]
+    yield from (Finding(name, "as a whole", reason) for name, reason in found.broken.items())
     for part, projections in parts:
         path = path_of(folder, number, part)
         if path.exists():
             again = Database(scratch, 1, projections, part)
             with closing(again):
                 yield from _Comparison(path, again, feed, progress).findings()
-
-
-def _is_ready(path: Path) -> bool:
-    try:
-        with closing(open_reader(path)) as db:
-            return db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
-    except sqlite3.DatabaseError:
-        return False  # what cannot be read is not in use: a start makes it anew
 
 
 class _Comparison:

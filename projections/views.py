@@ -21,7 +21,7 @@ from projections.compare import CompareQueries
 from projections.folders import FolderQueries
 from projections.jobs import JobQueries
 from projections.lineage import LineageQueries
-from projections.rebuild import FOLLOWING, follow, start
+from projections.rebuild import FOLLOWING, TABLES, Others, follow, follow_others, start
 from projections.runner import Progress, Runner
 from projections.search_reads import SearchQueries
 from projections.usage_reads import UsageQueries
@@ -31,9 +31,6 @@ PATIENCE: Final = 1.0
 RETRY_SECONDS: Final = 1.0
 """How often a view that fell behind takes another turn by itself, without a write to wake it."""
 
-
-TABLES: Final = "tables"
-"""What the runner that the writer fills is called among the runners: assets and jobs."""
 REST_SECONDS: Final = 0.05
 """How long a view that follows lets facts gather between two turns: it sums each batch once."""
 YIELD: Final = 19
@@ -42,12 +39,20 @@ come first, and it catches up at full speed once they pause."""
 
 
 class Views:
-    """What callers read. `runners` fill it, by name; `runner` is the one that the writer calls."""
+    """What callers read. `runners` fill it, by name; `runner` is the one that the writer calls.
+
+    `others` are those of the runners that are not ours, `broken` says why one has no runner.
+    """
 
     def __init__(
-        self, runners: Mapping[str, Runner], readers: Mapping[str, AsyncReaders], feed: Feed
+        self,
+        runners: Mapping[str, Runner],
+        others: Others,
+        readers: Mapping[str, AsyncReaders],
+        feed: Feed,
     ) -> None:
-        self.runners = runners
+        self.runners = {**runners, **others.runners}
+        self.others, self.broken = frozenset(others.runners), others.broken
         self.runner = runners[TABLES]
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog)
@@ -70,11 +75,15 @@ class Views:
                 made = partial(follow, folder, runners[TABLES].database.number, projection)
                 runners[projection.name] = await asyncio.to_thread(made, feed, progress)
                 stack.callback(runners[projection.name].close)
+            number = runners[TABLES].database.number
+            others = await asyncio.to_thread(follow_others, folder, number, feed, progress)
+            for runner in others.runners.values():
+                stack.callback(runner.close)
             readers = {}
             for name, runner in runners.items():
                 readers[name] = await AsyncReaders.open(runner.database.path)
                 stack.push_async_callback(readers[name].close)
-            views = cls(runners, readers, feed)
+            views = cls(runners, others, readers, feed)
             views._open = stack.pop_all()
             return views
 

@@ -7,12 +7,18 @@ import orjson
 
 from api.cli.options import DATA_DIR, JSON, existing_log
 
+FOUND = 1
+
 
 @click.command()
 @DATA_DIR
 @JSON
-def rebuild(data_dir: Path | None, as_json: bool) -> None:
-    """Make the tables anew from the log. The server must be stopped; nothing of the log changes."""
+@click.pass_context
+def rebuild(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
+    """Make the tables anew from the log. The server must be stopped; nothing of the log changes.
+
+    Exit code 1 where a projection that is not ours could not be made.
+    """
     from api.cli.progress import ProgressBar
     from ledger.codec import Codec
     from ledger.feed import Feed
@@ -38,3 +44,8 @@ def rebuild(data_dir: Path | None, as_json: bool) -> None:
             f"generation {rebuilt.generation} holds all {rebuilt.position:,} facts; "
             f"its digest is {rebuilt.digest}"
         )
+        for name, value in rebuilt.others.items():
+            click.echo(f"{name}: its digest is {value}")
+    for name, reason in rebuilt.broken.items():
+        click.echo(f"asset-ledger: {name} was not made: {reason}", err=True)
+    context.exit(FOUND if rebuilt.broken else 0)

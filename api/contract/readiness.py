@@ -17,6 +17,9 @@ class PartOut(Shape):
     free_bytes: Annotated[int, Field(description="Space on the disk of the data folder.")] = 0
     position: Annotated[int, Field(description="The last fact that the view reflects.")] = 0
     lag: Annotated[int, Field(description="How many facts the view lacks.")] = 0
+    optional: Annotated[
+        bool, Field(description="A projection of somebody else's: the server is ready without it.")
+    ] = False
 
 
 class ReadyOut(Shape):

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from api.http.metrics import CONTENT_TYPE, exposition
 from api.http.request import Request
 from ledger.errors import PoisonFactError
 from ledger.writer import Writer
-from projections.runner import Runner
+from projections.views import Views
 
 SCARCE: Final = 64 * 1024 * 1024
 """Bytes of free space below which a group of writes may not fit any more."""
@@ -44,9 +45,9 @@ async def readyz(request: Request) -> web.Response:
     parts = [
         _writer(backend.writer),
         {"name": "disk", "ok": free >= SCARCE, "free_bytes": free},
-        *(_view(name, runner, head) for name, runner in backend.views.runners.items()),
+        *_views(backend.views, head),
     ]
-    ready = all(part["ok"] for part in parts)
+    ready = all(part["ok"] for part in parts if not part.get("optional"))
     body = orjson.dumps({"ready": ready, "parts": parts})
     headers = {"Content-Type": JSON, **_FRESH}
     return web.Response(body=body, status=200 if ready else 503, headers=headers)
@@ -70,13 +71,21 @@ def _writer(writer: Writer) -> dict[str, Any]:
     return {"name": "writer", "ok": reason is None, "reason": reason, "waiting": writer.waiting}
 
 
-def _view(name: str, runner: Runner, head: int) -> dict[str, Any]:
+def _views(views: Views, head: int) -> Iterator[dict[str, Any]]:
+    for name, runner in views.runners.items():
+        part = _view(name, _reason(runner.error), runner.position, head)
+        yield part | {"optional": True} if name in views.others else part
+    for name, reason in views.broken.items():
+        yield _view(name, reason, 0, head) | {"optional": True}
+
+
+def _view(name: str, reason: str | None, position: int, head: int) -> dict[str, Any]:
     return {
         "name": f"view {name}",
-        "ok": runner.error is None,
-        "reason": _reason(runner.error),
-        "position": runner.position,
-        "lag": max(0, head - runner.position),
+        "ok": reason is None,
+        "reason": reason,
+        "position": position,
+        "lag": max(0, head - position),
     }
 
 

@@ -74,6 +74,9 @@ class _Numbers(Collector):
         for name, runner in runners.items():
             lag.add_metric([name], max(0, head - runner.position))
             stalled.add_metric([name], runner.state == "stalled")
+        for name in self._backend.views.broken:
+            lag.add_metric([name], head)
+            stalled.add_metric([name], 1)
         yield from (lag, stalled)
 
 

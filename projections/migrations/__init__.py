@@ -6,7 +6,7 @@ before it lack something that only the log can tell. It never begins or commits 
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import NamedTuple
 
@@ -23,3 +23,8 @@ def load(name: str) -> Migration:
     """The migration of this package in the file `<name>.py`; such names no `import` can spell."""
     module = import_module(f"{__name__}.{name}")
     return Migration(name, module.upgrade, module.needs_facts)
+
+
+def in_order(migrations: Iterable[Migration]) -> list[Migration]:
+    """Oldest first: as they are applied."""
+    return sorted(migrations, key=lambda migration: migration.name)

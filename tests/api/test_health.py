@@ -16,6 +16,7 @@ from api.settings import Settings
 from ledger.errors import PoisonFactError, StorageFailedError
 from tests.api.calling import asking_for_tokens, caller
 from tests.api.running import FORM, Api, form, serving
+from tests.projections.packages import importable, plant
 
 PATHS = ("/health", "/livez", "/readyz", "/metrics")
 
@@ -111,6 +112,27 @@ async def test_a_view_that_stands_still_says_where_and_nothing_of_the_fact(api: 
     assert parts["view tables"]["reason"] == "the fact at position 2 cannot be read"
     assert parts["view tables"]["position"] == api.head()
     assert (await numbers(api))["view_stalled{view=tables}"] == 1
+
+
+async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_ready(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    plant(tmp_path / "site", "import nothing_of_this_name")
+    with importable(tmp_path / "site"):
+        async with serving(Settings(data_dir=data_dir)) as api:
+            status, parts = await ready(api)
+            counted = await numbers(api)
+
+    assert status == 200
+    assert parts["view seen"] == {
+        "name": "view seen",
+        "ok": False,
+        "reason": "ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        "position": 0,
+        "lag": 1,
+        "optional": True,
+    }
+    assert counted["view_stalled{view=seen}"] == 1
 
 
 async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:

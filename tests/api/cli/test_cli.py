@@ -13,8 +13,9 @@ from api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run
+from tests.projections.packages import plant
 
-FINE, REFUSED = 0, 2
+FINE, FOUND, REFUSED = 0, 1, 2
 
 
 async def record_a_job(api: Api) -> None:
@@ -100,6 +101,35 @@ async def test_a_rebuild_says_what_it_made(folder: Path) -> None:
     done = run("rebuild", "--data-dir", folder)
 
     assert "holds all 5 facts; its digest is " in done.stdout
+
+
+async def test_a_projection_of_somebody_else_is_rebuilt_and_verified_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    rebuilt = run("rebuild", "--data-dir", folder)
+    verified = run("verify", "--data-dir", folder)
+
+    assert (rebuilt.returncode, verified.returncode) == (FINE, FINE)
+    (line,) = [line for line in rebuilt.stdout.splitlines() if line.startswith("seen: ")]
+    assert f"projections.g2.seen.db again up to 5; digest {line.split()[-1]}" in verified.stdout
+
+
+async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_is_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "site", "")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    rebuilt = run("rebuild", "--data-dir", folder)
+    verified = run("verify", "--data-dir", folder)
+
+    assert (rebuilt.returncode, verified.returncode) == (FOUND, FOUND)
+    assert "holds all 5 facts" in rebuilt.stdout
+    assert "asset-ledger: seen was not made: AttributeError" in rebuilt.stderr
+    assert "seen as a whole: AttributeError" in verified.stdout
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])

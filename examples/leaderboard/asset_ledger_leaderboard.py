@@ -1,0 +1,95 @@
+"""Which node made most, day by day: a projection of our own, beside those of Asset Ledger.
+
+    pip install ./examples/leaderboard      # where the server is installed; then start it anew
+    python -m asset_ledger_leaderboard data 2026-01-24
+
+Promise: it counts what was made, so that a deletion later on takes nothing from a day.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from ledger.asset import AssetCreated
+from ledger.fact import Recorded, iso, moment
+from ledger.sqlite import open_reader
+from projections.database import in_use, path_of
+from projections.migrations import Migration
+from projections.projection import Statement
+
+COUNT = """
+    INSERT INTO leaderboard (user_id, day, node_id, assets, bytes) VALUES (?, ?, ?, 1, ?)
+    ON CONFLICT DO UPDATE SET assets = assets + 1, bytes = bytes + excluded.bytes
+"""
+BEST = """
+    SELECT node_id, assets, bytes FROM leaderboard WHERE user_id = ? AND day = ?
+    ORDER BY assets DESC, bytes DESC, node_id LIMIT ?
+"""
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Make the table. It has a primary key, as every table that the digest is over."""
+    db.execute(
+        """
+        CREATE TABLE leaderboard (
+            user_id TEXT NOT NULL,
+            day TEXT NOT NULL,      -- in UTC, of the recording
+            node_id TEXT NOT NULL,
+            assets INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (user_id, day, node_id)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+class Leaderboard:
+    """The projection."""
+
+    name = "leaderboard"
+    migrations = (Migration("20260124_000000_create_leaderboard", create, needs_facts=True),)
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        """One more for its node, where a node made it."""
+        event = recorded.event
+        if isinstance(event, AssetCreated) and event.node_id is not None:
+            day = iso(moment(event))[:10]
+            row = (event.user_id, day, event.node_id, event.size)
+            yield Statement(COUNT, row, independent=True)
+
+
+class Place(NamedTuple):
+    """A node's place on a day."""
+
+    node_id: str
+    assets: int
+    bytes: int
+
+
+def best(folder: Path, day: str, user_id: str = "1", limit: int = 10) -> list[Place]:
+    """The nodes that made most on a day, also beside a running server; [] if it made no board."""
+    generation = in_use(folder)
+    path = path_of(folder, generation or 0, Leaderboard.name)
+    if not path.exists():
+        return []
+    with closing(open_reader(path)) as db:
+        return [Place(*row) for row in db.execute(BEST, (user_id, day, limit))]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("day")
+@click.option("--user", default="1", show_default=True, help="Whose nodes.")
+def main(folder: Path, day: str, user: str) -> None:
+    """Print who made most on DAY (2026-01-24) in the ledger of FOLDER."""
+    line = "{:>3}  {:<24}{:>8,} assets{:>16,} bytes".format
+    for rank, place in enumerate(best(folder, day, user), 1):
+        click.echo(line(rank, *place))
+
+
+if __name__ == "__main__":
+    main()

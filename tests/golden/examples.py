@@ -1,7 +1,7 @@
 """One fully dressed example of every fact, whose stored bytes lie beside this file for ever.
 
 `python -m tests.golden.examples` writes the files that do not exist yet. It never rewrites one: a
-fact whose shape changes needs a new `class_version`, an upcast, and a file of its own.
+fact whose shape changes needs a new `class_version`, an upcast, and files of its own.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from ledger.ids import AssetId, Digest
 from ledger.job import JobFinished, JobStarted, job_stream
 from ledger.origin import KeyRotated, LedgerOpened, ProjectionSkipped
 from tests.builders import at
+from tests.golden.shapes import keep
 
 FOLDER = Path(__file__).parent / "facts"
 
@@ -100,8 +101,13 @@ def golden_file(fact: Fact) -> Path:
     return FOLDER / f"{fact.TOPIC}.v{fact.class_version}.json"
 
 
+MEANINGS: dict[str, Fact] = {golden_file(example).name: example for example in EXAMPLES}
+"""What the bytes in each file mean today. A version that is no longer written gets a line here."""
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for example in EXAMPLES:
         if not golden_file(example).exists():
             golden_file(example).write_bytes(Codec().encode(example).state)
+    keep()

@@ -49,6 +49,10 @@ class Replay:
             raise UnknownAssetError(asset_id)
         return asset
 
+    def anyones(self, asset_id: AssetId) -> Asset | None:
+        """The asset with this id, whoever has it: for those who ask on behalf of all."""
+        return fold(self._decoded(self._log.stream(asset_id)))
+
     def live_asset(self, user_id: str, asset_id: AssetId, *, upto: int) -> Asset:
         """One asset as it was. Raises UnknownAssetError, and AssetDeletedError for a tombstone."""
         asset = self.asset(user_id, asset_id, upto=upto)

@@ -1,6 +1,6 @@
 """One async method for each thing that a caller may want of the ledger: each answers a receipt."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -18,6 +18,7 @@ from ledger.events import Heard, Wanted
 from ledger.fact import Json, Recorded
 from ledger.frames import Framed, Frames
 from ledger.ids import AssetId, Digest, new_asset_id
+from ledger.imports import Import, ImportReceipt, Imports, Presence
 from ledger.job import JobEnd, JobStart
 from ledger.log import EventLog, Tag
 from ledger.record import JobRecord
@@ -50,6 +51,7 @@ class Ledger:
         self._deletions = Deletions(self._commits, replay, tables)
         self._restorations = Restorations(self._commits, replay, self._edits, tables)
         self._frames = Frames(self._commits, replay)
+        self._imports = Imports(self._commits, replay, contents)
 
     def close(self) -> None:
         """Stop reading; the writer and the stores belong to whoever made them."""
@@ -109,6 +111,17 @@ class Ledger:
     async def finish_interrupted(self) -> int:
         """Finish what a killed server began; answers how many assets that deleted."""
         return await self._deletions.finish_interrupted()
+
+    async def import_assets(self, by: str, batch: Sequence[Import]) -> ImportReceipt:
+        """Record assets that were made elsewhere, at most 256, folders before what is in them.
+
+        One that is refused is left out, and the receipt says why.
+        """
+        return await self._imports.record(by, batch)
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        """Which of these assets are there already, whoever has them."""
+        return await self._imports.present(asset_ids)
 
     async def find_asset(
         self, user_id: str, asset_id: AssetId, *, upto: int | None = None

@@ -10,6 +10,7 @@ import click
 from api.cli.audit_bundle import audit_bundle
 from api.cli.compare import compare
 from api.cli.export import export
+from api.cli.imports import import_
 from api.cli.key import key
 from api.cli.rebuild import rebuild
 from api.cli.replay import replay
@@ -38,6 +39,7 @@ for command in (
     audit_bundle,
     witness,
     export,
+    import_,
     rebuild,
     key,
     token,

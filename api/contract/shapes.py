@@ -47,6 +47,20 @@ class AssetOut(Shape):
     derived_from: list[Id]
 
 
+class ImportedOut(Shape):
+    """What became of a line: `filled` got its bytes now, `empty` is there and has none yet."""
+
+    id: Id
+    outcome: Literal["recorded", "filled", "known", "refused", "empty", "unknown"]
+    reason: str | None
+
+
+class ImportsOut(Shape):
+    """What became of each line that was about an asset."""
+
+    outcomes: list[ImportedOut]
+
+
 class ProvenFactOut(Shape):
     """A fact's stored bytes as they were hashed, and its inclusion path, both in base64."""
 

@@ -1,4 +1,6 @@
-"""What Schemathesis leaves to other tests: the two answers that its rules have no words for."""
+"""What Schemathesis leaves to other tests: the two answers that its rules have no words for; and a
+media type that it has no words for either.
+"""
 
 from contextlib import suppress
 from typing import Any
@@ -17,3 +19,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
             case.query["min_position"] = 1
     if case.headers.get("Prefer") == "return=minimal":
         del case.headers["Prefer"]
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(context: Any, value: Any) -> bytes:
+    """The bytes as they are: any other value is no body of lines."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")

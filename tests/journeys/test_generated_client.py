@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 TOOLS = Path(sys.executable).parent
 BINARY = "application/octet-stream"
-CONFIG = f"content_type_overrides: {{application/zip: {BINARY}, image/webp: {BINARY}}}"
+NAMELESS = ("application/zip", "image/webp", "application/x-ndjson")
+CONFIG = f"content_type_overrides: {{{', '.join(f'{kind}: {BINARY}' for kind in NAMELESS)}}}"
 """The generator knows bytes by one name only."""
 
 

@@ -1,0 +1,130 @@
+"""`asset-ledger import`: the ways into a ledger from elsewhere."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, settings_from
+
+if TYPE_CHECKING:
+    from api.imports.destinations import Address, Destination
+    from api.imports.nodetool import Tally
+    from api.settings import Settings
+
+INCOMPLETE = 1
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring in what was kept elsewhere."""
+
+
+@import_.command()
+@click.option(
+    "--db",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The database, with a table nodetool_assets.",
+)
+@click.option(
+    "--assets",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="The folder of the contents: <id>.<ext> each.",
+)
+@click.option("--dry-run", is_flag=True, help="Record nothing; say what would be.")
+@DATA_DIR
+@URL
+@TOKEN
+@JSON
+@click.pass_context
+def nodetool(
+    context: click.Context, /, db: Path, assets: Path, *, dry_run: bool, as_json: bool, **where: Any
+) -> None:
+    """Import the assets of a NodeTool database: with their ids, times, folders and bytes.
+
+    Into the data folder, or through the server that has it. Run it again at any time: what is there
+    already is left as it is. One line for each thing that did not fit; exit code 1 when a row was
+    not imported, or has no bytes.
+    """
+
+    def say(said: Any) -> None:
+        line = f"{said.id}: {said.what}" if said.id else said.what
+        click.echo(orjson.dumps(said._asdict()) if as_json else line)
+
+    tally = asyncio.run(_nodetool(db, assets, say, dry_run=dry_run, **where))
+    counted = dataclasses.asdict(tally)
+    click.echo(orjson.dumps(counted) if as_json else _summary(tally, dry_run=dry_run))
+    context.exit(0 if tally.complete else INCOMPLETE)
+
+
+def _summary(tally: "Tally", *, dry_run: bool) -> str:
+    added = "would be added" if dry_run else "added"
+    return (
+        f"{tally.rows:,} rows: {tally.recorded:,} {added}, {tally.known:,} known before, "
+        f"{tally.refused:,} not imported; {tally.filled:,} got their bytes now, "
+        f"{tally.without_bytes:,} have none"
+    )
+
+
+async def _nodetool(db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any) -> "Tally":
+    from api.cli.progress import ProgressBar
+    from api.imports.nodetool import import_nodetool
+    from api.imports.nodetool_files import AssetFiles
+    from api.imports.nodetool_table import open_table
+
+    with open_table(db) as table, closing(ProgressBar("importing", "rows")) as progress:
+        files = AssetFiles(assets)
+        async with _destination(dry_run=dry_run, **where) as destination:
+            return await import_nodetool(table, files, destination, say, progress)
+
+
+@asynccontextmanager
+async def _destination(
+    *, dry_run: bool, data_dir: Path | None, url: str | None, token: str | None
+) -> "AsyncIterator[Destination]":
+    """The ledger to import into: by address, by folder, or through the server that has that."""
+    from api.imports.destinations import Address, DryRun, LogFile, ServerDestination
+
+    if url is not None:
+        there = ServerDestination(lambda: Address(url, token))
+        yield DryRun(there) if dry_run else there
+        return
+    settings = settings_from({"data_dir": data_dir})
+    if dry_run:
+        yield DryRun(LogFile(settings.data_dir / "ledger.db"))
+        return
+    async with AsyncExitStack() as stack:
+        yield await _open(stack, settings)
+
+
+async def _open(stack: AsyncExitStack, settings: "Settings") -> "Destination":
+    """The ledger in a folder, open in this process until the stack is left; else its server's."""
+    from api.backend import open_backend
+    from api.imports.destinations import HereDestination, ServerDestination
+    from ledger.errors import FolderLockedError
+
+    try:
+        backend = await stack.enter_async_context(open_backend(settings))
+    except FolderLockedError as locked:
+        return ServerDestination(partial(_holder, settings.data_dir, str(locked)))
+    return HereDestination(backend.ledger)
+
+
+def _holder(folder: Path, refusal: str) -> "Address":
+    """The server that has the folder, and the secret that it admits next."""
+    from api.imports.destinations import Address
+    from ledger.errors import FolderLockedError
+    from ledger.files import holder_of
+
+    holder = holder_of(folder)
+    if holder is None or holder.address is None:
+        raise FolderLockedError(refusal)
+    return Address(holder.address, holder.secret)

@@ -1,0 +1,164 @@
+"""Assets from elsewhere: a batch of them in one request, under their own ids and times.
+
+Promise: what one line is refused for is no other line's loss, and what the batch records it
+records at once, in its order.
+"""
+
+import binascii
+from base64 import b64decode
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.errors import UnsupportedTypeError
+from api.contract.fields import Fields
+from api.contract.imports import (
+    LINES,
+    MAX_LINE,
+    NDJSON,
+    import_id,
+    import_of,
+    imports_out,
+    read_import,
+)
+from api.contract.operations import operation
+from api.contract.shapes import ImportsOut
+from api.contract.strict_json import read_object
+from api.http.answers import json_answer
+from api.http.body import begin, next_chunk
+from api.http.request import Request
+from ledger.content import Stage
+from ledger.errors import (
+    BusyError,
+    FieldError,
+    MalformedBodyError,
+    RefusedError,
+    TooLargeError,
+)
+from ledger.ids import AssetId
+from ledger.imports import MOST, Import, Imported, ImportReceipt
+
+_NOTHING: Final = ImportReceipt((), None, behind=False)
+
+
+@operation(
+    "POST",
+    "/api/import",
+    answers=ImportsOut,
+    errors=[MalformedBodyError, UnsupportedTypeError, TooLargeError, BusyError],
+    scope="admin",
+    takes={NDJSON: LINES},
+    statuses=[200, 202],
+)
+async def import_assets(request: Request) -> web.Response:
+    """Record assets that were made elsewhere: an id is recorded once, a line for each asset."""
+    with request.ledger.place():
+        async with Batch(request) as batch:
+            await batch.receive()
+            present = await request.ledger.present(batch.asked)
+            receipt = await _recorded(request, batch)
+    asked = {asset_id: present.get(asset_id) for asset_id in batch.asked}
+    body = orjson.dumps(imports_out([*batch.refused, *receipt.imported], asked))
+    headers = {"Ledger-View": "behind"} if receipt.behind else {}
+    position = receipt.position or request.views.position
+    return json_answer(body, position, status=202 if receipt.behind else 200, headers=headers)
+
+
+async def _recorded(request: Request, batch: "Batch") -> ImportReceipt:
+    if not batch.imports:
+        return _NOTHING
+    return await request.ledger.import_assets(request.user_id, batch.imports)
+
+
+class Batch:
+    """The lines of one request, received inside its `async with`."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._stages: list[Stage] = []
+        self._fields: Fields | None = None
+        self._stage: Stage | None = None
+        self.imports: list[Import] = []
+        self.refused: list[Imported] = []
+        self.asked: list[AssetId] = []
+
+    async def __aenter__(self) -> "Batch":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for stage in self._stages:
+            await stage.discard()
+
+    async def receive(self) -> None:
+        """Read the body. Raises MalformedBodyError with the number of the line at fault."""
+        number = 0
+        async for line in _lines(self._request):
+            number += 1
+            try:
+                await self._take(read_object(line, "it"))
+            except (MalformedBodyError, FieldError, binascii.Error) as error:
+                raise MalformedBodyError(f"line {number}: {error}") from error
+        await self._finish()
+
+    async def _take(self, sent: Mapping[str, Any]) -> None:
+        if "bytes" in sent:
+            await self._take_bytes(sent)
+        else:
+            await self._finish()
+            await self._begin(sent)
+
+    async def _begin(self, sent: Mapping[str, Any]) -> None:
+        asset_id = import_id(sent)
+        if len(self.imports) + len(self.refused) + len(self.asked) == MOST:
+            raise TooLargeError(f"a request imports at most {MOST} assets")
+        try:
+            fields = read_import(sent)
+        except FieldError as refusal:
+            self.refused.append(Imported(asset_id, "refused", str(refusal)))
+            return
+        if fields["dry_run"]:
+            self.asked.append(asset_id)
+        else:
+            self._fields = fields
+
+    async def _take_bytes(self, sent: Mapping[str, Any]) -> None:
+        if not isinstance(sent["bytes"], str) or len(sent) > 1:
+            raise MalformedBodyError('bytes are sent as {"bytes": "<base64>"}')
+        piece = b64decode(sent["bytes"], validate=True)
+        if self._fields is None:  # those of an asset that was refused
+            return
+        if self._stage is None:
+            self._stage = self._request.ledger.stage()
+            self._stages.append(self._stage)
+        await self._stage.write(piece)
+
+    async def _finish(self) -> None:
+        """The asset whose lines these were is complete."""
+        fields, stage, self._fields, self._stage = self._fields, self._stage, None, None
+        if fields is None:
+            return
+        staged = await stage.finish() if stage is not None else None
+        try:
+            self.imports.append(import_of(fields, staged, self._request.user_id))
+        except RefusedError as refusal:
+            asset_id = import_id(fields)
+            self.refused.append(Imported(asset_id, "refused", str(refusal)))
+
+
+async def _lines(request: Request) -> AsyncIterator[bytes]:
+    """The lines of the body that are not empty, the last one with or without its end."""
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type != NDJSON:
+        raise UnsupportedTypeError(f"send {NDJSON} here, not {media_type or 'bytes'!r}")
+    await begin(request)
+    rest = b""
+    while chunk := await next_chunk(request):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > MAX_LINE:
+            raise TooLargeError(f"a line is longer than {MAX_LINE:,} bytes")
+        for line in filter(None, lines):
+            yield line
+    if rest:
+        yield rest

@@ -1,0 +1,190 @@
+"""Where imported assets go: a ledger in this process, or one that a server has.
+
+Both record the same facts, under the name of whoever administers the ledger.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from api.contract.errors import UnauthenticatedError
+from api.contract.imports import NDJSON, PIECE, import_of, read_import
+from api.imports.errors import SourceError
+from api.sdk.client import LARGE, Client
+from api.sdk.content import Content, opened
+from api.sdk.form import Body
+from api.sdk.retry import PATIENT
+from ledger.codec import Codec
+from ledger.content import Staged
+from ledger.ids import AssetId
+from ledger.imports import Imported, Presence, presences
+from ledger.log.sqlite_reader import SqliteLogReader
+from ledger.origin import SYSTEM
+from ledger.replay import Replay
+from ledger.service import Ledger
+
+TRIES: Final = 5
+"""The secret in a lock file admits once: another command may have been faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An asset on its way: the fields of its line, and the file that has its bytes."""
+
+    asset_id: AssetId
+    fields: Mapping[str, Any]
+    path: Path | None = None
+
+
+class Destination(Protocol):
+    """A ledger that assets are imported into."""
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        """Which of at most 256 assets are there already."""
+
+    async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
+        """Record at most 256 assets, folders before what is in them. Raises SourceError."""
+
+
+class HereDestination:
+    """A ledger that is open in this process."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        return await self._ledger.present(asset_ids)
+
+    async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
+        stages = [self._ledger.stage() for _ in batch]
+        try:
+            imports = []
+            for sent, stage in zip(batch, stages, strict=True):
+                staged: Staged | None = None
+                if sent.path is not None:
+                    async for piece in pieces_of(sent.path):
+                        await stage.write(piece)
+                    staged = await stage.finish()
+                imports.append(import_of(read_import(sent.fields), staged, SYSTEM))
+            return (await self._ledger.import_assets(SYSTEM, imports)).imported
+        finally:
+            for stage in stages:
+                await stage.discard()
+
+
+class Presences(Protocol):
+    """What can say which assets are there."""
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        """Which of at most 256 assets are there already."""
+
+
+class LogFile:
+    """A data folder that is only looked at, whoever has it."""
+
+    def __init__(self, log_file: Path) -> None:
+        self._log_file = log_file
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        if not self._log_file.is_file():
+            return {}
+        log = SqliteLogReader(self._log_file)
+        try:
+            return presences(Replay(log, Codec()), asset_ids)
+        finally:
+            log.close()
+
+
+class DryRun:
+    """A ledger that nothing is recorded in: it says what would be."""
+
+    def __init__(self, presences: Presences) -> None:
+        self.present = presences.present
+
+    async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
+        known = await self.present([sent.asset_id for sent in batch])
+        return [
+            Imported(s.asset_id, "filled" if s.asset_id in known else "recorded") for s in batch
+        ]
+
+
+class Address(NamedTuple):
+    """Where a server listens, and what it wants to be shown."""
+
+    url: str
+    token: str | None
+
+
+class ServerDestination:
+    """A ledger that a server has. `reach` is asked anew for each request: a secret admits once."""
+
+    def __init__(self, reach: Callable[[], Address]) -> None:
+        self._reach = reach
+
+    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
+        lines = [Sent(each, {"id": each, "dry_run": True}) for each in asset_ids]
+        told = {one["id"]: one["outcome"] for one in await self._ask(lines)}
+        return {each: told[each] for each in asset_ids if told[each] != "unknown"}
+
+    async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
+        outcomes = await self._ask(batch)
+        return [Imported(AssetId(one["id"]), one["outcome"], one["reason"]) for one in outcomes]
+
+    async def _ask(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._ask_once(lines)
+            except UnauthenticatedError:
+                continue
+        return await self._ask_once(lines)
+
+    async def _ask_once(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
+        async def body() -> Body:
+            return Body({"Content-Type": NDJSON}, _ndjson(lines), LARGE)
+
+        client = Client(*self._reach(), PATIENT)
+        try:
+            answer = await client.ask("POST", "/api/import", body=body)
+        finally:
+            await client.close()
+        outcomes: list[dict[str, Any]] = answer["outcomes"]
+        return outcomes
+
+
+async def _ndjson(lines: Iterable[Sent]) -> AsyncIterator[bytes]:
+    for sent in lines:
+        yield orjson.dumps(sent.fields) + b"\n"
+        if sent.path is None:
+            continue
+        empty = True
+        async for piece in pieces_of(sent.path):
+            empty = False
+            yield _bytes_line(piece)
+        if empty:
+            yield _bytes_line(b"")
+
+
+def _bytes_line(piece: bytes) -> bytes:
+    lines = (piece[start : start + PIECE] for start in range(0, max(len(piece), 1), PIECE))
+    return b"".join(b'{"bytes":"%b"}\n' % b64encode(line) for line in lines)
+
+
+async def pieces_of(path: Path) -> AsyncIterator[bytes]:
+    """A file's bytes. Raises SourceError if it cannot be read to its end."""
+    async with _readable(path) as content:
+        async for piece in content.chunks():
+            yield piece
+
+
+@asynccontextmanager
+async def _readable(path: Path) -> AsyncIterator[Content]:
+    try:
+        async with opened(path) as content:
+            yield content
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} cannot be read: {error}") from error

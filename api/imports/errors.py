@@ -1,0 +1,7 @@
+"""What is to be imported, and cannot be."""
+
+from ledger.errors import LedgerError
+
+
+class SourceError(LedgerError):
+    """What is to be imported cannot be read as what it should be; the message says where."""

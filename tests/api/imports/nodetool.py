@@ -1,0 +1,92 @@
+"""A NodeTool database and its folder of contents, as tests fill them; and a ledger to look into."""
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from click.testing import CliRunner, Result
+
+from api.cli import cli
+from asset_ledger import sync
+
+COLUMNS: Final = {
+    "id": "TEXT PRIMARY KEY",
+    **dict.fromkeys(("user_id", "workflow_id", "parent_id", "name", "content_type"), "TEXT"),
+    "metadata": "JSON",
+    "created_at": "DATETIME",
+    "duration": "REAL",
+    "size": "INTEGER",
+    **dict.fromkeys(("node_id", "job_id"), "TEXT"),
+    "updated_at": "DATETIME",
+}
+OF_LATER_FILES: Final = ("node_id", "job_id", "size", "updated_at")
+
+
+def asset_id(number: int) -> str:
+    return f"{number:032x}"
+
+
+class NodeTool:
+    """A database `nodetool.sqlite3` and a folder `assets` beside it."""
+
+    def __init__(self, folder: Path, *, without: tuple[str, ...] = ()) -> None:
+        self.db, self.assets = folder / "nodetool.sqlite3", folder / "assets"
+        self.assets.mkdir()
+        self._there = {name: kind for name, kind in COLUMNS.items() if name not in without}
+        columns = ", ".join(f"{name} {kind}" for name, kind in self._there.items())
+        self.run(f"CREATE TABLE nodetool_assets ({columns})")
+
+    def run(self, sql: str, rows: list[list[Any]] | None = None) -> None:
+        with sqlite3.connect(self.db) as db:
+            db.executemany(sql, [[]] if rows is None else rows)
+        db.close()
+
+    def row(self, number: int, content: bytes | None = b"content", **fields: Any) -> str:
+        """A row, and its file if it has a content; everything has a default. Answers its id."""
+        self.rows({number: fields})
+        identity = str(fields.get("id", asset_id(number)))
+        if content is not None and fields.get("content_type") != "folder":
+            (self.assets / f"{identity}.png").write_bytes(content)
+        return identity
+
+    def rows(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """Rows without files."""
+        marks = ", ".join("?" for _ in self._there)
+        filled = [self._filled(number, fields) for number, fields in rows.items()]
+        self.run(f"INSERT INTO nodetool_assets VALUES ({marks})", filled)
+
+    def _filled(self, number: int, fields: Mapping[str, Any]) -> list[Any]:
+        usual = {
+            "id": asset_id(number),
+            "user_id": "1",
+            "parent_id": "1",
+            "name": f"{number}.png",
+            "content_type": "image/png",
+            "created_at": f"2024-05-01 12:00:{number % 60:02}.000000",
+        }
+        return [{**usual, **fields}.get(name) for name in self._there]
+
+    def folder(self, number: int, **fields: Any) -> str:
+        return self.row(number, **{"content_type": "folder", "name": f"folder {number}", **fields})
+
+    def imported(self, data_dir: Path, *options: str, code: int = 0) -> list[str]:
+        """The lines that the import into a data folder prints, once it has ended so."""
+        told = self.ask(data_dir, *options)
+        assert told.exit_code == code, (told.output, told.exception)
+        return told.stdout.splitlines()
+
+    def ask(self, data_dir: Path, *options: str) -> Result:
+        where = ["--db", str(self.db), "--assets", str(self.assets), "--data-dir", str(data_dir)]
+        return CliRunner().invoke(cli, ["import", "nodetool", *where, *options])
+
+
+def assets_in(data_dir: Path, user_id: str = "1") -> dict[str, sync.Asset]:
+    """The live assets of a user, by id."""
+    with sync.connect(data_dir=data_dir, user_id=user_id):
+        return {asset.id: asset for asset in sync.Asset.iterate()}
+
+
+def content_of(data_dir: Path, identity: str) -> bytes:
+    with sync.connect(data_dir=data_dir):
+        return sync.Asset.get(identity).content()

@@ -1,0 +1,310 @@
+"""`asset-ledger import nodetool`: what a NodeTool database has is in the ledger afterwards."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.imports.errors import SourceError
+from asset_ledger import sync
+from tests.api.imports.nodetool import (
+    OF_LATER_FILES,
+    NodeTool,
+    asset_id,
+    assets_in,
+    content_of,
+)
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def nodetool(tmp_path: Path) -> NodeTool:
+    return NodeTool(tmp_path)
+
+
+def summary(
+    rows: int, added: int = 0, known: int = 0, refused: int = 0, filled: int = 0, without: int = 0
+) -> str:
+    return (
+        f"{rows} rows: {added} added, {known} known before, {refused} not imported; "
+        f"{filled} got their bytes now, {without} have none"
+    )
+
+
+def test_a_row_keeps_its_id_its_time_its_maker_and_its_bytes(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    made_by = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
+    identity = nodetool.row(
+        7, b"bytes", **made_by, metadata='{"a": [1]}', duration=1.5, created_at="2024-05-01 12:00"
+    )
+
+    assert nodetool.imported(data_dir) == [summary(1, added=1)]
+
+    asset = assets_in(data_dir)[identity]
+    assert (asset.name, asset.content_type, asset.size) == ("7.png", "image/png", 5)
+    assert (asset.workflow_id, asset.node_id, asset.job_id) == ("w", "n", "j")
+    assert (asset.created_at, asset.metadata, asset.duration) == (NOON, {"a": [1]}, 1.5)
+    assert content_of(data_dir, identity) == b"bytes"
+
+
+def test_an_older_file_lacks_columns(tmp_path: Path, data_dir: Path) -> None:
+    nodetool = NodeTool(tmp_path, without=OF_LATER_FILES)
+    nodetool.row(1)
+
+    assert nodetool.imported(data_dir) == [summary(1, added=1)]
+    assert assets_in(data_dir)[asset_id(1)].job_id is None
+
+
+def test_folders_come_before_what_is_in_them_whatever_the_order_of_the_rows(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    nodetool.row(1, parent_id=asset_id(2))
+    nodetool.folder(2, parent_id=asset_id(3))
+    nodetool.folder(3, parent_id=asset_id(4))
+    nodetool.folder(4, parent_id=None)
+    nodetool.row(5, parent_id="")
+
+    assert nodetool.imported(data_dir) == [summary(5, added=5)]
+
+    parents = {asset.id: asset.parent_id for asset in assets_in(data_dir).values()}
+    expected = {1: asset_id(2), 2: asset_id(3), 3: asset_id(4), 4: "1", 5: "1"}
+    assert parents == {asset_id(number): parent for number, parent in expected.items()}
+
+
+def test_everybody_keeps_what_is_his(nodetool: NodeTool, data_dir: Path) -> None:
+    nodetool.row(1, user_id="alice", parent_id="alice")
+    nodetool.folder(2)
+    nodetool.row(3, user_id="alice", parent_id=asset_id(2))
+
+    (told, _) = nodetool.imported(data_dir)
+
+    assert told.startswith(f"{asset_id(3)}: its folder")
+    assert set(assets_in(data_dir)) == {asset_id(2)}
+    assert {a.parent_id for a in assets_in(data_dir, "alice").values()} == {"alice"}
+
+
+def test_assets_are_listed_in_the_order_in_which_they_were_made(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    for number in (9, 2, 5):
+        nodetool.row(number)
+
+    nodetool.imported(data_dir)
+
+    assert list(assets_in(data_dir)) == [asset_id(2), asset_id(5), asset_id(9)]
+
+
+def test_what_is_run_again_adds_only_what_is_new(nodetool: NodeTool, data_dir: Path) -> None:
+    nodetool.folder(1)
+    nodetool.row(2, parent_id=asset_id(1))
+    nodetool.imported(data_dir)
+    nodetool.row(3, parent_id=asset_id(1))
+    nodetool.run("UPDATE nodetool_assets SET name = 'other' WHERE name = '2.png'")
+
+    assert nodetool.imported(data_dir) == [summary(3, added=1, known=2)]
+    assert nodetool.imported(data_dir) == [summary(3, known=3)]
+
+    assert assets_in(data_dir)[asset_id(2)].name == "2.png"
+
+
+def test_what_was_deleted_in_the_ledger_does_not_come_back(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    nodetool.row(1)
+    nodetool.imported(data_dir)
+    with sync.connect(data_dir=data_dir):
+        sync.Asset.get(asset_id(1)).delete()
+
+    assert nodetool.imported(data_dir) == [summary(1, known=1)]
+    assert assets_in(data_dir) == {}
+
+
+def test_what_has_no_bytes_is_recorded_and_said_and_gets_them_when_they_come(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    identity = nodetool.row(1, None)
+    said = f"{identity}: has no bytes: there is no file of it"
+
+    assert nodetool.imported(data_dir, code=1) == [said, summary(1, added=1, without=1)]
+    assert assets_in(data_dir)[identity].digest is None
+    assert nodetool.imported(data_dir, code=1)[-1] == summary(1, known=1, without=1)
+
+    (nodetool.assets / f"{identity}.png").write_bytes(b"late")
+    assert nodetool.imported(data_dir) == [summary(1, filled=1)]
+    assert content_of(data_dir, identity) == b"late"
+
+
+def test_an_empty_file_is_a_content(nodetool: NodeTool, data_dir: Path) -> None:
+    identity = nodetool.row(1, b"")
+
+    assert nodetool.imported(data_dir) == [summary(1, added=1)]
+    assert content_of(data_dir, identity) == b""
+
+
+def test_of_several_files_the_one_counts_that_fits_the_type(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    identity = nodetool.row(1, b"picture")
+    (nodetool.assets / f"{identity}.mp3").write_bytes(b"of an older type")
+    (nodetool.assets / f"{identity}_thumb.jpg").write_bytes(b"a thumbnail")
+
+    nodetool.imported(data_dir)
+
+    assert content_of(data_dir, identity) == b"picture"
+
+
+def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: Path) -> None:
+    identity = nodetool.row(1, None)
+    secret = nodetool.db.with_name("secret")
+    secret.write_text("secret")
+    (nodetool.assets / f"{identity}.png").symlink_to(secret)
+
+    assert nodetool.imported(data_dir, code=1)[-1] == summary(1, added=1, without=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"metadata": "{"}, "metadata is left out"),
+        ({"metadata": "[1]"}, "metadata is left out"),
+        ({"metadata": '{"a": 123456789012345678901234}'}, "metadata is left out"),
+        ({"metadata": '{"a": "\\u0000"}'}, "metadata is left out"),
+        ({"metadata": json.dumps({"a": "x" * 40_000})}, "metadata is left out"),
+        ({"metadata": b"\xff\xfe"}, "metadata is left out"),
+        ({"name": "a\nb\x00"}, "its name was 'a\\nb\\x00'"),
+        ({"name": "n" * 5_000}, "its name was"),
+        ({"name": None}, "its name was ''"),
+        ({"name": b"\xff.png"}, "its name was '\\udcff.png'"),
+        ({"content_type": "picture"}, "content_type is left out"),
+        ({"created_at": "yesterday"}, "made_at is left out"),
+        ({"created_at": 1e30}, "made_at is left out"),
+        ({"duration": -1.0}, "duration is left out"),
+        ({"duration": "long"}, "duration is left out"),
+        ({"job_id": "a\nb"}, "job_id is left out"),
+        ({"node_id": "n" * 5_000}, "node_id is left out"),
+        ({"parent_id": "f" * 32}, f"its folder '{'f' * 32}' is not there: it goes home"),
+        ({"parent_id": "\x00'; DROP"}, "is not there: it goes home"),
+        ({"parent_id": asset_id(1)}, "is not there: it goes home"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_said_in_one_line_and_the_row_is_kept(
+    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str
+) -> None:
+    nodetool.row(1)
+    nodetool.row(2, **fields)
+
+    (line, last) = nodetool.imported(data_dir)
+
+    assert line.startswith(f"{asset_id(2)}: ")
+    assert said in line
+    assert last == summary(2, added=2)
+    assert content_of(data_dir, asset_id(2)) == b"content"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"id": "../../etc/passwd"}, "its id '../../etc/passwd' is none"),
+        ({"id": None}, "its id '' is none"),
+        ({"user_id": None}, "its user_id must be 1 to 255"),
+        ({"user_id": "system"}, "its user_id cannot be 'system'"),
+    ],
+    ids=str,
+)
+def test_a_row_that_can_be_no_asset_is_said_and_no_other_is_lost(
+    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str
+) -> None:
+    nodetool.rows({2: fields})
+    nodetool.row(1)
+
+    (line, last) = nodetool.imported(data_dir, code=1)
+
+    assert f"is not imported: {said}" in line
+    assert last == summary(2, added=1, refused=1)
+
+
+@pytest.mark.parametrize("name", ["../../x.png", "😀 名前.png", "a/b\\c", ".", "%s'\"; DROP"])
+def test_a_strange_name_is_kept_as_it_is(nodetool: NodeTool, data_dir: Path, name: str) -> None:
+    nodetool.row(1, name=name, metadata=json.dumps({"emoji": "😀"}))
+
+    assert nodetool.imported(data_dir) == [summary(1, added=1)]
+    assert assets_in(data_dir)[asset_id(1)].name == name
+
+
+def test_folders_in_a_circle_go_home_where_it_closes(nodetool: NodeTool, data_dir: Path) -> None:
+    for number, parent in ((1, 2), (2, 3), (3, 1), (4, 4)):
+        nodetool.folder(number, parent_id=asset_id(parent))
+    nodetool.row(5, parent_id=asset_id(2))
+
+    *said, last = nodetool.imported(data_dir)
+
+    assert said == [
+        f"{asset_id(3)}: it lies inside of itself: it goes home",
+        f"{asset_id(4)}: it lies inside of itself: it goes home",
+    ]
+    assert last == summary(5, added=5)
+    parents = {asset.id: asset.parent_id for asset in assets_in(data_dir).values()}
+    assert parents[asset_id(1)] == asset_id(2)
+    assert parents[asset_id(5)] == asset_id(2)
+
+
+def test_an_id_with_dashes_is_the_same_id(nodetool: NodeTool, data_dir: Path) -> None:
+    nodetool.row(1, id="0190F3C0-0000-7000-8000-0000000000AB")
+    nodetool.rows({2: {"id": "0190f3c000007000800000000000 00ab".replace(" ", "")}})
+
+    lines = nodetool.imported(data_dir)
+
+    assert lines == [
+        "rows with the id of another: 1; the first one counts",
+        summary(2, added=1, known=1),
+    ]
+    assert set(assets_in(data_dir)) == {"0190f3c00000700080000000000000ab"}
+
+
+def test_a_dry_run_records_nothing_and_says_what_would_be(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    nodetool.row(1)
+    nodetool.row(2, None, metadata="{")
+
+    *said, last = nodetool.imported(data_dir, "--dry-run", code=1)
+
+    assert [line.partition(": ")[2][:12] for line in said] == ["metadata is ", "has no bytes"]
+    assert last.startswith("2 rows: 2 would be added, 0 known")
+    assert not data_dir.exists()
+
+
+def test_machines_are_told_in_json(nodetool: NodeTool, data_dir: Path) -> None:
+    nodetool.row(1, name="")
+
+    said, counted = map(json.loads, nodetool.imported(data_dir, "--json"))
+
+    assert said["id"] == asset_id(1)
+    assert (counted["rows"], counted["recorded"]) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["CREATE TABLE other (a)", None])
+def test_another_file_is_refused(tmp_path: Path, data_dir: Path, text: str | None) -> None:
+    nodetool = NodeTool(tmp_path)
+    if text is None:
+        nodetool.db.write_bytes(b"no database at all" * 100)
+    else:
+        nodetool.run("DROP TABLE nodetool_assets")
+        nodetool.run(text)
+
+    assert isinstance(nodetool.ask(data_dir).exception, SourceError)
+    assert not data_dir.exists()
+
+
+def test_a_large_content_is_imported_whole(nodetool: NodeTool, data_dir: Path) -> None:
+    content = bytes(range(256)) * 8_192
+    identity = nodetool.row(1, content)
+
+    nodetool.imported(data_dir)
+
+    assert content_of(data_dir, identity) == content

@@ -4,6 +4,7 @@ Promise: the key alone decides the algorithm. What a token says of its own algor
 believed, so no public key is ever taken for a shared secret, and `none` for a signature.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from api.contract.errors import TokenKeyError
 from api.contract.principal import SCOPES, Principal, Scope, check_user_id
 from api.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 Key = bytes | RSAPublicKey | Ed25519PublicKey
 
@@ -41,11 +44,40 @@ class _Known(NamedTuple):
     algorithm: str
 
 
+class KeyFile:
+    """The keys of a JWK set in a file, which is read again when it was written anew.
+
+    One that cannot be read any more, or is no set, leaves the keys in force that were: whoever
+    rotates keys must not lock everybody out by a slip. Raises TokenKeyError when it is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _written(path)
+        self._keys = _of_file(path)
+
+    def keys(self) -> Sequence[_Known]:
+        """The keys that are in force now."""
+        written = _written(self._path)
+        if written != self._seen:
+            self._seen = written
+            self._read_again()
+        return self._keys
+
+    def _read_again(self) -> None:
+        try:
+            self._keys = _of_file(self._path)
+        except TokenKeyError as error:
+            logger.error("the keys of before stay in force: %s", error)
+        else:
+            logger.info("%s was read again: it has %d keys", self._path, len(self._keys))
+
+
 class Verifier:
     """Knows the callers whose tokens were signed with one of these keys."""
 
-    def __init__(self, keys: Sequence[_Known], audience: str | None) -> None:
-        self._keys, self._audience = keys, audience
+    def __init__(self, keys: Sequence[_Known], file: KeyFile | None, audience: str | None) -> None:
+        self._fixed, self._file, self._audience = keys, file, audience
 
     def principal(self, text: str) -> Principal | None:
         """Whom a token names; None unless it is signed, in force, meant for us and of somebody."""
@@ -56,11 +88,14 @@ class Verifier:
 
     def _verified(self, text: str) -> Principal | None:
         header = jwt.get_unverified_header(text)
-        for known in self._keys:
+        for known in self._keys():
             if _may_verify(known, header):
                 with suppress(jwt.InvalidSignatureError):  # perhaps the next key, if it has no name
                     return _principal(self._claims(text, known))
         return None
+
+    def _keys(self) -> Sequence[_Known]:
+        return self._fixed if self._file is None else [*self._fixed, *self._file.keys()]
 
     def _claims(self, text: str, known: _Known) -> Mapping[str, Any]:
         return jwt.decode(
@@ -75,11 +110,18 @@ class Verifier:
 
 def verifier(settings: Settings) -> Verifier:
     """What verifies tokens under these settings. Raises TokenKeyError."""
-    keys = [
-        *(_of_text(settings.jwt_key.get_secret_value()) if settings.jwt_key else ()),
-        *(_of_file(settings.jwt_jwks) if settings.jwt_jwks else ()),
-    ]
-    return Verifier(keys, settings.jwt_audience)
+    fixed = [*_of_text(settings.jwt_key.get_secret_value())] if settings.jwt_key else []
+    file = KeyFile(settings.jwt_jwks) if settings.jwt_jwks else None
+    return Verifier(fixed, file, settings.jwt_audience)
+
+
+def _written(path: Path) -> tuple[int, int, int] | None:
+    """What differs once a file was written anew, or replaced by another; None without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _may_verify(known: _Known, header: Mapping[str, Any]) -> bool:

@@ -200,6 +200,38 @@ def test_a_token_that_names_no_key_is_verified_by_whichever_fits(tmp_path: Path)
     assert verified(signed("RS256"), settings) is not None
 
 
+def test_keys_are_rotated_without_a_restart(tmp_path: Path) -> None:
+    old, new = signed("RS256", {"kid": "old"}), signed("EdDSA", {"kid": "new"})
+    known = verifier(jwks(tmp_path, jwk(RSA, "old")))
+    assert [known.principal(text) is not None for text in (old, new)] == [True, False]
+
+    jwks(tmp_path, jwk(RSA, "old"), jwk(ED25519, "new"))
+    assert [known.principal(text) is not None for text in (old, new)] == [True, True]
+
+    jwks(tmp_path, jwk(ED25519, "new"))
+    assert [known.principal(text) is not None for text in (old, new)] == [False, True]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"keys": []}', None])
+def test_a_key_file_that_breaks_leaves_the_keys_of_before_in_force(
+    tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = jwks(tmp_path, jwk(RSA, "old"))
+    known, path = verifier(settings), tmp_path / "keys.json"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+
+    assert known.principal(signed("RS256", {"kid": "old"})) is not None
+    assert known.principal(signed("RS256", {"kid": "old"})) is not None
+    assert caplog.text.count("the keys of before stay in force") == 1, "said once, not each time"
+
+    jwks(tmp_path, jwk(ED25519, "new"))
+    assert known.principal(signed("RS256", {"kid": "old"})) is None
+    assert known.principal(signed("EdDSA", {"kid": "new"})) is not None
+
+
 def test_keys_of_other_kinds_and_uses_are_left_out(tmp_path: Path) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     settings = jwks(tmp_path, jwk(curve, "ec"), jwk(RSA, "enc", use="enc"), jwk(ED25519, "ed"))

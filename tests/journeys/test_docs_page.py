@@ -1,0 +1,68 @@
+"""/docs as whoever opens it sees it."""
+
+from pathlib import Path
+
+import pytest
+
+from api.http.app import OPERATIONS
+from tests.journeys.browser import browsing, needs_browser
+from tests.journeys.server import Server, serving
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+DRAWN = "document.querySelectorAll('main details').length"
+SHOWN = "[...document.querySelectorAll('main details summary')].map((each) => each.innerText)"
+ROUTES = sum(len(entry.paths) for entry in OPERATIONS)
+
+
+async def test_every_operation_is_drawn_and_nothing_is_fetched_from_elsewhere(
+    server: Server, tmp_path: Path
+) -> None:
+    async with browsing(tmp_path / "profile") as page:
+        await page.open(f"{server.url}/docs")
+        summaries = await page.once(f"{DRAWN} === {ROUTES}", SHOWN)
+
+        for entry in OPERATIONS:
+            path = entry.paths[0].replace("...}", "}")
+            assert any(s.startswith(entry.method) and path in s for s in summaries), path
+        assert sorted(page.fetched) == sorted(
+            f"{server.url}{path}"
+            for path in ("/docs", "/docs/docs.css", "/docs/docs.js", "/openapi.json")
+        )
+        assert page.complaints == []
+
+
+async def test_a_link_opens_its_operation_and_words_narrow_the_list(
+    server: Server, tmp_path: Path
+) -> None:
+    async with browsing(tmp_path / "profile") as page:
+        await page.open(f"{server.url}/docs#create_asset")
+        told = await page.once(
+            "document.getElementById('create_asset')?.open",
+            "document.getElementById('create_asset').innerText",
+        )
+        left = await page.run("""(() => {
+            const find = document.getElementById("find");
+            find.value = "post JOBS /start";
+            find.dispatchEvent(new Event("input"));
+            const left = document.querySelectorAll("main details:not([hidden])");
+            return [...left].map((each) => each.id);
+        })()""")
+
+        assert "multipart/form-data" in told
+        assert "201" in told
+        assert left == ["start_job"]
+        assert page.complaints == []
+
+
+async def test_the_page_needs_no_token_where_everything_else_does(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--auth", "tokens") as server:
+        async with browsing(tmp_path / "profile") as page:
+            await page.open(f"{server.url}/docs")
+            scope = await page.once(
+                "document.getElementById('create_asset')",
+                "document.getElementById('create_asset').textContent",
+            )
+
+            assert "Scope: write" in scope
+            assert page.complaints == []

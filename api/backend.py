@@ -19,11 +19,9 @@ from ledger.content.local import open_local_contents
 from ledger.feed import Feed
 from ledger.files import FolderLock, hold_folder
 from ledger.log.sqlite import SqliteLog
-from ledger.merkle.key import Signer
 from ledger.opening import open_identity
 from ledger.proofs import Proofs
 from ledger.replay import Replay
-from ledger.rotation import keys_in_force, settle_key
 from ledger.service import Ledger
 from ledger.tail import Tail
 from ledger.writer import Writer
@@ -66,8 +64,6 @@ async def open_backend(
         stack.callback(log.close)
         key_file = folder / "checkpoint.key"
         opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
-        key = keys_in_force(log, codec)[-1].key
-        settle_key(key_file, key)
         feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
         views = await Views.open(folder, feed, progress)
         stack.push_async_callback(views.close)
@@ -76,7 +72,7 @@ async def open_backend(
         ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
-        proofs = Proofs(log, replay, writer, Signer(key_file, key), opened.origin)
+        proofs = Proofs(log, codec, replay, writer, key_file)
         thumbnails = Thumbnails(folder / "derived", ledger.open_content)
         stack.push_async_callback(thumbnails.close)
         tail = Tail(feed, event_text)

@@ -1,6 +1,9 @@
 """The proof of a job out of a data folder whose server may or may not run."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from eventsourcing.persistence import Notification
 
 from ledger.codec import Codec
 from ledger.errors import FolderLockedError, UnknownJobError
@@ -9,12 +12,11 @@ from ledger.log import LogReader, Tag
 from ledger.log.sqlite import SqliteLog
 from ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from ledger.merkle.key import Signer
 from ledger.merkle.proof import ProvenFact, Signed
 from ledger.merkle.tiles import Tiles
 from ledger.merkle.tree import leaf_of
 from ledger.opening import read_identity
-from ledger.rotation import keys_in_force, settle_key
+from ledger.rotation import keys_in_force, rotations, signer_in_force
 
 
 def prove_job(log_file: Path, user_id: str, job_id: str) -> tuple[Signed, list[ProvenFact]]:
@@ -29,24 +31,34 @@ def prove_job(log_file: Path, user_id: str, job_id: str) -> tuple[Signed, list[P
         if not facts:
             raise UnknownJobError(job_id)
         signed = _kept(log, facts[-1][0]) or _sign(log_file)
-        tiles = Tiles(log)
-        return signed, [
-            ProvenFact(position, leaf, tiles.inclusion_path(position - 1, signed.size))
-            for position, leaf in facts
-        ]
+        log_id = read_identity(log, Codec()).log_id
+        changes = _leaves(rotations(log, log_id, upto=signed.size))
+        signed = signed._replace(rotations=_proven(log, signed.size, changes))
+        return signed, _proven(log, signed.size, facts)
     finally:
         log.close()
+
+
+def _proven(log: LogReader, size: int, facts: Sequence[tuple[int, bytes]]) -> list[ProvenFact]:
+    tiles = Tiles(log)
+    return [
+        ProvenFact(position, leaf, tiles.inclusion_path(position - 1, size))
+        for position, leaf in facts
+    ]
 
 
 def _facts(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
     """Position and leaf of every fact of a tag."""
     facts: list[tuple[int, bytes]] = []
     while page := log.read(facts[-1][0] if facts else 0, PAGE, tag=tag):
-        facts += [
-            (f.id, leaf_of(str(f.originator_id), f.originator_version, f.topic, f.state))
-            for f in page
-        ]
+        facts += _leaves(page)
     return facts
+
+
+def _leaves(page: Iterable[Notification]) -> list[tuple[int, bytes]]:
+    return [
+        (f.id, leaf_of(str(f.originator_id), f.originator_version, f.topic, f.state)) for f in page
+    ]
 
 
 def _kept(log: LogReader, covering: int) -> Signed | None:
@@ -76,8 +88,7 @@ def _sign(log_file: Path) -> Signed:
 
 def _signed(log: SqliteLog, key_file: Path) -> Signed:
     size = log.head().position
-    key = _key(log, size)
-    settle_key(key_file, key)
+    signer = signer_in_force(log, Codec(), key_file)
     origin = read_identity(log, Codec()).origin
-    note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), Signer(key_file, key))
-    return Signed(size, log.keep_checkpoint(size, note), key)
+    note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), signer)
+    return Signed(size, log.keep_checkpoint(size, note), signer.key)

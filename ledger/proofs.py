@@ -8,18 +8,27 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 from eventsourcing.persistence import Notification
 
+from ledger.codec import Codec
 from ledger.errors import CorruptLogError, ParameterError, UnavailableError, UnknownJobError
 from ledger.ids import AssetId
-from ledger.log import EventLog, Tag
+from ledger.log import Command, EventLog, Tag
 from ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from ledger.merkle.key import Signer
 from ledger.merkle.proof import ProvenFact, Signed
 from ledger.merkle.tiles import Tile, Tiles, check_tile
 from ledger.merkle.tree import leaf_of
+from ledger.opening import read_identity
 from ledger.replay import Replay
+from ledger.rotation import (
+    KeyInForce,
+    keys_in_force,
+    rotation,
+    rotations,
+    signer_in_force,
+)
 from ledger.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -29,10 +38,13 @@ class Proofs:
     """What the ledger can prove. Made on the event loop that its callers run on."""
 
     def __init__(
-        self, log: EventLog, replay: Replay, writer: Writer, signer: Signer, origin: str
+        self, log: EventLog, codec: Codec, replay: Replay, writer: Writer, key_file: Path
     ) -> None:
-        self._log, self._replay, self._writer = log, replay, writer
-        self._signer, self._origin = signer, origin
+        """Finishes a rotation of the key that was killed on its way."""
+        self._log, self._codec, self._replay, self._writer = log, codec, replay, writer
+        self._signer = signer_in_force(log, codec, key_file)
+        opened = read_identity(log, codec)
+        self._log_id, self._origin = opened.log_id, opened.origin
         self._tiles = Tiles(log)
         self._signing = asyncio.Lock()
         self._latest: Signed | None = None
@@ -59,7 +71,30 @@ class Proofs:
         kept = await self._writer.run(partial(self._log.keep_checkpoint, size, note))
         if kept != note:  # a signature by the same key of the same root would be the same
             raise CorruptLogError(f"another checkpoint of {size:,} facts was signed before")
-        return Signed(size, kept, self._signer.key)
+        return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
+
+    def _changes(self, size: int) -> list[ProvenFact]:
+        return self._proven(rotations(self._log, self._log_id, upto=size), size)
+
+    def known_keys(self) -> list[tuple[KeyInForce, bytes]]:
+        """Every key of this log, each with the leaf of the fact that names it. Reads the log."""
+        known = keys_in_force(self._log, self._codec)
+        return [(key, _leaf(self._log.read(key.since - 1, 1)[0])) for key in known]
+
+    async def rotate(self, by: str) -> KeyInForce:
+        """Sign by a new key from here on, which is the answer. Meanwhile nothing is signed.
+
+        Raises SigningKeyError without the key in force, and what the writer raises.
+        """
+        async with self._signing:
+            fact = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
+            try:
+                written = await self._writer.append(Command([fact]))
+            finally:
+                self._signer = await asyncio.to_thread(  # the log says whether it was recorded
+                    signer_in_force, self._log, self._codec, self._signer.file
+                )
+        return KeyInForce(written.appended.last, fact.new_key)
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the log of one size begins with that of another. Raises ParameterError."""

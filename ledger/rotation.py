@@ -11,9 +11,11 @@ by the next rotation. Killed before 3, `settle_key` does step 3 at the next star
 """
 
 import base64
-from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
+
+from eventsourcing.persistence import Notification
 
 from ledger.codec import Codec
 from ledger.errors import CorruptLogError, ProofError, SigningKeyError
@@ -26,10 +28,9 @@ from ledger.merkle.key import (
     read_verifier_key,
     verifier_key,
 )
+from ledger.merkle.succession import check_succession, rotation_text
 from ledger.opening import read_identity
 from ledger.origin import SYSTEM, KeyRotated
-
-_PREFIX: Final = "asset-ledger/key-rotation/1"
 
 
 class KeyInForce(NamedTuple):
@@ -39,11 +40,6 @@ class KeyInForce(NamedTuple):
     key: str
 
 
-def rotation_text(log_id: str, old: str, new: str) -> bytes:
-    """What both keys sign when one takes the other's place: the verifier keys, line by line."""
-    return f"{_PREFIX}\n{log_id}\n{old}\n{new}\n".encode()
-
-
 def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
     """Every key that this log was signed with, the first one first.
 
@@ -51,39 +47,29 @@ def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
     """
     opened = read_identity(log, codec)
     keys = [KeyInForce(1, opened.public_key)]
-    for position, rotated in _rotations(log, codec, opened.log_id):
+    for stored in rotations(log, opened.log_id):
+        rotated = codec.decode(stored).event
+        if not isinstance(rotated, KeyRotated):
+            raise CorruptLogError(f"fact {stored.id} is not what its topic says")
         try:
-            check_rotation(opened.log_id, keys[-1].key, rotated)
+            check_succession(opened.log_id, keys[-1].key, asdict(rotated))
         except ProofError as error:
-            raise CorruptLogError(f"fact {position} is no rotation of the key: {error}") from error
-        keys.append(KeyInForce(position, rotated.new_key))
+            raise CorruptLogError(f"fact {stored.id} is no rotation of the key: {error}") from error
+        keys.append(KeyInForce(stored.id, rotated.new_key))
     return keys
 
 
-def _rotations(log: LogReader, codec: Codec, log_id: str) -> Iterator[tuple[int, KeyRotated]]:
-    for stored in log.stream(log_id):
-        recorded = codec.decode(stored)
-        if isinstance(recorded.event, KeyRotated):
-            yield recorded.position, recorded.event
+def rotations(log: LogReader, log_id: str, *, upto: int | None = None) -> list[Notification]:
+    """The stored facts that put a key in another's place, in order, up to a position."""
+    stream = log.stream(log_id, upto=upto)
+    return [stored for stored in stream if stored.topic == KeyRotated.TOPIC]
 
 
-def check_rotation(log_id: str, in_force: str, rotated: KeyRotated) -> None:
-    """Raises ProofError unless the key in force, and the new one, signed this rotation."""
-    if rotated.old_key != in_force:
-        raise ProofError(f"it replaces {rotated.old_key}, and {in_force} is in force")
-    text = rotation_text(log_id, rotated.old_key, rotated.new_key)
-    for key, signature in (
-        (rotated.old_key, rotated.old_signature),
-        (rotated.new_key, rotated.new_signature),
-    ):
-        read_verifier_key(key).check(_decoded(signature), text)
-
-
-def _decoded(signature: str) -> bytes:
-    try:
-        return base64.b64decode(signature, validate=True)
-    except ValueError as error:
-        raise ProofError("a signature is base64") from error
+def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
+    """Who signs checkpoints now, once a rotation that was killed on its way is finished."""
+    in_force = keys_in_force(log, codec)[-1].key
+    settle_key(key_file, in_force)
+    return Signer(key_file, in_force)
 
 
 def settle_key(key_file: Path, in_force: str) -> None:
@@ -93,34 +79,35 @@ def settle_key(key_file: Path, in_force: str) -> None:
         move_key(waiting, key_file)
 
 
-def rotate(log: EventLog, codec: Codec, key_file: Path) -> tuple[int, KeyRotated]:
-    """Sign by a new key from here on; answers the fact that says so, and its position.
+def rotate(log: EventLog, codec: Codec, key_file: Path) -> KeyInForce:
+    """Sign by a new key from here on, which is the answer.
 
-    The folder must be locked, and its server stopped. Raises SigningKeyError without the key in
-    force, which has to sign its own end.
+    The folder must be locked, and its server stopped: a server that runs does the same by
+    `Proofs.rotate`. Raises SigningKeyError without the key in force.
     """
-    in_force = keys_in_force(log, codec)[-1].key
-    settle_key(key_file, in_force)
-    Signer(key_file, in_force).check()
-    log_id = read_identity(log, codec).log_id
-    fact = _rotation(log_id, len(log.stream(log_id)) + 1, key_file, in_force)
+    fact = rotation(log, codec, signer_in_force(log, codec, key_file), by=SYSTEM)
     (outcome,) = log.append([Command([fact])], lambda _: None)
     if not isinstance(outcome, Appended):
         raise outcome
     settle_key(key_file, fact.new_key)
-    return outcome.last, fact
+    return KeyInForce(outcome.last, fact.new_key)
 
 
-def _rotation(log_id: str, version: int, key_file: Path, in_force: str) -> KeyRotated:
-    """The fact, of a new key that is durable already."""
-    old, new = load_key(key_file), make_key(_next(key_file))
-    new_key = verifier_key(read_verifier_key(in_force).name, new)
-    text = rotation_text(log_id, in_force, new_key)
+def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRotated:
+    """The fact that puts a new key, which is durable already, in the place of the signer's.
+
+    Raises SigningKeyError without that: it has to sign its own end.
+    """
+    signer.check()
+    log_id = read_identity(log, codec).log_id
+    old, new = load_key(signer.file), make_key(_next(signer.file))
+    new_key = verifier_key(read_verifier_key(signer.key).name, new)
+    text = rotation_text(log_id, signer.key, new_key)
     return KeyRotated(
         originator_id=log_id,
-        originator_version=version,
-        by=SYSTEM,
-        old_key=in_force,
+        originator_version=len(log.stream(log_id)) + 1,
+        by=by,
+        old_key=signer.key,
         new_key=new_key,
         old_signature=base64.b64encode(old.sign(text)).decode(),
         new_signature=base64.b64encode(new.sign(text)).decode(),

@@ -39,25 +39,28 @@ def list_keys(data_dir: Path | None, as_json: bool) -> None:
 @DATA_DIR
 @JSON
 def rotate(data_dir: Path | None, as_json: bool) -> None:
-    """Sign checkpoints by a new key from here on. The server must be stopped.
+    """Sign checkpoints by a new key from here on, in the folder or by the server that has it.
 
     The old key signs the new one, and is destroyed; what it signed can still be checked.
     """
+    from api.cli.administer import Errand, administer
+
+    folder = existing_log(data_dir).parent
+    known = administer(folder, Errand("POST", "/api/log/key/rotate"), _rotate_here)
+    text = f"from fact {known['since']:,} on, checkpoints are signed by {known['key']}"
+    _print(as_json, known, f"{text}\nback up checkpoint.key anew")
+
+
+def _rotate_here(folder: Path) -> dict[str, Any]:
     from ledger.codec import Codec
-    from ledger.files import hold_folder
     from ledger.log.sqlite import SqliteLog
     from ledger.rotation import rotate as rotate_key
 
-    path, codec = existing_log(data_dir), Codec()
-    with hold_folder(path.parent):
-        log = SqliteLog(path, codec)
-        try:
-            since, rotated = rotate_key(log, codec, path.parent / "checkpoint.key")
-        finally:
-            log.close()
-    new = rotated.new_key
-    text = f"from fact {since:,} on, checkpoints are signed by {new}\nback up checkpoint.key anew"
-    _print(as_json, {"since": since, "key": new}, text)
+    log = SqliteLog(folder / "ledger.db", Codec())
+    try:
+        return rotate_key(log, Codec(), folder / "checkpoint.key")._asdict()
+    finally:
+        log.close()
 
 
 def _print(as_json: bool, document: dict[str, Any], text: str) -> None:

@@ -26,34 +26,71 @@ FORKED = 1
     help="Where the last checkpoint is kept.",
 )
 @click.option("--key", help="The verifier key of the log (needed once).")
+@click.option(
+    "--trust-on-first-use",
+    "trusting",
+    is_flag=True,
+    help="Where no key is kept yet, believe the one that the server names.",
+)
 @TOKEN
 @click.pass_context
 def witness(
-    context: click.Context, url: str, state: Path, key: str | None, token: str | None
+    context: click.Context,
+    url: str,
+    state: Path,
+    key: str | None,
+    trusting: bool,
+    token: str | None,
 ) -> None:
     """Fetch a checkpoint of the log at URL, and check that it only grew since the last one.
 
-    Exit code 1 when it was forked: both checkpoints are printed then, which nobody can deny.
+    A key that was rotated is followed, if the one that is kept signed that. Exit code 1 when the
+    log was forked: both checkpoints are printed then, which nobody can deny.
     """
     from api.cli.remote import Remote
     from ledger.errors import ProofError
-    from ledger.merkle.checkpoint import open_checkpoint
+    from ledger.merkle.checkpoint import open_checkpoint, read_checkpoint
 
     remote = Remote(url, token)
-    known = orjson.loads(state.read_bytes()) if state.exists() else {"key": key, "checkpoint": None}
-    if key is not None:
-        known["key"] = key  # it was rotated: whoever calls has checked that
-    if known["key"] is None:
-        raise click.UsageError("--key is needed once: asset-ledger key list prints it")
+    known = (
+        orjson.loads(state.read_bytes()) if state.exists() else {"key": None, "checkpoint": None}
+    )
+    kept = key or known["key"] or (_believed(remote) if trusting else None)
+    if kept is None:
+        raise click.UsageError(
+            "--key is needed once: asset-ledger key list prints it"
+            " (or --trust-on-first-use, which believes whoever answers)"
+        )
     note = b"".join(remote.lines("/api/log/checkpoint")).decode()
-    new = open_checkpoint(note, known["key"])
+    in_force = _key_after(remote, kept, read_checkpoint(note).size)
+    new = open_checkpoint(note, in_force)
     try:
         _check_grown(remote, known["checkpoint"], note)
     except ProofError as error:
         click.echo(f"FORKED: {error}\n\n{known['checkpoint']}\n{note}", nl=False)
         context.exit(FORKED)
-    _keep(state, {"key": known["key"], "checkpoint": note})
+    _keep(state, {"key": in_force, "checkpoint": note})
+    if in_force != kept:
+        click.echo(f"the key that was kept has signed its successor: {in_force}")
     click.echo(f"{new.origin} has {new.size:,} facts, and begins with all that was seen before")
+
+
+def _believed(remote: "Remote") -> str:
+    """The newest key that the server names, of whom nobody knows more."""
+    key: str = remote.get("/api/log/key")["keys"][-1]["key"]
+    click.echo(f"believed at first sight: {key}")
+    return key
+
+
+def _key_after(remote: "Remote", kept: str, size: int) -> str:
+    """The key that signs a log of this size, to which the kept one leads. Raises ProofError."""
+    import base64
+
+    from ledger.merkle.succession import key_after
+
+    _, *rotated = remote.get("/api/log/key")["keys"]
+    leaves = [base64.b64decode(each["leaf"]) for each in rotated if each["since"] <= size]
+    return key_after(kept, leaves)
 
 
 def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:

@@ -30,6 +30,8 @@ from api.contract.shapes import (
     JobOut,
     JobPage,
     LineageOut,
+    LogKeyOut,
+    LogKeysOut,
     ProofOut,
     RecordedOut,
     UsagePage,
@@ -73,6 +75,7 @@ _FACT: Final[Mapping[str, Any]] = {
     "version": 1,
     "data": {"size": 6, "content_type": "text/plain", "digest": _DIGEST, "name": "output.txt"},
 }
+_LOG_KEY: Final = {"since": 1, "key": "asset-ledger/019bd6f0a3c4+..."}
 _JOB: Final[Mapping[str, Any]] = {
     "job_id": "job_456",
     "user_id": "1",
@@ -158,10 +161,13 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "format": "asset-ledger-proof/1",
         "checkpoint": "asset-ledger/019bd6f0a3c4\n2\n...",
         "key": "asset-ledger/019bd6f0a3c4+...",
+        "rotations": [],
         "facts": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
     },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
+    LogKeyOut: _LOG_KEY,
+    LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},

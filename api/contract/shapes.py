@@ -75,6 +75,9 @@ class ProofOut(Shape):
     format: Literal["asset-ledger-proof/1"]
     checkpoint: Annotated[str, Field(description="A C2SP signed note.")]
     key: Annotated[str, Field(description="A C2SP verifier key: compare it with the one you keep.")]
+    rotations: Annotated[
+        list[ProvenFactOut], Field(description="How an earlier key leads to this one.")
+    ]
     facts: list[ProvenFactOut]
 
 
@@ -246,6 +249,25 @@ class FactPage(Shape):
 
     facts: list[FactOut]
     next: str
+
+
+class LogKeyOut(Shape):
+    """A C2SP verifier key, and the smallest tree whose checkpoint it signs."""
+
+    since: int
+    key: str
+
+
+class NamedKeyOut(LogKeyOut):
+    """A key, with the leaf of the fact that names it, in base64: its position is `since`."""
+
+    leaf: str
+
+
+class LogKeysOut(Shape):
+    """Every key of the log, the first one first: each later one was signed by the one before."""
+
+    keys: list[NamedKeyOut]
 
 
 class ConsistencyOut(Shape):

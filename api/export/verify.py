@@ -194,6 +194,32 @@ def parts(leaf: bytes) -> list[bytes]:
     return found
 
 
+def followed(key: str, rotations: list[dict[str, Any]]) -> str:
+    """The key that a kept one leads to: each change was signed by the key before it, and its own.
+
+    Raises WrongError for one that was not.
+    """
+    name, _ = public_key(key)
+    for proven in rotations:
+        stream, _, topic, state = parts(decoded(proven["leaf"]))
+        said = json.loads(state)
+        if (f"asset-ledger/{stream.decode()}", topic) != (name, b"key.rotated"):
+            raise WrongError("what should be a change of this log's key is none")
+        check_both_signed(stream.decode(), said)
+        if said["old_key"] == key:
+            key = said["new_key"]
+    return key
+
+
+def check_both_signed(log_id: str, said: dict[str, Any]) -> None:
+    """Raises WrongError unless both keys signed that one takes the other's place."""
+    old, new = said["old_key"], said["new_key"]
+    text = f"asset-ledger/key-rotation/1\n{log_id}\n{old}\n{new}\n".encode()
+    for key, signature in ((old, said["old_signature"]), (new, said["new_signature"])):
+        if not has_signed(public_key(key)[1], text, decoded(signature)):
+            raise WrongError(f"a change of the key was not signed by {key}")
+
+
 # What the facts say together, and the files that they name.
 
 
@@ -251,9 +277,13 @@ def check(bundle: Place, kept_key: str | None) -> bool:
     job = json.loads((bundle / "manifest.json").read_bytes())
     if proof["format"] != FORMAT:
         raise WrongError(f"the proof is not of the format {FORMAT}")
-    key = kept_key or str(proof["key"])
+    rotations = proof.get("rotations", [])
+    key = followed(kept_key or str(proof["key"]), rotations)
     checkpoint = signed_checkpoint(proof["checkpoint"], key)
     print(f"ok     the checkpoint of {checkpoint.origin} over {checkpoint.size} facts is signed")
+    for rotation in rotations:
+        at = proven_fact(rotation, checkpoint).position
+        print(f"ok     the key was changed by fact {at}, and both keys signed that")
     facts = [proven_fact(proven, checkpoint) for proven in proof["facts"]]
     print(f"ok     {len(facts)} facts are in that log, each at its position, unchanged")
     named = named_files(facts)

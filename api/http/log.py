@@ -3,6 +3,7 @@
 The prefix of the specification is `/api/log`. What is served under a tile's name never changes.
 """
 
+import asyncio
 import base64
 from typing import Final
 
@@ -11,10 +12,15 @@ from aiohttp import web
 
 from api.contract.operations import operation
 from api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
-from api.contract.shapes import ConsistencyOut
-from api.http.answers import JSON
+from api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
+from api.http.answers import JSON, json_answer
 from api.http.request import Request
-from ledger.errors import ParameterError, SigningKeyError, UnknownTileError
+from ledger.errors import (
+    ParameterError,
+    SigningKeyError,
+    UnknownTileError,
+    VersionConflictError,
+)
 from ledger.merkle.tiles import read_index, read_tile
 
 _FOR_EVER: Final = {
@@ -30,6 +36,27 @@ async def get_checkpoint(request: Request) -> web.Response:
     """A checkpoint of the log as it is now: a signed note of its size and root."""
     signed = await request.proofs.checkpoint()
     return web.Response(text=signed.note, headers={"Cache-Control": "no-cache"})
+
+
+@operation("GET", "/api/log/key", answers=LogKeysOut, scope="audit")
+async def get_keys(request: Request) -> web.Response:
+    """Every key that the log's checkpoints were signed with: keep the first, or the last."""
+    named = await asyncio.to_thread(request.proofs.known_keys)
+    keys = [{**known._asdict(), "leaf": base64.b64encode(leaf).decode()} for known, leaf in named]
+    return web.Response(body=orjson.dumps({"keys": keys}), headers={"Content-Type": JSON})
+
+
+@operation(
+    "POST",
+    "/api/log/key/rotate",
+    answers=LogKeyOut,
+    errors=[SigningKeyError, VersionConflictError],
+    scope="admin",
+)
+async def rotate_key(request: Request) -> web.Response:
+    """Sign checkpoints by a new key from here on. The old one signs it, and is destroyed."""
+    known = await request.proofs.rotate(request.user_id)
+    return json_answer(orjson.dumps(known._asdict()), known.since)
 
 
 @operation(

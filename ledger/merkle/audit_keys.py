@@ -9,8 +9,8 @@ from ledger.errors import ProofError
 from ledger.log.said import Stored
 from ledger.merkle.checkpoint import Checkpoint, open_checkpoint
 from ledger.merkle.key import read_verifier_key
+from ledger.merkle.succession import check_succession
 from ledger.origin import KeyRotated, LedgerOpened, origin_line
-from ledger.rotation import check_rotation
 
 
 class KeyChain:
@@ -49,14 +49,7 @@ class KeyChain:
         self.log_id, self.origin, self.in_force = said["log_id"], origin, key
 
     def _rotate(self, stored: Stored, said: Mapping[str, Any]) -> None:
-        names = ("old_key", "new_key", "old_signature", "new_signature")
-        rotated = KeyRotated(
-            originator_id=stored.stream,
-            originator_version=stored.version,
-            by=said["by"],
-            **{name: said[name] for name in names},
-        )
         if stored.stream != self.log_id:
             raise ProofError("is in another stream than the log's own")
-        check_rotation(self.log_id, self.in_force, rotated)
-        self.in_force = rotated.new_key
+        check_succession(self.log_id, self.in_force, said)
+        self.in_force = said["new_key"]

@@ -113,7 +113,7 @@ class Signer:
     def __init__(self, file: Path, key: str) -> None:
         """`key` is the verifier key that the log's facts name."""
         self.key = key
-        self._file = file
+        self.file = file
         self._private: Ed25519PrivateKey | None = None
 
     def check(self) -> None:
@@ -126,11 +126,11 @@ class Signer:
 
     def _load(self) -> Ed25519PrivateKey:
         if self._private is None:
-            private = load_key(self._file)
+            private = load_key(self.file)
             name = self.key.partition("+")[0]
             if verifier_key(name, private) != self.key:
                 raise SigningKeyError(
-                    f"{self._file.name} is not the key that this log names: {self.key}"
+                    f"{self.file.name} is not the key that this log names: {self.key}"
                 )
             self._private = private
         return self._private

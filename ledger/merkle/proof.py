@@ -11,20 +11,13 @@ import orjson
 
 from ledger.errors import ProofError
 from ledger.merkle.checkpoint import Checkpoint, open_checkpoint
+from ledger.merkle.succession import key_after
 from ledger.merkle.tree import check_inclusion, leaf_hash
 
 FORMAT: Final = "asset-ledger-proof/1"
 
 END: Final = b"]}"
 """What closes a proof that is sent piece by piece."""
-
-
-class Signed(NamedTuple):
-    """A checkpoint, the tree's size in it, and the verifier key that it holds under."""
-
-    size: int
-    note: str
-    key: str
 
 
 class ProvenFact(NamedTuple):
@@ -43,12 +36,23 @@ class ProvenFact(NamedTuple):
         }
 
 
+class Signed(NamedTuple):
+    """A checkpoint, the tree's size in it, the verifier key that it holds under, and the rotations
+    that led to this key: whoever keeps an earlier one comes to it by them."""
+
+    size: int
+    note: str
+    key: str
+    rotations: Sequence[ProvenFact] = ()
+
+
 def document(signed: Signed, facts: Sequence[ProvenFact]) -> dict[str, Any]:
     """The proof object of these facts."""
     return {
         "format": FORMAT,
         "checkpoint": signed.note,
         "key": signed.key,
+        "rotations": [rotation.document() for rotation in signed.rotations],
         "facts": [fact.document() for fact in facts],
     }
 
@@ -59,24 +63,26 @@ def beginning(signed: Signed) -> bytes:
 
 
 def check_proof(proof: Mapping[str, Any], key: str) -> tuple[Checkpoint, list[ProvenFact]]:
-    """What a proof object proves to who holds this verifier key. Raises ProofError.
+    """What a proof object proves to who holds this verifier key of the log, or an earlier one.
 
     That each fact's bytes are what the log has at its position; not that no fact is left out.
+    Raises ProofError.
     """
-    note, facts = _read(proof)
-    checkpoint = open_checkpoint(note, key)
-    for fact in facts:
+    note, rotations, facts = _read(proof)
+    checkpoint = open_checkpoint(note, key_after(key, (each.leaf for each in rotations)))
+    for fact in (*rotations, *facts):
         index = fact.position - 1
         check_inclusion(leaf_hash(fact.leaf), index, checkpoint.size, fact.path, checkpoint.root)
     return checkpoint, facts
 
 
-def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenFact]]:
+def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenFact], list[ProvenFact]]:
     if proof.get("format") != FORMAT:
         raise ProofError(f"this is no proof of the format {FORMAT}")
     match proof:
         case {"checkpoint": str(note), "facts": [*facts]}:
-            return note, [_fact(fact) for fact in facts]
+            rotations = proof.get("rotations", ())  # bundles of before they were told have none
+            return note, [_fact(each) for each in rotations], [_fact(fact) for fact in facts]
     raise ProofError("a proof has a checkpoint and facts")
 
 

@@ -38,6 +38,19 @@ def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes
     return bytes(leaf)
 
 
+def parts_of(leaf: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Stream, version, topic and state in a leaf. Raises ProofError for what is none."""
+    found, rest = [], leaf.removeprefix(LEAF_PREFIX)
+    while rest:
+        end = 4 + int.from_bytes(rest[:4], "big")
+        found.append(rest[4:end])
+        rest = rest[end:]
+    match found:
+        case [stream, version, topic, state] if leaf.startswith(LEAF_PREFIX):
+            return stream, version, topic, state
+    raise ProofError("a leaf is not the leaf of a fact")
+
+
 def leaf_hash(leaf: bytes) -> bytes:
     """SHA-256 of 0x00 and the leaf: the first byte keeps leaves and inner nodes apart."""
     return hashlib.sha256(b"\x00" + leaf).digest()

@@ -12,6 +12,7 @@ from api.settings import Settings
 from ledger.errors import ProofError
 from ledger.merkle.checkpoint import Checkpoint, open_checkpoint
 from ledger.merkle.proof import ProvenFact, check_proof
+from ledger.merkle.succession import key_after
 from ledger.merkle.tiles import WIDTH, Tile
 from ledger.merkle.tree import HASH, Tree, check_consistency, leaf_hash, root
 from tests.api.running import Answer, Api, serving
@@ -67,6 +68,48 @@ async def test_a_checkpoint_is_still_the_same_after_a_restart(data_dir: Path) ->
             notes.append((await api.get("/api/log/checkpoint")).body)
 
     assert notes[0] == notes[1]
+
+
+async def test_every_key_is_told_with_the_fact_that_names_it(api: Api) -> None:
+    await api.created(b"x")
+    note = (await api.get("/api/log/checkpoint")).body.decode()
+    rotated = (await api.call("POST", "/api/log/key/rotate")).json
+    (first, second) = (await api.get("/api/log/key")).json["keys"]
+    leaves = [base64.b64decode(each["leaf"]) for each in (first, second)]
+    tile = hashes((await api.get("/api/log/tile/0/000.p/3")).body)
+
+    assert (first["since"], first["key"]) == (1, await log_key(api))
+    assert {name: second[name] for name in rotated} == rotated
+    assert rotated["since"] == api.head() == 3
+    assert [tile[0], tile[2]] == [leaf_hash(leaf) for leaf in leaves]
+    assert key_after(first["key"], leaves[1:]) == rotated["key"]
+    assert open_checkpoint(note, first["key"]).size == 2
+    new = (await api.get("/api/log/checkpoint")).body.decode()
+    assert open_checkpoint(new, rotated["key"]).size == 3
+
+
+async def test_who_kept_the_first_key_can_check_a_proof_after_any_rotation(api: Api) -> None:
+    asset, kept = await api.created(b"x", job_id="j"), await log_key(api)
+    for _ in range(2):
+        assert (await api.call("POST", "/api/log/key/rotate")).status == 200
+
+    for path in (f"/api/assets/{asset['id']}/proof", "/api/jobs/j/proof"):
+        proof = (await api.get(path)).json
+        assert [each["position"] for each in proof["rotations"]] == [3, 4]
+        assert check_proof(proof, kept)[1][0].position == 2
+        with pytest.raises(ProofError, match="did not sign"):
+            check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
+
+
+async def test_a_rotation_is_a_fact_like_any_other(api: Api) -> None:
+    """The tables are not behind it, and who follows the log hears of it."""
+    rotated = await api.call("POST", "/api/log/key/rotate")
+    events = await api.get("/api/events?all=true&topic=key.rotated")
+
+    assert rotated.headers["Ledger-Position"] == "2"
+    assert [fact["by"] for fact in events.json["facts"]] == ["1"]
+    assert (await api.get("/api/assets?min_position=2")).status == 200
+    assert (await api.created(b"x"))["position"] == 3
 
 
 async def test_an_asset_is_proven_with_all_its_facts(api: Api) -> None:

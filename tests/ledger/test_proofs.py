@@ -1,6 +1,7 @@
 """What is signed when, what is kept, and what is told when it cannot be."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,18 @@ from ledger.codec import MAX_FACT, Codec
 from ledger.content.local import open_local_contents
 from ledger.errors import CorruptLogError, DiskFullError, SigningKeyError
 from ledger.feed import Feed
+from ledger.log import Command, Outcome, Prepare
 from ledger.log.sqlite import SqliteLog
 from ledger.merkle.checkpoint import open_checkpoint
-from ledger.merkle.key import Signer
+from ledger.merkle.proof import Signed, check_proof, document
 from ledger.merkle.tiles import Tiles
 from ledger.merkle.tree import leaf_of
 from ledger.opening import open_identity
 from ledger.proofs import Proofs, bundled
 from ledger.replay import Replay
+from ledger.rotation import KeyInForce
 from ledger.writer import Writer
+from tests.builders import asset_id
 from tests.contracts.event_log import creation
 from tests.ledger.test_writer import Tables
 
@@ -27,9 +31,15 @@ LOG = "f" * 32
 
 
 class FillingLog(SqliteLog):
-    """A log whose disk has no room for checkpoints while `full`: the edge of the world."""
+    """A log whose disk has no room for checkpoints while `full`, nor for facts while `failing`."""
 
     full = False
+    failing = False
+
+    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        if self.failing:
+            return [DiskFullError("the disk is full; nothing was recorded") for _ in commands]
+        return super().append(commands, prepare)
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         if self.full:
@@ -55,8 +65,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
     opened = open_identity(log, codec, key_file, new_log_id=LOG)
     contents = await open_local_contents(folder / "content")
     writer = Writer(log, contents, Tables(), Feed(log, codec, LOG), queue_size=8)
-    signer = Signer(key_file, opened.public_key)
-    proofs = Proofs(log, Replay(log, codec), writer, signer, opened.origin)
+    proofs = Proofs(log, codec, Replay(log, codec), writer, key_file)
     try:
         yield House(log, writer, proofs, key_file, opened.public_key)
     finally:
@@ -117,12 +126,57 @@ async def test_a_receipt_that_cannot_be_signed_for_is_none_and_can_be_had_later(
 
 async def test_without_the_key_no_receipt_is_promised(house: House) -> None:
     await house.proofs.check_key()
-    other = Signer(house.key_file.with_name("gone.key"), house.key)
-    replay, origin = Replay(house.log, Codec()), f"asset-ledger/{LOG}"
-    proofs = Proofs(house.log, replay, house.writer, other, origin)
+    gone = house.key_file.with_name("gone.key")
+    proofs = Proofs(house.log, Codec(), Replay(house.log, Codec()), house.writer, gone)
 
     with pytest.raises(SigningKeyError):
         await proofs.check_key()
+
+
+async def test_from_a_rotation_on_the_new_key_signs_and_proofs_say_how_it_came(
+    house: House,
+) -> None:
+    await house.grow(1)
+    before = await house.proofs.checkpoint()
+    rotated = await house.proofs.rotate("alice")
+    await house.grow(2)
+    signed, facts = await house.proofs.asset("1", asset_id(2))
+
+    assert open_checkpoint(before.note, house.key).size == 2
+    assert open_checkpoint(signed.note, rotated.key).size == 4
+    assert rotated.since == 3
+    assert [known for known, _ in house.proofs.known_keys()] == [(1, house.key), rotated]
+    assert [fact.position for fact in signed.rotations] == [3]
+    proof = document(signed, facts)
+    for kept in (house.key, rotated.key):
+        assert check_proof(proof, kept)[0].size == 4
+
+
+async def test_a_rotation_that_fails_leaves_the_old_key_in_force(house: House) -> None:
+    house.log.failing = True
+    with pytest.raises(DiskFullError):
+        await house.proofs.rotate("alice")
+    house.log.failing = False
+
+    signed = await house.proofs.checkpoint()
+    assert open_checkpoint(signed.note, house.key).size == 1
+    assert (await house.proofs.rotate("alice")).since == 2
+
+
+async def test_no_checkpoint_of_a_rotated_log_bears_the_old_key(house: House) -> None:
+    """However many ask for one while the key changes."""
+    asking = [house.proofs.checkpoint() for _ in range(4)]
+    both = await asyncio.gather(
+        *asking,
+        house.proofs.rotate("alice"),
+        house.grow(1),
+        *(house.proofs.checkpoint() for _ in range(4)),
+    )
+    rotated = next(each for each in both if isinstance(each, KeyInForce))
+
+    for signed in (each for each in both if isinstance(each, Signed)):
+        key = rotated.key if signed.size >= rotated.since else house.key
+        assert open_checkpoint(signed.note, key).size == signed.size
 
 
 async def test_a_second_root_for_one_size_is_never_shown(house: House) -> None:

@@ -4,7 +4,7 @@ import base64
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,28 @@ from ledger.errors import CorruptLogError, ProofError, SigningKeyError
 from ledger.log.sqlite import SqliteLog
 from ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.merkle.key import Signer, load_key, make_key, verifier_key
+from ledger.merkle.succession import check_succession, rotation_text
 from ledger.opening import open_identity
 from ledger.origin import KeyRotated, origin_line
-from ledger.rotation import check_rotation, keys_in_force, rotate, rotation_text, settle_key
+from ledger.rotation import keys_in_force, rotate, settle_key
 from tests.builders import command
 from tests.contracts.event_log import appended, creation
 from tests.house.source import ROOT
 
 LOG = "0" * 31 + "1"
+
+
+def rotated_by(log: SqliteLog, key_file: Path) -> KeyRotated:
+    """The fact of a rotation, done now."""
+    since, _ = rotate(log, Codec(), key_file)
+    (stored,) = log.read(since - 1, 1)
+    fact = Codec().decode(stored).event
+    assert isinstance(fact, KeyRotated)
+    return fact
+
+
+def check_rotation(log_id: str, in_force: str, rotated: KeyRotated) -> None:
+    check_succession(log_id, in_force, asdict(rotated))
 
 
 @pytest.fixture
@@ -50,11 +64,11 @@ def test_from_the_fact_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> N
     appended(log, creation(2))
     old = current(log)
 
-    since, rotated = rotate(log, Codec(), key_file)
+    since, new = rotate(log, Codec(), key_file)
 
     assert since == 3
-    assert keys_in_force(log, Codec()) == [(1, old), (3, rotated.new_key)]
-    Signer(key_file, rotated.new_key).check()
+    assert keys_in_force(log, Codec()) == [(1, old), (3, new)]
+    Signer(key_file, new).check()
     with pytest.raises(SigningKeyError, match="is not the key that this log names"):
         Signer(key_file, old).check()
     assert [path.name for path in key_file.parent.glob("*.key*")] == ["checkpoint.key"]
@@ -64,7 +78,7 @@ def test_what_the_old_key_signed_can_still_be_checked(log: SqliteLog, key_file: 
     old = current(log)
     before = checkpoint(key_file, old, 1)
 
-    _, rotated = rotate(log, Codec(), key_file)
+    rotated = rotated_by(log, key_file)
     after = checkpoint(key_file, rotated.new_key, 2)
 
     assert open_checkpoint(before, old).size == 1
@@ -90,7 +104,7 @@ def test_who_kept_the_first_key_can_follow_the_others(log: SqliteLog, key_file: 
 def test_both_keys_sign_these_very_bytes(log: SqliteLog, key_file: Path) -> None:
     old_private = load_key(key_file)
 
-    _, rotated = rotate(log, Codec(), key_file)
+    rotated = rotated_by(log, key_file)
 
     text = f"asset-ledger/key-rotation/1\n{LOG}\n{rotated.old_key}\n{rotated.new_key}\n".encode()
     assert rotation_text(LOG, rotated.old_key, rotated.new_key) == text
@@ -118,13 +132,13 @@ def test_killed_before_the_fact_the_old_key_goes_on(log: SqliteLog, key_file: Pa
     settle_key(key_file, old)
 
     Signer(key_file, old).check()
-    _, rotated = rotate(log, Codec(), key_file)  # and another rotation is not in its way
+    rotated = rotated_by(log, key_file)  # and another rotation is not in its way
     Signer(key_file, rotated.new_key).check()
 
 
 def test_killed_after_the_fact_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
     before = key_file.read_bytes()
-    _, rotated = rotate(log, Codec(), key_file)
+    rotated = rotated_by(log, key_file)
     key_file.rename(key_file.with_name("checkpoint.key.next"))
     key_file.write_bytes(before)
 
@@ -140,7 +154,7 @@ def forged(rotated: KeyRotated, **fields: str) -> KeyRotated:
 
 def test_a_rotation_that_was_not_signed_by_both_is_refused(log: SqliteLog, key_file: Path) -> None:
     old = current(log)
-    _, rotated = rotate(log, Codec(), key_file)
+    rotated = rotated_by(log, key_file)
     thief = Ed25519PrivateKey.generate()
     stolen = verifier_key(origin_line(LOG), thief)
     text = rotation_text(LOG, old, stolen)
@@ -210,7 +224,7 @@ def settled(folder: Path) -> int:
         settle_key(key_file, in_force)
         Signer(key_file, in_force).check()
         position = log.head().position
-        _, rotated = rotate(log, Codec(), key_file)
+        rotated = rotated_by(log, key_file)
         Signer(key_file, rotated.new_key).check()
     finally:
         log.close()

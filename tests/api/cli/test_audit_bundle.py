@@ -156,6 +156,65 @@ async def test_another_logs_key_or_checkpoint_is_refused(bundle: Path, tmp_path:
     assert (code, "its path does not fit a tree of 1 facts" in said) == (FAILED, True)
 
 
+@pytest.fixture
+async def rotated(tmp_path: Path) -> tuple[Path, str]:
+    """An unpacked bundle of a job in the middle of which the key was changed, and the first key."""
+    folder = tmp_path / "data"
+    async with serving(Settings(data_dir=folder)) as api:
+        first = (await api.get("/api/log/key")).json["keys"][0]["key"]
+        await api.created(b"before", job_id="j")
+        for _ in range(2):
+            await api.get("/api/log/checkpoint")
+            await api.call("POST", "/api/log/key/rotate")
+        await api.created(b"after", job_id="j")
+        await record_a_job(api)
+    done = run("audit-bundle", "j", "-o", tmp_path / "bundle.zip", "--data-dir", folder)
+    assert (done.returncode, done.stderr) == (FINE, "")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as packed:
+        packed.extractall(tmp_path / "bundle")
+    return tmp_path / "bundle", first
+
+
+def test_a_bundle_over_a_change_of_the_key_holds_under_the_key_of_before(
+    rotated: tuple[Path, str], tmp_path: Path
+) -> None:
+    bundle, first = rotated
+    for key in (("--key", first), ("--key", key_of(tmp_path / "data")), ()):
+        code, said = judged(bundle, *key)
+
+        assert (code, said.count("the key was changed by fact")) == (FINE, 2), said
+
+
+def test_a_change_of_the_key_that_is_left_out_or_forged_is_refused(
+    rotated: tuple[Path, str],
+) -> None:
+    bundle, first = rotated
+    whole = (bundle / "proof.json").read_bytes()
+
+    def forged(proof: Any) -> None:
+        leaf = base64.b64decode(proof["rotations"][0]["leaf"])
+        thief = leaf.replace(b'"old_signature":"', b'"old_signature":"AAAA', 1)
+        proof["rotations"][0]["leaf"] = base64.b64encode(thief).decode()
+
+    def moved(proof: Any) -> None:
+        proof["rotations"][0]["position"] += 1
+
+    def another(proof: Any) -> None:
+        proof["rotations"][0] = proof["facts"][0]
+
+    for edit, reason in (
+        (lambda proof: proof["rotations"].pop(), "was not signed with this key"),
+        (lambda proof: proof["rotations"].pop(0), "was not signed with this key"),
+        (forged, ""),
+        (moved, "is not what the log has at this position"),
+        (another, "what should be a change of this log's key is none"),
+    ):
+        change(bundle, "proof.json", edit)
+        code, said = judged(bundle, "--key", first)
+        assert (code, reason in said) == (FAILED, True), said
+        (bundle / "proof.json").write_bytes(whole)
+
+
 def test_garbage_is_refused_without_a_traceback(bundle: Path) -> None:
     (bundle / "proof.json").write_text("[]", "utf-8")
 

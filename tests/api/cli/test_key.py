@@ -10,6 +10,7 @@ from ledger.merkle.checkpoint import open_checkpoint
 from ledger.merkle.proof import check_proof
 from tests.api.running import serving
 from tests.journeys.server import run
+from tests.journeys.server import serving as process
 
 FINE, REFUSED = 0, 2
 
@@ -46,6 +47,22 @@ async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Pat
     assert open_checkpoint(await checkpoint(folder), new).size == 2
 
 
+@pytest.mark.parametrize("auth", ["local", "tokens"])
+def test_a_running_server_is_asked_to_rotate_and_goes_on(folder: Path, auth: str) -> None:
+    with process(folder, "--auth", auth) as server:
+        done = run("key", "rotate", "--json", "--data-dir", folder)
+        assert (done.returncode, done.stderr) == (FINE, "")
+        rotated = orjson.loads(done.stdout)
+        again = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
+
+        assert keys(folder)[1:] == [(2, rotated["key"]), (3, again["key"])]
+        verified = run("verify", "--data-dir", folder)
+        assert verified.returncode == FINE, verified.stdout
+        assert "Traceback" not in server.errors
+        assert server.stop() == 0
+    assert [path.name for path in folder.glob("*.key*")] == ["checkpoint.key"]
+
+
 async def test_facts_from_before_are_proven_under_the_new_key(folder: Path) -> None:
     async with serving(Settings(data_dir=folder)) as api:
         asset = await api.created(b"x")
@@ -58,16 +75,6 @@ async def test_facts_from_before_are_proven_under_the_new_key(folder: Path) -> N
     assert proof["key"] == rotated["key"]
     signed, (fact,) = check_proof(proof, rotated["key"])
     assert (signed.size, fact.position, rotated["since"]) == (3, 2, 3)
-
-
-async def test_keys_can_be_listed_beside_a_server_and_not_changed(folder: Path) -> None:
-    async with serving(Settings(data_dir=folder)):
-        assert len(keys(folder)) == 1
-        refused = run("key", "rotate", "--data-dir", folder)
-
-    assert refused.returncode == REFUSED
-    assert "is in use by process" in refused.stderr
-    assert len(keys(folder)) == 1
 
 
 async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:

@@ -47,6 +47,34 @@ async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path
     assert (tmp_path / "seen.json").read_bytes() == seen
 
 
+async def test_a_rotated_key_is_followed_as_far_as_the_kept_one_signed(tmp_path: Path) -> None:
+    folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
+    async with serving(Settings(data_dir=folder)) as api:
+        first = await in_thread("witness", api.url, *state, "--key", key_of(folder))
+        for _ in range(2):
+            await api.call("POST", "/api/log/key/rotate")
+        followed = await in_thread("witness", api.url, *state)
+        again = await in_thread("witness", api.url, *state)
+
+    assert [done.returncode for done in (first, followed, again)] == [FINE, FINE, FINE]
+    assert f"has signed its successor: {key_of(folder)}" in followed.stdout
+    assert "successor" not in again.stdout
+
+
+async def test_a_key_is_believed_at_first_sight_only_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
+    async with serving(Settings(data_dir=folder)) as api:
+        believed = await in_thread("witness", api.url, *state, "--trust-on-first-use")
+    async with serving(Settings(data_dir=tmp_path / "other")) as api:
+        other = await in_thread("witness", api.url, *state, "--trust-on-first-use")
+
+    assert believed.returncode == FINE
+    assert f"believed at first sight: {key_of(folder)}" in believed.stdout
+    assert (other.returncode, "believed" in other.stdout) == (REFUSED, False)
+
+
 async def test_a_key_is_needed_once_and_has_to_be_the_logs(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "seen.json"))
     async with serving(Settings(data_dir=tmp_path / "other")):

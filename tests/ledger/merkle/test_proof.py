@@ -54,7 +54,7 @@ def test_a_proof_says_which_bytes_are_at_which_position(
 
 
 def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: Signed) -> None:
-    assert list(proof) == ["format", "checkpoint", "key", "facts"]
+    assert list(proof) == ["format", "checkpoint", "key", "rotations", "facts"]
     assert proof["format"] == "asset-ledger-proof/1"
     assert (proof["checkpoint"], proof["key"]) == (signed.note, signed.key)
     assert list(proof["facts"][0]) == ["position", "leaf", "path"]

@@ -21,7 +21,7 @@ from ledger.asset import (
     AssetDescribed,
     AssetRestored,
 )
-from ledger.errors import PoisonFactError, TooLargeError
+from ledger.errors import PoisonCause, PoisonFactError, TooLargeError
 from ledger.fact import Fact, Recorded, iso, parse_time
 from ledger.job import JobFinished, JobStarted
 from ledger.origin import KeyRotated, LedgerOpened, ProjectionSkipped
@@ -122,6 +122,14 @@ def _made(kind: type[Fact], shape: Shape, state: Mapping[str, object]) -> Fact:
     return fact
 
 
+class _NewerFactError(ValueError):
+    """A later release wrote it."""
+
+    def __init__(self, message: str, cause: PoisonCause) -> None:
+        super().__init__(message)
+        self.cause: PoisonCause = cause
+
+
 class FactMapper(Mapper[str]):
     """eventsourcing's mapper over our registry of facts."""
 
@@ -151,7 +159,7 @@ class FactMapper(Mapper[str]):
         """The fact, upcast to the shape of today. Raises ValueError or TypeError for poison."""
         kind = self.kinds.get(stored_event.topic)
         if kind is None:
-            raise ValueError(f"no fact has the topic {stored_event.topic!r}")
+            raise _NewerFactError(f"no fact has the topic {stored_event.topic!r}", "unknown topic")
         state = self.transcoder.decode(stored_event.state)
         self._upcast(kind, state)
         shape = self.shapes[kind.TOPIC]
@@ -166,7 +174,8 @@ class FactMapper(Mapper[str]):
     def _upcast(self, kind: type[Fact], state: dict[str, Any]) -> None:
         version = state.pop("class_version", 1)
         if version > kind.class_version:
-            raise ValueError(f"version {version} of {kind.TOPIC} is newer than this release")
+            message = f"version {version} of {kind.TOPIC} is newer than this release"
+            raise _NewerFactError(message, "later version")
         for older in range(version, kind.class_version):
             getattr(kind, f"upcast_v{older}_v{older + 1}")(state)
 
@@ -186,5 +195,6 @@ class Codec:
         try:
             fact: Any = self._mapper.to_domain_event(notification)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise PoisonFactError(notification.id, str(error)) from error
+            cause = error.cause if isinstance(error, _NewerFactError) else "broken bytes"
+            raise PoisonFactError(notification.id, str(error), cause) from error
         return Recorded(notification.id, fact)

@@ -34,6 +34,7 @@ LedgerError
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 
 class LedgerError(Exception):
@@ -198,9 +199,15 @@ class NewerSchemaError(DataFolderError):
     """The file was made by a later release than this one."""
 
 
-class PoisonFactError(DataFolderError):
-    """A stored fact that this release cannot read."""
+PoisonCause = Literal["unknown topic", "later version", "broken bytes", "refused by a projection"]
 
-    def __init__(self, position: int, reason: str) -> None:
+
+class PoisonFactError(DataFolderError):
+    """A stored fact that this release cannot read, or that a projection cannot take.
+
+    `reason` may quote what is in the fact, which is its owner's business; `cause` does not.
+    """
+
+    def __init__(self, position: int, reason: str, cause: PoisonCause = "broken bytes") -> None:
         super().__init__(f"the fact at position {position} cannot be read: {reason}")
-        self.position, self.reason = position, reason
+        self.position, self.reason, self.cause = position, reason, cause

@@ -8,6 +8,7 @@ import asyncio
 from ledger.codec import Codec
 from ledger.fact import Recorded
 from ledger.log import LogReader, Tag
+from ledger.skips import Skipped, read_skips
 
 
 class Feed:
@@ -35,6 +36,10 @@ class Feed:
         """The next `limit` facts after a position. Raises PoisonFactError for an unreadable one."""
         stored = self._log.read(after, limit, tag=tag, upto=upto)
         return [self._codec.decode(notification) for notification in stored]
+
+    def skips(self) -> Skipped:
+        """Every projection and position that was set aside, wherever the log says so."""
+        return read_skips(self._log, self._codec, self.log_id)
 
     def grew(self, position: int) -> None:
         """The log was committed up to `position`: wake those who wait. Called on the loop."""

@@ -24,10 +24,11 @@ from ledger.log import EventLog, Tag
 from ledger.record import JobRecord
 from ledger.replay import Replay
 from ledger.restoration import Graves, Restorations
+from ledger.skipping import Refusals, Skipped, Skips
 from ledger.writer import Writer
 
 
-class Tables(Folders, Graves, Owners, Protocol):
+class Tables(Folders, Graves, Owners, Refusals, Protocol):
     """What the ledger asks the tables."""
 
 
@@ -52,6 +53,7 @@ class Ledger:
         self._restorations = Restorations(self._commits, replay, self._edits, tables)
         self._frames = Frames(self._commits, replay)
         self._imports = Imports(self._commits, replay, contents)
+        self._skips = Skips(self._commits, log, tables)
 
     def close(self) -> None:
         """Stop reading; the writer and the stores belong to whoever made them."""
@@ -140,6 +142,12 @@ class Ledger:
     ) -> Framed:
         """Record that a job is over. Raises JobStateError if it ended otherwise."""
         return await self._frames.finish(call, job_id, wanted, fields)
+
+    async def skip_fact(
+        self, call: Call, position: int, reason: str, fields: Mapping[str, Json]
+    ) -> Skipped:
+        """Let the projections that cannot take a fact go on without it. Raises FieldError."""
+        return await self._skips.skip(call, position, reason, fields)
 
     async def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
         """One job with its assets, folded from its facts. Raises UnknownJobError."""

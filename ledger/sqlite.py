@@ -130,6 +130,22 @@ def is_fatal(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+_STATEMENTS_OWN: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+
+
+def is_statements_own(error: sqlite3.Error) -> bool:
+    """Whether a statement is at fault, or its parameters: no other moment would do better."""
+    return _code(error) in _STATEMENTS_OWN
+
+
 def storage_error(error: sqlite3.Error) -> StorageFailedError:
     """What to tell the caller of a write that SQLite failed."""
     if _code(error) == sqlite3.SQLITE_FULL:

@@ -1,15 +1,18 @@
 """The digest of the views: the same rows give the same digest, on any machine and any engine.
 
 SHA-256 over each table in name order: its name and a newline, then each row in primary key order,
-as a JSON object with sorted keys, and a newline. The API's stored JSON, made from the other
-columns, is left out.
+as a JSON object with sorted keys, and a newline. Bytes are hex. The API's stored JSON, made from
+the other columns, is left out.
 """
 
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import orjson
+
+_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
@@ -30,4 +33,4 @@ def rows(db: sqlite3.Connection, table: str) -> Iterator[bytes]:
     wanted, order = (", ".join(f'"{name}"' for name in group) for group in (names, key))
     for row in db.execute(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
         fields = dict(zip(names, row, strict=True))
-        yield orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+        yield orjson.dumps(fields, default=bytes.hex, option=_CANONICAL)

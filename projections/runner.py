@@ -14,13 +14,15 @@ from typing import Any, Final, Literal, NamedTuple
 from ledger.errors import CorruptLogError, PoisonFactError
 from ledger.fact import Recorded
 from ledger.feed import Feed
-from ledger.sqlite import insert_rows, transaction
+from ledger.sqlite import insert_rows, is_statements_own, transaction
 from projections.database import Database
-from projections.projection import Statement
+from projections.projection import Projection, Statement
 from projections.watermark import Watermark
 
 BATCH: Final = 1_000
 """How many facts one transaction takes from the log: a turn that a writer can wait for."""
+
+REFUSED: Final = "refused by a projection"
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Runner:
         self.feed = feed
         self._turn = threading.Lock()
         self._watermark = Watermark(0)
+        self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
         with transaction(database.write) as db:
             db.executemany(
@@ -89,11 +92,32 @@ class Runner:
         statements: list[Statement] = []
         for fact in recorded:
             try:
-                for projection in self.database.projections:
+                for projection in self._taking(fact.position):
                     statements += projection.statements(fact)
             except Exception as error:
-                raise PoisonFactError(fact.position, repr(error)) from error
+                raise PoisonFactError(fact.position, repr(error), REFUSED) from error
         return Prepared(recorded[0].position, recorded[-1].position, statements)
+
+    def _taking(self, position: int) -> Sequence[Projection]:
+        """The projections that did not set this fact aside."""
+        if not self._skips:
+            return self.database.projections
+        return [p for p in self.database.projections if (p.name, position) not in self._skips]
+
+    def refusing(self, position: int) -> list[str]:
+        """The projections here that stand before a fact and cannot take it."""
+        with self._turn:
+            self._skips = self.feed.skips()
+            if self.position >= position:
+                return []
+            taking = self._taking(position)
+            try:
+                facts = self.feed.read(position - 1, 1)
+            except PoisonFactError:
+                return [each.name for each in taking]
+            refusing = [each.name for each in taking if not _takes(each, facts)]
+            stalled = isinstance(self.error, PoisonFactError) and self.error.position == position
+            return refusing or ([each.name for each in taking] if stalled else [])
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
         """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
@@ -136,6 +160,7 @@ class Runner:
         try:
             if self.error:
                 self._reload()  # a COMMIT that failed may have happened
+                self._skips = self.feed.skips()  # what it stalls at may have been set aside
             more = work()
         except Exception as error:
             self._stall(error)
@@ -159,19 +184,33 @@ class Runner:
         return position == last
 
     def _take_from_log(self) -> bool:
+        limit = BATCH
+        while group := self._readable(limit):
+            try:
+                return self._write([group], group.last, self._leaf(group.last))
+            except sqlite3.Error as error:
+                limit = _fewer(group, error)
+        return False
+
+    def _readable(self, limit: int) -> Prepared | None:
+        """The next facts, up to one that cannot be read or taken. Raises if that is the first."""
         try:
-            group = self._next(BATCH)
+            return self._next(limit)
         except PoisonFactError as error:
             readable = error.position - self.position - 1
-            if not readable:
-                raise
-            group = self._next(readable)
-        if group is None:
-            return False
-        leaf = self.feed.leaf_hash(group.last)
+            return self._next(readable) if readable else self._first(error.position)
+
+    def _first(self, position: int) -> Prepared | None:
+        """The next fact, for those who have not set it aside. Raises unless they can take it."""
+        if not self._taking(position):
+            return Prepared(position, position, [])
+        return self._next(1)
+
+    def _leaf(self, position: int) -> bytes:
+        leaf = self.feed.leaf_hash(position)
         if leaf is None:
-            raise CorruptLogError(f"the log has no leaf hash at position {group.last:,}")
-        return self._write([group], group.last, leaf)
+            raise CorruptLogError(f"the log has no leaf hash at position {position:,}")
+        return leaf
 
     def _next(self, limit: int) -> Prepared | None:
         facts = self.feed.read(self.position, limit)
@@ -192,6 +231,27 @@ class Runner:
     def _reload(self) -> None:
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
+
+
+def _takes(projection: Projection, facts: Sequence[Recorded]) -> bool:
+    try:
+        for fact in facts:
+            list(projection.statements(fact))
+    except Exception:
+        return False
+    return True
+
+
+def _fewer(group: Prepared, error: sqlite3.Error) -> int:
+    """How many facts to try next, to find the one whose statements fail.
+
+    Raises PoisonFactError once it is found, and what is no statement's fault.
+    """
+    if not is_statements_own(error):
+        raise error
+    if group.first == group.last:
+        raise PoisonFactError(group.first, repr(error), REFUSED) from error
+    return (group.last - group.first + 1) // 2
 
 
 def execute(db: sqlite3.Connection, statements: Iterable[Statement]) -> None:

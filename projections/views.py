@@ -115,6 +115,11 @@ class Views:
         """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
         return await self.catalog.owner_of(user_id, digest)
 
+    async def refusing(self, position: int) -> list[str]:
+        """The projections that stand before a fact and cannot take it."""
+        turns = [asyncio.to_thread(each.refusing, position) for each in self.runners.values()]
+        return [name for names in await asyncio.gather(*turns) for name in names]
+
     async def _reach_catalog(self, position: int) -> None:
         await self.reach(position, ("catalog",))
 

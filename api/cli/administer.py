@@ -32,9 +32,20 @@ def administer(
     folder: Path, errand: Errand, here: Callable[[Path], dict[str, Any]]
 ) -> dict[str, Any]:
     """What `here` answers, with the folder locked; what its server answers, if one has it."""
-    try:
+
+    def locked() -> dict[str, Any]:
         with hold_folder(folder):
             return here(folder)
+
+    return here_or_there(folder, errand, locked)
+
+
+def here_or_there(
+    folder: Path, errand: Errand, here: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What `here` answers, which takes the lock; what the folder's server does, if it has one."""
+    try:
+        return here()
     except FolderLockedError as locked:
         return _ask_holder(folder, errand, locked)
 

@@ -6,6 +6,7 @@ import click
 import orjson
 
 from api.cli.options import DATA_DIR, JSON, existing_log
+from api.cli.skip import skipping
 
 FOUND = 1
 
@@ -13,9 +14,12 @@ FOUND = 1
 @click.command()
 @DATA_DIR
 @JSON
+@skipping
 @click.pass_context
 def rebuild(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
     """Make the tables anew from the log. The server must be stopped; nothing of the log changes.
+
+    With --skip, a fact that they cannot take is set aside first, for ever.
 
     Exit code 1 where a projection that is not ours could not be made.
     """

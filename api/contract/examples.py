@@ -36,6 +36,7 @@ from api.contract.shapes import (
     RecordedOut,
     UsagePage,
 )
+from api.contract.skipping import SkipIn, SkipOut
 from api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
@@ -168,6 +169,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
     LogKeyOut: _LOG_KEY,
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
+    SkipIn: {"position": 17, "because": "written by a release that was taken back"},
+    SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},

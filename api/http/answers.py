@@ -19,6 +19,7 @@ from api.contract.errors import (
 from api.contract.problems import MEDIA_TYPE, document, problem_of
 from ledger.call import Deletion, Receipt
 from ledger.frames import Framed
+from ledger.skipping import Skipped
 
 JSON: Final = "application/json"
 POSITION: Final = "Ledger-Position"
@@ -39,7 +40,7 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
     return web.Response(status=status, headers={**known, **headers})
 
 
-def write_headers(outcome: Receipt | Deletion | Framed) -> dict[str, str]:
+def write_headers(outcome: Receipt | Deletion | Framed | Skipped) -> dict[str, str]:
     """What the headers of a write say of it."""
     headers = {}
     if outcome.replayed:

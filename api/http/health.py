@@ -92,5 +92,5 @@ def _view(name: str, reason: str | None, position: int, head: int) -> dict[str, 
 def _reason(error: Exception | None) -> str | None:
     """Why a view stands still. What is in a fact is nobody's business here: the log has it."""
     if isinstance(error, PoisonFactError):
-        return f"the fact at position {error.position} cannot be read"
+        return f"the fact at position {error.position} cannot be read: {error.cause}"
     return str(error) if error is not None else None

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from api.backend import Backend
 from api.http.watch import Watch
+from ledger.errors import PoisonFactError
 from ledger.tally import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -71,13 +72,20 @@ class _Numbers(Collector):
         stalled = GaugeMetricFamily(
             f"{_PREFIX}view_stalled", "1 if a view cannot go on.", labels=["view"]
         )
+        poison = GaugeMetricFamily(
+            f"{_PREFIX}view_poison_position",
+            "The fact that a view cannot take, and stands still before.",
+            labels=["view", "cause"],
+        )
         for name, runner in runners.items():
+            if isinstance(runner.error, PoisonFactError):
+                poison.add_metric([name, runner.error.cause], runner.error.position)
             lag.add_metric([name], max(0, head - runner.position))
             stalled.add_metric([name], runner.state == "stalled")
         for name in self._backend.views.broken:
             lag.add_metric([name], head)
             stalled.add_metric([name], 1)
-        yield from (lag, stalled)
+        yield from (lag, stalled, poison)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -104,14 +104,19 @@ async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
 
 async def test_a_view_that_stands_still_says_where_and_nothing_of_the_fact(api: Api) -> None:
     await api.created()
-    api.backend.views.runner.error = PoisonFactError(2, "KeyError('a name of somebody')")
+    api.backend.views.runner.error = PoisonFactError(
+        2, "KeyError('a name of somebody')", "refused by a projection"
+    )
 
     status, parts = await ready(api)
 
     assert status == 503
-    assert parts["view tables"]["reason"] == "the fact at position 2 cannot be read"
+    reason = "the fact at position 2 cannot be read: refused by a projection"
+    assert parts["view tables"]["reason"] == reason
     assert parts["view tables"]["position"] == api.head()
-    assert (await numbers(api))["view_stalled{view=tables}"] == 1
+    counted = await numbers(api)
+    assert counted["view_stalled{view=tables}"] == 1
+    assert counted["view_poison_position{cause=refused by a projection,view=tables}"] == 2
 
 
 async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_ready(

@@ -1,26 +1,15 @@
 """A fact that this release cannot read stalls the tables, and nothing else."""
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import StoredFact, facts_in, leaf_hash
+from tests.journeys.audit import StoredFact, facts_in
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.holding import holding
 from tests.journeys.server import Server, until
-
-
-def record_something_unreadable(data_dir: Path) -> None:
-    """What a later release might have recorded, well-formed in every other way."""
-    last = facts_in(data_dir)[-1]
-    state = b'{"by":"1","recorded_at":"%b"}' % last.says["recorded_at"].encode()
-    fact = StoredFact(last.position + 1, "f" * 32, 1, "asset.reimagined", state)
-    with closing(sqlite3.connect(data_dir / "ledger.db")) as db, db:
-        db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", fact[1:])
-        db.execute("INSERT INTO event_leaves VALUES (?, ?)", (fact.position, leaf_hash(fact)))
+from tests.journeys.unreadable import record_something_unreadable
 
 
 @pytest.mark.slow

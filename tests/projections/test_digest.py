@@ -55,3 +55,11 @@ def test_any_other_change_changes_the_digest(db: sqlite3.Connection, change: str
     db.execute(change)
 
     assert digest({"words": db, "numbers": db}) != before
+
+
+def test_bytes_are_hex_in_the_digest(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE hashes (n INTEGER PRIMARY KEY, hash BLOB)")
+    db.execute("INSERT INTO hashes VALUES (1, x'00ff')")
+
+    expected = b'hashes\n{"hash":"00ff","n":1}\n'
+    assert digest({"hashes": db}) == hashlib.sha256(expected).hexdigest()

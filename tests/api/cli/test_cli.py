@@ -13,6 +13,7 @@ from api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run
+from tests.journeys.unreadable import record_something_unreadable
 from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
@@ -130,6 +131,38 @@ async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_
     assert "holds all 5 facts" in rebuilt.stdout
     assert "asset-ledger: seen was not made: AttributeError" in rebuilt.stderr
     assert "seen as a whole: AttributeError" in verified.stdout
+
+
+async def test_a_rebuild_stops_at_a_fact_that_it_cannot_read_until_that_is_set_aside(
+    folder: Path,
+) -> None:
+    poison = record_something_unreadable(folder)
+
+    refused = run("rebuild", "--data-dir", folder)
+    because = run("rebuild", "--data-dir", folder, "--skip", str(poison), "--because", "a test")
+    again = run("rebuild", "--data-dir", folder)
+
+    assert (refused.returncode, refused.stdout) == (REFUSED, "")
+    assert f"fact at position {poison} cannot be read: no fact has the topic" in refused.stderr
+    assert (because.returncode, again.returncode) == (FINE, FINE)
+    assert f"fact {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
+    assert because.stdout.split()[-1] == again.stdout.split()[-1]
+    assert run("verify", "--data-dir", folder).returncode == FINE
+
+
+@pytest.mark.parametrize("options", [("--skip", "5"), ("--because", "a test")])
+def test_a_fact_is_set_aside_with_a_reason_only(folder: Path, options: tuple[str, ...]) -> None:
+    done = run("rebuild", "--data-dir", folder, *options)
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert "--skip and --because go together" in done.stderr
+
+
+def test_a_fact_that_nobody_stands_before_is_not_set_aside(folder: Path) -> None:
+    done = run("rebuild", "--data-dir", folder, "--skip", "2", "--because", "a test")
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert "no projection stands still before this fact" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])

@@ -1,0 +1,35 @@
+"""What has to be said to set a fact aside, and what is answered."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.contract.parameters import MAX_POSITION
+from api.contract.shapes import Shape
+from ledger.skipping import Skipped
+
+
+class SkipIn(BaseModel):
+    """A fact that projections cannot take, and why they shall go on without it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    position: Annotated[int, Field(ge=1, le=MAX_POSITION, description="Where the fact stands.")]
+    because: Annotated[str, Field(min_length=1, max_length=1000, description="Kept for ever.")]
+
+
+class SkipOut(Shape):
+    """The projections that go on without the fact."""
+
+    skipped: Annotated[int, Field(description="The position of the fact that was set aside.")]
+    projections: list[str]
+    position: Annotated[int, Field(description="Of the last fact that says so.")]
+
+
+def skip_out(position: int, skipped: Skipped) -> dict[str, Any]:
+    """The document of a fact that was set aside."""
+    return {
+        "skipped": position,
+        "projections": list(skipped.projections),
+        "position": skipped.position,
+    }

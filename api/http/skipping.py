@@ -1,0 +1,51 @@
+"""A fact that projections cannot take is set aside, by whoever administers the ledger."""
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from api.contract.errors import UnsupportedTypeError
+from api.contract.fields import read_as
+from api.contract.operations import operation
+from api.contract.skipping import SkipIn, SkipOut, skip_out
+from api.http.answers import json_answer, write_headers
+from api.http.json_body import JSON, read_json_as
+from api.http.request import Request
+from ledger.errors import (
+    BusyError,
+    FieldError,
+    KeyReusedError,
+    MalformedBodyError,
+    TooLargeError,
+)
+
+_ERRORS: Final = (
+    MalformedBodyError,
+    UnsupportedTypeError,
+    FieldError,
+    TooLargeError,
+    KeyReusedError,
+    BusyError,
+)
+
+
+@operation(
+    "POST",
+    "/api/projections/skip",
+    answers=SkipOut,
+    errors=_ERRORS,
+    scope="admin",
+    takes=SkipIn,
+    statuses=[200, 202],
+    headers=["Idempotency-Key"],
+)
+async def skip_fact(request: Request) -> web.Response:
+    """Let the projections that cannot take a fact go on without it. The log says so for ever."""
+    with request.ledger.place():
+        sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
+        position, because = sent["position"], sent["because"]
+        skipped = await request.ledger.skip_fact(request.call(), position, because, sent)
+    document = skip_out(position, skipped)
+    status, headers = 202 if skipped.behind else 200, write_headers(skipped)
+    return json_answer(orjson.dumps(document), skipped.position, status=status, headers=headers)

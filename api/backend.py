@@ -67,7 +67,7 @@ async def open_backend(
         feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
         views = await Views.open(folder, feed, progress)
         stack.push_async_callback(views.close)
-        writer = Writer(log, contents, views.runner, feed, queue_size=settings.queue_size)
+        writer = Writer(log, contents, views.live, feed, queue_size=settings.queue_size)
         stack.push_async_callback(writer.close)
         ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)

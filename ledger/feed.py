@@ -57,3 +57,29 @@ class Feed:
         """Wake all who wait, for good: the service stops. Called on the loop."""
         self.ended = True
         self._grown.set()
+
+
+class FeedUpTo(Feed):
+    """The log as it was when it ended at `upto`, which may be moved."""
+
+    upto = 0
+
+    @classmethod
+    def of(cls, feed: Feed) -> "FeedUpTo":
+        """The log of another feed, from its beginning to none of it."""
+        return cls(feed._log, feed._codec, feed.log_id)
+
+    def end_of_log(self) -> int:
+        """The last position that there is, whatever is told of."""
+        return super().head()
+
+    def head(self) -> int:
+        """The last position that is told of."""
+        return self.upto
+
+    def read(
+        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+    ) -> list[Recorded]:
+        """The next facts, none of them beyond `upto`."""
+        last = self.upto if upto is None else min(upto, self.upto)
+        return super().read(after, limit, tag=tag, upto=last)

@@ -7,8 +7,8 @@ before 3.51.3 can corrupt a WAL file when two connections commit and checkpoint 
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -200,6 +200,42 @@ SNAPSHOTS: Final = 2
 class AsyncReaders:
     """Read-only aiosqlite connections for the event loop: one thread hop a statement."""
 
+    def __init__(self, pool: "_Pool") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, path: Path, size: int = 4) -> "AsyncReaders":
+        """Connect `size` readers to an existing file, and those for read transactions."""
+        connections = [await _connect(path) for _ in range(size + SNAPSHOTS)]
+        return cls(_Pool(connections[:size], connections[size:]))
+
+    def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
+        """A connection inside a read transaction: its statements see the same rows."""
+        return self._pool.snapshot()
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Awaitable[list[Any]]:
+        """All rows of one statement."""
+        return self._pool.rows(sql, parameters)
+
+    def swap(self, other: "AsyncReaders") -> None:
+        """From here on read what the other one read, and the other way round.
+
+        What is under way goes on where it began: `drain` the other one before it is closed.
+        """
+        self._pool, other._pool = other._pool, self._pool
+
+    async def drain(self) -> None:
+        """Return once nothing is read here any more."""
+        await self._pool.drain()
+
+    async def close(self) -> None:
+        """Close every connection: aiosqlite's threads would keep the interpreter from exiting."""
+        await self._pool.close()
+
+
+class _Pool:
+    """The connections to one file, and how many wait at each."""
+
     def __init__(
         self, shared: Sequence[aiosqlite.Connection], own: Sequence[aiosqlite.Connection]
     ) -> None:
@@ -208,34 +244,30 @@ class AsyncReaders:
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         for connection in own:
             self._free.put_nowait(connection)
-
-    @classmethod
-    async def open(cls, path: Path, size: int = 4) -> "AsyncReaders":
-        """Connect `size` readers to an existing file, and those for read transactions."""
-        connections = [await _connect(path) for _ in range(size + SNAPSHOTS)]
-        return cls(connections[:size], connections[size:])
+        self._users = 0
+        self._left = asyncio.Event()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        """A connection inside a read transaction: its statements see the same rows."""
-        db = await self._free.get()
-        try:
-            await db.execute_fetchall("BEGIN")
+        with self._used():
+            db = await self._free.get()
             try:
-                yield db
+                await db.execute_fetchall("BEGIN")
+                try:
+                    yield db
+                finally:
+                    await db.execute_fetchall("ROLLBACK")
             finally:
-                await db.execute_fetchall("ROLLBACK")
-        finally:
-            self._free.put_nowait(db)
+                self._free.put_nowait(db)
 
-    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """All rows of one statement."""
+    async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         db = self._next()
         self._waiting[db] += 1
         try:
             return list(await db.execute_fetchall(sql, parameters))
         finally:
             self._waiting[db] -= 1
+            self._left.set()
 
     def _next(self) -> aiosqlite.Connection:
         """The first connection with room before it, else the one where the fewest wait."""
@@ -244,8 +276,21 @@ class AsyncReaders:
                 return db
         return min(self._waiting, key=self._waiting.__getitem__)
 
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._left.set()
+
+    async def drain(self) -> None:
+        while self._users or any(self._waiting.values()):
+            self._left.clear()
+            await self._left.wait()
+
     async def close(self) -> None:
-        """Close every connection: aiosqlite's threads would keep the interpreter from exiting."""
         for db in (*self._waiting, *self._own):
             await db.close()
 

@@ -20,8 +20,9 @@ from projections.projection import Projection
 State = Literal["building", "ready", "retired", "unreadable"]
 
 _NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
+_FILE: Final = re.compile(r"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:-wal|-shm)?", re.ASCII)
 
-BOOKKEEPING: Final = ("generation", "positions", "schema_migrations")
+BOOKKEEPING: Final = ("generation", "positions", "schema_migrations", "deferred_indexes")
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS generation (state TEXT NOT NULL)",
     "INSERT INTO generation SELECT 'building' WHERE NOT EXISTS (SELECT 1 FROM generation)",
@@ -34,6 +35,11 @@ _CREATE: Final = (
     """
     CREATE TABLE IF NOT EXISTS schema_migrations (
         name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS deferred_indexes (
+        name TEXT PRIMARY KEY, sql TEXT NOT NULL  -- taken away to be made when the rows are there
     )
     """,
 )
@@ -85,9 +91,20 @@ class Database:
         """What the digest is over: the projections' tables, and where to read them."""
         return {table: self.write for each in self.projections for table in each.tables}
 
+    @property
+    def revision(self) -> str:
+        """The name of the last migration that was applied: what the schema is called."""
+        (revision,) = self.write.execute("SELECT max(name) FROM schema_migrations").fetchone()
+        return revision or ""
+
     def mark(self, state: State) -> None:
         """Say it in the file. Within a transaction it holds once that commits."""
         self.write.execute("UPDATE generation SET state = ?", (state,))
+
+    def mark_ready(self) -> None:
+        """Say that it is whole, and make that last."""
+        with transaction(self.write):
+            self.mark("ready")
 
     def close(self) -> None:
         """Close the write connection, which checkpoints the file."""
@@ -99,6 +116,7 @@ def open_current(folder: Path, projections: Sequence[Projection]) -> Database:
 
     Removes what an interrupted rebuild left behind.
     """
+    remove_strays(folder)
     states = {number: _state_of(folder, number, projections) for number in numbers(folder)}
     ready = [number for number, state in states.items() if state == "ready"]
     building = [number for number, state in states.items() if state == "building"]
@@ -136,6 +154,15 @@ def remove(folder: Path, number: int) -> None:
     """Delete a generation's files, the one that says its state first."""
     for path in (path_of(folder, number), *folder.glob(f"projections.g{number}.*.db")):
         delete(path)
+
+
+def remove_strays(folder: Path) -> None:
+    """Delete what is left of generations whose own file is gone: their removal was interrupted."""
+    known = numbers(folder)
+    for path in folder.iterdir():
+        match = _FILE.fullmatch(path.name)
+        if match and int(match[1]) not in known:
+            path.unlink(missing_ok=True)
 
 
 def delete(path: Path) -> None:

@@ -31,6 +31,12 @@ def migrate(database: Database) -> bool:
     return database.state == "building"
 
 
+def is_current(database: Database) -> bool:
+    """Whether a file has the schema of this release, no more and no less."""
+    applied = {name for (name,) in database.write.execute("SELECT name FROM schema_migrations")}
+    return applied == {migration.name for migration in migrations_of(database.projections)}
+
+
 def migrations_of(projections: Sequence[Projection]) -> list[Migration]:
     """Every projection's migrations, oldest first."""
     return in_order(each for projection in projections for each in projection.migrations)

@@ -1,20 +1,18 @@
-"""Making the views anew from the log, and what a start does to trust those that are there.
+"""Filling the views from the log, and what a start does to trust those that are there.
 
-The generation in use is never touched: the next one is built beside it and takes over in one step,
-so that a rebuild that is killed has changed nothing.
+Views that cannot be trusted are never touched: the next generation is made beside them and takes
+over in one step, so that a start that is killed has changed nothing.
 """
 
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger.errors import DataFolderError
 from ledger.feed import Feed
-from ledger.sqlite import transaction
 from projections.assets import Assets
 from projections.catalog import Catalog
 from projections.database import (
@@ -27,7 +25,7 @@ from projections.database import (
     path_of,
     remove,
 )
-from projections.digest import digest
+from projections.indexes import restore_indexes
 from projections.installed import Installed, installed, why
 from projections.jobs import Jobs
 from projections.lineage import Lineage
@@ -47,19 +45,6 @@ TABLES: Final = "tables"
 """What the runner that the writer fills is called among the runners: assets and jobs."""
 
 logger = logging.getLogger(__name__)
-
-
-class Rebuilt(NamedTuple):
-    """What a rebuild made: which generation, up to which position, with which digest.
-
-    `others`: the digests of the projections that are not ours, and `broken` why one has none.
-    """
-
-    generation: int
-    position: int
-    digest: str
-    others: Mapping[str, str]
-    broken: Mapping[str, str]
 
 
 class Others(NamedTuple):
@@ -149,6 +134,7 @@ def _opened(
 def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
     try:
         migrate(database)
+        restore_indexes(database)
         runner = Runner(database, feed)
         reason = runner.disagreement()
         if reason is None:
@@ -165,45 +151,20 @@ def _wreck(error: sqlite3.DatabaseError) -> str:
     return str(error)
 
 
-def rebuild(
-    folder: Path,
-    feed: Feed,
-    progress: Progress | None = None,
-    projections: Sequence[Projection] = PROJECTIONS,
-) -> Rebuilt:
-    """Make the next generation from the whole log and put it in use, for the next start.
+def fill(runners: Sequence[Runner], progress: Progress | None = None) -> None:
+    """Take every fact that their feed tells of into each of these, side by side.
 
-    The caller holds the folder's lock. The generation before is kept until the next rebuild.
-    Raises what kept it from reading the log to its end.
+    Raises what kept one of them from the last.
     """
-    with ExitStack() as stack:
-        runner = _made(stack, _switched(folder, feed, progress, projections))
-        tables, number = runner.database.tables, runner.database.number
-        for projection in FOLLOWING:
-            part = _made(stack, follow(folder, number, projection, feed, progress))
-            tables |= part.database.tables
-        digests, broken = _rebuilt_others(stack, follow_others(folder, number, feed, progress))
-        return Rebuilt(number, runner.position, digest(tables), digests, broken)
-
-
-def _rebuilt_others(stack: ExitStack, made: Others) -> tuple[dict[str, str], dict[str, str]]:
-    digests: dict[str, str] = {}
-    broken = dict(made.broken)
-    for name, runner in made.runners.items():
-        stack.callback(runner.close)
-        if runner.error:
-            broken[name] = str(runner.error)
-        else:
-            digests[name] = digest(runner.database.tables)
-    return digests, broken
-
-
-def _made(stack: ExitStack, runner: Runner) -> Runner:
-    """One that will be closed. Raises what kept it from the end of the log."""
-    stack.callback(runner.close)
-    if runner.error:
-        raise runner.error
-    return runner
+    target, more = runners[0].feed.head(), True
+    while more:
+        turns = [runner.turn() for runner in runners]
+        for runner in runners:
+            if runner.error:
+                raise runner.error
+        if progress:
+            progress(min(runner.position for runner in runners), target)
+        more = any(turns)
 
 
 def _switched(
@@ -223,5 +184,4 @@ def _switched(
 def _catch_up(runner: Runner, progress: Progress | None) -> None:
     runner.catch_up(progress)
     if runner.error is None:
-        with transaction(runner.database.write):
-            runner.database.mark("ready")
+        runner.database.mark_ready()

@@ -150,6 +150,10 @@ class Runner:
         """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
         await self._watermark.reach(position, within)
 
+    def hand_over(self, successor: "Runner") -> None:
+        """Let those who wait for this one wait for another. Called on their event loop."""
+        self._watermark.hand_over(successor._watermark)
+
     def close(self) -> None:
         """Close the write connection, once nobody is in a turn."""
         with self._turn:

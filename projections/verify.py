@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger.errors import DataFolderError
-from ledger.fact import Recorded
-from ledger.feed import Feed
+from ledger.feed import FeedUpTo
 from ledger.finding import Finding
 from ledger.sqlite import open_reader, read_only
 from projections.database import Database, in_use, path_of
@@ -36,20 +35,6 @@ class Verified(NamedTuple):
     file: str
     position: int
     digest: str
-
-
-class FeedUpTo(Feed):
-    """The log as it was when it ended at `upto`."""
-
-    upto = 0
-
-    def head(self) -> int:
-        """The last position that is told of."""
-        return self.upto
-
-    def read(self, after: int, limit: int, **wanted: Any) -> list[Recorded]:
-        """The next facts, none of them beyond `upto`."""
-        return super().read(after, limit, **{**wanted, "upto": self.upto})
 
 
 def verify_tables(

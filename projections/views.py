@@ -6,11 +6,10 @@ themselves, woken by each commit, and no write ever waits for them.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ledger.feed import Feed
 from ledger.ids import AssetId, Digest
@@ -19,9 +18,11 @@ from projections.assets_reads import AssetQueries
 from projections.catalog_reads import CatalogQueries
 from projections.compare import CompareQueries
 from projections.folders import FolderQueries
+from projections.generation import Generation, start_generation
 from projections.jobs import JobQueries
 from projections.lineage import LineageQueries
-from projections.rebuild import FOLLOWING, TABLES, Others, follow, follow_others, start
+from projections.live import Live
+from projections.rebuild import TABLES
 from projections.runner import Progress, Runner
 from projections.search_reads import SearchQueries
 from projections.usage_reads import UsageQueries
@@ -30,7 +31,6 @@ PATIENCE: Final = 1.0
 """Seconds that somebody waits for the tables before he is told that they are behind."""
 RETRY_SECONDS: Final = 1.0
 """How often a view that fell behind takes another turn by itself, without a write to wake it."""
-
 REST_SECONDS: Final = 0.05
 """How long a view that follows lets facts gather between two turns: it sums each batch once."""
 YIELD: Final = 19
@@ -39,21 +39,13 @@ come first, and it catches up at full speed once they pause."""
 
 
 class Views:
-    """What callers read. `runners` fill it, by name; `runner` is the one that the writer calls.
-
-    `others` are those of the runners that are not ours, `broken` says why one has no runner.
-    """
+    """What callers read. The writer fills `live`; what follows fills itself."""
 
     def __init__(
-        self,
-        runners: Mapping[str, Runner],
-        others: Others,
-        readers: Mapping[str, AsyncReaders],
-        feed: Feed,
+        self, generation: Generation, readers: Mapping[str, AsyncReaders], feed: Feed
     ) -> None:
-        self.runners = {**runners, **others.runners}
-        self.others, self.broken = frozenset(others.runners), others.broken
-        self.runner = runners[TABLES]
+        self.generation = generation
+        self.live = Live(generation.tables)
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog)
         self.jobs = JobQueries(readers[TABLES])
@@ -62,30 +54,41 @@ class Views:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES])
         self.search = SearchQueries(readers["search"], readers[TABLES])
-        self._open = AsyncExitStack()
-        self._tasks = [asyncio.create_task(each) for each in self._work(feed)]
+        self._readers, self._feed = readers, feed
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._begin()
 
     @classmethod
     async def open(cls, folder: Path, feed: Feed, progress: Progress | None = None) -> "Views":
         """Migrate and catch up (in a thread), then open the readers."""
-        async with AsyncExitStack() as stack:
-            runners = {TABLES: await asyncio.to_thread(start, folder, feed, progress)}
-            stack.callback(runners[TABLES].close)
-            for projection in FOLLOWING:
-                made = partial(follow, folder, runners[TABLES].database.number, projection)
-                runners[projection.name] = await asyncio.to_thread(made, feed, progress)
-                stack.callback(runners[projection.name].close)
-            number = runners[TABLES].database.number
-            others = await asyncio.to_thread(follow_others, folder, number, feed, progress)
-            for runner in others.runners.values():
-                stack.callback(runner.close)
-            readers = {}
-            for name, runner in runners.items():
-                readers[name] = await AsyncReaders.open(runner.database.path)
-                stack.push_async_callback(readers[name].close)
-            views = cls(runners, others, readers, feed)
-            views._open = stack.pop_all()
-            return views
+        generation = await asyncio.to_thread(start_generation, folder, feed, progress)
+        try:
+            readers = await _open_readers(generation)
+        except BaseException:
+            await asyncio.to_thread(generation.close)
+            raise
+        return cls(generation, readers, feed)
+
+    @property
+    def others(self) -> Collection[str]:
+        """Which of the runners are of projections that are not ours."""
+        return self.generation.others
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why there are not more of those, by name."""
+        return self.generation.broken
+
+    @property
+    def runners(self) -> Mapping[str, Runner]:
+        """What fills the views, by name."""
+        return self.generation.runners
+
+    @property
+    def runner(self) -> Runner:
+        """The one that the writer fills."""
+        return self.generation.tables
 
     @property
     def position(self) -> int:
@@ -123,29 +126,88 @@ class Views:
     async def _reach_catalog(self, position: int) -> None:
         await self.reach(position, ("catalog",))
 
+    async def switch(self, following: Generation, commit: Callable[[], None]) -> Generation:
+        """Serve another generation of the same log from here on; answers the one before.
+
+        Writes wait for it no longer than for a group. `commit` makes it last, between two of them.
+        Raises what keeps it from the end of the log: then the one before goes on serving. Not to be
+        cancelled.
+        """
+        before = self.generation
+        await asyncio.to_thread(following.approach)
+        others = await _open_readers(following)
+        try:
+            await self._rest()
+            await asyncio.to_thread(self._take_over, following, commit, others)
+        finally:
+            self._begin()
+            for readers in others.values():
+                await readers.drain()
+                await readers.close()
+        return before
+
+    def _take_over(
+        self, following: Generation, commit: Callable[[], None], others: Mapping[str, AsyncReaders]
+    ) -> None:
+        """In a thread of its own: between two groups, as soon as both stand near enough."""
+
+        def announce() -> None:
+            self._loop.call_soon_threadsafe(self._turn_to, following, others)
+
+        following.overtake(self.generation)
+        while not self.live.replace(following.tables, commit, announce):
+            following.approach()
+
+    def _turn_to(self, following: Generation, others: Mapping[str, AsyncReaders]) -> None:
+        """On the event loop, before anybody hears of a write that only the other one shows."""
+        for name, readers in self._readers.items():
+            readers.swap(others[name])
+        for name, runner in self.runners.items():
+            runner.hand_over(following.runners[name])
+        self.generation = following
+
     async def close(self) -> None:
         """Take what there is left to follow, as far as one turn goes, and close every connection.
 
         The writer has stopped before.
         """
+        await self._rest()
+        for readers in self._readers.values():
+            await readers.close()
+        await asyncio.to_thread(self.generation.close)
+
+    def _begin(self) -> None:
+        """Bring up what falls behind, and what follows."""
+        self._tasks = [asyncio.create_task(_retry(self.live))]
+        for runner in self.generation.following.values():
+            self._tasks.append(asyncio.create_task(_follow(runner, self._feed)))
+
+    async def _rest(self) -> None:
+        """Let nothing follow any more; each takes the turn that it may be in, and a last one."""
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        for runner in self.runners.values():
+        await asyncio.to_thread(self.live.turn)
+        for runner in self.generation.following.values():
             await asyncio.to_thread(runner.turn)
-        await self._open.aclose()
-
-    def _work(self, feed: Feed) -> list[Coroutine[Any, Any, None]]:
-        following = [runner for runner in self.runners.values() if runner is not self.runner]
-        return [_retry(self.runner), *(_follow(runner, feed) for runner in following)]
 
 
-async def _retry(runner: Runner) -> None:
+async def _open_readers(generation: Generation) -> dict[str, AsyncReaders]:
+    async with AsyncExitStack() as stack:
+        readers = {}
+        for name, runner in generation.runners.items():
+            readers[name] = await AsyncReaders.open(runner.database.path)
+            stack.push_async_callback(readers[name].close)
+        stack.pop_all()
+        return readers
+
+
+async def _retry(live: Live) -> None:
     """Bring up the tables that the writer left behind, now and then."""
     while True:
         await asyncio.sleep(RETRY_SECONDS)
-        while await asyncio.to_thread(runner.turn):
+        while await asyncio.to_thread(live.turn):
             pass
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ledger.errors import ViewBehindError
@@ -31,9 +32,7 @@ class Watermark:
             self._position = position
             reached = [w for w in self._waiters if w.position <= position]
             self._waiters = [w for w in self._waiters if w.position > position]
-        for waiter in reached:
-            if not waiter.loop.is_closed():
-                waiter.loop.call_soon_threadsafe(_resolve, waiter.reached)
+        _wake(reached)
 
     async def reach(self, position: int, within: float) -> None:
         """Return once it is there. Raises ViewBehindError after so many seconds."""
@@ -53,9 +52,24 @@ class Watermark:
         finally:
             self._forget(waiter)
 
+    def hand_over(self, successor: "Watermark") -> None:
+        """Let those who wait here wait there. Called on their event loop: nobody comes between."""
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        with successor._lock:
+            reached = [w for w in waiters if w.position <= successor._position]
+            successor._waiters += [w for w in waiters if w.position > successor._position]
+        _wake(reached)
+
     def _forget(self, waiter: _Waiter) -> None:
         with self._lock:
             self._waiters = [w for w in self._waiters if w is not waiter]
+
+
+def _wake(waiters: Iterable[_Waiter]) -> None:
+    for waiter in waiters:
+        if not waiter.loop.is_closed():
+            waiter.loop.call_soon_threadsafe(_resolve, waiter.reached)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

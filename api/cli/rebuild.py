@@ -29,7 +29,7 @@ def rebuild(context: click.Context, data_dir: Path | None, as_json: bool) -> Non
     from ledger.files import hold_folder
     from ledger.log.sqlite import SqliteLog
     from ledger.opening import read_identity
-    from projections.rebuild import rebuild as rebuild_views
+    from projections.build import rebuild as rebuild_views
 
     path = existing_log(data_dir)
     with hold_folder(path.parent):
@@ -37,12 +37,12 @@ def rebuild(context: click.Context, data_dir: Path | None, as_json: bool) -> Non
         progress = ProgressBar("rebuilding")
         try:
             feed = Feed(log, codec, read_identity(log, codec).log_id)
-            rebuilt = rebuild_views(path.parent, feed, progress)
+            rebuilt = rebuild_views(path.parent, feed, lambda _, *done: progress(*done))
         finally:
             progress.close()
             log.close()
     if as_json:
-        click.echo(orjson.dumps(rebuilt._asdict()))
+        click.echo(orjson.dumps(rebuilt._replace(comparison=None)._asdict()))
     else:
         click.echo(
             f"generation {rebuilt.generation} holds all {rebuilt.position:,} facts; "

@@ -72,10 +72,11 @@ def _tables(folder: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     from api.cli.progress import ProgressBar
     from ledger.codec import Codec
     from ledger.errors import CorruptLogError, PoisonFactError
+    from ledger.feed import FeedUpTo
     from ledger.finding import Finding
     from ledger.log.sqlite_reader import SqliteLogReader
     from ledger.opening import read_identity
-    from projections.verify import FeedUpTo, verify_tables
+    from projections.verify import verify_tables
 
     log, codec = SqliteLogReader(folder / "ledger.db"), Codec()
     with closing(log), closing(ProgressBar("making the tables again")) as progress:

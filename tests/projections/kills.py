@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from ledger.sqlite import open_writer
-from projections import database, rebuild, runner
+from projections import build, database, rebuild, runner
 from tests.projections.world import digest_of, world
 
 DEAD, ALIVE = 9, 0
@@ -60,7 +60,7 @@ def starts(folder: Path) -> None:
 def rebuilds(folder: Path) -> None:
     """Make today's views anew."""
     with world(folder) as here:
-        rebuild.rebuild(folder, here.feed)
+        build.rebuild(folder, here.feed)
 
 
 def after(folder: Path) -> dict[str, Any]:

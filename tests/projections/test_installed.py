@@ -10,8 +10,9 @@ import pytest
 
 from ledger.fact import iso
 from ledger.sqlite import open_reader
+from projections.build import rebuild
 from projections.database import in_use, path_of
-from projections.rebuild import others, rebuild
+from projections.rebuild import others
 from projections.views import Views
 from tests.builders import asset_id, created, deleted
 from tests.house.console import document

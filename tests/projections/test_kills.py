@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from projections.rebuild import rebuild
+from projections.build import rebuild
 from tests.projections.before import leave_behind
 from tests.projections.kills import ALIVE, DEAD
 from tests.projections.world import world

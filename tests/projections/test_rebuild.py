@@ -5,8 +5,8 @@ import pytest
 
 from ledger.codec import FACTS, Codec, FactMapper
 from ledger.errors import PoisonFactError
+from projections.build import rebuild
 from projections.database import numbers
-from projections.rebuild import rebuild
 from projections.runner import Runner
 from tests.builders import asset_id, created, deleted, restored
 from tests.projections.before import facts

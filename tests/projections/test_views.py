@@ -1,9 +1,14 @@
+import asyncio
+
 import orjson
 import pytest
 
 from ledger.errors import ViewBehindError
+from projections.build import build, next_number
+from projections.generation import Generation, open_generation
+from projections.usage_reads import UsageQuery
 from projections.views import Views
-from tests.builders import ID, created
+from tests.builders import ID, asset_id, created
 from tests.projections.world import World
 
 
@@ -35,3 +40,97 @@ async def test_views_wait_no_longer_than_they_are_told(here: World) -> None:
     with pytest.raises(ViewBehindError):
         await views.runner.wait_for(9, 0)
     await views.close()
+
+
+async def test_a_generation_takes_over_in_one_step(here: World) -> None:
+    here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
+    views = await Views.open(here.folder, here.feed)
+    first = await views.assets.page("1", {}, page_size=4)
+    following = await built(here)
+    here.append(created(originator_id=asset_id(10)))
+    waiting = asyncio.create_task(views.reach(13))
+    searching = asyncio.create_task(views.reach(13, ("search",)))
+    await asyncio.sleep(0)
+
+    before = await views.switch(following, following.tables.database.mark_ready)
+
+    assert (views.generation, views.position) == (following, 12)
+    rest = await views.assets.page("1", {}, page_size=100, cursor=first.next)
+    assert (first.count, rest.count) == (4, 7)
+    last = here.append(created(originator_id=asset_id(11)))[0]
+    assert views.live.apply((), last.last, b"")
+    here.feed.grew(last.last)
+    await waiting
+    await searching
+    assert (await views.assets.find("1", asset_id(11))).position == 13
+    before.close()
+    await views.close()
+
+
+async def test_a_takeover_that_cannot_be_made_to_last_changes_nothing(here: World) -> None:
+    here.append(created())
+    views = await Views.open(here.folder, here.feed)
+    following, before = await built(here), views.generation
+
+    def fail() -> None:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await views.switch(following, fail)
+
+    here.append(created(originator_id=asset_id(2)))
+    await views.runner.wait_for(3, 30)
+    await views.reach(3, ("usage",))
+    assert views.generation is before
+    assert (await views.assets.find("1", asset_id(2))).position == 3
+    following.close()
+    await views.close()
+
+
+async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -> None:
+    """Every page is one of a whole table, and no position goes back."""
+    views = await Views.open(here.folder, here.feed)
+    positions = {"tables": 0, "usage": 0}
+    done = False
+
+    async def read() -> None:
+        while not done:
+            page = await views.assets.page("1", {}, page_size=1_000)
+            usage = await views.usage.page(UsageQuery("1", "day", {}, "key"), page_size=10)
+            assert page.count == page.position - 1
+            assert page.position >= positions["tables"]
+            assert usage.position >= positions["usage"]
+            positions.update(tables=page.position, usage=usage.position)
+
+    def record(number: int) -> int:
+        wanted = created(originator_id=asset_id(number))
+        recorded = here.append(wanted, prepare=views.live.prepare)[0]
+        assert views.live.apply([recorded.prepared], recorded.last, recorded.leaf)
+        return recorded.last
+
+    async def write() -> None:
+        number = 0
+        while not done:
+            number += 1
+            last = await asyncio.to_thread(record, number)
+            here.feed.grew(last)
+            found = await views.assets.find("1", asset_id(number))
+            assert found.position >= last
+
+    at_work = [asyncio.create_task(each()) for each in (read, read, write)]
+    for _ in range(3):
+        following = await built(here)
+        before = await views.switch(following, following.tables.database.mark_ready)
+        before.close()
+    done = True
+    await asyncio.gather(*at_work)
+
+    assert views.generation.number == 4
+    await views.close()
+
+
+async def built(here: World) -> Generation:
+    """The next generation, built from the log and opened."""
+    number = next_number(here.folder)
+    await asyncio.to_thread(build, here.folder, number, here.feed)
+    return await asyncio.to_thread(open_generation, here.folder, number, here.feed)

@@ -1,0 +1,52 @@
+"""What the writer fills: the tables of the generation in use, whichever that is.
+
+Promise: between two groups one generation takes over from the other, at the position where that one
+stands; whoever is answered after that reads the new one.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from ledger.fact import Recorded
+from projections.generation import NEAR, turn
+from projections.runner import Prepared, Runner
+
+
+class Live:
+    """The one runner that is in use. Any thread may call."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._turn = threading.Lock()
+
+    def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
+        """What these facts will change, in any generation of this release."""
+        return self._runner.prepare(recorded)
+
+    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
+        """Whether the tables reflect the log up to `last`. Never raises."""
+        with self._turn:
+            return self._runner.apply(prepared, last, leaf)
+
+    def turn(self) -> bool:
+        """Take one batch from the log; whether there may be more."""
+        with self._turn:
+            return self._runner.turn()
+
+    def replace(
+        self, runner: Runner, commit: Callable[[], None], announce: Callable[[], None]
+    ) -> bool:
+        """Let another runner take over; False where it is too far behind to do so in a turn.
+
+        `commit` makes it last and `announce` tells the readers, both before the next group is
+        answered. Raises what stalls the runner, or what `commit` does: then nothing has changed.
+        """
+        with self._turn:
+            if runner.lag > NEAR:
+                return False
+            while runner.lag:
+                turn(runner)
+            commit()
+            self._runner = runner
+            announce()
+            return True

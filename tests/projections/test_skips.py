@@ -11,9 +11,10 @@ from ledger.codec import FACTS, Codec, FactMapper
 from ledger.errors import PoisonFactError
 from ledger.fact import Recorded
 from ledger.origin import ProjectionSkipped
+from projections.build import rebuild
 from projections.migrations import Migration
 from projections.projection import Statement
-from projections.rebuild import PROJECTIONS, follow, rebuild, start
+from projections.rebuild import PROJECTIONS, follow, start
 from projections.runner import Runner
 from projections.usage import Usage
 from tests.builders import asset_id, created

@@ -11,7 +11,8 @@ from ledger.errors import KeyReusedError, RefusedError, VersionConflictError
 from ledger.fact import Fact, Recorded
 from ledger.log import Appended, Command, CommandKey, EventLog
 from ledger.replay import Replay
-from ledger.writer import Writer, Written
+from ledger.waiting import Written
+from ledger.writer import Writer
 
 TRIES: Final = 5
 

@@ -14,7 +14,7 @@ from ledger.errors import CorruptLogError, FieldError, VersionConflictError
 from ledger.fact import Json
 from ledger.ids import AssetId, Digest
 from ledger.replay import Replay
-from ledger.writer import Written
+from ledger.waiting import Written
 
 
 class Owners(Protocol):

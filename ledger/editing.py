@@ -22,7 +22,7 @@ from ledger.decisions import (
 from ledger.fact import UNSET, Fact, Json, Origin
 from ledger.ids import AssetId
 from ledger.replay import Replay
-from ledger.writer import Written
+from ledger.waiting import Written
 
 
 class Edits:

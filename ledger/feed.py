@@ -4,11 +4,16 @@ Whoever reads from its last position on misses nothing and sees nothing twice.
 """
 
 import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 from ledger.codec import Codec
 from ledger.fact import Recorded
 from ledger.log import LogReader, Tag
 from ledger.skips import Skipped, read_skips
+
+KEPT: Final = 2_048
+"""How many of the facts that were recorded last stay in memory, for those who follow closely."""
 
 
 class Feed:
@@ -20,6 +25,7 @@ class Feed:
         self.log_id = log_id
         self._position = log.head().position
         self._grown = asyncio.Event()
+        self._recent: Sequence[Recorded] = ()
         self.ended = False
 
     def head(self) -> int:
@@ -34,6 +40,10 @@ class Feed:
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Recorded]:
         """The next `limit` facts after a position. Raises PoisonFactError for an unreadable one."""
+        if tag is None and upto is None and (recent := self._recent):
+            start = after + 1 - recent[0].position
+            if 0 <= start < len(recent):
+                return list(recent[start : start + limit])
         stored = self._log.read(after, limit, tag=tag, upto=upto)
         return [self._codec.decode(notification) for notification in stored]
 
@@ -41,11 +51,24 @@ class Feed:
         """Every projection and position that was set aside, wherever the log says so."""
         return read_skips(self._log, self._codec, self.log_id)
 
-    def grew(self, position: int) -> None:
-        """The log was committed up to `position`: wake those who wait. Called on the loop."""
+    def grew(self, position: int, recorded: Sequence[Recorded] = ()) -> None:
+        """The log was committed up to `position`: wake those who wait. Called on the loop.
+
+        `recorded` are the facts that did it, for those who follow closely: to read and decode
+        them costs as much as all that a view makes of them.
+        """
+        if recorded:
+            self._keep(recorded)
         self._position = max(self._position, position)
         self._grown.set()
         self._grown = asyncio.Event()
+
+    def _keep(self, recorded: Sequence[Recorded]) -> None:
+        """Replaced, never changed: threads read it."""
+        recent = self._recent
+        if recent and recorded[0].position != recent[-1].position + 1:
+            recent = ()
+        self._recent = [*recent, *recorded][-KEPT:]
 
     async def wait_beyond(self, position: int) -> int:
         """The log's last position, once it is above `position`, or nobody shall wait any more."""

@@ -1,31 +1,26 @@
 """Group commit: a bounded queue, one thread, one transaction for all who wait, then the answers.
 
-Nobody is answered before COMMIT returned and the tables were brought up to date, and there is no
-timer: while one group commits, the next gathers.
+Nobody is answered before COMMIT returned and the tables were brought up to date. Commands that
+bring small contents come by way of `packing`, which has made their bytes durable before.
 """
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ledger.content import ContentStore, Staged
 from ledger.errors import BusyError, OutcomeUnknownError, StorageFailedError
 from ledger.fact import Recorded
 from ledger.feed import Feed
 from ledger.log import Appended, Command, EventLog, Outcome
-from ledger.sqlite import is_fatal, storage_error
+from ledger.packing import Packing
 from ledger.tally import Histogram
-
-GROUP: Final = 256
-"""How many commands one transaction takes at most."""
+from ledger.waiting import GROUP, Errand, Ticket, Waiting, Written
 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, GROUP)
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -48,24 +43,6 @@ class View(Protocol):
         """
 
 
-class Written(NamedTuple):
-    """A command is in the log. `behind`: the tables do not show it yet."""
-
-    appended: Appended
-    behind: bool
-
-
-@dataclass(slots=True)
-class _Ticket:
-    command: Command
-    contents: Sequence[Staged]
-    answer: "asyncio.Future[Written]"
-    failure: Exception | None = None
-
-
-_Errand = Callable[[], None]
-
-
 class Writer:
     """The only one who commits facts. Made on the event loop that its callers run on.
 
@@ -75,11 +52,12 @@ class Writer:
     def __init__(
         self, log: EventLog, contents: ContentStore, view: View, feed: Feed, *, queue_size: int
     ) -> None:
-        self._log, self._contents, self._view, self._feed = log, contents, view, feed
+        self._log, self._view, self._feed = log, view, feed
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Ticket | _Errand | None] = SimpleQueue()
+        self._waiting: Waiting[Ticket | Errand] = Waiting()
+        self._packing = Packing(contents, self._waiting.put)
+        self._arrived: list[Ticket] = []
         self._size = self._places = queue_size
-        self._failure: StorageFailedError | None = None
         self.behind = False
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
         self._thread = threading.Thread(target=self._run, name="ledger-writer")
@@ -88,12 +66,12 @@ class Writer:
     @property
     def alive(self) -> bool:
         """Whether the thread runs: without it nobody would be answered."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and self._packing.alive
 
     @property
     def failure(self) -> StorageFailedError | None:
         """Why nothing is written until a restart; None while all is well."""
-        return self._failure or self._log.failure
+        return self._packing.failure or self._log.failure
 
     @property
     def waiting(self) -> int:
@@ -116,9 +94,21 @@ class Writer:
 
         Who stops waiting does not stop the commit.
         """
-        ticket = _Ticket(command, contents, self._loop.create_future())
-        self._queue.put(ticket)
+        ticket = Ticket(command, contents, self._loop.create_future())
+        if not self._arrived:
+            self._loop.call_soon(self._send)
+        self._arrived.append(ticket)
         return await ticket.answer
+
+    def _send(self) -> None:
+        """Who came while the loop went round once goes together: a thread is woken once."""
+        arrived, self._arrived = self._arrived, []
+        small = [ticket for ticket in arrived if _has_small(ticket.contents)]
+        other = [ticket for ticket in arrived if not _has_small(ticket.contents)]
+        if small:
+            self._packing.put(*small)
+        if other:
+            self._waiting.put(*other)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call what else the log's one connection has to write, between two groups."""
@@ -128,43 +118,28 @@ class Writer:
             if answer.set_running_or_notify_cancel():
                 _answer(answer, function)
 
-        self._queue.put(errand)
+        self._waiting.put(errand)
         return await asyncio.wrap_future(answer)
 
     async def close(self) -> None:
         """Record what waits, then stop."""
-        self._queue.put(None)
+        self._send()
+        await asyncio.to_thread(self._packing.close)
+        self._waiting.end()
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        going = True
-        while going:
-            tickets, going = self._gather()
-            if tickets:
+        for group in self._waiting.groups():
+            for item in group:
+                if not isinstance(item, Ticket):
+                    item()
+            if tickets := [item for item in group if isinstance(item, Ticket)]:
                 self._turn(tickets)
 
-    def _gather(self) -> tuple[list[_Ticket], bool]:
-        """All who wait, at most a group; False with them when nobody will come after."""
-        tickets: list[_Ticket] = []
-        item = self._queue.get()
-        while item is not None:
-            if isinstance(item, _Ticket):
-                tickets.append(item)
-            else:
-                item()
-            if len(tickets) == GROUP:
-                return tickets, True
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return tickets, True
-        return tickets, False
-
-    def _turn(self, tickets: list[_Ticket]) -> None:
-        """One group: contents, facts, tables, answers, in this order and no other."""
+    def _turn(self, tickets: list[Ticket]) -> None:
+        """One group, its contents durable: facts, tables, answers, in this order and no other."""
         begun = time.perf_counter()
         try:
-            self._pack(tickets)
             ready = [ticket for ticket in tickets if ticket.failure is None]
             outcomes = self._log.append([t.command for t in ready], self._view.prepare)
             self._show(outcomes)
@@ -178,28 +153,6 @@ class Writer:
         answers = [*zip(ready, outcomes, strict=True), *refused]
         self._loop.call_soon_threadsafe(self._answer, answers, self.behind)
 
-    def _pack(self, tickets: Sequence[_Ticket]) -> None:
-        """No fact without its bytes: make the small contents durable, or fail their commands."""
-        smalls = [s for t in tickets for s in t.contents if s.small is not None]
-        if not smalls:
-            return
-        try:
-            if self._failure is not None:
-                raise self._failure
-            self._contents.pack(smalls)
-        except (StorageFailedError, sqlite3.Error) as error:
-            self._fail(tickets, error)
-
-    def _fail(self, tickets: Sequence[_Ticket], error: StorageFailedError | sqlite3.Error) -> None:
-        """Who shares a failed transaction is tried again alone, so that a failure is his own."""
-        if isinstance(error, sqlite3.Error) and is_fatal(error):
-            self._failure = storage_error(error)
-        if len(tickets) > 1:
-            for ticket in tickets:
-                self._pack([ticket])
-        else:
-            tickets[0].failure = storage_error(error) if isinstance(error, sqlite3.Error) else error
-
     def _show(self, outcomes: Sequence[Outcome]) -> None:
         """Bring the tables to the end of what was just recorded."""
         recorded = [o for o in outcomes if isinstance(o, Appended) and not o.replayed]
@@ -211,8 +164,10 @@ class Writer:
         elif self.behind:  # they may have caught up: a replay would call them behind for ever
             self.behind = not self._view.apply((), self._log.head().position, b"")
 
-    def _answer(self, answers: Sequence[tuple[_Ticket, Outcome]], behind: bool) -> None:
-        self._feed.grew(self._log.head().position)
+    def _answer(self, answers: Sequence[tuple[Ticket, Outcome]], behind: bool) -> None:
+        outcomes = [outcome for _, outcome in answers]
+        recorded = [fact for o in outcomes if isinstance(o, Appended) for fact in o.recorded]
+        self._feed.grew(self._log.head().position, recorded)
         for ticket, outcome in answers:
             if ticket.answer.done():  # its caller has gone; what was recorded stays recorded
                 continue
@@ -220,6 +175,10 @@ class Writer:
                 ticket.answer.set_result(Written(outcome, behind))
             else:
                 ticket.answer.set_exception(outcome)
+
+
+def _has_small(contents: Sequence[Staged]) -> bool:
+    return any(content.small is not None for content in contents)
 
 
 def _answer(answer: Future[T], function: Callable[[], T]) -> None:

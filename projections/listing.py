@@ -5,6 +5,7 @@ no index covers is looked for in at most `WALK` rows a request; a page that stop
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any, Final, NamedTuple
 
@@ -49,12 +50,22 @@ class Sql(NamedTuple):
     parameters: list[Any]
 
 
+_START: Final = object()
+"""Stands among the parameters for the seq that a page starts at."""
+
+
 def page_statement(query: Query) -> Sql:
     """SQL that answers one row: what `page_of` takes after the query, in its order."""
+    text, parameters = _statement(query)
+    return Sql(text, [query.start if value is _START else value for value in parameters])
+
+
+@lru_cache(maxsize=1_024)  # all pages of a list have one
+def _statement(query: Query) -> Sql:
     rows, edge = _plan(query)
     last = "max" if query.sort.direction == "ASC" else "min"
     text = f"""
-        SELECT CAST(group_concat(json, ',' || char(10)) AS BLOB), count(*), {last}(seq),
+        SELECT CAST(group_concat(json, ',\n') AS BLOB), count(*), {last}(seq),
             CASE WHEN count(*) <= ? THEN ({edge.text}) END,
             (SELECT position FROM positions WHERE projection = 'assets')
         FROM ({rows.text})
@@ -110,7 +121,7 @@ def _lane(
         WHERE user_id = ?{tests} AND {index.rows} AND seq {query.sort.onwards} ?
         ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?
     """
-    return Sql(text, [query.user_id, *keys.values(), query.start, limit, offset])
+    return Sql(text, [query.user_id, *keys.values(), _START, limit, offset])
 
 
 def _merged(query: Query, index: Index, by_column: Mapping[str, Condition]) -> Sql:
@@ -134,7 +145,7 @@ def _merged(query: Query, index: Index, by_column: Mapping[str, Condition]) -> S
         ) AS merged CROSS JOIN assets AS a ON a.seq = merged.seq
     """
     given = [parameter for lane in lanes for parameter in lane.parameters]
-    return Sql(text, [*given, query.user_id, query.start, limit, limit])
+    return Sql(text, [*given, query.user_id, _START, limit, limit])
 
 
 def _lane_values(query: Query, condition: Condition) -> Sql:

@@ -29,7 +29,7 @@ def ordered_statement(query: Query) -> Sql:
     onwards, start = _onwards(query)
     order = f"key {query.sort.direction}, seq {query.sort.direction}"
     text = f"""
-        SELECT CAST(group_concat(json, ',' || char(10)) AS BLOB),
+        SELECT CAST(group_concat(json, ',\n') AS BLOB),
             json_group_array(json_array(key, seq)), ({_POSITION})
         FROM (
             SELECT page.key AS key, page.seq AS seq, json FROM (

@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
@@ -64,7 +65,8 @@ class Query:
     """A request for a page, checked.
 
     It starts at the row with seq `start`; in the order of a column, at that which has `key` there.
-    `lives` says whether tombstones are wanted, live assets, or both.
+    `lives` says whether tombstones are wanted, live assets, or both. Pages of one list are equal,
+    wherever they start.
     """
 
     user_id: str
@@ -72,9 +74,9 @@ class Query:
     lives: frozenset[bool]
     sort: Sort
     size: int
-    start: int
-    key: str | int | None
     binding: bytes
+    start: int = field(compare=False)
+    key: str | int | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -87,17 +89,14 @@ class Query:
         deleted: str = "false",
     ) -> "Query":
         """Check every part of a request. Raises ParameterError or CursorError."""
-        order = sort_of(sort, ASSET_SORTS)
-        if size < 1:
-            raise _refused("page_size", "must be 1 or more")
-        wanted, shown = conditions(user_id, words), lives(deleted)
-        binding = orjson.dumps([user_id, sort, wanted, sorted(shown)], default=tuple)
-        start, key = order.start, None
-        if cursor and order.column is None:
-            start = open_cursor(cursor, binding)
-        elif cursor:
-            key, start = orjson.loads(unseal(cursor, binding))
-        return cls(user_id, wanted, shown, order, min(size, MAX_PAGE_SIZE), start, key, binding)
+        filters = tuple((word, tuple(values)) for word, values in words.items())
+        first = _first_page(user_id, filters, sort, size, deleted)
+        if not cursor:
+            return first
+        if first.sort.column is None:
+            return replace(first, start=open_cursor(cursor, first.binding))
+        key, start = orjson.loads(unseal(cursor, first.binding))
+        return replace(first, start=start, key=key)
 
     def next_cursor(self, start: int | None) -> str:
         """The cursor of the page that starts at a row; `""` where none does."""
@@ -106,6 +105,20 @@ class Query:
     def next_key_cursor(self, key: str | int, start: int) -> str:
         """The cursor of the page that starts at a row, in the order of a column."""
         return seal(orjson.dumps([key, start]), self.binding)
+
+
+@lru_cache(maxsize=1_024)  # a list is read page by page: its words are checked once
+def _first_page(
+    user_id: str, words: tuple[tuple[str, tuple[str, ...]], ...], sort: str, size: int, deleted: str
+) -> Query:
+    order = sort_of(sort, ASSET_SORTS)
+    if size < 1:
+        raise _refused("page_size", "must be 1 or more")
+    wanted, shown = conditions(user_id, dict(words)), lives(deleted)
+    binding = orjson.dumps([user_id, sort, wanted, sorted(shown)], default=tuple)
+    return Query(
+        user_id, wanted, shown, order, min(size, MAX_PAGE_SIZE), binding, start=order.start
+    )
 
 
 def sort_of(word: str, known: Mapping[str, Sort] = SORTS) -> Sort:

@@ -24,7 +24,8 @@ from ledger.feed import Feed
 from ledger.ids import digest_of
 from ledger.log import Command
 from ledger.log.sqlite import SqliteLog
-from ledger.writer import Writer, Written
+from ledger.waiting import Written
+from ledger.writer import Writer
 from tests.builders import asset_id, command, command_key, created
 from tests.contracts.event_log import creation, positions
 
@@ -52,8 +53,15 @@ class House:
     """A writer with everything it stands on."""
 
     def __init__(
-        self, log: SqliteLog, feed: Feed, contents: LocalContents, writer: Writer, tables: Tables
+        self,
+        folder: Path,
+        log: SqliteLog,
+        feed: Feed,
+        contents: LocalContents,
+        writer: Writer,
+        tables: Tables,
     ) -> None:
+        self.folder = folder
         self.log, self.feed, self.contents = log, feed, contents
         self.writer, self.tables = writer, tables
 
@@ -78,7 +86,7 @@ async def open_house(folder: Path, *, queue_size: int = 8, **log: Any) -> AsyncI
     feed = Feed(opened, Codec(), "0" * 32)
     writer = Writer(opened, contents, tables, feed, queue_size=queue_size)
     try:
-        yield House(opened, feed, contents, writer, tables)
+        yield House(folder, opened, feed, contents, writer, tables)
     finally:
         tables.gate.set()
         await writer.close()
@@ -230,6 +238,32 @@ async def test_no_fact_is_recorded_without_its_bytes(
         await lost
     assert positions(failing_pack.log) == [1, 2]
     assert [s.originator_id for s in failing_pack.log.read(0, 9)] == [asset_id(1), asset_id(3)]
+
+
+async def test_contents_become_durable_while_the_facts_before_them_are_committed(
+    house: House,
+) -> None:
+    content = await staged(house, b"next")
+    with house.held():
+        first = house.begin(creation(1))
+        await until(lambda: house.log.head().position == 1)
+        second = house.begin(creation(2), content)
+        packed = sqlite3.connect(house.folder / "content" / "packed.db")
+        await until(lambda: packed.execute("SELECT count(*) FROM contents").fetchone() == (1,))
+        packed.close()
+        assert not first.done()
+        assert positions(house.log) == [1]
+
+    await asyncio.gather(first, second)
+    assert positions(house.log) == [1, 2]
+
+
+async def test_who_follows_closely_is_given_what_the_log_holds(house: House) -> None:
+    await asyncio.gather(*(house.writer.append(creation(number)) for number in range(1, 6)))
+
+    for after, limit in [(0, 9), (2, 2), (4, 9), (5, 9)]:
+        stored = [Codec().decode(each) for each in house.log.read(after, limit)]
+        assert house.feed.read(after, limit) == stored
 
 
 async def test_after_a_failed_fsync_of_contents_no_more_are_taken(

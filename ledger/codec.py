@@ -8,6 +8,7 @@ import, and with its upcasts: `class_version` and `upcast_v<n>_v<n+1>(state)` on
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import orjson
@@ -67,14 +68,10 @@ Setter = Callable[[Any, object], None]
 
 
 class Shape(NamedTuple):
-    """How one class of facts is stored: its fields and defaults, and how types are restored.
-
-    `slots` are the fields with what sets each, for making a fact without its `__init__`.
-    """
+    """How one class of facts is stored: its fields and defaults, and how types are restored."""
 
     fields: tuple[tuple[str, object], ...]
     restore: Mapping[str, Callable[[Any], object]]
-    slots: tuple[tuple[str, Setter, object], ...]
     names: frozenset[str]
     required: frozenset[str]
 
@@ -83,12 +80,10 @@ def shape_of(kind: type[Fact]) -> Shape:
     """The shape of a class of facts, read off its dataclass fields."""
     hints = get_type_hints(kind)
     stored = [f for f in dataclasses.fields(kind) if f.name not in _STREAM_FIELDS]
-    restore = {f.name: how for f in stored if (how := _restorer(hints[f.name]))}
     fields = tuple((f.name, _default(f)) for f in stored)
     return Shape(
         fields=fields,
-        restore=restore,
-        slots=tuple((name, getattr(kind, name).__set__, default) for name, default in fields),
+        restore={f.name: how for f in stored if (how := _restorer(hints[f.name]))},
         names=frozenset(name for name, _ in fields),
         required=frozenset(name for name, default in fields if default is dataclasses.MISSING),
     )
@@ -102,23 +97,59 @@ def _default(field: "dataclasses.Field[Any]") -> object:
 
 def _restorer(hint: object) -> Callable[[Any], object] | None:
     if datetime in (hint, *get_args(hint)):
-        return lambda text: None if text is None else parse_time(text)
+        return _restored_time
     return tuple if get_origin(hint) is tuple else None
+
+
+@lru_cache(maxsize=256)  # the facts of a group share their moment
+def _restored_time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
+
+
+class Plan(NamedTuple):
+    """How a fact is made of a state that has just these names, in their order.
+
+    `given` sets their values, `absent` the defaults of all other fields.
+    """
+
+    restore: tuple[tuple[str, Callable[[Any], object]], ...]
+    given: tuple[Setter, ...]
+    absent: tuple[tuple[Setter, object], ...]
+
+
+@lru_cache(maxsize=256)  # most facts of a log have one of a few sets of names
+def _plan_of(kind: Any, names: tuple[str, ...]) -> Plan:
+    """What makes facts of this class. Raises TypeError for names of another shape."""
+    shape = shape_of(kind)
+    if not (shape.required <= set(names) <= shape.names):
+        raise TypeError(f"its fields are not those of {kind.TOPIC}")
+    return Plan(
+        restore=tuple((name, shape.restore[name]) for name in names if name in shape.restore),
+        given=tuple(getattr(kind, name).__set__ for name in names),
+        absent=tuple(
+            (getattr(kind, name).__set__, default)
+            for name, default in shape.fields
+            if name not in names
+        ),
+    )
 
 
 _SET_STREAM, _SET_VERSION = (getattr(Fact, name).__set__ for name in _STREAM_FIELDS)
 
 
-def _made(kind: type[Fact], shape: Shape, state: Mapping[str, object]) -> Fact:
+def _made(kind: Any, state: dict[str, Any]) -> Fact:
     """A fact with this state. Raises TypeError for another shape's.
 
     It is made slot by slot: the `__init__` of a frozen dataclass takes more than twice as long.
     """
-    if not (shape.required <= state.keys() <= shape.names):
-        raise TypeError(f"its fields are not those of {kind.TOPIC}")
-    fact = object.__new__(kind)
-    for name, set_slot, default in shape.slots:
-        set_slot(fact, state.get(name, default))
+    plan = _plan_of(kind, tuple(state))
+    for name, restore in plan.restore:
+        state[name] = restore(state[name])
+    fact: Fact = object.__new__(kind)
+    for set_slot, value in zip(plan.given, state.values(), strict=True):
+        set_slot(fact, value)
+    for set_slot, default in plan.absent:
+        set_slot(fact, default)
     return fact
 
 
@@ -162,11 +193,7 @@ class FactMapper(Mapper[str]):
             raise _NewerFactError(f"no fact has the topic {stored_event.topic!r}", "unknown topic")
         state = self.transcoder.decode(stored_event.state)
         self._upcast(kind, state)
-        shape = self.shapes[kind.TOPIC]
-        for name, restore in shape.restore.items():
-            if name in state:
-                state[name] = restore(state[name])
-        fact = _made(kind, shape, state)
+        fact = _made(kind, state)
         _SET_STREAM(fact, str(stored_event.originator_id))
         _SET_VERSION(fact, stored_event.originator_version)
         return fact

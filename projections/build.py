@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from ledger.feed import Feed, FeedUpTo
+from projections.bulk import fill, hasten, secure
 from projections.comparison import Comparison, stands_at
 from projections.database import Database, in_use, numbers, path_of, remove
 from projections.digest import digest
-from projections.indexes import defer_indexes, restore_indexes
 from projections.installed import why
 from projections.migrate import migrate
 from projections.projection import Projection
-from projections.rebuild import FOLLOWING, PROJECTIONS, fill, others
+from projections.rebuild import FOLLOWING, PROJECTIONS, others
 from projections.runner import BATCH, Runner
 
 Step = Literal["reading", "indexing", "comparing", "catching-up"]
@@ -116,7 +116,7 @@ class _Build:
         database = Database(self._folder, self._number, projections, part)
         self._stack.callback(database.close)
         migrate(database)
-        defer_indexes(database)
+        hasten(database)
         return Runner(database, self._feed)
 
     def run(self) -> Rebuilt:
@@ -142,7 +142,7 @@ class _Build:
         self._fill("reading", runners, position)
         for runner in runners:
             self._report("indexing", position, position)
-            restore_indexes(runner.database)
+            secure(runner.database)
 
     def _others(
         self, comparison: Comparison | None, position: int

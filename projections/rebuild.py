@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from ledger.errors import DataFolderError
 from ledger.feed import Feed
 from projections.assets import Assets
+from projections.bulk import fill_new
 from projections.catalog import Catalog
 from projections.database import (
     Database,
@@ -133,6 +134,8 @@ def _opened(
 
 def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
     try:
+        if database.state == "filling":
+            return "nobody has filled it to its end"
         migrate(database)
         restore_indexes(database)
         runner = Runner(database, feed)
@@ -151,22 +154,6 @@ def _wreck(error: sqlite3.DatabaseError) -> str:
     return str(error)
 
 
-def fill(runners: Sequence[Runner], progress: Progress | None = None) -> None:
-    """Take every fact that their feed tells of into each of these, side by side.
-
-    Raises what kept one of them from the last.
-    """
-    target, more = runners[0].feed.head(), True
-    while more:
-        turns = [runner.turn() for runner in runners]
-        for runner in runners:
-            if runner.error:
-                raise runner.error
-        if progress:
-            progress(min(runner.position for runner in runners), target)
-        more = any(turns)
-
-
 def _switched(
     folder: Path, feed: Feed, progress: Progress | None, projections: Sequence[Projection]
 ) -> Runner:
@@ -182,6 +169,7 @@ def _switched(
 
 
 def _catch_up(runner: Runner, progress: Progress | None) -> None:
+    fill_new(runner, progress)
     runner.catch_up(progress)
     if runner.error is None:
         runner.database.mark_ready()

@@ -54,7 +54,7 @@ class Runner:
                 "INSERT OR IGNORE INTO positions VALUES (?, 0, ?, x'')",
                 [(projection.name, feed.log_id) for projection in database.projections],
             )
-        self._reload()
+        self.reload()
 
     @property
     def position(self) -> int:
@@ -163,7 +163,7 @@ class Runner:
         """Do it; a failure becomes the state of the view instead of its caller's problem."""
         try:
             if self.error:
-                self._reload()  # a COMMIT that failed may have happened
+                self.reload()  # a COMMIT that failed may have happened
                 self._skips = self.feed.skips()  # what it stalls at may have been set aside
             more = work()
         except Exception as error:
@@ -191,7 +191,7 @@ class Runner:
         limit = BATCH
         while group := self._readable(limit):
             try:
-                return self._write([group], group.last, self._leaf(group.last))
+                return self._write([group], group.last, self.leaf(group.last))
             except sqlite3.Error as error:
                 limit = _fewer(group, error)
         return False
@@ -210,7 +210,8 @@ class Runner:
             return Prepared(position, position, [])
         return self._next(1)
 
-    def _leaf(self, position: int) -> bytes:
+    def leaf(self, position: int) -> bytes:
+        """The leaf hash of the fact at a position. Raises CorruptLogError if the log has none."""
         leaf = self.feed.leaf_hash(position)
         if leaf is None:
             raise CorruptLogError(f"the log has no leaf hash at position {position:,}")
@@ -223,16 +224,21 @@ class Runner:
     def _write(self, batch: Sequence[Prepared], last: int, leaf: bytes) -> bool:
         with transaction(self.database.write) as db:
             execute(db, (statement for group in batch for statement in group.statements))
-            for settling in self._settling:
-                db.execute(settling)
-            db.execute(
-                "UPDATE positions SET position = ?, log_id = ?, leaf = ?",
-                (last, self.feed.log_id, leaf),
-            )
+            self.settle(last, leaf)
         self._watermark.move(last)
         return True
 
-    def _reload(self) -> None:
+    def settle(self, last: int, leaf: bytes) -> None:
+        """End a transaction of facts up to `last`: sum them up, and move the position."""
+        for settling in self._settling:
+            self.database.write.execute(settling)
+        self.database.write.execute(
+            "UPDATE positions SET position = ?, log_id = ?, leaf = ?",
+            (last, self.feed.log_id, leaf),
+        )
+
+    def reload(self) -> None:
+        """Take the position from the file."""
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
 

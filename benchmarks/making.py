@@ -1,0 +1,188 @@
+"""The ways to make tables from a log that `rebuild` compares, each in a process of its own.
+
+Promise: the floor fills the same table with the same rows, JSON and indexes as the product does.
+"""
+
+import multiprocessing
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.machine import BenchmarkError
+from ledger.codec import Codec
+from ledger.feed import Feed
+from ledger.log.sqlite_reader import SqliteLogReader
+from ledger.sqlite import read_only
+from projections.assets import Assets
+from projections.build import build
+from projections.bulk import fill_new
+from projections.database import Database, path_of
+from projections.migrate import migrate
+from projections.projection import Projection
+from projections.runner import Runner
+
+FLOOR: Final = """
+    INSERT INTO assets (seq, id, user_id, workflow_id, node_id, job_id, parent_id, name,
+        content_type, size, digest, metadata, tags, derived_from, duration, version, position,
+        created_at, updated_at, deleted_at, deleted_by, recorded_at, json)
+    SELECT rowid, originator_id, state ->> 'user_id', state ->> 'workflow_id', state ->> 'node_id',
+        state ->> 'job_id', state ->> 'parent_id', state ->> '$.private.name',
+        state ->> 'content_type', state ->> 'size', state ->> 'digest',
+        state ->> '$.private.metadata', coalesce(state ->> '$.private.tags', '[]'),
+        coalesce(state ->> 'derived_from', '[]'), state ->> '$.private.duration',
+        originator_version, rowid, coalesce(state ->> 'made_at', state ->> 'recorded_at'),
+        state ->> 'recorded_at', NULL, NULL, state ->> 'recorded_at',
+        json_object(
+            'id', originator_id, 'user_id', state ->> 'user_id',
+            'workflow_id', state ->> 'workflow_id',
+            'parent_id', coalesce(state ->> 'parent_id', state ->> 'user_id'),
+            'name', state ->> '$.private.name', 'content_type', state ->> 'content_type',
+            'size', state ->> 'size', 'metadata', state -> '$.private.metadata',
+            'created_at', coalesce(state ->> 'made_at', state ->> 'recorded_at'),
+            'get_url', '/api/assets/' || originator_id || '/content', 'thumb_url', NULL,
+            'duration', state ->> '$.private.duration', 'node_id', state ->> 'node_id',
+            'job_id', state ->> 'job_id', 'etag', 'v' || originator_version,
+            'digest', state ->> 'digest', 'version', originator_version, 'position', rowid,
+            'updated_at', state ->> 'recorded_at',
+            'tags', json(coalesce(state -> '$.private.tags', '[]')),
+            'derived_from', json(coalesce(state -> 'derived_from', '[]')))
+    FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
+"""
+INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"
+HASTE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-64000")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How long it took to make something of so many facts, and the most memory it took."""
+
+    facts: int
+    seconds: float
+    peak_mib: float
+
+    @property
+    def rate(self) -> float:
+        return self.facts / self.seconds
+
+
+def by_sql(log: Path, folder: Path) -> Callable[[], int]:
+    """The floor: one statement for the rows, then the indexes; no journal, no fsync."""
+    migrated(folder, [Assets()]).close()
+
+    def make() -> int:
+        with closing(sqlite3.connect(path_of(folder, 1), isolation_level=None, uri=True)) as db:
+            for setting in HASTE:
+                db.execute(f"PRAGMA {setting}")
+            db.execute("ATTACH ? AS log", (read_only(log),))
+            db.execute("BEGIN")
+            indexes = db.execute(INDEXES).fetchall()
+            for name, _ in indexes:
+                db.execute(f"DROP INDEX {name}")
+            made = db.execute(FLOOR).rowcount
+            for _, sql in indexes:
+                db.execute(sql)
+            db.execute("COMMIT")
+            return made
+
+    return make
+
+
+def by_facts(log: Path, folder: Path) -> Callable[[], int]:
+    """The product: the table of assets, and nothing else."""
+    runner = Runner(migrated(folder, [Assets()]), feed_of(log))
+
+    def make() -> int:
+        fill_new(runner)
+        runner.catch_up()
+        runner.close()
+        return runner.position
+
+    return make
+
+
+def one_by_one(log: Path, folder: Path) -> Callable[[], int]:
+    """A transaction for each fact, each as durable as a library's that knows no batches."""
+    feed = feed_of(log)
+    runner = Runner(migrated(folder, [Assets()]), feed)
+    runner.database.write.execute("PRAGMA synchronous=FULL")
+
+    def make() -> int:
+        for position in range(1, min(feed.head(), SINGLE) + 1):
+            runner.apply([runner.prepare(feed.read(position - 1, 1))], position, b"")
+        runner.close()
+        return runner.position
+
+    return make
+
+
+SINGLE: Final = 5_000
+"""How many facts are taken one by one: their time does not depend on how many there are."""
+
+
+def generation(log: Path, folder: Path) -> Callable[[], int]:
+    """The product: all tables, as `asset-ledger rebuild` makes them, and their digest."""
+    return lambda: build(folder, 1, feed_of(log)).position
+
+
+def migrated(folder: Path, projections: Sequence[Projection]) -> Database:
+    database = Database(folder, 1, projections)
+    migrate(database)
+    return database
+
+
+def feed_of(log: Path) -> Feed:
+    return Feed(SqliteLogReader(log), Codec(), "benchmark")
+
+
+Way = Callable[[Path, Path], Callable[[], int]]
+
+
+def made(way: Way, log: Path, scratch: Path) -> Made:
+    """Make it, in a process and a folder that are gone afterwards."""
+    with temporary(scratch) as folder:
+        return in_a_process(way, log, folder)
+
+
+@contextmanager
+def temporary(scratch: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        yield Path(folder)
+
+
+def in_a_process(way: Way, log: Path, folder: Path) -> Made:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(measured, (way, log, folder))
+
+
+def measured(way: Way, log: Path, folder: Path) -> Made:
+    make = way(log, folder)
+    start = time.perf_counter()
+    facts = make()
+    return Made(facts, time.perf_counter() - start, peak_mib())
+
+
+def peak_mib() -> float:
+    """The most memory that this process had at a time (proc(5), VmHWM)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def compare(log: Path, scratch: Path) -> None:
+    """Raises BenchmarkError unless the floor's rows are those of the product."""
+    with temporary(scratch) as floor, temporary(scratch) as product:
+        by_sql(log, floor)()
+        by_facts(log, product)()
+        with closing(sqlite3.connect(path_of(floor, 1), uri=True)) as db:
+            db.execute("ATTACH ? AS product", (read_only(path_of(product, 1)),))
+            for one, other in (("main", "product"), ("product", "main")):
+                rows = f"SELECT * FROM {one}.assets EXCEPT SELECT * FROM {other}.assets"
+                if row := db.execute(rows).fetchone():
+                    raise BenchmarkError(f"a row is only in {one}: {row}")

@@ -1,0 +1,187 @@
+"""Making the tables of a big log: against one SQL statement that fills the same table, against a
+transaction for each fact, beside a server that answers lists meanwhile, and at a start.
+
+Promise: every way is measured in turns with what it is compared to, on the same log.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.crawl import crawl, get, write_paths
+from benchmarks.fill import names
+from benchmarks.load import Load, pages
+from benchmarks.machine import BenchmarkError, disk, machine
+from benchmarks.making import Made, Way, by_facts, by_sql, compare, generation, made, one_by_one
+from benchmarks.read_path import ledger
+from benchmarks.servers import product_command, serving
+
+WAYS: Final[dict[str, Way]] = {
+    "one SQL statement": by_sql,
+    "assets": by_facts,
+    "assets, fact by fact": one_by_one,
+    "the whole generation": generation,
+}
+FLOOR, ASSETS, SINGLE, WHOLE = WAYS
+CONNECTIONS: Final = 4
+STARTS: Final = 5
+
+Makings = dict[str, list[Made]]
+
+
+def make(log: Path, scratch: Path, rounds: int, progress: Progress) -> Makings:
+    """Every way in turn, and again."""
+    makings: Makings = {name: [] for name in WAYS}
+    bar = progress.add_task("making tables", total=rounds * len(WAYS))
+    for _ in range(rounds):
+        for name, way in WAYS.items():
+            makings[name].append(made(way, log, scratch))
+            progress.advance(bar)
+    return makings
+
+
+def over(mine: Sequence[Made], theirs: Sequence[Made], of: Callable[[Made], float]) -> str:
+    """The median of each over its neighbour, and how far they disagree."""
+    ratios = sorted(of(m) / of(t) for m, t in zip(mine, theirs, strict=True))
+    return f"{median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+
+
+def table(makings: Makings) -> Table:
+    grid = Table("made", "facts", "facts/s", "peak MiB", "what", "ratio", "bar")
+    told = {
+        ASSETS: ("time over the statement's", over_time(makings, ASSETS, FLOOR), "2 (aim 1.5)"),
+        WHOLE: ("time over the statement's", over_time(makings, WHOLE, FLOOR), ""),
+        SINGLE: ("speed of assets over it", over_rate(makings, ASSETS, SINGLE), "10 (aim 25)"),
+    }
+    for name, runs in makings.items():
+        rate, peak = (median(values) for values in ([m.rate for m in runs], peaks(runs)))
+        row = (name, f"{runs[0].facts:,}", f"{rate:,.0f}", f"{peak:.0f}")
+        grid.add_row(*row, *told.get(name, ()))
+    return grid
+
+
+def over_time(makings: Makings, name: str, base: str) -> str:
+    return over(makings[name], makings[base], lambda made: made.seconds)
+
+
+def over_rate(makings: Makings, name: str, base: str) -> str:
+    return over(makings[name], makings[base], lambda made: made.rate)
+
+
+def peaks(runs: Sequence[Made]) -> list[float]:
+    return [made.peak_mib for made in runs]
+
+
+def memory(few: Path, many: Path, scratch: Path) -> str:
+    """The most memory that a whole generation takes, of a small log and of a big one."""
+    small, big = (made(generation, folder / "ledger.db", scratch) for folder in (few, many))
+    return (
+        f"memory: {small.peak_mib:.0f} MiB for {small.facts:,} facts, "
+        f"{big.peak_mib:.0f} MiB for {big.facts:,}: {big.peak_mib / small.peak_mib:.2f} times"
+    )
+
+
+def starts(many: Path, scratch: Path) -> str:
+    """How long a server takes to listen with the tables of all assets, and with none."""
+    full, empty = [], []
+    for n in range(STARTS):
+        full.append(started(many))
+        empty.append(started(scratch / f"empty-{n}"))
+    ratio = median(mine / theirs for mine, theirs in zip(full, empty, strict=True))
+    times = f"{median(full):.2f} s over {median(empty):.2f} s with no asset"
+    return f"start: {times}: {ratio:.2f} times (bar: 2)"
+
+
+def started(data_dir: Path) -> float:
+    start = time.perf_counter()
+    with serving("product", product_command(data_dir)):
+        return time.perf_counter() - start
+
+
+def beside(many: Path, assets: int, seconds: int) -> str:
+    """The p99 of lists, while a server rebuilds and while it does nothing else."""
+    with serving("product", product_command(many)) as server:
+        found = [
+            page.product
+            for tag in ("job", "node")
+            for page in crawl(server.url, tag, names(tag, assets)[:10])
+        ]
+        paths = write_paths(many / "rebuild.paths", found)
+
+        def listed() -> Load:
+            return pages(server.url, paths, connections=CONNECTIONS, seconds=seconds)
+
+        listed()
+        idle = [listed() for _ in range(3)]
+        busy = busy_loads(server.url, listed)
+    ratio = median(b.p99_ms for b in busy) / median(i.p99_ms for i in idle)
+    return (
+        f"lists: p99 {median(i.p99_ms for i in idle):.1f} ms idle, "
+        f"{median(b.p99_ms for b in busy):.1f} ms (worst {max(b.p99_ms for b in busy):.1f}) in "
+        f"{len(busy)} turns beside a rebuild: {ratio:.1f} times (bar: 8)"
+    )
+
+
+def busy_loads(url: str, listed: Callable[[], Load]) -> list[Load]:
+    """Every turn that began and ended while the server was rebuilding."""
+    client = HTTPConnection(urlsplit(url).netloc)
+    try:
+        client.request("POST", "/api/projections/rebuild", body=b"{}", headers=JSON)
+        answer = client.getresponse()
+        if answer.status != 202:
+            raise BenchmarkError(f"the rebuild was answered {answer.status}: {answer.read()!r}")
+        answer.read()
+        loads = [listed()]
+        while building(client):
+            loads.append(listed())
+        return loads[:-1] or loads
+    finally:
+        client.close()
+
+
+JSON: Final = {"Content-Type": "application/json"}
+
+
+def building(client: HTTPConnection) -> Any:
+    return get(client, "/api/projections")["building"]
+
+
+@click.command()
+@click.option("--assets", type=click.IntRange(20_000), default=1_000_000, show_default=True)
+@click.option("--few", type=click.IntRange(10_000), default=100_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, help="How often each way is taken.")
+@click.option("--seconds", type=click.IntRange(1), default=5, help="Length of a turn of lists.")
+@click.option("--folder", type=click.Path(exists=True, path_type=Path), help="Keep the data here.")
+def main(assets: int, few: int, rounds: int, seconds: int, folder: Path | None) -> None:
+    """Make tables from a log of many assets in every way, and print what they cost."""
+    with (
+        tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-") as temporary,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        scratch, kept = Path(temporary), folder or Path(temporary)
+        about = disk(scratch) | machine()
+        small, big = (ledger(kept, number, progress) for number in (few, assets))
+        compare(small / "ledger.db", scratch)
+        makings = make(big / "ledger.db", scratch, rounds, progress)
+        told = [
+            memory(small, big, scratch),
+            starts(big, scratch),
+            beside(big, assets, seconds),
+        ]
+    Console(width=110).print(table(makings))
+    for line in (*told, " · ".join(f"{name} {value}" for name, value in about.items())):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    main()

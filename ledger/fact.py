@@ -106,7 +106,8 @@ def moment(fact: Fact) -> datetime:
 @lru_cache(maxsize=256)  # the facts of a group share their moment
 def iso(when: datetime) -> str:
     """UTC in 27 characters (`2026-01-01T00:00:00.000000Z`), so that text order is time order."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    utc = when if when.tzinfo is UTC else when.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -114,4 +115,4 @@ def parse_time(text: str) -> datetime:
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone: write Z or an offset")
-    return when.astimezone(UTC)
+    return when if when.tzinfo is UTC else when.astimezone(UTC)

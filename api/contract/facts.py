@@ -1,19 +1,41 @@
 """A fact on the wire: one shape for histories, events, lines and exports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from ledger.codec import FACTS
 from ledger.fact import UNSET, Fact, Json, Recorded, TaggedFact, iso, moment, private_of
 
 _ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
-_OWN: Final[Mapping[str, Sequence[str]]] = {
-    kind.TOPIC: [field.name for field in fields(kind) if field.name not in _ENVELOPE]
-    for kind in FACTS
-}
-"""The fields of each kind of facts beyond the envelope."""
+_ASSET: Final = "asset."
+
+
+class _Own(NamedTuple):
+    """The fields of one kind of facts beyond the envelope, and what reads them all."""
+
+    names: Sequence[str]
+    values: Callable[[Fact], Sequence[Any]]
+
+
+def _own(kind: type[Fact]) -> _Own:
+    names = [field.name for field in fields(kind) if field.name not in _ENVELOPE]
+    return _Own(names, _reader(names))
+
+
+def _reader(names: Sequence[str]) -> Callable[[Fact], Sequence[Any]]:
+    """`attrgetter`, which answers a tuple only for two names or more."""
+    match names:
+        case []:
+            return lambda _: ()
+        case [name]:
+            return lambda fact: (getattr(fact, name),)
+    return attrgetter(*names)
+
+
+_OWN: Final[Mapping[str, _Own]] = {kind.TOPIC: _own(kind) for kind in FACTS}
 _NO_TAGS: Final = {"job_id": None, "workflow_id": None, "node_id": None, "job_seq": None}
 
 
@@ -61,12 +83,12 @@ def _tags(event: TaggedFact) -> dict[str, Json]:
 
 
 def _data(event: Fact) -> dict[str, Any]:
-    own = ((name, getattr(event, name)) for name in _OWN[event.TOPIC])
-    data = {name: _plain(value) for name, value in own if value is not UNSET}
+    own = _OWN[event.TOPIC]
+    data = {
+        name: value if type(value) is not datetime else iso(value)
+        for name, value in zip(own.names, own.values(event), strict=True)
+        if value is not UNSET
+    }
     if isinstance(event, TaggedFact):
         data.update(private_of(event))
     return data
-
-
-def _plain(value: Any) -> Any:
-    return iso(value) if isinstance(value, datetime) else value

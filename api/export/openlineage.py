@@ -113,5 +113,5 @@ class _Writer:
 
 
 def _facet(schema: str, **members: Any) -> dict[str, Any]:
-    url = f"{_SPEC}/facets/{schema}.json"
+    url = f"{_SPEC}/facets/{schema}.json#/$defs/{schema.partition('/')[2]}"
     return {"_producer": PRODUCER, "_schemaURL": url, **members}

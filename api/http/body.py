@@ -14,6 +14,7 @@ from api.contract.errors import (
     UploadTooLargeError,
 )
 from api.http.request import Request
+from ledger.content import Stage, Staged
 from ledger.errors import MalformedBodyError, TooLargeError
 
 SHORT: Final = 128 * 1024
@@ -49,6 +50,31 @@ def check_upload(request: Request, limit: int, overhead: int = 0) -> None:
     announced = request.content_length
     if limit and announced is not None and announced > limit + overhead:
         raise UploadTooLargeError(limit)
+
+
+def check_content(media_type: str) -> None:
+    """Raises UnsupportedTypeError for a form, where the body is the content itself."""
+    if media_type.startswith("multipart/") or media_type == "application/x-www-form-urlencoded":
+        raise UnsupportedTypeError(
+            f"{media_type} is not read: send multipart/form-data, application/json,"
+            " or the content itself with its own Content-Type"
+        )
+
+
+async def receive(request: Request, stage: Stage, limit: int) -> Staged:
+    """The body as a content. Raises UploadTooLargeError above the limit; 0 is none."""
+    size = 0
+    while chunk := await next_chunk(request):
+        size += len(chunk)
+        if limit and size > limit:
+            raise UploadTooLargeError(limit)
+        await stage.write(chunk)
+    return await stage.finish()
+
+
+def media_type_of(request: Request) -> str:
+    """The media type that the body was declared with, bare; empty if it was not."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 async def read_short(request: Request) -> bytes | None:

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from api.contract.editing import AssetPatch, AssetUpdate
-from api.contract.operations import operation
+from api.contract.operations import BYTES, operation
 from api.contract.shapes import AssetOut
 from api.http.answers import asset_etag, json_answer, minimal, write_headers
 from api.http.request import Request
@@ -15,6 +15,7 @@ from ledger.call import Receipt
 from ledger.errors import (
     AssetDeletedError,
     BusyError,
+    DigestMismatchError,
     FieldError,
     KeyReusedError,
     LedgerError,
@@ -58,6 +59,26 @@ async def update_asset(request: Request) -> web.Response:
         async with Update(request) as update:
             receipt = await request.ledger.update_asset(
                 request.call(), request.asset_id, *await update.put()
+            )
+    return _changed(request, receipt)
+
+
+@operation(
+    "PUT",
+    "/api/assets/{id}/content",
+    answers=AssetOut,
+    errors=[*_CHANGE_ERRORS, DigestMismatchError],
+    scope="write",
+    takes={BYTES: {"type": "string", "format": "binary"}},
+    headers=["If-Match", "Prefer", "Repr-Digest", "Content-Digest"],
+    statuses=[200, 202, 204],
+)
+async def replace_content(request: Request) -> web.Response:
+    """Give an asset new bytes, which are the body; a declared Content-Type is said of them."""
+    with request.ledger.place():
+        async with Update(request) as update:
+            receipt = await request.ledger.update_asset(
+                request.call(), request.asset_id, *await update.content()
             )
     return _changed(request, receipt)
 

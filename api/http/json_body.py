@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from api.contract.errors import UnsupportedTypeError
 from api.contract.strict_json import read_object
-from api.http.body import begin, check_length, next_chunk, read_short
+from api.http.body import begin, check_length, media_type_of, next_chunk, read_short
 from api.http.form import MAX_JSON
 from api.http.request import Request
 from ledger.errors import TooLargeError
@@ -24,7 +24,7 @@ async def read_json_as(
     request: Request, *media_types: str, limit: int = MAX_JSON
 ) -> dict[str, Any]:
     """The object in a body of one of these types. Raises UnsupportedTypeError as well."""
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     if media_type not in media_types:
         wanted = " or ".join(media_types)
         raise UnsupportedTypeError(f"send {wanted} here, not {media_type or 'bytes'!r}")

@@ -1,4 +1,4 @@
-"""The body of a change: JSON in, an intent out, and new bytes where it brings some.
+"""The body of a change: JSON or bytes in, an intent out, and new bytes where it brings some.
 
 Promise: leaving the `with` block forgets every byte that no fact names.
 """
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+from api.contract.assets import check_digest
 from api.contract.editing import (
     MAX_UPDATE,
     decoded,
@@ -16,6 +17,8 @@ from api.contract.editing import (
 )
 from api.contract.errors import UploadTooLargeError
 from api.contract.fields import Fields
+from api.http.body import begin, check_content, check_upload, media_type_of, receive
+from api.http.digests import announced_digest
 from api.http.json_body import JSON, read_json_as
 from api.http.request import Request
 from ledger.content import Stage, Staged
@@ -66,6 +69,22 @@ class Update:
         async with _asset_first(request):
             fields = read_patch_fields(await read_json_as(request, MERGE_PATCH, JSON))
             return Change(label_of(fields, request.user_id, patch=True), None, fields)
+
+    async def content(self) -> Change:
+        """The body as new bytes, in constant memory. Raises RefusedError in many forms."""
+        request, limit = self._request, self._request.backend.settings.max_upload_bytes
+        announced, declared = announced_digest(request.headers), media_type_of(request)
+        if not request.headers.get("Idempotency-Key"):  # a retry is answered whatever is there now
+            await request.ledger.check_asset(request.call(), request.asset_id)
+        check_content(declared)
+        check_upload(request, limit)
+        await begin(request)
+        self._stage = request.ledger.stage()
+        staged = await receive(request, self._stage, limit)
+        if announced is not None:
+            check_digest(announced, staged.digest)
+        sent = {"content_type": request.headers["Content-Type"]} if declared else {}
+        return Change(label_of(read_update_fields(sent), request.user_id), staged, sent)
 
     async def _staged(self, fields: Fields) -> Staged:
         self._stage = self._request.ledger.stage()

@@ -12,12 +12,18 @@ Promise: leaving the `with` block forgets every byte that no fact names.
 from contextlib import suppress
 
 from api.contract.assets import announced_by, check_digest, read_fields
-from api.contract.errors import UnsupportedTypeError, UploadTooLargeError
 from api.contract.fields import Fields
 from api.contract.parameters import Asked, refuse
 from api.contract.strict_json import read_object
 from api.contract.upload import Wanted, wanted
-from api.http.body import begin, check_upload, next_chunk, waits_to_be_asked
+from api.http.body import (
+    begin,
+    check_content,
+    check_upload,
+    media_type_of,
+    receive,
+    waits_to_be_asked,
+)
 from api.http.digests import announced_digest
 from api.http.form import MAX_OVERHEAD, Form, read_form
 from api.http.json_body import read_json
@@ -46,16 +52,12 @@ class Upload:
 
     async def receive(self) -> Wanted:
         """Read the body and check it. Raises RefusedError in many forms."""
-        media_type = self._request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        media_type = media_type_of(self._request)
         if media_type == "multipart/form-data":
             return await self._form()
         if media_type == "application/json":
             return await self._json()
-        if media_type.startswith("multipart/") or media_type == "application/x-www-form-urlencoded":
-            raise UnsupportedTypeError(
-                f"{media_type} is not read: send multipart/form-data, application/json,"
-                " or the content itself with its own Content-Type"
-            )
+        check_content(media_type)
         return await self._raw()
 
     async def _form(self) -> Wanted:
@@ -91,8 +93,7 @@ class Upload:
             _fill(fields, "content_type", declared)
             return self._wanted(fields, kept)
         await begin(self._request)
-        await self._receive_content()
-        staged = await self._finished()
+        staged = await receive(self._request, self._open_stage(), self._limit)
         if announced is not None:
             check_digest(announced, staged.digest)
         if not staged.size and (declared is None or fields.get("content_type") == FOLDER):
@@ -112,14 +113,6 @@ class Upload:
             if kept is not None and self._request.content_length in (None, kept.size):
                 return kept
         return None
-
-    async def _receive_content(self) -> None:
-        stage, size = self._open_stage(), 0
-        while chunk := await next_chunk(self._request):
-            size += len(chunk)
-            if self._limit and size > self._limit:
-                raise UploadTooLargeError(self._limit)
-            await stage.write(chunk)
 
     def _open_stage(self) -> Stage:
         self._stage = self._request.ledger.stage()

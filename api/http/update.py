@@ -83,7 +83,7 @@ class Update:
         staged = await receive(request, self._stage, limit)
         if announced is not None:
             check_digest(announced, staged.digest)
-        sent = {"content_type": request.headers["Content-Type"]} if declared else {}
+        sent: Fields = {"content_type": request.headers["Content-Type"]} if declared else {}
         return Change(label_of(read_update_fields(sent), request.user_id), staged, sent)
 
     async def _staged(self, fields: Fields) -> Staged:

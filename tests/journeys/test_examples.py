@@ -104,3 +104,19 @@ def test_a_ledger_that_is_not_there_is_one_line(tree: Path, server: Server) -> N
     assert done.stdout == ""
     assert done.stderr.startswith(f"Error: the ledger at {server.url} cannot be asked: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_column_is_added_end_to_end_and_nothing_else_changes() -> None:
+    program = [sys.executable, str(ROOT / "examples" / "add_a_column.py")]
+
+    done = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "rows that differ, in the columns that both have: 0",
+        "jobs: 1 rows, new columns: []",
+        "assets: 4 rows, new columns: ['frame_rate']",
+        "edges: 0 rows, new columns: []",
+        "versions in the log, none of them rewritten: [1, 1, 1, 1, 1, 1, 2]",
+        "from 25 frames a second on: a.mp4, b.mp4, d.mp4",
+    ]

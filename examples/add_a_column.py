@@ -1,0 +1,191 @@
+"""A column is added: `frame_rate`, which older facts have in their metadata, if at all.
+
+    python examples/add_a_column.py
+
+What a release does that adds one, end to end: the event gets a field and a version, older bytes an
+upcast; the table gets a migration, its projection a statement, lists a filter; a rebuild fills the
+column from the log, and a diff shows that nothing else changed. docs/decisions/0023 tells the why.
+Promise: the ledger that it works on is one of its own, in a temporary folder.
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import orjson
+
+from asset_ledger import ProcessingContext, connect
+from ledger.asset import AssetCreated, AssetDescribed
+from ledger.codec import FACTS, Codec, FactMapper
+from ledger.fact import UNSET, Recorded, UnsetType
+from ledger.feed import Feed
+from ledger.ids import new_asset_id
+from ledger.log import Command
+from ledger.log.sqlite import SqliteLog
+from ledger.opening import read_identity
+from ledger.sqlite import open_reader
+from projections import comparison, filters
+from projections.assets import Assets
+from projections.database import Database, path_of
+from projections.jobs import Jobs
+from projections.lineage import Lineage
+from projections.migrate import migrate
+from projections.migrations import Migration
+from projections.projection import Statement
+from projections.rebuild import start
+from projections.runner import Runner
+
+
+def frame_rate_of(state: dict[str, Any]) -> float | None:
+    """What the bytes of version 1 said of it. Metadata is anybody's: only a number is one."""
+    given = (state.get("private", {}).get("metadata") or {}).get("frame_rate")
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    return float(given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetCreated2(AssetCreated):
+    """1. The event has a field more, and says so by its version. Its topic stays what it is."""
+
+    class_version: ClassVar[int] = 2
+    frame_rate: float | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """2. Older bytes are read as what they mean today. They are never written anew."""
+        state["frame_rate"] = frame_rate_of(state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetDescribed2(AssetDescribed):
+    """A new label, too: absent is unchanged, null is cleared."""
+
+    class_version: ClassVar[int] = 2
+    frame_rate: float | UnsetType | None = UNSET
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Other metadata was another frame rate, or none."""
+        if "metadata" in state.get("private", {}):
+            state["frame_rate"] = frame_rate_of(state)
+
+
+KINDS = {AssetCreated: AssetCreated2, AssetDescribed: AssetDescribed2}
+CODEC = Codec(FactMapper(tuple(KINDS.get(kind, kind) for kind in FACTS)))
+
+
+def add_frame_rate(db: sqlite3.Connection) -> None:
+    """3. The migration: the column, and an index for those who ask by it."""
+    db.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
+    db.execute(
+        "CREATE INDEX assets_by_frame_rate ON assets (user_id, frame_rate)"
+        " WHERE deleted_at IS NULL AND frame_rate IS NOT NULL"
+    )
+
+
+class NextAssets:
+    """4. The projection: one statement more where a fact says something of it."""
+
+    name = Assets.name
+    tables = Assets.tables
+    migrations = (
+        *Assets.migrations,
+        Migration("20300101_000000_add_frame_rate_to_assets", add_frame_rate, needs_facts=True),
+    )
+    functions = Assets.functions
+    settling = Assets.settling
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        yield from Assets().statements(recorded)
+        frame_rate = getattr(recorded.event, "frame_rate", UNSET)
+        if frame_rate is not UNSET:
+            sql = "UPDATE assets SET frame_rate = ? WHERE id = ?"
+            yield Statement(sql, (frame_rate, recorded.event.originator_id))
+
+
+PROJECTIONS = (Jobs(), NextAssets(), Lineage())
+
+
+def frame_rate_min(user_id: str, value: str) -> filters.Comparison:
+    """5. The filter: a row of FILTERS in `projections/filters.py`."""
+    return filters.Comparison("frame_rate", "from", int(value))
+
+
+async def record_with_this_release(folder: Path) -> None:
+    """Clips whose frame rate is in their metadata, and a picture; one clip is described anew."""
+    async with connect(data_dir=folder):
+        context = ProcessingContext(job_id="monday")
+        first = await context.create_asset("a.mp4", "video/mp4", b".", metadata={"frame_rate": 24})
+        await context.create_asset("b.mp4", "video/mp4", b".", metadata={"frame_rate": 59.94})
+        await context.create_asset("c.mp4", "video/mp4", b".", metadata={"frame_rate": "fast"})
+        await context.create_asset("still.png", "image/png", b".")
+        await first.update(metadata={"frame_rate": 25})
+
+
+def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.Comparison:
+    """6. Generation 2, from the log; 7. held against generation 1, before it takes over."""
+    with closing(Database(folder, 2, PROJECTIONS)) as database:
+        migrate(database)
+        runner = Runner(database, feed)
+        runner.catch_up()
+        compared = comparison.Comparison(before=1, after=2)
+        reach = runner.position.__eq__  # it is there already
+        compared.add(path_of(folder, 1), database, feed, reach)
+        database.mark_ready()
+    return compared
+
+
+def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
+    """A new fact says its frame rate itself, and its bytes say that they are of version 2."""
+    fact = AssetCreated2(
+        originator_id=new_asset_id(),
+        originator_version=1,
+        by="1",
+        user_id="1",
+        size=0,
+        content_type="video/mp4",
+        frame_rate=120.0,
+        private={"name": "d.mp4"},
+    )
+    log.append([Command([fact])], lambda _: None)
+    start(folder, feed, projections=PROJECTIONS).close()
+
+
+def names_from(folder: Path, frame_rate: str) -> list[str]:
+    """What a list with `?frame_rate_min=...` asks the table."""
+    condition, parameters = frame_rate_min("1", frame_rate).sql()
+    sql = f"SELECT name FROM assets WHERE user_id = ? AND {condition} ORDER BY seq"
+    with closing(open_reader(path_of(folder, 2))) as db:
+        return [name for (name,) in db.execute(sql, ("1", *parameters))]
+
+
+def add_the_column(folder: Path) -> None:
+    """The next release opens the ledger of this one."""
+    with closing(SqliteLog(folder / "ledger.db", CODEC)) as log:
+        feed = Feed(log, CODEC, read_identity(log, CODEC).log_id)
+        compared = rebuild_with_the_next(folder, feed)
+        print(f"rows that differ, in the columns that both have: {compared.rows}")
+        for table in compared.tables:
+            print(f"{table.table}: {table.after} rows, new columns: {table.new_columns}")
+        record_with_the_next(folder, log, feed)
+        versions = [orjson.loads(fact.state).get("class_version", 1) for fact in log.read(0, 100)]
+        print("versions in the log, none of them rewritten:", versions)
+    print("from 25 frames a second on:", ", ".join(names_from(folder, "25")))
+
+
+def main() -> None:
+    """Add the column to a ledger that was made without it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asyncio.run(record_with_this_release(folder))
+        add_the_column(folder)
+
+
+if __name__ == "__main__":
+    main()

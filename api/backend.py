@@ -12,12 +12,13 @@ from uuid_utils import uuid4
 
 from api.contract.events import event_text
 from api.settings import Settings
+from api.shadow.rebuilds import Rebuilds
 from api.thumbnails.cache import Thumbnails
 from api.tokens import Tokens
 from ledger.codec import Codec
 from ledger.content.local import open_local_contents
 from ledger.feed import Feed
-from ledger.files import FolderLock, hold_folder
+from ledger.files import FolderLock, hold_build, hold_folder
 from ledger.log.sqlite import SqliteLog
 from ledger.opening import open_identity
 from ledger.proofs import Proofs
@@ -41,6 +42,7 @@ class Backend:
     feed: Feed
     tail: Tail
     views: Views
+    rebuilds: Rebuilds
     tokens: Tokens
     thumbnails: Thumbnails
 
@@ -65,15 +67,30 @@ async def open_backend(
         key_file = folder / "checkpoint.key"
         opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
         feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
-        views = await Views.open(folder, feed, progress)
+        with hold_build(folder):
+            views = await Views.open(folder, feed, progress)
         stack.push_async_callback(views.close)
         writer = Writer(log, contents, views.live, feed, queue_size=settings.queue_size)
         stack.push_async_callback(writer.close)
         ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
+        rebuilds = Rebuilds(folder, views, feed)
+        stack.push_async_callback(rebuilds.close)
         proofs = Proofs(log, codec, replay, writer, key_file)
         thumbnails = Thumbnails(folder / "derived", ledger.open_content)
         stack.push_async_callback(thumbnails.close)
         tail = Tail(feed, event_text)
-        yield Backend(settings, lock, writer, ledger, proofs, feed, tail, views, tokens, thumbnails)
+        yield Backend(
+            settings=settings,
+            lock=lock,
+            writer=writer,
+            ledger=ledger,
+            proofs=proofs,
+            feed=feed,
+            tail=tail,
+            views=views,
+            rebuilds=rebuilds,
+            tokens=tokens,
+            thumbnails=thumbnails,
+        )

@@ -14,6 +14,7 @@ LedgerError
 │   ├── VersionConflictError       somebody else changed it first
 │   ├── PreconditionFailedError    it is not at the version that If-Match names
 │   ├── JobStateError              the job was started or finished otherwise
+│   ├── GenerationError            there is no generation of the tables to go back to
 │   ├── TooLargeError              a field, a fact or a body above its limit
 │   ├── FieldError                 a field has a value that it cannot have
 │   └── KeyReusedError             the Idempotency-Key was used for another request
@@ -25,6 +26,7 @@ LedgerError
 │   │   └── SigningKeyError          the log's own key is not there: no checkpoint can be signed
 │   └── ViewBehindError            the tables do not reflect that position yet
 ├── AddressError                 the service cannot listen where it was told to
+├── RebuildError                 the tables could not be made anew: those in use stay
 ├── ProofError                   a proof, a signature or a checkpoint does not hold
 └── DataFolderError              the data folder cannot be opened as it is
     ├── FolderLockedError          another process serves it
@@ -123,6 +125,10 @@ class JobStateError(RefusedError):
     """The job was already started or finished with other values."""
 
 
+class GenerationError(RefusedError):
+    """There is no generation of the tables to go back to, or not now."""
+
+
 class TooLargeError(RefusedError):
     """A field, a fact or a body is above its limit."""
 
@@ -177,6 +183,10 @@ class ViewBehindError(UnavailableError):
 
 class AddressError(LedgerError):
     """The service cannot listen where it was told to."""
+
+
+class RebuildError(LedgerError):
+    """The tables could not be made anew; those in use go on."""
 
 
 class ProofError(LedgerError):

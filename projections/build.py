@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from ledger.feed import Feed, FeedUpTo
 from projections.bulk import fill, hasten, secure
 from projections.comparison import Comparison, stands_at
 from projections.database import Database, in_use, numbers, path_of, remove
 from projections.digest import digest
+from projections.generation import open_generation
 from projections.installed import why
 from projections.migrate import migrate
 from projections.projection import Projection
@@ -45,6 +46,11 @@ class Rebuilt(NamedTuple):
     others: Mapping[str, str]
     broken: Mapping[str, str]
     comparison: Comparison | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        compared = self.comparison and self.comparison.document()
+        return {**self._asdict(), "comparison": compared}
 
 
 def silent(step: Step, position: int, target: int) -> None:
@@ -79,7 +85,7 @@ def adopt(folder: Path, number: int) -> None:
     before = in_use(folder)
     database = Database(folder, number, PROJECTIONS)
     try:
-        database.mark_ready()
+        database.declare("ready")
     finally:
         database.close()
     remove_but(folder, {before, number})
@@ -99,6 +105,15 @@ def rebuild(folder: Path, feed: Feed, report: Report = silent) -> Rebuilt:
     rebuilt = build(folder, next_number(folder), feed, report)
     adopt(folder, rebuilt.generation)
     return rebuilt
+
+
+def catch_up(folder: Path, number: int, feed: Feed, report: Report = silent) -> None:
+    """Bring a generation that was kept to the end of the log, or near it. Raises DataFolderError
+    where it cannot be used any more, and what keeps it from there."""
+    with open_generation(folder, number, feed) as generation:
+        for runner in generation.own.values():
+            while runner.lag >= BATCH:
+                fill([runner], partial(report, "catching-up"))
 
 
 class _Build:

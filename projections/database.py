@@ -108,10 +108,10 @@ class Database:
         """Say it in the file. Within a transaction it holds once that commits."""
         self.write.execute("UPDATE generation SET state = ?", (state,))
 
-    def mark_ready(self) -> None:
-        """Say that it is whole, and make that last."""
+    def declare(self, state: State) -> None:
+        """Say it in the file, and make that last."""
         with transaction(self.write):
-            self.mark("ready")
+            self.mark(state)
 
     def hasten(self) -> None:
         """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,
@@ -165,10 +165,11 @@ def numbers(folder: Path) -> list[int]:
 
 def in_use(folder: Path) -> int | None:
     """The generation that is read, as a bystander sees it; None if there is none."""
-    return next((n for n in reversed(numbers(folder)) if _is_ready(path_of(folder, n))), None)
+    return next((n for n in reversed(numbers(folder)) if is_ready(path_of(folder, n))), None)
 
 
-def _is_ready(path: Path) -> bool:
+def is_ready(path: Path) -> bool:
+    """Whether a file says that it is whole. It is only read, so that its server may run."""
     try:
         with closing(open_reader(path)) as db:
             return db.execute("SELECT state FROM generation").fetchall() == [("ready",)]

@@ -31,34 +31,31 @@ NEAR: Final = 256
 class Generation:
     """Opened files. `runners` are by name, `tables` is the one that the writer fills.
 
-    `others` are those of the runners that are not ours, `broken` says why one has no runner.
+    `revision` is the schema that they have, by the name of the last migration. `others` are those
+    of the runners that are not ours, `broken` says why one has no runner.
     """
 
     def __init__(self, own: Mapping[str, Runner], others: Others) -> None:
-        self._own = own
+        self.own = own
         self.tables = own[TABLES]
         self.runners = {**own, **others.runners}
         self.following = {n: runner for n, runner in self.runners.items() if n != TABLES}
+        self.revision = max(runner.database.revision for runner in own.values())
         self.others, self.broken = frozenset(others.runners), others.broken
 
     @property
     def number(self) -> int:
         return self.tables.database.number
 
-    @property
-    def revision(self) -> str:
-        """The schema that its files have, by the name of the last migration."""
-        return max(runner.database.revision for runner in self._own.values())
-
     def approach(self) -> None:
         """Come near the end of the log. Raises what keeps a runner of ours from it."""
-        for runner in self._own.values():
+        for runner in self.own.values():
             while runner.lag > NEAR:
                 turn(runner)
 
     def overtake(self, other: "Generation") -> None:
         """Come as far as what follows in another generation, which stands still."""
-        for name, runner in self._own.items():
+        for name, runner in self.own.items():
             while name != TABLES and runner.position < other.runners[name].position:
                 turn(runner)
 

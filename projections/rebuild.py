@@ -172,4 +172,4 @@ def _catch_up(runner: Runner, progress: Progress | None) -> None:
     fill_new(runner, progress)
     runner.catch_up(progress)
     if runner.error is None:
-        runner.database.mark_ready()
+        runner.database.declare("ready")

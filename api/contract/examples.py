@@ -13,6 +13,7 @@ from api.contract.bulk import BulkDeleteIn
 from api.contract.download import DownloadIn
 from api.contract.editing import AssetPatch, AssetUpdate
 from api.contract.jobs import JobFinishIn, JobStartIn
+from api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from api.contract.readiness import ReadyOut
 from api.contract.shapes import (
     AssetOut,
@@ -77,6 +78,55 @@ _FACT: Final[Mapping[str, Any]] = {
     "data": {"size": 6, "content_type": "text/plain", "digest": _DIGEST, "name": "output.txt"},
 }
 _LOG_KEY: Final = {"since": 1, "key": "asset-ledger/019bd6f0a3c4+..."}
+_DIFFERENCE: Final[Mapping[str, Any]] = {
+    "generations": {"before": 1, "after": 2},
+    "position": 12,
+    "differences": 1,
+    "tables": [
+        {
+            "table": "assets",
+            "before": 9,
+            "after": 9,
+            "added": 0,
+            "removed": 0,
+            "changed": 1,
+            "columns": {"size": 1},
+            "new_columns": [],
+            "lost_columns": [],
+            "rows": [
+                {
+                    "change": "changed",
+                    "key": {"seq": 2},
+                    "columns": {"size": {"before": 7, "after": 6}},
+                }
+            ],
+        }
+    ],
+    "incomparable": [],
+}
+_PROJECTIONS: Final[Mapping[str, Any]] = {
+    "serving": {
+        "generation": 1,
+        "revision": "20260202_000000_give_assets_thumbnails",
+        "position": 12,
+        "lag": 0,
+        "state": "live",
+        "error": None,
+        "rows": {"assets": 9, "edges": 0, "jobs": 1, "usage": 7},
+        "digest": None,
+    },
+    "building": {
+        "generation": 2,
+        "position": 8,
+        "target": 12,
+        "state": "reading",
+        "dry_run": False,
+        "rollback": False,
+        "started_at": _TIME,
+    },
+    "previous": None,
+    "last": None,
+}
 _JOB: Final[Mapping[str, Any]] = {
     "job_id": "job_456",
     "user_id": "1",
@@ -174,6 +224,9 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},
+    RebuildIn: {"dry_run": True},
+    ProjectionsOut: _PROJECTIONS,
+    DiffOut: {"compared": _DIFFERENCE},
     ReadyOut: {"ready": True, "parts": _PARTS},
     NewTokenOut: {**_TOKEN, "token": "alt_4f6c1b2a9d3e_" + "A" * 43},
 }

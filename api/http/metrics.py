@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from api.backend import Backend
 from api.http.watch import Watch
+from api.shadow.rebuilds import RESULTS
 from ledger.errors import PoisonFactError
 from ledger.tally import Histogram
 
@@ -38,6 +39,7 @@ class _Numbers(Collector):
         yield from self._requests()
         yield from self._writes()
         yield from self._views()
+        yield from self._rebuilds()
 
     def _requests(self) -> Iterator[Metric]:
         known = [*self._watch.durations.items()]
@@ -86,6 +88,17 @@ class _Numbers(Collector):
             lag.add_metric([name], head)
             stalled.add_metric([name], 1)
         yield from (lag, stalled, poison)
+
+    def _rebuilds(self) -> Iterator[Metric]:
+        rebuilds, generation = self._backend.rebuilds, self._backend.views.generation
+        yield _gauge("generation", "The tables in use, by their number.", generation.number)
+        yield _gauge("rebuilding", "1 while tables are made anew.", bool(rebuilds.building))
+        ended = CounterMetricFamily(
+            f"{_PREFIX}rebuilds", "Rebuilds, by what became of them.", labels=["result"]
+        )
+        for result in RESULTS:
+            ended.add_metric([result], rebuilds.counts[result])
+        yield ended
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 
 import orjson
 import pytest
@@ -52,7 +53,7 @@ async def test_a_generation_takes_over_in_one_step(here: World) -> None:
     searching = asyncio.create_task(views.reach(13, ("search",)))
     await asyncio.sleep(0)
 
-    before = await views.switch(following, following.tables.database.mark_ready)
+    before = await views.switch(following, partial(following.tables.database.declare, "ready"))
 
     assert (views.generation, views.position) == (following, 12)
     rest = await views.assets.page("1", {}, page_size=100, cursor=first.next)
@@ -120,7 +121,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
     at_work = [asyncio.create_task(each()) for each in (read, read, write)]
     for _ in range(3):
         following = await built(here)
-        before = await views.switch(following, following.tables.database.mark_ready)
+        before = await views.switch(following, partial(following.tables.database.declare, "ready"))
         before.close()
     done = True
     await asyncio.gather(*at_work)

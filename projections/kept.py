@@ -1,0 +1,60 @@
+"""What is known of a generation from its files alone, which are only read."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger.sqlite import open_reader
+from projections.database import is_ready, numbers, path_of
+from projections.migrate import migrations_of
+from projections.projection import Projection
+from projections.rebuild import FOLLOWING, PROJECTIONS
+
+
+class Kept(NamedTuple):
+    """A generation that was in use before. `usable`: it has the schema of this release."""
+
+    generation: int
+    revision: str
+    position: int
+    usable: bool
+
+
+def kept_before(folder: Path, number: int) -> Kept | None:
+    """The generation that a rollback would go back to, from this one."""
+    before = [n for n in numbers(folder) if n < number and is_ready(path_of(folder, n))]
+    return _read(folder, before[-1]) if before else None
+
+
+def _read(folder: Path, number: int) -> Kept | None:
+    parts: list[tuple[str, list[Projection]]] = [("", list(PROJECTIONS))]
+    parts += [(each.name, [each]) for each in FOLLOWING]
+    try:
+        schemas = {part: _schema(path_of(folder, number, part)) for part, _ in parts}
+        position = _position(path_of(folder, number))
+    except sqlite3.DatabaseError:
+        return None  # it cannot be gone back to
+    known = {part: {m.name for m in migrations_of(projections)} for part, projections in parts}
+    revision = max(max(names, default="") for names in schemas.values())
+    return Kept(number, revision, position, schemas == known)
+
+
+def _schema(path: Path) -> set[str]:
+    with closing(open_reader(path)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
+
+
+def _position(path: Path) -> int:
+    with closing(open_reader(path)) as db:
+        (position,) = db.execute("SELECT min(position) FROM positions").fetchone()
+        return position or 0
+
+
+def count_rows(path: Path, tables: list[str]) -> dict[str, int]:
+    """How many rows these tables of a file have. Costs a walk of each one's smallest index."""
+    with closing(open_reader(path)) as db:
+        return {
+            table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
+            for table in tables
+        }

@@ -137,7 +137,7 @@ def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.Comparison:
         compared = comparison.Comparison(before=1, after=2)
         reach = runner.position.__eq__  # it is there already
         compared.add(path_of(folder, 1), database, feed, reach)
-        database.mark_ready()
+        database.declare("ready")
     return compared
 
 

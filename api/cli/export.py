@@ -1,13 +1,14 @@
-"""`asset-ledger export`: a job in the words of others."""
+"""`asset-ledger export`: a job in the words of others, and the whole ledger in its own."""
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, USER, existing_log
+from api.cli.options import DATA_DIR, JSON, USER, existing_log
 
 OUTPUT = click.option(
     "-o", "--output", type=click.File("wb"), default="-", help="A file, instead of standard output."
@@ -16,7 +17,7 @@ OUTPUT = click.option(
 
 @click.group()
 def export() -> None:
-    """A job in the words of others. Reads the log alone, without a lock."""
+    """A job in the words of others, or the whole ledger. Only reads, also beside a server."""
 
 
 @export.command()
@@ -44,6 +45,31 @@ def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO)
     from api.export.openlineage import run_events
 
     _export(job_id, data_dir, user, output, run_events)
+
+
+@export.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@DATA_DIR
+@JSON
+def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
+    """The whole ledger into FOLDER, which has to be empty: every fact, and every content.
+
+    All of everybody, in the clear. Not in it: checkpoint.key, tokens, and the tables.
+    """
+    from api.cli.progress import ProgressBar
+    from api.export.ledger import export_ledger
+
+    log = existing_log(data_dir)
+    facts, contents = ProgressBar("writing"), ProgressBar("writing", "contents")
+    with closing(facts), closing(contents):
+        exported = export_ledger(log.parent, folder, facts, contents)
+    if as_json:
+        click.echo(orjson.dumps(exported._asdict()))
+    else:
+        click.echo(
+            f"{folder} has all {exported.facts:,} facts and {exported.contents:,} contents "
+            f"({exported.size:,} bytes); root {exported.root}"
+        )
 
 
 def _export(

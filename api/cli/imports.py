@@ -128,3 +128,31 @@ def _holder(folder: Path, refusal: str) -> "Address":
     if holder is None or holder.address is None:
         raise FolderLockedError(refusal)
     return Address(holder.address, holder.secret)
+
+
+@import_.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@DATA_DIR
+@JSON
+def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
+    """Import the ledger that was exported to FOLDER into the data folder, which has to be empty.
+
+    The history is the same, bytes and root. Killed, it goes on when it is run again; an export that
+    is damaged is refused, and leaves nothing. The tables are made by the next start.
+    """
+    from api.cli.progress import ProgressBar
+    from api.imports.ledger import import_ledger
+
+    settings = settings_from({"data_dir": data_dir})
+    contents, facts = ProgressBar("importing", "contents"), ProgressBar("importing")
+    with closing(contents), closing(facts):
+        imported = asyncio.run(import_ledger(folder, settings.data_dir, contents, facts))
+    if as_json:
+        click.echo(orjson.dumps(imported._asdict()))
+        return
+    click.echo(
+        f"{settings.data_dir} has all {imported.facts:,} facts and {imported.contents:,} contents; "
+        f"root {imported.root}"
+    )
+    if not imported.has_key:
+        click.echo("put checkpoint.key beside them: without it, no checkpoint can be signed")

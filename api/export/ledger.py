@@ -1,0 +1,211 @@
+"""A whole ledger as NDJSON and files: its history, and the bytes of everything it names.
+
+Promise: it is read at one position, also beside a running server, and what does not add up (a fact
+whose bytes were changed, a content that is missing) is refused, never exported.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+import orjson
+from eventsourcing.persistence import Notification
+
+from api.contract.facts import fact_out
+from api.export.files import (
+    CHECKPOINTS,
+    CONTENTS,
+    FACTS,
+    FORMAT,
+    KEYS,
+    MANIFEST,
+    LinesFile,
+    Told,
+    sync_folders,
+    write_file,
+)
+from ledger.asset import AssetContentReplaced, AssetCreated
+from ledger.codec import Codec
+from ledger.content.offline import OfflineContents, object_file, pieces_of
+from ledger.errors import CorruptLogError, DataFolderError
+from ledger.files import make_folder, storage_errors
+from ledger.ids import Digest, digest_from_hex, digest_of
+from ledger.log.copying import keys_upto
+from ledger.log.sqlite_reader import PAGE, SqliteLogReader
+from ledger.merkle.tiles import Tiles
+from ledger.merkle.tree import leaf_hash, leaf_of
+from ledger.opening import read_identity
+from ledger.sqlite import open_scratch
+
+Progress = Callable[[int, int], None]
+
+_NOTES: Final = "CREATE TABLE named (digest TEXT PRIMARY KEY, position INTEGER) WITHOUT ROWID"
+_NOTE: Final = "INSERT INTO named VALUES (?, ?) ON CONFLICT DO NOTHING"
+_NAMED: Final = "SELECT digest, position FROM named WHERE digest > ? ORDER BY digest LIMIT ?"
+
+_CONTENTS_AT_ONCE: Final = 100
+
+
+class Exported(NamedTuple):
+    """What was exported. `size`: of the contents, in bytes."""
+
+    facts: int
+    contents: int
+    size: int
+    root: str
+
+
+def export_ledger(
+    data_dir: Path, target: Path, facts_done: Progress, contents_done: Progress
+) -> Exported:
+    """Write the ledger in a data folder to an empty folder, made if it is absent.
+
+    Raises DataFolderError for a target that is not empty, CorruptLogError, PoisonFactError,
+    StorageFailedError.
+    """
+    with storage_errors(f"{target} was not written"):
+        make_folder(target)
+        if any(target.iterdir()):
+            raise DataFolderError(f"{target} is not empty: name a folder for this export alone")
+        with TemporaryDirectory(prefix="asset-ledger-") as scratch:
+            return _Export(data_dir, target, Path(scratch)).run(facts_done, contents_done)
+
+
+class _Export:
+    """One export: the log up to the position at which it stood when it began."""
+
+    def __init__(self, data_dir: Path, target: Path, scratch: Path) -> None:
+        self._data_dir, self._target = data_dir, target
+        self._log_file, self._content = data_dir / "ledger.db", data_dir / "content"
+        self._notes = open_scratch(scratch / "notes.db", {})
+        self._codec = Codec()
+
+    def run(self, facts_done: Progress, contents_done: Progress) -> Exported:
+        """Write everything, and the manifest last."""
+        with closing(self._notes), closing(SqliteLogReader(self._log_file)) as log:
+            self._notes.execute(_NOTES)
+            identity, upto = read_identity(log, self._codec), log.head().position
+            files = {
+                FACTS: self._write_facts(log, upto, facts_done),
+                KEYS: self._write(KEYS, (key._asdict() for key in keys_upto(self._log_file, upto))),
+                CHECKPOINTS: self._write(CHECKPOINTS, _checkpoints(log, upto)),
+            }
+            root = b64encode(Tiles(log).root(upto)).decode()
+            files[CONTENTS], size = self._write_contents(contents_done)
+        sync_folders(self._target)
+        manifest = {
+            "format": FORMAT,
+            "log_id": identity.log_id,
+            "facts": upto,
+            "root": root,
+            "files": {name: told._asdict() for name, told in files.items()},
+        }
+        self._finish(manifest)
+        return Exported(upto, files[CONTENTS].lines, size, root)
+
+    def _write(self, name: str, documents: Iterator[Any]) -> Told:
+        with LinesFile(self._target / name) as file:
+            for document in documents:
+                file.write(document)
+        return file.told
+
+    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> Told:
+        with LinesFile(self._target / FACTS) as file:
+            after = 0
+            while stored := log.read(after, PAGE, upto=upto):
+                hashes = log.leaf_hashes(after, len(stored))
+                if len(hashes) != len(stored):
+                    raise CorruptLogError(f"the log lacks leaves after fact {after:,}")
+                for one, kept in zip(stored, hashes, strict=True):
+                    file.write(self._line(one, kept))
+                after = stored[-1].id
+                done(after, upto)
+        if after != upto:
+            raise CorruptLogError(f"the log ends at fact {after:,}, and had {upto:,}")
+        return file.told
+
+    def _line(self, stored: Notification, kept: bytes) -> Mapping[str, Any]:
+        leaf = _leaf(stored)
+        if leaf_hash(leaf) != kept:
+            raise CorruptLogError(f"fact {stored.id:,} was changed: see asset-ledger verify")
+        recorded = self._codec.decode(stored)
+        event = recorded.event
+        if isinstance(event, AssetCreated | AssetContentReplaced) and event.digest is not None:
+            self._notes.execute(_NOTE, (event.digest, stored.id))
+        return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
+
+    def _write_contents(self, done: Progress) -> tuple[Told, int]:
+        (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
+        size = count = 0
+        with (
+            closing(OfflineContents(self._content)) as contents,
+            LinesFile(self._target / CONTENTS) as file,
+        ):
+            for page in self._pages():
+                packed = contents.packed([digest for digest, _ in page])
+                for digest, position in page:
+                    line = self._content_line(digest, position, packed.get(digest))
+                    file.write(line)
+                    size += line["size"]
+                count += len(page)
+                done(count, total)
+        return file.told, size
+
+    def _pages(self) -> Iterator[list[tuple[Digest, int]]]:
+        last = ""
+        while page := self._notes.execute(_NAMED, (last, _CONTENTS_AT_ONCE)).fetchall():
+            yield page
+            last = page[-1][0]
+
+    def _content_line(self, digest: Digest, position: int, small: bytes | None) -> dict[str, Any]:
+        """The line of a content; a large one becomes a file. Raises CorruptLogError."""
+        if small is not None:
+            _check(digest, digest_of(small), position)
+            return {"digest": digest, "size": len(small), "bytes": b64encode(small).decode()}
+        if not object_file(self._content, digest).is_file():
+            raise CorruptLogError(f"{digest}, which fact {position:,} names, is missing")
+        copied = object_file(self._target, digest)
+        copied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hashed = hashlib.sha256()
+        write_file(copied, _hashed(pieces_of(self._content, digest), hashed))
+        _check(digest, digest_from_hex(hashed.hexdigest()), position)
+        return {"digest": digest, "size": copied.stat().st_size}
+
+    def _finish(self, manifest: Mapping[str, Any]) -> None:
+        """With this name the export is there, whole."""
+        draft = self._target / f"{MANIFEST}.draft"
+        write_file(draft, [orjson.dumps(manifest, option=orjson.OPT_INDENT_2), b"\n"])
+        draft.rename(self._target / MANIFEST)
+        sync_folders(self._target)
+
+
+def _leaf(stored: Notification) -> bytes:
+    stream, version = str(stored.originator_id), stored.originator_version
+    try:
+        return leaf_of(stream, version, stored.topic, stored.state)
+    except (TypeError, ValueError, AttributeError) as error:  # a column has another type
+        raise CorruptLogError(f"fact {stored.id:,} was changed: {error}") from error
+
+
+def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:
+    for piece in pieces:
+        hashed.update(piece)
+        yield piece
+
+
+def _check(digest: Digest, found: Digest, position: int) -> None:
+    if digest != found:
+        raise CorruptLogError(f"{digest}, which fact {position:,} names, has other bytes by now")
+
+
+def _checkpoints(log: SqliteLogReader, upto: int) -> Iterator[Mapping[str, Any]]:
+    size = 0
+    while page := log.checkpoints(size, PAGE):
+        for size, note in page:
+            if size > upto:
+                return
+            yield {"size": size, "note": note}

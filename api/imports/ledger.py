@@ -1,0 +1,243 @@
+"""An exported ledger into an empty data folder: the same history, fact by fact as its bytes stand.
+
+Promise: the folder is a ledger only once all of it is there, durable, and has the root that was
+exported. An import that is refused leaves the folder as empty as it was; one that is killed goes on
+where it was.
+"""
+
+import shutil
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from api.export.files import CHECKPOINTS, CONTENTS, FACTS, KEYS
+from api.imports.destinations import pieces_of
+from api.imports.errors import SourceError
+from api.imports.ledger_lines import (
+    ContentLine,
+    Lines,
+    Manifest,
+    read_content,
+    read_fact,
+    read_key,
+    read_manifest,
+    read_note,
+)
+from ledger.asset import AssetContentReplaced, AssetCreated
+from ledger.codec import Codec
+from ledger.content import Staged
+from ledger.content.local import LocalContents, open_local_contents
+from ledger.content.offline import OfflineContents, object_file
+from ledger.errors import DataFolderError, LedgerError, StorageFailedError
+from ledger.fact import Fact
+from ledger.files import hold_folder, storage_errors, sync_folder
+from ledger.ids import Digest, digest_of
+from ledger.log.copying import UNFINISHED, Copied, CopiedLog, KeyRow, NotNextError, finish
+from ledger.merkle.checkpoint import read_checkpoint
+from ledger.merkle.tree import leaf_hash
+from ledger.origin import LedgerOpened
+
+Progress = Callable[[int, int], None]
+
+PAGE: Final = 1_000
+CONTENTS_AT_ONCE: Final = 100
+
+_MAY_BE_THERE: Final = frozenset({"lock", "checkpoint.key"})
+
+
+class ImportedLedger(NamedTuple):
+    """What was imported, and whether the key that signs its checkpoints is there."""
+
+    facts: int
+    contents: int
+    root: str
+    has_key: bool
+
+
+async def import_ledger(
+    source: Path, data_dir: Path, contents_done: Progress, facts_done: Progress
+) -> ImportedLedger:
+    """Make an empty data folder the ledger that was exported to `source`.
+
+    Raises SourceError for an export that is damaged, DataFolderError for a folder in use or not
+    empty, StorageFailedError.
+    """
+    manifest = read_manifest(source)
+    with hold_folder(data_dir):
+        _check_empty(data_dir)
+        with _refused_leaves_nothing(data_dir), storage_errors("the ledger was not imported"):
+            with closing(CopiedLog(data_dir, Codec())) as log:
+                copy = _Copy(source, data_dir, manifest, log)
+                contents = await copy.contents(contents_done)
+                copy.facts(facts_done)
+                copy.keys()
+                copy.checkpoints()
+            finish(data_dir)
+    has_key = (data_dir / "checkpoint.key").exists()
+    return ImportedLedger(manifest.facts, contents, _base64(manifest.root), has_key)
+
+
+@contextmanager
+def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
+    """Remove what there is of an import that is refused; a full disk only interrupts it."""
+    try:
+        yield
+    except StorageFailedError:
+        raise
+    except LedgerError:
+        shutil.rmtree(data_dir / "content", ignore_errors=True)
+        for suffix in ("-wal", "-shm", ""):
+            (data_dir / f"{UNFINISHED}{suffix}").unlink(missing_ok=True)
+        raise
+
+
+def _check_empty(data_dir: Path) -> None:
+    """Raises DataFolderError unless there is nothing, or an import that was interrupted."""
+    there = {path.name for path in data_dir.iterdir()} - _MAY_BE_THERE
+    begun = {UNFINISHED, f"{UNFINISHED}-wal", f"{UNFINISHED}-shm", "content"}
+    if there and not (UNFINISHED in there and there <= begun):
+        raise DataFolderError(f"{data_dir} is not empty: a ledger is imported into an empty folder")
+
+
+class _Copy:
+    """One import, from its first file to its last."""
+
+    def __init__(self, source: Path, data_dir: Path, manifest: Manifest, log: CopiedLog) -> None:
+        self._source, self._folder = source, data_dir / "content"
+        self._manifest, self._log = manifest, log
+        self._codec = Codec()
+
+    def _lines(self, name: str) -> Lines:
+        return Lines(self._source, name, self._manifest)
+
+    async def contents(self, done: Progress) -> int:
+        """No fact without its bytes: contents come first."""
+        lines, small = self._lines(CONTENTS), list[Staged]()
+        async with _opened(self._folder) as contents:
+            for number, line in enumerate(lines, 1):
+                small += await self._content(lines, read_content(lines, line), contents)
+                if len(small) >= CONTENTS_AT_ONCE:
+                    contents.pack(small)
+                    small = []
+                done(number, len(lines))
+            contents.pack(small)
+        return len(lines)
+
+    async def _content(
+        self, lines: Lines, told: ContentLine, contents: LocalContents
+    ) -> Sequence[Staged]:
+        """Receive a content; it is answered where it is a small one, to be packed with others."""
+        if told.small is not None:
+            staged = Staged(digest_of(told.small), len(told.small), b"", told.small)
+            _check(lines, told, staged)
+            return [staged]
+        if _is_published(object_file(self._folder, told.digest), told.size):
+            return []
+        stage = contents.stage()
+        try:
+            async for piece in pieces_of(object_file(self._source, told.digest)):
+                await stage.write(piece)
+            staged = await stage.finish()
+            _check(lines, told, staged)
+            await contents.publish(staged)
+        finally:
+            await stage.discard()
+        return [] if staged.small is None else [staged]
+
+    def facts(self, done: Progress) -> None:
+        """All facts, after those that an interrupted import has copied already."""
+        lines, known, page = self._lines(FACTS), self._log.head().position, list[Copied]()
+        with closing(OfflineContents(self._folder)) as contents:
+            for position, line in enumerate(lines, 1):
+                copied = read_fact(lines, line, position, self._codec)
+                if position == 1:
+                    self._check_log(lines, copied.fact)
+                if position <= known:
+                    self._check_known(position, copied)
+                    continue
+                page.append(copied)
+                if len(page) == PAGE:
+                    self._append(lines, page, contents)
+                    page = []
+                    done(position, len(lines))
+            if page:
+                self._append(lines, page, contents)
+                done(len(lines), len(lines))
+        self._check_root(lines)
+
+    def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
+        first = self._log.head().position + 1
+        sizes = contents.sizes([digest for copied in page if (digest := _digest(copied.fact))])
+        for position, (_, fact, _) in enumerate(page, first):
+            digest = _digest(fact)
+            if digest is not None and sizes.get(digest) != getattr(fact, "size", None):
+                raise lines.wrong(f"{digest} is not among the contents", position)
+        try:
+            self._log.copy(page)
+        except NotNextError as error:
+            raise lines.wrong(error, error.position) from error
+
+    def keys(self) -> None:
+        """The Idempotency-Keys, whose facts are there by now."""
+        lines = self._lines(KEYS)
+        rows = (read_key(lines, line) for line in lines)
+        while page := list[KeyRow](islice(rows, PAGE)):
+            self._log.copy_keys(page)
+
+    def checkpoints(self) -> None:
+        """The signed checkpoints, each of which has to be of these facts."""
+        lines = self._lines(CHECKPOINTS)
+        for line in lines:
+            size, note = read_note(lines, line, self._manifest.facts)
+            if read_checkpoint(note).root != self._log.root(size):
+                raise lines.wrong(f"it is no checkpoint of the first {size:,} facts")
+            self._log.keep_checkpoint(size, note)
+
+    def _check_log(self, lines: Lines, fact: Fact) -> None:
+        if not isinstance(fact, LedgerOpened) or fact.log_id != self._manifest.log_id:
+            raise lines.wrong("it does not open the log that the manifest names")
+
+    def _check_known(self, position: int, copied: Copied) -> None:
+        if self._log.leaf_hash(position) != leaf_hash(copied.leaf):
+            raise SourceError(f"{self._source} is not the export that was interrupted here")
+
+    def _check_root(self, lines: Lines) -> None:
+        """The facts are those that were exported, and all of them."""
+        size, root = self._log.head().position, self._log.root(self._log.head().position)
+        if (size, root) != (self._manifest.facts, self._manifest.root):
+            told = f"{self._manifest.facts:,} facts with the root {_base64(self._manifest.root)}"
+            raise lines.wrong(f"there are {size:,} with the root {_base64(root)}, not {told}")
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[LocalContents]:
+    contents = await open_local_contents(folder)
+    try:
+        yield contents
+    finally:
+        await contents.close()
+
+
+def _is_published(file: Path, size: int) -> bool:
+    """Whether an interrupted import has this content: it has its name only once it is whole."""
+    if not file.is_file() or file.stat().st_size != size:
+        return False
+    for folder in file.parents[:3]:
+        sync_folder(folder)  # its writer may not have come so far
+    return True
+
+
+def _check(lines: Lines, told: ContentLine, staged: Staged) -> None:
+    if (told.digest, told.size) != (staged.digest, staged.size):
+        raise lines.wrong(f"{told.digest} has other bytes: {staged.size:,} of {staged.digest}")
+
+
+def _digest(fact: Fact) -> Digest | None:
+    return fact.digest if isinstance(fact, AssetCreated | AssetContentReplaced) else None
+
+
+def _base64(hashed: bytes) -> str:
+    return b64encode(hashed).decode()

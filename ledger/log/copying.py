@@ -1,0 +1,152 @@
+"""A log made of another one's stored bytes: nothing is decided, stamped or encoded anew.
+
+Promise: until all of it is there and adds up, it has another name, under which nobody opens it.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from eventsourcing.persistence import StoredEvent
+
+from ledger.codec import Codec
+from ledger.errors import DataFolderError, LedgerError
+from ledger.fact import Fact, TaggedFact, moment
+from ledger.files import sync_folder
+from ledger.log import Command, Head
+from ledger.log.group import Group, Rows, tags_of
+from ledger.log.sqlite import SqliteLog
+from ledger.merkle.tiles import Tiles
+from ledger.merkle.tree import leaf_hash
+from ledger.sqlite import Readers, insert_rows, transaction
+
+UNFINISHED: Final = "ledger.db.importing"
+"""The name of a log that is still being copied."""
+
+PAGE: Final = 1_000
+
+_KEYS: Final = """SELECT * FROM command_keys
+    WHERE (user_id, key) > (?, ?) AND last_position <= ? ORDER BY user_id, key LIMIT ?"""
+_INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+
+
+class KeyRow(NamedTuple):
+    """An Idempotency-Key, what it was used for, and where its facts are."""
+
+    user_id: str
+    key: str
+    operation: str
+    fingerprint: str
+    first: int
+    last: int
+
+
+class Copied(NamedTuple):
+    """A fact, as its bytes stand and as they read, and the leaf that they were hashed in."""
+
+    stored: StoredEvent
+    fact: Fact
+    leaf: bytes
+
+
+class NotNextError(LedgerError):
+    """The fact at `position` is not the one that can follow those before it."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
+    """Every Idempotency-Key whose facts are at most at a position, also beside a server."""
+    readers = Readers(log_file)
+    try:
+        last = ("", "")
+        while rows := readers.rows(_KEYS, (*last, upto, PAGE)):
+            yield from map(KeyRow._make, rows)
+            last = rows[-1][:2]
+    finally:
+        readers.close()
+
+
+def check_finished(folder: Path) -> None:
+    """Raises DataFolderError for a data folder that an import was killed in."""
+    if (folder / UNFINISHED).exists():
+        raise DataFolderError(
+            f"an import into {folder} was interrupted: run it again, or empty the folder"
+        )
+
+
+def finish(folder: Path) -> None:
+    """Give the log, which is closed, the name under which it is opened from now on."""
+    (folder / UNFINISHED).rename(folder / "ledger.db")
+    sync_folder(folder)
+
+
+class CopiedLog(SqliteLog):
+    """A log that takes another's facts as they stand. Its folder is locked."""
+
+    def __init__(self, folder: Path, codec: Codec) -> None:
+        """Begin, or go on where it was interrupted. Raises CorruptLogError."""
+        super().__init__(folder / UNFINISHED, codec)
+
+    def copy(self, facts: Sequence[Copied]) -> None:
+        """Append the next facts, all at once. Raises NotNextError."""
+        with transaction(self._db):
+            group = self._group(facts)
+            self._insert(group)
+        self._head = Head(group.position, moment(facts[-1].fact))
+
+    def copy_keys(self, rows: Sequence[KeyRow]) -> None:
+        """Keep these Idempotency-Keys; those that are there already stay."""
+        with transaction(self._db):
+            insert_rows(self._db, _INSERT_KEYS, rows)
+
+    def root(self, size: int) -> bytes:
+        """The root over the first `size` facts."""
+        return Tiles(self).root(size)
+
+    def _group(self, facts: Sequence[Copied]) -> Group:
+        touched = self._touched([Command([copied.fact for copied in facts])])
+        group = Group(touched, self._codec, datetime.now(UTC), _nothing)
+        last = self._head.recorded_at
+        for copied in facts:
+            group.position += 1
+            fact = copied.fact
+            if last is not None and moment(fact) < last:
+                raise NotNextError(group.position, "is older than the one before it")
+            last = moment(fact)
+            _follow(group, fact)
+            group.rows.extend(_rows(group.position, copied))
+        return group
+
+
+def _follow(group: Group, fact: Fact) -> None:
+    """Raises NotNextError unless this is the next fact of its stream and of its job."""
+    versions, stream = group.touched.versions, fact.originator_id
+    if fact.originator_version != versions.get(stream, 0) + 1:
+        raise NotNextError(group.position, f"is not the next version of {stream}")
+    versions[stream] = fact.originator_version
+    if not isinstance(fact, TaggedFact) or fact.job_id is None:
+        return
+    job = (fact.user_id, fact.job_id)
+    if fact.job_seq != group.touched.job_seqs.get(job, 0) + 1:
+        raise NotNextError(group.position, f"its job_seq is not the next one of {fact.job_id}")
+    group.touched.job_seqs[job] = fact.job_seq
+
+
+def _rows(position: int, copied: Copied) -> Rows:
+    fact = copied.fact
+    tags = tags_of(fact) if isinstance(fact, TaggedFact) else []
+    owner = fact.user_id if isinstance(fact, TaggedFact) else ""
+    return Rows(
+        events=[copied.stored],
+        leaves=[(position, leaf_hash(copied.leaf))],
+        tags=[(owner, kind, value, position) for kind, value in tags],
+    )
+
+
+def _nothing(_: object) -> Any:
+    return None

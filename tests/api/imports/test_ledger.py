@@ -1,0 +1,415 @@
+"""A whole ledger out and in again: `asset-ledger export ledger` and `import ledger`."""
+
+import asyncio
+import base64
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli import cli
+from api.imports.errors import SourceError
+from api.imports.ledger import import_ledger
+from api.settings import Settings
+from ledger.errors import CorruptLogError, DataFolderError
+from ledger.log.copying import UNFINISHED
+from tests.api.running import serving
+from tests.journeys.audit import audit
+from tests.journeys.tampering import owning
+
+LARGE = b"large" * 100_000
+KEYED = {"Idempotency-Key": "try-1"}
+TABLES = ("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads", "checkpoints")
+
+
+async def fill(data_dir: Path) -> None:
+    """Facts of every kind, contents of either size, a retried write and a checkpoint."""
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await api.call("POST", "/api/jobs/j/start", json={"parameters": {"text": "Ünïcödé 😀"}})
+        folder = await api.created(None, name="f", content_type="folder")
+        asset = await api.created(b"small", name="a.png", job_id="j", parent_id=folder["id"])
+        await api.created(LARGE, name="b.bin", job_id="j", derived_from=[asset["id"]])
+        await api.created(b"small", name="again", metadata={"a": [1.5, None, "ü"]}, tags=["t"])
+        await api.upload(b"keyed", name="k", headers=KEYED)
+        await api.call("PUT", f"/api/assets/{asset['id']}", json={"data": "other", "name": "c"})
+        await api.call("DELETE", f"/api/assets/{folder['id']}")
+        await api.get("/api/log/checkpoint")
+        await api.call("POST", "/api/jobs/j/finish", json={"status": "failed", "error": "e"})
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data_dir = tmp_path_factory.mktemp("original") / "data"
+    asyncio.run(fill(data_dir))
+    return data_dir
+
+
+@pytest.fixture(scope="module")
+def export(original: Path) -> Path:
+    told = ask("export", "ledger", original.with_name("export"), "--data-dir", original)
+    assert told.exit_code == 0, told.output
+    return original.with_name("export")
+
+
+@pytest.fixture
+def copy_of_export(export: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(export, tmp_path / "export"))
+
+
+def ask(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def imported(export: Path, data_dir: Path) -> Result:
+    return ask("import", "ledger", export, "--data-dir", data_dir)
+
+
+def rows(data_dir: Path, table: str) -> list[Any]:
+    with sqlite3.connect(data_dir / "ledger.db") as db:
+        found = db.execute(
+            f"SELECT rowid, * FROM {table}" if table == TABLES[0] else f"SELECT * FROM {table}"
+        ).fetchall()
+    db.close()
+    return found
+
+
+def left_in(data_dir: Path) -> set[str]:
+    return {path.name for path in data_dir.iterdir()} - {"lock"}
+
+
+def change(file: Path, number: int, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Edit the object on a line, counted from 1."""
+    lines = file.read_bytes().splitlines(keepends=True)
+    document = json.loads(lines[number - 1])
+    edit(document)
+    lines[number - 1] = json.dumps(document).encode() + b"\n"
+    file.write_bytes(b"".join(lines))
+
+
+def test_an_imported_ledger_has_the_same_history_to_the_byte(
+    original: Path, export: Path, data_dir: Path
+) -> None:
+    told = imported(export, data_dir)
+
+    assert told.exit_code == 0, told.output
+    assert all(rows(data_dir, table) == rows(original, table) for table in TABLES)
+    manifest = json.loads((export / "ledger.json").read_bytes())
+    assert f"root {manifest['root']}" in told.output
+    assert left_in(data_dir) <= {"content", "ledger.db", "ledger.db-wal", "ledger.db-shm"}
+
+
+async def test_an_imported_ledger_serves_signs_and_knows_its_retries(
+    original: Path, export: Path, data_dir: Path
+) -> None:
+    await import_ledger(export, data_dir, ignore, ignore)
+    shutil.copy(original / "checkpoint.key", data_dir)
+
+    async with serving(Settings(data_dir=data_dir)) as api:
+        found = (await api.get("/api/assets?deleted=any&sort=size")).json["assets"]
+        again = await api.upload(b"keyed", name="k", headers=KEYED)
+        large = (await api.get(f"/api/assets/{found[-1]['id']}/content")).body
+        note = await api.get("/api/log/checkpoint")
+
+    assert (len(found), large, note.status) == (5, LARGE, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    audit(data_dir)
+    assert ask("verify", "--data-dir", data_dir).exit_code == 0
+
+
+async def test_without_its_key_an_imported_ledger_signs_nothing(
+    export: Path, data_dir: Path
+) -> None:
+    told = await asyncio.to_thread(imported, export, data_dir)
+
+    async with serving(Settings(data_dir=data_dir)) as api:
+        answer = await api.get("/api/log/proof?first=1&second=2")
+        refused = await api.upload(b"x", headers={"Prefer": "return=receipt"})
+
+    assert "put checkpoint.key beside them" in told.output
+    assert (answer.status, refused.slug) == (200, "storage-failed")
+
+
+def test_secrets_stay_where_they_are(original: Path, export: Path) -> None:
+    key = (original / "checkpoint.key").read_bytes()
+
+    written = [path for path in export.rglob("*") if path.is_file()]
+    assert all(path.stat().st_mode & 0o77 == 0 for path in (export, *written))
+    assert not any(key in path.read_bytes() for path in written)
+    assert not {"checkpoint.key", "access.db"} & {path.name for path in written}
+
+
+async def test_a_ledger_is_exported_beside_its_server(tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        await api.created(b"x")
+        export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data", "--json")
+        told = await asyncio.to_thread(ask, *export)
+
+    assert json.loads(told.output)["facts"] == 2
+    assert (await import_ledger(tmp_path / "out", tmp_path / "in", ignore, ignore)).contents == 1
+
+
+def test_an_export_of_an_import_is_the_same_export(
+    export: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    imported(export, data_dir)
+    ask("export", "ledger", tmp_path / "again", "--data-dir", data_dir)
+
+    names = [path.relative_to(export) for path in export.rglob("*") if path.is_file()]
+    assert all((export / n).read_bytes() == (tmp_path / "again" / n).read_bytes() for n in names)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a fact's leaf": (
+        lambda export: change(export / "facts.ndjson", 3, altered_leaf),
+        "facts.ndjson is damaged in line 3: its leaf does not say what the line says",
+    ),
+    "a fact's words": (
+        lambda export: change(
+            export / "facts.ndjson", 4, lambda fact: fact["data"].update(name="mine")
+        ),
+        "facts.ndjson is damaged in line 4: its leaf does not say what the line says",
+    ),
+    "a fact's owner": (
+        lambda export: change(export / "facts.ndjson", 4, lambda fact: fact.update(by="2")),
+        "facts.ndjson is damaged in line 4: its leaf does not say what the line says",
+    ),
+    "no leaf": (
+        lambda export: change(export / "facts.ndjson", 2, lambda fact: fact.pop("leaf")),
+        "facts.ndjson is damaged in line 2: its leaf cannot be read",
+    ),
+    "half a line": (
+        lambda export: cut(export / "facts.ndjson", 200),
+        "facts.ndjson is damaged in line 12: it has no end",
+    ),
+    "lines cut off": (
+        lambda export: drop_last_lines(export / "facts.ndjson", 2),
+        "facts.ndjson ends after line 10; it had 12",
+    ),
+    "no line at all": (
+        lambda export: (export / "contents.ndjson").write_bytes(b""),
+        "contents.ndjson ends after line 0; it had 4",
+    ),
+    "a fact dropped": (
+        lambda export: drop_line(export / "facts.ndjson", 5),
+        "facts.ndjson is damaged in line 5: its leaf does not say what the line says",
+    ),
+    "no JSON": (
+        lambda export: (export / "facts.ndjson").write_bytes(b"\x00" * 99 + b"\n"),
+        "facts.ndjson is damaged in line 1",
+    ),
+    "a small content": (
+        lambda export: change(export / "contents.ndjson", 1, altered_bytes),
+        "contents.ndjson is damaged in line 1: sha256:",
+    ),
+    "a large content": (
+        lambda export: flip(next(path for path in export.rglob("objects/*/*/*"))),
+        "has other bytes",
+    ),
+    "a large content cut off": (
+        lambda export: cut(next(path for path in export.rglob("objects/*/*/*")), 1),
+        "has other bytes",
+    ),
+    "a large content gone": (
+        lambda export: shutil.rmtree(export / "objects"),
+        "cannot be read",
+    ),
+    "a key": (
+        lambda export: change(export / "keys.ndjson", 1, lambda key: key.update(last=99)),
+        "keys.ndjson is damaged: its bytes are not those of the export",
+    ),
+    "a checkpoint": (
+        lambda export: change(export / "checkpoints.ndjson", 1, altered_note),
+        "checkpoints.ndjson is damaged in line 1",
+    ),
+    "no manifest": (
+        lambda export: (export / "ledger.json").unlink(),
+        "this is no export that was finished",
+    ),
+    "half a manifest": (lambda export: cut(export / "ledger.json", 50), "ledger.json is damaged"),
+    "another format": (
+        lambda export: manifest(export, format="other/2"),
+        "is of the format other/2, not of asset-ledger-export/1",
+    ),
+    "another root": (
+        lambda export: manifest(export, root=base64.b64encode(bytes(32)).decode()),
+        "facts.ndjson is damaged in line 12: there are 12 with the root",
+    ),
+    "another log": (
+        lambda export: manifest(export, log_id="0" * 32),
+        "facts.ndjson is damaged in line 1: it does not open the log",
+    ),
+    "a missing file": (lambda export: (export / "keys.ndjson").unlink(), "cannot be read"),
+    "a file that is not named": (
+        lambda export: manifest(export, files={}),
+        "it does not name contents.ndjson",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_export_is_refused_where_it_is_damaged_and_leaves_nothing(
+    copy_of_export: Path, data_dir: Path, name: str
+) -> None:
+    damage, said = DAMAGES[name]
+    damage(copy_of_export)
+
+    refusal = imported(copy_of_export, data_dir).exception
+
+    assert isinstance(refusal, SourceError)
+    assert said in str(refusal)
+    assert not data_dir.exists() or left_in(data_dir) == set()
+
+
+def test_a_fact_whose_content_is_not_there_is_refused(copy_of_export: Path, data_dir: Path) -> None:
+    digest = json.loads(drop_line(copy_of_export / "contents.ndjson", 1))["digest"]
+    told = json.loads((copy_of_export / "ledger.json").read_bytes())["files"]
+    manifest(
+        copy_of_export, files={**told, "contents.ndjson": of(copy_of_export, "contents.ndjson")}
+    )
+
+    refusal = imported(copy_of_export, data_dir).exception
+
+    assert f"{digest} is not among the contents" in str(refusal)
+
+
+def test_only_an_empty_folder_is_imported_into_or_exported_to(
+    original: Path, export: Path, tmp_path: Path
+) -> None:
+    before = rows(original, "stored_events")
+
+    assert isinstance(imported(export, original).exception, DataFolderError)
+    told = ask("export", "ledger", export, "--data-dir", original)
+
+    assert isinstance(told.exception, DataFolderError)
+    assert rows(original, "stored_events") == before
+
+
+async def test_an_import_into_a_folder_in_use_names_who_has_it(
+    export: Path, data_dir: Path
+) -> None:
+    async with serving(Settings(data_dir=data_dir)):
+        told = await asyncio.to_thread(imported, export, data_dir)
+
+    assert "is in use by process" in str(told.exception)
+
+
+@pytest.mark.parametrize("phase", [0, 1])
+async def test_an_interrupted_import_serves_nobody_and_goes_on(
+    original: Path, export: Path, data_dir: Path, phase: int
+) -> None:
+    progress = [ignore, ignore]
+    progress[phase] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        await import_ledger(export, data_dir, progress[0], progress[1])
+    assert UNFINISHED in left_in(data_dir)
+    with pytest.raises(DataFolderError, match="was interrupted: run it again"):
+        async with serving(Settings(data_dir=data_dir)):
+            pass
+
+    await import_ledger(export, data_dir, ignore, ignore)
+
+    assert rows(data_dir, "stored_events") == rows(original, "stored_events")
+
+
+async def test_another_export_does_not_go_on_where_one_was_interrupted(
+    export: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        await import_ledger(export, data_dir, ignore, interrupt)
+    await fill(tmp_path / "other")
+    out = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "other")
+    await asyncio.to_thread(ask, *out)
+
+    with pytest.raises(SourceError, match="is not the export that was interrupted here"):
+        await import_ledger(tmp_path / "out", data_dir, ignore, ignore)
+
+
+@pytest.mark.parametrize("kind", ["BLOB", "TEXT"])
+def test_a_ledger_that_was_tampered_with_is_not_exported(
+    original: Path, tmp_path: Path, kind: str
+) -> None:
+    data = Path(shutil.copytree(original, tmp_path / "data"))
+    with owning(data / "ledger.db") as db:
+        changed = f"CAST(replace(state, 'a.png', 'x.png') AS {kind})"
+        db.execute(f"UPDATE stored_events SET state = {changed} WHERE rowid = 4")
+
+    told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
+
+    assert isinstance(told.exception, CorruptLogError)
+    assert "fact 4 was changed" in str(told.exception)
+    assert not (tmp_path / "out" / "ledger.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_ledger_that_lacks_a_content_is_not_exported(
+    original: Path, tmp_path: Path, damage: str
+) -> None:
+    data = Path(shutil.copytree(original, tmp_path / "data"))
+    (large,) = data.rglob("objects/*/*/*")
+    large.unlink() if damage == "gone" else flip(large)
+
+    told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
+
+    assert isinstance(told.exception, CorruptLogError)
+    assert "which fact 5 names" in str(told.exception)
+
+
+def ignore(done: int, total: int) -> None:
+    """Nobody looks."""
+
+
+def interrupt(done: int, total: int) -> None:
+    """Ctrl-C, at the first sign of life."""
+    raise KeyboardInterrupt
+
+
+def altered_leaf(fact: dict[str, Any]) -> None:
+    leaf = base64.b64decode(fact["leaf"])
+    fact["leaf"] = base64.b64encode(leaf.replace(b'"by":"1"', b'"by":"2"')).decode()
+
+
+def altered_bytes(content: dict[str, Any]) -> None:
+    content["bytes"] = base64.b64encode(b"other").decode()
+
+
+def altered_note(checkpoint: dict[str, Any]) -> None:
+    origin, size, _, *rest = checkpoint["note"].split("\n")
+    other = base64.b64encode(bytes(32)).decode()
+    checkpoint["note"] = "\n".join([origin, size, other, *rest])
+
+
+def cut(file: Path, count: int) -> None:
+    file.write_bytes(file.read_bytes()[:-count])
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def drop_last_lines(file: Path, count: int) -> None:
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-count]))
+
+
+def drop_line(file: Path, number: int) -> bytes:
+    lines = file.read_bytes().splitlines(keepends=True)
+    dropped = lines.pop(number - 1)
+    file.write_bytes(b"".join(lines))
+    return dropped
+
+
+def manifest(export: Path, **changed: Any) -> None:
+    path = export / "ledger.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changed}))
+
+
+def of(export: Path, name: str) -> dict[str, Any]:
+    content = (export / name).read_bytes()
+    return {"lines": content.count(b"\n"), "sha256": sha256(content).hexdigest()}

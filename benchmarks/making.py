@@ -55,7 +55,7 @@ FLOOR: Final = """
     FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
 """
 INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"
-HASTE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-64000")
+HASTE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-32000")
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,9 @@ def table(makings: Makings) -> Table:
     return grid
 
 
-def memory(few: Path, many: Path, scratch: Path) -> str:
+def memory(few: Path, big: Made, scratch: Path) -> str:
     """The most memory that a whole generation takes, of a small log and of a big one."""
-    small, big = (made(generation, folder / "ledger.db", scratch) for folder in (few, many))
+    small = made(generation, few / "ledger.db", scratch)
     return (
         f"memory: {small.peak_mib:.0f} MiB for {small.facts:,} facts, "
         f"{big.peak_mib:.0f} MiB for {big.facts:,}: {big.peak_mib / small.peak_mib:.2f} times"
@@ -181,7 +181,7 @@ def main(assets: int, few: int, rounds: int, seconds: int, folder: Path | None) 
         compare(small / "ledger.db", scratch)
         makings = make(big / "ledger.db", scratch, rounds, progress)
         told = [
-            memory(small, big, scratch),
+            memory(small, makings[WHOLE][0], scratch),
             starts(big, scratch),
             beside(big, assets, seconds),
         ]

@@ -52,7 +52,12 @@ _HASTE: Final = (
     "PRAGMA journal_mode=MEMORY",
     "PRAGMA synchronous=OFF",
     "PRAGMA secure_delete=OFF",
-    "PRAGMA cache_size=-64000",
+)
+_SAFETY: Final = (
+    "PRAGMA secure_delete=ON",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA shrink_memory",  # or each file that is finished keeps its cache while others are made
 )
 
 
@@ -116,20 +121,15 @@ class Database:
     def hasten(self) -> None:
         """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,
         and whoever finds it `filling` throws it away. Nobody else may have it open."""
-        with transaction(self.write):
-            self.mark("filling")
+        self.declare("filling")
         for pragma in _HASTE:
             self.write.execute(pragma)
 
     def secure(self) -> None:
         """End the haste: whatever is in the file is on the disk before it says `building` again."""
         self.write.execute("PRAGMA synchronous=FULL")
-        with transaction(self.write):
-            self.mark("building")
-        self.write.execute("PRAGMA secure_delete=ON")
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-            self.write.execute(f"PRAGMA {pragma}")
-        for pragma in _TUNING:
+        self.declare("building")
+        for pragma in _SAFETY:
             self.write.execute(pragma)
 
     def close(self) -> None:

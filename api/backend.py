@@ -79,6 +79,8 @@ async def open_backend(
         await ledger.finish_interrupted()
         rebuilds = Rebuilds(folder, views, feed)
         stack.push_async_callback(rebuilds.close)
+        if views.generation.expanded:
+            rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
         proofs = Proofs(log, codec, replay, writer, key_file)
         thumbnails = Thumbnails(folder / "derived", ledger.open_content)
         stack.push_async_callback(thumbnails.close)

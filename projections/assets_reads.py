@@ -19,6 +19,7 @@ from projections.ordering import (
     ordered_statement,
 )
 from projections.pages import PAGE_SIZE, Page, Query
+from projections.unfilled import Unfilled, check_filled
 
 
 class Found(NamedTuple):
@@ -57,8 +58,10 @@ _ORPHANS: Final = """
 class AssetQueries:
     """The reads. `catalog` has the orders that are too long to sort."""
 
-    def __init__(self, readers: AsyncReaders, catalog: CatalogQueries) -> None:
-        self._readers, self.catalog = readers, catalog
+    def __init__(
+        self, readers: AsyncReaders, catalog: CatalogQueries, unfilled: Unfilled = frozenset
+    ) -> None:
+        self._readers, self.catalog, self._unfilled = readers, catalog, unfilled
 
     async def find(self, user_id: str, asset_id: AssetId) -> Found:
         """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
@@ -87,6 +90,7 @@ class AssetQueries:
         1, CursorError for another query's, ViewBehindError where the catalog is.
         """
         query = Query.of(user_id, filters, sort, page_size, cursor, deleted)
+        self._check_filled(query)
         if query.sort.column is None:
             (row,) = await self._readers.rows(*page_statement(query))
             return page_of(query, *row)
@@ -101,14 +105,21 @@ class AssetQueries:
     ) -> int:
         """How many assets match every filter: exactly, and as slowly as there are many."""
         query = Query.of(user_id, filters, "created_at", 1, "", deleted)
+        self._check_filled(query)
         ((found,),) = await self._readers.rows(*count_statement(query))
         return int(found)
 
     async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
         """The ids of all live assets that match every filter, however many they are."""
         query = Query.of(user_id, filters, "created_at", 1, "")
+        self._check_filled(query)
         rows = await self._readers.rows(*ids_statement(query))
         return [AssetId(asset_id) for (asset_id,) in rows]
+
+    def _check_filled(self, query: Query) -> None:
+        """Raises ViewBehindError for a filter on what the rows do not have yet."""
+        columns = {each.column for condition in query.conditions for each in condition.any_of}
+        check_filled(self._unfilled, "assets", columns)
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""

@@ -22,7 +22,10 @@ State = Literal["building", "filling", "ready", "retired", "unreadable"]
 _NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
 _FILE: Final = re.compile(r"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:-wal|-shm)?", re.ASCII)
 
-BOOKKEEPING: Final = ("generation", "positions", "schema_migrations", "deferred_indexes")
+BOOKKEEPING: Final = (
+    *("generation", "positions", "schema_migrations", "expanded_migrations"),
+    "deferred_indexes",
+)
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS generation (state TEXT NOT NULL)",
     "INSERT INTO generation SELECT 'building' WHERE NOT EXISTS (SELECT 1 FROM generation)",
@@ -35,6 +38,11 @@ _CREATE: Final = (
     """
     CREATE TABLE IF NOT EXISTS schema_migrations (
         name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS expanded_migrations (
+        name TEXT PRIMARY KEY  -- the table was changed, its older rows were not
     )
     """,
     """
@@ -102,6 +110,16 @@ class Database:
     def tables(self) -> dict[str, sqlite3.Connection]:
         """What the digest is over: the projections' tables, and where to read them."""
         return {table: self.write for each in self.projections for table in each.tables}
+
+    @property
+    def applied(self) -> set[str]:
+        """The names of the migrations that its schema and all its rows have."""
+        return {name for (name,) in self.write.execute("SELECT name FROM schema_migrations")}
+
+    @property
+    def expanded(self) -> set[str]:
+        """The names of those that its schema has, and its older rows have not."""
+        return {name for (name,) in self.write.execute("SELECT name FROM expanded_migrations")}
 
     @property
     def revision(self) -> str:

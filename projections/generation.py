@@ -11,7 +11,7 @@ from ledger.errors import DataFolderError
 from ledger.feed import Feed
 from projections.database import Database, path_of
 from projections.indexes import restore_indexes
-from projections.migrate import is_current, migrations_of, revision_of
+from projections.migrate import is_current, migrations_of, revision_of, unfilled
 from projections.projection import Projection
 from projections.rebuild import (
     FOLLOWING,
@@ -31,14 +31,18 @@ NEAR: Final = 256
 class Generation:
     """Opened files. `runners` are by name, `tables` is the one that the writer fills.
 
-    `revision` is the schema that they have, by the name of the last migration. `others` are those
-    of the runners that are not ours, `broken` says why one has no runner.
+    `revision` is the schema that they have, by the name of the last migration. `expanded`: it has
+    to be made anew, because rows lack what a migration wants; until then `unfilled` are the columns
+    that are not to be asked for. `others` are those of the runners that are not ours, `broken` says
+    why one has no runner.
     """
 
     def __init__(self, own: Mapping[str, Runner], others: Others) -> None:
         self.own = own
         self.tables = own[TABLES]
         self.runners = {**own, **others.runners}
+        self.expanded = any(runner.database.expanded for runner in self.runners.values())
+        self.unfilled = {name for each in own.values() for name in unfilled(each.database)}
         self.following = {n: runner for n, runner in self.runners.items() if n != TABLES}
         self.revision = max(runner.database.revision for runner in own.values())
         self.others, self.broken = frozenset(others.runners), others.broken

@@ -19,6 +19,7 @@ from ledger.sqlite import AsyncReaders
 from projections.migrations import Migration, load
 from projections.pages import Page, Sort, open_cursor, seal_cursor, sort_of
 from projections.projection import Statement
+from projections.unfilled import Unfilled, check_filled
 
 _CREATED: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position)
@@ -153,8 +154,8 @@ class JobFound(NamedTuple):
 class JobQueries:
     """The reads, each one statement on a read-only connection."""
 
-    def __init__(self, readers: AsyncReaders) -> None:
-        self._readers = readers
+    def __init__(self, readers: AsyncReaders, unfilled: Unfilled = frozenset) -> None:
+        self._readers, self._unfilled = readers, unfilled
 
     async def find(self, user_id: str, job_id: str) -> JobFound:
         """One job. Raises UnknownJobError if none of the user's facts names it."""
@@ -183,6 +184,7 @@ class JobQueries:
         """
         order = sort_of(sort)
         wanted = {name: sorted(set(filters[name])) for name in FILTERS if name in filters}
+        check_filled(self._unfilled, "jobs", wanted)
         binding = orjson.dumps(["jobs", user_id, sort, wanted])
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)

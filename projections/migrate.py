@@ -3,11 +3,15 @@
 Each migration and its record are one transaction. One that needs facts empties the tables, forgets
 their positions and marks the file `building` in that same transaction: wherever a kill strikes,
 the file is either as it was, or says itself that it has to be filled from the log again.
+
+Where the log is long, the rows stay and serve, expanded by what they lack, until the generation is
+made anew from the log: such a migration has no record yet, and the file no later revision.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from ledger.errors import NewerSchemaError
 from ledger.fact import iso
@@ -16,25 +20,44 @@ from projections.database import BOOKKEEPING, Database
 from projections.migrations import Migration, in_order
 from projections.projection import Projection
 
+LONG: Final = 100_000
+"""More facts than that are not read before a server listens: some two seconds of work."""
 
-def migrate(database: Database) -> bool:
+_RECORD: Final = "INSERT INTO schema_migrations VALUES (?, ?)"
+
+
+def migrate(database: Database, log: int = 0) -> bool:
     """Apply what the file lacks, in the order of names; whether it must be filled from the log.
 
+    `log` is how many facts there are. Where it is long, a migration that needs them expands the
+    tables and leaves the rows as they are, if they are of use like that: see `unfilled`.
     Raises NewerSchemaError for a file that a later release has changed.
     """
-    applied = [name for (name,) in database.write.execute("SELECT name FROM schema_migrations")]
+    applied, expanded = database.applied, database.expanded
     known = migrations_of(database.projections)
-    _refuse_newer(applied, known)
-    for migration in known:
-        if migration.name not in applied:
-            _apply(database, migration)
+    _refuse_newer(applied | expanded, known)
+    missing = [migration for migration in known if migration.name not in applied]
+    apply = _expand if log > LONG and _serves_meanwhile(database, missing) else _apply
+    for migration in missing:
+        apply(database, migration, is_changed=migration.name in expanded)
     return database.state == "building"
+
+
+def unfilled(database: Database) -> set[str]:
+    """The columns of a file that are not to be asked for until it is made anew."""
+    expanded = database.expanded
+    known = migrations_of(database.projections)
+    return {name for each in known if each.name in expanded for name in each.fills or ()}
+
+
+def _serves_meanwhile(database: Database, missing: Sequence[Migration]) -> bool:
+    needy = [migration for migration in missing if migration.needs_facts]
+    return database.state == "ready" and all(each.fills is not None for each in needy)
 
 
 def is_current(database: Database) -> bool:
     """Whether a file has the schema of this release, no more and no less."""
-    applied = {name for (name,) in database.write.execute("SELECT name FROM schema_migrations")}
-    return applied == {migration.name for migration in migrations_of(database.projections)}
+    return database.applied == {migration.name for migration in migrations_of(database.projections)}
 
 
 def migrations_of(projections: Sequence[Projection]) -> list[Migration]:
@@ -47,7 +70,7 @@ def revision_of(migrations: Sequence[Migration]) -> str:
     return max((migration.name for migration in migrations), default="")
 
 
-def _refuse_newer(applied: Sequence[str], known: Sequence[Migration]) -> None:
+def _refuse_newer(applied: Collection[str], known: Sequence[Migration]) -> None:
     unknown = set(applied) - {migration.name for migration in known}
     if unknown:
         raise NewerSchemaError(
@@ -56,15 +79,26 @@ def _refuse_newer(applied: Sequence[str], known: Sequence[Migration]) -> None:
         )
 
 
-def _apply(database: Database, migration: Migration) -> None:
+def _apply(database: Database, migration: Migration, *, is_changed: bool) -> None:
+    """Change the tables, unless that was done before; empty them where they need facts."""
     with transaction(database.write) as db:
-        migration.upgrade(db)
+        if not is_changed:
+            migration.upgrade(db)
         if migration.needs_facts:
             empty(db)
             database.mark("building")
-        db.execute(
-            "INSERT INTO schema_migrations VALUES (?, ?)", (migration.name, iso(datetime.now(UTC)))
-        )
+        db.execute("DELETE FROM expanded_migrations WHERE name = ?", (migration.name,))
+        db.execute(_RECORD, (migration.name, iso(datetime.now(UTC))))
+
+
+def _expand(database: Database, migration: Migration, *, is_changed: bool) -> None:
+    """Change the tables, unless that was done before; what older rows lack, they go on lacking."""
+    if not migration.needs_facts:
+        _apply(database, migration, is_changed=False)
+    elif not is_changed:
+        with transaction(database.write) as db:
+            migration.upgrade(db)
+            db.execute("INSERT INTO expanded_migrations VALUES (?)", (migration.name,))
 
 
 def empty(db: sqlite3.Connection) -> None:

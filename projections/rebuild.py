@@ -136,7 +136,7 @@ def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runne
     try:
         if database.state == "filling":
             return "nobody has filled it to its end"
-        migrate(database)
+        migrate(database, feed.head())
         restore_indexes(database)
         runner = Runner(database, feed)
         reason = runner.disagreement()

@@ -47,8 +47,8 @@ class Views:
         self.generation = generation
         self.live = Live(generation.tables)
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
-        self.assets = AssetQueries(readers[TABLES], self.catalog)
-        self.jobs = JobQueries(readers[TABLES])
+        self.assets = AssetQueries(readers[TABLES], self.catalog, self._unfilled)
+        self.jobs = JobQueries(readers[TABLES], self._unfilled)
         self.comparisons = CompareQueries(readers[TABLES])
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
@@ -122,6 +122,9 @@ class Views:
         """The projections that stand before a fact and cannot take it."""
         turns = [asyncio.to_thread(each.refusing, position) for each in self.runners.values()]
         return [name for names in await asyncio.gather(*turns) for name in names]
+
+    def _unfilled(self) -> Collection[str]:
+        return self.generation.unfilled
 
     async def _reach_catalog(self, position: int) -> None:
         await self.reach(position, ("catalog",))

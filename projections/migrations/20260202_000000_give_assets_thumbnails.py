@@ -3,6 +3,7 @@
 import sqlite3
 
 needs_facts = True
+fills = ()  # until a rebuild, older rows say that there is no thumbnail, and serve
 
 
 def upgrade(_: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """Run by test_kills: kills a start, and then a rebuild, before each of their SQL statements.
 
-`python -m tests.projections.kills FOLDER` wants a folder with a log and the first release's views.
+`python -m tests.projections.kills FOLDER` wants a folder with a log and the first release's views,
+`... FOLDER expands` one whose views only lack what can be expanded: its log is long.
 For each k it copies the folder, forks a child that dies before the k-th statement on the views'
 own connection, and starts from what that child left. Prints a JSON object a kill: what was killed,
 k, and the digest and error of the start after it. Ends where a child outlives its last statement.
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from ledger.sqlite import open_writer
-from projections import build, bulk, database, rebuild, runner
+from projections import build, bulk, database, migrate, rebuild, runner
 from tests.projections.world import digest_of, world
 
 DEAD, ALIVE = 9, 0
@@ -62,6 +63,12 @@ def starts(folder: Path) -> None:
             rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
 
+def expands(folder: Path) -> None:
+    """Bring an earlier release's views forward as they are: they serve while others are made."""
+    migrate.LONG = 0  # type: ignore[misc]
+    starts(folder)
+
+
 def rebuilds(folder: Path) -> None:
     """Make today's views anew."""
     with world(folder) as here:
@@ -99,4 +106,8 @@ def main(origin: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[2:] == ["expands"]:
+        for one in kills(Path(sys.argv[1]), expands):
+            print(orjson.dumps(one).decode())
+    else:
+        main(Path(sys.argv[1]))

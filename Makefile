@@ -37,6 +37,9 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 	$(BIN)/python -m benchmarks.sdk
 	$(BIN)/python -m benchmarks.tree
 	$(BIN)/python -m benchmarks.replay
+	$(BIN)/python -m benchmarks.usage
+	$(BIN)/python -m benchmarks.beside
+	$(BIN)/python -m benchmarks.lag
 	$(BIN)/python -m benchmarks.rebuild
 
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support

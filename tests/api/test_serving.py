@@ -1,9 +1,12 @@
 """Listening, and stopping: whoever was being served when the signal came is served to the end."""
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
+import threading
+import weakref
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +17,7 @@ import pytest
 from api.backend import Backend, open_backend
 from api.http.app import serve
 from api.settings import Settings
-from tests.api.running import FORM, Api, form
+from tests.api.running import FORM, Api, form, serving
 
 BODY = form(b"x" * 100_000, {"name": "slow", "job_id": "j"})
 HEAD = (
@@ -109,3 +112,22 @@ def contents(packed: Path) -> int:
     with closing(sqlite3.connect(f"{packed.as_uri()}?mode=ro", uri=True)) as db:
         (count,) = db.execute("SELECT count(*) FROM contents").fetchone()
         return int(count)
+
+
+async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
+    tmp_path: Path,
+) -> None:
+    async def used(folder: Path) -> weakref.ref[object]:
+        async with serving(Settings(data_dir=folder)) as api:
+            await api.created(b"x" * 100_000, job_id="j")
+            await api.get(f"/api/assets/search?query=a&min_position={api.head()}")
+            return weakref.ref(api.backend.views)
+
+    await used(tmp_path / "first")  # what is made once a process is there by now
+    before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
+
+    views = [await used(tmp_path / f"{number}") for number in range(3)]
+
+    gc.collect()
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+    assert [view() for view in views] == [None, None, None]

@@ -6,7 +6,7 @@ it made, and one that is killed leaves a file that says that it is not whole.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -18,6 +18,7 @@ from projections.database import Database, in_use, numbers, path_of, remove
 from projections.digest import digest
 from projections.generation import open_generation
 from projections.installed import why
+from projections.kept import kept_before, usable
 from projections.migrate import migrate
 from projections.projection import Projection
 from projections.rebuild import FOLLOWING, PROJECTIONS, others
@@ -83,11 +84,8 @@ def adopt(folder: Path, number: int) -> None:
     The caller holds the folder's lock.
     """
     before = in_use(folder)
-    database = Database(folder, number, PROJECTIONS)
-    try:
+    with closing(Database(folder, number, PROJECTIONS)) as database:
         database.declare("ready")
-    finally:
-        database.close()
     remove_but(folder, {before, number})
 
 
@@ -114,6 +112,19 @@ def catch_up(folder: Path, number: int, feed: Feed, report: Report = silent) -> 
         for runner in generation.own.values():
             while runner.lag >= BATCH:
                 fill([runner], partial(report, "catching-up"))
+
+
+def roll_back(folder: Path, feed: Feed, report: Report = silent) -> int:
+    """Put the generation before in use for the next start, in a folder that is ours; its number.
+
+    Raises GenerationError where there is none of this release's schema.
+    """
+    current = in_use(folder)
+    kept = usable(None if current is None else kept_before(folder, current))
+    catch_up(folder, kept.generation, feed, report)
+    with closing(Database(folder, current or 0, PROJECTIONS)) as database:
+        database.declare("retired")
+    return kept.generation
 
 
 class _Build:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.errors import GenerationError
 from ledger.sqlite import open_reader
 from projections.database import is_ready, numbers, path_of
 from projections.migrate import migrations_of
@@ -25,6 +26,18 @@ def kept_before(folder: Path, number: int) -> Kept | None:
     """The generation that a rollback would go back to, from this one."""
     before = [n for n in numbers(folder) if n < number and is_ready(path_of(folder, n))]
     return _read(folder, before[-1]) if before else None
+
+
+def usable(kept: Kept | None) -> Kept:
+    """One that can be gone back to. Raises GenerationError."""
+    if kept is None:
+        raise GenerationError("there is no generation to go back to")
+    if not kept.usable:
+        raise GenerationError(
+            f"generation {kept.generation} has the schema {kept.revision}, which is not this "
+            "release's: make the tables anew instead"
+        )
+    return kept
 
 
 def _read(folder: Path, number: int) -> Kept | None:

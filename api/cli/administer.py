@@ -47,7 +47,7 @@ def here_or_there(
     try:
         return here()
     except FolderLockedError as locked:
-        return _ask_holder(folder, errand, locked)
+        return ask_holder(folder, errand, locked)
 
 
 def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
@@ -55,7 +55,8 @@ def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
     return asyncio.run(_ask(url, token, errand))
 
 
-def _ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
+def ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
+    """What the server that has the folder answers. Raises `locked` where it does not listen."""
     for _ in range(TRIES):
         holder = holder_of(folder)
         if holder is None or holder.address is None:

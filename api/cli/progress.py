@@ -37,6 +37,12 @@ class ProgressBar:
         rate = f"{speed:,.0f}/s" if speed else ""
         self._bar.update(self._task, completed=done, total=total, rate=rate)
 
+    def step(self, doing: str) -> None:
+        """Say what is being done; a new step has a speed of its own."""
+        if doing != self._doing and self._task is not None:
+            self._bar.reset(self._task, description=doing)
+        self._doing = doing
+
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.stop()

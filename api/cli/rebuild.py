@@ -1,11 +1,12 @@
 """`asset-ledger rebuild`: the tables made anew from the facts, beside those in use."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, existing_log
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, existing_log
 from api.cli.skip import skipping
 
 FOUND = 1
@@ -13,43 +14,90 @@ FOUND = 1
 
 @click.command()
 @DATA_DIR
+@URL
+@TOKEN
+@click.option("--dry-run", is_flag=True, help="Build, compare, and throw away.")
+@click.option("--diff", is_flag=True, help="The same, and show which rows would change.")
+@click.option("--rollback", is_flag=True, help="Go back to the tables from before the last one.")
+@click.option("--cancel", is_flag=True, help="End the one that the server is at.")
 @JSON
 @skipping
 @click.pass_context
-def rebuild(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
-    """Make the tables anew from the log. The server must be stopped; nothing of the log changes.
+def rebuild(
+    context: click.Context,
+    data_dir: Path | None,
+    url: str | None,
+    token: str | None,
+    dry_run: bool,
+    diff: bool,
+    rollback: bool,
+    cancel: bool,
+    as_json: bool,
+) -> None:
+    """Make the tables anew from the log, beside those in use, which serve until the switch.
 
-    With --skip, a fact that they cannot take is set aside first, for ever.
+    In the data folder, or by the server that has it: nobody waits for it. With --skip, a fact that
+    they cannot take is set aside first, for ever.
 
-    Exit code 1 where a projection that is not ours could not be made.
+    Exit code 1 where rows were not what the facts make them, or where a projection that is not ours
+    could not be made.
     """
-    from api.cli.progress import ProgressBar
-    from ledger.codec import Codec
-    from ledger.feed import Feed
-    from ledger.files import hold_folder
-    from ledger.log.sqlite import SqliteLog
-    from ledger.opening import read_identity
-    from projections.build import rebuild as rebuild_views
+    from api.cli.rebuilding import Wanted, rebuild_here, rebuild_there
+    from api.cli.rebuilding import cancel as cancel_there
 
-    path = existing_log(data_dir)
-    with hold_folder(path.parent):
-        log, codec = SqliteLog(path, Codec()), Codec()
-        progress = ProgressBar("rebuilding")
-        try:
-            feed = Feed(log, codec, read_identity(log, codec).log_id)
-            rebuilt = rebuild_views(path.parent, feed, lambda _, *done: progress(*done))
-        finally:
-            progress.close()
-            log.close()
-    if as_json:
-        click.echo(orjson.dumps(rebuilt._replace(comparison=None)._asdict()))
+    if (dry_run or diff) + rollback + cancel > 1:
+        raise click.UsageError("--dry-run and --diff, --rollback, and --cancel exclude each other")
+    folder = None if url else existing_log(data_dir).parent
+    if cancel:
+        cancel_there(folder, url, token)
+        return
+    wanted = Wanted(dry_run or diff, rollback)
+    if url is not None:
+        made = rebuild_there(url, token, wanted)
     else:
-        click.echo(
-            f"generation {rebuilt.generation} holds all {rebuilt.position:,} facts; "
-            f"its digest is {rebuilt.digest}"
-        )
-        for name, value in rebuilt.others.items():
-            click.echo(f"{name}: its digest is {value}")
-    for name, reason in rebuilt.broken.items():
+        made = rebuild_here(existing_log(data_dir).parent, wanted)
+    _tell(made, diff=diff, as_json=as_json)
+    context.exit(FOUND if _differs(made) or made.get("broken") else 0)
+
+
+def _differs(made: dict[str, Any]) -> bool:
+    compared = made.get("comparison")
+    return compared is not None and any(
+        table["added"] or table["removed"] or table["changed"] for table in compared["tables"]
+    )
+
+
+def _tell(made: dict[str, Any], *, diff: bool, as_json: bool) -> None:
+    if as_json:
+        compared = made.get("comparison")
+        counted = {"differences": compared["differences"] if compared else None}
+        shown = {**made, **counted} if diff else {**_without_rows(made), **counted}
+        click.echo(orjson.dumps(shown))
+    else:
+        _tell_people(made, diff=diff)
+    for name, reason in made.get("broken", {}).items():
         click.echo(f"asset-ledger: {name} was not made: {reason}", err=True)
-    context.exit(FOUND if rebuilt.broken else 0)
+
+
+def _without_rows(made: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in made.items() if name != "comparison"}
+
+
+def _tell_people(made: dict[str, Any], *, diff: bool) -> None:
+    from api.cli.differences import print_differences, summary
+
+    number = made["generation"]
+    if made.get("digest") is None:
+        click.echo(f"generation {number} is in use again")
+        return
+    holds = "would hold" if made["result"] == "discarded" else "holds"
+    click.echo(
+        f"generation {number} {holds} all {made['position']:,} facts; "
+        f"its digest is {made['digest']}"
+    )
+    for name, value in made["others"].items():
+        click.echo(f"{name}: its digest is {value}")
+    if diff:
+        print_differences(made["comparison"])
+    elif _differs(made):
+        click.echo(summary(made["comparison"]))

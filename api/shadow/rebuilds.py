@@ -21,7 +21,7 @@ from ledger.feed import Feed
 from projections.build import next_number, remove_but
 from projections.database import remove
 from projections.generation import Generation, open_generation
-from projections.kept import Kept, kept_before
+from projections.kept import kept_before, usable
 from projections.views import Views
 
 Result = Literal["switched", "discarded", "cancelled", "failed"]
@@ -99,7 +99,7 @@ class Rebuilds:
         Raises GenerationError where there is none of this release's schema, and during a rebuild.
         """
         current = self._views.generation.number
-        kept = _usable(await asyncio.to_thread(kept_before, self._folder, current))
+        kept = usable(await asyncio.to_thread(kept_before, self._folder, current))
         if self.building is not None:
             raise GenerationError("the tables are being made anew: cancel that first")
         building = Building(kept.generation, self._feed.head(), rollback=True)
@@ -186,14 +186,3 @@ def _declare_ready(following: Generation, _: Generation) -> None:
 
 def _declare_retired(_: Generation, before: Generation) -> None:
     before.tables.database.declare("retired")
-
-
-def _usable(kept: Kept | None) -> Kept:
-    if kept is None:
-        raise GenerationError("there is no generation to go back to")
-    if not kept.usable:
-        raise GenerationError(
-            f"generation {kept.generation} has the schema {kept.revision}, which is not this "
-            "release's: make the tables anew instead"
-        )
-    return kept

@@ -1,0 +1,119 @@
+"""Making the tables anew: in a folder that is ours, or by the server that has it, whose progress is
+followed. Both are reported alike.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from api.cli.administer import Errand, ask, ask_holder
+from api.cli.progress import ProgressBar
+from ledger.codec import Codec
+from ledger.errors import FolderLockedError, GenerationError, RebuildError
+from ledger.feed import Feed
+from ledger.files import hold_build, hold_folder
+from ledger.log.sqlite import SqliteLog
+from ledger.opening import read_identity
+from projections.build import Report, build, next_number, rebuild, roll_back
+from projections.database import remove
+
+POLL: Final = 0.25
+"""Seconds after which a server is asked again how far it is."""
+
+Ask = Callable[[Errand], dict[str, Any]]
+
+_PATH: Final = "/api/projections"
+
+
+class Wanted(NamedTuple):
+    """What shall be made of the tables."""
+
+    dry_run: bool = False
+    rollback: bool = False
+
+
+def rebuild_there(url: str, token: str | None, wanted: Wanted) -> dict[str, Any]:
+    """Let the server at an address do it."""
+    return _follow(partial(ask, url, token), wanted)
+
+
+def rebuild_here(folder: Path, wanted: Wanted) -> dict[str, Any]:
+    """Do it in this folder, or let its server do it."""
+    try:
+        with hold_folder(folder), hold_build(folder):
+            return _in_folder(folder, wanted)
+    except FolderLockedError as locked:
+        return _follow(partial(ask_holder, folder, locked=locked), wanted)
+
+
+def cancel(folder: Path | None, url: str | None, token: str | None) -> None:
+    """Let a server end what it is making. Raises GenerationError where no server has the folder."""
+    errand = Errand("POST", f"{_PATH}/cancel")
+    if url is not None or folder is None:
+        ask(url or "", token, errand)
+        return
+    try:
+        with hold_folder(folder):
+            raise GenerationError("no server has this folder: nothing is being made")
+    except FolderLockedError as locked:
+        ask_holder(folder, errand, locked)
+
+
+def _in_folder(folder: Path, wanted: Wanted) -> dict[str, Any]:
+    codec = Codec()
+    with (
+        closing(SqliteLog(folder / "ledger.db", codec)) as log,
+        closing(ProgressBar("reading")) as progress,
+    ):
+        feed = Feed(log, codec, read_identity(log, codec).log_id)
+        return _made(folder, feed, wanted, partial(_report, progress))
+
+
+def _made(folder: Path, feed: Feed, wanted: Wanted, report: Report) -> dict[str, Any]:
+    if wanted.rollback:
+        return {"generation": roll_back(folder, feed, report), "result": "switched"}
+    if not wanted.dry_run:
+        return {**rebuild(folder, feed, report).document(), "result": "switched"}
+    number = next_number(folder)
+    try:
+        return {**build(folder, number, feed, report).document(), "result": "discarded"}
+    finally:
+        remove(folder, number)
+
+
+def _report(progress: ProgressBar, step: str, position: int, target: int) -> None:
+    progress.step(step)
+    progress(position, target)
+
+
+def _follow(ask_server: Ask, wanted: Wanted) -> dict[str, Any]:
+    """Begin it, watch it, and say what became of it. Raises RebuildError."""
+    errand = Errand("POST", f"{_PATH}/rebuild", {"dry_run": wanted.dry_run})
+    if wanted.rollback:
+        errand = Errand("POST", f"{_PATH}/rollback")
+    begun = ask_server(errand)["building"]
+    if Wanted(begun["dry_run"], begun["rollback"]) != wanted:
+        raise RebuildError("the server is at work on its tables already: wait for that, or cancel")
+    with closing(ProgressBar("reading")) as progress:
+        ended = _ended(ask_server, begun["started_at"], partial(_report, progress))
+    if ended["result"] in ("failed", "cancelled"):
+        raise RebuildError(f"the rebuild {ended['result']}: {ended['error'] or 'somebody asked'}")
+    compared = None
+    if not wanted.rollback:
+        compared = ask_server(Errand("GET", f"{_PATH}/diff"))["compared"]
+    return {**ended, "comparison": compared}
+
+
+def _ended(ask_server: Ask, started_at: str, report: Report) -> dict[str, Any]:
+    while True:
+        told = ask_server(Errand("GET", _PATH))
+        last, building = told["last"], told["building"]
+        if last is not None and last["started_at"] == started_at:
+            return dict(last)
+        if building is None or building["started_at"] != started_at:
+            raise RebuildError("the server was started anew, and its rebuild is forgotten")
+        report(building["state"], building["position"], building["target"])
+        time.sleep(POLL)

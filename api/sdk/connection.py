@@ -28,8 +28,8 @@ class _Process:
 
 def connect(
     url: str | None = None,
-    *,
     token: str | None = None,
+    *,
     data_dir: str | os.PathLike[str] | None = None,
     user_id: str = LOCAL_USER,
 ) -> "Connection":

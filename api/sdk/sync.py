@@ -26,7 +26,21 @@ from api.sdk.asset import GroupBy, UsageSort
 from api.sdk.connection import ambient
 from api.sdk.content import Source
 from api.sdk.context import OnSaveError
-from api.sdk.errors import SaveError
+from api.sdk.errors import (
+    AssetDeletedError,
+    FieldError,
+    ForbiddenError,
+    LedgerError,
+    NotConnectedError,
+    RefusedError,
+    SaveError,
+    TooLargeError,
+    UnavailableError,
+    UnknownAssetError,
+    UnknownJobError,
+    UnreachableError,
+    WorkflowError,
+)
 from api.sdk.gateway import Gateway
 from api.sdk.node import BaseNode
 from api.sdk.portal import drain, run
@@ -38,13 +52,28 @@ from ledger.fact import UNSET, UnsetType
 
 __all__ = [
     "Asset",
+    "AssetDeletedError",
     "BaseNode",
     "Connection",
     "Fact",
+    "FieldError",
+    "ForbiddenError",
+    "Gateway",
+    "Graph",
+    "LedgerError",
+    "NotConnectedError",
     "Output",
     "ProcessingContext",
+    "RefusedError",
     "Result",
+    "SaveError",
+    "TooLargeError",
+    "UnavailableError",
+    "UnknownAssetError",
+    "UnknownJobError",
+    "UnreachableError",
     "Usage",
+    "WorkflowError",
     "connect",
     "run_node",
     "run_workflow",
@@ -53,8 +82,8 @@ __all__ = [
 
 def connect(
     url: str | None = None,
-    *,
     token: str | None = None,
+    *,
     data_dir: str | os.PathLike[str] | None = None,
     user_id: str = LOCAL_USER,
 ) -> "Connection":

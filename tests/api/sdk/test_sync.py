@@ -124,8 +124,7 @@ async def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None
 
 
 def test_it_has_the_names_and_the_parameters_of_the_async_door() -> None:
-    for name in sync.__all__:
-        assert name in asset_ledger.__all__
+    assert sync.__all__ == asset_ledger.__all__
     for kind in ("Asset", "ProcessingContext", "Connection"):
         awaited, waiting = getattr(asset_ledger, kind), getattr(sync, kind)
         for name, method in inspect.getmembers(awaited, inspect.isroutine):

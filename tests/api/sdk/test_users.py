@@ -23,7 +23,7 @@ async def api(data_dir: Path) -> AsyncIterator[Api]:
 
 
 async def test_a_token_records_for_its_user(api: Api) -> None:
-    async with connect(api.url, token=caller(api, "alice").token):
+    async with connect(api.url, caller(api, "alice").token):
         context = ProcessingContext(user_id="alice")
         asset = await context.create_asset("a", content=b"x")
         assets, _ = await Asset.paginate(user_id="alice")

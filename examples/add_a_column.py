@@ -80,6 +80,9 @@ KINDS = {AssetCreated: AssetCreated2, AssetDescribed: AssetDescribed2}
 CODEC = Codec(FactMapper(tuple(KINDS.get(kind, kind) for kind in FACTS)))
 
 
+MIGRATION = "20300101_000000_add_frame_rate_to_assets"
+
+
 def add_frame_rate(db: sqlite3.Connection) -> None:
     """3. The migration: the column, and an index for those who ask by it."""
     db.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
@@ -96,7 +99,7 @@ class NextAssets:
     tables = Assets.tables
     migrations = (
         *Assets.migrations,
-        Migration("20300101_000000_add_frame_rate_to_assets", add_frame_rate, needs_facts=True),
+        Migration(MIGRATION, add_frame_rate, needs_facts=True, fills=("assets.frame_rate",)),
     )
     functions = Assets.functions
     settling = Assets.settling

@@ -165,8 +165,8 @@ class Views:
         """On the event loop, before anybody hears of a write that only the other one shows."""
         for name, readers in self._readers.items():
             readers.swap(others[name])
-        for name, runner in self.runners.items():
-            runner.hand_over(following.runners[name])
+        for name in self.runners.keys() & following.runners.keys():  # a package may be gone by now
+            self.runners[name].hand_over(following.runners[name])
         self.generation = following
 
     async def close(self) -> None:
@@ -197,9 +197,10 @@ class Views:
 
 
 async def _open_readers(generation: Generation) -> dict[str, AsyncReaders]:
+    """For the views that are ours: whoever wrote another one reads it himself."""
     async with AsyncExitStack() as stack:
         readers = {}
-        for name, runner in generation.runners.items():
+        for name, runner in generation.own.items():
             readers[name] = await AsyncReaders.open(runner.database.path)
             stack.push_async_callback(readers[name].close)
         stack.pop_all()

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from api.settings import Settings
+from api.shadow.rebuilds import Rebuilds
 from projections import migrate
+from projections.assets import Assets
 from tests.api.running import serving
 from tests.builders import asset_id
 from tests.projections.releases import TODAY, restore
@@ -29,6 +31,26 @@ async def test_older_tables_serve_until_those_of_today_take_over(
         assert told["previous"]["usable"] is False
         asset = (await api.get(f"/api/assets/{asset_id(3)}")).json
         assert asset["thumb_url"] is not None
+
+
+async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *earlier, last = Assets.migrations
+    unfilled = last._replace(fills=("assets.node_id",))
+    monkeypatch.setattr(Assets, "migrations", (*earlier, unfilled))
+    monkeypatch.setattr(Rebuilds, "start", lambda self: None)  # until the end of this test
+    monkeypatch.setattr(migrate, "LONG", 0)
+    restore("20260201_000000_find_assets_by_name", tmp_path)
+
+    async with serving(Settings(data_dir=tmp_path)) as api:
+        behind = await api.get("/api/assets?node_id=node_0")
+        assert (behind.status, behind.slug) == (503, "view-behind")
+        assert int(behind.headers["Retry-After"]) > 0
+        sent = {"filter": {"missing": "node_id"}, "dry_run": True}
+        deletion = await api.call("POST", "/api/assets/bulk-delete", json=sent)
+        assert (deletion.status, deletion.slug) == (503, "view-behind")
+        assert (await api.get("/api/assets?job_id=job_1")).status == 200
 
 
 async def test_a_short_log_is_read_before_the_server_listens(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Projections of others: found, followed, rebuilt, verified; and broken ones, which stand alone."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 
 from ledger.fact import iso
 from ledger.sqlite import open_reader
-from projections.build import rebuild
+from projections.build import build, next_number, rebuild
 from projections.database import in_use, path_of
+from projections.generation import open_generation
 from projections.rebuild import others
 from projections.views import Views
 from tests.builders import asset_id, created, deleted
@@ -130,6 +133,36 @@ def test_what_the_page_shows_of_the_example_is_in_the_example(kind: str) -> None
 
     assert shown
     assert [block for block in shown if block not in shipped] == []
+
+
+async def switched(here: World, views: Views) -> None:
+    """Let the next generation take over."""
+    number = next_number(here.folder)
+    await asyncio.to_thread(build, here.folder, number, here.feed)
+    following = await asyncio.to_thread(open_generation, here.folder, number, here.feed)
+    declare = partial(following.tables.database.declare, "ready")
+    (await views.switch(following, declare)).close()
+
+
+async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebuild(
+    here: World, tmp_path: Path
+) -> None:
+    made(here)
+    plant(tmp_path / "first", package="seen")
+    spotted = PROJECTION.replace("seen", "spotted")
+    plant(tmp_path / "second", spotted, package="spotted", name="spotted")
+    with importable(tmp_path / "first"):
+        views = await Views.open(here.folder, here.feed)
+        assert set(views.others) == {"seen"}
+    with importable(tmp_path / "second"):
+        await switched(here, views)
+
+    assert set(views.others) == {"spotted"}
+    here.append(created(originator_id=asset_id(9)))
+    await views.runners["spotted"].wait_for(here.feed.head(), 30)
+    assert (await views.assets.page("1", {})).position > 0
+    assert views.generation.number == 2
+    await views.close()
 
 
 BROKEN = {

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ledger.codec import FACTS
-from ledger.fact import UNSET, Fact, Json, Recorded, TaggedFact, iso, moment, private_of
+from ledger.fact import UNSET, Fact, Recorded, TaggedFact, iso, moment, private_of
 
 _ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
 _ASSET: Final = "asset."
@@ -36,7 +36,8 @@ def _reader(names: Sequence[str]) -> Callable[[Fact], Sequence[Any]]:
 
 
 _OWN: Final[Mapping[str, _Own]] = {kind.TOPIC: _own(kind) for kind in FACTS}
-_NO_TAGS: Final = {"job_id": None, "workflow_id": None, "node_id": None, "job_seq": None}
+_tags: Final = attrgetter("job_id", "workflow_id", "node_id", "job_seq")
+_NO_TAGS: Final = (None, None, None, None)
 
 
 def fact_out(recorded: Recorded) -> dict[str, Any]:
@@ -44,15 +45,20 @@ def fact_out(recorded: Recorded) -> dict[str, Any]:
 
     An absent key of `data` says that this fact did not touch the field, null that it has none.
     """
-    event = recorded.event
-    asset_id = event.originator_id if event.TOPIC.startswith("asset.") else None
+    position, event = recorded
+    topic = event.TOPIC
+    tags = _tags(event) if isinstance(event, TaggedFact) else _NO_TAGS
+    job_id, workflow_id, node_id, job_seq = tags
     return {
-        "position": recorded.position,
-        "topic": event.TOPIC,
+        "position": position,
+        "topic": topic,
         "time": iso(moment(event)),
         "by": event.by,
-        "asset_id": asset_id,
-        **(_tags(event) if isinstance(event, TaggedFact) else _NO_TAGS),
+        "asset_id": event.originator_id if topic.startswith(_ASSET) else None,
+        "job_id": job_id,
+        "workflow_id": workflow_id,
+        "node_id": node_id,
+        "job_seq": job_seq,
         "version": event.originator_version,
         "data": _data(event),
     }
@@ -70,15 +76,6 @@ def cloud_event(recorded: Recorded, source: str) -> dict[str, Any]:
         "time": fact["time"],
         "datacontenttype": "application/json",
         "data": fact,
-    }
-
-
-def _tags(event: TaggedFact) -> dict[str, Json]:
-    return {
-        "job_id": event.job_id,
-        "workflow_id": event.workflow_id,
-        "node_id": event.node_id,
-        "job_seq": event.job_seq,
     }
 
 

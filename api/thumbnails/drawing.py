@@ -33,8 +33,8 @@ def draw(kind: str, source: Source) -> bytes:
         return _DRAW[kind](source)
     except UndrawableError:
         raise
-    except Exception as error:  # decoders raise whatever they like
-        raise UndrawableError(f"it cannot be decoded: {type(error).__name__}: {error}") from error
+    except Exception as error:  # decoders raise whatever they like, and name files of the server
+        raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
 
 
 def _draw_image(source: Source) -> bytes:

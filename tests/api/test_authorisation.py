@@ -189,6 +189,19 @@ async def test_no_answer_to_somebody_else_holds_a_byte_of_hers(api: Api, alices:
             assert answer.status in (403, 404, 422), entry.paths
 
 
+async def test_head_tells_no_more_than_get(api: Api, alices: Names) -> None:
+    bob, nobody = caller(api, "bob", "read", "write", "audit"), Caller(api, None)
+    for entry in (entry for entry in OWN if entry.method == "GET"):
+        for who in (bob, nobody):
+            unknown = nobodys()
+            theirs = told(await who.call("HEAD", path(entry, alices)), alices)
+            missing = told(await who.call("HEAD", path(entry, unknown)), unknown)
+
+            assert theirs == missing, entry.paths
+            assert theirs[2] == "", entry.paths
+            assert (who is bob) or theirs[0] == 401
+
+
 @pytest.mark.parametrize("entry", ENDLESS, ids=lambda entry: str(entry.paths[0]))
 async def test_a_stream_tells_nobody_of_anothers_facts(
     api: Api, alices: Names, entry: Operation

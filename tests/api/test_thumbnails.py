@@ -1,6 +1,7 @@
 """Thumbnails: what is drawn, what is refused, and that neither is done twice."""
 
 import asyncio
+import re
 import struct
 import zlib
 from base64 import b64encode
@@ -156,6 +157,17 @@ def test_a_film_is_shown_by_one_of_its_moments() -> None:
 def test_what_is_no_film_or_a_list_of_others_is_refused(content: bytes) -> None:
     with pytest.raises(UndrawableError):
         draw("video", BytesIO(content))
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) -> None:
+    drawer, secret = Drawer(), tmp_path / "secret"
+    secret.write_bytes(b"neither")
+    with pytest.raises(UndrawableError) as refused:
+        await drawer.draw(kind, secret)
+    await drawer.end()
+
+    assert re.fullmatch(r"it cannot be decoded: \w+", str(refused.value))
 
 
 async def test_who_draws_can_fail_or_hang_and_the_next_one_is_drawn() -> None:

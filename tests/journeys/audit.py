@@ -229,7 +229,7 @@ def tables_digest(path: Path) -> str:
     hashed = hashlib.sha256()
     usage = path.with_name(f"{path.stem}.usage.db")
     for file, table, key in (
-        (path, "assets", "id"),
+        (path, "assets", "seq"),
         (path, "edges", "source, derived"),
         (path, "jobs", "user_id, job_id"),
         (usage, "usage", "user_id, dimension, key"),

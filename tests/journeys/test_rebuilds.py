@@ -1,0 +1,174 @@
+"""Tables are made anew while everybody writes and reads, and killed at any instant of it."""
+
+import json
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.audit import audit, current_tables, tables_digest
+from tests.journeys.client import BROKEN, Client, talking
+from tests.journeys.load import Load, under_load
+from tests.journeys.server import Server, run, serving, until
+from tests.journeys.test_kills import check_acknowledged
+
+READS = (
+    "/api/assets?sort=-created_at&page_size=20",
+    "/api/assets?job_id=j&page_size=20",
+    "/api/assets/usage?group_by=node_id",
+    "/api/assets/search?query=1",
+    "/api/jobs",
+)
+
+
+@pytest.mark.slow
+def test_five_kills_during_rebuilds_under_load_cost_nobody_anything(data_dir: Path) -> None:
+    rebuild_again_and_again(data_dir, kills=5)
+
+
+@pytest.mark.chaos
+def test_twenty_kills_during_rebuilds_under_load_cost_nobody_anything(data_dir: Path) -> None:
+    rebuild_again_and_again(data_dir, kills=20)
+
+
+def rebuild_again_and_again(data_dir: Path, kills: int) -> None:
+    load = Load()
+    with serving(data_dir) as server:
+        for number in range(kills):
+            with under_load(server.port, load, seed=number), reading(server):
+                rebuild_until_some_instant(server, load, random.Random(number))
+            server.start()
+            audit(data_dir)
+            check_acknowledged(server, load)
+            check_leftovers(data_dir)
+        with under_load(server.port, load, seed=kills), reading(server):
+            rebuild_to_the_end(server, load)
+            server.kill()
+        server.start()
+        check_acknowledged(server, load)
+        assert server.stop() == 0
+        assert re.findall("Traceback|anew", server.errors) == []
+    check_against_a_build_from_scratch(data_dir)
+
+
+def rebuild_until_some_instant(server: Server, load: Load, dice: random.Random) -> None:
+    """Rebuild after rebuild, some of whose processes are killed, until the server is."""
+    for _ in range(dice.randrange(20, 60)):
+        assert load.answers.acquire(timeout=60)
+    with talking(server.port) as client:
+        for _ in range(dice.randrange(1, 3)):
+            assert client.call("POST", "/api/projections/rebuild").status == 202
+            time.sleep(dice.uniform(0, 1.5))  # not to wait for anything: the instant is the dice
+            if dice.random() < 0.4:
+                kill_builders(server)
+                ended(client)
+    server.kill()
+
+
+def rebuild_to_the_end(server: Server, load: Load) -> None:
+    """Two rebuilds and a rollback, while everybody writes and reads."""
+    with talking(server.port) as client:
+        for path in ("rebuild", "rollback", "rebuild"):
+            assert client.call("POST", f"/api/projections/{path}").status == 202
+            last = ended(client)
+            assert (last["result"], last["error"]) == ("switched", None)
+            assert last["differences"] == (None if path == "rollback" else 0)
+            assert load.answers.acquire(timeout=60)
+
+
+def ended(client: Client) -> Any:
+    """What became of the rebuild that runs, once it has ended."""
+
+    def told() -> Any:
+        return client.get("/api/projections").json
+
+    until(lambda: told()["building"] is None, "the rebuild has ended")
+    return told()["last"]
+
+
+def kill_builders(server: Server) -> None:
+    """End every process that the server has begun, as `kill -9` does."""
+    for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for pid in children.read_text("ascii").split():
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@contextmanager
+def reading(server: Server) -> Iterator[None]:
+    """Somebody who reads everything, on and on, until the server is gone: nothing fails."""
+    with ThreadPoolExecutor(1) as threads:
+        reader = threads.submit(read_until_broken, server.port)
+        yield
+        assert reader.result() > 0
+
+
+def read_until_broken(port: int) -> int:
+    """How much was read. A position never goes back, and a cursor goes on across a switch."""
+    answered, seen, cursor = 0, 0, ""
+    with talking(port) as client, suppress(*BROKEN):
+        while True:
+            for path in READS:
+                reply = client.get(path)
+                assert reply.status == 200, reply.body
+                answered += 1
+            page = client.get(f"/api/assets?page_size=7&cursor={cursor}")
+            assert page.status == 200, page.body
+            position, cursor = int(page.headers["Ledger-Position"]), page.json["next"]
+            assert position >= seen
+            seen = position
+            assert client.get(f"/api/assets?page_size=1&min_position={seen}").status == 200
+    return answered
+
+
+def check_leftovers(data_dir: Path) -> None:
+    """A start leaves whole generations only: the one in use, and the one before it."""
+    files = [path.name for path in data_dir.glob("projections.g*")]
+    generations = {int(re.findall(r"\d+", name)[0]) for name in files}
+    current = int(re.findall(r"\d+", current_tables(data_dir).name)[0])
+    assert max(generations) == current
+    assert len(generations) <= 2
+
+
+def check_against_a_build_from_scratch(data_dir: Path) -> None:
+    """The tables that came through it all are those that the facts make."""
+    audit(data_dir)
+    live = tables_digest(current_tables(data_dir))
+    done = run("rebuild", "--dry-run", "--json", "--data-dir", data_dir)
+    assert done.returncode == 0, done.stdout
+    told = json.loads(done.stdout)
+    assert (told["digest"], told["differences"]) == (live, 0)
+    for path in data_dir.glob("projections.g*"):
+        path.unlink()
+    scratch = run("rebuild", "--json", "--data-dir", data_dir)
+    assert json.loads(scratch.stdout)["digest"] == live
+
+
+@pytest.mark.slow
+def test_a_command_follows_a_rebuild_whose_server_is_killed_and_says_so(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    client.created(job_id="j")
+    until(lambda: client.get("/readyz").status == 200, "the server is ready")
+    with ThreadPoolExecutor(1) as threads:
+        command = threads.submit(run, "rebuild", "--url", server.url)
+        until(lambda: current(client)["building"] is not None, "the rebuild has begun")
+        server.kill()
+        refused = command.result()
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("asset-ledger: ")
+    server.start()
+    check_leftovers(data_dir)
+
+
+def current(client: Client) -> Any:
+    return client.get("/api/projections").json

@@ -165,7 +165,7 @@ def building(client: HTTPConnection) -> Any:
 
 @click.command()
 @click.option("--assets", type=click.IntRange(20_000), default=1_000_000, show_default=True)
-@click.option("--few", type=click.IntRange(10_000), default=100_000, show_default=True)
+@click.option("--few", type=click.IntRange(10_000), default=300_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, help="How often each way is taken.")
 @click.option("--seconds", type=click.IntRange(1), default=5, help="Length of a turn of lists.")
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), help="Keep the data here.")

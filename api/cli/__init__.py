@@ -3,6 +3,7 @@
 Exit codes: 0 fine, 1 a difference or tampering was found, 2 refused, with one line on stderr.
 """
 
+import logging
 import sys
 
 import click
@@ -49,6 +50,7 @@ for command in (
 
 def main() -> None:
     """Run a command; what it refuses is one line, never a traceback."""
+    logging.lastResort = logging.NullHandler()  # else what a module logs comes before that line
     try:
         cli(standalone_mode=True)
     except LedgerError as refusal:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.journeys.client import talking
 from tests.journeys.server import Server, run, serving
+from tests.journeys.unreadable import record_something_unreadable
 
 FINE, FOUND, REFUSED = 0, 1, 2
 
@@ -118,3 +119,21 @@ def test_options_that_exclude_each_other_are_refused(
     done = run("rebuild", *options, "--data-dir", server.data_dir)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
+
+
+@pytest.mark.parametrize("how", ["in the folder", "through its server", "at its address"])
+def test_a_fact_is_set_aside_wherever_the_tables_are_made_anew(server: Server, how: str) -> None:
+    server.stop()
+    poison = record_something_unreadable(server.data_dir)
+    if how != "in the folder":
+        server.start()
+    where = ["--url", server.url] if how == "at its address" else ["--data-dir", server.data_dir]
+
+    refused = run("rebuild", *where)
+    done = run("rebuild", *where, "--skip", str(poison), "--because", "a test")
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (REFUSED, 1), refused.stderr
+    assert f"the fact at position {poison} cannot be read: no fact has the topic" in refused.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (FINE, 1), done.stderr
+    assert f"fact {poison} is set aside for jobs, assets, lineage, usage, search" in done.stderr
+    assert run("verify", "--data-dir", server.data_dir).returncode == FINE

@@ -108,21 +108,24 @@ _LONGEST: Final = 64
 _VALUES: Final = re.compile(r"\bVALUES\s*(\([?\d,\s]+\))")
 
 
-def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> int | None:
     """Run `INSERT ... VALUES (?, ?)` for every row, many rows a statement; other SQL row by row.
+
+    Answers the rowid of the last row, where it was inserted by such a statement.
 
     Each statement lets go of the GIL three times, `executemany` at each row, and beside a busy
     thread each time it gets it back late: a group of 8 facts took a third less like this.
     """
     if not _VALUES.search(sql):
         db.executemany(sql, rows)
-        return
-    start = 0
+        return None
+    start, last = 0, None
     while start < len(rows):
         size = _chunk(len(rows) - start)
         chunk = rows[start : start + size]
-        db.execute(_of_rows(sql, size), [value for row in chunk for value in row])
+        last = db.execute(_of_rows(sql, size), [value for row in chunk for value in row]).lastrowid
         start += size
+    return last
 
 
 def _chunk(rows: int) -> int:

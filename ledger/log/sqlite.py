@@ -70,8 +70,10 @@ _GUARDS: Final = (
 )
 _SCHEMA: Final = (*_SIDE_TABLES, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
 
-_VERSIONS: Final = """SELECT value, (SELECT max(originator_version) FROM stored_events
-    WHERE originator_id = value) FROM json_each(?)"""
+# Only streams that are there: each row that is fetched gives the GIL away, and most are new.
+_VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(originator_version)
+    FROM stored_events WHERE originator_id = value) AS version FROM json_each(?))
+    WHERE version IS NOT NULL"""
 _KEYS: Final = """SELECT k.* FROM json_each(?) j CROSS JOIN command_keys k
     ON k.user_id = j.value ->> 0 AND k.key = j.value ->> 1"""
 _JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
@@ -181,23 +183,23 @@ class SqliteLog(SqliteLogReader):
 
     def _touched(self, commands: Sequence[Command]) -> Touched:
         """What the group reads and writes, in three queries, however many commands it has."""
-        versions = self._db.execute(_VERSIONS, (_json(streams_of(commands)),))
+        versions = self._set_query(_VERSIONS, streams_of(commands))
         keys = self._set_query(_KEYS, keys_of(commands))
         job_seqs = self._set_query(_JOB_SEQS, jobs_of(commands))
         return Touched(
             head=self._head,
-            versions={stream: version or 0 for stream, version in versions},
+            versions=dict(versions),
             keys={(user, key): KnownKey(*known) for user, key, *known in keys},
             job_seqs={(user, job): seq for user, job, seq in job_seqs},
         )
 
-    def _set_query(self, sql: str, names: Sequence[tuple[str, str]]) -> list[Any]:
+    def _set_query(self, sql: str, names: Sequence[Any]) -> list[Any]:
         return self._db.execute(sql, (_json(names),)).fetchall() if names else []
 
     def _insert(self, group: Group) -> None:
         db, rows = self._db, group.rows
-        insert_rows(db, self._recorder.insert_events_statement, [*map(_stored, rows.events)])
-        if db.execute("SELECT last_insert_rowid()").fetchone()[0] != group.position:
+        events = [*map(_stored, rows.events)]
+        if insert_rows(db, self._recorder.insert_events_statement, events) != group.position:
             raise sqlite3.DatabaseError("stored_events gave a position that is not the next one")
         insert_rows(db, "INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
         keep_tiles(db, self._head.position, group.position)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, existing_log
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL
 from api.cli.skip import skipping
 
 FOUND = 1
@@ -42,20 +42,15 @@ def rebuild(
     Exit code 1 where rows were not what the facts make them, or where a projection that is not ours
     could not be made.
     """
-    from api.cli.rebuilding import Wanted, rebuild_here, rebuild_there
+    from api.cli.rebuilding import Wanted, make
     from api.cli.rebuilding import cancel as cancel_there
 
     if (dry_run or diff) + rollback + cancel > 1:
         raise click.UsageError("--dry-run and --diff, --rollback, and --cancel exclude each other")
-    folder = None if url else existing_log(data_dir).parent
     if cancel:
-        cancel_there(folder, url, token)
+        cancel_there(data_dir, url, token)
         return
-    wanted = Wanted(dry_run or diff, rollback)
-    if url is not None:
-        made = rebuild_there(url, token, wanted)
-    else:
-        made = rebuild_here(existing_log(data_dir).parent, wanted)
+    made = make(data_dir, url, token, Wanted(dry_run or diff, rollback))
     _tell(made, diff=diff, as_json=as_json)
     context.exit(FOUND if _differs(made) or made.get("broken") else 0)
 

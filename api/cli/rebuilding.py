@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from api.cli.administer import Errand, ask, ask_holder
+from api.cli.options import existing_log
 from api.cli.progress import ProgressBar
 from ledger.codec import Codec
 from ledger.errors import FolderLockedError, GenerationError, RebuildError
@@ -35,13 +36,14 @@ class Wanted(NamedTuple):
     rollback: bool = False
 
 
-def rebuild_there(url: str, token: str | None, wanted: Wanted) -> dict[str, Any]:
-    """Let the server at an address do it."""
-    return _follow(partial(ask, url, token), wanted)
-
-
-def rebuild_here(folder: Path, wanted: Wanted) -> dict[str, Any]:
-    """Do it in this folder, or let its server do it."""
+def make(
+    data_dir: Path | None, url: str | None, token: str | None, wanted: Wanted
+) -> dict[str, Any]:
+    """What the server at an address made, or what was made in the data folder, by its server if it
+    has one. Raises RebuildError, GenerationError, and what keeps a build from its end."""
+    if url is not None:
+        return _follow(partial(ask, url, token), wanted)
+    folder = existing_log(data_dir).parent
     try:
         with hold_folder(folder), hold_build(folder):
             return _in_folder(folder, wanted)
@@ -49,12 +51,13 @@ def rebuild_here(folder: Path, wanted: Wanted) -> dict[str, Any]:
         return _follow(partial(ask_holder, folder, locked=locked), wanted)
 
 
-def cancel(folder: Path | None, url: str | None, token: str | None) -> None:
+def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
     """Let a server end what it is making. Raises GenerationError where no server has the folder."""
     errand = Errand("POST", f"{_PATH}/cancel")
-    if url is not None or folder is None:
-        ask(url or "", token, errand)
+    if url is not None:
+        ask(url, token, errand)
         return
+    folder = existing_log(data_dir).parent
     try:
         with hold_folder(folder):
             raise GenerationError("no server has this folder: nothing is being made")

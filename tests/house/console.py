@@ -78,7 +78,7 @@ def _run(home: Path, commands: Iterable[str]) -> list[str]:
     script = "".join(f"{command}\nprintf {shlex.quote(_END)}\n" for command in commands)
     bash = ["bash", "--norc", "-c", f"exec 2>&1\n{script}"]
     done = subprocess.run(
-        bash, cwd=home, capture_output=True, text=True, timeout=PATIENCE, check=False
+        bash, cwd=home, capture_output=True, text=True, timeout=4 * PATIENCE, check=False
     )
     return done.stdout.split(_END)[:-1]
 

@@ -21,7 +21,7 @@ from ledger.opening import read_identity
 from projections.build import Report, build, next_number, rebuild, roll_back
 from projections.database import remove
 
-POLL: Final = 0.25
+POLL: Final = 0.5
 """Seconds after which a server is asked again how far it is."""
 
 Ask = Callable[[Errand], dict[str, Any]]

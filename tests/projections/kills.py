@@ -85,8 +85,8 @@ def after(folder: Path) -> dict[str, Any]:
         }
 
 
-def kills(origin: Path, work: Callable[[Path], None]) -> Iterator[dict[str, Any]]:
-    """Every kill of one kind of work on a copy of this folder."""
+def kills(origin: Path, work: Callable[[Path], None], every: int = 1) -> Iterator[dict[str, Any]]:
+    """Kills of one kind of work, each on a copy of this folder: before every n-th statement."""
     lives, end = 0, DEAD
     while end == DEAD:
         folder = origin.with_name(f"{origin.name}-{work.__name__}-{lives}")
@@ -94,14 +94,14 @@ def kills(origin: Path, work: Callable[[Path], None]) -> Iterator[dict[str, Any]
         end = doomed(folder, lives, work)
         yield {"work": work.__name__, "lives": lives, "end": end, **after(folder)}
         shutil.rmtree(folder)
-        lives += 1
+        lives += every
 
 
 def main(origin: Path) -> None:
     for kill in kills(origin, starts):
         print(orjson.dumps(kill).decode())
     starts(origin)
-    for kill in kills(origin, rebuilds):
+    for kill in kills(origin, rebuilds, every=3):  # four files, alike: three times as many
         print(orjson.dumps(kill).decode())
 
 

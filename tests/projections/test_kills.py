@@ -13,6 +13,8 @@ from tests.projections.releases import restore
 from tests.projections.test_releases import DIGEST
 from tests.projections.world import world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -46,7 +48,6 @@ def test_a_kill_before_any_statement_is_made_good_by_the_next_start(
     made_good([kill for kill in killed if kill["work"] == work], expected[1])
 
 
-@pytest.mark.slow
 def test_a_kill_while_older_views_are_expanded_is_made_good_too(tmp_path: Path) -> None:
     folder = tmp_path / "older"
     folder.mkdir()

@@ -15,7 +15,8 @@ from ledger.log import CommandKey
 class Call:
     """Whose call it is, with which Idempotency-Key, If-Match version and trace.
 
-    `actor` is who acts, where that is not the owner.
+    `actor` is who acts, where that is not the owner. The key is the owner's: an admin who does the
+    same for two users with one key does two things.
     """
 
     user_id: str

@@ -5,7 +5,7 @@ RefusedError
 ├── StalledBodyError          the rest of the body never came
 ├── UnauthenticatedError      nobody knows who is calling
 ├── ForbiddenError            this caller, or this web page, may not do that
-├── MissingScopeError         the caller's token does not go that far
+│   └── MissingScopeError       the caller's token does not go that far
 ├── RateLimitedError          the caller asks more often than he may
 ├── UnknownRouteError         no operation has this path
 ├── UnknownTokenError         there is no token with this id
@@ -54,7 +54,7 @@ class ForbiddenError(RefusedError):
     """This caller, or the web page that sent this, may not do that."""
 
 
-class MissingScopeError(RefusedError):
+class MissingScopeError(ForbiddenError):
     """The caller is known, and what he asks for needs a `scope` that he does not have."""
 
     def __init__(self, scope: str) -> None:

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
+from api.contract.owner import OWNER
 from api.contract.parameters import Schema
 
 _TEXT: Final[Schema] = {"type": "string"}
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0}
 
 HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
+    OWNER: (
+        "Whose assets and jobs this is about: a percent-encoded user id. `admin` for others'.",
+        _TEXT,
+    ),
     "Idempotency-Key": (
         "Makes a retry safe: the same request with the same key records once.",
         {"type": "string", "pattern": r"^[\x20-\x7e]{1,255}$"},

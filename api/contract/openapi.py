@@ -24,6 +24,7 @@ from api.contract.errors import (
 from api.contract.examples import EXAMPLES, NAMES
 from api.contract.headers import ANSWERED, HEADERS
 from api.contract.operations import JSON, Model, Operation
+from api.contract.owner import OWNER
 from api.contract.parameters import Parameter, Schema
 from api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
 from api.contract.shapes import ProblemOut
@@ -162,8 +163,9 @@ def _queried(parameter: Parameter, name: str) -> Document:
 
 
 def _headers(entry: Operation) -> Iterator[Document]:
-    always = ("Idempotency-Key",) if entry.scope == "write" else ()
-    for name in (*always, *entry.headers):
+    owned = (OWNER,) if entry.scope is not None else ()
+    retried = ("Idempotency-Key",) if entry.scope == "write" else ()
+    for name in (*owned, *retried, *entry.headers):
         about, schema = HEADERS[name]
         yield {"name": name, "in": "header", "description": about, "schema": schema}
 

@@ -6,6 +6,8 @@ Promise: whoever has no scope of ours may do nothing that has one.
 from typing import Final, Literal, NamedTuple, get_args
 
 from api.contract.errors import MissingScopeError
+from api.contract.owner import OWNER, read
+from api.contract.parameters import refuse
 from ledger.origin import SYSTEM
 
 Scope = Literal["read", "write", "audit", "admin"]
@@ -29,6 +31,19 @@ class Principal(NamedTuple):
         if scope not in self.scopes:
             raise MissingScopeError(scope)
 
+    def owner(self, named: str | None) -> str:
+        """Whose assets and jobs a request is about: the caller's, or those of whom it names.
+
+        Raises ParameterError for what can be no user id, MissingScopeError for somebody else's
+        unless the caller is an admin.
+        """
+        if named is None:
+            return self.user_id
+        user_id = checked_owner(read(named))
+        if user_id != self.user_id:
+            self.require("admin")
+        return user_id
+
 
 ANONYMOUS: Final = Principal("", frozenset())
 """Whoever asks for what needs no scope: nobody looks at his token."""
@@ -44,3 +59,11 @@ def check_user_id(user_id: str) -> str:
     if user_id == SYSTEM:
         raise ValueError(f"cannot be {SYSTEM!r}, which is the server itself")
     return user_id
+
+
+def checked_owner(user_id: str) -> str:
+    """The id of somebody for whom an admin may ask. Raises ParameterError."""
+    try:
+        return check_user_id(user_id)
+    except ValueError as error:
+        raise refuse(OWNER, str(error)) from error

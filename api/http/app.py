@@ -18,6 +18,7 @@ from api.backend import Backend
 from api.contract.errors import MalformedRequestError
 from api.contract.operations import Operation, operations_of
 from api.contract.origins import read_origins
+from api.contract.owner import OWNER
 from api.contract.parameters import Asked
 from api.contract.principal import ANONYMOUS, Scope
 from api.contract.problems import UNFORESEEN, problem_of
@@ -177,10 +178,11 @@ class Server(web.Server):
         return answer
 
     def _admit(self, request: Request, scope: Scope) -> None:
-        request.principal = self._callers.principal(request.headers)
+        request.principal = caller = self._callers.principal(request.headers)
         if self._rates is not None:
-            self._rates.take(request.user_id)
-        request.principal.require(scope)
+            self._rates.take(caller.user_id)
+        caller.require(scope)
+        request.user_id = caller.owner(request.headers.get(OWNER))
 
     def _read_query(self, request: Request, operation: Operation) -> Asked:
         if "?" not in request.raw_path:  # most requests: spare them the parsing
@@ -198,6 +200,7 @@ class Server(web.Server):
         request.began = time.perf_counter()
         request.operation_name = NO_OPERATION
         request.principal = ANONYMOUS
+        request.user_id = ANONYMOUS.user_id
         request.patience = self._patience
         return request
 

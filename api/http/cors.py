@@ -10,11 +10,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from api.contract.origins import Origins
+from api.contract.owner import OWNER
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _TAKEN: Final = (
-    "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match,"
-    " If-Range, Last-Event-ID, Prefer, Range, Repr-Digest, traceparent, X-Request-Id"
+    f"{OWNER}, Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match,"
+    " If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Repr-Digest, traceparent, X-Request-Id"
 )
 _SHOWN: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Idempotency-Replayed,"

@@ -69,7 +69,7 @@ async def import_assets(request: Request) -> web.Response:
 async def _recorded(request: Request, batch: "Batch") -> ImportReceipt:
     if not batch.imports:
         return _NOTHING
-    return await request.ledger.import_assets(request.user_id, batch.imports)
+    return await request.ledger.import_assets(request.principal.user_id, batch.imports)
 
 
 class Batch:

@@ -55,7 +55,7 @@ async def get_keys(request: Request) -> web.Response:
 )
 async def rotate_key(request: Request) -> web.Response:
     """Sign checkpoints by a new key from here on. The old one signs it, and is destroyed."""
-    known = await request.proofs.rotate(request.user_id)
+    known = await request.proofs.rotate(request.principal.user_id)
     return json_answer(orjson.dumps(known._asdict()), known.since)
 
 

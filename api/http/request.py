@@ -27,7 +27,9 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 class Request(web.BaseRequest):
     """One request. `named` are the names in its path, `asked` its query, both read and checked.
 
-    `patience` is how many seconds its body may be silent.
+    `principal` is who asks, and `user_id` whose assets and jobs this is about: the caller's own,
+    unless he is an admin and names somebody else. `patience` is how many seconds its body may be
+    silent.
     """
 
     backend: Backend
@@ -38,14 +40,10 @@ class Request(web.BaseRequest):
     began: float
     operation_name: str
     principal: Principal
+    user_id: str
     patience: float
     named: Mapping[str, str]
     asked: Asked
-
-    @property
-    def user_id(self) -> str:
-        """Whose assets and jobs this is about."""
-        return self.principal.user_id
 
     @property
     def ledger(self) -> Ledger:
@@ -78,6 +76,7 @@ class Request(web.BaseRequest):
             key=self._key(),
             if_match=self._if_match(),
             traceparent=self.traceparent,
+            actor=self.principal.user_id,
         )
 
     async def as_of(self) -> int | None:

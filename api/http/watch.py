@@ -69,7 +69,7 @@ def _log(request: "Request", response: web.StreamResponse, seconds: float) -> No
     fields = {
         "request_id": request.id,
         "traceparent": request.traceparent,
-        "user": request.user_id or None,
+        "user": request.principal.user_id or None,
         "operation": request.operation_name,
         "method": request.method,
         "path": request.rel_url.raw_path,

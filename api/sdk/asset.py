@@ -41,11 +41,12 @@ class Asset(AssetRecord):
         """A page of the assets that match, and the cursor of the next page.
 
         The cursor is `""` on the last page; it belongs to these filters. `limit` is at most 1,000.
-        Raises ForbiddenError for somebody else's `user_id`, ParameterError, CursorError.
+        Somebody else's `user_id` raises MissingScopeError unless the caller is an admin.
+        Raises ParameterError, CursorError.
         """
         gateway = gateway or current_gateway()
         if user_id is not None:
-            await gateway.admit(user_id)
+            gateway = gateway.for_user(user_id)
         asked = {**filters, "page_size": limit, "cursor": cursor}
         page = await gateway.page(query_of(asked))
         return [cls.of(document, gateway) for document in page["assets"]], page["next"]

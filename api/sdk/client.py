@@ -5,8 +5,9 @@ failing proxy raise UnreachableError, after as many attempts as patience allows.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 import orjson
@@ -36,6 +37,13 @@ class Client:
         self.url = _base(url)
         self.patience = patience
         self._sessions = Sessions({"Authorization": f"Bearer {token}"} if token else {})
+        self._headers: Mapping[str, str] = {}
+
+    def sending(self, headers: Mapping[str, str]) -> Self:
+        """A client that sends these with all it asks, over the same connections."""
+        other = copy(self)
+        other._headers = headers
+        return other
 
     async def ask(
         self,
@@ -89,11 +97,12 @@ class Client:
         self, method: str, url: URL, headers: Mapping[str, str], body: Body | None
     ) -> aiohttp.ClientResponse:
         session = await self._sessions.session()
+        headers = {**self._headers, **headers, **(body.headers if body else {})}
         try:
             response = await session.request(
                 method,
                 url,
-                headers={**headers, **body.headers} if body else headers,
+                headers=headers,
                 data=body.data if body else None,
                 expect100=body is not None and body.size >= LARGE,
                 allow_redirects=False,

@@ -24,6 +24,7 @@ class _Process:
     """What `install` sets."""
 
     gateway: Gateway | None = None
+    installed: "Connection | None" = None  # else its task, which a loop holds weakly, is collected
 
 
 def connect(
@@ -80,6 +81,7 @@ class Connection:
         """
         self._installed = Held(self._opening)
         _Process.gateway = await self._installed.opened()
+        _Process.installed = self
         return self
 
     async def close(self) -> None:
@@ -111,7 +113,7 @@ async def _in_process(data_dir: Path, user_id: str) -> AsyncIterator[Gateway]:
 
 def _forget(gateway: Gateway) -> None:
     if _Process.gateway is gateway:
-        _Process.gateway = None
+        _Process.gateway = _Process.installed = None
 
 
 @cache

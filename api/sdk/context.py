@@ -41,7 +41,7 @@ running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=
 
 
 class ProcessingContext:
-    """One job of one workflow, for one user.
+    """One job of one workflow, for one user: the caller, or anybody if he is an admin.
 
     Without a `job_id` it makes one, so that no asset of a run is outside of any job. Without a
     `gateway` it asks the ledger that is connected. `on_save_error`: whether a node fails when what
@@ -67,7 +67,7 @@ class ProcessingContext:
 
     async def __aenter__(self) -> Self:
         """Record that the job begins. Raises JobStateError if it began otherwise."""
-        gateway = await self._reach()
+        gateway = self._reach()
         await gateway.start_job(self.job_id, {"workflow_id": self.workflow_id})
         return self
 
@@ -79,7 +79,7 @@ class ProcessingContext:
     ) -> None:
         """Record how the job ended: what failed is raised on, whether or not that succeeds."""
         try:
-            gateway = await self._reach()
+            gateway = self._reach()
             await gateway.finish_job(self.job_id, _ending(failure))
         except LedgerError as error:
             if failure is None:
@@ -102,8 +102,9 @@ class ProcessingContext:
         `content` is bytes, a path, a binary file or an async iterator of bytes; None for a folder
         or for metadata alone. `content_type` is told from the bytes where it is None. `node_id`
         and `derived_from` come from the running node where they are None.
-        Raises FieldError, TooLargeError, ForbiddenError for somebody else's `user_id`,
-        UnavailableError; OSError and TypeError for a content that cannot be read.
+        Raises FieldError, TooLargeError, UnavailableError; MissingScopeError for somebody else's
+        `user_id` unless the caller is an admin; OSError and TypeError for a content that cannot be
+        read.
         """
         run = running.get()
         if run is not None:
@@ -127,13 +128,13 @@ class ProcessingContext:
 
     async def find_asset(self, asset_id: str) -> Asset:
         """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await Asset.get(asset_id, gateway=await self._reach())
+        return await Asset.get(asset_id, gateway=self._reach())
 
     async def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
     ) -> tuple[list[Asset], str]:
         """A page of this user's assets, of whatever job: see `Asset.paginate`."""
-        gateway = await self._reach()
+        gateway = self._reach()
         return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
 
     async def download(self, asset: AssetRecord | str) -> IO[bytes]:
@@ -142,7 +143,7 @@ class ProcessingContext:
         Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
         """
         asset_id, version = (asset, None) if isinstance(asset, str) else (asset.id, asset.version)
-        gateway = await self._reach()
+        gateway = self._reach()
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
             async for piece in gateway.chunks(asset_id, version):
@@ -153,18 +154,16 @@ class ProcessingContext:
 
     async def history(self) -> AsyncGenerator[Fact]:
         """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
-        gateway = await self._reach()
+        gateway = self._reach()
         async for document in gateway.job_history(self.job_id):
             yield Fact.of(document)
 
-    async def _reach(self) -> Gateway:
-        """The ledger that this context asks, where its user is the one who asks."""
-        gateway = self._gateway or current_gateway()
-        await gateway.admit(self.user_id)
-        return gateway
+    def _reach(self) -> Gateway:
+        """The ledger that this context asks, for its user."""
+        return (self._gateway or current_gateway()).for_user(self.user_id)
 
     async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
-        gateway = await self._reach()
+        gateway = self._reach()
         if content is None:
             return Asset.of(await gateway.create(fields, None), gateway)
         async with opened(content) as bytes_of_it:

@@ -5,21 +5,23 @@ Promise: while it is open, no other process can open the same data folder.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
 from api.backend import Backend, open_backend
 from api.contract.assets import DELETED, FILTERS, SORT, read_fields
 from api.contract.editing import label_of, read_patch_fields
-from api.contract.errors import ForbiddenError, NoContentError
+from api.contract.errors import NoContentError
 from api.contract.facts import fact_out
 from api.contract.fields import read_as
 from api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
 from api.contract.parameters import CURSOR, MAX_PAGE, MIN_POSITION, PAGE_SIZE, Parameters
+from api.contract.principal import checked_owner
 from api.contract.strict_json import read_object
 from api.contract.upload import wanted
 from api.contract.usage import USAGE, USAGE_FILTERS
@@ -55,12 +57,13 @@ class EmbeddedGateway:
 
     def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
         self._ledger, self._views = backend.ledger, backend.views
-        self._user_id, self._patience = user_id, patience
+        self._user_id, self._caller, self._patience = user_id, user_id, patience
 
-    async def admit(self, user_id: str) -> None:
-        """Raises ForbiddenError unless this is the caller's own user id."""
-        if user_id != self._user_id:
-            raise ForbiddenError(f"user {self._user_id!r} asks here, not {user_id!r}")
+    def for_user(self, user_id: str) -> Self:
+        """The same caller's way to what is this user's. Raises ParameterError for no user id."""
+        other = copy(self)  # whoever can open the folder can do whatever an admin can
+        other._user_id = user_id if user_id == self._caller else checked_owner(user_id)
+        return other
 
     async def create(self, fields: Fields, content: Content | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
@@ -140,7 +143,7 @@ class EmbeddedGateway:
         return _documents(partial(self._ledger.job_history, self._user_id, job_id))
 
     def _call(self) -> Call:
-        return Call(self._user_id, key=new_key())
+        return Call(self._user_id, key=new_key(), actor=self._caller)
 
     async def _create(self, call: Call, json: bytes, content: Content | None) -> Document:
         with self._ledger.place():

@@ -5,7 +5,7 @@ raise the same errors.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from api.sdk.content import Content
 
@@ -20,14 +20,18 @@ Query = Sequence[tuple[str, str]]
 
 
 class Gateway(Protocol):
-    """One caller's way into one ledger.
+    """One caller's way into one ledger, for one user: himself, unless `for_user` says otherwise.
 
     Every method tries again what a network or a busy ledger spoiled, a write with one
     Idempotency-Key, and raises UnavailableError once its patience is over.
     """
 
-    async def admit(self, user_id: str) -> None:
-        """Raises ForbiddenError unless this is the caller's own user id."""
+    def for_user(self, user_id: str) -> Self:
+        """The same caller's way to what is this user's.
+
+        Whoever is neither this user nor an admin is refused with MissingScopeError, what can be
+        no user id with ParameterError: here, or by whatever is asked next.
+        """
 
     async def create(self, fields: Fields, content: Content | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""

@@ -1,11 +1,12 @@
 """The ledger over HTTP: each method is one route."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
-from api.contract.errors import ForbiddenError, MissingScopeError
+from api.contract.owner import OWNER, spelled
 from api.sdk.client import Client
 from api.sdk.content import Content
 from api.sdk.download import Download
@@ -13,7 +14,7 @@ from api.sdk.form import Body, json_body, upload_body
 from api.sdk.gateway import Document, Fields, Query
 from api.sdk.retry import PATIENT, Patience, new_key
 from api.sdk.wire import asset_id_of, fields_json
-from ledger.errors import UnknownAssetError, UnknownJobError
+from ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
 """Whoever asks without a token: a ledger that knows no tokens calls everybody so."""
@@ -26,19 +27,16 @@ class RemoteGateway:
 
     def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
         self._client = Client(url, token, patience)
-        self._admitted = set() if token else {LOCAL_USER}
-        self._has_token = token is not None
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         await self._client.close()
 
-    async def admit(self, user_id: str) -> None:
-        """Raises ForbiddenError unless this is the caller's own user id."""
-        if user_id not in self._admitted:
-            if not await self._is_home(user_id):
-                raise ForbiddenError(f"it is not user {user_id!r} who asks here")
-            self._admitted.add(user_id)
+    def for_user(self, user_id: str) -> Self:
+        """The same caller's way to what is this user's; the server says whether he may."""
+        other = copy(self)
+        other._client = self._client.sending({OWNER: spelled(user_id)})
+        return other
 
     async def create(self, fields: Fields, content: Content | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
@@ -94,18 +92,6 @@ class RemoteGateway:
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
         return self._facts(f"{_job(job_id)}/history")
-
-    async def _is_home(self, user_id: str) -> bool:
-        """Whose token it is shows in which home folder it opens; without one, it opens user 1's."""
-        if not self._has_token:
-            return False
-        try:
-            home = await self._client.ask("GET", f"/api/assets/{quote(user_id, safe='')}")
-        except UnknownAssetError:
-            return False
-        except MissingScopeError:
-            return True  # it may only write, and writes as nobody but its owner
-        return home.get("user_id") == user_id
 
     async def _write(
         self,

@@ -126,13 +126,13 @@ CHECKS: Final[Sequence[Check]] = (
         f"""SELECT {_KEY} FROM asked AS a WHERE NOT ({_new("last")} AND first > :upto)
             AND (last < first OR last - first + 1 IS NOT (SELECT count(*) FROM said AS s
                 WHERE s.position BETWEEN first AND last
-                    AND s."by" = a.user_id AND s.command = a.command))""",
+                    AND s.user_id = a.user_id AND s.command = a.command))""",
     ),
     Check(
         "command_keys",
         "no key explains the command of this fact",
         """SELECT position FROM said AS s WHERE command IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM asked AS a WHERE a.user_id = s."by" AND a.command = s.command
+            SELECT 1 FROM asked AS a WHERE a.user_id = s.user_id AND a.command = s.command
                 AND s.position BETWEEN first AND last)""",
     ),
     Check(

@@ -81,8 +81,9 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
     return bodies.get(entry.handler.__name__, {})
 
 
-async def ask(who: Caller, entry: Operation, names: Names) -> Answer:
-    options: dict[str, Any] = {"json": body(entry, names)} if entry.writes else {}
+async def ask(who: Caller, entry: Operation, names: Names, **options: Any) -> Answer:
+    if entry.writes:
+        options["json"] = body(entry, names)
     return await who.call(entry.method, path(entry, names), **options)
 
 
@@ -150,6 +151,21 @@ async def test_a_missing_scope_is_named_before_anything_is_looked_at(
                 assert (answer.status, answer.slug) == (403, "missing-scope"), entry.paths
                 assert answer.json["scope"] == scope
                 assert SECRET not in answer.body.decode()
+    assert api.head() == before
+
+
+async def test_whoever_is_no_admin_may_ask_for_nobody_else(api: Api, alices: Names) -> None:
+    bob = caller(api, "bob", "read", "write", "audit")
+    before = api.head()
+
+    for entry in GUARDED:
+        for user_id, names in (("alice", alices), ("nobody", nobodys())):
+            headers = {"Asset-Ledger-User": user_id}
+            answer = await ask(bob, entry, names, headers=headers)
+
+            assert (answer.status, answer.slug) == (403, "missing-scope"), entry.paths
+            assert answer.json["scope"] == "admin"
+            assert SECRET not in answer.body.decode()
     assert api.head() == before
 
 

@@ -17,7 +17,6 @@ from asset_ledger.errors import (
     CursorError,
     DigestMismatchError,
     FieldError,
-    ForbiddenError,
     JobStateError,
     ParameterError,
     PreconditionFailedError,
@@ -314,7 +313,10 @@ class GatewayContract:
             ({"sort": "colour"}, ParameterError),
             ({"colour": "red"}, ParameterError),
             ({"cursor": "none of ours"}, CursorError),
-            ({"user_id": "2"}, ForbiddenError),
+            ({"user_id": ""}, ParameterError),
+            ({"user_id": "system"}, ParameterError),
+            ({"user_id": "a\nb"}, ParameterError),
+            ({"user_id": "\udcff"}, ParameterError),
         ],
     )
     async def test_a_question_that_cannot_be_is_refused(
@@ -341,11 +343,29 @@ class GatewayContract:
         with pytest.raises(CursorError):
             await Asset.paginate(gateway=gateway, limit=1, node_id="m", cursor=cursor)
 
-    async def test_nothing_is_recorded_for_somebody_else(self, gateway: Gateway) -> None:
-        with pytest.raises(ForbiddenError):
-            await ProcessingContext(user_id="2", gateway=gateway).create_asset("a", content=b"x")
+    @pytest.mark.parametrize("user_id", ["2", "jörg", " a/b ", "100%"])
+    async def test_what_is_done_for_somebody_else_is_his_and_names_who_did_it(
+        self, gateway: Gateway, user_id: str
+    ) -> None:
+        async with ProcessingContext(user_id=user_id, job_id="j", gateway=gateway) as context:
+            asset = await context.create_asset("a", content=b"x", parent_id=user_id)
+        renamed = await asset.update(name="b")
+        facts = [*await asset.history(), *[fact async for fact in context.history()]]
 
+        assert (asset.user_id, asset.parent_id) == (user_id, user_id)
+        assert {fact.by for fact in facts} == {"1"}
+        assert await Asset.paginate(gateway=gateway, user_id=user_id) == ([renamed], "")
+        assert await (await context.find_asset(asset.id)).content() == b"x"
+
+    async def test_what_is_somebody_elses_is_not_ones_own(self, gateway: Gateway) -> None:
+        asset = await ProcessingContext(user_id="2", gateway=gateway).create_asset(
+            "a", content=b"x"
+        )
+
+        with pytest.raises(UnknownAssetError):
+            await ProcessingContext(gateway=gateway).find_asset(asset.id)
         assert await Asset.paginate(gateway=gateway) == ([], "")
+        assert await Asset.paginate(gateway=asset.gateway, user_id="1") == ([], "")
 
     async def test_a_job_tells_its_facts_in_order(self, context: ProcessingContext) -> None:
         first = await context.create_asset("1", content=b"1", node_id="n")

@@ -1,6 +1,7 @@
 """Which ledger is asked: inside of a `with`, for the process, or from the environment."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ async def test_what_is_installed_is_asked_everywhere_until_it_is_closed(tmp_path
 def test_what_is_installed_is_closed_with_its_event_loop(tmp_path: Path) -> None:
     async def install() -> None:
         await connect(data_dir=tmp_path).install()
+        gc.collect()  # nobody here kept the connection
         await ProcessingContext().create_asset("a", content=b"x")
 
     for _ in range(2):  # a folder that was left open would refuse the second
@@ -111,8 +113,10 @@ async def test_a_folder_has_many_users(tmp_path: Path) -> None:
     async with connect(data_dir=tmp_path, user_id="eve"):
         await ProcessingContext(user_id="eve").create_asset("hers", content=b"x")
 
-    async with connect(data_dir=tmp_path):
+    async with connect(data_dir=tmp_path) as gateway:
         assert await names() == []
+        hers, _ = await Asset.paginate(user_id="eve", gateway=gateway)
+        assert [asset.name for asset in hers] == ["hers"]
     async with connect(data_dir=tmp_path, user_id="eve"):
         assert await names() == ["hers"]
 

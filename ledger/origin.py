@@ -40,12 +40,17 @@ class KeyRotated(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionSkipped(Fact):
-    """Somebody set a fact aside that a projection could not read, and said why."""
+    """Somebody set a fact aside that a projection could not read, and said why.
+
+    `command` and `user_id`: the hash and the owner of the Idempotency-Key that came along, if any.
+    """
 
     TOPIC: ClassVar[str] = "projection.skipped"
     projection: str
     position: int
     reason: str
+    user_id: str | None = None
+    command: str | None = None
 
 
 def origin_line(log_id: str) -> str:

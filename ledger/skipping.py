@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from ledger.call import Call
 from ledger.commit import Commits, Decision
 from ledger.errors import CorruptLogError, FieldError
-from ledger.fact import Json
+from ledger.fact import Json, Origin
 from ledger.log import EventLog
 from ledger.origin import ProjectionSkipped
 
@@ -49,7 +49,7 @@ class Skips:
             refusing = await self._refusals.refusing(position)
             if not refusing:
                 raise FieldError("position", "no projection stands still before this fact")
-            return await self._facts(call, refusing, position, reason), {}
+            return await self._facts(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-fact", fields=fields)
         written = await self._commits.commit(key, decide)
@@ -61,7 +61,7 @@ class Skips:
         return Skipped(last, names, replayed, written.behind)
 
     async def _facts(
-        self, call: Call, projections: Sequence[str], position: int, reason: str
+        self, origin: Origin, projections: Sequence[str], position: int, reason: str
     ) -> list[ProjectionSkipped]:
         """One for each, at the end of the stream that is the log's own."""
         (opened,) = await self._commits.in_thread(self._log.read, 0, 1)
@@ -71,10 +71,12 @@ class Skips:
             ProjectionSkipped(
                 originator_id=log_id,
                 originator_version=version + n,
-                by=call.origin(None).by,
+                by=origin.by,
                 projection=projection,
                 position=position,
                 reason=reason,
+                user_id=origin.user_id if origin.command else None,
+                command=origin.command,
             )
             for n, projection in enumerate(projections, 1)
         ]

@@ -1,5 +1,6 @@
 """Setting a fact aside, over HTTP: what stands still goes on, and the log says why for ever."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from api.contract.skipping import SkipOut
 from api.settings import Settings
 from tests.api.running import Answer, Api, serving
+from tests.journeys.server import run
 from tests.journeys.unreadable import record_something_unreadable
 
 WHY = "written by a release that was taken back"
@@ -75,6 +77,18 @@ async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, pois
     assert again.headers["Idempotency-Replayed"] == "true"
     assert (await skip(stalled, poison, "else", **{"Idempotency-Key": "k"})).slug == "key-reused"
     assert stalled.head() == poison + len(EVERYBODY)
+
+
+async def test_an_audit_knows_the_key_that_a_fact_was_set_aside_with(
+    stalled: Api, data_dir: Path, poison: int
+) -> None:
+    await skip(stalled, poison, **{"Idempotency-Key": "k"})
+
+    audited = await asyncio.to_thread(run, "verify", "--data-dir", data_dir)
+
+    assert "k of user 1" not in audited.stdout
+    assert "no key explains" not in audited.stdout
+    assert (audited.returncode, audited.stderr) == (0, "")
 
 
 async def test_what_the_views_took_or_will_take_cannot_be_set_aside(

@@ -13,6 +13,8 @@ from tests.journeys.client import talking
 from tests.journeys.server import Server, run, serving
 from tests.journeys.unreadable import record_something_unreadable
 
+pytestmark = pytest.mark.slow
+
 FINE, FOUND, REFUSED = 0, 1, 2
 
 

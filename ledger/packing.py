@@ -9,14 +9,11 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import Final
 
 from ledger.content import ContentStore
 from ledger.errors import OutcomeUnknownError, StorageFailedError
 from ledger.sqlite import is_fatal, storage_error
-from ledger.waiting import Ticket, Waiting
-
-_UNFORESEEN: Final = "the write failed in an unforeseen way; ask again"
+from ledger.waiting import UNFORESEEN, Ticket, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ class Packing:
             except Exception:
                 logger.exception("the contents of %d writes were not packed", len(tickets))
                 for ticket in tickets:
-                    ticket.failure = OutcomeUnknownError(_UNFORESEEN)
+                    ticket.failure = OutcomeUnknownError(UNFORESEEN)
             self._hand_on(*tickets)
 
     def _pack(self, tickets: Sequence[Ticket]) -> None:
@@ -67,10 +64,11 @@ class Packing:
 
     def _fail(self, tickets: Sequence[Ticket], error: StorageFailedError | sqlite3.Error) -> None:
         """Who shares a failed transaction is tried again alone, so that a failure is his own."""
+        reason = storage_error(error) if isinstance(error, sqlite3.Error) else error
         if isinstance(error, sqlite3.Error) and is_fatal(error):
-            self.failure = storage_error(error)
+            self.failure = reason
         if len(tickets) > 1:
             for ticket in tickets:
                 self._pack([ticket])
         else:
-            tickets[0].failure = storage_error(error) if isinstance(error, sqlite3.Error) else error
+            tickets[0].failure = reason

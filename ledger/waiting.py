@@ -12,6 +12,9 @@ from ledger.log import Appended, Command
 GROUP: Final = 256
 """Once a group has so many, no more join it."""
 
+UNFORESEEN: Final = "the write failed in an unforeseen way; ask again"
+"""What a caller is told where a defect of ours stood in the way of his group."""
+
 T = TypeVar("T")
 
 

@@ -20,7 +20,7 @@ from ledger.feed import Feed
 from ledger.log import Appended, Command, EventLog, Outcome
 from ledger.packing import Packing
 from ledger.tally import Histogram
-from ledger.waiting import GROUP, Errand, Ticket, Waiting, Written
+from ledger.waiting import GROUP, UNFORESEEN, Errand, Ticket, Waiting, Written
 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, GROUP)
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -145,7 +145,7 @@ class Writer:
             self._show(outcomes)
         except Exception:
             logger.exception("a group of %d writes failed", len(tickets))
-            unknown = OutcomeUnknownError("the write failed in an unforeseen way; ask again")
+            unknown = OutcomeUnknownError(UNFORESEEN)
             ready, outcomes = tickets, [unknown] * len(tickets)
         self.groups.count(len(tickets))
         self.seconds.count(time.perf_counter() - begun)

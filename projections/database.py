@@ -52,7 +52,6 @@ _CREATE: Final = (
     """,
 )
 _TUNING: Final = (
-    "PRAGMA wal_autocheckpoint=4000",  # 16 MiB: fewer copies of the pages that every group touches
     "PRAGMA cache_size=-32000",  # KiB: the inner pages of nine indexes over a million rows
 )
 

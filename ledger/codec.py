@@ -8,7 +8,7 @@ import, and with its upcasts: `class_version` and `upcast_v<n>_v<n+1>(state)` on
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import orjson
@@ -76,6 +76,7 @@ class Shape(NamedTuple):
     required: frozenset[str]
 
 
+@cache  # looking up type hints takes longer than opening a log
 def shape_of(kind: type[Fact]) -> Shape:
     """The shape of a class of facts, read off its dataclass fields."""
     hints = get_type_hints(kind)

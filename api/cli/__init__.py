@@ -5,47 +5,50 @@ Exit codes: 0 fine, 1 a difference or tampering was found, 2 refused, with one l
 
 import logging
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 
-from api.cli.audit_bundle import audit_bundle
-from api.cli.compare import compare
-from api.cli.export import export
-from api.cli.imports import import_
-from api.cli.key import key
-from api.cli.rebuild import rebuild
-from api.cli.replay import replay
-from api.cli.serve import serve
-from api.cli.tail import tail
-from api.cli.token import token
-from api.cli.verify import verify
-from api.cli.witness import witness
 from ledger.errors import LedgerError
 
 REFUSED = 2
 
+COMMANDS: Final = {
+    "serve": "api.cli.serve:serve",
+    "replay": "api.cli.replay:replay",
+    "compare": "api.cli.compare:compare",
+    "tail": "api.cli.tail:tail",
+    "verify": "api.cli.verify:verify",
+    "audit-bundle": "api.cli.audit_bundle:audit_bundle",
+    "witness": "api.cli.witness:witness",
+    "export": "api.cli.export:export",
+    "import": "api.cli.imports:import_",
+    "rebuild": "api.cli.rebuild:rebuild",
+    "key": "api.cli.key:key",
+    "token": "api.cli.token:token",
+}
+"""Where each command is: only the one that runs is imported."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """The commands of the table above, by their names."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="asset-ledger")
 def cli() -> None:
     """Remembers every file a workflow produces."""
-
-
-for command in (
-    serve,
-    replay,
-    compare,
-    tail,
-    verify,
-    audit_bundle,
-    witness,
-    export,
-    import_,
-    rebuild,
-    key,
-    token,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, settings_from
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
 
 if TYPE_CHECKING:
     from api.imports.destinations import Address, Destination
     from api.imports.nodetool import Tally
-    from api.settings import Settings
 
 INCOMPLETE = 1
 
@@ -97,24 +96,26 @@ async def _destination(
         there = ServerDestination(lambda: Address(url, token))
         yield DryRun(there) if dry_run else there
         return
-    settings = settings_from({"data_dir": data_dir})
+    folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(settings.data_dir / "ledger.db"))
+        yield DryRun(LogFile(folder / "ledger.db"))
         return
     async with AsyncExitStack() as stack:
-        yield await _open(stack, settings)
+        yield await _open(stack, folder)
 
 
-async def _open(stack: AsyncExitStack, settings: "Settings") -> "Destination":
+async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
     """The ledger in a folder, open in this process until the stack is left; else its server's."""
     from api.backend import open_backend
+    from api.cli.flags import settings_from
     from api.imports.destinations import HereDestination, ServerDestination
     from ledger.errors import FolderLockedError
 
     try:
+        settings = settings_from({"data_dir": folder})
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
-        return ServerDestination(partial(_holder, settings.data_dir, str(locked)))
+        return ServerDestination(partial(_holder, folder, str(locked)))
     return HereDestination(backend.ledger)
 
 
@@ -143,15 +144,15 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     from api.cli.progress import ProgressBar
     from api.imports.ledger import import_ledger
 
-    settings = settings_from({"data_dir": data_dir})
+    into = folder_of(data_dir)
     contents, facts = ProgressBar("importing", "contents"), ProgressBar("importing")
     with closing(contents), closing(facts):
-        imported = asyncio.run(import_ledger(folder, settings.data_dir, contents, facts))
+        imported = asyncio.run(import_ledger(folder, into, contents, facts))
     if as_json:
         click.echo(orjson.dumps(imported._asdict()))
         return
     click.echo(
-        f"{settings.data_dir} has all {imported.facts:,} facts and {imported.contents:,} contents; "
+        f"{into} has all {imported.facts:,} facts and {imported.contents:,} contents; "
         f"root {imported.root}"
     )
     if not imported.has_key:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from api.cli.options import setting, settings_from
+from api.cli.flags import setting, settings_from
 from api.settings import Settings
 
 

@@ -53,14 +53,14 @@ def _skip_here(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
 async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     """Raises FieldError where no projection stands still before the fact."""
     from api.backend import open_backend
+    from api.cli.flags import settings_from
     from api.contract.fields import read_as
     from api.contract.skipping import SkipIn, skip_out
-    from api.settings import Settings
     from ledger.call import Call
     from ledger.origin import SYSTEM
 
     fields = read_as(SkipIn, sent)
     position, because = sent["position"], sent["because"]
-    async with open_backend(Settings(data_dir=folder)) as backend:
+    async with open_backend(settings_from({"data_dir": folder})) as backend:
         skipped = await backend.ledger.skip_fact(Call(SYSTEM), position, because, fields)
         return skip_out(position, skipped)

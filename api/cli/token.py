@@ -10,7 +10,7 @@ import click
 import orjson
 
 from api.cli.administer import Errand, administer, ask
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, settings_from
+from api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
 from api.contract.principal import LOCAL_USER, SCOPES
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -86,8 +86,7 @@ def _ask(errand: Errand, here: Any, where: dict[str, Any]) -> dict[str, Any]:
 
     if where["url"]:
         return ask(where["url"], where["token"], errand)
-    folder = settings_from({"data_dir": where["data_dir"]}).data_dir
-    return administer(folder, errand, in_folder)
+    return administer(folder_of(where["data_dir"]), errand, in_folder)
 
 
 def _listed(tokens: list[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli import cli
+from api.cli import COMMANDS
 from api.settings import Settings
 from tests.house.console import Step, document, steps, surprises, table
 from tests.house.source import ROOT, tracked
@@ -66,7 +66,7 @@ def test_the_table_of_settings_is_that_of_the_class() -> None:
 def test_the_table_of_commands_is_that_of_the_command_line() -> None:
     named = [row[0].strip("`").split()[1] for row in table(README, "command")]
 
-    assert sorted(named) == sorted(cli.commands)
+    assert sorted(named) == sorted(COMMANDS)
 
 
 def test_the_map_shows_rooms_that_are_there_and_every_floor() -> None:

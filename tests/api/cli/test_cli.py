@@ -9,6 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from api.cli import COMMANDS
+from api.cli.options import DEFAULT_FOLDER
 from api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
@@ -229,18 +231,37 @@ def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in done.stderr
 
 
-def test_help_loads_no_server() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--help"], ["aiohttp", "eventsourcing", "rich"]),
+        (["replay", "--help"], ["aiohttp", "eventsourcing", "rich", "pydantic", "asyncio"]),
+    ],
+)
+def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: list[str]) -> None:
     check = (
-        "import sys, api.cli;"
-        "print([m for m in ('aiohttp', 'eventsourcing', 'rich') if m in sys.modules])"
+        f"import sys, api.cli; sys.argv[1:] = {arguments}\n"
+        "try: api.cli.main()\n"
+        f"finally: print([m for m in {unused} if m in sys.modules])"
     )
 
     done = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert done.stdout == "[]\n"
-    assert "serve" in run("--help").stdout
+    assert "Usage: " in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    listed = run("--help").stdout
+
+    for name in COMMANDS:
+        assert f"\n  {name} " in listed
+
+
+def test_the_default_folder_is_that_of_the_settings() -> None:
+    assert Settings.model_fields["data_dir"].default == DEFAULT_FOLDER
 
 
 async def test_replay_can_stop_at_a_position_or_a_time(folder: Path) -> None:

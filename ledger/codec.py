@@ -76,7 +76,6 @@ class Shape(NamedTuple):
     required: frozenset[str]
 
 
-@cache  # looking up type hints takes longer than opening a log
 def shape_of(kind: type[Fact]) -> Shape:
     """The shape of a class of facts, read off its dataclass fields."""
     hints = get_type_hints(kind)
@@ -162,13 +161,18 @@ class _NewerFactError(ValueError):
         self.cause: PoisonCause = cause
 
 
+@cache  # looking up type hints takes longer than opening a log
+def _shapes_of(kinds: tuple[type[Fact], ...]) -> Mapping[str, Shape]:
+    return {kind.TOPIC: shape_of(kind) for kind in kinds}
+
+
 class FactMapper(Mapper[str]):
     """eventsourcing's mapper over our registry of facts."""
 
     def __init__(self, kinds: tuple[type[Fact], ...] = FACTS) -> None:
         super().__init__(transcoder=CanonicalJson())
         self.kinds = {kind.TOPIC: kind for kind in kinds}
-        self.shapes = {kind.TOPIC: shape_of(kind) for kind in kinds}
+        self.shapes = _shapes_of(kinds)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The stored form of a fact. Raises TooLargeError above 60,000 bytes."""

@@ -25,8 +25,8 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy
 
-slow: .venv/dev.stamp  ## journeys with real processes, kills and large files
-	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+slow: .venv/dev.stamp  ## journeys with real processes, kills and large files; many random histories
+	$(BIN)/pytest -m "slow or property" --hypothesis-profile full $(PYTEST_ARGS)
 
 chaos: .venv/dev.stamp  ## the kills again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)

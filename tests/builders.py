@@ -24,6 +24,11 @@ ID = AssetId("0" * 31 + "1")
 DIGEST = Digest("sha256:" + "a" * 64)
 
 
+def short(value: object) -> str:
+    """How a parametrized test names a case whose value may be very long."""
+    return str(value)[:40]
+
+
 def asset_id(number: int) -> AssetId:
     """A different id for each number."""
     return AssetId(f"{number:032x}")

@@ -269,6 +269,7 @@ class EventLogContract:
         assert list(log.leaf_hashes(1, 2)) == each[1:3]
         assert list(log.leaf_hashes(5, 10)) == []
 
+    @pytest.mark.slow  # 65,536 facts
     def test_a_tile_is_there_as_soon_as_its_last_fact_is(self, log: EventLog) -> None:
         appended(log, *(creation(n) for n in range(1, WIDTH**2)))
         assert log.full_tile(1, 0) is None

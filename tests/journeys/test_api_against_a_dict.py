@@ -27,6 +27,7 @@ from api.settings import Settings
 from tests.api.running import Answer, Api, serving
 from tests.journeys.audit import audit
 from tests.journeys.model import Doc, Model, merged
+from tests.properties import budget
 
 T = TypeVar("T")
 
@@ -369,9 +370,10 @@ class ApiAndDict(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
+@pytest.mark.property
 class TestTheApi(ApiAndDict.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(
-        max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)
+        max_examples=budget(28), stateful_step_count=20, suppress_health_check=list(HealthCheck)
     )
 
 

@@ -51,6 +51,7 @@ def test_a_folder_recorded_twice_in_one_job_is_recorded_once(
     assert len(client.history("j")) == 60
 
 
+@pytest.mark.slow
 def test_a_recorded_file_says_where_it_comes_from(
     tree: Path, server: Server, client: Client
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_recorded_file_says_where_it_comes_from(
     assert client.get(asset["get_url"]).body == b'{"table": 7}'
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_recorded_again_in_the_same_job(tree: Path, server: Server) -> None:
     record_folder(tree, "--url", server.url, "--job", "j")
     (tree / "large").write_bytes(bytes(300_001))
@@ -69,6 +71,7 @@ def test_a_changed_file_is_recorded_again_in_the_same_job(tree: Path, server: Se
     assert "1 new, 59 known" in record_folder(tree, "--url", server.url, "--job", "j").stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_is_refused_is_reported_and_the_others_are_recorded(
     tree: Path, server: Server
 ) -> None:
@@ -82,6 +85,7 @@ def test_a_file_that_is_refused_is_reported_and_the_others_are_recorded(
     assert "lines: name: must not contain control characters" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_recorded(
     tree: Path, server: Server
@@ -95,6 +99,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_recorded(
     assert f"not recorded: {tree / 'large'}: Permission denied" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_not_there_is_one_line(tree: Path, server: Server) -> None:
     server.stop()
 

@@ -13,6 +13,8 @@ from tests.journeys.audit import audit, facts_in
 from tests.journeys.client import BROKEN, Client, plugged, read_reply, request_head, talking
 from tests.journeys.server import PATIENCE, Server, program, run, serving, until
 
+pytestmark = pytest.mark.slow
+
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -30,7 +32,6 @@ def test_a_server_that_is_asked_to_stop_exits_with_zero_and_leaves_one_file_each
     audit(data_dir)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", STOPS)
 def test_a_stop_lets_uploads_finish_and_takes_no_new_ones(
     server: Server, data_dir: Path, number: signal.Signals
@@ -57,7 +58,6 @@ def listens(port: int) -> bool:
     return True
 
 
-@pytest.mark.slow
 def test_a_stop_under_load_answers_what_it_records(server: Server, data_dir: Path) -> None:
     """An idle connection may be closed on a client who is about to use it, but never half-way:
     whatever was recorded was also answered."""
@@ -93,7 +93,6 @@ def test_a_second_server_is_refused_and_told_who_holds_the_folder(
     assert client.created()["position"] == 2
 
 
-@pytest.mark.slow
 def test_of_servers_that_start_on_one_folder_at_one_moment_one_wins(data_dir: Path) -> None:
     with ExitStack() as stack:
         serve = ("serve", "--port", "0", "--data-dir", data_dir)
@@ -125,7 +124,6 @@ def test_a_port_that_is_taken_is_one_line_and_no_traceback(server: Server, tmp_p
     assert refused.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
 def test_a_rebuild_and_a_replay_go_on_beside_a_server(
     server: Server, client: Client, data_dir: Path
 ) -> None:
@@ -140,7 +138,6 @@ def test_a_rebuild_and_a_replay_go_on_beside_a_server(
     assert asset["id"] in replayed.stdout
 
 
-@pytest.mark.slow
 def test_a_log_whose_last_fact_was_changed_is_refused_with_what_to_do(
     server: Server, client: Client, data_dir: Path
 ) -> None:
@@ -158,7 +155,6 @@ def test_a_log_whose_last_fact_was_changed_is_refused_with_what_to_do(
     assert "backup" in refused.stderr
 
 
-@pytest.mark.slow
 def test_a_start_that_is_killed_anywhere_leaves_a_folder_that_starts(data_dir: Path) -> None:
     """The first start too, which makes everything."""
     server = Server(data_dir)

@@ -195,6 +195,7 @@ def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path
         keys_in_force(log, Codec())
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_line_of_it_leaves_a_key_that_signs(
     log: SqliteLog, key_file: Path, tmp_path: Path
 ) -> None:

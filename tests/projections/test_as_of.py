@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import replay as replaying
@@ -22,6 +22,7 @@ from projections.runner import Runner
 from tests.builders import asset_id, created, deleted
 from tests.projections.histories import histories
 from tests.projections.world import World, select, world
+from tests.properties import examples
 
 Words = Mapping[str, Sequence[str]]
 
@@ -70,7 +71,7 @@ def recorded(here: World, runner: Runner, facts: list[Fact]) -> Iterator[int]:
 
 
 @given(facts=histories(), job_id=LETTER, rest=FILTERS)
-@settings(max_examples=40)
+@examples(40)
 def test_a_list_is_what_it_was_at_every_position(
     facts: list[Fact], job_id: str, rest: Words
 ) -> None:

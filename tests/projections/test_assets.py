@@ -3,7 +3,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.asset import FOLDER, evolve
@@ -26,6 +26,7 @@ from tests.builders import (
 )
 from tests.projections.histories import histories
 from tests.projections.world import World, answers, digest_of, select, world
+from tests.properties import examples
 
 
 def test_the_document_of_an_asset_has_every_field_of_the_contract() -> None:
@@ -119,7 +120,7 @@ def _document_of(here: World, asset_id: str) -> object:
     return document(asset)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(histories(), st.integers(1, 8))
 def test_rows_are_what_the_facts_add_up_to_live_and_anew(facts: list[Fact], group: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.asset import Asset
@@ -20,6 +20,7 @@ from projections.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted, described, replaced, restored
 from tests.projections.histories import USERS, histories, live
 from tests.projections.world import World, asset_queries, world
+from tests.properties import examples
 
 ORDERS = ["name", "-name", "size", "-size"]
 FILTERS = st.sampled_from([{}, {"content_type": ["image/"]}, {"tag": ["t"]}, {"name": ["same"]}])
@@ -57,7 +58,7 @@ def _fits(asset: Asset, words: Any) -> bool:
     )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), FILTERS, st.integers(1, 4))
 async def test_long_lists_are_what_a_naive_sort_gives(
     facts: list[Fact], words: Any, size: int

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.asset import Asset
@@ -19,6 +19,7 @@ from projections.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted
 from tests.projections.histories import USERS, everything, histories
 from tests.projections.world import World, select, world
+from tests.properties import examples
 
 Words = Mapping[str, Sequence[str]]
 
@@ -126,7 +127,7 @@ WORDS = st.fixed_dictionaries(
 REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
 def test_pages_are_what_a_naive_filter_finds(
     facts: list[Fact], requests: list[tuple[Words, int, str]]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 
 from ledger.codec import Codec
 from ledger.fact import Fact
@@ -16,6 +16,7 @@ from projections.jobs import document
 from projections.runner import Runner
 from tests.projections.histories import histories
 from tests.projections.world import World, select, world
+from tests.properties import examples
 
 
 class Told(NamedTuple):
@@ -32,7 +33,7 @@ LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_a
 
 
 @given(facts=histories())
-@settings(max_examples=40)
+@examples(40)
 def test_a_replayed_job_is_the_projected_one_at_every_position(facts: list[Fact]) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         with here.views() as runner:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.asset import FOLDER, Asset
@@ -23,6 +23,7 @@ from projections.search_reads import Found, SearchQueries, words_of
 from tests.builders import asset_id, created, deleted, described, restored
 from tests.projections.histories import histories, live
 from tests.projections.world import World, select, world
+from tests.properties import examples
 
 LETTERS = "aAbB0_%\"'*-. ()ß\u00e9e\u0301ﬁİñ日本ΣςÅ\u0301\u00a0\n"
 TEXT = st.text(LETTERS, min_size=1, max_size=12)
@@ -127,7 +128,7 @@ def shelves(draw: st.DrawFn) -> list[Fact]:
     ]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(shelves(), st.lists(WORDS, min_size=1, max_size=3).map(" ".join))
 @example(named("100% sure", "1000"), "0%")
 @example(named("my_cat.png", "mycat.png"), "ca")
@@ -147,7 +148,7 @@ async def test_a_search_finds_what_a_naive_scan_finds(facts: list[Fact], query: 
                     assert await find(here, runner, text) == naive(assets, text), text
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(histories(), st.integers(1, 7))
 async def test_what_is_learnt_is_what_is_live_whatever_happened(
     facts: list[Fact], batch: int

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.asset import Asset
@@ -21,6 +21,7 @@ from projections.usage_reads import FILTERS, SORTS, UsageQueries, UsageQuery
 from tests.builders import asset_id, created, deleted, described, replaced, restored
 from tests.projections.histories import histories, live
 from tests.projections.world import World, select, world
+from tests.properties import examples
 
 Totals = dict[tuple[str, str, str], tuple[int, int, int, str, str]]
 
@@ -63,7 +64,7 @@ def total(group: Sequence[Asset]) -> tuple[int, int, int, str, str]:
     return len(group), sum(sizes), max(sizes), min(times), max(times)
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(histories(), st.integers(1, 7))
 def test_totals_are_what_counting_the_live_assets_anew_would_give(
     facts: list[Fact], batch: int

@@ -363,6 +363,7 @@ async def test_tail_shows_people_one_line_a_fact(folder: Path) -> None:
     assert "must be one of asset.content_replaced" in odd.stderr
 
 
+@pytest.mark.slow
 def test_tail_comes_back_to_a_server_that_was_away(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     try:

@@ -47,6 +47,7 @@ async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Pat
     assert open_checkpoint(await checkpoint(folder), new).size == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auth", ["local", "tokens"])
 def test_a_running_server_is_asked_to_rotate_and_goes_on(folder: Path, auth: str) -> None:
     with process(folder, "--auth", auth) as server:

@@ -16,6 +16,7 @@ from tests.api.imports.nodetool import (
     assets_in,
     content_of,
 )
+from tests.builders import short
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -190,7 +191,7 @@ def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: 
         ({"parent_id": "\x00'; DROP"}, "is not there: it goes home"),
         ({"parent_id": asset_id(1)}, "is not there: it goes home"),
     ],
-    ids=str,
+    ids=short,
 )
 def test_what_does_not_fit_is_said_in_one_line_and_the_row_is_kept(
     nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str
@@ -214,7 +215,7 @@ def test_what_does_not_fit_is_said_in_one_line_and_the_row_is_kept(
         ({"user_id": None}, "its user_id must be 1 to 255"),
         ({"user_id": "system"}, "its user_id cannot be 'system'"),
     ],
-    ids=str,
+    ids=short,
 )
 def test_a_row_that_can_be_no_asset_is_said_and_no_other_is_lost(
     nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str

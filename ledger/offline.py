@@ -1,6 +1,6 @@
 """The proof of a job out of a data folder whose server may or may not run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from eventsourcing.persistence import Notification
@@ -18,19 +18,24 @@ from ledger.merkle.tree import leaf_of
 from ledger.opening import read_identity
 from ledger.rotation import keys_in_force, rotations, signer_in_force
 
+Ask = Callable[[FolderLockedError], object]
+"""Has whoever holds a folder sign a checkpoint of its log. Raises the error where nobody can."""
 
-def prove_job(log_file: Path, user_id: str, job_id: str) -> tuple[Signed, list[ProvenFact]]:
+
+def prove_job(
+    log_file: Path, user_id: str, job_id: str, ask: Ask
+) -> tuple[Signed, list[ProvenFact]]:
     """Every fact of a job, proven by the first checkpoint that covers them.
 
-    Where none is kept, one is signed: then the folder must not be in use. Raises UnknownJobError,
-    FolderLockedError and SigningKeyError.
+    Where none is kept, one is signed here, or by the server that has the folder. Raises
+    UnknownJobError, FolderLockedError and SigningKeyError.
     """
     log = SqliteLogReader(log_file)
     try:
         facts = _facts(log, Tag(user_id, "job", job_id))
         if not facts:
             raise UnknownJobError(job_id)
-        signed = _kept(log, facts[-1][0]) or _sign(log_file)
+        signed = _kept(log, facts[-1][0]) or _sign(log, log_file, facts[-1][0], ask)
         log_id = read_identity(log, Codec()).log_id
         changes = _leaves(rotations(log, log_id, upto=signed.size))
         signed = signed._replace(rotations=_proven(log, signed.size, changes))
@@ -72,18 +77,25 @@ def _key(log: LogReader, size: int) -> str:
     return [known.key for known in keys_in_force(log, Codec()) if known.since <= size][-1]
 
 
-def _sign(log_file: Path) -> Signed:
+def _sign(log: LogReader, log_file: Path, covering: int, ask: Ask) -> Signed:
     """A checkpoint of the log as it is now, signed and kept."""
     try:
         with hold_folder(log_file.parent):
-            log = SqliteLog(log_file, Codec())
-            try:
-                return _signed(log, log_file.with_name("checkpoint.key"))
-            finally:
-                log.close()
+            return _sign_here(log_file)
     except FolderLockedError as locked:
-        reason = "no checkpoint covers this job yet: name that server with --url"
-        raise FolderLockedError(f"{locked}; {reason}") from locked
+        ask(locked)
+        kept = _kept(log, covering)
+        if kept is None:
+            raise
+        return kept
+
+
+def _sign_here(log_file: Path) -> Signed:
+    log = SqliteLog(log_file, Codec())
+    try:
+        return _signed(log, log_file.with_name("checkpoint.key"))
+    finally:
+        log.close()
 
 
 def _signed(log: SqliteLog, key_file: Path) -> Signed:

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
 from api.contract.errors import UnauthenticatedError
 from ledger.errors import FolderLockedError
 from ledger.files import hold_folder, holder_of
+
+T = TypeVar("T")
 
 TRIES: Final = 5
 """The secret in a lock file admits once: another command may have been faster."""
@@ -57,12 +59,17 @@ def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
 
 def ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
     """What the server that has the folder answers. Raises `locked` where it does not listen."""
+    return as_holder(folder, locked, lambda url, secret: ask(url, secret, errand))
+
+
+def as_holder(folder: Path, locked: FolderLockedError, call: Callable[[str, str], T]) -> T:
+    """What comes of a call to the server that has the folder, by its address and its secret."""
     for _ in range(TRIES):
         holder = holder_of(folder)
         if holder is None or holder.address is None:
             raise locked
         with suppress(UnauthenticatedError):
-            return ask(holder.address, holder.secret, errand)
+            return call(holder.address, holder.secret)
     raise locked
 
 

@@ -1,6 +1,7 @@
 """`asset-ledger audit-bundle`: a job with its files and its proof, for who trusts nobody."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
 
 if TYPE_CHECKING:
     from api.export.bundle import Named, Read
+    from ledger.errors import FolderLockedError
 
 
 @click.command("audit-bundle")
@@ -35,7 +37,8 @@ def audit_bundle(
 ) -> None:
     """Write JOB_ID as a zip: its facts, proven, its files, and a verify.py that needs only Python.
 
-    Out of the data folder, deleted files too; or through a server, which does not give those out.
+    Out of the data folder, deleted files too, also while its server runs; or through a server by
+    its address, which does not give those out.
     """
     from api.export.bundle import write_bundle
 
@@ -57,7 +60,18 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
     def read(named: "Named") -> Iterable[bytes]:
         return pieces_of(log.parent / "content", named.digest)
 
-    return document(*prove_job(log, user, job_id)), read
+    return document(*prove_job(log, user, job_id, partial(_sign_there, log.parent))), read
+
+
+def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
+    """The checkpoint that the folder's server signs, and keeps in the log."""
+    from api.cli.administer import as_holder
+    from api.cli.remote import Remote
+
+    def signed(url: str, secret: str) -> str:
+        return b"".join(Remote(url, secret).lines("/api/log/checkpoint")).decode()
+
+    return as_holder(folder, locked, signed)
 
 
 def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":

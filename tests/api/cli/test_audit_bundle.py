@@ -7,7 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -42,9 +42,7 @@ def bundle(folder: Path, tmp_path: Path) -> Path:
     """An unpacked bundle of the job."""
     done = run("audit-bundle", "j", "-o", tmp_path / "bundle.zip", "--data-dir", folder)
     assert (done.returncode, done.stderr) == (FINE, "")
-    with zipfile.ZipFile(tmp_path / "bundle.zip") as packed:
-        packed.extractall(tmp_path / "bundle")
-    return tmp_path / "bundle"
+    return unpacked(tmp_path / "bundle.zip", tmp_path / "bundle")
 
 
 def judged(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
@@ -58,6 +56,12 @@ def judged(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
     )
     assert done.stderr == ""
     return done.returncode, done.stdout
+
+
+def unpacked(bundle: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(bundle) as packed:
+        packed.extractall(folder)
+    return folder
 
 
 def change(bundle: Path, file: str, edit: Callable[[Any], None]) -> None:
@@ -170,9 +174,7 @@ async def rotated(tmp_path: Path) -> tuple[Path, str]:
         await record_a_job(api)
     done = run("audit-bundle", "j", "-o", tmp_path / "bundle.zip", "--data-dir", folder)
     assert (done.returncode, done.stderr) == (FINE, "")
-    with zipfile.ZipFile(tmp_path / "bundle.zip") as packed:
-        packed.extractall(tmp_path / "bundle")
-    return tmp_path / "bundle", first
+    return unpacked(tmp_path / "bundle.zip", tmp_path / "bundle"), first
 
 
 def test_a_bundle_over_a_change_of_the_key_holds_under_the_key_of_before(
@@ -230,14 +232,30 @@ async def test_a_server_gives_the_same_bundle_but_for_what_was_deleted(tmp_path:
 
     assert (done.returncode, done.stderr) == (FINE, "")
     assert done.stdout.count("not in it, for its asset is deleted: sha256:") == 2
-    with zipfile.ZipFile(output) as packed:
-        packed.extractall(tmp_path / "bundle")
-    code, said = judged(tmp_path / "bundle")
+    code, said = judged(unpacked(output, tmp_path / "bundle"))
     assert code == FINE
     assert said.count("the bundle comes without sha256:") == 2
 
 
-async def test_a_folder_in_use_whose_job_no_checkpoint_covers_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("auth", ["local", "tokens"])
+async def test_the_server_that_has_the_folder_signs_what_no_checkpoint_covers(
+    tmp_path: Path, auth: Literal["local", "tokens"]
+) -> None:
+    folder, output = tmp_path / "data", tmp_path / "b.zip"
+    async with serving(Settings(data_dir=folder)) as api:
+        await record_a_job(api)
+    async with serving(Settings(data_dir=folder, auth=auth)) as api:
+        api.backend.lock.announce(api.url)
+        done = await in_thread("audit-bundle", "j", "-o", str(output), "--data-dir", str(folder))
+        again = await in_thread("audit-bundle", "j", "-o", str(output), "--data-dir", str(folder))
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    assert (again.returncode, again.stdout) == (FINE, done.stdout)
+    code, said = judged(unpacked(output, tmp_path / "bundle"), "--key", key_of(folder))
+    assert (code, "4 facts are in that log" in said) == (FINE, True)
+
+
+async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await api.created(b"x", job_id="j")
         command = ("audit-bundle", "j", "-o", tmp_path / "b.zip", "--data-dir", tmp_path / "data")
@@ -246,7 +264,7 @@ async def test_a_folder_in_use_whose_job_no_checkpoint_covers_is_refused(tmp_pat
         done = run(*command)
 
     assert refused.returncode == REFUSED
-    assert "name that server with --url" in refused.stderr
+    assert "is in use by process" in refused.stderr
     assert done.returncode == FINE
 
 

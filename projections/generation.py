@@ -9,6 +9,7 @@ from typing import Final
 
 from ledger.errors import DataFolderError
 from ledger.feed import Feed
+from projections.counts import RowCounts
 from projections.database import Database, path_of
 from projections.indexes import restore_indexes
 from projections.migrate import is_current, migrations_of, revision_of, unfilled
@@ -46,10 +47,16 @@ class Generation:
         self.following = {n: runner for n, runner in self.runners.items() if n != TABLES}
         self.revision = max(runner.database.revision for runner in own.values())
         self.others, self.broken = frozenset(others.runners), others.broken
+        files = [runner.database for runner in self.runners.values()]
+        self._counts = [RowCounts(file.path, list(file.tables)) for file in files]
 
     @property
     def number(self) -> int:
         return self.tables.database.number
+
+    def count_rows(self) -> dict[str, int]:
+        """How many rows there are, by table, of those that are not ours too."""
+        return {table: n for counts in self._counts for table, n in counts.read().items()}
 
     def approach(self) -> None:
         """Come near the end of the log. Raises what keeps a runner of ours from it."""

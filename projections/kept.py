@@ -62,12 +62,3 @@ def _position(path: Path) -> int:
     with closing(open_reader(path)) as db:
         (position,) = db.execute("SELECT min(position) FROM positions").fetchone()
         return position or 0
-
-
-def count_rows(path: Path, tables: list[str]) -> dict[str, int]:
-    """How many rows these tables of a file have. Costs a walk of each one's smallest index."""
-    with closing(open_reader(path)) as db:
-        return {
-            table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
-            for table in tables
-        }

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from api.shadow.rebuilds import Building, Ended, Rebuilds
-from projections.generation import Generation
-from projections.kept import count_rows, kept_before
+from projections.kept import kept_before
 from projections.views import Views
 
 
@@ -16,7 +15,7 @@ async def status(
     """The document of `GET /api/projections`. What was `begun` just now may have ended already, and
     is told of all the same: whoever began it has to learn its name."""
     generation, building = views.generation, begun or rebuilds.building
-    rows = await asyncio.to_thread(_rows, generation)
+    rows = await asyncio.to_thread(generation.count_rows)
     kept = await asyncio.to_thread(kept_before, folder, generation.number)
     return {
         "serving": {
@@ -33,13 +32,6 @@ async def status(
         "previous": None if kept is None else kept._asdict(),
         "last": _ended(rebuilds.last),
     }
-
-
-def _rows(generation: Generation) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for runner in generation.runners.values():
-        counts |= count_rows(runner.database.path, list(runner.database.tables))
-    return counts
 
 
 def _building(building: Building | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from ledger.errors import AssetDeletedError, UnknownAssetError
 from ledger.ids import AssetId
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.catalog_reads import CatalogQueries
 from projections.listing import WALK, page_of, page_statement
 from projections.ordering import (
@@ -65,7 +65,7 @@ class AssetQueries:
 
     async def find(self, user_id: str, asset_id: AssetId) -> Found:
         """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
-        rows = await self._readers.rows(_FIND, (asset_id, user_id))
+        rows = await self._readers.rows(_FIND, (asset_id, user_id), brief=True)
         if not rows:
             raise UnknownAssetError(asset_id)
         json, version, deleted_at, deleted_by, last, reflected = rows[0]

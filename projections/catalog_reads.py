@@ -11,7 +11,7 @@ import orjson
 
 from ledger.errors import ParameterError
 from ledger.ids import AssetId, Digest
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.catalog import short
 from projections.listing import WALK
 from projections.pages import Page, Query

@@ -13,8 +13,8 @@ import orjson
 
 from ledger.errors import UnknownJobError
 from ledger.ids import Digest
+from ledger.readers import AsyncReaders
 from ledger.record import JobRecord
-from ledger.sqlite import AsyncReaders
 from projections.assets import document_json
 
 Status = Literal["same", "different", "only_a", "only_b"]

@@ -12,7 +12,7 @@ import orjson
 
 from ledger.errors import AssetDeletedError, UnknownAssetError
 from ledger.ids import AssetId
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 
 PAGE: Final = 250
 """How many assets are read at once: one may have 32 KiB of metadata."""

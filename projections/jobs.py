@@ -14,8 +14,8 @@ from ledger.codec import CanonicalJson
 from ledger.errors import UnknownJobError
 from ledger.fact import Recorded, TaggedFact, iso, moment, private_of
 from ledger.job import JobFinished, JobStarted
+from ledger.readers import AsyncReaders
 from ledger.record import JobRecord
-from ledger.sqlite import AsyncReaders
 from projections.migrations import Migration, load
 from projections.pages import Page, Sort, open_cursor, seal_cursor, sort_of
 from projections.projection import Statement
@@ -159,7 +159,7 @@ class JobQueries:
 
     async def find(self, user_id: str, job_id: str) -> JobFound:
         """One job. Raises UnknownJobError if none of the user's facts names it."""
-        for row in await self._readers.rows(_FIND, (user_id, job_id)):
+        for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
             return JobFound(*row)
         raise UnknownJobError(job_id)
 

@@ -14,7 +14,7 @@ from ledger.asset import AssetCreated
 from ledger.errors import UnknownAssetError
 from ledger.fact import Recorded
 from ledger.ids import AssetId, Digest
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.migrations import Migration, load
 from projections.projection import Statement
 

@@ -18,6 +18,8 @@ WALK: Final = 20_000
 """How many index rows one request looks at for filters that no index covers."""
 LANES: Final = 100
 """How many values, or pairs of values, of repeated filters are merged; more are walked."""
+BRIEF: Final = 200
+"""The longest page that the event loop may read itself, in rows: some 150 us."""
 
 
 class Index(NamedTuple):
@@ -44,10 +46,14 @@ _COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
 
 
 class Sql(NamedTuple):
-    """A piece of a statement and the parameters of its question marks, in order."""
+    """A piece of a statement and the parameters of its question marks, in order.
+
+    One that is `brief` is one run of neighbours in an index, and a short one.
+    """
 
     text: str
     parameters: list[Any]
+    brief: bool = False
 
 
 _START: Final = object()
@@ -56,8 +62,8 @@ _START: Final = object()
 
 def page_statement(query: Query) -> Sql:
     """SQL that answers one row: what `page_of` takes after the query, in its order."""
-    text, parameters = _statement(query)
-    return Sql(text, [query.start if value is _START else value for value in parameters])
+    text, parameters, brief = _statement(query)
+    return Sql(text, [query.start if value is _START else value for value in parameters], brief)
 
 
 @lru_cache(maxsize=1_024)  # all pages of a list have one
@@ -70,7 +76,7 @@ def _statement(query: Query) -> Sql:
             (SELECT position FROM positions WHERE projection = 'assets')
         FROM ({rows.text})
     """
-    return Sql(text, [query.size, *edge.parameters, *rows.parameters])
+    return Sql(text, [query.size, *edge.parameters, *rows.parameters], rows.brief)
 
 
 def page_of(
@@ -107,7 +113,8 @@ def _lanes(query: Query) -> int:
 def _covered(query: Query, index: Index, by_column: Mapping[str, Condition]) -> Sql:
     if all(condition.fixed for condition in query.conditions):
         keys = {column: by_column[column].values[0] for column in index.columns}
-        return _lane(query, index, "seq, json", keys, query.size + 1)
+        lane = _lane(query, index, "seq, json", keys, query.size + 1)
+        return lane._replace(brief=query.size <= BRIEF)
     return _merged(query, index, by_column)
 
 

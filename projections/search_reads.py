@@ -11,7 +11,7 @@ import orjson
 
 from ledger.errors import ParameterError, UnknownAssetError
 from ledger.ids import AssetId
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.pages import open_cursor, seal_cursor
 from projections.search import TRIGRAM, fold, head
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ledger.errors import CursorError
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.pages import Page, seal, unseal
 
 FILTERS: Final = ("job_id", "workflow_id", "node_id")

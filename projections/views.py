@@ -13,7 +13,7 @@ from typing import Final
 
 from ledger.feed import Feed
 from ledger.ids import AssetId, Digest
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.assets_reads import AssetQueries
 from projections.catalog_reads import CatalogQueries
 from projections.compare import CompareQueries

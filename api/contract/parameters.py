@@ -139,12 +139,15 @@ def whole(low: int, high: int) -> Reader[int]:
     return Reader(parse, {"type": "integer", "minimum": low, "maximum": high})
 
 
+_PAGE_SIZE: Final = whole(1, 10 ** len(str(MAX_PAGE)))
+
+
 def page_size(text: str) -> int:
     """A page's length: 1 or more; more than 1,000 is read as 1,000."""
     digits = text.lstrip("0")
     if digits.isascii() and digits.isdecimal() and len(digits) > len(str(MAX_PAGE)):
         return MAX_PAGE
-    return min(whole(1, 10 ** len(str(MAX_PAGE)))(text), MAX_PAGE)
+    return min(_PAGE_SIZE(text), MAX_PAGE)
 
 
 def one_of(words: Sequence[str]) -> Reader[str]:

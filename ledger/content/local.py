@@ -20,7 +20,8 @@ from ledger.content.staging import Spilled, SpillingStage
 from ledger.errors import StorageFailedError
 from ledger.files import make_folder, storage_errors, sync_folder
 from ledger.ids import Digest
-from ledger.sqlite import AsyncReaders, insert_rows, open_writer, transaction
+from ledger.readers import AsyncReaders
+from ledger.sqlite import insert_rows, open_writer, transaction
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while others wait for the disk."""

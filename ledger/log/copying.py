@@ -19,7 +19,8 @@ from ledger.log.group import Group, Rows, tags_of
 from ledger.log.sqlite import SqliteLog
 from ledger.merkle.tiles import Tiles
 from ledger.merkle.tree import leaf_hash
-from ledger.sqlite import Readers, insert_rows, transaction
+from ledger.readers import Readers
+from ledger.sqlite import insert_rows, transaction
 
 UNFINISHED: Final = "ledger.db.importing"
 """The name of a log that is still being copied."""

@@ -10,7 +10,7 @@ from eventsourcing.persistence import Notification
 from ledger.fact import parse_time
 from ledger.log import CommandKey, Head, Tag
 from ledger.log.tree_rows import TreeRows
-from ledger.sqlite import Readers
+from ledger.readers import Readers
 
 PAGE: Final = 1_000
 """How many rows one read answers at most: no reader holds a snapshot for long."""

@@ -11,7 +11,7 @@ HOUSE = (*PRODUCT, "tests", "examples", "benchmarks")
 
 WORDS = (
     *("asset", "job", "fact", "origin", "codec", "feed", "ids", "errors", "record", "sqlite"),
-    "finding",
+    *("finding", "readers"),
 )
 
 FLOOR_MAY_IMPORT = {

@@ -1,7 +1,7 @@
 from ledger.asset import FOLDER
 from ledger.fact import Fact
 from ledger.ids import AssetId
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.folders import FolderQueries
 from projections.runner import Runner
 from tests.builders import asset_id, created

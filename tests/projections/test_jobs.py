@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import UnknownJobError
 from ledger.fact import Fact, iso, moment
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.jobs import JobQueries
 from projections.runner import Runner
 from tests.builders import (

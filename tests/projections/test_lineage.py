@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.errors import UnknownAssetError
 from ledger.fact import Fact
 from ledger.ids import AssetId, Digest
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections import lineage
 from projections.lineage import Direction, Found, Lineage, LineageQueries
 from projections.runner import Runner

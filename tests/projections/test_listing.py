@@ -39,15 +39,19 @@ def page(
     """A page, read through the view's own connection."""
     query = Query.of(user, words, sort, size, at, deleted)
     if query.sort.column is None:
-        (row,) = select(runner, *listing.page_statement(query))
+        (row,) = rows(runner, listing.page_statement(query))
         return listing.page_of(query, *row)
-    (row,) = select(runner, *ordering.ordered_statement(query))
+    (row,) = rows(runner, ordering.ordered_statement(query))
     return ordering.ordered_page(query, *row)
 
 
 def count(runner: Runner, user: str, words: Words, deleted: str) -> int:
     query = Query.of(user, words, "created_at", 1, "", deleted)
-    return int(select(runner, *ordering.count_statement(query))[0][0])
+    return int(rows(runner, ordering.count_statement(query))[0][0])
+
+
+def rows(runner: Runner, sql: listing.Sql) -> list[Any]:
+    return select(runner, sql.text, sql.parameters)
 
 
 def ids(answer: Page) -> list[str]:
@@ -180,7 +184,7 @@ def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
 
 
 def _plan(runner: Runner, words: Words) -> list[str]:
-    sql, parameters = listing.page_statement(Query.of("1", words, "created_at", 10, ""))
+    sql, parameters, _ = listing.page_statement(Query.of("1", words, "created_at", 10, ""))
     return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
@@ -237,6 +241,27 @@ def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> 
     pages = all_pages(runner, "1", words, "created_at", 50)
 
     assert [len(found) for found in pages] == [50, 50, 20]
+
+
+async def test_a_list_is_the_same_in_pages_that_the_event_loop_reads_and_in_longer_ones(
+    here: World, runner: Runner, assets: AssetQueries
+) -> None:
+    made = [created(originator_id=asset_id(n), job_id="j") for n in range(1, 412)]
+    here.write(runner, *made)
+
+    brief = await walked(assets, {"job_id": ["j"]}, listing.BRIEF)
+    longer = await walked(assets, {"job_id": ["j"]}, listing.BRIEF + 1)
+
+    assert [each.count for each in brief] == [200, 200, 11]
+    assert [each.count for each in longer] == [201, 201, 9]
+    assert list(chain(*map(ids, brief))) == list(chain(*map(ids, longer)))
+
+
+async def walked(assets: AssetQueries, words: Words, size: int) -> list[Page]:
+    pages = [await assets.page("1", words, page_size=size)]
+    while pages[-1].next:
+        pages.append(await assets.page("1", words, page_size=size, cursor=pages[-1].next))
+    return pages
 
 
 async def test_a_page_tells_the_position_that_it_reflects(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.asset import FOLDER, Asset
 from ledger.errors import CursorError, ParameterError
 from ledger.fact import Fact
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections import runner as running
 from projections.assets import document
 from projections.rebuild import follow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ledger.asset import Asset
 from ledger.errors import CursorError
 from ledger.fact import Fact, iso
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections import runner as running
 from projections.rebuild import follow
 from projections.runner import Runner

@@ -13,7 +13,7 @@ from ledger.feed import Feed
 from ledger.log import Appended, Prepare
 from ledger.log.sqlite import SqliteLog
 from ledger.origin import LedgerOpened
-from ledger.sqlite import AsyncReaders
+from ledger.readers import AsyncReaders
 from projections.assets_reads import AssetQueries
 from projections.catalog import Catalog
 from projections.catalog_reads import CatalogQueries

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ledger.sqlite import open_reader
 
 LONGEST: Final = 0.002
-"""Seconds after which a statement is broken off, twenty times what a page of 50 takes: the disk is
+"""Seconds after which a statement is broken off, thirty times what a page of 50 takes: the disk is
 slow then, or the rows are large, or other threads keep the interpreter busy."""
 STEPS: Final = 100
 """How often that is looked at: so many steps of SQLite's machine are about six rows of a page."""

@@ -12,14 +12,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from projections.filters import Condition
-from projections.pages import Page, Query
+from projections.pages import BRIEF, Page, Query
 
 WALK: Final = 20_000
 """How many index rows one request looks at for filters that no index covers."""
 LANES: Final = 100
 """How many values, or pairs of values, of repeated filters are merged; more are walked."""
-BRIEF: Final = 200
-"""The longest page that the event loop may read itself, in rows: some 150 us."""
 
 
 class Index(NamedTuple):

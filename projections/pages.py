@@ -19,6 +19,8 @@ from projections.filters import Condition, conditions, lives, suggestion
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
+BRIEF: Final = 200
+"""The longest page that the event loop may read itself, if one run of an index holds its rows."""
 _LAST: Final = 2**63 - 1
 _SEAL: Final = 12
 """How many bytes of a hash bind a cursor to its query: not a secret, a check."""

@@ -11,7 +11,7 @@ import orjson
 
 from ledger.errors import CursorError
 from ledger.readers import AsyncReaders
-from projections.pages import Page, seal, unseal
+from projections.pages import BRIEF, Page, seal, unseal
 
 FILTERS: Final = ("job_id", "workflow_id", "node_id")
 """What usage can be narrowed to, the narrowest first."""
@@ -92,7 +92,8 @@ class UsageQueries:
         readers, view = (self._assets, "assets") if query.filters else (self._totals, "usage")
         start = _start(cursor, query) if cursor else None
         sql, parameters = _statement(query, start, page_size + 1)
-        *rows, (_, _, position) = await readers.rows(sql, [*parameters, view])
+        brief = not query.filters and page_size <= BRIEF  # a run of an index, where nothing filters
+        *rows, (_, _, position) = await readers.rows(sql, [*parameters, view], brief)
         page = rows[:page_size]
         after = ""
         if len(rows) > page_size:

@@ -14,7 +14,7 @@ from ledger.errors import CursorError, ParameterError
 from ledger.fact import Fact, parse_time
 from projections import listing, ordering
 from projections.assets_reads import AssetQueries
-from projections.pages import Page, Query
+from projections.pages import BRIEF, Page, Query
 from projections.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted
 from tests.projections.histories import USERS, everything, histories
@@ -249,8 +249,8 @@ async def test_a_list_is_the_same_in_pages_that_the_event_loop_reads_and_in_long
     made = [created(originator_id=asset_id(n), job_id="j") for n in range(1, 412)]
     here.write(runner, *made)
 
-    brief = await walked(assets, {"job_id": ["j"]}, listing.BRIEF)
-    longer = await walked(assets, {"job_id": ["j"]}, listing.BRIEF + 1)
+    brief = await walked(assets, {"job_id": ["j"]}, BRIEF)
+    longer = await walked(assets, {"job_id": ["j"]}, BRIEF + 1)
 
     assert [each.count for each in brief] == [200, 200, 11]
     assert [each.count for each in longer] == [201, 201, 9]

@@ -46,9 +46,9 @@ class Watermark:
             async with asyncio.timeout(within):
                 await waiter.reached
         except TimeoutError:
-            raise ViewBehindError(
-                f"the tables reflect position {self._position:,}, not {position:,} yet"
-            ) from None
+            if (there := self._position) < position:  # else it came while the loop stood still
+                message = f"the tables reflect position {there:,}, not {position:,} yet"
+                raise ViewBehindError(message) from None
         finally:
             self._forget(waiter)
 

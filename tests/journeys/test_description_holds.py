@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
 
 import pytest
 
 from tests.house.source import ROOT
-from tests.journeys.server import Server, run, serving
+from tests.journeys.server import PATIENCE, Server, run, serving
 
 pytestmark = pytest.mark.slow
 
@@ -30,17 +31,13 @@ HOOKS: Final = "tests.journeys.schemathesis_hooks"
 ENDLESS: Final = "/api/events/stream"
 
 
-def complaints(server: Server, *options: str, seconds: int = SECONDS) -> str:
-    """What Schemathesis has against the server; empty if nothing."""
-    command: list[str | Path] = [
-        PROGRAM,
-        "--config-file",
-        CONFIG,
-        "run",
-        f"{server.url}/openapi.json",
-        "--exclude-path",
-        ENDLESS,
-    ]
+def hold(server: Server, *options: str, seconds: int = SECONDS) -> None:
+    """Let Schemathesis look for anything that the server does and its description does not say."""
+    command: list[str | Path] = [PROGRAM, "--config-file", CONFIG, "run", description(server)]
+    command += ["--url", server.url, "--exclude-path", ENDLESS]
+    # It gives a server ten seconds, and itself one: a machine that is busy elsewhere takes longer.
+    command += ["--request-timeout", str(PATIENCE), "--max-response-time", str(PATIENCE)]
+    command += ["--suppress-health-check", "too_slow"]
     command += ["--checks", "all", "--exclude-checks", ",".join(LEFT_OUT), "--no-shrink"]
     command += ["--seed", str(SEED), "--max-time", str(seconds), "--generation-database", "none"]
     done = subprocess.run(
@@ -52,13 +49,21 @@ def complaints(server: Server, *options: str, seconds: int = SECONDS) -> str:
         timeout=10 * SECONDS,
         check=False,
     )
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.errors == ""
+
+
+def description(server: Server) -> Path:
+    """What the server says of itself, in a file: Schemathesis would wait for it ten seconds."""
+    file = server.data_dir.with_name("openapi.json")
+    with urlopen(f"{server.url}/openapi.json", timeout=PATIENCE) as answer:
+        file.write_bytes(answer.read())
+    return file
 
 
 def test_a_local_ledger_is_as_described(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
-        assert complaints(server, "--max-examples", "5") == ""
-        assert server.errors == ""
+        hold(server, "--max-examples", "5")
 
 
 def test_a_ledger_that_asks_for_tokens_is_as_described(tmp_path: Path) -> None:
@@ -69,12 +74,10 @@ def test_a_ledger_that_asks_for_tokens_is_as_described(tmp_path: Path) -> None:
     kept = ("--exclude-operation-id", "revoke_token")
 
     with serving(tmp_path / "data", "--auth", "tokens") as server:
-        assert complaints(server, *shown, *kept, "--max-examples", "3") == ""
-        assert server.errors == ""
+        hold(server, *shown, *kept, "--max-examples", "3")
 
 
 def test_whoever_has_no_token_is_answered_as_described(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--auth", "tokens") as server:
         few = ("--max-examples", "1", "--phases", "examples,fuzzing")
-        assert complaints(server, *few, seconds=10) == ""
-        assert server.errors == ""
+        hold(server, *few, seconds=10)

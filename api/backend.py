@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from uuid_utils import uuid4
 
+from api.apart.apart import Apart
 from api.contract.events import event_text
 from api.settings import Settings
 from api.shadow.rebuilds import Rebuilds
@@ -38,6 +39,7 @@ class Backend:
     settings: Settings
     lock: FolderLock
     writer: Writer
+    apart: Apart
     ledger: Ledger
     proofs: Proofs
     feed: Feed
@@ -74,10 +76,12 @@ async def open_backend(
         stack.push_async_callback(views.close)
         writer = Writer(log, contents, views.live, feed, queue_size=settings.queue_size)
         stack.push_async_callback(writer.close)
+        apart = Apart(settings, writer, log, contents.packed, views.live)
+        stack.push_async_callback(apart.close)
         ledger = Ledger(log, replay, contents, writer, views)
         stack.callback(ledger.close)
         await ledger.finish_interrupted()
-        rebuilds = Rebuilds(folder, views, feed)
+        rebuilds = Rebuilds(folder, views, feed, apart.home)
         stack.push_async_callback(rebuilds.close)
         if views.generation.expanded:
             rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
@@ -89,6 +93,7 @@ async def open_backend(
             settings=settings,
             lock=lock,
             writer=writer,
+            apart=apart,
             ledger=ledger,
             proofs=proofs,
             feed=feed,

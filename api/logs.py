@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import orjson
 
-from api.settings import Settings
 from ledger.fact import iso
 
 _PLAIN: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -42,12 +41,12 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-def configure(settings: Settings) -> None:
-    """Log as these settings say."""
+def configure(level: str, form: str) -> None:
+    """Log what is at least of this level, in this form: as the settings of these names say."""
     handler = logging.StreamHandler()
-    as_json = settings.log_format == "json"
+    as_json = form == "json"
     handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(_PLAIN))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -111,6 +111,9 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
     descriptor = _open_lock(folder)
     try:
         _take(descriptor, folder)
+        if (folder / "writer.lock").exists():
+            with hold_writing(folder):
+                pass  # a server that was killed has left a process that finishes its last group
         try:
             yield FolderLock(descriptor)
         finally:
@@ -125,7 +128,20 @@ def hold_build(folder: Path) -> Iterator[None]:
 
     It outlives its server by an instant, and what it still writes would be in the next one's way.
     """
-    descriptor = os.open(folder / "projections.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with _hold(folder / "projections.lock"):
+        yield
+
+
+@contextmanager
+def hold_writing(folder: Path) -> Iterator[None]:
+    """Be the process that writes for the server of this folder; waits for one that is dying."""
+    with _hold(folder / "writer.lock"):
+        yield
+
+
+@contextmanager
+def _hold(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -9,8 +9,9 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from threading import Thread
+from typing import Protocol
 
-from ledger.content import ContentStore
+from ledger.content import Staged
 from ledger.errors import OutcomeUnknownError, StorageFailedError
 from ledger.sqlite import is_fatal, storage_error
 from ledger.waiting import UNFORESEEN, Ticket, Waiting
@@ -18,10 +19,17 @@ from ledger.waiting import UNFORESEEN, Ticket, Waiting
 logger = logging.getLogger(__name__)
 
 
+class Pack(Protocol):
+    """Where small contents become durable: of a content store, what a writer needs."""
+
+    def pack(self, contents: Sequence[Staged]) -> None:
+        """Make these small contents durable in one transaction. Raises sqlite3.Error."""
+
+
 class Packing:
     """The thread that packs; `hand_on` gets each group, its bytes durable or its failures noted."""
 
-    def __init__(self, contents: ContentStore, hand_on: Callable[..., None]) -> None:
+    def __init__(self, contents: Pack, hand_on: Callable[..., None]) -> None:
         self._contents, self._hand_on = contents, hand_on
         self._waiting: Waiting[Ticket] = Waiting()
         self.failure: StorageFailedError | None = None

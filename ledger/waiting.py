@@ -1,13 +1,16 @@
-"""Who waits for a write, and the queue from which a thread takes all who wait at once."""
+"""What waits for a writer, what becomes of it, and the queue from which a thread takes all at once.
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+All of it but the queue is plain data: it may cross into another process.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from ledger.content import Staged
-from ledger.log import Appended, Command
+from ledger.errors import StorageFailedError
+from ledger.log import Appended, Command, Outcome
 
 GROUP: Final = 256
 """Once a group has so many, no more join it."""
@@ -29,14 +32,55 @@ class Written(NamedTuple):
 class Ticket:
     """A command on its way into the log. `failure`: why it will not get there."""
 
+    number: int
     command: Command
     contents: Sequence[Staged]
-    answer: "asyncio.Future[Written]"
     failure: Exception | None = None
 
 
-Errand = Callable[[], None]
-"""What else a thread is to do with the connection that only it may use."""
+class Signing(NamedTuple):
+    """A signed checkpoint on its way beside the log."""
+
+    number: int
+    size: int
+    note: str
+
+
+Wanted = Ticket | Signing
+
+Answer = Outcome | str
+"""What became of a command, or the checkpoint that is kept."""
+
+
+class Answers(NamedTuple):
+    """What became of a group, by their numbers. `behind`: the tables do not show it yet.
+
+    `seconds` is how long it took, `size` how many commands there were.
+    """
+
+    outcomes: Sequence[tuple[int, Answer]]
+    behind: bool
+    size: int
+    seconds: float
+
+
+class Turns(Protocol):
+    """Who records what waits, a group at a time, and tells the writer of each."""
+
+    @property
+    def early(self) -> int:
+        """So many are worth handing over before the event loop has gone round."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether anybody is there: without it nobody would be answered."""
+
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is recorded until a restart; None while all is well."""
+
+    def put(self, wanted: Sequence[Wanted]) -> None:
+        """Let them have their turn, in this order. On the event loop."""
 
 
 class Waiting(Generic[T]):

@@ -1,77 +1,64 @@
-"""Group commit: a bounded queue, one thread, one transaction for all who wait, then the answers.
+"""The writer's desk: places in the queue, callers who wait, and the answers they get.
 
-Nobody is answered before COMMIT returned and the tables were brought up to date. Commands that
-bring small contents come by way of `packing`, which has made their bytes durable before.
+What waits is handed to whoever records it, the threads of this process or a process of its own;
+nobody is answered before that has made it durable.
 """
 
 import asyncio
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from typing import Any, Final
 
-from ledger.content import ContentStore, Staged
-from ledger.errors import BusyError, OutcomeUnknownError, StorageFailedError
-from ledger.fact import Recorded
+from ledger.content import Staged
+from ledger.errors import BusyError, StorageFailedError
 from ledger.feed import Feed
-from ledger.log import Appended, Command, EventLog, Outcome
-from ledger.packing import Packing
+from ledger.log import Appended, Command, EventLog
+from ledger.packing import Pack
 from ledger.tally import Histogram
-from ledger.waiting import GROUP, UNFORESEEN, Errand, Ticket, Waiting, Written
+from ledger.threads import ThreadedTurns, View
+from ledger.waiting import GROUP, Answer, Answers, Signing, Ticket, Turns, Wanted, Written
 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, GROUP)
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class View(Protocol):
-    """The tables that a write is answered from. Both methods are called in the writer's thread."""
-
-    def prepare(self, recorded: Sequence[Recorded]) -> object:
-        """What these facts will change, computed before they are stored. Raising refuses them."""
-
-    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
-        """Bring the tables to position `last`, whose leaf hash is `leaf`, in one transaction.
-
-        True when they are there. False if they are behind: it catches up later. Never raises.
-        """
+BUSY: Final = 8
+"""So many callers who wait at once make the writer busy."""
 
 
 class Writer:
-    """The only one who commits facts. Made on the event loop that its callers run on.
+    """The only one who has facts committed. Made on the event loop that its callers run on.
 
     `behind`: the tables did not show the last group when it was answered.
     """
 
     def __init__(
-        self, log: EventLog, contents: ContentStore, view: View, feed: Feed, *, queue_size: int
+        self, log: EventLog, contents: Pack, view: View, feed: Feed, *, queue_size: int
     ) -> None:
-        self._log, self._view, self._feed = log, view, feed
+        self._log, self._feed = log, feed
         self._loop = asyncio.get_running_loop()
-        self._waiting: Waiting[Ticket | Errand] = Waiting()
-        self._packing = Packing(contents, self._waiting.put)
-        self._arrived: list[Ticket] = []
+        self._threads = ThreadedTurns(log, contents, view, self._from_a_thread)
+        self._turns: Turns = self._threads
+        self._numbers = count(1)
+        self._callers: dict[int, asyncio.Future[Any]] = {}
+        self._arrived: list[Wanted] = []
+        self._held = False
+        self._when_busy: Callable[[], None] | None = None
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._size = self._places = queue_size
         self.behind = False
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
-        self._thread = threading.Thread(target=self._run, name="ledger-writer")
-        self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs: without it nobody would be answered."""
-        return self._thread.is_alive() and self._packing.alive
+        """Whether somebody records: without it nobody would be answered."""
+        return self._turns.alive
 
     @property
     def failure(self) -> StorageFailedError | None:
         """Why nothing is written until a restart; None while all is well."""
-        return self._packing.failure or self._log.failure
+        return self._turns.failure
 
     @property
     def waiting(self) -> int:
@@ -94,95 +81,93 @@ class Writer:
 
         Who stops waiting does not stop the commit.
         """
-        ticket = Ticket(command, contents, self._loop.create_future())
-        if not self._arrived:
-            self._loop.call_soon(self._send)
-        self._arrived.append(ticket)
-        return await ticket.answer
+        ticket = Ticket(next(self._numbers), command, contents)
+        written: Written = await self._answer_to(ticket)
+        return written
 
-    def _send(self) -> None:
-        """Who came while the loop went round once goes together: a thread is woken once."""
-        arrived, self._arrived = self._arrived, []
-        small = [ticket for ticket in arrived if _has_small(ticket.contents)]
-        other = [ticket for ticket in arrived if not _has_small(ticket.contents)]
-        if small:
-            self._packing.put(*small)
-        if other:
-            self._waiting.put(*other)
+    async def keep_checkpoint(self, size: int, note: str) -> str:
+        """Keep a signed checkpoint beside the log; answers the one of its size that is kept.
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Call what else the log's one connection has to write, between two groups."""
-        answer: Future[T] = Future()
+        Raises StorageFailedError and OutcomeUnknownError.
+        """
+        kept: str = await self._answer_to(Signing(next(self._numbers), size, note))
+        return kept
 
-        def errand() -> None:
-            if answer.set_running_or_notify_cancel():
-                _answer(answer, function)
+    @asynccontextmanager
+    async def between_groups(self) -> AsyncIterator[None]:
+        """Nothing is under way inside: who comes meanwhile waits until the block ends."""
+        self._send()
+        self.hold()
+        try:
+            await self._all_answered.wait()
+            yield
+        finally:
+            self._held = False
+            self._send()
 
-        self._waiting.put(errand)
-        return await asyncio.wrap_future(answer)
+    def hold(self) -> None:
+        """Hand over nothing, until somebody has come between groups and gone."""
+        self._held = True
+
+    def when_busy(self, begin: Callable[[], None] | None) -> None:
+        """Call this once, when the writer is busy."""
+        self._when_busy = begin
+
+    def hand_to(self, turns: Turns | None) -> None:
+        """Have somebody else record from here on; None: the threads of this process.
+
+        Between groups only, and once what is written to is in the other's hands alone.
+        """
+        self._threads.behind = self.behind
+        self._turns = turns or self._threads
 
     async def close(self) -> None:
         """Record what waits, then stop."""
         self._send()
-        await asyncio.to_thread(self._packing.close)
-        self._waiting.end()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._threads.close)
 
-    def _run(self) -> None:
-        for group in self._waiting.groups():
-            for item in group:
-                if not isinstance(item, Ticket):
-                    item()
-            if tickets := [item for item in group if isinstance(item, Ticket)]:
-                self._turn(tickets)
+    def _answer_to(self, wanted: Wanted) -> "asyncio.Future[Any]":
+        answer = self._callers[wanted.number] = self._loop.create_future()
+        if not self._arrived:
+            self._loop.call_soon(self._send)
+        self._arrived.append(wanted)
+        if len(self._arrived) >= self._turns.early:
+            self._send()
+        if self._when_busy is not None and len(self._callers) >= BUSY:
+            begin, self._when_busy = self._when_busy, None
+            begin()
+        return answer
 
-    def _turn(self, tickets: list[Ticket]) -> None:
-        """One group, its contents durable: facts, tables, answers, in this order and no other."""
-        begun = time.perf_counter()
-        try:
-            ready = [ticket for ticket in tickets if ticket.failure is None]
-            outcomes = self._log.append([t.command for t in ready], self._view.prepare)
-            self._show(outcomes)
-        except Exception:
-            logger.exception("a group of %d writes failed", len(tickets))
-            unknown = OutcomeUnknownError(UNFORESEEN)
-            ready, outcomes = tickets, [unknown] * len(tickets)
-        self.groups.count(len(tickets))
-        self.seconds.count(time.perf_counter() - begun)
-        refused = [(t, t.failure) for t in tickets if t.failure is not None]
-        answers = [*zip(ready, outcomes, strict=True), *refused]
-        self._loop.call_soon_threadsafe(self._answer, answers, self.behind)
+    def _send(self) -> None:
+        """Who came while the loop went round once goes together: somebody is woken once."""
+        if self._arrived and not self._held:
+            arrived, self._arrived = self._arrived, []
+            self._all_answered.clear()
+            self._turns.put(arrived)
 
-    def _show(self, outcomes: Sequence[Outcome]) -> None:
-        """Bring the tables to the end of what was just recorded."""
-        recorded = [o for o in outcomes if isinstance(o, Appended) and not o.replayed]
-        if recorded:
-            last = recorded[-1]
-            self.behind = not self._view.apply(
-                [appended.prepared for appended in recorded], last.last, last.leaf
-            )
-        elif self.behind:  # they may have caught up: a replay would call them behind for ever
-            self.behind = not self._view.apply((), self._log.head().position, b"")
+    def _from_a_thread(self, answers: Answers) -> None:
+        self._loop.call_soon_threadsafe(self.answer, answers)
 
-    def _answer(self, answers: Sequence[tuple[Ticket, Outcome]], behind: bool) -> None:
-        outcomes = [outcome for _, outcome in answers]
-        recorded = [fact for o in outcomes if isinstance(o, Appended) for fact in o.recorded]
+    def answer(self, answers: Answers) -> None:
+        """Tell everybody what became of theirs, and those who follow the log. On the loop."""
+        self.behind = answers.behind
+        if answers.size:
+            self.groups.count(answers.size)
+            self.seconds.count(answers.seconds)
+        outcomes = [o for _, o in answers.outcomes if isinstance(o, Appended)]
+        recorded = [fact for outcome in outcomes for fact in outcome.recorded]
         self._feed.grew(self._log.head().position, recorded)
-        for ticket, outcome in answers:
-            if ticket.answer.done():  # its caller has gone; what was recorded stays recorded
-                continue
-            if isinstance(outcome, Appended):
-                ticket.answer.set_result(Written(outcome, behind))
-            else:
-                ticket.answer.set_exception(outcome)
+        for number, outcome in answers.outcomes:
+            self._tell(self._callers.pop(number), outcome)
+        if len(self._callers) == len(self._arrived):  # the others are all answered
+            self._all_answered.set()
 
-
-def _has_small(contents: Sequence[Staged]) -> bool:
-    return any(content.small is not None for content in contents)
-
-
-def _answer(answer: Future[T], function: Callable[[], T]) -> None:
-    try:
-        answer.set_result(function())
-    except Exception as error:  # the caller's to know, and not the end of this thread
-        answer.set_exception(error)
+    def _tell(self, caller: "asyncio.Future[Any]", outcome: Answer) -> None:
+        if caller.done():  # its caller has gone; what was recorded stays recorded
+            return
+        if isinstance(outcome, Appended):
+            caller.set_result(Written(outcome, self.behind))
+        elif isinstance(outcome, str):
+            caller.set_result(outcome)
+        else:
+            caller.set_exception(outcome)

@@ -82,6 +82,14 @@ class Database:
         self.projections = tuple(projections)
         if not self.path.exists():
             delete(self.path)  # a WAL without its database would come to life in this one
+        self.take_back()
+
+    def lend(self) -> None:
+        """Let another process write to the file, until it is taken back."""
+        self.write.close()
+
+    def take_back(self) -> None:
+        """Write to it from here."""
         self.write = open_writer(self.path, "NORMAL")
         try:
             self._prepare()

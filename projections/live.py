@@ -33,6 +33,25 @@ class Live:
         with self._turn:
             return self._runner.turn()
 
+    @property
+    def state(self) -> tuple[int, Exception | None]:
+        """The last fact that the tables reflect, and what they stall of, if they do."""
+        return self._runner.position, self._runner.error
+
+    def lend(self) -> None:
+        """Let another process fill the tables, until they are taken back."""
+        with self._turn:
+            self._runner.lend()
+
+    def learn(self, position: int, error: Exception | None) -> None:
+        """The other process has brought them so far, and stalls there if there is an error."""
+        self._runner.learn(position, error)
+
+    def take_back(self) -> None:
+        """Fill them from here."""
+        with self._turn:
+            self._runner.take_back()
+
     def replace(
         self, runner: Runner, commit: Callable[[], None], announce: Callable[[], None]
     ) -> bool:

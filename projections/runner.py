@@ -46,6 +46,7 @@ class Runner:
         self.error: Exception | None = None
         self.feed = feed
         self._turn = threading.Lock()
+        self._lent = False
         self._watermark = Watermark(0)
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
@@ -136,7 +137,7 @@ class Runner:
     def turn(self) -> bool:
         """Take one batch from the log; whether there may be more. Also ends a stall, if it can."""
         with self._turn:
-            return self._guarded(self._take_from_log)
+            return not self._lent and self._guarded(self._take_from_log)
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Take everything from the log. Stops early with `error` set where it cannot go on."""
@@ -153,6 +154,27 @@ class Runner:
     def hand_over(self, successor: "Runner") -> None:
         """Let those who wait for this one wait for another. Called on their event loop."""
         self._watermark.hand_over(successor._watermark)
+
+    def lend(self) -> None:
+        """Let another process fill the tables, once nobody is in a turn: none is taken here."""
+        with self._turn:
+            self._lent = True
+            self.database.lend()
+
+    def learn(self, position: int, error: Exception | None) -> None:
+        """The other process has come so far, and stalls there if there is an error."""
+        self.error = error
+        self._watermark.move(position)
+
+    def take_back(self) -> None:
+        """Fill them from here. What stands in the way of it stalls the view."""
+        with self._turn:
+            self._lent = False
+            try:
+                self.database.take_back()
+                self.reload()
+            except sqlite3.Error as error:
+                self._stall(error)
 
     def close(self) -> None:
         """Close the write connection, once nobody is in a turn."""

@@ -19,6 +19,7 @@ from api.settings import Settings
 @setting("rate_limit")
 @setting("max_upload_bytes")
 @setting("queue_size")
+@setting("writer")
 @setting("lenient_queries")
 @setting("log_level")
 @setting("log_format")
@@ -30,7 +31,7 @@ def serve(**flags: Any) -> None:
     from api.logs import configure
 
     settings = settings_from(flags)
-    configure(settings)
+    configure(settings.log_level, settings.log_format)
     uvloop.run(_serve(settings))
 
 
@@ -42,6 +43,7 @@ async def _serve(settings: Settings) -> None:
     progress = ProgressBar("bringing the tables up to date")
     async with open_backend(settings, progress) as backend:
         progress.close()
+        backend.apart.allow()
 
         def ready(address: str) -> None:
             backend.lock.announce(address)

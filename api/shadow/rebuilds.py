@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -74,11 +75,18 @@ class Rebuilds:
     """Those of one server. For its event loop.
 
     `compared` is how the last one that was built compares to the generation in use then, `digests`
-    are those of generations that were built since the start, and where they stood.
+    are those of generations that were built since the start, and where they stood. `home`: inside
+    it, this process writes.
     """
 
-    def __init__(self, folder: Path, views: Views, feed: Feed) -> None:
-        self._folder, self._views, self._feed = folder, views, feed
+    def __init__(
+        self,
+        folder: Path,
+        views: Views,
+        feed: Feed,
+        home: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._folder, self._views, self._feed, self._home = folder, views, feed, home
         self.building: Building | None = None
         self.last: Ended | None = None
         self.compared: dict[str, Any] | None = None
@@ -172,7 +180,8 @@ class Rebuilds:
         following = await asyncio.to_thread(opened)
         try:
             commit = partial(declare, following, self._views.generation)
-            before = await self._views.switch(following, commit)
+            async with self._home():
+                before = await self._views.switch(following, commit)
         except BaseException:
             await asyncio.to_thread(following.close)
             raise

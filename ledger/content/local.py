@@ -8,32 +8,22 @@ What stands in `objects/` was written and synced before it got its name, and onl
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from ledger.content import Content, Stage, Staged
+from ledger.content.packed import FIND, PACKED, Packed
 from ledger.content.reading import FileContent, SmallContent
 from ledger.content.staging import Spilled, SpillingStage
 from ledger.errors import StorageFailedError
 from ledger.files import make_folder, storage_errors, sync_folder
 from ledger.ids import Digest
 from ledger.readers import AsyncReaders
-from ledger.sqlite import insert_rows, open_writer, transaction
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while others wait for the disk."""
-
-_PACKED: Final = "packed.db"
-
-# Not WITHOUT ROWID: large rows in the order of their hashes cost twice as much (measured).
-_SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS contents (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL)
-"""
-_PACK: Final = "INSERT INTO contents (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_FIND: Final = "SELECT bytes FROM contents WHERE digest = ?"
 
 
 async def open_local_contents(folder: Path) -> "LocalContents":
@@ -42,28 +32,27 @@ async def open_local_contents(folder: Path) -> "LocalContents":
     Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
     """
     packed = await asyncio.to_thread(_prepare, folder)
-    readers = await AsyncReaders.open(folder / _PACKED)
+    readers = await AsyncReaders.open(folder / PACKED)
     return LocalContents(folder, packed, readers)
 
 
-def _prepare(folder: Path) -> sqlite3.Connection:
+def _prepare(folder: Path) -> Packed:
     for room in (folder, folder / "objects", folder / "tmp"):
         make_folder(room)
     for leftover in (folder / "tmp").iterdir():
         leftover.unlink()
-    packed = open_writer(folder / _PACKED, "FULL")
-    packed.execute(_SCHEMA)
+    packed = Packed(folder / PACKED)
     sync_folder(folder)
     return packed
 
 
 class LocalContents:
-    """A ContentStore in a local folder; `pack` belongs to one thread."""
+    """A ContentStore in a local folder; `packed` belongs to one thread."""
 
-    def __init__(self, folder: Path, packed: sqlite3.Connection, readers: AsyncReaders) -> None:
+    def __init__(self, folder: Path, packed: Packed, readers: AsyncReaders) -> None:
         self._objects = folder / "objects"
         self._arriving = folder / "tmp"
-        self._packed = packed
+        self.packed = packed
         self._readers = readers
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
@@ -80,16 +69,12 @@ class LocalContents:
 
     def pack(self, contents: Sequence[Staged]) -> None:
         """Make these small contents durable in one transaction. Raises sqlite3.Error."""
-        if contents:
-            with transaction(self._packed) as packed:
-                insert_rows(
-                    packed, _PACK, [(content.digest, content.small) for content in contents]
-                )
+        self.packed.pack(contents)
 
     async def open(self, digest: Digest) -> Content | None:
         """The content with this digest, or None. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
-            packed = await self._readers.rows(_FIND, (digest,))
+            packed = await self._readers.rows(FIND, (digest,))
             if packed:
                 return SmallContent(packed[0][0])
             loop = asyncio.get_running_loop()
@@ -99,7 +84,7 @@ class LocalContents:
         """Finish what threads are at, and give everything back."""
         await asyncio.to_thread(self._threads.shutdown)
         await self._readers.close()
-        await asyncio.to_thread(self._packed.close)  # last: it folds the WAL into the file
+        await asyncio.to_thread(self.packed.close)  # last: it folds the WAL into the file
 
     def _object(self, digest: Digest) -> Path:
         name = digest.removeprefix("sha256:")

@@ -248,6 +248,21 @@ class SqliteLog(SqliteLogReader):
         """Where the log ends now."""
         return self._head
 
+    def lend(self) -> None:
+        """Let another process append, until the log is taken back: nothing is appended here."""
+        self._db.close()
+
+    def learn(self, head: Head) -> None:
+        """The other process has come so far."""
+        self._head = head
+
+    def take_back(self) -> None:
+        """Append from here. A file that cannot be opened any more leaves the log read-only."""
+        try:
+            self._open()
+        except (sqlite3.Error, LedgerError) as error:
+            self._failure = StorageFailedError(f"the log cannot be opened again: {error}")
+
     def close(self) -> None:
         """Close every connection; the last one to go folds the WAL back into the file."""
         super().close()

@@ -29,19 +29,31 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """User and system time of the whole process so far (proc(5), fields 14 and 15)."""
-        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far of the process and of those that it has started."""
+        known = [stat_of(path) for path in Path("/proc").glob("[0-9]*/stat")]
+        ours = [stat for stat in known if str(self.pid) in (stat["pid"], stat["ppid"])]
+        ticks = sum(int(stat["utime"]) + int(stat["stime"]) for stat in ours)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def stat_of(path: Path) -> dict[str, str]:
+    """Some fields of a process (proc(5)); zeros for one that has just gone."""
+    try:
+        pid, _, rest = path.read_text().partition(" ")
+    except OSError:
+        return dict.fromkeys(("pid", "ppid", "utime", "stime"), "0")
+    after_name = rest.rpartition(")")[2].split()
+    return {"pid": pid, "ppid": after_name[1], "utime": after_name[11], "stime": after_name[12]}
 
 
 def floor_command(kind: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.floor", kind, *arguments]
 
 
-def product_command(data_dir: Path) -> list[str]:
+def product_command(data_dir: Path, *flags: str) -> list[str]:
     """The product as its users start it, on a port that the system picks."""
     program = Path(sys.executable).with_name("asset-ledger")
-    return [str(program), "serve", "--port", "0", "--data-dir", str(data_dir)]
+    return [str(program), "serve", "--port", "0", "--data-dir", str(data_dir), *flags]
 
 
 @contextmanager

@@ -32,12 +32,16 @@ _IDS: Final = """SELECT originator_id FROM stored_events
     WHERE rowid % ? = 2 AND state ->> '$.user_id' = '1' LIMIT 5000"""
 
 
+THREADS: Final = ("--writer", "threads")
+"""Both write in the process that is measured: what `treeless` leaves out, it leaves out there."""
+
+
 def keep(folder: Path, rounds: int, seconds: int) -> Turns:
     """Upload to a server that keeps the tree and to one that does not."""
     turns = Turns()
     treeless = [sys.executable, "-m", "benchmarks.treeless", str(folder / "treeless")]
     with (
-        serving(KEPT, product_command(folder / "tree")) as kept,
+        serving(KEPT, product_command(folder / "tree", *THREADS)) as kept,
         serving(TREELESS, treeless) as bare,
     ):
         for server in (kept, bare):

@@ -25,7 +25,7 @@ from benchmarks.servers import Server, floor_command, product_command, serving
 from benchmarks.turns import CELLS, Turns, cells
 
 BARS: Final = {16: 1.0, 64: 1.2}
-WARM_UP_SECONDS: Final = 1
+WARM_UP_SECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,12 +338,39 @@ async def test_what_else_is_written_is_written_between_two_groups(house: House) 
     assert (await first).appended.first == 1
 
 
-async def test_what_fails_beside_the_groups_is_its_callers_own(house: House) -> None:
-    await house.writer.append(creation(1))
-    with read_only(house.log), pytest.raises(StorageFailedError):
+async def test_what_fails_beside_the_groups_is_its_callers_own(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise StorageFailedError("not today")
+
+    monkeypatch.setattr(house.log, "keep_checkpoint", fail)
+    with pytest.raises(StorageFailedError, match="not today"):
         await house.writer.keep_checkpoint(1, "signed")
 
-    assert (await house.writer.append(creation(2))).appended.first == 2
+    assert (await house.writer.append(creation(1))).appended.first == 1
+
+
+async def test_what_came_while_nothing_was_handed_over_has_its_turn_afterwards(
+    house: House,
+) -> None:
+    async with house.writer.between_groups():
+        waiting = house.begin(creation(1))
+        await asyncio.sleep(0)
+        assert house.log.head().position == 0
+
+    assert (await waiting).appended.first == 1
+
+
+async def test_a_busy_writer_says_so_once(house: House) -> None:
+    said: list[str] = []
+    house.writer.when_busy(lambda: said.append("busy"))
+
+    await house.writer.append(creation(1))
+    assert not said
+
+    await asyncio.gather(*(house.writer.append(creation(number)) for number in range(2, 40)))
+    assert said == ["busy"]
 
 
 async def test_who_stops_waiting_for_it_does_not_stop_the_writer(house: House) -> None:

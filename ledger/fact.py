@@ -6,11 +6,11 @@ envelope is whole from the first day.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 """What a JSON document may hold."""
@@ -44,6 +44,11 @@ class Fact:
     by: str
     recorded_at: datetime | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its class and values: dataclass' own way takes three times as long."""
+        kind = type(self)
+        return _made_again, (kind, [getattr(self, name) for name in _names(kind)])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedFact(Fact):
@@ -70,6 +75,22 @@ class Origin:
     user_id: str
     command: str | None = None
     traceparent: str | None = None
+
+
+_NAMES: Final[dict[type[Fact], tuple[str, ...]]] = {}
+
+
+def _names(kind: type[Fact]) -> tuple[str, ...]:
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return _NAMES[kind]
+
+
+def _made_again(kind: type[Fact], values: Sequence[Any]) -> Fact:
+    fact = kind.__new__(kind)
+    for name, value in zip(_names(kind), values, strict=True):
+        object.__setattr__(fact, name, value)
+    return fact
 
 
 class Recorded(NamedTuple):

@@ -55,8 +55,8 @@ class Apart:
         async with self._moving:
             if self._turns is not None:
                 await self._return(self._turns)
+                self.allow()  # who begins meanwhile waits for this block to end
             yield
-        self.allow()
 
     async def close(self) -> None:
         """Write here again, until the end."""

@@ -33,6 +33,7 @@ WORKER: Final = "api.apart.worker"
 BUFFER: Final = 1 << 20
 PATIENCE: Final = 10.0
 """Seconds for opening the files: writes wait meanwhile."""
+DIED: Final = "the process that writes has died"
 GONE: Final = "the process that writes has died; ask again with the same Idempotency-Key"
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class TurnsApart(asyncio.Protocol):
                 pass_fds=[theirs.fileno()],
                 stdin=DEVNULL,
                 stdout=DEVNULL,
+                start_new_session=True,  # a Ctrl-C is for the server, which says when to stop
             )
         try:
             await turns._ready
@@ -104,6 +106,8 @@ class TurnsApart(asyncio.Protocol):
         self._say(Open())
         async with asyncio.timeout(PATIENCE):
             await self._opened
+        if not self.alive:  # it has died right after
+            raise ConnectionResetError(DIED)
 
     def put(self, wanted: Sequence[Wanted]) -> None:
         """Send them."""
@@ -143,7 +147,7 @@ class TurnsApart(asyncio.Protocol):
         self._transport = None
         for waited in (self._ready, self._opened):
             if not waited.done():
-                waited.set_exception(ConnectionResetError("the process that writes has died"))
+                waited.set_exception(ConnectionResetError(DIED))
                 waited.exception()  # heard, also where nobody waits
         if not self._finishing:
             self._hearing.lost()
@@ -154,6 +158,8 @@ class TurnsApart(asyncio.Protocol):
             self._transport.write(frame(message))
 
     def _hear(self, message: Any) -> None:
+        if self._finishing:  # all is answered, and the log and the tables are somebody else's
+            return
         match message:
             case Told():
                 self._told(message)
@@ -186,4 +192,4 @@ class TurnsApart(asyncio.Protocol):
         numbers, self._sent = list(self._sent), {}
         unknown = [(number, OutcomeUnknownError(GONE)) for number in numbers]
         if unknown:
-            self._hearing.answers(Answers(unknown, behind=False, size=0, seconds=0.0))
+            self._hearing.answers(Answers(unknown, behind=True, size=0, seconds=0.0))

@@ -51,13 +51,19 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the server's to obey: it says when to stop
         signal.signal(number, signal.SIG_IGN)
     configure(*sys.argv[3:5])
-    with socket.socket(fileno=int(sys.argv[1])) as server:
-        server.sendall(frame(Ready()))
+    folder = Path(sys.argv[2])
+    # The lock first: who starts after our server has died waits for us before he opens a file.
+    with hold_writing(folder), socket.socket(fileno=int(sys.argv[1])) as server:
+        _say(server, Ready())
         messages = _messages(server)
         if isinstance(next(messages, None), Open):
-            folder = Path(sys.argv[2])
-            with hold_writing(folder), ExitStack() as stack:
+            with ExitStack() as stack:
                 Desk(stack, folder, server).serve(messages)
+
+
+def _say(server: socket.socket, message: Any) -> None:
+    with suppress(OSError):  # a server that has gone is told nothing
+        server.sendall(frame(message))
 
 
 def _messages(server: socket.socket) -> Iterator[Any]:
@@ -86,7 +92,7 @@ class Desk:
 
     def serve(self, messages: Iterator[Any]) -> None:
         """Record what comes, until nothing does."""
-        self._say(Opened(self._log.head()))
+        _say(self._server, Opened(self._log.head()))
         Thread(target=self._retry, daemon=True).start()
         for message in messages:
             if isinstance(message, Finish):
@@ -95,9 +101,11 @@ class Desk:
 
     def _tell(self, answers: Answers) -> None:
         outcomes = [(number, answer_sent(answer)) for number, answer in answers.outcomes]
-        self._said = tables = self._tables_now()
         failure = failure_of(self._turns.failure)
-        self._say(Told(outcomes, *answers[1:], self._log.head(), tables, failure))
+        with self._sending:
+            self._said = tables = self._tables_now()
+            told = Told(outcomes, *answers[1:], self._log.head(), tables, failure)
+            _say(self._server, told)
 
     def _retry(self) -> None:
         """Bring up the tables that a group left behind, now and then."""
@@ -105,17 +113,14 @@ class Desk:
             time.sleep(RETRY_SECONDS)
             while self._live.turn():
                 pass
-            if (tables := self._tables_now()) != self._said:
-                self._said = tables
-                self._say(tables)
+            with self._sending:  # or an older position would overtake a newer one
+                if (tables := self._tables_now()) != self._said:
+                    self._said = tables
+                    _say(self._server, tables)
 
     def _tables_now(self) -> Tables:
         position, error = self._live.state
         return Tables(position, failure_of(error))
-
-    def _say(self, message: Any) -> None:
-        with self._sending, suppress(OSError):  # a server that has gone is told nothing
-            self._server.sendall(frame(message))
 
 
 def _tables(folder: Path) -> Database:

@@ -120,6 +120,7 @@ class Writer:
         """
         self._threads.behind = self.behind
         self._turns = turns or self._threads
+        self._feed.grew(self._log.head().position)  # who died may have told nobody of the last
 
     async def close(self) -> None:
         """Record what waits, then stop."""

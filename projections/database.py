@@ -83,6 +83,13 @@ class Database:
         if not self.path.exists():
             delete(self.path)  # a WAL without its database would come to life in this one
         self.take_back()
+        try:
+            with transaction(self.write) as db:
+                for statement in _CREATE:
+                    db.execute(statement)
+        except BaseException:
+            self.write.close()
+            raise
 
     def lend(self) -> None:
         """Let another process write to the file, until it is taken back."""
@@ -103,9 +110,6 @@ class Database:
         for projection in self.projections:
             for name, function in projection.functions.items():
                 self.write.create_function(name, -1, function, deterministic=True)
-        with transaction(self.write) as db:
-            for statement in _CREATE:
-                db.execute(statement)
 
     @property
     def state(self) -> State:

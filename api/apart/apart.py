@@ -76,7 +76,7 @@ class Apart:
 
     async def _leave(self) -> None:
         async with self._moving:
-            if self._turns is not None:
+            if self._turns is not None or self._writer.failure is not None:
                 return
             try:
                 await self._hand_over(await TurnsApart.start(self._settings, self._hearing))
@@ -91,7 +91,7 @@ class Apart:
                 await turns.open()
             except BaseException:
                 await turns.kill()
-                await asyncio.to_thread(self._take_back)
+                await asyncio.to_thread(self._take_back, turns)
                 raise
             self._turns = turns
             self._writer.hand_to(turns)
@@ -99,7 +99,7 @@ class Apart:
     async def _return(self, turns: TurnsApart) -> None:
         async with self._writer.between_groups():
             await turns.finish()
-            await asyncio.to_thread(self._take_back)
+            await asyncio.to_thread(self._take_back, turns)
             self._turns = None
             self._writer.hand_to(None)
 
@@ -115,7 +115,7 @@ class Apart:
             if self._turns is turns:
                 await turns.kill()
                 async with self._writer.between_groups():
-                    await asyncio.to_thread(self._take_back)
+                    await asyncio.to_thread(self._take_back, turns)
                     self._turns = None
                     self._writer.hand_to(None)
         self._try_again()
@@ -128,6 +128,7 @@ class Apart:
         for each in (self._packed, self._log, self._live):
             each.lend()
 
-    def _take_back(self) -> None:
-        for each in (self._packed, self._log, self._live):
-            each.take_back()
+    def _take_back(self, turns: TurnsApart) -> None:
+        self._packed.take_back()
+        self._log.take_back(turns.failure)
+        self._live.take_back()

@@ -256,10 +256,15 @@ class SqliteLog(SqliteLogReader):
         """The other process has come so far."""
         self._head = head
 
-    def take_back(self) -> None:
-        """Append from here. A file that cannot be opened any more leaves the log read-only."""
+    def take_back(self, failure: StorageFailedError | None) -> None:
+        """Append from here; nothing if the other process met a failure: the disk is the same.
+
+        A file that cannot be opened any more leaves the log read-only too.
+        """
+        self._failure = failure
         try:
-            self._open()
+            self._db = open_writer(self._path, "FULL", self._factory)
+            self._head = self._load_head()  # and no more: somebody may hold the lock just now
         except (sqlite3.Error, LedgerError) as error:
             self._failure = StorageFailedError(f"the log cannot be opened again: {error}")
 

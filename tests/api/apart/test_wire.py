@@ -82,9 +82,11 @@ def test_a_wish_to_come_back_later_arrives() -> None:
 
 
 def test_what_sqlite_failed_of_arrives_with_its_code() -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
-        with pytest.raises(sqlite3.OperationalError) as failed:
-            db.execute("SELECT * FROM nowhere")
+    with (
+        closing(sqlite3.connect(":memory:")) as db,
+        pytest.raises(sqlite3.OperationalError) as failed,
+    ):
+        db.execute("SELECT * FROM nowhere")
 
     heard = crossed_answer(failed.value)
 
@@ -179,7 +181,8 @@ def test_a_stream_cut_anywhere_gives_the_same_messages(
 ) -> None:
     stream = b"".join(map(frame, sent))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=12).map(sorted))
-    frames, heard = Frames(), []
+    frames = Frames()
+    heard: list[Any] = []
 
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         heard += frames.feed(stream[start:end])

@@ -147,6 +147,10 @@ class Database:
         with transaction(self.write):
             self.mark(state)
 
+    def expect_groups(self) -> None:
+        """Take small transactions: what would undo a statement stays in memory, not in a file."""
+        self.write.execute("PRAGMA temp_store=MEMORY")
+
     def hasten(self) -> None:
         """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,
         and whoever finds it `filling` throws it away. Nobody else may have it open."""

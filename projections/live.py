@@ -18,6 +18,7 @@ class Live:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._turn = threading.Lock()
+        runner.database.expect_groups()
 
     def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
         """What these facts will change, in any generation of this release."""
@@ -65,6 +66,7 @@ class Live:
                 return False
             while runner.lag:
                 turn(runner)
+            runner.database.expect_groups()
             commit()
             self._runner = runner
             announce()

@@ -172,6 +172,7 @@ class Runner:
             self._lent = False
             try:
                 self.database.take_back()
+                self.database.expect_groups()
                 self.reload()
             except sqlite3.Error as error:
                 self._stall(error)

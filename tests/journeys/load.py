@@ -16,6 +16,8 @@ from typing import Any, Final
 from tests.journeys.client import BROKEN, Client, Reply, talking
 
 CONNECTIONS: Final = 6
+MANY: Final = 12
+"""So many uploads at once have a process of its own write."""
 SIZES: Final = (0, 1, 4096, 65_536, 65_537, 300_000)
 """On both sides of the border between packed contents and files."""
 
@@ -41,8 +43,12 @@ class Upload:
 
 @dataclass
 class Load:
-    """What became of everything that was sent."""
+    """What became of everything that was sent.
 
+    `patient`: who hears that the outcome is unknown asks again with his key, or lets it be.
+    """
+
+    patient: bool = False
     acknowledged: dict[str, tuple[Upload, Any]] = field(default_factory=dict)
     unanswered: list[Upload] = field(default_factory=list)
     answers: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -54,13 +60,13 @@ class Load:
 
 
 @contextmanager
-def under_load(port: int, load: Load, seed: int) -> Iterator[None]:
+def under_load(port: int, load: Load, seed: int, connections: int = CONNECTIONS) -> Iterator[None]:
     """Connections that upload while the block runs. They end with the server, not with the block:
     the block has to end the server."""
-    with ThreadPoolExecutor(CONNECTIONS) as threads:
+    with ThreadPoolExecutor(connections) as threads:
         uploaders = [
             threads.submit(upload_until_broken, port, load, f"{seed}.{number}")
-            for number in range(CONNECTIONS)
+            for number in range(connections)
         ]
         yield
         for uploader in uploaders:
@@ -75,10 +81,14 @@ def upload_until_broken(port: int, load: Load, name: str) -> None:
             upload = some_upload(dice, f"{name}.{number}")
             try:
                 reply = upload.send(client)
+                while load.patient and reply.status == 503 and upload.key:
+                    assert reply.slug == "outcome-unknown", reply.body
+                    reply = upload.send(client)
             except BROKEN:
                 load.unanswered.append(upload)
                 return
-            load.acknowledge(upload, reply)
+            if not load.patient or reply.status != 503:
+                load.acknowledge(upload, reply)
 
 
 def some_upload(dice: random.Random, name: str) -> Upload:

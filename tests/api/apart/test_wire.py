@@ -59,7 +59,7 @@ def crossed_answer(answer: Answer, wanted: Command | None = None) -> Answer:
     return answer_heard(crossed(answer_sent(answer)), wanted)
 
 
-@pytest.mark.parametrize("kind", set(all_errors()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", list(dict.fromkeys(all_errors())), ids=lambda kind: kind.__name__)
 def test_an_error_arrives_with_all_that_it_says(kind: type[errors.LedgerError]) -> None:
     error = MADE.get(kind) or kind("what happened")
 

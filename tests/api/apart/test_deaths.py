@@ -96,9 +96,9 @@ async def test_killed_between_fact_and_table_nobody_is_told_what_is_not_so(
             answer = await upload
             assert (answer.status, answer.slug) == UNKNOWN
             await until(lambda: not api.backend.apart.away)
+            (told,) = await take(blocks, 1)
             again = await api.upload(b"k", name="k", headers=key)
             assert (again.status, again.headers["Ledger-View"]) == (202, "behind")
-        (told,) = await take(blocks, 1)
 
     assert (int(told.id), told.data["asset_id"]) == (last + 1, again.json["id"])
     await check_recorded_once(api, data_dir, [*before, "k"])

@@ -86,8 +86,8 @@ class Apart:
 
     async def _hand_over(self, turns: TurnsApart) -> None:
         async with self._writer.between_groups():
-            await asyncio.to_thread(self._lend)
             try:
+                await asyncio.to_thread(self._lend)
                 await turns.open()
             except BaseException:
                 await turns.kill()

@@ -32,7 +32,7 @@ from ledger.waiting import Answers, Ticket, Wanted
 WORKER: Final = "api.apart.worker"
 BUFFER: Final = 1 << 20
 PATIENCE: Final = 10.0
-"""Seconds for opening the files: writes wait meanwhile."""
+"""Seconds for opening the files, and for closing them: writes wait meanwhile."""
 DIED: Final = "the process that writes has died"
 GONE: Final = "the process that writes has died; ask again with the same Idempotency-Key"
 
@@ -122,8 +122,12 @@ class TurnsApart(asyncio.Protocol):
         """Have it close the files and exit; it has answered everything."""
         self._finishing = True
         self._say(Finish())
-        if self._process is not None:
-            await self._process.wait()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._ended()
+        except TimeoutError:  # nothing is under way: what it leaves to close, the next one closes
+            logger.warning("the process that writes did not stop when it was told to: killed")
+            await self.kill()
 
     async def kill(self) -> None:
         """End it, if it has not ended."""
@@ -131,6 +135,10 @@ class TurnsApart(asyncio.Protocol):
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+        await self._ended()
+
+    async def _ended(self) -> None:
+        if self._process is not None:
             await self._process.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

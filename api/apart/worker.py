@@ -4,9 +4,12 @@ LEVEL and FORMAT are those of its log. It dies with its server: its socket ends 
 however it ends. What was sent before that is still recorded, and the next server waits for it.
 """
 
+import logging
+import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -45,12 +48,15 @@ from projections.views import RETRY_SECONDS
 
 CHUNK: Final = 1 << 18
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Load everything, wait until the files are ours, and record until the server has enough."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the server's to obey: it says when to stop
         signal.signal(number, signal.SIG_IGN)
     configure(*sys.argv[3:5])
+    threading.excepthook = _give_up
     folder = Path(sys.argv[2])
     # The lock first: who starts after our server has died waits for us before he opens a file.
     with hold_writing(folder), socket.socket(fileno=int(sys.argv[1])) as server:
@@ -64,6 +70,12 @@ def main() -> None:
 def _say(server: socket.socket, message: Any) -> None:
     with suppress(OSError):  # a server that has gone is told nothing
         server.sendall(frame(message))
+
+
+def _give_up(raised: threading.ExceptHookArgs) -> None:
+    """A thread that records has ended: the server hears of it as soon as this process has, too."""
+    logger.critical("the process that writes gives up", exc_info=raised.exc_value)
+    os._exit(1)
 
 
 def _messages(server: socket.socket) -> Iterator[Any]:

@@ -1,5 +1,7 @@
 """The file that small contents are packed in: one COMMIT makes a whole group of them durable."""
 
+import logging
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,8 @@ _SCHEMA: Final = """
 """
 _PACK: Final = "INSERT INTO contents (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
+logger = logging.getLogger(__name__)
+
 
 class Packed:
     """The connection that writes to it. One thread at a time."""
@@ -24,7 +28,8 @@ class Packed:
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
         self._path = path
-        self.take_back()
+        self._db = open_writer(path, "FULL")
+        self._db.execute(_SCHEMA)
 
     def pack(self, contents: Sequence[Staged]) -> None:
         """Make these small contents durable in one transaction. Raises sqlite3.Error."""
@@ -37,9 +42,11 @@ class Packed:
         self._db.close()
 
     def take_back(self) -> None:
-        """Write to it from here."""
-        self._db = open_writer(self._path, "FULL")
-        self._db.execute(_SCHEMA)
+        """Write to it from here. Where it cannot be opened, each `pack` says so."""
+        try:
+            self._db = open_writer(self._path, "FULL")
+        except sqlite3.Error:
+            logger.exception("%s cannot be opened again", self._path.name)
 
     def close(self) -> None:
         """Close the connection: it folds the WAL into the file."""

@@ -8,24 +8,31 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from api.apart.turns import WORKER
 from api.apart.wire import Frames, Open, Opened, Ready, frame
 from api.settings import Settings
+from ledger.waiting import Signing
 from tests.api.apart.busy import PATIENCE
 from tests.api.running import serving
 
+DEFECT: Final = "import api.apart.worker as w; w.Desk._tell = lambda *_: 1 / 0; w.main()"
+"""A worker whose writing thread meets a defect of ours at its first answer."""
+
 
 @contextmanager
-def worker(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
+def worker(
+    folder: Path, *program: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
     """A writing process for this folder, and the server's end of its socket."""
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
     with theirs:
-        command = [sys.executable, "-P", "-m", WORKER, str(theirs.fileno())]
-        command += [str(folder), "info", "text"]
+        command = [sys.executable, "-P", *(program or ("-m", WORKER))]
+        command += [str(theirs.fileno()), str(folder), "info", "text"]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
     with process, ours:
         try:
@@ -95,3 +102,15 @@ def test_it_leaves_it_to_its_server_when_to_stop(folder: Path) -> None:
         assert isinstance(told(server), Opened)
         server.close()
         assert ended(process) == (0, b"")
+
+
+def test_whose_thread_ends_it_goes_at_once_rather_than_let_anybody_wait(folder: Path) -> None:
+    with worker(folder, "-c", DEFECT) as (process, server):
+        assert told(server) == Ready()
+        server.sendall(frame(Open()))
+        assert isinstance(told(server), Opened)
+        server.sendall(frame([Signing(1, 1, "note")]))
+        code, said = ended(process)
+        assert code == 1
+        assert b"gives up" in said
+        assert b"ZeroDivisionError" in said

@@ -53,8 +53,7 @@ class Apart:
     async def home(self) -> AsyncIterator[None]:
         """Inside, this process writes: for whoever changes the files themselves."""
         async with self._moving:
-            if self._turns is not None:
-                await self._return(self._turns)
+            if await self._return():
                 self.allow()  # who begins meanwhile waits for this block to end
             yield
 
@@ -66,8 +65,7 @@ class Apart:
         while self._tasks:
             await asyncio.wait(self._tasks)
         async with self._moving:
-            if self._turns is not None:
-                await self._return(self._turns)
+            await self._return()
 
     def _begin(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -96,12 +94,20 @@ class Apart:
             self._turns = turns
             self._writer.hand_to(turns)
 
-    async def _return(self, turns: TurnsApart) -> None:
+    async def _return(self) -> bool:
+        """Whether it was away: then it has recorded everything, and is gone."""
+        turns = self._turns
+        if turns is None:
+            return False
         async with self._writer.between_groups():
             await turns.finish()
-            await asyncio.to_thread(self._take_back, turns)
-            self._turns = None
-            self._writer.hand_to(None)
+            await self._write_here(turns)
+        return True
+
+    async def _write_here(self, turns: TurnsApart) -> None:
+        await asyncio.to_thread(self._take_back, turns)
+        self._turns = None
+        self._writer.hand_to(None)
 
     def _lost(self) -> None:
         if self._turns is not None:
@@ -115,9 +121,7 @@ class Apart:
             if self._turns is turns:
                 await turns.kill()
                 async with self._writer.between_groups():
-                    await asyncio.to_thread(self._take_back, turns)
-                    self._turns = None
-                    self._writer.hand_to(None)
+                    await self._write_here(turns)
         self._try_again()
 
     def _try_again(self) -> None:

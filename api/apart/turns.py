@@ -34,7 +34,7 @@ BUFFER: Final = 1 << 20
 PATIENCE: Final = 10.0
 """Seconds for opening the files, and for closing them: writes wait meanwhile."""
 DIED: Final = "the process that writes has died"
-GONE: Final = "the process that writes has died; ask again with the same Idempotency-Key"
+GONE: Final = f"{DIED}; ask again with the same Idempotency-Key"
 
 logger = logging.getLogger(__name__)
 

@@ -1,20 +1,19 @@
 """The process that writes dies, or never comes to life: nobody waits for ever, nothing is lost."""
 
 import asyncio
-import fcntl
 import os
 import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.apart import turns
+from ledger.files import hold_writing
 from tests.api.apart.busy import (
     CALLERS,
     children,
@@ -135,20 +134,9 @@ async def test_killed_while_it_is_called_home_it_is_not_missed(api: Api, data_di
     await check_recorded_once(api, data_dir, before + names)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Somebody else writes for this server: nobody takes over."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 async def test_killed_before_it_takes_over_it_is_not_missed(api: Api, data_dir: Path) -> None:
     names: list[str] = []
-    with locked(data_dir / "writer.lock"):
+    with hold_writing(data_dir):
         while not children():
             names += [asset["name"] for asset in await upload_together(api, len(names))]
         names += [asset["name"] for asset in await upload_together(api, "waits")]

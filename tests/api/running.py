@@ -96,6 +96,12 @@ class Api:
         """The last position of the log."""
         return self.backend.feed.head()
 
+    async def settled(self) -> None:
+        """Return once every view reflects all that was recorded, those that follow by themselves
+        too: until then their rows and positions move on."""
+        for runner in self.backend.views.runners.values():
+            await runner.wait_for(self.head(), 60)  # a hang fails; it is no matter of speed
+
 
 @asynccontextmanager
 async def serving(settings: Settings, *, patience: float = 60) -> AsyncIterator[Api]:

@@ -53,7 +53,7 @@ async def test_whoever_looks_after_the_server_needs_no_token(path: str, data_dir
 
 async def test_a_new_server_is_ready_and_says_where_its_views_are(api: Api) -> None:
     await api.created()
-    await api.backend.views.reach(api.head(), [*api.backend.views.runners])
+    await api.settled()
 
     status, parts = await ready(api)
 
@@ -163,7 +163,7 @@ async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
 async def test_writes_and_views_are_measured(api: Api) -> None:
     for _ in range(3):
         await api.created()
-    await api.backend.views.reach(api.head(), [*api.backend.views.runners])
+    await api.settled()
 
     counted = await numbers(api)
 

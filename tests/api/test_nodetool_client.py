@@ -212,7 +212,7 @@ async def test_a_deletion_answers_what_it_deleted(client: NodeToolClient) -> Non
 async def test_a_search_says_where_each_asset_is(client: NodeToolClient) -> None:
     folder = await client.create(name="Beach", content_type="folder")
     inside = await client.create(b"x", name="wave_100%.png", content_type="i/p", **within(folder))
-    await client.api.backend.views.reach(client.api.head(), ("search",))
+    await client.api.settled()
 
     answer = await client.api.get(f"/api/assets/search?query={quote('00%')}")
 

@@ -50,8 +50,7 @@ async def test_views_that_stand_still_go_on_without_the_fact(stalled: Api, poiso
     SkipOut.model_validate(answer.json)
     assert (answer.status, answer.json["projections"]) == (202, EVERYBODY)
     assert answer.headers["Ledger-Position"] == str(stalled.head())
-    for runner in stalled.backend.views.runners.values():
-        await runner.wait_for(stalled.head(), 30)
+    await stalled.settled()
     assert await names(stalled) == ["before", "after"]
     assert (await stalled.get("/readyz")).status == 200
     assert (await stalled.upload(name="later")).status == 201

@@ -173,15 +173,17 @@ class Database:
 def open_current(folder: Path, projections: Sequence[Projection]) -> Database:
     """The highest generation that is ready; else one whose building goes on, at worst a new one.
 
-    Removes what an interrupted rebuild left behind.
+    Removes what an interrupted rebuild left behind: what it made, and what it made needless.
     """
     remove_strays(folder)
     states = {number: _state_of(folder, number, projections) for number in numbers(folder)}
     ready = [number for number, state in states.items() if state == "ready"]
     building = [number for number, state in states.items() if state == "building"]
     current = max(ready or building, default=max(states, default=0) + 1)
+    kept = {current, *ready[-2:]}  # a rollback goes back to the one before
     for number, state in states.items():
-        if state in ("building", "filling") and number != current:
+        outlived = number < max(ready, default=0) or state in ("building", "filling")
+        if outlived and number not in kept:
             remove(folder, number)
     return Database(folder, current, projections)
 

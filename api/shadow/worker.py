@@ -6,6 +6,7 @@ of the server's, which ends when that does, however it ends.
 """
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ def main() -> None:
     os.nice(NICE)
     Thread(target=_die_with_the_server, daemon=True).start()
     with hold_build(folder):
+        if not _has_a_server():
+            return
         try:
             say({"done": _do(folder, TASKS[task], number)})
         except Exception as error:  # the server's to tell: nobody reads what this process writes
@@ -80,6 +83,16 @@ def say(document: dict[str, Any]) -> None:
     """One line."""
     sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _has_a_server() -> bool:
+    """Whether its server lives, asked with the lock held: the next one waits for that from here on.
+
+    One that was killed before may have a successor, which uses the number itself by now. The thread
+    that ends this process may be as slow to notice as the process was to start.
+    """
+    said, _, _ = select.select([sys.stdin], [], [], 0)
+    return not said
 
 
 def _die_with_the_server() -> None:

@@ -31,6 +31,9 @@ def current(folder: Path) -> int:
         ({2: "building", 3: "building"}, 3, [3]),
         ({7: "retired"}, 8, [7, 8]),
         ({9: "ready", 10: "ready"}, 10, [9, 10]),
+        ({1: "ready", 2: "ready", 3: "ready"}, 3, [2, 3]),
+        ({1: "ready", 2: "retired", 3: "ready"}, 3, [1, 3]),
+        ({1: "ready", 2: "ready", 3: "retired"}, 2, [1, 2, 3]),
     ],
 )
 def test_the_generation_in_use_is_the_highest_that_is_ready(

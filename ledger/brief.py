@@ -5,6 +5,7 @@ for longer than `LONGEST` and the rows of `STEPS`; and those that were broken of
 for a fiftieth of the time in all, since threads read for so long after each.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -28,13 +29,14 @@ views may be read like this, since the log has all that is in them, but nothing 
 
 
 class BriefReader:
-    """One connection, used on one event loop. `clock` answers seconds."""
+    """One connection, used on one event loop, which the first statement opens.
+
+    `clock` answers seconds.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._db = open_reader(path, timeout=0)  # waiting for a lock is for threads
-        self._db.execute(f"PRAGMA mmap_size={MAPPED}")
-        self._db.set_progress_handler(self._is_late, STEPS)
-        self._clock = clock
+        self._path, self._clock = path, clock
+        self._db: sqlite3.Connection | None = None
         self._end = self._rests_until = 0.0
 
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any] | None:
@@ -44,15 +46,25 @@ class BriefReader:
             return None
         self._end = began + LONGEST
         try:
-            return self._db.execute(sql, parameters).fetchall()
+            return self._opened().execute(sql, parameters).fetchall()
         except sqlite3.OperationalError:  # broken off or locked; any other, the thread meets too
             return None
         finally:
             self._note(began, self._clock())
 
     def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
+        """Close the connection, if it was opened: from here on it is threads that are asked."""
+        self._rests_until = math.inf
+        if self._db is not None:
+            self._db.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            db = open_reader(self._path, timeout=0)  # waiting for a lock is for threads
+            db.execute(f"PRAGMA mmap_size={MAPPED}")
+            db.set_progress_handler(self._is_late, STEPS)
+            self._db = db
+        return self._db
 
     def _is_late(self) -> bool:
         return self._clock() > self._end

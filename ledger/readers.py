@@ -8,6 +8,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, Final
@@ -15,7 +17,7 @@ from typing import Any, Final
 import aiosqlite
 
 from ledger.brief import BriefReader
-from ledger.sqlite import READER, open_reader, read_only
+from ledger.sqlite import open_reader
 
 
 class Readers:
@@ -57,22 +59,16 @@ SNAPSHOTS: Final = 2
 
 class AsyncReaders:
     """Read-only connections for the event loop: aiosqlite's, each with a thread, and the loop's own
-    for brief statements."""
+    for brief statements. Each is opened by the first statement that needs it."""
 
-    def __init__(self, pool: "_Pool") -> None:
-        self._pool = pool
-
-    @classmethod
-    async def open(
-        cls, path: Path, size: int = 4, clock: Callable[[], float] = time.perf_counter
-    ) -> "AsyncReaders":
-        """Connect `size` readers to an existing file, and those for read transactions.
+    def __init__(
+        self, path: Path, size: int = 4, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """`size` readers of one file at most, and those for read transactions.
 
         `clock` answers seconds: by it a brief statement is found slow.
         """
-        brief = await asyncio.to_thread(BriefReader, path, clock)
-        connections = [await _connect(path) for _ in range(size + SNAPSHOTS)]
-        return cls(_Pool(brief, connections[:size], connections[size:]))
+        self._pool = _Pool(path, size, clock)
 
     def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
         """A connection inside a read transaction: its statements see the same rows."""
@@ -81,7 +77,7 @@ class AsyncReaders:
     def rows(
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
-        """All rows of one statement.
+        """All rows of one statement. Raises sqlite3.Error, also if there is no file.
 
         It is run by a thread, at the price of the way there and back. One that is `brief`, because
         an index leads it to at most some two hundred rows, is run on the event loop instead, which
@@ -106,44 +102,68 @@ class AsyncReaders:
         await self._pool.close()
 
 
-class _Pool:
-    """The connections to one file, and how many wait at each."""
+class _Reader:
+    """A connection with a thread, opened by whoever comes first; `waiting` counts who waits."""
 
-    def __init__(
-        self,
-        brief: BriefReader,
-        shared: Sequence[aiosqlite.Connection],
-        own: Sequence[aiosqlite.Connection],
-    ) -> None:
-        self._brief = brief
-        self._waiting = dict.fromkeys(shared, 0)
-        self._own = tuple(own)
-        self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        for connection in own:
-            self._free.put_nowait(connection)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = asyncio.Lock()
+        self._db: aiosqlite.Connection | None = None
+        self._closed = False
+        self.waiting = 0
+
+    async def connection(self) -> aiosqlite.Connection:
+        """It, open. Raises sqlite3.Error where it cannot be opened: who comes next tries again."""
+        async with self._turn:
+            if self._closed:  # a thread that nobody ends would keep the interpreter from exiting
+                raise sqlite3.ProgrammingError(f"{self._path.name} is read no more")
+            if self._db is None:
+                connect = partial(open_reader, self._path)
+                self._db = await aiosqlite.Connection(connect, iter_chunk_size=1)
+            return self._db
+
+    async def close(self) -> None:
+        async with self._turn:
+            self._closed = True
+            if self._db is not None:
+                await self._db.close()
+
+
+class _Pool:
+    """The connections to one file."""
+
+    def __init__(self, path: Path, size: int, clock: Callable[[], float]) -> None:
+        self._brief = BriefReader(path, clock)
+        self._shared = [_Reader(path) for _ in range(size)]
+        self._own = [_Reader(path) for _ in range(SNAPSHOTS)]
+        self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()
+        for reader in self._own:
+            self._free.put_nowait(reader)
         self._users = 0
         self._left = asyncio.Event()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
         with self._used():
-            db = await self._free.get()
+            reader = await self._free.get()
             try:
+                db = await reader.connection()
                 await db.execute_fetchall("BEGIN")
                 try:
                     yield db
                 finally:
                     await db.execute_fetchall("ROLLBACK")
             finally:
-                self._free.put_nowait(db)
+                self._free.put_nowait(reader)
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        db = self._next()
-        self._waiting[db] += 1
+        reader = self._next()
+        reader.waiting += 1
         try:
+            db = await reader.connection()
             return list(await db.execute_fetchall(sql, parameters))
         finally:
-            self._waiting[db] -= 1
+            reader.waiting -= 1
             self._left.set()
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
@@ -153,12 +173,12 @@ class _Pool:
         await asyncio.sleep(0)  # else who reads in a loop would let nobody run beside him
         return rows
 
-    def _next(self) -> aiosqlite.Connection:
-        """The first connection with room before it, else the one where the fewest wait."""
-        for db, waiting in self._waiting.items():
-            if waiting < DEPTH:
-                return db
-        return min(self._waiting, key=self._waiting.__getitem__)
+    def _next(self) -> _Reader:
+        """The first reader with room before it, else the one where the fewest wait."""
+        for reader in self._shared:
+            if reader.waiting < DEPTH:
+                return reader
+        return min(self._shared, key=attrgetter("waiting"))
 
     @contextmanager
     def _used(self) -> Iterator[None]:
@@ -170,18 +190,11 @@ class _Pool:
             self._left.set()
 
     async def drain(self) -> None:
-        while self._users or any(self._waiting.values()):
+        while self._users or any(reader.waiting for reader in self._shared):
             self._left.clear()
             await self._left.wait()
 
     async def close(self) -> None:
         self._brief.close()
-        for db in (*self._waiting, *self._own):
-            await db.close()
-
-
-async def _connect(path: Path) -> aiosqlite.Connection:
-    db = await aiosqlite.connect(read_only(path), uri=True, isolation_level=None)
-    for setting in READER:
-        await db.execute_fetchall(f"PRAGMA {setting}")
-    return db
+        for reader in (*self._shared, *self._own):
+            await reader.close()

@@ -7,7 +7,7 @@ themselves, woken by each commit, and no write ever waits for them.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +41,8 @@ come first, and it catches up at full speed once they pause."""
 class Views:
     """What callers read. The writer fills `live`; what follows fills itself."""
 
-    def __init__(
-        self, generation: Generation, readers: Mapping[str, AsyncReaders], feed: Feed
-    ) -> None:
+    def __init__(self, generation: Generation, feed: Feed) -> None:
+        readers = _readers(generation)
         self.generation = generation
         self.live = Live(generation.tables)
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
@@ -61,14 +60,8 @@ class Views:
 
     @classmethod
     async def open(cls, folder: Path, feed: Feed, progress: Progress | None = None) -> "Views":
-        """Migrate and catch up (in a thread), then open the readers."""
-        generation = await asyncio.to_thread(start_generation, folder, feed, progress)
-        try:
-            readers = await _open_readers(generation)
-        except BaseException:
-            await asyncio.to_thread(generation.close)
-            raise
-        return cls(generation, readers, feed)
+        """Migrate and catch up, in a thread."""
+        return cls(await asyncio.to_thread(start_generation, folder, feed, progress), feed)
 
     @property
     def others(self) -> Collection[str]:
@@ -138,7 +131,7 @@ class Views:
         """
         before = self.generation
         await asyncio.to_thread(following.approach)
-        others = await _open_readers(following)
+        others = _readers(following)
         try:
             await self._rest()
             await asyncio.to_thread(self._take_over, following, commit, others)
@@ -196,15 +189,9 @@ class Views:
             await asyncio.to_thread(runner.turn)
 
 
-async def _open_readers(generation: Generation) -> dict[str, AsyncReaders]:
+def _readers(generation: Generation) -> dict[str, AsyncReaders]:
     """For the views that are ours: whoever wrote another one reads it himself."""
-    async with AsyncExitStack() as stack:
-        readers = {}
-        for name, runner in generation.own.items():
-            readers[name] = await AsyncReaders.open(runner.database.path)
-            stack.push_async_callback(readers[name].close)
-        stack.pop_all()
-        return readers
+    return {name: AsyncReaders(runner.database.path) for name, runner in generation.own.items()}
 
 
 async def _retry(live: Live) -> None:

@@ -32,8 +32,7 @@ async def open_local_contents(folder: Path) -> "LocalContents":
     Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
     """
     packed = await asyncio.to_thread(_prepare, folder)
-    readers = await AsyncReaders.open(folder / PACKED)
-    return LocalContents(folder, packed, readers)
+    return LocalContents(folder, packed)
 
 
 def _prepare(folder: Path) -> Packed:
@@ -49,11 +48,11 @@ def _prepare(folder: Path) -> Packed:
 class LocalContents:
     """A ContentStore in a local folder; `packed` belongs to one thread."""
 
-    def __init__(self, folder: Path, packed: Packed, readers: AsyncReaders) -> None:
+    def __init__(self, folder: Path, packed: Packed) -> None:
         self._objects = folder / "objects"
         self._arriving = folder / "tmp"
         self.packed = packed
-        self._readers = readers
+        self._readers = AsyncReaders(folder / PACKED)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.brief import LONGEST, REST, BriefReader
-from ledger.readers import AsyncReaders
+from ledger.readers import DEPTH, AsyncReaders
 from ledger.sqlite import open_writer
 
 NUMBERS = "SELECT n FROM numbers ORDER BY n"
@@ -57,7 +58,7 @@ def numbers(path: Path, *these: int) -> sqlite3.Connection:
 
 @asynccontextmanager
 async def readers(path: Path, clock: Clock) -> AsyncIterator[AsyncReaders]:
-    it = await AsyncReaders.open(path, 1, clock)
+    it = AsyncReaders(path, 1, clock)
     try:
         yield it
     finally:
@@ -182,6 +183,60 @@ async def test_readers_that_are_closed_leave_no_connection(
     assert not (tmp_path / "numbers.db-wal").exists()  # the last connection removes it
 
 
-async def test_a_file_that_is_not_there_is_refused(tmp_path: Path, clock: Clock) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-        await AsyncReaders.open(tmp_path / "none.db", 1, clock)
+async def test_the_first_statements_open_one_connection_whoever_comes_first(
+    tmp_path: Path, writer: sqlite3.Connection, clock: Clock
+) -> None:
+    before = threading.active_count()
+    async with readers(tmp_path / "numbers.db", clock) as it:
+        assert threading.active_count() == before
+
+        await asyncio.gather(*(it.rows(NUMBERS) for _ in range(DEPTH)))
+
+        assert threading.active_count() == before + 1
+
+
+async def test_who_gives_up_while_a_connection_opens_leaves_the_next_one_his_place(
+    tmp_path: Path, writer: sqlite3.Connection, clock: Clock
+) -> None:
+    async with readers(tmp_path / "numbers.db", clock) as it:
+        gives_up, waits = (asyncio.ensure_future(it.rows(NUMBERS)) for _ in range(2))
+        await asyncio.sleep(0)  # the one is opening it, the other waits for that
+        gives_up.cancel()
+
+        assert await waits == [(1,), (2,)]
+        with pytest.raises(asyncio.CancelledError):
+            await gives_up
+
+
+@pytest.mark.parametrize("brief", [False, True])
+async def test_a_file_that_is_not_there_is_refused_until_it_is(
+    tmp_path: Path, clock: Clock, brief: bool
+) -> None:
+    path = tmp_path / "none.db"
+    async with readers(path, clock) as it:
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+                await it.rows(NUMBERS, brief=brief)
+        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+            async with it.snapshot():
+                pass
+
+        numbers(path, 1).close()
+
+        assert await it.rows(NUMBERS, brief=brief) == [(1,)]
+        async with it.snapshot() as db:
+            assert [*await db.execute_fetchall(NUMBERS)] == [(1,)]
+
+
+async def test_readers_that_are_closed_open_nothing_any_more(
+    tmp_path: Path, writer: sqlite3.Connection, clock: Clock
+) -> None:
+    async with readers(tmp_path / "numbers.db", clock) as it:
+        pass
+
+    for brief in (False, True):
+        with pytest.raises(sqlite3.ProgrammingError, match="is read no more"):
+            await it.rows(NUMBERS, brief=brief)
+    with pytest.raises(sqlite3.ProgrammingError, match="is read no more"):
+        async with it.snapshot():
+            pass

@@ -26,7 +26,7 @@ JOB = {"job_id": "j"}
 
 @pytest.fixture
 async def jobs(runner: Runner) -> AsyncIterator[JobQueries]:
-    readers = await AsyncReaders.open(runner.database.path, size=1)
+    readers = AsyncReaders(runner.database.path, size=1)
     yield JobQueries(readers)
     await readers.close()
 

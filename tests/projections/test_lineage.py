@@ -25,7 +25,7 @@ Edges = set[tuple[str, str]]
 
 @pytest.fixture
 async def lines(runner: Runner) -> AsyncIterator[LineageQueries]:
-    readers = await AsyncReaders.open(runner.database.path, size=1)
+    readers = AsyncReaders(runner.database.path, size=1)
     yield LineageQueries(readers)
     await readers.close()
 
@@ -174,7 +174,7 @@ def test_a_walk_finds_what_a_plain_walk_finds(sources: list[set[int]], root: int
 
 
 async def _asked(runner: Runner, root: int, direction: Any) -> Found:
-    readers = await AsyncReaders.open(runner.database.path, size=1)
+    readers = AsyncReaders(runner.database.path, size=1)
     try:
         return await LineageQueries(readers).of_asset("1", AssetId(asset_id(root)), direction, 100)
     finally:

@@ -83,7 +83,7 @@ async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
     """Searches in this folder, whose index was brought up to the log."""
     with search(here) as part:
         assert part.error is None
-        readers = [await AsyncReaders.open(each.database.path, 1) for each in (part, runner)]
+        readers = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
         try:
             yield SearchQueries(*readers)
         finally:

@@ -165,7 +165,7 @@ async def test_pages_are_the_groups_in_order_with_and_without_filters(
     choices += [{name: ["a"]} for name in FILTERS] + [{"node_id": ["a", "b"], "job_id": ["a"]}]
     choices += [{name: ["a", "b"] for name in FILTERS}, {"workflow_id": ["a"], "node_id": ["c"]}]
     with usage(here) as part:
-        some = [await AsyncReaders.open(each.database.path, 1) for each in (part, runner)]
+        some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
         for words in choices:
             wanted = [a for a in filled if a.user_id == "1" and _matches(a, words)]
             query = UsageQuery("1", dimension, words, sort)
@@ -194,7 +194,7 @@ async def test_a_cursor_belongs_to_its_query(here: World, runner: Runner) -> Non
     here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in (1, 2)])
     query = UsageQuery("1", "node_id", {}, "-bytes")
     with usage(here) as part:
-        readers = await AsyncReaders.open(part.database.path, 1)
+        readers = AsyncReaders(part.database.path, 1)
         queries = UsageQueries(readers, readers)
         first = await queries.page(query, page_size=1)
 

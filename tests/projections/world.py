@@ -111,7 +111,7 @@ async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueri
     catalog = follow(here.folder, runner.database.number, Catalog(), here.feed)
     async with AsyncExitStack() as stack:
         stack.callback(catalog.close)
-        readers = [await AsyncReaders.open(each.database.path, 1) for each in (catalog, runner)]
+        readers = [AsyncReaders(each.database.path, 1) for each in (catalog, runner)]
         for each in readers:
             stack.push_async_callback(each.close)
 

@@ -21,6 +21,11 @@ WAL_PAGES: Final = 4_000
 writes each once: less often is less. Up to 4,062 a reader finds its page in one table."""
 
 
+BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What a kill leaves beside a file, by how its name ends: one that is only being made has a journal
+until it has a WAL."""
+
+
 def open_writer(
     path: Path,
     synchronous: Synchronous,

@@ -14,13 +14,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
-from ledger.sqlite import open_reader, open_writer, transaction
+from ledger.sqlite import BESIDE, open_reader, open_writer, transaction
 from projections.projection import Projection
 
 State = Literal["building", "filling", "ready", "retired", "unreadable"]
 
 _NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
-_FILE: Final = re.compile(r"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:-wal|-shm)?", re.ASCII)
+_FILE: Final = re.compile(
+    r"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:-wal|-shm|-journal)?", re.ASCII
+)
 
 BOOKKEEPING: Final = (
     *("generation", "positions", "schema_migrations", "expanded_migrations"),
@@ -229,8 +231,8 @@ def remove_strays(folder: Path) -> None:
 
 def delete(path: Path) -> None:
     """Delete a database, itself before its WAL: without that it may be a wreck."""
-    for litter in (path, f"{path}-wal", f"{path}-shm"):
-        Path(litter).unlink(missing_ok=True)
+    for suffix in ("", *BESIDE):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def is_wreck(error: object) -> bool:

@@ -39,6 +39,7 @@ from ledger.log.copying import UNFINISHED, Copied, CopiedLog, KeyRow, NotNextErr
 from ledger.merkle.checkpoint import read_checkpoint
 from ledger.merkle.tree import leaf_hash
 from ledger.origin import LedgerOpened
+from ledger.sqlite import BESIDE
 
 Progress = Callable[[int, int], None]
 
@@ -89,7 +90,7 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
         raise
     except LedgerError:
         shutil.rmtree(data_dir / "content", ignore_errors=True)
-        for suffix in ("-wal", "-shm", ""):
+        for suffix in (*BESIDE, ""):
             (data_dir / f"{UNFINISHED}{suffix}").unlink(missing_ok=True)
         raise
 
@@ -97,7 +98,7 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
 def _check_empty(data_dir: Path) -> None:
     """Raises DataFolderError unless there is nothing, or an import that was interrupted."""
     there = {path.name for path in data_dir.iterdir()} - _MAY_BE_THERE
-    begun = {UNFINISHED, f"{UNFINISHED}-wal", f"{UNFINISHED}-shm", "content"}
+    begun = {UNFINISHED, *(f"{UNFINISHED}{suffix}" for suffix in BESIDE), "content"}
     if there and not (UNFINISHED in there and there <= begun):
         raise DataFolderError(f"{data_dir} is not empty: a ledger is imported into an empty folder")
 

@@ -11,6 +11,7 @@ import pytest
 
 from api.settings import Settings
 from ledger.ids import digest_of
+from projections import views
 from tests.api.running import FORM, Api, closed, form, part, serving
 
 NODETOOL = [
@@ -582,11 +583,14 @@ class TestReading:
 
         assert (answer.status, answer.slug) == (404, "unknown-asset")
 
-    async def test_reads_wait_for_the_position_they_need(self, api: Api) -> None:
+    async def test_reads_wait_for_the_position_they_need(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         created = await api.created()
 
         there = await api.get(f"/api/assets/{created['id']}?min_position={created['position']}")
         listed = await api.get(f"/api/assets?min_position={created['position']}")
+        monkeypatch.setattr(views, "PATIENCE", 0.0)  # it will not come
         never = await api.get(f"/api/assets?min_position={created['position'] + 1}")
 
         assert (there.status, listed.status) == (200, 200)

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 import weakref
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ import pytest
 from api.backend import Backend, open_backend
 from api.http.app import serve
 from api.settings import Settings
+from ledger.log import Command, Outcome, Prepare
+from ledger.log.sqlite import SqliteLog
 from tests.api.running import FORM, Api, form, serving
 
 BODY = form(b"x" * 100_000, {"name": "slow", "job_id": "j"})
@@ -72,10 +75,17 @@ async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None
         await server
 
 
-async def test_a_client_that_goes_away_does_not_undo_its_upload(api: Api, data_dir: Path) -> None:
-    """Held in its COMMIT by another connection's lock, the upload outlives its client."""
-    lock = sqlite3.connect(data_dir / "ledger.db", isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
+async def test_a_client_that_goes_away_does_not_undo_its_upload(
+    api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held between its content and its fact, the upload outlives its client."""
+    gate, append = threading.Event(), SqliteLog.append
+
+    def held(log: SqliteLog, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        gate.wait(60)
+        return append(log, commands, prepare)
+
+    monkeypatch.setattr(SqliteLog, "append", held)
     _, writer = await connect(api.url)
     body = form(b"kept", {"name": "kept"})
     writer.write(
@@ -88,8 +98,7 @@ async def test_a_client_that_goes_away_does_not_undo_its_upload(api: Api, data_d
 
     writer.close()
     await writer.wait_closed()
-    lock.execute("ROLLBACK")
-    lock.close()
+    gate.set()
     await api.server.drain(30)
 
     listed = (await api.get("/api/assets")).json["assets"]

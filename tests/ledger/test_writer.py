@@ -102,7 +102,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def until(condition: Any) -> None:
     """Wait for something that another thread does."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):  # a hang fails; it is no matter of speed
         while not condition():  # noqa: ASYNC110 - a thread sets no event of this loop
             await asyncio.sleep(0.001)
 

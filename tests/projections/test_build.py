@@ -187,6 +187,7 @@ def test_strays_of_a_removal_that_was_killed_are_removed_by_a_start(here: World)
         "projections.g7.usage.db",
         "projections.g7.db-wal",
         "projections.g7.catalog.db-shm",
+        "projections.g7.search.db-journal",
     ):
         (here.folder / name).touch()
 

@@ -317,6 +317,18 @@ async def test_an_interrupted_import_serves_nobody_and_goes_on(
     assert rows(data_dir, "stored_events") == rows(original, "stored_events")
 
 
+async def test_an_import_that_was_killed_while_it_made_its_log_goes_on(
+    original: Path, export: Path, data_dir: Path
+) -> None:
+    data_dir.mkdir()
+    (data_dir / UNFINISHED).touch()
+    (data_dir / f"{UNFINISHED}-journal").touch()  # a file of SQLite's has one until it has a WAL
+
+    await import_ledger(export, data_dir, ignore, ignore)
+
+    assert rows(data_dir, "stored_events") == rows(original, "stored_events")
+
+
 async def test_another_export_does_not_go_on_where_one_was_interrupted(
     export: Path, data_dir: Path, tmp_path: Path
 ) -> None:

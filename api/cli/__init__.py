@@ -55,7 +55,26 @@ def main() -> None:
     """Run a command; what it refuses is one line, never a traceback."""
     logging.lastResort = logging.NullHandler()  # else what a module logs comes before that line
     try:
-        cli(standalone_mode=True)
-    except LedgerError as refusal:
-        click.echo(f"asset-ledger: {refusal}", err=True)
-        sys.exit(REFUSED)
+        sys.exit(cli(standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        help_wanted.show()
+    except click.UsageError as misuse:
+        _complain(f"{_one_line(misuse)}{_where_help_is(misuse.ctx)}")
+    except (LedgerError, click.ClickException) as refusal:
+        _complain(str(refusal))
+    except click.Abort:
+        _complain("interrupted")  # not 1, which says that something was found
+    sys.exit(REFUSED)
+
+
+def _complain(line: str) -> None:
+    click.echo(f"asset-ledger: {line}", err=True)
+
+
+def _one_line(misuse: click.UsageError) -> str:
+    """What is wrong with the arguments; a list of choices has a line for each otherwise."""
+    return " ".join(misuse.format_message().split()).rstrip(".")
+
+
+def _where_help_is(context: click.Context | None) -> str:
+    return f"; see {context.command_path} --help" if context else ""

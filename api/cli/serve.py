@@ -17,6 +17,7 @@ from api.settings import Settings
 @setting("jwt_jwks")
 @setting("jwt_audience")
 @setting("rate_limit")
+@setting("cors_origins")
 @setting("max_upload_bytes")
 @setting("queue_size")
 @setting("writer")

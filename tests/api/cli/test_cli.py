@@ -11,6 +11,7 @@ import pytest
 
 from api.cli import COMMANDS
 from api.cli.options import DEFAULT_FOLDER
+from api.cli.serve import serve
 from api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
@@ -198,6 +199,7 @@ def test_a_folder_without_a_ledger_is_refused_and_not_made(
         (("--port", "65536"), "--port"),
         (("--queue-size", "0"), "--queue-size"),
         (("--log-level", "loud"), "--log-level"),
+        (("--cors-origins", "*"), "--cors-origins"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_name(
@@ -207,8 +209,28 @@ def test_a_setting_that_cannot_be_is_refused_by_name(
 
     assert done.returncode == REFUSED
     assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["serv"], "No such command 'serv'; see asset-ledger --help"),
+        (["replay"], "Missing argument 'JOB_ID'; see asset-ledger replay --help"),
+        (
+            ["token", "revoke", "--loud"],
+            "No such option '--loud'; see asset-ledger token revoke --help",
+        ),
+    ],
+)
+def test_what_a_command_does_not_take_is_one_line_that_names_its_help(
+    arguments: list[str], line: str
+) -> None:
+    done = run(*arguments)
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr == f"asset-ledger: {line}\n"
 
 
 async def test_a_corrupt_log_is_refused_with_what_to_do(folder: Path) -> None:
@@ -251,6 +273,10 @@ def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: lis
 
     assert "Usage: " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_setting_is_a_flag_of_serve() -> None:
+    assert [option.name for option in serve.params] == list(Settings.model_fields)
 
 
 def test_every_command_is_where_the_table_says() -> None:

@@ -151,6 +151,11 @@ class Runner:
         """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
         await self._watermark.reach(position, within)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for facts that the log has, and the tables do not reflect."""
+        return self._watermark.is_awaited(self.feed.head())
+
     def hand_over(self, successor: "Runner") -> None:
         """Let those who wait for this one wait for another. Called on their event loop."""
         self._watermark.hand_over(successor._watermark)

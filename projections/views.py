@@ -35,7 +35,7 @@ REST_SECONDS: Final = 0.05
 """How long a view that follows lets facts gather between two turns: it sums each batch once."""
 YIELD: Final = 19
 """While the log grows, a view that follows rests so many times as long as its turn took: writes
-come first, and it catches up at full speed once they pause."""
+come first, and it catches up at full speed once they pause, or as soon as somebody waits for it."""
 
 
 class Views:
@@ -215,6 +215,14 @@ async def _follow(runner: Runner, feed: Feed) -> None:
         if runner.position == before:
             await asyncio.sleep(RETRY_SECONDS)
         elif feed.head() > head:
-            await asyncio.sleep(min(max(REST_SECONDS, YIELD * took), RETRY_SECONDS))
+            await _rest_after(runner, min(YIELD * took, RETRY_SECONDS))
         else:
             await asyncio.sleep(REST_SECONDS)
+
+
+async def _rest_after(runner: Runner, seconds: float) -> None:
+    """Rest so long, or until somebody waits: else his patience could be over before the rest is."""
+    end = time.monotonic() + seconds
+    await asyncio.sleep(REST_SECONDS)
+    while time.monotonic() < end and not runner.is_awaited:
+        await asyncio.sleep(REST_SECONDS)

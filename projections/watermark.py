@@ -52,6 +52,11 @@ class Watermark:
         finally:
             self._forget(waiter)
 
+    def is_awaited(self, upto: int) -> bool:
+        """Whether somebody waits for a position up to this one."""
+        with self._lock:
+            return any(waiter.position <= upto for waiter in self._waiters)
+
     def hand_over(self, successor: "Watermark") -> None:
         """Let those who wait here wait there. Called on their event loop: nobody comes between."""
         with self._lock:

@@ -43,6 +43,33 @@ async def test_views_wait_no_longer_than_they_are_told(here: World) -> None:
     await views.close()
 
 
+async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests for an hour, because the log grew while it took its turn."""
+    monkeypatch.setattr("projections.views.RETRY_SECONDS", 3600.0)
+    monkeypatch.setattr("projections.views.YIELD", 1e9)
+    views = await Views.open(here.folder, here.feed)
+    usage = views.runners["usage"]
+    turn, later = usage.turn, [created(originator_id=asset_id(2))]
+    loop = asyncio.get_running_loop()
+
+    def turn_while_the_log_grows() -> bool:
+        more = turn()
+        if later:
+            loop.call_soon_threadsafe(here.feed.grew, here.append(later.pop())[0].last)
+        return more
+
+    monkeypatch.setattr(usage, "turn", turn_while_the_log_grows)
+    here.feed.grew(here.append(created())[0].last)
+    await usage.wait_for(2, 60)
+
+    await usage.wait_for(3, 60)
+
+    assert (await views.usage.page(UsageQuery("1", "day", {}, "key"), page_size=10)).position == 3
+    await views.close()
+
+
 async def test_a_generation_takes_over_in_one_step(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
     views = await Views.open(here.folder, here.feed)
@@ -113,7 +140,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
 
     async def write() -> None:
         number = 0
-        while not done:
+        while not done and number < 900:  # all of them are on one page
             number += 1
             last = await asyncio.to_thread(record, number)
             here.feed.grew(last)

@@ -222,7 +222,7 @@ async def _follow(runner: Runner, feed: Feed) -> None:
 
 async def _rest_after(runner: Runner, seconds: float) -> None:
     """Rest so long, or until somebody waits: else his patience could be over before the rest is."""
-    end = time.monotonic() + seconds
-    await asyncio.sleep(REST_SECONDS)
-    while time.monotonic() < end and not runner.is_awaited:
+    for _ in range(max(1, round(seconds / REST_SECONDS))):
         await asyncio.sleep(REST_SECONDS)
+        if runner.is_awaited:
+            return

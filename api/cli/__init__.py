@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 a difference or tampering was found, 2 refused, with one l
 """
 
 import logging
+import sqlite3
 import sys
 from importlib import import_module
 from typing import Final
@@ -13,6 +14,9 @@ import click
 from ledger.errors import LedgerError
 
 REFUSED = 2
+
+_OF_THE_SYSTEM: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
+"""What a file, a disk or a shell may do to any command: no finding, and no defect of ours."""
 
 COMMANDS: Final = {
     "serve": "api.cli.serve:serve",
@@ -58,22 +62,25 @@ def main() -> None:
         sys.exit(cli(standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         help_wanted.show()
-    except click.UsageError as misuse:
-        _complain(f"{_one_line(misuse)}{_where_help_is(misuse.ctx)}")
-    except (LedgerError, click.ClickException) as refusal:
-        _complain(str(refusal))
-    except click.Abort:
-        _complain("interrupted")  # not 1, which says that something was found
+    except (LedgerError, click.ClickException, click.Abort, *_OF_THE_SYSTEM) as refusal:
+        line = " ".join(_said(refusal).split())
+        click.echo(f"asset-ledger: {line}", err=True)
     sys.exit(REFUSED)
 
 
-def _complain(line: str) -> None:
-    click.echo(f"asset-ledger: {line}", err=True)
-
-
-def _one_line(misuse: click.UsageError) -> str:
-    """What is wrong with the arguments; a list of choices has a line for each otherwise."""
-    return " ".join(misuse.format_message().split()).rstrip(".")
+def _said(refusal: Exception) -> str:
+    match refusal:
+        case click.UsageError():
+            return f"{refusal.format_message().rstrip('.')}{_where_help_is(refusal.ctx)}"
+        case click.ClickException():
+            return refusal.format_message()
+        case click.Abort():
+            return "interrupted"  # and not exit code 1, which says that something was found
+        case OSError(strerror=str(reason), filename=str(name)):
+            return f"{name}: {reason}"
+        case UnicodeEncodeError():
+            return f"{refusal.object!r} is not UTF-8"
+    return str(refusal)
 
 
 def _where_help_is(context: click.Context | None) -> str:

@@ -3,8 +3,10 @@
 Every command imports this, so it imports no settings: pydantic takes longer than a command.
 """
 
+import os
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -13,13 +15,31 @@ from ledger.errors import DataFolderError
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""
 
+
+def check_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """An address that a server can have. Raises BadParameter."""
+    if url is None or _is_address(url):
+        return url
+    raise click.BadParameter(f"{url!r} is no address of a server, as http://127.0.0.1:7777 is")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 DATA_DIR: Final = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     envvar="ASSET_LEDGER_DATA_DIR",
     help="The data folder (default: ./data).",
 )
-URL: Final = click.option("--url", help="Ask the server at this address instead.")
+URL: Final = click.option(
+    "--url", callback=check_address, help="Ask the server at this address instead."
+)
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
@@ -31,9 +51,14 @@ def folder_of(data_dir: Path | None) -> Path:
 
 
 def existing_log(data_dir: Path | None) -> Path:
-    """The log file in a data folder. Raises DataFolderError if there is none."""
+    """The log file in a data folder. Raises DataFolderError where there is none to be read."""
     folder = folder_of(data_dir)
     path = folder / "ledger.db"
     if not path.is_file():
         raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
+    if not (os.access(folder, os.W_OK) or path.with_name("ledger.db-shm").exists()):
+        raise DataFolderError(
+            f"{folder} is read-only, and SQLite keeps its locks beside what it reads:"
+            " use a copy that can be written to, or the account that owns it"
+        )
     return path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from api.cli.options import TOKEN
+from api.cli.options import TOKEN, check_address
 
 if TYPE_CHECKING:
     from api.cli.remote import Remote
@@ -17,7 +17,7 @@ FORKED = 1
 
 
 @click.command()
-@click.argument("url")
+@click.argument("url", callback=check_address)
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -50,6 +50,7 @@ def witness(
     from api.cli.remote import Remote
     from ledger.errors import ProofError
     from ledger.merkle.checkpoint import open_checkpoint, read_checkpoint
+    from ledger.merkle.key import read_verifier_key
 
     remote = Remote(url, token)
     known = (
@@ -61,6 +62,7 @@ def witness(
             "--key is needed once: asset-ledger key list prints it"
             " (or --trust-on-first-use, which believes whoever answers)"
         )
+    read_verifier_key(kept)
     note = b"".join(remote.lines("/api/log/checkpoint")).decode()
     in_force = _key_after(remote, kept, read_checkpoint(note).size)
     new = open_checkpoint(note, in_force)

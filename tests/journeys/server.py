@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -30,10 +30,10 @@ def program(*arguments: str | Path) -> "subprocess.Popen[str]":
     )
 
 
-def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """`asset-ledger` with these arguments, to its end."""
+def run(*arguments: str | Path, before: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """`asset-ledger` with these arguments, to its end; `before` is what runs it."""
     return subprocess.run(
-        [PROGRAM, *arguments],
+        [*before, PROGRAM, *arguments],
         env=_environment(),
         capture_output=True,
         text=True,

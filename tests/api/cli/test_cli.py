@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import orjson
 import pytest
@@ -20,6 +21,9 @@ from tests.journeys.unreadable import record_something_unreadable
 from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
+
+LESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
+"""What root runs a command with that is to respect the modes of files."""
 
 
 async def record_a_job(api: Api) -> None:
@@ -273,6 +277,47 @@ def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: lis
 
     assert "Usage: " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", [["token", "list", "--url"], ["replay", "j", "--url"], ["witness"]]
+)
+def test_what_is_no_address_is_one_line(command: list[str]) -> None:
+    done = run(*command, "foo")
+
+    assert done.returncode == REFUSED
+    assert "'foo' is no address of a server, as http://127.0.0.1:7777 is" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "line"), [("\udcff", "'\\udcff' is not UTF-8"), ("a\nb", "no job a b")]
+)
+async def test_a_job_of_any_characters_is_one_line(folder: Path, job: str, line: str) -> None:
+    done = run("replay", job, "--data-dir", folder)
+
+    assert (done.returncode, done.stderr) == (REFUSED, f"asset-ledger: {line}\n")
+
+
+async def test_a_file_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "nowhere" / "bundle.zip"
+
+    done = run("audit-bundle", "job_456", "-o", output, "--data-dir", folder)
+
+    assert done.returncode == REFUSED  # and not 1: nothing was found
+    assert done.stderr == f"asset-ledger: {output}: No such file or directory\n"
+
+
+@pytest.mark.skipif(not LESS, reason="root can write everywhere, and there is no setpriv")
+async def test_a_folder_that_is_read_only_is_refused_with_what_to_do(folder: Path) -> None:
+    folder.chmod(0o500)
+
+    refusals = [run(*verb, "--data-dir", folder, before=LESS) for verb in (["verify"], ["tail"])]
+
+    assert {done.returncode for done in refusals} == {REFUSED}
+    assert {done.stderr.partition(":")[0] for done in refusals} == {"asset-ledger"}
+    assert all("use a copy that can be written to" in done.stderr for done in refusals)
+    assert [len(done.stderr.splitlines()) for done in refusals] == [1, 1]
 
 
 def test_every_setting_is_a_flag_of_serve() -> None:

@@ -82,8 +82,10 @@ async def test_a_key_is_needed_once_and_has_to_be_the_logs(tmp_path: Path) -> No
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         without = await in_thread("witness", api.url, *state)
         wrong = await in_thread("witness", api.url, *state, "--key", key_of(tmp_path / "other"))
+        none = await in_thread("witness", api.url, *state, "--key", "mine")
 
-    assert (without.returncode, wrong.returncode) == (REFUSED, REFUSED)
+    assert [done.returncode for done in (without, wrong, none)] == [REFUSED] * 3
+    assert "a verifier key is <name>+<hash>+" in none.stderr
     assert "--key is needed once" in without.stderr
     assert "this is a checkpoint of asset-ledger/" in wrong.stderr
     assert not (tmp_path / "seen.json").exists()

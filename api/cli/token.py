@@ -112,7 +112,7 @@ def _print_table(tokens: list[dict[str, Any]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("id", "user", "scopes", "name", "made", "expires", "revoked"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
     for known in tokens:
         cells = (*(known[k] for k in ("id", "user_id")), " ".join(known["scopes"]), known["name"])
         times = (known[k] or "" for k in ("created_at", "expires_at", "revoked_at"))

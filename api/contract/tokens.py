@@ -32,7 +32,8 @@ class TokenIn(BaseModel):
 
     user_id: Annotated[str, Field(description="Whose calls it makes.")]
     scopes: Annotated[
-        list[Scope] | None, Field(description="What it may do; `read` and `write` if absent.")
+        list[Scope] | None,
+        Field(description="What it may do; `read` and `write` if absent.", min_length=1),
     ] = None
     name: Annotated[str | None, Field(description="What it is for.", max_length=MAX_NAME)] = None
     expires_at: Annotated[str | None, Field(description="RFC 3339; absent: never.")] = None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -187,6 +188,8 @@ class Server(web.Server):
     def _read_query(self, request: Request, operation: Operation) -> Asked:
         if "?" not in request.raw_path:  # most requests: spare them the parsing
             return operation.parameters.defaults
+        if "%" in request.rel_url.raw_query_string:
+            _check_escapes(request.rel_url.raw_query_string)
         return operation.parameters.read(request.rel_url.query.items(), lenient=self._lenient)
 
     def _request(self, message: Any, body: Any, protocol: Any, writer: Any, task: Any) -> Request:
@@ -209,6 +212,14 @@ def _check_utf8(target: str) -> None:
     """Bytes that are no UTF-8 arrive as surrogates, on which SQLite and orjson would choke."""
     if not target.isascii() and any("\ud800" <= c <= "\udfff" for c in target):
         raise MalformedRequestError("the request target is not UTF-8")
+
+
+def _check_escapes(query: str) -> None:
+    """Escaped bytes that are no UTF-8 would be read as U+FFFD: as another name than was sent."""
+    try:
+        unquote(query, errors="strict")
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError("the query is not UTF-8") from error
 
 
 def _refusal(request: Request, error: Exception) -> web.Response:

@@ -28,6 +28,9 @@ async def begin(request: Request) -> None:
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedTypeError(f"a body with Content-Encoding {coding!r} is not read")
+    coding = request.headers.get("Transfer-Encoding", "chunked")
+    if coding.lower() != "chunked":  # only the chunks are undone: it would be kept as it came
+        raise UnsupportedTypeError(f"a body with Transfer-Encoding {coding!r} is not read")
     if waits_to_be_asked(request):
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # else an error after this would count as half an answer

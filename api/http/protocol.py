@@ -53,12 +53,14 @@ class Protocol(web.RequestHandler):
         who fell silent stays so: without this, aiohttp would wait for the rest nevertheless.
         """
         body = request.content
+        waits = "Expect" in request.headers and not body.total_bytes
+        if waits and not body.is_eof():
+            resp.force_close()  # which says so in its head, where that was not sent yet
         try:
             resp, reset = await super().finish_response(request, resp, start_time)
         finally:
             ours = _ours(request)
             ours.watch.done(ours, resp)
-        waits = "Expect" in request.headers and not body.total_bytes
         silent = resp.status == HTTPStatus.REQUEST_TIMEOUT
         return resp, reset or ((waits or silent) and not body.is_eof())
 

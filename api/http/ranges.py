@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from api.contract.errors import RangeError
 
-_ONE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
+_ONE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)
 
 
 class Span(NamedTuple):

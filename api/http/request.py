@@ -22,6 +22,8 @@ from projections.views import Views
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_NONE: Final = 0
+"""The version that no asset has."""
 
 
 class Request(web.BaseRequest):
@@ -86,8 +88,10 @@ class Request(web.BaseRequest):
 
     def prefers(self, preference: str) -> bool:
         """Did the client ask for this with `Prefer` (RFC 7240)?"""
-        header = self.headers.get("Prefer")
-        return header is not None and preference in map(str.strip, header.lower().split(","))
+        if "Prefer" not in self.headers:
+            return False
+        asked = ",".join(self.headers.getall("Prefer")).lower().split(",")
+        return preference in (each.partition(";")[0].strip().replace('"', "") for each in asked)
 
     def accepts(self, media_type: str) -> bool:
         """Did the client name this media type in `Accept`?"""
@@ -110,14 +114,17 @@ class Request(web.BaseRequest):
         """The version of an entity tag of ours; the rest of it says how the asset was written.
 
         Another's tag is a version that no asset has. `*` asks for any: the asset has to be there.
+        With `If-None-Match: *` it must not be, which no version is: it is there, or unknown.
         """
+        if self.headers.get("If-None-Match", "").strip() == "*":
+            return _NONE
         header = self.headers.get("If-Match", "*").strip()
         if header == "*":
             return None
         if "," in header:
             raise refuse("If-Match", "must be one entity tag, or *")
         found = _VERSION.fullmatch(header)
-        return int(found[1]) if found else 0
+        return int(found[1]) if found else _NONE
 
     @property
     def traceparent(self) -> str | None:

@@ -68,7 +68,14 @@ async def test_ranges_are_slices(api: Api, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "start"), [("bytes=255999-", 255_999), ("bytes=-3", 255_997), ("bytes=-999999", 0)]
+    ("asked", "start"),
+    [
+        ("bytes=255999-", 255_999),
+        ("bytes=-3", 255_997),
+        ("bytes=-999999", 0),
+        ("bytes=255999-99999999999999999999", 255_999),
+        ("bytes=-99999999999999999999", 0),
+    ],
 )
 async def test_open_ranges_run_to_the_end(api: Api, asked: str, start: int) -> None:
     path = (await api.created(CONTENT))["get_url"]
@@ -76,6 +83,14 @@ async def test_open_ranges_run_to_the_end(api: Api, asked: str, start: int) -> N
     answer = await api.get(path, Range=asked)
 
     assert (answer.status, answer.body) == (206, CONTENT[start:])
+
+
+async def test_a_range_from_beyond_any_file_is_refused(api: Api) -> None:
+    path = (await api.created(b"content"))["get_url"]
+
+    answer = await api.get(path, Range="bytes=99999999999999999999-")
+
+    assert (answer.status, answer.slug) == (416, "range")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,33 @@ class TestLabels:
         assert answer.headers["ETag"].startswith('W/"v2-')
         assert answer.headers["Ledger-Position"] == str(api.head())
 
+    @pytest.mark.parametrize(
+        "prefer", ["respond-async, return=minimal", "return=minimal; foo=1", 'Return="minimal"']
+    )
+    async def test_a_preference_is_read_as_it_may_be_spelled(self, api: Api, prefer: str) -> None:
+        asset = await api.created()
+
+        answer = await put(api, asset, {"name": "b"}, Prefer=prefer)
+
+        assert (answer.status, answer.body) == (204, b"")
+
+    async def test_each_line_of_a_header_is_read(self, api: Api) -> None:
+        answer = await api.raw(
+            b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Prefer: respond-async\r\nPrefer: return=minimal\r\nContent-Length: 0\r\n\r\n"
+        )
+
+        assert b"\r\nPreference-Applied: return=minimal\r\n" in answer
+
+    async def test_a_write_that_is_for_nothing_that_exists_is_refused(self, api: Api) -> None:
+        asset = await api.created()
+
+        changed = await put(api, asset, {"name": "b"}, If_None_Match="*")
+        deleted = await api.call("DELETE", path(asset), headers={"If-None-Match": "*"})
+
+        assert [answer.slug for answer in (changed, deleted)] == ["precondition-failed"] * 2
+        assert (await api.get(path(asset))).json == asset
+
     async def test_a_patch_of_metadata_merges(self, api: Api) -> None:
         asset = await api.created(metadata={"a": {"b": 1, "c": [1]}, "d": 2})
 

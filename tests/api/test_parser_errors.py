@@ -51,6 +51,16 @@ async def test_what_is_no_request_is_a_malformed_one(api: Api, sent: bytes) -> N
     assert status_and_slug(answer) == (400, "malformed-request")
 
 
+async def test_a_body_in_a_coding_that_is_not_undone_is_refused(api: Api) -> None:
+    answer = await api.raw(
+        b"POST /api/assets?name=n HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
+
+    assert status_and_slug(answer) == (415, "unsupported-type")
+    assert not (await api.get("/api/assets")).json["assets"]
+
+
 async def test_a_head_with_bytes_that_are_no_text_is_answered(api: Api) -> None:
     answer = await api.raw(
         b"POST /api/assets?name=n HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
@@ -84,6 +94,8 @@ async def test_http_1_0_without_keep_alive_is_answered_and_closed(api: Api) -> N
         ("GET", "/api/assets//", 404, "unknown-route"),
         ("GET", "/api/assets//content", 404, "unknown-route"),
         ("GET", "/api/jobs/%FF/history", 400, "bad-parameter"),
+        ("GET", "/api/assets?name=caf%E9", 400, "malformed-request"),
+        ("POST", "/api/assets?name=%ED%A0%80", 400, "malformed-request"),
         ("PUT", "/api/assets", 405, "method-not-allowed"),
         ("OPTIONS", "/api/assets", 405, "method-not-allowed"),
         ("PROPFIND", "/health", 405, "method-not-allowed"),

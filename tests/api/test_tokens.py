@@ -145,6 +145,7 @@ def test_a_token_expires_at_its_moment(tmp_path: Path) -> None:
         ({"user_id": "system"}, "user_id"),
         ({"user_id": "a\0b"}, "user_id"),
         ({"user_id": "a", "scopes": ["everything"]}, "scopes.0"),
+        ({"user_id": "a", "scopes": []}, "scopes"),  # and not what a token has that names none
         ({"user_id": "a", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"user_id": "a", "expires_at": "tomorrow"}, "expires_at"),
         ({"user_id": "a", "colour": "red"}, "colour"),

@@ -11,7 +11,7 @@ from api.contract.origins import read_origins
 from api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
-WriterKind = Literal["process", "threads"]
+WriterKind = Literal["process", "thread"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
     queue_size: int = Field(1024, ge=1, description="how many writes may wait before 503")
     writer: WriterKind = Field(
-        "process", description="what writes once the server is busy: a process of its own, threads"
+        "process", description="what writes once the server is busy: a process of its own, a thread"
     )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="how much is logged, on standard error")

@@ -1,22 +1,13 @@
-"""The stage before the log: small contents become durable here, a group with one COMMIT.
+"""The step before the log: the small contents of a group become durable, with one COMMIT."""
 
-No fact without its bytes: a command goes on to the log's writer only after its contents are
-durable. While the writer commits one group, the contents of the next are being made durable: two
-disks' waits side by side instead of one after the other.
-"""
-
-import logging
 import sqlite3
-from collections.abc import Callable, Sequence
-from threading import Thread
+from collections.abc import Sequence
 from typing import Protocol
 
 from ledger.content import Staged
-from ledger.errors import OutcomeUnknownError, StorageFailedError
+from ledger.errors import StorageFailedError
 from ledger.sqlite import is_fatal, storage_error
-from ledger.waiting import UNFORESEEN, Ticket, Waiting
-
-logger = logging.getLogger(__name__)
+from ledger.waiting import Ticket
 
 
 class Pack(Protocol):
@@ -27,41 +18,19 @@ class Pack(Protocol):
 
 
 class Packing:
-    """The thread that packs; `hand_on` gets each group, its bytes durable or its failures noted."""
+    """Packs, and notes on a ticket whose contents are not durable why it must not be recorded."""
 
-    def __init__(self, contents: Pack, hand_on: Callable[..., None]) -> None:
-        self._contents, self._hand_on = contents, hand_on
-        self._waiting: Waiting[Ticket] = Waiting()
+    def __init__(self, contents: Pack) -> None:
+        self._contents = contents
         self.failure: StorageFailedError | None = None
-        self._thread = Thread(target=self._run, name="ledger-packing")
-        self._thread.start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs: without it nobody would be answered."""
-        return self._thread.is_alive()
-
-    def put(self, *tickets: Ticket) -> None:
-        """Make their small contents durable, then hand them on. From any thread."""
-        self._waiting.put(*tickets)
-
-    def close(self) -> None:
-        """Pack what waits, then stop. Blocks."""
-        self._waiting.end()
-        self._thread.join()
-
-    def _run(self) -> None:
-        for tickets in self._waiting.groups():
-            try:
-                self._pack(tickets)
-            except Exception:
-                logger.exception("the contents of %d writes were not packed", len(tickets))
-                for ticket in tickets:
-                    ticket.failure = OutcomeUnknownError(UNFORESEEN)
-            self._hand_on(*tickets)
+    def pack(self, tickets: Sequence[Ticket]) -> None:
+        """Make the small contents durable, or fail those who brought them."""
+        bringing = [t for t in tickets if any(c.small is not None for c in t.contents)]
+        if bringing:
+            self._pack(bringing)
 
     def _pack(self, tickets: Sequence[Ticket]) -> None:
-        """Make the contents durable, or fail their commands."""
         smalls = [s for ticket in tickets for s in ticket.contents if s.small is not None]
         try:
             if self.failure is not None:

@@ -1,12 +1,11 @@
-"""What waits for a writer, what becomes of it, and the queue from which a thread takes all at once.
+"""What waits for a writer, and what becomes of it.
 
-All of it but the queue is plain data: it may cross into another process.
+All of it is plain data: it may cross into another process.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 from ledger.content import Staged
 from ledger.errors import StorageFailedError
@@ -17,8 +16,6 @@ GROUP: Final = 256
 
 UNFORESEEN: Final = "the write failed in an unforeseen way; ask again"
 """What a caller is told where a defect of ours stood in the way of his group."""
-
-T = TypeVar("T")
 
 
 class Written(NamedTuple):
@@ -81,42 +78,3 @@ class Turns(Protocol):
 
     def put(self, wanted: Sequence[Wanted]) -> None:
         """Let them have their turn, in this order. On the event loop."""
-
-
-class Waiting(Generic[T]):
-    """Things for one thread, which takes them in groups.
-
-    There is no timer: while it is at one group, the next gathers.
-    """
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Sequence[T] | None] = SimpleQueue()
-
-    def put(self, *items: T) -> None:
-        """Let them wait, and be taken together. From any thread."""
-        self._queue.put(items)
-
-    def end(self) -> None:
-        """Nothing comes after this."""
-        self._queue.put(None)
-
-    def groups(self) -> Iterator[list[T]]:
-        """All who wait, again and again, until the end."""
-        going = True
-        while going:
-            group, going = self._gather()
-            if group:
-                yield group
-
-    def _gather(self) -> tuple[list[T], bool]:
-        group: list[T] = []
-        items = self._queue.get()
-        while items is not None:
-            group += items
-            if len(group) >= GROUP:
-                return group, True
-            try:
-                items = self._queue.get_nowait()
-            except Empty:
-                return group, True
-        return group, False

@@ -1,6 +1,6 @@
 """The writer's desk: places in the queue, callers who wait, and the answers they get.
 
-What waits is handed to whoever records it, the threads of this process or a process of its own;
+What waits is handed to whoever records it, a thread of this process or a process of its own;
 nobody is answered before that has made it durable.
 """
 
@@ -15,8 +15,9 @@ from ledger.errors import BusyError, StorageFailedError
 from ledger.feed import Feed
 from ledger.log import Appended, Command, EventLog
 from ledger.packing import Pack
+from ledger.recording import Recording, View
 from ledger.tally import Histogram
-from ledger.threads import ThreadedTurns, View
+from ledger.threaded import ThreadedTurns
 from ledger.waiting import GROUP, Answer, Answers, Signing, Ticket, Turns, Wanted, Written
 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, GROUP)
@@ -37,8 +38,9 @@ class Writer:
     ) -> None:
         self._log, self._feed = log, feed
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadedTurns(log, contents, view, self._from_a_thread)
-        self._turns: Turns = self._threads
+        self._recording = Recording(log, contents, view)
+        self._thread = ThreadedTurns(self._recording, self._from_the_thread)
+        self._turns: Turns = self._thread
         self._numbers = count(1)
         self._callers: dict[int, asyncio.Future[Any]] = {}
         self._arrived: list[Wanted] = []
@@ -114,18 +116,18 @@ class Writer:
         self._when_busy = begin
 
     def hand_to(self, turns: Turns | None) -> None:
-        """Have somebody else record from here on; None: the threads of this process.
+        """Have somebody else record from here on; None: the thread of this process.
 
         Between groups only, and once what is written to is in the other's hands alone.
         """
-        self._threads.behind = self.behind
-        self._turns = turns or self._threads
+        self._recording.behind = self.behind
+        self._turns = turns or self._thread
         self._feed.grew(self._log.head().position)  # who died may have told nobody of the last
 
     async def close(self) -> None:
         """Record what waits, then stop."""
         self._send()
-        await asyncio.to_thread(self._threads.close)
+        await asyncio.to_thread(self._thread.close)
 
     def _answer_to(self, wanted: Wanted) -> "asyncio.Future[Any]":
         answer = self._callers[wanted.number] = self._loop.create_future()
@@ -146,7 +148,7 @@ class Writer:
             self._all_answered.clear()
             self._turns.put(arrived)
 
-    def _from_a_thread(self, answers: Answers) -> None:
+    def _from_the_thread(self, answers: Answers) -> None:
         self._loop.call_soon_threadsafe(self.answer, answers)
 
     def answer(self, answers: Answers) -> None:

@@ -1,4 +1,4 @@
-"""Who writes: the threads of the server, and once it is busy a process of its own.
+"""Who writes: a thread of the server, and once it is busy a process of its own.
 
 One interpreter runs one thread's Python at a time; a busy server's is taken up by HTTP. Promise: at
 any moment one process has the files open to write, and who waits for a write does not notice who.

@@ -2,19 +2,19 @@
 
 LEVEL and FORMAT are those of its log. It dies with its server: its socket ends when that does,
 however it ends. What was sent before that is still recorded, and the next server waits for it.
+
+One thread does it all. A second would take the interpreter from the first, and where two processors
+are one core, what runs beside the event loop only slows it.
 """
 
 import logging
-import os
+import select
 import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from threading import Lock, Thread
 from typing import Any, Final
 
 from api.apart.wire import (
@@ -38,8 +38,8 @@ from ledger.feed import Feed
 from ledger.files import hold_writing
 from ledger.log.sqlite import SqliteLog
 from ledger.opening import read_identity
-from ledger.threads import ThreadedTurns
-from ledger.waiting import Answers
+from ledger.recording import Recording
+from ledger.waiting import GROUP, Answers, Wanted
 from projections.database import Database, in_use
 from projections.live import Live
 from projections.rebuild import PROJECTIONS
@@ -56,15 +56,22 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the server's to obey: it says when to stop
         signal.signal(number, signal.SIG_IGN)
     configure(*sys.argv[3:5])
-    threading.excepthook = _give_up
     folder = Path(sys.argv[2])
     # The lock first: who starts after our server has died waits for us before he opens a file.
     with hold_writing(folder), socket.socket(fileno=int(sys.argv[1])) as server:
         _say(server, Ready())
-        messages = _messages(server)
-        if isinstance(next(messages, None), Open):
-            with ExitStack() as stack:
-                Desk(stack, folder, server).serve(messages)
+        inbox = Inbox(server)
+        if inbox.opened():
+            _record(folder, server, inbox)
+
+
+def _record(folder: Path, server: socket.socket, inbox: "Inbox") -> None:
+    try:
+        with ExitStack() as stack:
+            Desk(stack, folder, server).serve(inbox)
+    except Exception:
+        logger.critical("the process that writes gives up", exc_info=True)
+        sys.exit(1)
 
 
 def _say(server: socket.socket, message: Any) -> None:
@@ -72,63 +79,91 @@ def _say(server: socket.socket, message: Any) -> None:
         server.sendall(frame(message))
 
 
-def _give_up(raised: threading.ExceptHookArgs) -> None:
-    """A thread that records has ended: the server hears of it as soon as this process has, too."""
-    logger.critical("the process that writes gives up", exc_info=raised.exc_value)
-    os._exit(1)
+class Inbox:
+    """What the server says. While one group is recorded, the next gathers in the socket.
 
+    `finished`: it says no more.
+    """
 
-def _messages(server: socket.socket) -> Iterator[Any]:
-    """What the server says, until it says no more."""
-    frames = Frames()
-    with suppress(ConnectionError):
-        while data := server.recv(CHUNK):
-            yield from frames.feed(data)
+    def __init__(self, server: socket.socket) -> None:
+        self._server, self._frames = server, Frames()
+        self._poll = select.poll()
+        self._poll.register(server, select.POLLIN)
+        self._messages: list[Any] = []
+        self.finished = False
+
+    def opened(self) -> bool:
+        """Wait until the files are ours. False if the server goes instead."""
+        while not self._messages and not self.finished:
+            self._receive(None)
+        return bool(self._messages) and isinstance(self._messages.pop(0), Open)
+
+    def gather(self, seconds: float) -> list[Wanted]:
+        """Whoever waits; nobody, if for so many seconds nobody came."""
+        wanted = self._come()
+        while len(wanted) < GROUP and not self.finished:
+            if not self._receive(0 if wanted else seconds):
+                break
+            wanted += self._come()
+        return wanted
+
+    def _come(self) -> list[Wanted]:
+        messages, self._messages = self._messages, []
+        if any(isinstance(message, Finish) for message in messages):
+            self.finished = True  # it comes last
+            messages.pop()
+        return [incoming(each) for message in messages for each in message]
+
+    def _receive(self, seconds: float | None) -> bool:
+        """Whether anything has come, the end included."""
+        if not self._poll.poll(seconds and seconds * 1_000):
+            return False
+        data = b""
+        with suppress(ConnectionError):
+            data = self._server.recv(CHUNK)
+        self.finished = self.finished or not data
+        self._messages += self._frames.feed(data)
+        return True
 
 
 class Desk:
-    """The files that are written to, open, and the threads that write."""
+    """The files that are written to, open, and what becomes of each group."""
 
     def __init__(self, stack: ExitStack, folder: Path, server: socket.socket) -> None:
-        self._server, self._sending = server, Lock()
+        self._server = server
         codec = Codec()
         packed = stack.enter_context(closing(Packed(folder / "content" / PACKED)))
         self._log = stack.enter_context(closing(SqliteLog(folder / "ledger.db", codec)))
         feed = Feed(self._log, codec, read_identity(self._log, codec).log_id)
         runner = stack.enter_context(closing(Runner(_tables(folder), feed)))
         self._live = Live(runner)
-        self._turns = ThreadedTurns(self._log, packed, self._live, self._tell)
-        stack.callback(self._turns.close)
+        self._recording = Recording(self._log, packed, self._live)
         self._said = self._tables_now()
-        self._turns.behind = self._said.position < self._log.head().position
+        self._recording.behind = self._said.position < self._log.head().position
 
-    def serve(self, messages: Iterator[Any]) -> None:
-        """Record what comes, until nothing does."""
+    def serve(self, inbox: Inbox) -> None:
+        """Record what comes, until nothing does. Now and then, bring up tables left behind."""
         _say(self._server, Opened(self._log.head()))
-        Thread(target=self._retry, daemon=True).start()
-        for message in messages:
-            if isinstance(message, Finish):
-                return
-            self._turns.put([incoming(wanted) for wanted in message])
+        due = time.monotonic() + RETRY_SECONDS
+        while not inbox.finished:
+            if wanted := inbox.gather(max(0.0, due - time.monotonic())):
+                self._tell(self._recording.record(wanted))
+            if time.monotonic() >= due:
+                more = self._live.turn()
+                due = time.monotonic() + (0 if more else RETRY_SECONDS)
+                self._tell_of_tables()
 
     def _tell(self, answers: Answers) -> None:
         outcomes = [(number, answer_sent(answer)) for number, answer in answers.outcomes]
-        failure = failure_of(self._turns.failure)
-        with self._sending:
-            self._said = tables = self._tables_now()
-            told = Told(outcomes, *answers[1:], self._log.head(), tables, failure)
-            _say(self._server, told)
+        self._said = self._tables_now()
+        failure = failure_of(self._recording.failure)
+        told = Told(outcomes, *answers[1:], self._log.head(), self._said, failure)
+        _say(self._server, told)
 
-    def _retry(self) -> None:
-        """Bring up the tables that a group left behind, now and then."""
-        while True:
-            time.sleep(RETRY_SECONDS)
-            while self._live.turn():
-                pass
-            with self._sending:  # or an older position would overtake a newer one
-                if (tables := self._tables_now()) != self._said:
-                    self._said = tables
-                    _say(self._server, tables)
+    def _tell_of_tables(self) -> None:
+        if (tables := self._tables_now()) != self._said:
+            self._said = tables
+            _say(self._server, tables)
 
     def _tables_now(self) -> Tables:
         position, error = self._live.state

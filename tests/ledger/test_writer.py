@@ -240,24 +240,6 @@ async def test_no_fact_is_recorded_without_its_bytes(
     assert [s.originator_id for s in failing_pack.log.read(0, 9)] == [asset_id(1), asset_id(3)]
 
 
-async def test_contents_become_durable_while_the_facts_before_them_are_committed(
-    house: House,
-) -> None:
-    content = await staged(house, b"next")
-    with house.held():
-        first = house.begin(creation(1))
-        await until(lambda: house.log.head().position == 1)
-        second = house.begin(creation(2), content)
-        packed = sqlite3.connect(house.folder / "content" / "packed.db")
-        await until(lambda: packed.execute("SELECT count(*) FROM contents").fetchone() == (1,))
-        packed.close()
-        assert not first.done()
-        assert positions(house.log) == [1]
-
-    await asyncio.gather(first, second)
-    assert positions(house.log) == [1, 2]
-
-
 async def test_who_follows_closely_is_given_what_the_log_holds(house: House) -> None:
     await asyncio.gather(*(house.writer.append(creation(number)) for number in range(1, 6)))
 

@@ -18,7 +18,7 @@ PATIENCE: Final = 60.0
 
 @asynccontextmanager
 async def willing(
-    data_dir: Path, writer: Literal["process", "threads"] = "process"
+    data_dir: Path, writer: Literal["process", "thread"] = "process"
 ) -> AsyncIterator[Api]:
     """A server that lets a process of its own write, as `asset-ledger serve` does."""
     async with serving(Settings(data_dir=data_dir, writer=writer)) as api:

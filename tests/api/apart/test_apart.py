@@ -90,8 +90,8 @@ async def test_a_server_that_is_not_busy_begins_no_process(api: Api) -> None:
     assert children() == []
 
 
-async def test_a_server_that_is_to_write_in_threads_begins_no_process(data_dir: Path) -> None:
-    async with willing(data_dir, writer="threads") as api:
+async def test_a_server_that_is_to_write_in_a_thread_begins_no_process(data_dir: Path) -> None:
+    async with willing(data_dir, writer="thread") as api:
         for n in range(4):
             await upload_together(api, n)
 

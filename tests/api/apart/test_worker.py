@@ -20,7 +20,7 @@ from tests.api.apart.busy import PATIENCE
 from tests.api.running import serving
 
 DEFECT: Final = "import api.apart.worker as w; w.Desk._tell = lambda *_: 1 / 0; w.main()"
-"""A worker whose writing thread meets a defect of ours at its first answer."""
+"""A worker that meets a defect of ours at its first answer."""
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def test_it_leaves_it_to_its_server_when_to_stop(folder: Path) -> None:
         assert ended(process) == (0, b"")
 
 
-def test_whose_thread_ends_it_goes_at_once_rather_than_let_anybody_wait(folder: Path) -> None:
+def test_that_meets_a_defect_it_goes_at_once_rather_than_let_anybody_wait(folder: Path) -> None:
     with worker(folder, "-c", DEFECT) as (process, server):
         assert told(server) == Ready()
         server.sendall(frame(Open()))

@@ -1,26 +1,25 @@
-"""Two threads that record what waits: contents first, then facts and tables, group by group.
+"""One group after another, recorded: contents, facts and tables, in this order and no other.
 
-Nobody is answered before COMMIT returned and the tables were brought up to date. Commands that
-bring small contents come by way of `packing`, which has made their bytes durable before.
+Nobody is answered before COMMIT returned and the tables were brought up to date, and no fact is
+recorded before its small contents are durable.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
 from ledger.fact import Recorded
 from ledger.log import Appended, EventLog, Outcome
 from ledger.packing import Pack, Packing
-from ledger.waiting import GROUP, UNFORESEEN, Answer, Answers, Signing, Ticket, Waiting, Wanted
+from ledger.waiting import UNFORESEEN, Answer, Answers, Signing, Ticket, Wanted
 
 logger = logging.getLogger(__name__)
 
 
 class View(Protocol):
-    """The tables that a write is answered from. Both methods are called in the writer's thread."""
+    """The tables that a write is answered from. Called by whoever records, one group at a time."""
 
     def prepare(self, recorded: Sequence[Recorded]) -> object:
         """What these facts will change, computed before they are stored. Raising refuses them."""
@@ -32,57 +31,29 @@ class View(Protocol):
         """
 
 
-class ThreadedTurns:
-    """The turns of this process. `answered` is called in the writer's thread, once a group.
+class Recording:
+    """What a group goes through, in whichever thread or process. One group at a time.
 
     `behind`: the tables did not show the last group when it was answered.
     """
 
-    early: Final = GROUP  # a thread that wakes while the loop is busy only waits for the GIL
-
-    def __init__(
-        self, log: EventLog, contents: Pack, view: View, answered: Callable[[Answers], None]
-    ) -> None:
-        self._log, self._view, self._answered = log, view, answered
-        self._waiting: Waiting[Wanted] = Waiting()
-        self._packing = Packing(contents, self._waiting.put)
+    def __init__(self, log: EventLog, contents: Pack, view: View) -> None:
+        self._log, self._view = log, view
+        self._packing = Packing(contents)
         self.behind = False
-        self._thread = threading.Thread(target=self._run, name="ledger-writer")
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether both threads run."""
-        return self._thread.is_alive() and self._packing.alive
 
     @property
     def failure(self) -> StorageFailedError | None:
         """Why nothing is recorded until a restart; None while all is well."""
         return self._packing.failure or self._log.failure
 
-    def put(self, wanted: Sequence[Wanted]) -> None:
-        """Let them have their turn. From any thread."""
-        small = [each for each in wanted if isinstance(each, Ticket) and _has_small(each)]
-        other = [each for each in wanted if not isinstance(each, Ticket) or not _has_small(each)]
-        if small:
-            self._packing.put(*small)
-        if other:
-            self._waiting.put(*other)
-
-    def close(self) -> None:
-        """Record what waits, then stop. Blocks."""
-        self._packing.close()
-        self._waiting.end()
-        self._thread.join()
-
-    def _run(self) -> None:
-        for group in self._waiting.groups():
-            begun = time.perf_counter()
-            tickets = [item for item in group if isinstance(item, Ticket)]
-            outcomes = [(i.number, self._keep(i)) for i in group if isinstance(i, Signing)]
-            outcomes += self._turn(tickets) if tickets else []
-            seconds = time.perf_counter() - begun
-            self._answered(Answers(outcomes, self.behind, len(tickets), seconds))
+    def record(self, group: Sequence[Wanted]) -> Answers:
+        """Record all of it that can be, and say what became of each. Blocks; never raises."""
+        begun = time.perf_counter()
+        tickets = [item for item in group if isinstance(item, Ticket)]
+        outcomes = [(i.number, self._keep(i)) for i in group if isinstance(i, Signing)]
+        outcomes += self._turn(tickets) if tickets else []
+        return Answers(outcomes, self.behind, len(tickets), time.perf_counter() - begun)
 
     def _keep(self, signing: Signing) -> Answer:
         try:
@@ -94,9 +65,9 @@ class ThreadedTurns:
             return OutcomeUnknownError(UNFORESEEN)
 
     def _turn(self, tickets: Sequence[Ticket]) -> list[tuple[int, Answer]]:
-        """One group, its contents durable: facts, tables, answers, in this order and no other."""
-        ready = [ticket for ticket in tickets if ticket.failure is None]
         try:
+            self._packing.pack(tickets)
+            ready = [ticket for ticket in tickets if ticket.failure is None]
             outcomes = self._log.append([t.command for t in ready], self._view.prepare)
             self._show(outcomes)
         except Exception:
@@ -118,7 +89,3 @@ class ThreadedTurns:
             )
         elif self.behind:  # they may have caught up: a replay would call them behind for ever
             self.behind = not self._view.apply((), self._log.head().position, b"")
-
-
-def _has_small(ticket: Ticket) -> bool:
-    return any(content.small is not None for content in ticket.contents)

@@ -123,16 +123,21 @@ def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
 def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_the_same(
     server: Server, client: Client, data_dir: Path
 ) -> None:
+    """The tables keep the writer with the upload before it, half a second at most."""
     body = form(LARGE, {"name": "a.bin"})
-    with holding(data_dir / "ledger.db"), plugged(server.port) as plug:
-        plug.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
-        until(lambda: any(objects(data_dir / "content")), "the content is published")
-        go_away(plug)
+    with ThreadPoolExecutor(1) as threads, holding(data_dir / "projections.g1.db"):
+        before = threads.submit(send_and_wait, server.port, 0)
+        until(lambda: len(facts_in(data_dir)) == 2, "the fact before it is recorded")
+        with plugged(server.port) as plug:
+            plug.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
+            until(lambda: any(objects(data_dir / "content")), "the content is published")
+            go_away(plug)
 
-    until(lambda: len(facts_in(data_dir)) == 2, "the fact is recorded")
+    assert before.result() in (201, 202)
+    until(lambda: len(facts_in(data_dir)) == 3, "the fact is recorded")
 
-    assert client.created(name="b.bin")["position"] == 3
-    assert [asset["name"] for asset in client.assets()] == ["a.bin", "b.bin"]
+    assert client.created(name="b.bin")["position"] == 4
+    assert [asset["name"] for asset in client.assets()] == ["0.bin", "a.bin", "b.bin"]
     audit(data_dir)
 
 

@@ -31,8 +31,9 @@ from ledger.waiting import Answers, Ticket, Wanted
 
 WORKER: Final = "api.apart.worker"
 BUFFER: Final = 1 << 20
-PATIENCE: Final = 10.0
-"""Seconds for opening the files, and for closing them: writes wait meanwhile."""
+PATIENCE: Final = 30.0
+"""Seconds for opening the files, and for closing them: writes wait meanwhile. One that hangs is a
+defect; one that checkpoints on a busy disk has taken ten."""
 DIED: Final = "the process that writes has died"
 GONE: Final = f"{DIED}; ask again with the same Idempotency-Key"
 

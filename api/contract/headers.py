@@ -18,7 +18,7 @@ HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
         "Makes a retry safe: the same request with the same key records once.",
         {"type": "string", "pattern": r"^[\x20-\x7e]{1,255}$"},
     ),
-    "If-Match": ("Only if the asset is at the version of this entity tag; else 412.", _TEXT),
+    "If-Match": ("Only if this is the entity tag of what is there now; else 412.", _TEXT),
     "If-None-Match": ("304 if the client has this already.", _TEXT),
     "If-Range": ("The range, if the client's part is of these bytes; else all of them.", _TEXT),
     "Range": ("One range of bytes: `bytes=0-99`.", _TEXT),

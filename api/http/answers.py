@@ -80,6 +80,11 @@ def etag_matches(header: str | None, etag: str) -> bool:
     return "*" in named or etag.removeprefix("W/") in named
 
 
+def etag_is_meant(header: str | None, etag: str) -> bool:
+    """Does an If-Match allow this entity tag? By strong comparison (RFC 9110, 13.1.1)."""
+    return header is None or bool({"*", etag} & {tag.strip() for tag in header.split(",")})
+
+
 def _told_apart(error: BaseException) -> dict[str, Any]:
     """Headers that belong to one kind of refusal."""
     match error:

@@ -8,13 +8,18 @@ from aiohttp import web
 from api.contract.errors import NoContentError, RangeError
 from api.contract.operations import BYTES, operation
 from api.contract.parameters import MIN_POSITION, VERSION
-from api.http.answers import POSITION, etag_matches, not_modified
+from api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
 from api.http.digests import repr_digest
 from api.http.disposition import safety_headers
 from api.http.ranges import Span, asked_range
 from api.http.request import Request
 from api.http.versions import json_of_version
-from ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
+from ledger.errors import (
+    AssetDeletedError,
+    PreconditionFailedError,
+    UnknownAssetError,
+    ViewBehindError,
+)
 from ledger.ids import Digest
 
 FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
@@ -24,12 +29,18 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     "GET",
     "/api/assets/{id}/content",
     alias="/api/assets/{id}/download",
-    errors=[UnknownAssetError, AssetDeletedError, RangeError, ViewBehindError],
+    errors=[
+        UnknownAssetError,
+        AssetDeletedError,
+        PreconditionFailedError,
+        RangeError,
+        ViewBehindError,
+    ],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[BYTES, "*/*"],
     statuses=[200, 206, 304],
-    headers=["If-None-Match", "Range", "If-Range"],
+    headers=["If-Match", "If-None-Match", "Range", "If-Range"],
 )
 async def get_content(request: Request) -> web.StreamResponse:
     """The bytes of an asset, or one range of them; also those that it had at a version."""
@@ -37,6 +48,8 @@ async def get_content(request: Request) -> web.StreamResponse:
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)
     etag = f'"{digest}"'
+    if not etag_is_meant(request.headers.get("If-Match"), etag):
+        raise PreconditionFailedError(asset["id"], asset["version"])
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
     span = _span(request, etag, asset["size"])

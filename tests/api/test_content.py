@@ -147,6 +147,19 @@ async def test_if_range_takes_the_range_only_of_the_same_bytes(api: Api) -> None
     assert await asked("Sun, 06 Nov 1994 08:49:37 GMT") == 200
 
 
+async def test_other_bytes_than_those_that_are_meant_are_not_sent(api: Api) -> None:
+    asset = await api.created(b"content")
+    etag = f'"{asset["digest"]}"'
+
+    async def asked(if_match: str) -> int:
+        answer = await api.get(asset["get_url"], Range="bytes=0-1", If_Match=if_match)
+        assert answer.status == 206 or answer.slug == "precondition-failed"
+        return answer.status
+
+    assert [await asked(tag) for tag in (etag, "*", f'"other", {etag}')] == [206] * 3
+    assert [await asked(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
+
+
 async def test_a_known_content_is_not_sent_again(api: Api) -> None:
     asset = await api.created(b"content")
 

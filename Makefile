@@ -7,6 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
 
+# Some environments forbid bytecode: then each of the hundreds of processes that the suites start
+# compiles every module that it loads.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test check lint types slow chaos bench lock clean
 .NOTPARALLEL:
 

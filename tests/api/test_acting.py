@@ -20,8 +20,8 @@ ODD = ["jörg", "日本", " spaces ", "100%", "a/b?c#d", "%41"]
 
 
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(data_dir) as api:
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with asking_for_tokens(opened_before) as api:
         yield api
 
 

@@ -30,8 +30,8 @@ Names = Mapping[str, str]
 
 
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(data_dir) as api:
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with asking_for_tokens(opened_before) as api:
         yield api
 
 

@@ -1,6 +1,7 @@
 """Assets by node, job and workflow, alone and together; cursors while others write."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from itertools import product
 from pathlib import Path
@@ -19,15 +20,27 @@ MADE = [
 ]
 
 
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Gateway]:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One asset of every type by every node, and by none, in every job of every workflow."""
-    async with connect(data_dir=tmp_path) as gateway:
-        for number, made in enumerate(MADE):
-            context = ProcessingContext(workflow_id=made["workflow_id"], job_id=made["job_id"])
-            await context.create_asset(
-                f"{number}", made["content_type"], b"%d" % number, node_id=made["node_id"]
-            )
+
+    async def record(folder: Path) -> None:
+        async with connect(data_dir=folder):
+            for number, made in enumerate(MADE):
+                context = ProcessingContext(workflow_id=made["workflow_id"], job_id=made["job_id"])
+                await context.create_asset(
+                    f"{number}", made["content_type"], b"%d" % number, node_id=made["node_id"]
+                )
+
+    folder = tmp_path_factory.mktemp("recorded") / "data"
+    asyncio.run(record(folder))
+    return folder
+
+
+@pytest.fixture
+async def ledger(recorded: Path, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A ledger of one's own, with what is recorded in it."""
+    async with connect(data_dir=shutil.copytree(recorded, tmp_path / "data")) as gateway:
         yield gateway
 
 

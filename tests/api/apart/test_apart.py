@@ -27,8 +27,8 @@ from tests.journeys.server import run
 
 
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[Api]:
-    async with willing(data_dir) as api:
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with willing(opened_before) as api:
         yield api
 
 

@@ -33,8 +33,8 @@ UNKNOWN = (503, "outcome-unknown")
 
 
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[Api]:
-    async with willing(data_dir) as api:
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with willing(opened_before) as api:
         yield api
 
 

@@ -1,5 +1,6 @@
 """Two ways into a ledger, and what tests of the SDK do with either."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from tests.api.running import Api
 
 
 @pytest.fixture
-async def embedded(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with connect(data_dir=tmp_path / "embedded") as gateway:
+async def embedded(tmp_path: Path, unused: Path) -> AsyncIterator[Gateway]:
+    folder = shutil.copytree(unused, tmp_path / "embedded")
+    async with connect(data_dir=folder) as gateway:
         yield gateway
 
 

@@ -1,5 +1,6 @@
 """An audit bundle, checked by nothing but Python: what holds, what is refused, and why."""
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -30,19 +31,25 @@ async def record_a_job(api: Api) -> dict[str, Any]:
     return dict(asset)
 
 
-@pytest.fixture
-async def folder(tmp_path: Path) -> Path:
-    async with serving(Settings(data_dir=tmp_path / "data")) as api:
-        await record_a_job(api)
-    return tmp_path / "data"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a ledger `data` with the job, and of its `bundle.zip`: nobody changes either."""
 
+    async def record(folder: Path) -> None:
+        async with serving(Settings(data_dir=folder)) as api:
+            await record_a_job(api)
 
-@pytest.fixture
-def bundle(folder: Path, tmp_path: Path) -> Path:
-    """An unpacked bundle of the job."""
-    done = run("audit-bundle", "j", "-o", tmp_path / "bundle.zip", "--data-dir", folder)
+    home = tmp_path_factory.mktemp("made")
+    asyncio.run(record(home / "data"))
+    done = run("audit-bundle", "j", "-o", home / "bundle.zip", "--data-dir", home / "data")
     assert (done.returncode, done.stderr) == (FINE, "")
-    return unpacked(tmp_path / "bundle.zip", tmp_path / "bundle")
+    return home
+
+
+@pytest.fixture
+def bundle(made: Path, tmp_path: Path) -> Path:
+    """An unpacked bundle of the job, of one's own."""
+    return unpacked(made / "bundle.zip", tmp_path / "bundle")
 
 
 def judged(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
@@ -74,8 +81,8 @@ def key_of(folder: Path) -> str:
     return run("key", "list", "--data-dir", folder).stdout.split()[-1]
 
 
-def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, folder: Path) -> None:
-    code, said = judged(bundle, "--key", key_of(folder))
+def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, made: Path) -> None:
+    code, said = judged(bundle, "--key", key_of(made / "data"))
 
     assert code == FINE
     assert "4 facts are in that log" in said
@@ -84,8 +91,8 @@ def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, folder: Pat
     assert said.endswith("The bundle holds.\n")
 
 
-def test_the_zip_itself_can_be_checked(bundle: Path, tmp_path: Path) -> None:
-    assert judged(bundle, tmp_path / "bundle.zip")[0] == FINE
+def test_the_zip_itself_can_be_checked(bundle: Path, made: Path) -> None:
+    assert judged(bundle, made / "bundle.zip")[0] == FINE
 
 
 def test_a_changed_file_is_refused(bundle: Path) -> None:
@@ -268,8 +275,8 @@ async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) 
     assert done.returncode == FINE
 
 
-def test_an_unknown_job_is_refused(folder: Path, tmp_path: Path) -> None:
-    done = run("audit-bundle", "k", "-o", tmp_path / "b.zip", "--data-dir", folder)
+def test_an_unknown_job_is_refused(made: Path, tmp_path: Path) -> None:
+    done = run("audit-bundle", "k", "-o", tmp_path / "b.zip", "--data-dir", made / "data")
 
     assert (done.returncode, done.stderr) == (REFUSED, "asset-ledger: no job k\n")
     assert not (tmp_path / "b.zip").exists()

@@ -1,6 +1,7 @@
 """The command line as a shell sees it: what it prints, where, and with which exit code."""
 
 import asyncio
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,12 +34,23 @@ async def record_a_job(api: Api) -> None:
     await api.call("DELETE", f"/api/assets/{asset['id']}")
 
 
-@pytest.fixture
-async def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with one job's four facts, which no server has open."""
-    async with serving(Settings(data_dir=tmp_path / "data")) as api:
-        await record_a_job(api)
-    return tmp_path / "data"
+
+    async def record(folder: Path) -> None:
+        async with serving(Settings(data_dir=folder)) as api:
+            await record_a_job(api)
+
+    folder = tmp_path_factory.mktemp("recorded") / "data"
+    asyncio.run(record(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(recorded: Path, tmp_path: Path) -> Path:
+    """The same, of one's own."""
+    return shutil.copytree(recorded, tmp_path / "data")
 
 
 def replayed(folder: Path) -> list[dict[str, object]]:

@@ -212,7 +212,7 @@ async def _follow(runner: Runner, feed: Feed) -> None:
         head, began = feed.head(), time.monotonic()
         await asyncio.to_thread(runner.turn)
         took = time.monotonic() - began
-        if runner.position == before:
+        if runner.state == "stalled":
             await asyncio.sleep(RETRY_SECONDS)
         elif feed.head() > head:
             await _rest_after(runner, min(YIELD * took, RETRY_SECONDS))

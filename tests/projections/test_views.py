@@ -70,6 +70,30 @@ async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
     await views.close()
 
 
+async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one that stalls waits before its next turn: here, for an hour."""
+    monkeypatch.setattr("projections.views.RETRY_SECONDS", 3600.0)
+    views = await Views.open(here.folder, here.feed)
+    usage, loop, turned = views.runners["usage"], asyncio.get_running_loop(), asyncio.Event()
+    turn = usage.turn
+
+    def turn_and_tell() -> bool:
+        more = turn()
+        loop.call_soon_threadsafe(turned.set)
+        return more
+
+    monkeypatch.setattr(usage, "turn", turn_and_tell)
+    here.feed.grew(2)
+    await turned.wait()
+
+    here.feed.grew(here.append(created())[0].last)
+    await usage.wait_for(2, 60)
+
+    await views.close()
+
+
 async def test_a_generation_takes_over_in_one_step(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
     views = await Views.open(here.folder, here.feed)

@@ -20,7 +20,7 @@ from api.contract.principal import Principal, Scope
 from api.contract.tokens import NewToken, TokenIn, new_token
 from ledger.fact import iso, parse_time
 from ledger.files import storage_errors
-from ledger.sqlite import open_writer, transaction
+from ledger.sqlite import open_writer, refusing_damage, transaction
 
 _TEXT: Final = re.compile(r"alt_([0-9a-f]{12})_[\w-]{43}", re.ASCII)
 
@@ -62,8 +62,9 @@ class Tokens:
     def __init__(self, path: Path, clock: Clock = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._turn = Lock()
-        self._db = open_writer(path, "FULL")
-        self._db.execute(_SCHEMA)
+        with refusing_damage(path, "Restore it from a backup, or move it away and make new tokens"):
+            self._db = open_writer(path, "FULL")
+            self._db.execute(_SCHEMA)
         self._live = dict(map(_live, self._db.execute(_LIVE)))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ledger.errors import DiskFullError, StorageFailedError
+from ledger.errors import DataFolderError, DiskFullError, StorageFailedError
 
 Synchronous = Literal["FULL", "NORMAL", "OFF"]
 
@@ -20,6 +20,9 @@ WAL_PAGES: Final = 4_000
 """A checkpoint comes after so many pages. Every group writes pages of indexes again, a checkpoint
 writes each once: less often is less. Up to 4,062 a reader finds its page in one table."""
 
+
+RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
+"""What to do with a file that nothing can be made anew from."""
 
 BESIDE: Final = ("-wal", "-shm", "-journal")
 """What a kill leaves beside a file, by how its name ends: one that is only being made has a journal
@@ -46,6 +49,17 @@ def open_writer(
     # Without recursive_triggers a REPLACE deletes rows past the guards against DELETE.
     settings = ("journal_mode=WAL", f"synchronous={synchronous}", "recursive_triggers=ON")
     return _set(db, (*settings, f"wal_autocheckpoint={WAL_PAGES}"))
+
+
+@contextmanager
+def refusing_damage(path: Path, remedy: str) -> Iterator[None]:
+    """Raises DataFolderError for what is no database any more: which file it is, and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_fatal(error):
+            raise DataFolderError(f"{path}: {error}. {remedy}") from error
+        raise
 
 
 def _set(db: sqlite3.Connection, settings: Sequence[str]) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.content import Staged
-from ledger.sqlite import insert_rows, open_writer, transaction
+from ledger.sqlite import RESTORE, insert_rows, open_writer, refusing_damage, transaction
 
 PACKED: Final = "packed.db"
 
@@ -26,10 +26,11 @@ class Packed:
     """The connection that writes to it. One thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it."""
+        """Open the file, or make it. Raises DataFolderError for one that is damaged."""
         self._path = path
-        self._db = open_writer(path, "FULL")
-        self._db.execute(_SCHEMA)
+        with refusing_damage(path, RESTORE):
+            self._db = open_writer(path, "FULL")
+            self._db.execute(_SCHEMA)
 
     def pack(self, contents: Sequence[Staged]) -> None:
         """Make these small contents durable in one transaction. Raises sqlite3.Error."""

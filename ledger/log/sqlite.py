@@ -33,7 +33,14 @@ from ledger.log.tree_rows import (
     keep_tiles,
 )
 from ledger.merkle.tree import leaf_hash, leaf_of
-from ledger.sqlite import insert_rows, is_fatal, open_writer, storage_error, transaction
+from ledger.sqlite import (
+    RESTORE,
+    insert_rows,
+    is_fatal,
+    open_writer,
+    storage_error,
+    transaction,
+)
 
 PAGE: Final = 1_000
 """How many rows one read answers at most: no reader holds a snapshot for long."""
@@ -81,7 +88,6 @@ _JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
 _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
 
-_RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
 _UNKNOWN: Final = "the commit failed; ask again with the same Idempotency-Key to learn its outcome"
 
 Clock = Callable[[], datetime]
@@ -114,7 +120,7 @@ class SqliteLog(SqliteLogReader):
             self._prepare_file()
         except sqlite3.Error as error:
             if is_fatal(error):
-                raise CorruptLogError(f"{self._path}: {error}. {_RESTORE}") from error
+                raise CorruptLogError(f"{self._path}: {error}. {RESTORE}") from error
             raise
 
     def _prepare_file(self) -> None:
@@ -133,12 +139,12 @@ class SqliteLog(SqliteLogReader):
         (leaves,) = self._db.execute("SELECT max(position) FROM event_leaves").fetchone()
         last = self._db.execute(LAST).fetchone()
         if (last[0] if last else None) != leaves:
-            raise CorruptLogError(f"{self._path} lacks facts or leaves at its end. {_RESTORE}")
+            raise CorruptLogError(f"{self._path} lacks facts or leaves at its end. {RESTORE}")
         if last is None:
             return Head(0, None)
         position, *stored, kept = last
         if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != kept:
-            raise CorruptLogError(f"{self._path}: fact {position} was changed. {_RESTORE}")
+            raise CorruptLogError(f"{self._path}: fact {position} was changed. {RESTORE}")
         return head_of(last)
 
     @property

@@ -249,13 +249,24 @@ def test_what_a_command_does_not_take_is_one_line_that_names_its_help(
     assert done.stderr == f"asset-ledger: {line}\n"
 
 
-async def test_a_corrupt_log_is_refused_with_what_to_do(folder: Path) -> None:
-    (folder / "ledger.db").write_bytes(b"no database" * 1000)
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("ledger.db", "restore the data folder from a backup"),
+        ("content/packed.db", "restore the data folder from a backup"),
+        ("access.db", "or move it away and make new tokens"),
+    ],
+)
+async def test_a_damaged_file_is_refused_with_what_to_do(
+    folder: Path, file: str, remedy: str
+) -> None:
+    (folder / file).write_bytes(b"no database" * 1000)
 
     done = run("serve", "--port", "0", "--data-dir", folder)
 
     assert done.returncode == REFUSED
-    assert "restore the data folder from a backup" in done.stderr
+    assert f"{file}: file is not a database" in done.stderr
+    assert remedy in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

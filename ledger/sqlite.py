@@ -72,6 +72,15 @@ def _set(db: sqlite3.Connection, settings: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+def expect_groups(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Have it take small transactions: what would undo a statement stays in memory.
+
+    Else it goes into a temporary file, which is made and deleted for each group.
+    """
+    db.execute("PRAGMA temp_store=MEMORY")
+    return db
+
+
 def read_only(path: Path) -> str:
     """The URI that opens, or attaches, an existing file to read it."""
     return f"{path.absolute().as_uri()}?mode=ro"

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
-from ledger.sqlite import BESIDE, open_reader, open_writer, transaction
+from ledger.sqlite import BESIDE, expect_groups, open_reader, open_writer, transaction
 from projections.projection import Projection
 
 State = Literal["building", "filling", "ready", "retired", "unreadable"]
@@ -150,8 +150,8 @@ class Database:
             self.mark(state)
 
     def expect_groups(self) -> None:
-        """Take small transactions: what would undo a statement stays in memory, not in a file."""
-        self.write.execute("PRAGMA temp_store=MEMORY")
+        """Take small transactions from here on, where large ones made the tables before."""
+        expect_groups(self.write)
 
     def hasten(self) -> None:
         """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,

@@ -95,7 +95,7 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Any]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Any]:
         """The messages that are complete now."""
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
@@ -103,9 +103,10 @@ class Frames:
             end = _LENGTH.size + length
             if len(self._buffer) < end:
                 return
-            message = bytes(self._buffer[_LENGTH.size : end])
+            with memoryview(self._buffer) as buffer, buffer[_LENGTH.size : end] as data:
+                message = pickle.loads(data)
             del self._buffer[:end]
-            yield pickle.loads(message)
+            yield message
 
 
 def outgoing(wanted: Wanted) -> Any:

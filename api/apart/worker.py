@@ -87,6 +87,7 @@ class Inbox:
 
     def __init__(self, server: socket.socket) -> None:
         self._server, self._frames = server, Frames()
+        self._chunk = memoryview(bytearray(CHUNK))
         self._poll = select.poll()
         self._poll.register(server, select.POLLIN)
         self._messages: list[Any] = []
@@ -118,11 +119,11 @@ class Inbox:
         """Whether anything has come, the end included."""
         if not self._poll.poll(seconds and seconds * 1_000):
             return False
-        data = b""
+        size = 0
         with suppress(ConnectionError):
-            data = self._server.recv(CHUNK)
-        self.finished = self.finished or not data
-        self._messages += self._frames.feed(data)
+            size = self._server.recv_into(self._chunk)
+        self.finished = self.finished or not size
+        self._messages += self._frames.feed(self._chunk[:size])
         return True
 
 

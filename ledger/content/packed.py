@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from ledger.content import Staged
-from ledger.sqlite import RESTORE, insert_rows, open_writer, refusing_damage, transaction
+from ledger.sqlite import (
+    RESTORE,
+    expect_groups,
+    insert_rows,
+    open_writer,
+    refusing_damage,
+    transaction,
+)
 
 PACKED: Final = "packed.db"
 
@@ -29,7 +36,7 @@ class Packed:
         """Open the file, or make it. Raises DataFolderError for one that is damaged."""
         self._path = path
         with refusing_damage(path, RESTORE):
-            self._db = open_writer(path, "FULL")
+            self._db = _connect(path)
             self._db.execute(_SCHEMA)
 
     def pack(self, contents: Sequence[Staged]) -> None:
@@ -45,10 +52,14 @@ class Packed:
     def take_back(self) -> None:
         """Write to it from here. Where it cannot be opened, each `pack` says so."""
         try:
-            self._db = open_writer(self._path, "FULL")
+            self._db = _connect(self._path)
         except sqlite3.Error:
             logger.exception("%s cannot be opened again", self._path.name)
 
     def close(self) -> None:
         """Close the connection: it folds the WAL into the file."""
         self._db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return expect_groups(open_writer(path, "FULL"))

@@ -35,6 +35,7 @@ from ledger.log.tree_rows import (
 from ledger.merkle.tree import leaf_hash, leaf_of
 from ledger.sqlite import (
     RESTORE,
+    expect_groups,
     insert_rows,
     is_fatal,
     open_writer,
@@ -116,12 +117,15 @@ class SqliteLog(SqliteLogReader):
 
     def _open(self) -> None:
         try:
-            self._db = open_writer(self._path, "FULL", self._factory)
+            self._db = self._connect()
             self._prepare_file()
         except sqlite3.Error as error:
             if is_fatal(error):
                 raise CorruptLogError(f"{self._path}: {error}. {RESTORE}") from error
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        return expect_groups(open_writer(self._path, "FULL", self._factory))
 
     def _prepare_file(self) -> None:
         try:
@@ -269,7 +273,7 @@ class SqliteLog(SqliteLogReader):
         """
         self._failure = failure
         try:
-            self._db = open_writer(self._path, "FULL", self._factory)
+            self._db = self._connect()
             self._head = self._load_head()  # and no more: somebody may hold the lock just now
         except (sqlite3.Error, LedgerError) as error:
             self._failure = StorageFailedError(f"the log cannot be opened again: {error}")

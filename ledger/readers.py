@@ -102,6 +102,16 @@ class AsyncReaders:
         await self._pool.close()
 
 
+class _Connection(aiosqlite.Connection):
+    """A connection that tells when its thread has stopped, also where it was never open."""
+
+    stopped: asyncio.Future[object] | None = None
+
+    def stop(self) -> asyncio.Future[object] | None:
+        self.stopped = super().stop()
+        return self.stopped
+
+
 class _Reader:
     """A connection with a thread, opened by whoever comes first; `waiting` counts who waits."""
 
@@ -109,6 +119,7 @@ class _Reader:
         self._path = path
         self._turn = asyncio.Lock()
         self._db: aiosqlite.Connection | None = None
+        self._given_up: set[asyncio.Future[object]] = set()
         self._closed = False
         self.waiting = 0
 
@@ -118,15 +129,26 @@ class _Reader:
             if self._closed:  # a thread that nobody ends would keep the interpreter from exiting
                 raise sqlite3.ProgrammingError(f"{self._path.name} is read no more")
             if self._db is None:
-                connect = partial(open_reader, self._path)
-                self._db = await aiosqlite.Connection(connect, iter_chunk_size=1)
+                self._db = await self._open()
             return self._db
+
+    async def _open(self) -> aiosqlite.Connection:
+        db = _Connection(partial(open_reader, self._path), iter_chunk_size=1)
+        try:
+            return await db
+        except BaseException:  # also who is cancelled: the thread goes on until the file is open
+            if db.stopped is not None:
+                self._given_up.add(db.stopped)
+                db.stopped.add_done_callback(self._given_up.discard)
+            raise
 
     async def close(self) -> None:
         async with self._turn:
             self._closed = True
             if self._db is not None:
                 await self._db.close()
+            if self._given_up:  # their threads answer this loop, which may be closed after this
+                await asyncio.wait(self._given_up)
 
 
 class _Pool:

@@ -1,6 +1,7 @@
 """Reading beside a writer: who reads a brief statement, and that nobody can tell by the rows."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -226,6 +227,27 @@ async def test_a_file_that_is_not_there_is_refused_until_it_is(
         assert await it.rows(NUMBERS, brief=brief) == [(1,)]
         async with it.snapshot() as db:
             assert [*await db.execute_fetchall(NUMBERS)] == [(1,)]
+
+
+async def test_closing_waits_for_a_connection_that_was_given_up_while_it_opened(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "pipe.db"
+    os.mkfifo(path)  # which is opened only once somebody opens its other end
+    it = AsyncReaders(path, 1, clock)
+    gives_up = asyncio.ensure_future(it.rows(NUMBERS))
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gives_up
+
+    closing = asyncio.ensure_future(it.close())
+    await asyncio.wait([closing], timeout=0)
+    waits = not closing.done()
+    os.close(os.open(path, os.O_WRONLY))
+    await closing
+
+    assert waits  # else its thread would answer an event loop that is closed by then
 
 
 async def test_readers_that_are_closed_open_nothing_any_more(

@@ -20,8 +20,8 @@ from ledger.codec import Codec
 from ledger.content.local import open_local_contents
 from ledger.feed import Feed
 from ledger.files import FolderLock, hold_build, hold_folder
-from ledger.log.copying import check_finished
 from ledger.log.sqlite import SqliteLog
+from ledger.missing import check_log
 from ledger.opening import open_identity
 from ledger.proofs import Proofs
 from ledger.replay import Replay
@@ -61,7 +61,7 @@ async def open_backend(
     folder, codec = settings.data_dir, Codec()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
-        check_finished(folder)
+        check_log(folder)
         tokens = Tokens(folder / "access.db")
         stack.callback(tokens.close)
         contents = await open_local_contents(folder / "content")

@@ -15,6 +15,7 @@ import orjson
 from api.contract.errors import UnauthenticatedError
 from ledger.errors import FolderLockedError
 from ledger.files import hold_folder, holder_of
+from ledger.missing import check_log
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ def administer(
 
     def locked() -> dict[str, Any]:
         with hold_folder(folder):
+            check_log(folder)
             return here(folder)
 
     return here_or_there(folder, errand, locked)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from ledger.errors import DataFolderError
+from ledger.missing import check_log
 
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""
@@ -54,7 +55,8 @@ def existing_log(data_dir: Path | None) -> Path:
     """The log file in a data folder. Raises DataFolderError where there is none to be read."""
     folder = folder_of(data_dir)
     path = folder / "ledger.db"
-    if not path.is_file():
+    check_log(folder)
+    if not path.is_file() or not path.stat().st_size:
         raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
     if not (os.access(folder, os.W_OK) or path.with_name("ledger.db-shm").exists()):
         raise DataFolderError(

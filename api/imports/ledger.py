@@ -35,9 +35,10 @@ from ledger.errors import DataFolderError, LedgerError, StorageFailedError
 from ledger.fact import Fact
 from ledger.files import hold_folder, storage_errors, sync_folder
 from ledger.ids import Digest, digest_of
-from ledger.log.copying import UNFINISHED, Copied, CopiedLog, KeyRow, NotNextError, finish
+from ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from ledger.merkle.checkpoint import read_checkpoint
 from ledger.merkle.tree import leaf_hash
+from ledger.missing import UNFINISHED
 from ledger.origin import LedgerOpened
 from ledger.sqlite import BESIDE
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from eventsourcing.persistence import StoredEvent
 
 from ledger.codec import Codec
-from ledger.errors import DataFolderError, LedgerError
+from ledger.errors import LedgerError
 from ledger.fact import Fact, TaggedFact, moment
 from ledger.files import sync_folder
 from ledger.log import Command, Head
@@ -19,11 +19,9 @@ from ledger.log.group import Group, Rows, tags_of
 from ledger.log.sqlite import SqliteLog
 from ledger.merkle.tiles import Tiles
 from ledger.merkle.tree import leaf_hash
+from ledger.missing import UNFINISHED
 from ledger.readers import Readers
 from ledger.sqlite import insert_rows, transaction
-
-UNFINISHED: Final = "ledger.db.importing"
-"""The name of a log that is still being copied."""
 
 PAGE: Final = 1_000
 
@@ -70,14 +68,6 @@ def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
             last = rows[-1][:2]
     finally:
         readers.close()
-
-
-def check_finished(folder: Path) -> None:
-    """Raises DataFolderError for a data folder that an import was killed in."""
-    if (folder / UNFINISHED).exists():
-        raise DataFolderError(
-            f"an import into {folder} was interrupted: run it again, or empty the folder"
-        )
 
 
 def finish(folder: Path) -> None:

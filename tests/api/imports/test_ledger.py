@@ -18,7 +18,7 @@ from api.imports.errors import SourceError
 from api.imports.ledger import import_ledger
 from api.settings import Settings
 from ledger.errors import CorruptLogError, DataFolderError
-from ledger.log.copying import UNFINISHED
+from ledger.missing import UNFINISHED
 from tests.api.running import serving
 from tests.journeys.audit import audit
 from tests.journeys.tampering import owning

@@ -1,0 +1,136 @@
+"""A data folder that lost its log is refused by whoever would write to it, and stays as it is."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asset_ledger import Asset, ProcessingContext, connect
+from asset_ledger.errors import DataFolderError
+from ledger.codec import Codec
+from ledger.content.local import open_local_contents
+from ledger.log.sqlite import SqliteLog
+from tests.api.imports.nodetool import NodeTool
+from tests.journeys.server import run
+
+SMALL, LARGE = b"a few bytes", bytes(100_000)
+
+
+def remove(log: Path) -> None:
+    log.unlink()
+
+
+def empty(log: Path) -> None:
+    log.write_bytes(b"")
+
+
+def begin_anew(log: Path) -> None:
+    """Put a log without a fact in its place."""
+    log.unlink()
+    SqliteLog(log, Codec()).close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folders `small` and `large`, each with one content, which no server has open."""
+
+    async def record(folder: Path, content: bytes) -> None:
+        async with connect(data_dir=folder):
+            await ProcessingContext().create_asset("a.bin", content=content)
+
+    folder = tmp_path_factory.mktemp("recorded")
+    for name, content in (("small", SMALL), ("large", LARGE)):
+        asyncio.run(record(folder / name, content))
+    return folder
+
+
+@pytest.fixture
+def folder(recorded: Path, tmp_path: Path) -> Path:
+    """A data folder of one's own, with one small content."""
+    return shutil.copytree(recorded / "small", tmp_path / "data")
+
+
+def refusal(folder: Path) -> str:
+    return (
+        f"{folder / 'ledger.db'} is missing or empty, but contents are there: restore it from the"
+        f" backup, or move {folder / 'content'} away to begin anew"
+    )
+
+
+@pytest.mark.parametrize("command", ["serve --port 0", "rebuild", "key rotate", "token create"])
+def test_a_folder_that_lost_its_log_is_refused_with_what_to_do(folder: Path, command: str) -> None:
+    remove(folder / "ledger.db")
+
+    done = run(*command.split(), "--data-dir", folder)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"asset-ledger: {refusal(folder)}\n"
+    assert not (folder / "ledger.db").exists()
+
+
+def test_nothing_is_imported_into_a_folder_that_lost_its_log(folder: Path, tmp_path: Path) -> None:
+    remove(folder / "ledger.db")
+
+    told = NodeTool(tmp_path).ask(folder)
+
+    assert str(told.exception) == refusal(folder)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("lose", [remove, empty, begin_anew])
+async def test_a_lost_log_is_noticed_however_it_was_lost_and_whatever_is_left(
+    recorded: Path, tmp_path: Path, size: str, lose: Callable[[Path], None]
+) -> None:
+    folder = shutil.copytree(recorded / size, tmp_path / "data")
+    lose(folder / "ledger.db")
+
+    with pytest.raises(DataFolderError) as refused:
+        await connect(data_dir=folder).install()
+
+    assert str(refused.value) == refusal(folder)
+
+
+def test_a_log_of_no_bytes_is_none_to_rebuild_from(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
+
+    done = run("rebuild", "--data-dir", tmp_path)
+
+    assert (done.returncode, "there is no ledger in" in done.stderr) == (2, True)
+    assert (tmp_path / "ledger.db").stat().st_size == 0
+
+
+@pytest.mark.parametrize("lose", [remove, empty])
+async def test_with_its_log_put_back_it_goes_on(
+    folder: Path, tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    backup = shutil.copy(folder / "ledger.db", tmp_path / "backup.db")
+    lose(folder / "ledger.db")
+    with pytest.raises(DataFolderError):
+        await connect(data_dir=folder).install()
+
+    shutil.copy(backup, folder / "ledger.db")
+
+    async with connect(data_dir=folder):
+        assert [asset.name async for asset in Asset.iterate()] == ["a.bin"]
+
+
+async def test_with_its_contents_moved_away_it_begins_anew(folder: Path, tmp_path: Path) -> None:
+    remove(folder / "ledger.db")
+
+    (folder / "content").rename(tmp_path / "away")
+
+    async with connect(data_dir=folder):
+        assert [asset.name async for asset in Asset.iterate()] == []
+
+
+@pytest.mark.parametrize("left", [[], ["content/packed.db"], ["ledger.db"]], ids=str)
+async def test_a_first_start_that_was_killed_goes_on(tmp_path: Path, left: list[str]) -> None:
+    contents = await open_local_contents(tmp_path / "content")
+    await contents.close()
+    for file in left:  # made by SQLite, and nothing in it yet
+        (tmp_path / file).write_bytes(b"")
+
+    async with connect(data_dir=tmp_path):
+        assert [asset.name async for asset in Asset.iterate()] == []

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from api.contract.problems import MEDIA_TYPE as PROBLEM
 from api.http.answers import JSON
+from api.http.vary import vary
 
 LEAST: Final = 1024
 """Below so many bytes, compressing saves no packet."""
@@ -24,7 +25,7 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
         return
     if len(response.body) < LEAST or response.headers.get("Content-Type") not in _COMPRESSED:
         return
-    response.headers.add("Vary", "Accept-Encoding")
+    vary(response.headers, "Accept-Encoding")
     if accepts_gzip(request.headers.get("Accept-Encoding", "")):
         response.enable_compression(web.ContentCoding.gzip)
 

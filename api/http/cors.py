@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from api.contract.origins import Origins
 from api.contract.owner import OWNER
+from api.http.vary import vary
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _TAKEN: Final = (
@@ -47,7 +48,7 @@ class Cors:
         """Say in the headers of an answer that the page that asked may read it."""
         origin = asked.get("Origin")
         if self._origins.named:  # a cache must not give one origin's answer to another
-            answered.add("Vary", "Origin")
+            vary(answered, "Origin")
         if origin is not None and self._origins.allow(origin):
             answered["Access-Control-Allow-Origin"] = "*" if self._origins.any else origin
             answered["Access-Control-Expose-Headers"] = _SHOWN

@@ -14,12 +14,16 @@ from api.contract.facts import cloud_event, fact_out
 from api.contract.parameters import MAX_PAGE
 from api.http.answers import POSITION, json_answer
 from api.http.request import Request
+from api.http.vary import VARY
 from ledger.fact import Recorded
 from ledger.origin import origin_line
 from projections.pages import open_cursor, seal_cursor
 
 LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"
+
+_NEGOTIATED: Final = {VARY: "Accept"}
+"""A cache must not give one form to who asked for another."""
 
 Facts = Sequence[Recorded]
 
@@ -56,7 +60,7 @@ async def _page(request: Request, history: History, after: int) -> web.Response:
     page, more = facts[:size], len(facts) > size
     following = seal_cursor(page[-1].position, history.name) if more else ""
     body = orjson.dumps({"facts": [fact_out(fact) for fact in page], "next": following})
-    return json_answer(body, history.upto)
+    return json_answer(body, history.upto, headers=_NEGOTIATED)
 
 
 Encode = Callable[[AsyncIterator[Facts], str], AsyncIterator[bytes]]
@@ -68,7 +72,7 @@ async def _stream(
     """What is refused is refused before the head is sent: the first piece is read by then."""
     encoded = encode(history.pieces(after), origin_line(request.backend.feed.log_id))
     first = await anext(encoded, b"")
-    headers = {"Content-Type": media_type, POSITION: str(history.upto)}
+    headers = {"Content-Type": media_type, POSITION: str(history.upto), **_NEGOTIATED}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     if request.method != "HEAD":

@@ -47,6 +47,16 @@ async def test_a_page_that_is_named_may_ask_read_and_write(open_api: Api) -> Non
         assert "Ledger-Position" in answer.headers["Access-Control-Expose-Headers"]
 
 
+async def test_all_that_an_answer_varies_by_is_in_one_line(open_api: Api) -> None:
+    for number in range(5):
+        await open_api.created(name=f"n{number}", job_id="j")
+
+    answer = await open_api.get("/api/jobs/j/history", Origin=PAGE, Accept_Encoding="gzip")
+
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers.getall("Vary") == ["Accept, Accept-Encoding, Origin"]
+
+
 async def test_another_page_is_told_nothing(open_api: Api) -> None:
     for answer in (
         await preflight(open_api, "https://evil.example"),

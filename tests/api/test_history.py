@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from api.http import facts as answers
+from api.http.facts import BATCH, LINES
 from ledger.ids import digest_of
 from ledger.job import job_stream
 from tests.api.running import Api
@@ -95,6 +96,18 @@ async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
     assert whole.headers["Content-Type"] == "application/x-ndjson"
     assert lines == (await history(api, "j"))["facts"]
     assert [orjson.loads(line) for line in rest.body.splitlines()] == lines[2:]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("accept", ["*/*", LINES, BATCH])
+async def test_a_cache_is_told_that_a_history_has_several_forms(
+    api: Api, accept: str, method: str
+) -> None:
+    asset = await api.created(job_id="j")
+
+    for path in ("/api/jobs/j/history", f"/api/assets/{asset['id']}/history"):
+        answer = await api.call(method, path, headers={"Accept": accept})
+        assert answer.headers.getall("Vary") == ["Accept"]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])

@@ -5,8 +5,10 @@ Promise: no picture of more pixels than Pillow's own limit is decoded, and nothi
 itself is read: no playlist, no reference to another file.
 """
 
+from array import array
 from collections.abc import Callable, Mapping
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -68,11 +70,24 @@ def _check_size(width: int, height: int) -> None:
 
 def _in_colour(image: Image.Image) -> Image.Image:
     """The image in a mode that can be made smaller; one that can is left to decode small."""
-    if image.mode.startswith("I;16"):
+    if image.mode == "I;16" and image.format == "PNG":
         return image.point(lambda value: value / 256).convert("L")
-    if image.mode in ("P", "PA", "1", "I", "F"):
+    if image.mode[0] in "IF":
+        return _in_grey(image)
+    if image.mode in ("P", "PA", "1"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image
+
+
+def _in_grey(image: Image.Image) -> Image.Image:
+    """Numbers of any range, such as a measurement's: black is the least, white the greatest."""
+    numbers = image.convert("I") if image.mode.startswith("I;16") else image
+    numbers.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)  # which never overshoots
+    kind = "f" if numbers.mode == "F" else "i"
+    known = [number for number in array(kind, numbers.tobytes()) if isfinite(number)]
+    low, high = min(known, default=0), max(known, default=0)
+    scale = 255 / (high - low) if high > low else 0
+    return numbers.point(lambda number: number * scale - low * scale).convert("L")
 
 
 def _webp(image: Image.Image) -> bytes:

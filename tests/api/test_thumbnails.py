@@ -4,8 +4,10 @@ import asyncio
 import re
 import struct
 import zlib
+from array import array
 from base64 import b64encode
 from io import BytesIO
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,50 @@ def test_sixteen_bits_of_grey_are_not_all_white() -> None:
     image.save(written, "PNG")
 
     assert near(drawn(written.getvalue()), (5, 5), (64, 64, 64))
+
+
+def measured(mode: str, *steps: float) -> bytes:
+    """A TIFF in a mode of Pillow's: these values from left to right, sixteen pixels of each."""
+    kind = {"F": "f", "I": "i"}.get(mode, "H")
+    row = array(kind, [step if mode == "F" else int(step) for step in steps for _ in range(16)])
+    if mode == "I;16B":
+        row.byteswap()
+    written = BytesIO()
+    Image.frombytes(mode, (len(row), 16), row.tobytes() * 16).save(written, "TIFF")
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "least", "greatest"),
+    [
+        ("F", 0, 1),
+        ("F", -3.5, 9e30),
+        ("I", 100, 1_000_000),
+        ("I", -(2**31), 2**31 - 1),
+        ("I;16", 0, 4095),
+        ("I;16B", 1000, 65_535),
+    ],
+)
+def test_measured_values_are_shown_from_the_least_to_the_greatest(
+    mode: str, least: float, greatest: float
+) -> None:
+    image = drawn(measured(mode, least, (least + greatest) / 2, greatest))
+
+    assert near(image, (4, 8), (0, 0, 0))
+    assert near(image, (24, 8), (127, 127, 127))
+    assert near(image, (44, 8), (255, 255, 255))
+
+
+def test_what_is_no_number_does_not_hide_the_others() -> None:
+    image = drawn(measured("F", nan, 0, 1, inf))
+
+    assert near(image, (24, 8), (0, 0, 0))
+    assert near(image, (40, 8), (255, 255, 255))
+
+
+@pytest.mark.parametrize("steps", [(7, 7), (nan, nan)])
+def test_values_that_do_not_differ_are_drawn_too(steps: tuple[float, ...]) -> None:
+    assert drawn(measured("F", *steps)).size == (32, 16)
 
 
 def test_what_is_transparent_stays_so() -> None:

@@ -1,11 +1,16 @@
 """`asset-ledger serve`: the service, until it is told to stop."""
 
-from typing import Any
+import logging
+import os
+from typing import Any, Final
 
 import click
 
 from api.cli.flags import setting, settings_from
+from api.environment import misspelt
 from api.settings import Settings
+
+logger: Final = logging.getLogger(__name__)
 
 
 @click.command()
@@ -33,6 +38,8 @@ def serve(**flags: Any) -> None:
 
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
+    for name, nearest in misspelt(os.environ):
+        logger.warning("%s is no setting, and is ignored; the nearest is %s", name, nearest)
     uvloop.run(_serve(settings))
 
 

@@ -12,8 +12,9 @@ from ledger.fact import Recorded
 from ledger.log import LogReader, Tag
 from ledger.skips import Skipped, read_skips
 
-KEPT: Final = 2_048
-"""How many of the facts that were recorded last stay in memory, for those who follow closely."""
+KEPT: Final = 8_192
+"""How many of the facts that were recorded last stay in memory, for those who follow closely: some
+ten megabytes, and two seconds of a busy server."""
 
 
 class Feed:
@@ -25,7 +26,7 @@ class Feed:
         self.log_id = log_id
         self._position = log.head().position
         self._grown = asyncio.Event()
-        self._recent: Sequence[Recorded] = ()
+        self._recent: list[Recorded | None] = [None] * KEPT
         self.ended = False
 
     def head(self) -> int:
@@ -40,10 +41,8 @@ class Feed:
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Recorded]:
         """The next `limit` facts after a position. Raises PoisonFactError for an unreadable one."""
-        if tag is None and upto is None and (recent := self._recent):
-            start = after + 1 - recent[0].position
-            if 0 <= start < len(recent):
-                return list(recent[start : start + limit])
+        if tag is None and upto is None and (recent := self._remembered(after, limit)):
+            return recent
         stored = self._log.read(after, limit, tag=tag, upto=upto)
         return [self._codec.decode(notification) for notification in stored]
 
@@ -57,18 +56,21 @@ class Feed:
         `recorded` are the facts that did it, for those who follow closely: to read and decode
         them costs as much as all that a view makes of them.
         """
-        if recorded:
-            self._keep(recorded)
+        for each in recorded:
+            self._recent[each.position % KEPT] = each
         self._position = max(self._position, position)
         self._grown.set()
         self._grown = asyncio.Event()
 
-    def _keep(self, recorded: Sequence[Recorded]) -> None:
-        """Replaced, never changed: threads read it."""
-        recent = self._recent
-        if recent and recorded[0].position != recent[-1].position + 1:
-            recent = ()
-        self._recent = [*recent, *recorded][-KEPT:]
+    def _remembered(self, after: int, limit: int) -> list[Recorded]:
+        """The next facts, if all of them are in memory. From any thread."""
+        found: list[Recorded] = []
+        for position in range(after + 1, min(after + limit, self._position) + 1):
+            each = self._recent[position % KEPT]
+            if each is None or each.position != position:  # an older one, or by now a newer one
+                return []
+            found.append(each)
+        return found
 
     async def wait_beyond(self, position: int) -> int:
         """The log's last position, once it is above `position`, or nobody shall wait any more."""

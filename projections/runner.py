@@ -134,10 +134,10 @@ class Runner:
                     self._guarded(self._take_from_log)
             return self.position >= last
 
-    def turn(self) -> bool:
+    def turn(self, limit: int = BATCH) -> bool:
         """Take one batch from the log; whether there may be more. Also ends a stall, if it can."""
         with self._turn:
-            return not self._lent and self._guarded(self._take_from_log)
+            return not self._lent and self._guarded(lambda: self._take_from_log(limit))
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Take everything from the log. Stops early with `error` set where it cannot go on."""
@@ -215,8 +215,7 @@ class Runner:
             position = group.last
         return position == last
 
-    def _take_from_log(self) -> bool:
-        limit = BATCH
+    def _take_from_log(self, limit: int = BATCH) -> bool:
         while group := self._readable(limit):
             try:
                 return self._write([group], group.last, self.leaf(group.last))

@@ -54,8 +54,8 @@ async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
     turn, later = usage.turn, [created(originator_id=asset_id(2))]
     loop = asyncio.get_running_loop()
 
-    def turn_while_the_log_grows() -> bool:
-        more = turn()
+    def turn_while_the_log_grows(*limit: int) -> bool:
+        more = turn(*limit)
         if later:
             loop.call_soon_threadsafe(here.feed.grew, here.append(later.pop())[0].last)
         return more
@@ -79,8 +79,8 @@ async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
     usage, loop, turned = views.runners["usage"], asyncio.get_running_loop(), asyncio.Event()
     turn = usage.turn
 
-    def turn_and_tell() -> bool:
-        more = turn()
+    def turn_and_tell(*limit: int) -> bool:
+        more = turn(*limit)
         loop.call_soon_threadsafe(turned.set)
         return more
 

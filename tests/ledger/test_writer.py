@@ -248,6 +248,28 @@ async def test_who_follows_closely_is_given_what_the_log_holds(house: House) -> 
         assert house.feed.read(after, limit) == stored
 
 
+async def test_what_is_no_longer_in_memory_is_read_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.feed.KEPT", 4)
+    async with open_house(tmp_path) as house:
+        for number in range(1, 7):
+            await house.writer.append(creation(number))
+        reads: list[int] = []
+        read = house.log.read
+
+        def noted(after: int, limit: int, **others: Any) -> Any:
+            reads.append(after)
+            return read(after, limit, **others)
+
+        monkeypatch.setattr(house.log, "read", noted)
+        for after, limit in [(0, 9), (1, 4), (2, 4), (2, 9), (5, 1), (6, 9)]:
+            found = house.feed.read(after, limit)
+            assert found == [Codec().decode(each) for each in read(after, limit)]
+
+    assert reads == [0, 1, 6]  # of the others all that there is was in memory
+
+
 async def test_after_a_failed_fsync_of_contents_no_more_are_taken(
     failing_pack: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

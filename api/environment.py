@@ -9,7 +9,7 @@ from typing import Final
 
 from api.settings import Settings
 
-PREFIX: Final = "ASSET_LEDGER_"
+PREFIX: Final = Settings.model_config["env_prefix"]
 
 _OF_CLIENTS: Final = ("URL", "TOKEN")
 """What commands and the Python side read, and the server does not."""

@@ -52,13 +52,15 @@ def open_writer(
 
 
 @contextmanager
-def refusing_damage(path: Path, remedy: str) -> Iterator[None]:
-    """Raises DataFolderError for what is no database any more: which file it is, and what to do."""
+def refusing_damage(
+    path: Path, remedy: str, refusal: type[DataFolderError] = DataFolderError
+) -> Iterator[None]:
+    """Raises `refusal` for what is no database any more: which file it is, and what to do."""
     try:
         yield
     except sqlite3.Error as error:
         if is_fatal(error):
-            raise DataFolderError(f"{path}: {error}. {remedy}") from error
+            raise refusal(f"{path}: {error}. {remedy}") from error
         raise
 
 

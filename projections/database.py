@@ -21,7 +21,7 @@ State = Literal["building", "filling", "ready", "retired", "unreadable"]
 
 _NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
 _FILE: Final = re.compile(
-    r"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:-wal|-shm|-journal)?", re.ASCII
+    rf"projections\.g([1-9][0-9]*)\.(?:\w+\.)?db(?:{'|'.join(BESIDE)})?", re.ASCII
 )
 
 BOOKKEEPING: Final = (

@@ -39,6 +39,7 @@ from ledger.sqlite import (
     insert_rows,
     is_fatal,
     open_writer,
+    refusing_damage,
     storage_error,
     transaction,
 )
@@ -116,13 +117,9 @@ class SqliteLog(SqliteLogReader):
         super().__init__(path)
 
     def _open(self) -> None:
-        try:
+        with refusing_damage(self._path, RESTORE, CorruptLogError):
             self._db = self._connect()
             self._prepare_file()
-        except sqlite3.Error as error:
-            if is_fatal(error):
-                raise CorruptLogError(f"{self._path}: {error}. {RESTORE}") from error
-            raise
 
     def _connect(self) -> sqlite3.Connection:
         return expect_groups(open_writer(self._path, "FULL", self._factory))

@@ -10,26 +10,26 @@ from dataclasses import dataclass
 
 from uuid_utils import uuid4
 
-from api.apart.apart import Apart
-from api.contract.events import event_text
-from api.settings import Settings
-from api.shadow.rebuilds import Rebuilds
-from api.thumbnails.cache import Thumbnails
-from api.tokens import Tokens
-from ledger.codec import Codec
-from ledger.content.local import open_local_contents
-from ledger.feed import Feed
-from ledger.files import FolderLock, hold_build, hold_folder
-from ledger.log.sqlite import SqliteLog
-from ledger.missing import check_log
-from ledger.opening import open_identity
-from ledger.proofs import Proofs
-from ledger.replay import Replay
-from ledger.service import Ledger
-from ledger.tail import Tail
-from ledger.writer import Writer
-from projections.runner import Progress
-from projections.views import Views
+from asset_ledger.api.contract.events import event_text
+from asset_ledger.api.settings import Settings
+from asset_ledger.api.thumbnails.cache import Thumbnails
+from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.workers.apart import Apart
+from asset_ledger.api.workers.rebuilds import Rebuilds
+from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.proofs.live import Proofs
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.reading.subscriptions import Tail
+from asset_ledger.ledger.service import Ledger
+from asset_ledger.ledger.storage.data_folder import check_log
+from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_build, hold_folder
+from asset_ledger.projections.runtime.runner import Progress
+from asset_ledger.projections.serving import Views
 
 
 @dataclass(frozen=True, slots=True)

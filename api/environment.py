@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 
 PREFIX: Final = Settings.model_config["env_prefix"]
 

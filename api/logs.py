@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from ledger.fact import iso
+from asset_ledger.ledger.domain.event import iso
 
 _PLAIN: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.contract.origins import read_origins
-from api.contract.rates import read_rate
+from asset_ledger.api.contract.origins import read_origins
+from asset_ledger.api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
 WriterKind = Literal["process", "thread"]

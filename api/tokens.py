@@ -14,13 +14,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
-from api.contract.errors import UnknownTokenError
-from api.contract.fields import read_as
-from api.contract.principal import Principal, Scope
-from api.contract.tokens import NewToken, TokenIn, new_token
-from ledger.fact import iso, parse_time
-from ledger.files import storage_errors
-from ledger.sqlite import open_writer, refusing_damage, transaction
+from asset_ledger.api.contract.errors import UnknownTokenError
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.principal import Principal, Scope
+from asset_ledger.api.contract.tokens import NewToken, TokenIn, new_token
+from asset_ledger.ledger.domain.event import iso, parse_time
+from asset_ledger.ledger.storage.files import storage_errors
+from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
 
 _TEXT: Final = re.compile(r"alt_([0-9a-f]{12})_[\w-]{43}", re.ASCII)
 

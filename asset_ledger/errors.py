@@ -1,4 +1,4 @@
-"""Everything that the SDK raises on purpose: `api.sdk.errors` under a name that is not generic."""
+"""Every error that the SDK raises on purpose: the names of `asset_ledger.api.sdk.errors`."""
 
-from api.sdk.errors import *  # noqa: F403
-from api.sdk.errors import __all__ as __all__
+from asset_ledger.api.sdk.errors import *  # noqa: F403
+from asset_ledger.api.sdk.errors import __all__ as __all__

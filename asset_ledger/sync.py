@@ -1,4 +1,4 @@
-"""The same names for code that does not await: `api.sdk.sync` under a name that is not generic."""
+"""The SDK for code that does not await: the names of `asset_ledger.api.sdk.sync`."""
 
-from api.sdk.sync import *  # noqa: F403
-from api.sdk.sync import __all__ as __all__
+from asset_ledger.api.sdk.sync import *  # noqa: F403
+from asset_ledger.api.sdk.sync import __all__ as __all__

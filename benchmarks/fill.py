@@ -14,15 +14,15 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ledger.codec import Codec
-from ledger.content import Staged
-from ledger.content.local import open_local_contents
-from ledger.decisions import NewAsset, create
-from ledger.fact import Origin
-from ledger.ids import digest_of, new_asset_id
-from ledger.log import Appended, Command
-from ledger.log.sqlite import SqliteLog
-from ledger.opening import open_identity
+from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.decisions import NewAsset, create
+from asset_ledger.ledger.domain.event import Origin
+from asset_ledger.ledger.ids import digest_of, new_asset_id
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
 
 A_COMMIT: Final = 5_000
 JOBS_AT_ONCE: Final = 10

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.sqlite import read_only
+from asset_ledger.projections.projection import Projection
+from asset_ledger.projections.rebuild.build import build
+from asset_ledger.projections.runtime.bulk import fill_new
+from asset_ledger.projections.runtime.database import Database, path_of
+from asset_ledger.projections.runtime.migrate import migrate
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.tables.assets import Assets
 from benchmarks.machine import BenchmarkError
-from ledger.codec import Codec
-from ledger.feed import Feed
-from ledger.log.sqlite_reader import SqliteLogReader
-from ledger.sqlite import read_only
-from projections.assets import Assets
-from projections.build import build
-from projections.bulk import fill_new
-from projections.database import Database, path_of
-from projections.migrate import migrate
-from projections.projection import Projection
-from projections.runner import Runner
 
 FLOOR: Final = """
     INSERT INTO assets (seq, id, user_id, workflow_id, node_id, job_id, parent_id, name,

@@ -22,18 +22,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from api.contract.facts import fact_out
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.ledger.domain.decisions import NewAsset, create
+from asset_ledger.ledger.domain.event import Origin
+from asset_ledger.ledger.ids import new_asset_id
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Command
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.reading.replay import Replay
 from benchmarks.fill import A_COMMIT, STAGED, command, record
 from benchmarks.machine import BenchmarkError, machine
-from ledger.codec import Codec
-from ledger.decisions import NewAsset, create
-from ledger.fact import Origin
-from ledger.ids import new_asset_id
-from ledger.log import Command
-from ledger.log.sqlite import SqliteLog
-from ledger.log.sqlite_reader import SqliteLogReader
-from ledger.opening import open_identity
-from ledger.replay import Replay
 
 FACTS: Final = 100
 JOBS: Final = [f"replayed_{n:02d}" for n in range(50)]

@@ -11,11 +11,11 @@ from unittest.mock import patch
 import click
 import uvloop
 
-from api.backend import open_backend
-from api.http.app import serve
-from api.settings import Settings
-from ledger.log.group import Group
-from ledger.log.sqlite import SqliteLog
+from asset_ledger.api.backend import open_backend
+from asset_ledger.api.http.app import serve
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.log.group import Group
+from asset_ledger.ledger.log.sqlite import SqliteLog
 
 
 class TreelessLog(SqliteLog):
@@ -39,10 +39,10 @@ async def run(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Serve FOLDER, which must not exist yet, and print the address."""
     with (
-        patch("api.backend.SqliteLog", TreelessLog),
-        patch("ledger.log.group.leaf_of", lambda *_: b""),
-        patch("ledger.log.group.leaf_hash", lambda _: b""),
-        patch("ledger.log.sqlite.keep_tiles", lambda *_: None),
+        patch("asset_ledger.api.backend.SqliteLog", TreelessLog),
+        patch("asset_ledger.ledger.log.group.leaf_of", lambda *_: b""),
+        patch("asset_ledger.ledger.log.group.leaf_hash", lambda _: b""),
+        patch("asset_ledger.ledger.log.sqlite.keep_tiles", lambda *_: None),
     ):
         uvloop.run(run(folder))
 

@@ -20,25 +20,26 @@ from typing import Any, ClassVar
 import orjson
 
 from asset_ledger import ProcessingContext, connect
-from ledger.asset import AssetCreated, AssetDescribed
-from ledger.codec import FACTS, Codec, FactMapper
-from ledger.fact import UNSET, Recorded, UnsetType
-from ledger.feed import Feed
-from ledger.ids import new_asset_id
-from ledger.log import Command
-from ledger.log.sqlite import SqliteLog
-from ledger.opening import read_identity
-from ledger.sqlite import open_reader
-from projections import comparison, filters
-from projections.assets import Assets
-from projections.database import Database, path_of
-from projections.jobs import Jobs
-from projections.lineage import Lineage
-from projections.migrate import migrate
-from projections.migrations import Migration
-from projections.projection import Statement
-from projections.rebuild import start
-from projections.runner import Runner
+from asset_ledger.ledger.domain.asset import AssetCreated, AssetDescribed
+from asset_ledger.ledger.domain.event import UNSET, Recorded, UnsetType
+from asset_ledger.ledger.ids import new_asset_id
+from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.log.event_log import Command
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.projections.migrations import Migration
+from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.queries import filters
+from asset_ledger.projections.rebuild import comparison
+from asset_ledger.projections.runtime.database import Database, path_of
+from asset_ledger.projections.runtime.migrate import migrate
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.tables.assets import Assets
+from asset_ledger.projections.tables.jobs import Jobs
+from asset_ledger.projections.tables.lineage import Lineage
 
 
 def frame_rate_of(state: dict[str, Any]) -> float | None:
@@ -116,7 +117,7 @@ PROJECTIONS = (Jobs(), NextAssets(), Lineage())
 
 
 def frame_rate_min(user_id: str, value: str) -> filters.Comparison:
-    """5. The filter: a row of FILTERS in `projections/filters.py`."""
+    """5. The filter: a row of FILTERS in `projections/queries/filters.py`."""
     return filters.Comparison("frame_rate", "from", int(value))
 
 

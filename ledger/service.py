@@ -5,27 +5,27 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from ledger.asset import Asset
-from ledger.call import BulkDeletion, Call, Deletion, Receipt
-from ledger.commit import Commits
-from ledger.content import Content, ContentStore, Kept, Stage, Staged
-from ledger.creation import Creations, Owners
-from ledger.decisions import Label, NewAsset
-from ledger.deletion import Deletions, Find, Folders
-from ledger.editing import Edits
-from ledger.errors import CorruptLogError
-from ledger.events import Heard, Wanted
-from ledger.fact import Json, Recorded
-from ledger.frames import Framed, Frames
-from ledger.ids import AssetId, Digest, new_asset_id
-from ledger.imports import Import, ImportReceipt, Imports, Presence
-from ledger.job import JobEnd, JobStart
-from ledger.log import EventLog, Tag
-from ledger.record import JobRecord
-from ledger.replay import Replay
-from ledger.restoration import Graves, Restorations
-from ledger.skipping import Refusals, Skipped, Skips
-from ledger.writer import Writer
+from asset_ledger.ledger.commands.call import BulkDeletion, Call, Deletion, Receipt
+from asset_ledger.ledger.commands.create import Creations, Owners
+from asset_ledger.ledger.commands.delete import Deletions, Find, Folders
+from asset_ledger.ledger.commands.edit import Edits
+from asset_ledger.ledger.commands.imports import Import, ImportReceipt, Imports, Presence
+from asset_ledger.ledger.commands.jobs import Framed, Frames
+from asset_ledger.ledger.commands.recorder import Commits
+from asset_ledger.ledger.commands.restore import Graves, Restorations
+from asset_ledger.ledger.commands.skip import Refusals, Skipped, Skips
+from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.content.store import Content, ContentStore, Kept, Stage, Staged
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.decisions import Label, NewAsset
+from asset_ledger.ledger.domain.event import Json, Recorded
+from asset_ledger.ledger.domain.job import JobEnd, JobStart
+from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.errors import CorruptLogError
+from asset_ledger.ledger.ids import AssetId, Digest, new_asset_id
+from asset_ledger.ledger.log.event_log import EventLog, Tag
+from asset_ledger.ledger.reading.event_filter import Heard, Wanted
+from asset_ledger.ledger.reading.replay import Replay
 
 
 class Tables(Folders, Graves, Owners, Refusals, Protocol):

@@ -8,8 +8,8 @@ are the same whether they follow the log live or are made again from its beginni
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from ledger.fact import Recorded
-from projections.migrations import Migration
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.projections.migrations import Migration
 
 
 class Statement(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ledger.asset import (
+from asset_ledger.ledger.domain.asset import (
     Asset,
     AssetContentReplaced,
     AssetCreated,
@@ -13,11 +13,11 @@ from ledger.asset import (
     AssetRestored,
     fold,
 )
-from ledger.decisions import NewAsset
-from ledger.fact import Fact, Origin, Recorded
-from ledger.ids import AssetId, Digest
-from ledger.job import JobFinished, JobStarted, job_stream
-from ledger.log import Command, CommandKey
+from asset_ledger.ledger.domain.decisions import NewAsset
+from asset_ledger.ledger.domain.event import Fact, Origin, Recorded
+from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.log.event_log import Command, CommandKey
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ID = AssetId("0" * 31 + "1")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from projections import views
+from asset_ledger.projections import serving as views
 from tests.properties import FULL
 
 settings.register_profile("house", deadline=None, print_blob=True)

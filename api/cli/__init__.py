@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from ledger.errors import LedgerError
+from asset_ledger.ledger.errors import LedgerError
 
 REFUSED = 2
 
@@ -19,18 +19,18 @@ _OF_THE_SYSTEM: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
 """What a file, a disk or a shell may do to any command: no finding, and no defect of ours."""
 
 COMMANDS: Final = {
-    "serve": "api.cli.serve:serve",
-    "replay": "api.cli.replay:replay",
-    "compare": "api.cli.compare:compare",
-    "tail": "api.cli.tail:tail",
-    "verify": "api.cli.verify:verify",
-    "audit-bundle": "api.cli.audit_bundle:audit_bundle",
-    "witness": "api.cli.witness:witness",
-    "export": "api.cli.export:export",
-    "import": "api.cli.imports:import_",
-    "rebuild": "api.cli.rebuild:rebuild",
-    "key": "api.cli.key:key",
-    "token": "api.cli.token:token",
+    "serve": "asset_ledger.api.cli.serve:serve",
+    "replay": "asset_ledger.api.cli.replay:replay",
+    "compare": "asset_ledger.api.cli.compare:compare",
+    "tail": "asset_ledger.api.cli.tail:tail",
+    "verify": "asset_ledger.api.cli.verify:verify",
+    "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
+    "witness": "asset_ledger.api.cli.witness:witness",
+    "export": "asset_ledger.api.cli.export:export",
+    "import": "asset_ledger.api.cli.imports:import_",
+    "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
+    "key": "asset_ledger.api.cli.key:key",
+    "token": "asset_ledger.api.cli.token:token",
 }
 """Where each command is: only the one that runs is imported."""
 

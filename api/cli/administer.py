@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
-from api.contract.errors import UnauthenticatedError
-from ledger.errors import FolderLockedError
-from ledger.files import hold_folder, holder_of
-from ledger.missing import check_log
+from asset_ledger.api.contract.errors import UnauthenticatedError
+from asset_ledger.ledger.errors import FolderLockedError
+from asset_ledger.ledger.storage.data_folder import check_log
+from asset_ledger.ledger.storage.folder_lock import hold_folder, holder_of
 
 T = TypeVar("T")
 
@@ -76,9 +76,9 @@ def as_holder(folder: Path, locked: FolderLockedError, call: Callable[[str, str]
 
 
 async def _ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
-    from api.sdk.client import Client
-    from api.sdk.form import json_body
-    from api.sdk.retry import PATIENT
+    from asset_ledger.api.sdk.client import Client
+    from asset_ledger.api.sdk.form import json_body
+    from asset_ledger.api.sdk.retry import PATIENT
 
     client = Client(url, token, PATIENT)
     document = errand.document

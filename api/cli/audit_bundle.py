@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
 
 if TYPE_CHECKING:
-    from api.export.bundle import Named, Read
-    from ledger.errors import FolderLockedError
+    from asset_ledger.api.export.bundle import Named, Read
+    from asset_ledger.ledger.errors import FolderLockedError
 
 
 @click.command("audit-bundle")
@@ -40,7 +40,7 @@ def audit_bundle(
     Out of the data folder, deleted files too, also while its server runs; or through a server by
     its address, which does not give those out.
     """
-    from api.export.bundle import write_bundle
+    from asset_ledger.api.export.bundle import write_bundle
 
     proof, read = _local(data_dir, user, job_id) if url is None else _remote(url, token, job_id)
     written = write_bundle(output, job_id, proof, read)
@@ -51,9 +51,9 @@ def audit_bundle(
 
 
 def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str, Any], Read]":
-    from ledger.content.offline import pieces_of
-    from ledger.merkle.proof import document
-    from ledger.offline import prove_job
+    from asset_ledger.ledger.content.offline import pieces_of
+    from asset_ledger.ledger.merkle.proof import document
+    from asset_ledger.ledger.proofs.offline import prove_job
 
     log = existing_log(data_dir)
 
@@ -65,8 +65,8 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
 
 def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
     """The checkpoint that the folder's server signs, and keeps in the log."""
-    from api.cli.administer import as_holder
-    from api.cli.remote import Remote
+    from asset_ledger.api.cli.administer import as_holder
+    from asset_ledger.api.cli.remote import Remote
 
     def signed(url: str, secret: str) -> str:
         return b"".join(Remote(url, secret).lines("/api/log/checkpoint")).decode()
@@ -75,7 +75,7 @@ def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
 
 
 def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
-    from api.cli.remote import Remote, segment
+    from asset_ledger.api.cli.remote import Remote, segment
 
     remote = Remote(url, token)
 

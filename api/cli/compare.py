@@ -7,7 +7,7 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
 
 DIFFERENT = 1
 
@@ -33,7 +33,7 @@ def compare(
 
     Reads the log alone, without a lock, or asks a server.
     """
-    from api.cli.source import open_source
+    from asset_ledger.api.cli.source import open_source
 
     with open_source(data_dir, url, token, user) as source:
         comparison = source.comparison(a, b)
@@ -46,7 +46,7 @@ def compare(
 
 
 def _print_table(comparison: dict[str, Any]) -> None:
-    from api.cli.tables import print_table
+    from asset_ledger.api.cli.tables import print_table
 
     rows = [_cells(row) for row in comparison["rows"] if row["status"] != "same"]
     if rows:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from api.cli.tables import print_table
+from asset_ledger.api.cli.tables import print_table
 
 _HEADINGS = ("table", "rows before", "after", "added", "removed", "changed", "columns")
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, USER, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log
 
 OUTPUT = click.option(
     "-o", "--output", type=click.File("wb"), default="-", help="A file, instead of standard output."
@@ -27,7 +27,7 @@ def export() -> None:
 @OUTPUT
 def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
     """JOB_ID as a W3C PROV-JSON document: what was made by whom, from what."""
-    from api.export.prov import prov_json
+    from asset_ledger.api.export.prov import prov_json
 
     def documents(record: Any, log_id: str) -> Iterable[Any]:
         return [prov_json(record, log_id)]
@@ -42,7 +42,7 @@ def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> Non
 @OUTPUT
 def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
     """JOB_ID as OpenLineage run events, one a line."""
-    from api.export.openlineage import run_events
+    from asset_ledger.api.export.openlineage import run_events
 
     _export(job_id, data_dir, user, output, run_events)
 
@@ -56,8 +56,8 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
 
     All of everybody, in the clear. Not in it: checkpoint.key, tokens, and the tables.
     """
-    from api.cli.progress import ProgressBar
-    from api.export.ledger import export_ledger
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.export.ledger import export_ledger
 
     log = existing_log(data_dir)
     facts, contents = ProgressBar("writing"), ProgressBar("writing", "contents")
@@ -79,10 +79,10 @@ def _export(
     output: BinaryIO,
     documents: Callable[[Any, str], Iterable[Any]],
 ) -> None:
-    from ledger.codec import Codec
-    from ledger.log.sqlite_reader import SqliteLogReader
-    from ledger.opening import read_identity
-    from ledger.replay import Replay
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.opening import read_identity
+    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+    from asset_ledger.ledger.reading.replay import Replay
 
     log, codec = SqliteLogReader(existing_log(data_dir)), Codec()
     try:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 from pydantic import ValidationError
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 
 _METAVARS: Final = {
     "STR": "TEXT",

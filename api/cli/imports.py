@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
 
 if TYPE_CHECKING:
-    from api.imports.destinations import Address, Destination
-    from api.imports.nodetool import Tally
+    from asset_ledger.api.imports.destinations import Address, Destination
+    from asset_ledger.api.imports.nodetool import Tally
 
 INCOMPLETE = 1
 
@@ -74,10 +74,10 @@ def _summary(tally: "Tally", *, dry_run: bool) -> str:
 
 
 async def _nodetool(db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any) -> "Tally":
-    from api.cli.progress import ProgressBar
-    from api.imports.nodetool import import_nodetool
-    from api.imports.nodetool_files import AssetFiles
-    from api.imports.nodetool_table import open_table
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.imports.nodetool import import_nodetool
+    from asset_ledger.api.imports.nodetool_files import AssetFiles
+    from asset_ledger.api.imports.nodetool_table import open_table
 
     with open_table(db) as table, closing(ProgressBar("importing", "rows")) as progress:
         files = AssetFiles(assets)
@@ -90,7 +90,7 @@ async def _destination(
     *, dry_run: bool, data_dir: Path | None, url: str | None, token: str | None
 ) -> "AsyncIterator[Destination]":
     """The ledger to import into: by address, by folder, or through the server that has that."""
-    from api.imports.destinations import Address, DryRun, LogFile, ServerDestination
+    from asset_ledger.api.imports.destinations import Address, DryRun, LogFile, ServerDestination
 
     if url is not None:
         there = ServerDestination(lambda: Address(url, token))
@@ -106,10 +106,10 @@ async def _destination(
 
 async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
     """The ledger in a folder, open in this process until the stack is left; else its server's."""
-    from api.backend import open_backend
-    from api.cli.flags import settings_from
-    from api.imports.destinations import HereDestination, ServerDestination
-    from ledger.errors import FolderLockedError
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.imports.destinations import HereDestination, ServerDestination
+    from asset_ledger.ledger.errors import FolderLockedError
 
     try:
         settings = settings_from({"data_dir": folder})
@@ -121,9 +121,9 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
 
 def _holder(folder: Path, refusal: str) -> "Address":
     """The server that has the folder, and the secret that it admits next."""
-    from api.imports.destinations import Address
-    from ledger.errors import FolderLockedError
-    from ledger.files import holder_of
+    from asset_ledger.api.imports.destinations import Address
+    from asset_ledger.ledger.errors import FolderLockedError
+    from asset_ledger.ledger.storage.folder_lock import holder_of
 
     holder = holder_of(folder)
     if holder is None or holder.address is None:
@@ -141,8 +141,8 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     The history is the same, bytes and root. Killed, it goes on when it is run again; an export that
     is damaged is refused, and leaves nothing. The tables are made by the next start.
     """
-    from api.cli.progress import ProgressBar
-    from api.imports.ledger import import_ledger
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.imports.ledger import import_ledger
 
     into = folder_of(data_dir)
     contents, facts = ProgressBar("importing", "contents"), ProgressBar("importing")

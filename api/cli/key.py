@@ -6,7 +6,7 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
 
 
 @click.group()
@@ -22,9 +22,9 @@ def list_keys(data_dir: Path | None, as_json: bool) -> None:
 
     Keep the first one where nobody can change it: each later one is signed by the one before.
     """
-    from ledger.codec import Codec
-    from ledger.log.sqlite_reader import SqliteLogReader
-    from ledger.rotation import keys_in_force
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.key_rotation import keys_in_force
+    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 
     log = SqliteLogReader(existing_log(data_dir))
     try:
@@ -43,7 +43,7 @@ def rotate(data_dir: Path | None, as_json: bool) -> None:
 
     The old key signs the new one, and is destroyed; what it signed can still be checked.
     """
-    from api.cli.administer import Errand, administer
+    from asset_ledger.api.cli.administer import Errand, administer
 
     folder = existing_log(data_dir).parent
     known = administer(folder, Errand("POST", "/api/log/key/rotate"), _rotate_here)
@@ -52,9 +52,9 @@ def rotate(data_dir: Path | None, as_json: bool) -> None:
 
 
 def _rotate_here(folder: Path) -> dict[str, Any]:
-    from ledger.codec import Codec
-    from ledger.log.sqlite import SqliteLog
-    from ledger.rotation import rotate as rotate_key
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.key_rotation import rotate as rotate_key
+    from asset_ledger.ledger.log.sqlite import SqliteLog
 
     log = SqliteLog(folder / "ledger.db", Codec())
     try:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from ledger.errors import DataFolderError
-from ledger.missing import check_log
+from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.storage.data_folder import check_log
 
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""

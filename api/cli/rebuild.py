@@ -6,8 +6,8 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL
-from api.cli.skip import skipping
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL
+from asset_ledger.api.cli.skip import skipping
 
 FOUND = 1
 
@@ -42,8 +42,8 @@ def rebuild(
     Exit code 1 where rows were not what the facts make them, or where a projection that is not ours
     could not be made.
     """
-    from api.cli.rebuilding import Wanted, make
-    from api.cli.rebuilding import cancel as cancel_there
+    from asset_ledger.api.cli.rebuilding import Wanted, make
+    from asset_ledger.api.cli.rebuilding import cancel as cancel_there
 
     if (dry_run or diff) + rollback + cancel > 1:
         raise click.UsageError("--dry-run and --diff, --rollback, and --cancel exclude each other")
@@ -79,7 +79,7 @@ def _without_rows(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell_people(made: dict[str, Any], *, diff: bool) -> None:
-    from api.cli.differences import print_differences, summary
+    from asset_ledger.api.cli.differences import print_differences, summary
 
     number = made["generation"]
     if made.get("digest") is None:

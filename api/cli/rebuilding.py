@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from api.cli.administer import Errand, ask, ask_holder
-from api.cli.options import existing_log
-from api.cli.progress import ProgressBar
-from ledger.codec import Codec
-from ledger.errors import FolderLockedError, GenerationError, RebuildError
-from ledger.feed import Feed
-from ledger.files import hold_build, hold_folder
-from ledger.log.sqlite import SqliteLog
-from ledger.opening import read_identity
-from projections.build import Report, build, next_number, rebuild, roll_back
-from projections.database import remove
+from asset_ledger.api.cli.administer import Errand, ask, ask_holder
+from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.progress import ProgressBar
+from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
+from asset_ledger.projections.rebuild.build import Report, build, next_number, rebuild, roll_back
+from asset_ledger.projections.runtime.database import remove
 
 POLL: Final = 0.5
 """Seconds after which a server is asked again how far it is."""

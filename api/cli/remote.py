@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 
 import orjson
 
-from api.contract.problems import MEDIA_TYPE, error_of
-from ledger.errors import LedgerError, UnavailableError
+from asset_ledger.api.contract.problems import MEDIA_TYPE, error_of
+from asset_ledger.ledger.errors import LedgerError, UnavailableError
 
 PATIENCE: Final = 60.0
 """Seconds without a byte, after which a server is given up; a stream has one every 15."""

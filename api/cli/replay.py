@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
 
 _HEADINGS: Final = ("position", "time", "by", "node", "fact", "asset", "what changed")
 
@@ -34,8 +34,8 @@ def replay(
     Reads the log alone, without a lock: it works while a server runs and while the tables are
     missing. Or asks a server. With --json, one fact a line.
     """
-    from api.cli.source import open_source
-    from api.cli.tables import print_table
+    from asset_ledger.api.cli.source import open_source
+    from asset_ledger.api.cli.tables import print_table
 
     with open_source(data_dir, url, token, user) as source:
         facts = source.job_facts(job_id, as_of)

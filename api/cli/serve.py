@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import click
 
-from api.cli.flags import setting, settings_from
-from api.environment import misspelt
-from api.settings import Settings
+from asset_ledger.api.cli.flags import setting, settings_from
+from asset_ledger.api.environment import misspelt
+from asset_ledger.api.settings import Settings
 
 logger: Final = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def serve(**flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C stops it; so does SIGTERM, and SIGKILL is safe."""
     import uvloop
 
-    from api.logs import configure
+    from asset_ledger.api.logs import configure
 
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
@@ -44,9 +44,9 @@ def serve(**flags: Any) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    from api.backend import open_backend
-    from api.cli.progress import ProgressBar
-    from api.http.app import serve as serve_http
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.http.app import serve as serve_http
 
     progress = ProgressBar("bringing the tables up to date")
     async with open_backend(settings, progress) as backend:

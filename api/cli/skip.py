@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from api.cli.administer import Errand, ask, here_or_there
-from api.cli.options import existing_log
+from asset_ledger.api.cli.administer import Errand, ask, here_or_there
+from asset_ledger.api.cli.options import existing_log
 
 Command = Callable[..., None]
 
@@ -52,12 +52,12 @@ def _skip_here(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
 
 async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     """Raises FieldError where no projection stands still before the fact."""
-    from api.backend import open_backend
-    from api.cli.flags import settings_from
-    from api.contract.fields import read_as
-    from api.contract.skipping import SkipIn, skip_out
-    from ledger.call import Call
-    from ledger.origin import SYSTEM
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.contract.fields import read_as
+    from asset_ledger.api.contract.skipping import SkipIn, skip_out
+    from asset_ledger.ledger.commands.call import Call
+    from asset_ledger.ledger.domain.ledger import SYSTEM
 
     fields = read_as(SkipIn, sent)
     position, because = sent["position"], sent["because"]

@@ -12,16 +12,16 @@ from typing import Any, Final, Protocol
 import click
 import orjson
 
-from api.cli.options import existing_log
-from api.cli.remote import Remote, segment
-from api.contract.as_of import read_as_of
-from api.contract.events import EVENT_FILTERS, wanted_facts
-from api.contract.facts import fact_out
-from api.contract.parameters import Parameters
-from ledger.codec import Codec
-from ledger.log.sqlite_reader import SqliteLogReader
-from ledger.replay import Replay
-from projections.compare import compare_records, document
+from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.remote import Remote, segment
+from asset_ledger.api.contract.as_of import read_as_of
+from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_facts
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.parameters import Parameters
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.projections.queries.job_comparison import compare_records, document
 
 PAGE: Final = 1_000
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
 
 
 @click.command()
@@ -39,7 +39,7 @@ def tail(
 
     Reads the log alone, without a lock; or asks a server, and comes back when it was away.
     """
-    from api.cli.source import open_source
+    from asset_ledger.api.cli.source import open_source
 
     asked = [(name, value) for name, values in filters.items() for value in _each(values)]
     with suppress(KeyboardInterrupt), open_source(data_dir, url, token, user) as source:

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import click
 import orjson
 
-from api.cli.administer import Errand, administer, ask
-from api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
-from api.contract.principal import LOCAL_USER, SCOPES
+from asset_ledger.api.cli.administer import Errand, administer, ask
+from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
+from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -77,7 +77,7 @@ def revoke(token_id: str, **where: Any) -> None:
 
 def _ask(errand: Errand, here: Any, where: dict[str, Any]) -> dict[str, Any]:
     """By address, or by folder: `here` is called with the folder's tokens if no server has it."""
-    from api.tokens import Tokens
+    from asset_ledger.api.tokens import Tokens
 
     def in_folder(folder: Path) -> dict[str, Any]:
         with closing(Tokens(folder / "access.db")) as tokens:

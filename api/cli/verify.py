@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
 
 FOUND = 1
 
@@ -57,8 +57,8 @@ def _verified(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[
 
 
 def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str, Any]]:
-    from api.cli.progress import ProgressBar
-    from ledger.audit import Audit
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.ledger.audit.folder import Audit
 
     facts, contents = ProgressBar("reading the log"), ProgressBar("reading", "contents")
     with closing(Audit(folder, scratch, given)) as audit, closing(facts), closing(contents):
@@ -69,14 +69,14 @@ def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str,
 
 
 def _tables(folder: Path, scratch: Path) -> Iterator[dict[str, Any]]:
-    from api.cli.progress import ProgressBar
-    from ledger.codec import Codec
-    from ledger.errors import CorruptLogError, PoisonFactError
-    from ledger.feed import FeedUpTo
-    from ledger.finding import Finding
-    from ledger.log.sqlite_reader import SqliteLogReader
-    from ledger.opening import read_identity
-    from projections.verify import verify_tables
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.ledger.audit.finding import Finding
+    from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.opening import read_identity
+    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+    from asset_ledger.ledger.reading.feed import FeedUpTo
+    from asset_ledger.projections.rebuild.verify import verify_tables
 
     log, codec = SqliteLogReader(folder / "ledger.db"), Codec()
     with closing(log), closing(ProgressBar("making the tables again")) as progress:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from api.cli.options import TOKEN, check_address
+from asset_ledger.api.cli.options import TOKEN, check_address
 
 if TYPE_CHECKING:
-    from api.cli.remote import Remote
+    from asset_ledger.api.cli.remote import Remote
 
 FORKED = 1
 
@@ -47,10 +47,10 @@ def witness(
     A key that was rotated is followed, if the one that is kept signed that. Exit code 1 when the
     log was forked: both checkpoints are printed then, which nobody can deny.
     """
-    from api.cli.remote import Remote
-    from ledger.errors import ProofError
-    from ledger.merkle.checkpoint import open_checkpoint, read_checkpoint
-    from ledger.merkle.key import read_verifier_key
+    from asset_ledger.api.cli.remote import Remote
+    from asset_ledger.ledger.errors import ProofError
+    from asset_ledger.ledger.merkle.checkpoint import open_checkpoint, read_checkpoint
+    from asset_ledger.ledger.merkle.key import read_verifier_key
 
     remote = Remote(url, token)
     known = (
@@ -88,7 +88,7 @@ def _key_after(remote: "Remote", kept: str, size: int) -> str:
     """The key that signs a log of this size, to which the kept one leads. Raises ProofError."""
     import base64
 
-    from ledger.merkle.succession import key_after
+    from asset_ledger.ledger.merkle.succession import key_after
 
     _, *rotated = remote.get("/api/log/key")["keys"]
     leaves = [base64.b64decode(each["leaf"]) for each in rotated if each["since"] <= size]
@@ -97,9 +97,9 @@ def _key_after(remote: "Remote", kept: str, size: int) -> str:
 
 def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:
     """Raises ProofError unless the log of this note begins with the one that was seen."""
-    from ledger.errors import ParameterError, ProofError
-    from ledger.merkle.checkpoint import read_checkpoint
-    from ledger.merkle.tree import check_consistency
+    from asset_ledger.ledger.errors import ParameterError, ProofError
+    from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
+    from asset_ledger.ledger.merkle.tree import check_consistency
 
     if seen is None:
         return

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Final
 
-from api.contract.parameters import MAX_POSITION, Parameter, whole
-from ledger.fact import parse_time
+from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, whole
+from asset_ledger.ledger.domain.event import parse_time
 
 _position = whole(0, MAX_POSITION)
 

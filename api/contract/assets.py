@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.as_of import AS_OF
-from api.contract.fields import Fields, read_as
-from api.contract.parameters import (
+from asset_ledger.api.contract.as_of import AS_OF
+from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.parameters import (
     CURSOR,
     MAX_POSITION,
     MIN_POSITION,
@@ -16,12 +16,12 @@ from api.contract.parameters import (
     one_of,
     whole,
 )
-from api.contract.strict_json import read_number, read_object
-from ledger.content import Staged
-from ledger.decisions import NewAsset
-from ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
-from ledger.fact import parse_time
-from ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
+from asset_ledger.api.contract.strict_json import read_number, read_object
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.decisions import NewAsset
+from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
+from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
 SHAPE: Final = 2
 """Part of an asset's ETag: raise it when the same version is answered with other JSON."""

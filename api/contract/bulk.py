@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.assets import FILTERS
-from api.contract.errors import FieldsError
-from api.contract.fields import Fields, read_as
-from api.contract.parameters import hint
-from ledger.errors import FieldError
+from asset_ledger.api.contract.assets import FILTERS
+from asset_ledger.api.contract.errors import FieldsError
+from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.parameters import hint
+from asset_ledger.ledger.errors import FieldError
 
 Value = str | int
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.fields import read_as
-from ledger.errors import FieldError, UnknownAssetError
-from ledger.ids import AssetId, parse_asset_id
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.ledger.errors import FieldError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
 
 MAX_LIST: Final = 16 * 2**20
 """Bytes of JSON, which are some 400,000 ids."""

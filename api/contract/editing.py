@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.assets import folder_of
-from api.contract.errors import FieldsError
-from api.contract.fields import Fields, read_as, read_patch
-from ledger.decisions import LABEL_FIELDS, Label
-from ledger.errors import FieldError
+from asset_ledger.api.contract.assets import folder_of
+from asset_ledger.api.contract.errors import FieldsError
+from asset_ledger.api.contract.fields import Fields, read_as, read_patch
+from asset_ledger.ledger.domain.decisions import LABEL_FIELDS, Label
+from asset_ledger.ledger.errors import FieldError
 
 MAX_UPDATE: Final = 16 * 1024 * 1024
 """How many bytes the JSON of a PUT may have, its `data` included: it is held in memory."""

@@ -25,7 +25,7 @@ LedgerError
 
 from collections.abc import Sequence
 
-from ledger.errors import (
+from asset_ledger.ledger.errors import (
     FieldError,
     LedgerError,
     RefusedError,

@@ -5,8 +5,8 @@ from typing import Final
 
 import orjson
 
-from api.contract.facts import fact_out
-from api.contract.parameters import (
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.parameters import (
     MAX_POSITION,
     Asked,
     Parameter,
@@ -15,10 +15,10 @@ from api.contract.parameters import (
     refuse,
     whole,
 )
-from ledger.codec import FACTS
-from ledger.events import Wanted
-from ledger.fact import Recorded
-from ledger.ids import parse_asset_id
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.ids import parse_asset_id
+from asset_ledger.ledger.log.codec import FACTS
+from asset_ledger.ledger.reading.event_filter import Wanted
 
 TOPICS: Final = tuple(sorted(kind.TOPIC for kind in FACTS))
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from api.contract.assets import AssetIn
-from api.contract.bulk import BulkDeleteIn
-from api.contract.download import DownloadIn
-from api.contract.editing import AssetPatch, AssetUpdate
-from api.contract.jobs import JobFinishIn, JobStartIn
-from api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
-from api.contract.readiness import ReadyOut
-from api.contract.shapes import (
+from asset_ledger.api.contract.assets import AssetIn
+from asset_ledger.api.contract.bulk import BulkDeleteIn
+from asset_ledger.api.contract.download import DownloadIn
+from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
+from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
+from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.readiness import ReadyOut
+from asset_ledger.api.contract.shapes import (
     AssetOut,
     AssetPage,
     AssetTree,
@@ -37,8 +37,8 @@ from api.contract.shapes import (
     RecordedOut,
     UsagePage,
 )
-from api.contract.skipping import SkipIn, SkipOut
-from api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.skipping import SkipIn, SkipOut
+from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
 _TIME: Final = "2026-01-01T00:00:00.000000Z"

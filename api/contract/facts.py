@@ -6,8 +6,16 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ledger.codec import FACTS
-from ledger.fact import UNSET, Fact, Recorded, TaggedFact, iso, moment, private_of
+from asset_ledger.ledger.domain.event import (
+    UNSET,
+    Fact,
+    Recorded,
+    TaggedFact,
+    iso,
+    moment,
+    private_of,
+)
+from asset_ledger.ledger.log.codec import FACTS
 
 _ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
 _ASSET: Final = "asset."

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from api.contract.errors import FieldsError
-from api.contract.parameters import hint
-from ledger.fact import Json
+from asset_ledger.api.contract.errors import FieldsError
+from asset_ledger.api.contract.parameters import hint
+from asset_ledger.ledger.domain.event import Json
 
 Fields = dict[str, Json]
 """The fields that were sent, by their names on the wire: not null, but in a patch."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from api.contract.owner import OWNER
-from api.contract.parameters import Schema
+from asset_ledger.api.contract.owner import OWNER
+from asset_ledger.api.contract.parameters import Schema
 
 _TEXT: Final[Schema] = {"type": "string"}
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0}

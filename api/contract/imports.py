@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from api.contract.assets import AssetIn
-from api.contract.fields import Fields, read_as
-from api.contract.principal import check_user_id
-from api.contract.upload import wanted
-from ledger.content import Staged
-from ledger.errors import FieldError
-from ledger.ids import AssetId, parse_asset_id
-from ledger.imports import Import, Imported, Presence
+from asset_ledger.api.contract.assets import AssetIn
+from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.principal import check_user_id
+from asset_ledger.api.contract.upload import wanted
+from asset_ledger.ledger.commands.imports import Import, Imported, Presence
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.errors import FieldError
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
 
 NDJSON: Final = "application/x-ndjson"
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.fields import Fields
-from api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
-from ledger.job import Ending, JobEnd, JobStart, JobStatus
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
 
 class JobStartIn(BaseModel):

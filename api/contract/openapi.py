@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from api.contract.errors import (
+from asset_ledger.api.contract.errors import (
     ForbiddenError,
     MalformedRequestError,
     MissingScopeError,
@@ -21,14 +21,14 @@ from api.contract.errors import (
     UnauthenticatedError,
     UnsupportedTypeError,
 )
-from api.contract.examples import EXAMPLES, NAMES
-from api.contract.headers import ANSWERED, HEADERS
-from api.contract.operations import JSON, Model, Operation
-from api.contract.owner import OWNER
-from api.contract.parameters import Parameter, Schema
-from api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
-from api.contract.shapes import ProblemOut
-from ledger.errors import (
+from asset_ledger.api.contract.examples import EXAMPLES, NAMES
+from asset_ledger.api.contract.headers import ANSWERED, HEADERS
+from asset_ledger.api.contract.operations import JSON, Model, Operation
+from asset_ledger.api.contract.owner import OWNER
+from asset_ledger.api.contract.parameters import Parameter, Schema
+from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
+from asset_ledger.api.contract.shapes import ProblemOut
+from asset_ledger.ledger.errors import (
     BusyError,
     DiskFullError,
     FieldError,

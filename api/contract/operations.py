@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from api.contract.parameters import Parameter, Parameters, Schema
-from api.contract.principal import Scope
-from ledger.errors import LedgerError
+from asset_ledger.api.contract.parameters import Parameter, Parameters, Schema
+from asset_ledger.api.contract.principal import Scope
+from asset_ledger.ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
 Model = type[BaseModel]

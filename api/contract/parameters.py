@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Generic, TypeVar
 
-from ledger.errors import ParameterError
+from asset_ledger.ledger.errors import ParameterError
 
 Asked = Mapping[str, Any]
 """Parameters by name, read. One that was not sent is absent, unless it has a default."""

@@ -5,10 +5,10 @@ Promise: whoever has no scope of ours may do nothing that has one.
 
 from typing import Final, Literal, NamedTuple, get_args
 
-from api.contract.errors import MissingScopeError
-from api.contract.owner import OWNER, read
-from api.contract.parameters import refuse
-from ledger.origin import SYSTEM
+from asset_ledger.api.contract.errors import MissingScopeError
+from asset_ledger.api.contract.owner import OWNER, read
+from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.ledger.domain.ledger import SYSTEM
 
 Scope = Literal["read", "write", "audit", "admin"]
 

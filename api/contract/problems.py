@@ -6,7 +6,7 @@ The client reads the same table backwards (`error_of`) and raises the same class
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from api.contract.errors import (
+from asset_ledger.api.contract.errors import (
     ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -19,7 +19,7 @@ from api.contract.errors import (
     UnknownTokenError,
     UnsupportedTypeError,
 )
-from ledger.errors import (
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
     CursorError,

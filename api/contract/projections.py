@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.shapes import Shape, Time
+from asset_ledger.api.contract.shapes import Shape, Time
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

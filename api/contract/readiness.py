@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.contract.shapes import Shape
+from asset_ledger.api.contract.shapes import Shape
 
 
 class PartOut(Shape):

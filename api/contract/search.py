@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter
+from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter
 
 SEARCH_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("content_type", "With a media type that begins so.", repeats=True),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.job import JobStatus
+from asset_ledger.ledger.domain.job import JobStatus
 
 _ID = r"^[0-9a-f]{32}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.parameters import MAX_POSITION
-from api.contract.shapes import Shape
-from ledger.skipping import Skipped
+from asset_ledger.api.contract.parameters import MAX_POSITION
+from asset_ledger.api.contract.shapes import Shape
+from asset_ledger.ledger.commands.skip import Skipped
 
 
 class SkipIn(BaseModel):

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 
-from ledger.checks import MAX_DEPTH, is_deep
-from ledger.errors import MalformedBodyError
+from asset_ledger.ledger.domain.checks import MAX_DEPTH, is_deep
+from asset_ledger.ledger.errors import MalformedBodyError
 
 _TEXTS: Final = frozenset({str})
 _LOWEST: Final = -(2**63)

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.contract.fields import Fields
-from api.contract.principal import Scope, check_user_id
-from api.contract.shapes import Shape, Time
-from ledger.errors import FieldError
-from ledger.fact import parse_time
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.principal import Scope, check_user_id
+from asset_ledger.api.contract.shapes import Shape, Time
+from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.errors import FieldError
 
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
 MAX_NAME: Final = 200

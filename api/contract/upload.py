@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from api.contract.assets import AssetIn, check_announced, new_asset
-from api.contract.fields import Fields
-from api.contract.operations import BYTES, JSON, Model
-from api.contract.parameters import Schema
-from api.contract.sniff import UNKNOWN, sniff
-from ledger.content import Staged
-from ledger.decisions import NewAsset
+from asset_ledger.api.contract.assets import AssetIn, check_announced, new_asset
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.operations import BYTES, JSON, Model
+from asset_ledger.api.contract.parameters import Schema
+from asset_ledger.api.contract.sniff import UNKNOWN, sniff
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.decisions import NewAsset
 
 UPLOADS: Final[Mapping[str, Model | Schema]] = {
     "multipart/form-data": {

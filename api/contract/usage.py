@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
-from projections.usage import DIMENSIONS
-from projections.usage_reads import SORTS
+from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.projections.queries.usage import SORTS
+from asset_ledger.projections.tables.usage import DIMENSIONS
 
 USAGE_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),

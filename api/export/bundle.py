@@ -17,15 +17,15 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from eventsourcing.persistence import Notification
 
-from api.export.prov import prov_json
-from api.export.verify import parts
-from ledger.asset import AssetContentReplaced, AssetCreated
-from ledger.codec import Codec
-from ledger.errors import AssetDeletedError
-from ledger.fact import Recorded, TaggedFact
-from ledger.ids import Digest
-from ledger.merkle.proof import check_proof
-from ledger.record import JobRecord
+from asset_ledger.api.export.prov import prov_json
+from asset_ledger.api.export.verify import parts
+from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.event import Recorded, TaggedFact
+from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.errors import AssetDeletedError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.merkle.proof import check_proof
 
 FORMAT: Final = "asset-ledger-bundle/1"
 

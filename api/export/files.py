@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
-from ledger.files import sync_folder
+from asset_ledger.ledger.storage.files import sync_folder
 
 FORMAT: Final = "asset-ledger-export/1"
 

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 from eventsourcing.persistence import Notification
 
-from api.contract.facts import fact_out
-from api.export.files import (
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.export.files import (
     CHECKPOINTS,
     CONTENTS,
     FACTS,
@@ -28,18 +28,18 @@ from api.export.files import (
     sync_folders,
     write_file,
 )
-from ledger.asset import AssetContentReplaced, AssetCreated
-from ledger.codec import Codec
-from ledger.content.offline import OfflineContents, object_file, pieces_of
-from ledger.errors import CorruptLogError, DataFolderError
-from ledger.files import make_folder, storage_errors
-from ledger.ids import Digest, digest_from_hex, digest_of
-from ledger.log.copying import keys_upto
-from ledger.log.sqlite_reader import PAGE, SqliteLogReader
-from ledger.merkle.tiles import Tiles
-from ledger.merkle.tree import leaf_hash, leaf_of
-from ledger.opening import read_identity
-from ledger.sqlite import open_scratch
+from asset_ledger.ledger.content.offline import OfflineContents, object_file, pieces_of
+from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
+from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.copying import keys_upto
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
+from asset_ledger.ledger.merkle.tiles import Tiles
+from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.files import make_folder, storage_errors
+from asset_ledger.ledger.storage.sqlite import open_scratch
 
 Progress = Callable[[int, int], None]
 

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ledger.asset import Asset
-from ledger.job import job_stream
-from ledger.record import JobRecord
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.job import job_stream
+from asset_ledger.ledger.domain.job_record import JobRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from api.export.names import Names, by_node
-from ledger.asset import Asset
-from ledger.fact import iso
-from ledger.job import JobStatus
-from ledger.record import JobRecord
+from asset_ledger.api.export.names import Names, by_node
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.domain.job import JobStatus
+from asset_ledger.ledger.domain.job_record import JobRecord
 
 PRODUCER: Final = "urn:asset-ledger"
 _SPEC: Final = "https://openlineage.io/spec"

@@ -7,10 +7,10 @@ another job made it.
 from collections import defaultdict
 from typing import Any, Final
 
-from api.export.names import Names, by_node
-from ledger.asset import Asset
-from ledger.fact import iso
-from ledger.record import JobRecord
+from asset_ledger.api.export.names import Names, by_node
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.domain.job_record import JobRecord
 
 TERMS: Final = "urn:asset-ledger:terms:"
 

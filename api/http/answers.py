@@ -8,18 +8,18 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from api.contract.assets import SHAPE
-from api.contract.errors import (
+from asset_ledger.api.contract.assets import SHAPE
+from asset_ledger.api.contract.errors import (
     MethodNotAllowedError,
     MissingScopeError,
     RangeError,
     RateLimitedError,
     UnauthenticatedError,
 )
-from api.contract.problems import MEDIA_TYPE, document, problem_of
-from ledger.call import Deletion, Receipt
-from ledger.frames import Framed
-from ledger.skipping import Skipped
+from asset_ledger.api.contract.problems import MEDIA_TYPE, document, problem_of
+from asset_ledger.ledger.commands.call import Deletion, Receipt
+from asset_ledger.ledger.commands.jobs import Framed
+from asset_ledger.ledger.commands.skip import Skipped
 
 JSON: Final = "application/json"
 POSITION: Final = "Ledger-Position"

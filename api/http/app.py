@@ -15,16 +15,16 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from api.backend import Backend
-from api.contract.errors import MalformedRequestError
-from api.contract.operations import Operation, operations_of
-from api.contract.origins import read_origins
-from api.contract.owner import OWNER
-from api.contract.parameters import Asked
-from api.contract.principal import ANONYMOUS, Scope
-from api.contract.problems import UNFORESEEN, problem_of
-from api.contract.rates import read_rate
-from api.http import (
+from asset_ledger.api.backend import Backend
+from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.operations import Operation, operations_of
+from asset_ledger.api.contract.origins import read_origins
+from asset_ledger.api.contract.owner import OWNER
+from asset_ledger.api.contract.parameters import Asked
+from asset_ledger.api.contract.principal import ANONYMOUS, Scope
+from asset_ledger.api.contract.problems import UNFORESEEN, problem_of
+from asset_ledger.api.contract.rates import read_rate
+from asset_ledger.api.http import (
     assets,
     bulk,
     content,
@@ -46,17 +46,17 @@ from api.http import (
     tokens,
     usage,
 )
-from api.http.answers import problem
-from api.http.auth import callers_of
-from api.http.compression import compress
-from api.http.cors import Cors
-from api.http.described import Description
-from api.http.protocol import MAX_LINE, Protocol
-from api.http.rates import RateLimit
-from api.http.request import Request
-from api.http.routes import Routes
-from api.http.watch import RequestIds, Watch
-from ledger.errors import AddressError
+from asset_ledger.api.http.answers import problem
+from asset_ledger.api.http.auth import callers_of
+from asset_ledger.api.http.compression import compress
+from asset_ledger.api.http.cors import Cors
+from asset_ledger.api.http.described import Description
+from asset_ledger.api.http.protocol import MAX_LINE, Protocol
+from asset_ledger.api.http.rates import RateLimit
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.http.watch import RequestIds, Watch
+from asset_ledger.ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(

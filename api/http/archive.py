@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import orjson
 
-from api.http.entry_names import EntryNames, inside
-from ledger.fact import parse_time
-from ledger.ids import AssetId, Digest
-from ledger.service import Ledger
-from projections.folders import FolderQueries, Member
+from asset_ledger.api.http.entry_names import EntryNames, inside
+from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.service import Ledger
+from asset_ledger.projections.queries.folders import FolderQueries, Member
 
 Send = Callable[[bytes], Awaitable[None]]
 

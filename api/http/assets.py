@@ -3,13 +3,13 @@
 import orjson
 from aiohttp import web
 
-from api.contract.as_of import AS_OF
-from api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
-from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION, VERSION
-from api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
-from api.contract.upload import UPLOADS
-from api.http.answers import (
+from asset_ledger.api.contract.as_of import AS_OF
+from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
+from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
+from asset_ledger.api.contract.upload import UPLOADS
+from asset_ledger.api.http.answers import (
     asset_etag,
     etag_matches,
     json_answer,
@@ -17,12 +17,12 @@ from api.http.answers import (
     not_modified,
     write_headers,
 )
-from api.http.listing import asset_page
-from api.http.proofs import with_receipt
-from api.http.request import Request
-from api.http.upload import Upload
-from api.http.versions import json_of_version
-from ledger.errors import (
+from asset_ledger.api.http.listing import asset_page
+from asset_ledger.api.http.proofs import with_receipt
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.upload import Upload
+from asset_ledger.api.http.versions import json_of_version
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
     CursorError,
@@ -37,7 +37,7 @@ from ledger.errors import (
     VersionConflictError,
     ViewBehindError,
 )
-from projections.assets import document_json, home_document
+from asset_ledger.projections.tables.assets import document_json, home_document
 
 
 @operation(

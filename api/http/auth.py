@@ -6,14 +6,14 @@ Promise: a caller whom nobody knows learns nothing but that, and no token is eve
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from api.backend import Backend
-from api.contract.errors import UnauthenticatedError
-from api.contract.operations import WRITES
-from api.contract.origins import Origins, read_origins
-from api.contract.principal import LOCAL, SERVER_ITSELF, Principal
-from api.http.jwt import verifier
-from api.http.local import check_host, check_not_foreign
-from ledger.files import FolderLock
+from asset_ledger.api.backend import Backend
+from asset_ledger.api.contract.errors import UnauthenticatedError
+from asset_ledger.api.contract.operations import WRITES
+from asset_ledger.api.contract.origins import Origins, read_origins
+from asset_ledger.api.contract.principal import LOCAL, SERVER_ITSELF, Principal
+from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.local import check_host, check_not_foreign
+from asset_ledger.ledger.storage.folder_lock import FolderLock
 
 Headers = Mapping[str, str]
 

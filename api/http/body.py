@@ -8,14 +8,14 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.errors import (
+from asset_ledger.api.contract.errors import (
     StalledBodyError,
     UnsupportedTypeError,
     UploadTooLargeError,
 )
-from api.http.request import Request
-from ledger.content import Stage, Staged
-from ledger.errors import MalformedBodyError, TooLargeError
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.content.store import Stage, Staged
+from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 SHORT: Final = 128 * 1024
 """Bodies that are announced with at most this many bytes are read whole."""

@@ -5,13 +5,13 @@ from functools import partial
 import orjson
 from aiohttp import web
 
-from api.contract.bulk import BulkDeleteIn, expected_of, filters_of, read_bulk
-from api.contract.operations import operation
-from api.contract.shapes import BulkDeletedOut
-from api.http.answers import json_answer, write_headers
-from api.http.json_body import JSON, read_json_as
-from api.http.request import Request
-from ledger.errors import (
+from asset_ledger.api.contract.bulk import BulkDeleteIn, expected_of, filters_of, read_bulk
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.shapes import BulkDeletedOut
+from asset_ledger.api.http.answers import json_answer, write_headers
+from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
     BusyError,
     FieldError,
     KeyReusedError,

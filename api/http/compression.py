@@ -8,9 +8,9 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.problems import MEDIA_TYPE as PROBLEM
-from api.http.answers import JSON
-from api.http.vary import vary
+from asset_ledger.api.contract.problems import MEDIA_TYPE as PROBLEM
+from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.http.vary import vary
 
 LEAST: Final = 1024
 """Below so many bytes, compressing saves no packet."""

@@ -5,22 +5,22 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from api.contract.errors import NoContentError, RangeError
-from api.contract.operations import BYTES, operation
-from api.contract.parameters import MIN_POSITION, VERSION
-from api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
-from api.http.digests import repr_digest
-from api.http.disposition import safety_headers
-from api.http.ranges import Span, asked_range
-from api.http.request import Request
-from api.http.versions import json_of_version
-from ledger.errors import (
+from asset_ledger.api.contract.errors import NoContentError, RangeError
+from asset_ledger.api.contract.operations import BYTES, operation
+from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
+from asset_ledger.api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
+from asset_ledger.api.http.digests import repr_digest
+from asset_ledger.api.http.disposition import safety_headers
+from asset_ledger.api.http.ranges import Span, asked_range
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.versions import json_of_version
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     PreconditionFailedError,
     UnknownAssetError,
     ViewBehindError,
 )
-from ledger.ids import Digest
+from asset_ledger.ledger.ids import Digest
 
 FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
 

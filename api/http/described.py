@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import orjson
 
-from api.contract.openapi import openapi
-from api.contract.operations import Operation
+from asset_ledger.api.contract.openapi import openapi
+from asset_ledger.api.contract.operations import Operation
 
 
 class Description:

@@ -9,10 +9,10 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.errors import UnknownRouteError
-from api.contract.operations import operation
-from api.http.answers import JSON
-from api.http.request import Request
+from asset_ledger.api.contract.errors import UnknownRouteError
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.http.request import Request
 
 _STATIC: Final = Path(__file__).with_name("static")
 

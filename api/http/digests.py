@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from api.contract.parameters import refuse
-from ledger.ids import Digest, digest_from_hex
+from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=([^,;]*)")
 _BYTES: Final = re.compile(r":([A-Za-z0-9+/]{43}=):\s*")

@@ -5,14 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.editing import AssetPatch, AssetUpdate
-from api.contract.operations import BYTES, operation
-from api.contract.shapes import AssetOut
-from api.http.answers import asset_etag, json_answer, minimal, write_headers
-from api.http.request import Request
-from api.http.update import Update
-from ledger.call import Receipt
-from ledger.errors import (
+from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
+from asset_ledger.api.contract.operations import BYTES, operation
+from asset_ledger.api.contract.shapes import AssetOut
+from asset_ledger.api.http.answers import asset_etag, json_answer, minimal, write_headers
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.update import Update
+from asset_ledger.ledger.commands.call import Receipt
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
     DigestMismatchError,
@@ -25,7 +25,7 @@ from ledger.errors import (
     UnknownAssetError,
     VersionConflictError,
 )
-from projections.assets import document_json
+from asset_ledger.projections.tables.assets import document_json
 
 _WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     UnknownAssetError,

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.events import (
+from asset_ledger.api.contract.events import (
     AFTER,
     EVENT_FILTERS,
     LIMIT,
@@ -15,14 +15,14 @@ from api.contract.events import (
     read_last_event_id,
     wanted_facts,
 )
-from api.contract.facts import fact_out
-from api.contract.operations import operation
-from api.contract.shapes import EventsOut
-from api.http.answers import json_answer
-from api.http.request import Request
-from ledger.errors import ParameterError
-from ledger.events import Wanted
-from ledger.tail import Follower
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.shapes import EventsOut
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import ParameterError
+from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.subscriptions import Follower
 
 STREAM: Final = "text/event-stream"
 

@@ -10,14 +10,14 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.facts import cloud_event, fact_out
-from api.contract.parameters import MAX_PAGE
-from api.http.answers import POSITION, json_answer
-from api.http.request import Request
-from api.http.vary import VARY
-from ledger.fact import Recorded
-from ledger.origin import origin_line
-from projections.pages import open_cursor, seal_cursor
+from asset_ledger.api.contract.facts import cloud_event, fact_out
+from asset_ledger.api.contract.parameters import MAX_PAGE
+from asset_ledger.api.http.answers import POSITION, json_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.vary import VARY
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.domain.ledger import origin_line
+from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
 
 LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"

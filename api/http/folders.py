@@ -4,16 +4,16 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.download import MAX_LIST, DownloadIn, wanted_ids
-from api.contract.operations import JSON, operation
-from api.contract.parameters import MIN_POSITION
-from api.contract.shapes import AssetTree
-from api.http.answers import POSITION
-from api.http.archive import Archive
-from api.http.disposition import content_disposition
-from api.http.json_body import read_json_as
-from api.http.request import Request
-from ledger.errors import (
+from asset_ledger.api.contract.download import MAX_LIST, DownloadIn, wanted_ids
+from asset_ledger.api.contract.operations import JSON, operation
+from asset_ledger.api.contract.parameters import MIN_POSITION
+from asset_ledger.api.contract.shapes import AssetTree
+from asset_ledger.api.http.answers import POSITION
+from asset_ledger.api.http.archive import Archive
+from asset_ledger.api.http.disposition import content_disposition
+from asset_ledger.api.http.json_body import read_json_as
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     FieldError,
     MalformedBodyError,
@@ -21,7 +21,7 @@ from ledger.errors import (
     UnknownAssetError,
     ViewBehindError,
 )
-from ledger.ids import AssetId
+from asset_ledger.ledger.ids import AssetId
 
 ZIP: Final = "application/zip"
 

@@ -17,11 +17,11 @@ from multipart import (
     parse_options_header,
 )
 
-from api.contract.errors import UploadTooLargeError
-from api.http.body import next_chunk, read_short
-from api.http.request import Request
-from ledger.content import Stage
-from ledger.errors import MalformedBodyError, TooLargeError
+from asset_ledger.api.contract.errors import UploadTooLargeError
+from asset_ledger.api.http.body import next_chunk, read_short
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.content.store import Stage
+from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 MAX_JSON: Final = 256 * 1024
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024

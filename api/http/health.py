@@ -9,14 +9,14 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.readiness import ReadyOut
-from api.http.answers import JSON
-from api.http.metrics import CONTENT_TYPE, exposition
-from api.http.request import Request
-from ledger.errors import PoisonFactError
-from ledger.writer import Writer
-from projections.views import Views
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.readiness import ReadyOut
+from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.projections.serving import Views
 
 SCARCE: Final = 64 * 1024 * 1024
 """Bytes of free space below which a group of writes may not fit any more."""

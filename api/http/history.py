@@ -6,13 +6,18 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.as_of import AS_OF
-from api.contract.operations import JSON, operation
-from api.contract.parameters import CURSOR, PAGE_SIZE
-from api.contract.shapes import FactPage
-from api.http.facts import BATCH, LINES, History, facts_answer
-from api.http.request import Request
-from ledger.errors import CursorError, ParameterError, UnknownAssetError, UnknownJobError
+from asset_ledger.api.contract.as_of import AS_OF
+from asset_ledger.api.contract.operations import JSON, operation
+from asset_ledger.api.contract.parameters import CURSOR, PAGE_SIZE
+from asset_ledger.api.contract.shapes import FactPage
+from asset_ledger.api.http.facts import BATCH, LINES, History, facts_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
+    CursorError,
+    ParameterError,
+    UnknownAssetError,
+    UnknownJobError,
+)
 
 HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
 

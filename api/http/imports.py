@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from api.contract.errors import UnsupportedTypeError
-from api.contract.fields import Fields
-from api.contract.imports import (
+from asset_ledger.api.contract.errors import UnsupportedTypeError
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.imports import (
     LINES,
     MAX_LINE,
     NDJSON,
@@ -23,22 +23,22 @@ from api.contract.imports import (
     imports_out,
     read_import,
 )
-from api.contract.operations import operation
-from api.contract.shapes import ImportsOut
-from api.contract.strict_json import read_object
-from api.http.answers import json_answer
-from api.http.body import begin, next_chunk
-from api.http.request import Request
-from ledger.content import Stage
-from ledger.errors import (
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.shapes import ImportsOut
+from asset_ledger.api.contract.strict_json import read_object
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.body import begin, next_chunk
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.commands.imports import MOST, Import, Imported, ImportReceipt
+from asset_ledger.ledger.content.store import Stage
+from asset_ledger.ledger.errors import (
     BusyError,
     FieldError,
     MalformedBodyError,
     RefusedError,
     TooLargeError,
 )
-from ledger.ids import AssetId
-from ledger.imports import MOST, Import, Imported, ImportReceipt
+from asset_ledger.ledger.ids import AssetId
 
 _NOTHING: Final = ImportReceipt((), None, behind=False)
 

@@ -6,9 +6,9 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.assets import LISTING
-from api.contract.fields import read_as
-from api.contract.jobs import (
+from asset_ledger.api.contract.assets import LISTING
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.jobs import (
     JOB_FILTERS,
     JOB_LISTING,
     JobFinishIn,
@@ -16,14 +16,15 @@ from api.contract.jobs import (
     job_end,
     job_start,
 )
-from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION
-from api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
-from api.http.answers import json_answer, write_headers
-from api.http.json_body import read_optional_json
-from api.http.listing import asset_page, next_link
-from api.http.request import Request
-from ledger.errors import (
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MIN_POSITION
+from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
+from asset_ledger.api.http.answers import json_answer, write_headers
+from asset_ledger.api.http.json_body import read_optional_json
+from asset_ledger.api.http.listing import asset_page, next_link
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.commands.jobs import Framed
+from asset_ledger.ledger.errors import (
     BusyError,
     CursorError,
     FieldError,
@@ -36,9 +37,8 @@ from ledger.errors import (
     UnknownJobError,
     ViewBehindError,
 )
-from ledger.frames import Framed
-from projections.compare import document as comparison_out
-from projections.jobs import document
+from asset_ledger.projections.queries.job_comparison import document as comparison_out
+from asset_ledger.projections.queries.jobs import document
 
 _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
     MalformedBodyError,

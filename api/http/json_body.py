@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from api.contract.errors import UnsupportedTypeError
-from api.contract.strict_json import read_object
-from api.http.body import begin, check_length, media_type_of, next_chunk, read_short
-from api.http.form import MAX_JSON
-from api.http.request import Request
-from ledger.errors import TooLargeError
+from asset_ledger.api.contract.errors import UnsupportedTypeError
+from asset_ledger.api.contract.strict_json import read_object
+from asset_ledger.api.http.body import begin, check_length, media_type_of, next_chunk, read_short
+from asset_ledger.api.http.form import MAX_JSON
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import TooLargeError
 
 JSON: Final = "application/json"
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from api.contract.errors import TokenKeyError
-from api.contract.principal import SCOPES, Principal, Scope, check_user_id
-from api.settings import Settings
+from asset_ledger.api.contract.errors import TokenKeyError
+from asset_ledger.api.contract.principal import SCOPES, Principal, Scope, check_user_id
+from asset_ledger.api.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION, Parameter, one_of, required, whole
-from api.contract.shapes import LineageOut
-from api.http.answers import json_answer
-from api.http.request import Request
-from ledger.errors import ParameterError, UnknownAssetError, ViewBehindError
-from ledger.ids import parse_digest
-from projections.lineage import document
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MIN_POSITION, Parameter, one_of, required, whole
+from asset_ledger.api.contract.shapes import LineageOut
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import ParameterError, UnknownAssetError, ViewBehindError
+from asset_ledger.ledger.ids import parse_digest
+from asset_ledger.projections.queries.lineage import document
 
 DIRECTION: Final = Parameter(
     "direction",

@@ -5,13 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
-from api.contract.assets import FILTERS
-from api.contract.parameters import refuse
-from api.http.answers import json_answer
-from api.http.request import Request
-from ledger.log import Tag
-from projections.as_of import PastQuery
-from projections.pages import Page
+from asset_ledger.api.contract.assets import FILTERS
+from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.log.event_log import Tag
+from asset_ledger.projections.queries.as_of import PastQuery
+from asset_ledger.projections.queries.pages import Page
 
 Words = Mapping[str, Sequence[str]]
 

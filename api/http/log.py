@@ -10,18 +10,18 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
-from api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
-from api.http.answers import JSON, json_answer
-from api.http.request import Request
-from ledger.errors import (
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
+from asset_ledger.api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
+from asset_ledger.api.http.answers import JSON, json_answer
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
     ParameterError,
     SigningKeyError,
     UnknownTileError,
     VersionConflictError,
 )
-from ledger.merkle.tiles import read_index, read_tile
+from asset_ledger.ledger.merkle.tiles import read_index, read_tile
 
 _FOR_EVER: Final = {
     "Content-Type": "application/octet-stream",

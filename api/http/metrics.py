@@ -12,11 +12,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from api.backend import Backend
-from api.http.watch import Watch
-from api.shadow.rebuilds import RESULTS
-from ledger.errors import PoisonFactError
-from ledger.tally import Histogram
+from asset_ledger.api.backend import Backend
+from asset_ledger.api.http.watch import Watch
+from asset_ledger.api.workers.rebuilds import RESULTS
+from asset_ledger.ledger.commit.histogram import Histogram
+from asset_ledger.ledger.errors import PoisonFactError
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "asset_ledger_"

@@ -5,16 +5,21 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from api.contract.errors import UnsupportedTypeError
-from api.contract.fields import read_as
-from api.contract.operations import operation
-from api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
-from api.http.answers import JSON, json_answer
-from api.http.json_body import read_optional_json
-from api.http.request import Request
-from api.shadow.rebuilds import Building
-from api.shadow.status import status
-from ledger.errors import FieldError, GenerationError, MalformedBodyError, TooLargeError
+from asset_ledger.api.contract.errors import UnsupportedTypeError
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.http.answers import JSON, json_answer
+from asset_ledger.api.http.json_body import read_optional_json
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.workers.rebuild_status import status
+from asset_ledger.api.workers.rebuilds import Building
+from asset_ledger.ledger.errors import (
+    FieldError,
+    GenerationError,
+    MalformedBodyError,
+    TooLargeError,
+)
 
 
 @operation("GET", "/api/projections", answers=ProjectionsOut, scope="admin")

@@ -10,9 +10,9 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from api.contract.errors import MalformedRequestError
-from api.http.answers import problem
-from api.http.request import Request
+from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.http.answers import problem
+from asset_ledger.api.http.request import Request
 
 MAX_LINE: Final = 32 * 1024
 """How long the request line may be: fields may be query parameters."""

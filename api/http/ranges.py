@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from api.contract.errors import RangeError
+from asset_ledger.api.contract.errors import RangeError
 
 _ONE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)
 

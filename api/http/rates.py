@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api.contract.errors import RateLimitedError
-from api.contract.rates import Rate
+from asset_ledger.api.contract.errors import RateLimitedError
+from asset_ledger.api.contract.rates import Rate
 
 MOST_BUCKETS: Final = 10_000
 """So many users are remembered; beyond, those who are not waiting for anything are forgotten."""

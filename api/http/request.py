@@ -6,18 +6,18 @@ from typing import Final
 
 from aiohttp import web
 
-from api.backend import Backend
-from api.contract.parameters import Asked, refuse
-from api.contract.principal import Principal
-from api.http.cors import Cors
-from api.http.described import Description
-from api.http.watch import REQUEST_ID, Watch
-from ledger.call import Call
-from ledger.errors import UnknownAssetError
-from ledger.ids import AssetId, parse_asset_id
-from ledger.proofs import Proofs
-from ledger.service import Ledger
-from projections.views import Views
+from asset_ledger.api.backend import Backend
+from asset_ledger.api.contract.parameters import Asked, refuse
+from asset_ledger.api.contract.principal import Principal
+from asset_ledger.api.http.cors import Cors
+from asset_ledger.api.http.described import Description
+from asset_ledger.api.http.watch import REQUEST_ID, Watch
+from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.errors import UnknownAssetError
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
+from asset_ledger.ledger.proofs.live import Proofs
+from asset_ledger.ledger.service import Ledger
+from asset_ledger.projections.serving import Views
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')

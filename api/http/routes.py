@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from api.contract.errors import MethodNotAllowedError, UnknownRouteError
-from api.contract.operations import Operation
-from ledger.errors import ParameterError
+from asset_ledger.api.contract.errors import MethodNotAllowedError, UnknownRouteError
+from asset_ledger.api.contract.operations import Operation
+from asset_ledger.ledger.errors import ParameterError
 
 Methods = dict[str, Operation]
 

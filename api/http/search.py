@@ -2,14 +2,19 @@
 
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION
-from api.contract.search import SEARCH, SEARCH_FILTERS
-from api.contract.shapes import AssetOut, FoundPage
-from api.http.answers import asset_etag, etag_matches, json_answer, not_modified
-from api.http.listing import next_link
-from api.http.request import Request
-from ledger.errors import CursorError, ParameterError, UnknownAssetError, ViewBehindError
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MIN_POSITION
+from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
+from asset_ledger.api.contract.shapes import AssetOut, FoundPage
+from asset_ledger.api.http.answers import asset_etag, etag_matches, json_answer, not_modified
+from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
+    CursorError,
+    ParameterError,
+    UnknownAssetError,
+    ViewBehindError,
+)
 
 
 @operation(

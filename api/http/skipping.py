@@ -5,14 +5,14 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from api.contract.errors import UnsupportedTypeError
-from api.contract.fields import read_as
-from api.contract.operations import operation
-from api.contract.skipping import SkipIn, SkipOut, skip_out
-from api.http.answers import json_answer, write_headers
-from api.http.json_body import JSON, read_json_as
-from api.http.request import Request
-from ledger.errors import (
+from asset_ledger.api.contract.errors import UnsupportedTypeError
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.skipping import SkipIn, SkipOut, skip_out
+from asset_ledger.api.http.answers import json_answer, write_headers
+from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import (
     BusyError,
     FieldError,
     KeyReusedError,

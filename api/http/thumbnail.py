@@ -5,16 +5,16 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.parameters import MIN_POSITION, VERSION
-from api.http.answers import POSITION, etag_matches, not_modified
-from api.http.content import digest_of_asset
-from api.http.request import Request
-from api.http.versions import json_of_version
-from api.thumbnails.cache import MEDIA_TYPE
-from api.thumbnails.cache import VERSION as DRAWN
-from api.thumbnails.errors import UndrawableError
-from ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
+from asset_ledger.api.http.answers import POSITION, etag_matches, not_modified
+from asset_ledger.api.http.content import digest_of_asset
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.versions import json_of_version
+from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
+from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,

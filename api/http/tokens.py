@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from api.contract.errors import UnknownTokenError
-from api.contract.operations import operation
-from api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
-from api.http.answers import JSON
-from api.http.json_body import read_optional_json
-from api.http.request import Request
-from ledger.errors import FieldError, MalformedBodyError, TooLargeError
+from asset_ledger.api.contract.errors import UnknownTokenError
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.http.json_body import read_optional_json
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import FieldError, MalformedBodyError, TooLargeError
 
 
 @operation(

@@ -7,23 +7,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-from api.contract.assets import check_digest
-from api.contract.editing import (
+from asset_ledger.api.contract.assets import check_digest
+from asset_ledger.api.contract.editing import (
     MAX_UPDATE,
     decoded,
     label_of,
     read_patch_fields,
     read_update_fields,
 )
-from api.contract.errors import UploadTooLargeError
-from api.contract.fields import Fields
-from api.http.body import begin, check_content, check_upload, media_type_of, receive
-from api.http.digests import announced_digest
-from api.http.json_body import JSON, read_json_as
-from api.http.request import Request
-from ledger.content import Stage, Staged
-from ledger.decisions import Label
-from ledger.errors import RefusedError
+from asset_ledger.api.contract.errors import UploadTooLargeError
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.http.body import begin, check_content, check_upload, media_type_of, receive
+from asset_ledger.api.http.digests import announced_digest
+from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.content.store import Stage, Staged
+from asset_ledger.ledger.domain.decisions import Label
+from asset_ledger.ledger.errors import RefusedError
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 

@@ -11,12 +11,12 @@ Promise: leaving the `with` block forgets every byte that no fact names.
 
 from contextlib import suppress
 
-from api.contract.assets import announced_by, check_digest, read_fields
-from api.contract.fields import Fields
-from api.contract.parameters import Asked, refuse
-from api.contract.strict_json import read_object
-from api.contract.upload import Wanted, wanted
-from api.http.body import (
+from asset_ledger.api.contract.assets import announced_by, check_digest, read_fields
+from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.parameters import Asked, refuse
+from asset_ledger.api.contract.strict_json import read_object
+from asset_ledger.api.contract.upload import Wanted, wanted
+from asset_ledger.api.http.body import (
     begin,
     check_content,
     check_upload,
@@ -24,15 +24,15 @@ from api.http.body import (
     receive,
     waits_to_be_asked,
 )
-from api.http.digests import announced_digest
-from api.http.form import MAX_OVERHEAD, Form, read_form
-from api.http.json_body import read_json
-from api.http.request import Request
-from ledger.asset import FOLDER
-from ledger.content import Kept, Stage, Staged
-from ledger.creation import not_owned
-from ledger.errors import ViewBehindError
-from ledger.ids import Digest
+from asset_ledger.api.http.digests import announced_digest
+from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
+from asset_ledger.api.http.json_body import read_json
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.commands.create import not_owned
+from asset_ledger.ledger.content.store import Kept, Stage, Staged
+from asset_ledger.ledger.domain.asset import FOLDER
+from asset_ledger.ledger.errors import ViewBehindError
+from asset_ledger.ledger.ids import Digest
 
 
 class Upload:

@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from api.contract.operations import operation
-from api.contract.shapes import UsagePage
-from api.contract.usage import USAGE, USAGE_FILTERS
-from api.http.answers import json_answer
-from api.http.listing import next_link
-from api.http.request import Request
-from ledger.errors import CursorError, ParameterError, ViewBehindError
-from projections.usage_reads import UsageQuery
+from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.shapes import UsagePage
+from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
+from asset_ledger.projections.queries.usage import UsageQuery
 
 
 @operation(

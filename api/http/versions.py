@@ -1,8 +1,8 @@
 """An asset as it was at one of its versions: what `version` asks for."""
 
-from api.http.request import Request
-from projections.assets import document_json
-from projections.assets_reads import Found
+from asset_ledger.api.http.request import Request
+from asset_ledger.projections.queries.assets import Found
+from asset_ledger.projections.tables.assets import document_json
 
 
 async def json_of_version(request: Request, found: Found) -> bytes:

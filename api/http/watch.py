@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from ledger.tally import Histogram
+from asset_ledger.ledger.commit.histogram import Histogram
 
 if TYPE_CHECKING:
-    from api.http.request import Request
+    from asset_ledger.api.http.request import Request
 
 REQUEST_ID: Final = "X-Request-Id"
 

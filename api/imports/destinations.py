@@ -12,21 +12,21 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
-from api.contract.errors import UnauthenticatedError
-from api.contract.imports import NDJSON, PIECE, import_of, read_import
-from api.imports.errors import SourceError
-from api.sdk.client import LARGE, Client
-from api.sdk.content import Content, opened
-from api.sdk.form import Body
-from api.sdk.retry import PATIENT
-from ledger.codec import Codec
-from ledger.content import Staged
-from ledger.ids import AssetId
-from ledger.imports import Imported, Presence, presences
-from ledger.log.sqlite_reader import SqliteLogReader
-from ledger.origin import SYSTEM
-from ledger.replay import Replay
-from ledger.service import Ledger
+from asset_ledger.api.contract.errors import UnauthenticatedError
+from asset_ledger.api.contract.imports import NDJSON, PIECE, import_of, read_import
+from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.sdk.client import LARGE, Client
+from asset_ledger.api.sdk.content import Content, opened
+from asset_ledger.api.sdk.form import Body
+from asset_ledger.api.sdk.retry import PATIENT
+from asset_ledger.ledger.commands.imports import Imported, Presence, presences
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.ledger import SYSTEM
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.service import Ledger
 
 TRIES: Final = 5
 """The secret in a lock file admits once: another command may have been faster."""

@@ -1,6 +1,6 @@
 """What is to be imported, and cannot be."""
 
-from ledger.errors import LedgerError
+from asset_ledger.ledger.errors import LedgerError
 
 
 class SourceError(LedgerError):

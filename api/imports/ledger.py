@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from api.export.files import CHECKPOINTS, CONTENTS, FACTS, KEYS
-from api.imports.destinations import pieces_of
-from api.imports.errors import SourceError
-from api.imports.ledger_lines import (
+from asset_ledger.api.export.files import CHECKPOINTS, CONTENTS, FACTS, KEYS
+from asset_ledger.api.imports.destinations import pieces_of
+from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.ledger_lines import (
     ContentLine,
     Lines,
     Manifest,
@@ -26,21 +26,22 @@ from api.imports.ledger_lines import (
     read_manifest,
     read_note,
 )
-from ledger.asset import AssetContentReplaced, AssetCreated
-from ledger.codec import Codec
-from ledger.content import Staged
-from ledger.content.local import LocalContents, open_local_contents
-from ledger.content.offline import OfflineContents, object_file
-from ledger.errors import DataFolderError, LedgerError, StorageFailedError
-from ledger.fact import Fact
-from ledger.files import hold_folder, storage_errors, sync_folder
-from ledger.ids import Digest, digest_of
-from ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
-from ledger.merkle.checkpoint import read_checkpoint
-from ledger.merkle.tree import leaf_hash
-from ledger.missing import UNFINISHED
-from ledger.origin import LedgerOpened
-from ledger.sqlite import BESIDE
+from asset_ledger.ledger.content.local import LocalContents, open_local_contents
+from asset_ledger.ledger.content.offline import OfflineContents, object_file
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.ledger import LedgerOpened
+from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
+from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
+from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
+from asset_ledger.ledger.merkle.tree import leaf_hash
+from asset_ledger.ledger.storage.data_folder import UNFINISHED
+from asset_ledger.ledger.storage.files import storage_errors, sync_folder
+from asset_ledger.ledger.storage.folder_lock import hold_folder
+from asset_ledger.ledger.storage.sqlite import BESIDE
 
 Progress = Callable[[int, int], None]
 

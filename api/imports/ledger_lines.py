@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import orjson
 from eventsourcing.persistence import Notification, StoredEvent
 
-from api.contract.facts import fact_out
-from api.export.files import FORMAT, MANIFEST, MAX_LINE, Told
-from api.export.verify import WrongError, parts
-from api.imports.errors import SourceError
-from ledger.codec import Codec
-from ledger.errors import PoisonFactError, ProofError
-from ledger.ids import Digest, parse_digest
-from ledger.log.copying import Copied, KeyRow
-from ledger.merkle.checkpoint import read_checkpoint
-from ledger.merkle.tree import leaf_of
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.export.files import FORMAT, MANIFEST, MAX_LINE, Told
+from asset_ledger.api.export.verify import WrongError, parts
+from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.ledger.errors import PoisonFactError, ProofError
+from asset_ledger.ledger.ids import Digest, parse_digest
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.copying import Copied, KeyRow
+from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
+from asset_ledger.ledger.merkle.tree import leaf_of
 
 
 class Manifest(NamedTuple):

@@ -10,13 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from api.imports.destinations import Destination, Sent
-from api.imports.nodetool_files import AssetFiles
-from api.imports.nodetool_folders import Folders
-from api.imports.nodetool_rows import Item, item_of
-from api.imports.nodetool_table import Row, Table
-from ledger.ids import AssetId
-from ledger.imports import MOST, Imported, Presence
+from asset_ledger.api.imports.destinations import Destination, Sent
+from asset_ledger.api.imports.nodetool_files import AssetFiles
+from asset_ledger.api.imports.nodetool_folders import Folders
+from asset_ledger.api.imports.nodetool_rows import Item, item_of
+from asset_ledger.api.imports.nodetool_table import Row, Table
+from asset_ledger.ledger.commands.imports import MOST, Imported, Presence
+from asset_ledger.ledger.ids import AssetId
 
 BATCH_BYTES: Final = 64 << 20
 """How many bytes of contents go along at once: so much is read again after a kill, at most."""

@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from api.imports.errors import SourceError
+from asset_ledger.api.imports.errors import SourceError
 
 _EXTENSIONS: Final = {"image/jpeg": (".jpg", ".jpeg"), "audio/mpeg": (".mp3",)}
 

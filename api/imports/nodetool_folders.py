@@ -7,8 +7,8 @@ that closes it goes home.
 from collections.abc import Iterator
 from typing import Final
 
-from api.imports.nodetool_rows import Item, asset_id_of
-from ledger.ids import AssetId
+from asset_ledger.api.imports.nodetool_rows import Item, asset_id_of
+from asset_ledger.ledger.ids import AssetId
 
 HOME: Final = ""
 """Where an asset lies that is in no folder."""

@@ -10,14 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from api.contract.principal import check_user_id
-from api.contract.strict_json import read_number, read_object
-from api.imports.nodetool_table import Row
-from ledger.asset import FOLDER
-from ledger.checks import MAX_NAME, check_content_type, check_duration, check_metadata, check_tag
-from ledger.errors import RefusedError
-from ledger.fact import iso
-from ledger.ids import AssetId, parse_asset_id
+from asset_ledger.api.contract.principal import check_user_id
+from asset_ledger.api.contract.strict_json import read_number, read_object
+from asset_ledger.api.imports.nodetool_table import Row
+from asset_ledger.ledger.domain.asset import FOLDER
+from asset_ledger.ledger.domain.checks import (
+    MAX_NAME,
+    check_content_type,
+    check_duration,
+    check_metadata,
+    check_tag,
+)
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.errors import RefusedError
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
 
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MILLISECONDS: Final = 1e11

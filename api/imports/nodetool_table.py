@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from api.imports.errors import SourceError
-from ledger.sqlite import open_reader
+from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.ledger.storage.sqlite import open_reader
 
 COLUMNS: Final = (
     *("id", "user_id", "workflow_id", "parent_id", "name", "content_type", "metadata"),

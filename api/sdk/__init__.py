@@ -2,13 +2,13 @@
 
     from asset_ledger import Asset, BaseNode, ProcessingContext, connect
 
-`api.sdk.sync` has the same names for code that does not await.
+`asset_ledger.api.sdk.sync` has the same names for code that does not await.
 """
 
-from api.sdk.asset import Asset
-from api.sdk.connection import Connection, connect
-from api.sdk.context import ProcessingContext
-from api.sdk.errors import (
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.connection import Connection, connect
+from asset_ledger.api.sdk.context import ProcessingContext
+from asset_ledger.api.sdk.errors import (
     AssetDeletedError,
     FieldError,
     ForbiddenError,
@@ -23,11 +23,11 @@ from api.sdk.errors import (
     UnreachableError,
     WorkflowError,
 )
-from api.sdk.gateway import Gateway
-from api.sdk.node import BaseNode, Result, run_node
-from api.sdk.record import Fact, Usage
-from api.sdk.results import Output
-from api.sdk.workflow import Graph, run_workflow
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.node import BaseNode, Result, run_node
+from asset_ledger.api.sdk.record import Fact, Usage
+from asset_ledger.api.sdk.results import Output
+from asset_ledger.api.sdk.workflow import Graph, run_workflow
 
 __all__ = [
     "Asset",

@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
-from api.sdk.connection import current_gateway
-from api.sdk.gateway import Gateway
-from api.sdk.record import AssetRecord, Fact, Filters, Usage
-from api.sdk.wire import query_of
-from ledger.errors import DigestMismatchError
-from ledger.fact import UNSET, UnsetType
+from asset_ledger.api.sdk.connection import current_gateway
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters, Usage
+from asset_ledger.api.sdk.wire import query_of
+from asset_ledger.ledger.domain.event import UNSET, UnsetType
+from asset_ledger.ledger.errors import DigestMismatchError
 
 GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
 UsageSort = Literal["-bytes", "-count", "-largest", "key"]

@@ -13,13 +13,13 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from api.contract.problems import error_of
-from api.sdk.errors import UnreachableError
-from api.sdk.form import Body
-from api.sdk.gateway import Query
-from api.sdk.retry import TEMPORARY, Patience
-from api.sdk.sessions import Sessions
-from ledger.errors import LedgerError
+from asset_ledger.api.contract.problems import error_of
+from asset_ledger.api.sdk.errors import UnreachableError
+from asset_ledger.api.sdk.form import Body
+from asset_ledger.api.sdk.gateway import Query
+from asset_ledger.api.sdk.retry import TEMPORARY, Patience
+from asset_ledger.api.sdk.sessions import Sessions
+from asset_ledger.ledger.errors import LedgerError
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """How aiohttp says that the network failed."""

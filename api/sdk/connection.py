@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
-from api.sdk.errors import NotConnectedError
-from api.sdk.gateway import Gateway
-from api.sdk.holding import Held
-from api.sdk.remote import LOCAL_USER, RemoteGateway
+from asset_ledger.api.sdk.errors import NotConnectedError
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.holding import Held
+from asset_ledger.api.sdk.remote import LOCAL_USER, RemoteGateway
 
 ambient: Final[ContextVar[Gateway | None]] = ContextVar("asset_ledger_gateway", default=None)
 """The ledger of an `async with connect(...)`, for what is inside of it."""
@@ -102,7 +102,7 @@ async def _remotely(gateway: RemoteGateway) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def _in_process(data_dir: Path, user_id: str) -> AsyncIterator[Gateway]:
     # Imported here, so that who asks over HTTP loads neither a server nor eventsourcing.
-    from api.sdk.embedded import open_embedded  # noqa: PLC0415
+    from asset_ledger.api.sdk.embedded import open_embedded  # noqa: PLC0415
 
     async with open_embedded(data_dir, user_id) as gateway:
         try:

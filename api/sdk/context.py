@@ -14,12 +14,12 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Final, Literal, Self, Unpack
 
-from api.sdk.asset import Asset
-from api.sdk.connection import current_gateway
-from api.sdk.content import IN_MEMORY, Source, opened
-from api.sdk.gateway import Gateway
-from api.sdk.record import AssetRecord, Fact, Filters
-from ledger.errors import LedgerError
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.connection import current_gateway
+from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters
+from asset_ledger.ledger.errors import LedgerError
 
 MAX_ERROR: Final = 4_000
 """How many characters of an error are recorded."""

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from api.sdk.client import BROKEN, Client
-from ledger.errors import VersionConflictError
+from asset_ledger.api.sdk.client import BROKEN, Client
+from asset_ledger.ledger.errors import VersionConflictError
 
 
 class Download:

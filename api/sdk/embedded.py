@@ -13,30 +13,36 @@ from typing import Any, Final, Self
 
 import orjson
 
-from api.backend import Backend, open_backend
-from api.contract.assets import DELETED, FILTERS, SORT, read_fields
-from api.contract.editing import label_of, read_patch_fields
-from api.contract.errors import NoContentError
-from api.contract.facts import fact_out
-from api.contract.fields import read_as
-from api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
-from api.contract.parameters import CURSOR, MAX_PAGE, MIN_POSITION, PAGE_SIZE, Parameters
-from api.contract.principal import checked_owner
-from api.contract.strict_json import read_object
-from api.contract.upload import wanted
-from api.contract.usage import USAGE, USAGE_FILTERS
-from api.sdk.content import Content
-from api.sdk.gateway import Document, Fields, Query
-from api.sdk.retry import PATIENT, Patience, new_key
-from api.sdk.wire import asset_id_of, fields_json
-from api.settings import Settings
-from ledger.call import Call
-from ledger.content import Staged
-from ledger.errors import RefusedError
-from ledger.fact import Recorded
-from ledger.ids import AssetId, Digest
-from projections.assets import document, document_json
-from projections.usage_reads import UsageQuery
+from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, read_fields
+from asset_ledger.api.contract.editing import label_of, read_patch_fields
+from asset_ledger.api.contract.errors import NoContentError
+from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from asset_ledger.api.contract.parameters import (
+    CURSOR,
+    MAX_PAGE,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameters,
+)
+from asset_ledger.api.contract.principal import checked_owner
+from asset_ledger.api.contract.strict_json import read_object
+from asset_ledger.api.contract.upload import wanted
+from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
+from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.wire import asset_id_of, fields_json
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.errors import RefusedError
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.projections.queries.usage import UsageQuery
+from asset_ledger.projections.tables.assets import document, document_json
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
@@ -53,7 +59,7 @@ async def open_embedded(
 
 
 class EmbeddedGateway:
-    """See `api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
+    """See `asset_ledger.api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
 
     def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
         self._ledger, self._views = backend.ledger, backend.views

@@ -8,13 +8,13 @@ LedgerError
 └── WorkflowError           the nodes depend on each other in a circle
 """
 
-from api.contract.errors import (
+from asset_ledger.api.contract.errors import (
     ForbiddenError,
     MissingScopeError,
     RateLimitedError,
     UnauthenticatedError,
 )
-from ledger.errors import (
+from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
     CursorError,

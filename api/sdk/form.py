@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
-from api.sdk.content import Content
+from asset_ledger.api.sdk.content import Content
 
 _HEAD: Final = (
     b'--%b\r\nContent-Disposition: form-data; name="json"\r\n\r\n%b\r\n'

@@ -7,7 +7,7 @@ raise the same errors.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from api.sdk.content import Content
+from asset_ledger.api.sdk.content import Content
 
 Document = Mapping[str, Any]
 """An object of the API's JSON, read."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from api.sdk.asset import Asset
-from api.sdk.context import ProcessingContext, Run, running
-from api.sdk.errors import SaveError
-from api.sdk.record import AssetRecord
-from api.sdk.results import assets_in, outputs_of
-from api.sdk.saving import save
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.context import ProcessingContext, Run, running
+from asset_ledger.api.sdk.errors import SaveError
+from asset_ledger.api.sdk.record import AssetRecord
+from asset_ledger.api.sdk.results import assets_in, outputs_of
+from asset_ledger.api.sdk.saving import save
 
 
 class BaseNode:

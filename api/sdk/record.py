@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal, Self, TypedDict
 
-from api.sdk.gateway import Document, Gateway
-from ledger.fact import parse_time
+from asset_ledger.api.sdk.gateway import Document, Gateway
+from asset_ledger.ledger.domain.event import parse_time
 
 Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 

@@ -6,15 +6,15 @@ from functools import partial
 from typing import Final, Self
 from urllib.parse import quote
 
-from api.contract.owner import OWNER, spelled
-from api.sdk.client import Client
-from api.sdk.content import Content
-from api.sdk.download import Download
-from api.sdk.form import Body, json_body, upload_body
-from api.sdk.gateway import Document, Fields, Query
-from api.sdk.retry import PATIENT, Patience, new_key
-from api.sdk.wire import asset_id_of, fields_json
-from ledger.errors import UnknownJobError
+from asset_ledger.api.contract.owner import OWNER, spelled
+from asset_ledger.api.sdk.client import Client
+from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.download import Download
+from asset_ledger.api.sdk.form import Body, json_body, upload_body
+from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.wire import asset_id_of, fields_json
+from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
 """Whoever asks without a token: a ledger that knows no tokens calls everybody so."""
@@ -23,7 +23,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class RemoteGateway:
-    """See `api.sdk.gateway.Gateway`. Raises ValueError for what is no http(s) address."""
+    """A `Gateway` over HTTP. Raises ValueError for what is no http(s) address."""
 
     def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
         self._client = Client(url, token, patience)

@@ -16,10 +16,10 @@ from numbers import Number
 from pathlib import Path
 from typing import IO, Any, Final
 
-from api.contract.sniff import UNKNOWN, sniff
-from api.sdk.asset import Asset
-from api.sdk.content import Source
-from api.sdk.errors import SaveError
+from asset_ledger.api.contract.sniff import UNKNOWN, sniff
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.content import Source
+from asset_ledger.api.sdk.errors import SaveError
 
 CLOCK_STEP: Final = 1.0
 """Seconds by which the clock of a file system may lag behind ours."""

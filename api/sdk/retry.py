@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from api.contract.errors import RateLimitedError
-from api.contract.problems import problem_of
-from api.sdk.errors import UnreachableError
-from ledger.errors import UnavailableError
+from asset_ledger.api.contract.errors import RateLimitedError
+from asset_ledger.api.contract.problems import problem_of
+from asset_ledger.api.sdk.errors import UnreachableError
+from asset_ledger.ledger.errors import UnavailableError
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from api.sdk.asset import Asset
-from api.sdk.context import ProcessingContext
-from api.sdk.errors import SaveError
-from api.sdk.results import Found
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.context import ProcessingContext
+from asset_ledger.api.sdk.errors import SaveError
+from asset_ledger.api.sdk.results import Found
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import aiohttp
 
-from api.sdk.holding import Held
+from asset_ledger.api.sdk.holding import Held
 
 SILENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
 """Seconds of silence until a connection is given up; an answer may take as long as it needs."""

@@ -7,7 +7,7 @@
             asset.save(asset.name)
 
 Nodes stay async (`BaseNode` is the same class); `run_node` and `run_workflow` wait for them.
-Everything raises what its namesake in `api.sdk` raises.
+Everything raises what its namesake in `asset_ledger.api.sdk` raises.
 """
 
 import os
@@ -17,16 +17,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
-from api.sdk import asset as assets
-from api.sdk import connection as connections
-from api.sdk import context as contexts
-from api.sdk import node as nodes
-from api.sdk import workflow as workflows
-from api.sdk.asset import GroupBy, UsageSort
-from api.sdk.connection import ambient
-from api.sdk.content import Source
-from api.sdk.context import OnSaveError
-from api.sdk.errors import (
+from asset_ledger.api.sdk import asset as assets
+from asset_ledger.api.sdk import connection as connections
+from asset_ledger.api.sdk import context as contexts
+from asset_ledger.api.sdk import node as nodes
+from asset_ledger.api.sdk import workflow as workflows
+from asset_ledger.api.sdk.asset import GroupBy, UsageSort
+from asset_ledger.api.sdk.connection import ambient
+from asset_ledger.api.sdk.content import Source
+from asset_ledger.api.sdk.context import OnSaveError
+from asset_ledger.api.sdk.errors import (
     AssetDeletedError,
     FieldError,
     ForbiddenError,
@@ -41,14 +41,14 @@ from api.sdk.errors import (
     UnreachableError,
     WorkflowError,
 )
-from api.sdk.gateway import Gateway
-from api.sdk.node import BaseNode
-from api.sdk.portal import drain, run
-from api.sdk.record import AssetRecord, Fact, Filters, Usage
-from api.sdk.remote import LOCAL_USER
-from api.sdk.results import Output
-from api.sdk.workflow import Graph
-from ledger.fact import UNSET, UnsetType
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.node import BaseNode
+from asset_ledger.api.sdk.portal import drain, run
+from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters, Usage
+from asset_ledger.api.sdk.remote import LOCAL_USER
+from asset_ledger.api.sdk.results import Output
+from asset_ledger.api.sdk.workflow import Graph
+from asset_ledger.ledger.domain.event import UNSET, UnsetType
 
 __all__ = [
     "Asset",
@@ -89,7 +89,7 @@ def connect(
 ) -> "Connection":
     """A connection to the ledger at a URL, or to a data folder, opened in this process.
 
-    Raises what `api.sdk.connect` raises.
+    Raises what `asset_ledger.api.sdk.connect` raises.
     """
     return Connection(connections.connect(url, token=token, data_dir=data_dir, user_id=user_id))
 
@@ -242,7 +242,7 @@ class Asset(AssetRecord):
 
 
 class ProcessingContext:
-    """One job of one workflow, for one user: see `api.sdk.context.ProcessingContext`."""
+    """One job of one workflow, for one user: see `sdk.context.ProcessingContext`."""
 
     def __init__(
         self,

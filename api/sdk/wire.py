@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from ledger.errors import FieldError, UnknownAssetError
-from ledger.ids import AssetId, parse_asset_id
+from asset_ledger.ledger.errors import FieldError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
 
 
 def asset_id_of(text: str) -> AssetId:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from api.sdk.asset import Asset
-from api.sdk.context import ProcessingContext
-from api.sdk.errors import WorkflowError
-from api.sdk.node import BaseNode, Result, run_node
+from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.context import ProcessingContext
+from asset_ledger.api.sdk.errors import WorkflowError
+from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 
 Graph = Mapping[BaseNode, Mapping[str, BaseNode]]
 """Each node, and from which node each of its inputs comes, by the attribute that it is set on."""

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from api.thumbnails.drawer import Drawer
-from api.thumbnails.errors import UndrawableError
-from ledger.content import Content
-from ledger.files import storage_errors
-from ledger.ids import Digest
-from projections.assets import thumbnail_kind
+from asset_ledger.api.thumbnails.drawer import Drawer
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.ledger.content.store import Content
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.files import storage_errors
+from asset_ledger.projections.tables.assets import thumbnail_kind
 
 VERSION: Final = 1
 """Part of the folder's name and of entity tags: raise it when thumbnails are drawn otherwise."""

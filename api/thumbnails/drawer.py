@@ -12,13 +12,13 @@ from typing import Final
 
 import orjson
 
-from api.thumbnails.errors import UndrawableError
-from api.thumbnails.frames import MAX_LINE, frame
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.frames import MAX_LINE, frame
 
 PATIENCE: Final = 30.0
 """Seconds that one drawing may take."""
 
-WORKER: Final = "api.thumbnails.worker"
+WORKER: Final = "asset_ledger.api.thumbnails.worker"
 
 
 class Drawer:

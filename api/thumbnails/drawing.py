@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image, ImageOps
 
-from api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.errors import UndrawableError
 
 LARGEST: Final = 512
 """Pixels of the longer side."""

@@ -1,6 +1,6 @@
 """Why there is no thumbnail."""
 
-from api.contract.errors import UnsupportedTypeError
+from asset_ledger.api.contract.errors import UnsupportedTypeError
 
 
 class UndrawableError(UnsupportedTypeError):

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from PIL import Image
 
-from api.thumbnails.drawing import draw, opened
-from api.thumbnails.errors import UndrawableError
-from api.thumbnails.frames import frame, read_frame
+from asset_ledger.api.thumbnails.drawing import draw, opened
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.frames import frame, read_frame
 
 MOST_MEMORY: Final = 2 * 2**30
 NICE: Final = 10

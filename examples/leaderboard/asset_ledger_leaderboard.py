@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import click
 
-from ledger.asset import AssetCreated
-from ledger.fact import Recorded, iso, moment
-from ledger.sqlite import open_reader
-from projections.database import in_use, path_of
-from projections.migrations import Migration
-from projections.projection import Statement
+from asset_ledger.ledger.domain.asset import AssetCreated
+from asset_ledger.ledger.domain.event import Recorded, iso, moment
+from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.projections.migrations import Migration
+from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.runtime.database import in_use, path_of
 
 COUNT = """
     INSERT INTO leaderboard (user_id, day, node_id, assets, bytes) VALUES (?, ?, ?, 1, ?)

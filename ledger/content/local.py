@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from ledger.content import Content, Stage, Staged
-from ledger.content.packed import FIND, PACKED, Packed
-from ledger.content.reading import FileContent, SmallContent
-from ledger.content.staging import Spilled, SpillingStage
-from ledger.errors import StorageFailedError
-from ledger.files import make_folder, storage_errors, sync_folder
-from ledger.ids import Digest
-from ledger.readers import AsyncReaders
+from asset_ledger.ledger.content.packed import FIND, PACKED, Packed
+from asset_ledger.ledger.content.reading import FileContent, SmallContent
+from asset_ledger.ledger.content.staging import Spilled, SpillingStage
+from asset_ledger.ledger.content.store import Content, Stage, Staged
+from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
+from asset_ledger.ledger.storage.readers import AsyncReaders
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while others wait for the disk."""

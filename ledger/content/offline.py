@@ -8,10 +8,10 @@ from typing import Final
 
 import orjson
 
-from ledger.content.reading import PIECE
-from ledger.errors import DataFolderError
-from ledger.ids import Digest
-from ledger.sqlite import open_reader
+from asset_ledger.ledger.content.reading import PIECE
+from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.sqlite import open_reader
 
 _PACKED: Final = """SELECT digest, bytes FROM json_each(?)
     CROSS JOIN contents ON contents.digest = json_each.value"""

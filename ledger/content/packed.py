@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger.content import Staged
-from ledger.sqlite import (
+from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
     insert_rows,

@@ -11,11 +11,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import StorageFailedError
-from ledger.files import storage_errors
+from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.storage.files import storage_errors
 
 PIECE: Final = 1 << 20
-"""The most that `chunks` gives at once, as `ledger.content.Content` promises."""
+"""The most that `chunks` gives at once, as `asset_ledger.ledger.content.store.Content` promises."""
 
 
 class SmallContent:

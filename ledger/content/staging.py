@@ -17,10 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from ledger.content import HEAD, SMALL, Staged
-from ledger.errors import StorageFailedError
-from ledger.files import storage_errors
-from ledger.ids import Digest, digest_from_hex, digest_of
+from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
+from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
+from asset_ledger.ledger.storage.files import storage_errors
 
 BATCH: Final = 1 << 20
 """Bytes that gather before a thread takes them: a thread hop costs as much as hashing 64 KiB."""
@@ -92,7 +92,7 @@ class Spilled(Staged):
 
 
 class SpillingStage:
-    """A content that is arriving: see `ledger.content.Stage`."""
+    """A content that is arriving: see `asset_ledger.ledger.content.store.Stage`."""
 
     def __init__(self, folder: Path, threads: Executor) -> None:
         self._folder = folder

@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from ledger.codec import Codec
-from ledger.errors import LedgerError
-from ledger.fact import Fact, TaggedFact, moment
-from ledger.files import sync_folder
-from ledger.log import Command, Head
-from ledger.log.group import Group, Rows, tags_of
-from ledger.log.sqlite import SqliteLog
-from ledger.merkle.tiles import Tiles
-from ledger.merkle.tree import leaf_hash
-from ledger.missing import UNFINISHED
-from ledger.readers import Readers
-from ledger.sqlite import insert_rows, transaction
+from asset_ledger.ledger.domain.event import Fact, TaggedFact, moment
+from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Command, Head
+from asset_ledger.ledger.log.group import Group, Rows, tags_of
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.merkle.tiles import Tiles
+from asset_ledger.ledger.merkle.tree import leaf_hash
+from asset_ledger.ledger.storage.data_folder import UNFINISHED
+from asset_ledger.ledger.storage.files import sync_folder
+from asset_ledger.ledger.storage.readers import Readers
+from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
 
 PAGE: Final = 1_000
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from ledger.codec import Codec
-from ledger.errors import KeyReusedError, LedgerError, VersionConflictError
-from ledger.fact import Fact, Recorded, TaggedFact, stamp, stamp_job_seq
-from ledger.log import Appended, Command, CommandKey, Head, Outcome, Prepare
-from ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.domain.event import Fact, Recorded, TaggedFact, stamp, stamp_job_seq
+from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
+from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
 
 JobName = tuple[str, str]
 """A job's owner and id."""

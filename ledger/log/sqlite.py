@@ -14,26 +14,26 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
-from ledger.codec import Codec
-from ledger.errors import (
+from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
     OutcomeUnknownError,
     StorageFailedError,
     UnavailableError,
 )
-from ledger.log import Appended, Command, Head, Outcome, Prepare
-from ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
-from ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
-from ledger.log.tree_rows import (
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
+from asset_ledger.ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
+from asset_ledger.ledger.log.tree_rows import (
     TREE_GUARDS,
     TREE_TABLES,
     bring_tree_up,
     keep_checkpoint,
     keep_tiles,
 )
-from ledger.merkle.tree import leaf_hash, leaf_of
-from ledger.sqlite import (
+from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
     insert_rows,

@@ -7,10 +7,10 @@ from typing import Any, Final
 import orjson
 from eventsourcing.persistence import Notification
 
-from ledger.fact import parse_time
-from ledger.log import CommandKey, Head, Tag
-from ledger.log.tree_rows import TreeRows
-from ledger.readers import Readers
+from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.log.event_log import CommandKey, Head, Tag
+from asset_ledger.ledger.log.tree_rows import TreeRows
+from asset_ledger.ledger.storage.readers import Readers
 
 PAGE: Final = 1_000
 """How many rows one read answers at most: no reader holds a snapshot for long."""

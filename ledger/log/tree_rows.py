@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ledger.errors import CorruptLogError
-from ledger.merkle.tiles import WIDTH, Tiles, completed
-from ledger.sqlite import transaction
+from asset_ledger.ledger.errors import CorruptLogError
+from asset_ledger.ledger.merkle.tiles import WIDTH, Tiles, completed
+from asset_ledger.ledger.storage.sqlite import transaction
 
 TREE_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS merkle_tiles (

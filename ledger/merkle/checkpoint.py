@@ -8,9 +8,9 @@ import base64
 import re
 from typing import Final, NamedTuple
 
-from ledger.errors import ProofError
-from ledger.merkle.key import Signer, VerifierKey, read_verifier_key
-from ledger.merkle.tree import HASH
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.key import Signer, VerifierKey, read_verifier_key
+from asset_ledger.ledger.merkle.tree import HASH
 
 _SIZE: Final = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 _SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")

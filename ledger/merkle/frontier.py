@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import reduce
 
-from ledger.merkle.tiles import HEIGHT, WIDTH, Tile
-from ledger.merkle.tree import EMPTY_ROOT, HASH, node_hash
+from asset_ledger.ledger.merkle.tiles import HEIGHT, WIDTH, Tile
+from asset_ledger.ledger.merkle.tree import EMPTY_ROOT, HASH, node_hash
 
 
 class Frontier:

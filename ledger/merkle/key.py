@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ledger.errors import ProofError, SigningKeyError
-from ledger.files import sync_folder
+from asset_ledger.ledger.errors import ProofError, SigningKeyError
+from asset_ledger.ledger.storage.files import sync_folder
 
 _ED25519: Final = b"\x01"  # the signature type of C2SP signed-note
 

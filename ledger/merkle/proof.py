@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from ledger.errors import ProofError
-from ledger.merkle.checkpoint import Checkpoint, open_checkpoint
-from ledger.merkle.succession import key_after
-from ledger.merkle.tree import check_inclusion, leaf_hash
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint
+from asset_ledger.ledger.merkle.succession import key_after
+from asset_ledger.ledger.merkle.tree import check_inclusion, leaf_hash
 
 FORMAT: Final = "asset-ledger-proof/1"
 

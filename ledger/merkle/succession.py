@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-from ledger.errors import ProofError
-from ledger.merkle.key import read_verifier_key
-from ledger.merkle.tree import parts_of
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.key import read_verifier_key
+from asset_ledger.ledger.merkle.tree import parts_of
 
 TOPIC: Final = "key.rotated"
 

@@ -12,9 +12,9 @@ from itertools import count
 from threading import Lock
 from typing import Final, Protocol
 
-from ledger.errors import CorruptLogError, UnknownTileError
-from ledger.merkle import tree
-from ledger.merkle.tree import HASH, Tree
+from asset_ledger.ledger.errors import CorruptLogError, UnknownTileError
+from asset_ledger.ledger.merkle import tree
+from asset_ledger.ledger.merkle.tree import HASH, Tree
 
 HEIGHT: Final = 8
 WIDTH: Final = 256

@@ -10,7 +10,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Final
 
-from ledger.errors import ProofError
+from asset_ledger.ledger.errors import ProofError
 
 LEAF_PREFIX: Final = b"asset-ledger/leaf/1\n"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 from tests.api.running import FORM, Answer, Api, form, serving
 
 ALL = ("read", "write", "audit", "admin")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.backend import open_backend
-from api.settings import Settings
+from asset_ledger.api.backend import open_backend
+from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 
 

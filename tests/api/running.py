@@ -15,10 +15,10 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from api.backend import Backend, open_backend
-from api.contract.shapes import ProblemOut
-from api.http.app import Server
-from api.settings import Settings
+from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.contract.shapes import ProblemOut
+from asset_ledger.api.http.app import Server
+from asset_ledger.api.settings import Settings
 
 BOUNDARY = "boundary-of-the-tests"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}

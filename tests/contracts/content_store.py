@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ledger.content import HEAD, SMALL, Content, ContentStore, Staged
-from ledger.ids import digest_of
+from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Staged
+from asset_ledger.ledger.ids import digest_of
 
 MIB = 1 << 20
 SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]

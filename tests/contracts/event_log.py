@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from ledger.codec import Codec
-from ledger.errors import FieldError, KeyReusedError, TooLargeError, VersionConflictError
-from ledger.fact import Recorded
-from ledger.log import Appended, Command, EventLog, Outcome, Tag
-from ledger.merkle.tiles import WIDTH
-from ledger.merkle.tree import Tree, leaf_hash, leaf_of
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.errors import (
+    FieldError,
+    KeyReusedError,
+    TooLargeError,
+    VersionConflictError,
+)
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, Outcome, Tag
+from asset_ledger.ledger.merkle.tiles import WIDTH
+from asset_ledger.ledger.merkle.tree import Tree, leaf_hash, leaf_of
 from tests.builders import (
     asset_id,
     command,

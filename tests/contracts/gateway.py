@@ -10,8 +10,8 @@ from typing import Any, Unpack
 
 import pytest
 
-from api.sdk.record import Filters
 from asset_ledger import Asset, Gateway, ProcessingContext
+from asset_ledger.api.sdk.record import Filters
 from asset_ledger.errors import (
     AssetDeletedError,
     CursorError,

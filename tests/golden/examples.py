@@ -7,18 +7,18 @@ fact whose shape changes needs a new `class_version`, an upcast, and files of it
 from pathlib import Path
 from typing import Any
 
-from ledger.asset import (
+from asset_ledger.ledger.domain.asset import (
     AssetContentReplaced,
     AssetCreated,
     AssetDeleted,
     AssetDescribed,
     AssetRestored,
 )
-from ledger.codec import Codec
-from ledger.fact import Fact
-from ledger.ids import AssetId, Digest
-from ledger.job import JobFinished, JobStarted, job_stream
-from ledger.origin import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
+from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.log.codec import Codec
 from tests.builders import at
 from tests.golden.shapes import keep
 

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import orjson
 
-from ledger.codec import FACTS, shape_of
-from ledger.fact import Fact
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.log.codec import FACTS, shape_of
 
 SHAPES: Final = Path(__file__).parent / "shapes"
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import pytest
 from eventsourcing.persistence import Notification
 
-from ledger.codec import FACTS, Codec
-from ledger.fact import Fact, TaggedFact
+from asset_ledger.ledger.domain.event import Fact, TaggedFact
+from asset_ledger.ledger.log.codec import FACTS, Codec
 from tests.golden.examples import EXAMPLES, FOLDER, MEANINGS, golden_file
 from tests.golden.shapes import SHAPES, keep, wrong_shapes
 

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NAMESPACE = "asset_ledger"
 FLOORS = ("ledger", "projections", "api")
-PRODUCT = (*FLOORS, "asset_ledger")
+PRODUCT = (*FLOORS, NAMESPACE)
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class Module:
 
     @property
     def package(self) -> str:
-        """The dotted name of the package that this module stands in (or is)."""
-        return ".".join(self.path.parent.parts)
+        """The dotted name of the package that this module is in (or is)."""
+        parts = self.path.parent.parts
+        return ".".join((NAMESPACE, *parts) if parts[0] in FLOORS else parts)
 
     @property
     def name(self) -> str:
-        """As it is imported: `ledger.log` for `ledger/log/__init__.py`."""
+        """As it is imported: `asset_ledger.ledger.log.event_log` for `ledger/log/__init__.py`."""
         stem = self.path.stem
         return self.package if stem == "__init__" else f"{self.package}.{stem}".lstrip(".")
 
@@ -44,6 +46,7 @@ def planted(path: str, text: str) -> Module:
 
 
 def modules(*folders: str) -> Iterator[Module]:
+    """Every module of these folders; a link into another folder is not followed."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             relative = PurePosixPath(path.relative_to(ROOT).as_posix())

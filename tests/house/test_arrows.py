@@ -1,36 +1,79 @@
-"""Imports point one way: api -> projections -> ledger, and inside api towards the contract."""
+"""Imports point one way: between the floors, and between the packages inside each floor."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.house.source import PRODUCT, Module, modules, planted, within
+from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules, planted, within
 
-HOUSE = (*PRODUCT, "tests", "examples", "benchmarks")
+HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
-WORDS = (
-    *("asset", "job", "fact", "origin", "codec", "feed", "ids", "errors", "record", "sqlite"),
-    *("finding", "readers"),
-)
+LOW = ("errors", "ids")
+STORED = (*LOW, "domain", "storage", "merkle", "log")
+"""Packages that everything above the log may import."""
+
+LEDGER = {
+    "errors": (),
+    "ids": (),
+    "domain": LOW,
+    "storage": LOW,
+    "merkle": (*LOW, "storage"),
+    "content": (*LOW, "storage"),
+    "log": (*LOW, "domain", "storage", "merkle"),
+    "reading": STORED,
+    "audit": STORED,
+    "commit": (*STORED, "content", "reading"),
+    "commands": (*STORED, "content", "reading", "commit"),
+    "proofs": (*STORED, "reading", "commit"),
+    "service": (*STORED, "content", "reading", "commit", "commands"),
+}
+PROJECTIONS = {
+    "migrations": (),
+    "projection": ("migrations",),
+    "tables": ("migrations", "projection"),
+    "queries": ("tables",),
+    "runtime": ("migrations", "projection", "tables"),
+    "rebuild": ("projection", "runtime"),
+    "serving": ("queries", "runtime", "tables"),
+}
+SETTINGS = ("contract", "settings")
+API = {
+    "contract": (),
+    "settings": ("contract",),
+    "environment": ("settings",),
+    "logs": (),
+    "tokens": ("contract",),
+    "thumbnails": ("contract",),
+    "workers": (*SETTINGS, "logs"),
+    "backend": (*SETTINGS, "thumbnails", "tokens", "workers"),
+    "export": ("contract",),
+    "sdk": (*SETTINGS, "backend"),
+    "imports": ("contract", "export", "sdk"),
+    "http": (*SETTINGS, "backend", "thumbnails", "workers"),
+    "cli": (
+        *(*SETTINGS, "environment", "logs", "tokens", "backend"),
+        *("http", "sdk", "export", "imports"),
+    ),
+}
+ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}
+"""Each floor's packages, and the packages of the same floor that each may import."""
 
 FLOOR_MAY_IMPORT = {
     "ledger": ("ledger",),
-    "projections": ("projections", *(f"ledger.{word}" for word in WORDS)),
-    "api": ("api", "projections", "ledger"),
-    "asset_ledger": ("api.sdk",),
+    "projections": (
+        "projections",
+        *(f"ledger.{room}" for room in ("errors", "ids", "domain", "storage", "log")),
+        *("ledger.reading.feed", "ledger.audit.finding"),
+    ),
+    "api": FLOORS,
+    NAMESPACE: ("api.sdk",),
 }
 
-ROOM_MAY_NOT_IMPORT = {
-    "api.contract": ("api.http", "api.sdk", "api.cli", "api.export", "api.imports", "api.backend"),
-    "api.backend": ("api.http", "api.sdk", "api.cli", "api.export", "api.imports"),
-    "api.http": ("api.sdk", "api.cli", "api.imports"),
-    "api.sdk": ("api.http", "api.cli", "api.export", "api.imports", "api.backend"),
-    "api.export": ("api.http", "api.sdk", "api.cli", "api.imports", "api.backend"),
-    "api.imports": ("api.http", "api.cli", "api.backend"),
-}
-
-EXCEPT = {("api.sdk.embedded", "api.backend")}
+EMBEDDED = "asset_ledger.api.sdk.embedded"
+"""The one module of the SDK that opens a data folder in its own process."""
 
 WEB = ("aiohttp", "http", "multipart")
 
@@ -63,80 +106,120 @@ def wrong_arrows(module: Module) -> list[str]:
     return [
         f"{module.path}:{line} imports {name}"
         for line, name in imports(module)
-        if _leaves_its_floor(module, name) or _enters_a_closed_room(module, name)
+        if _is_bare(name) or _leaves_its_floor(module, name) or _enters_a_closed_room(module, name)
     ]
+
+
+def _is_bare(name: str) -> bool:
+    """Is it a floor outside the namespace? Each of its classes would be loaded twice."""
+    return within(name, *FLOORS)
 
 
 def _leaves_its_floor(module: Module, name: str) -> bool:
     floor = module.path.parts[0]
     if not within(name, *HOUSE):
         return floor in ("ledger", "projections") and within(name, *WEB)
-    return not within(name, *FLOOR_MAY_IMPORT[floor])
+    return not within(name, *(f"{NAMESPACE}.{part}" for part in FLOOR_MAY_IMPORT[floor]))
 
 
 def _enters_a_closed_room(module: Module, name: str) -> bool:
-    return any(
-        within(module.name, room)
-        and within(name, closed)
-        and not any(within(module.name, who) and within(name, what) for who, what in EXCEPT)
-        for room, rooms in ROOM_MAY_NOT_IMPORT.items()
-        for closed in rooms
-    )
+    floor, room = _place(module.name)
+    other_floor, other_room = _place(name)
+    if floor not in ROOMS or floor != other_floor or room == other_room:
+        return False
+    if floor == "api" and room == "sdk" and other_room in ("backend", "settings"):
+        return module.name != EMBEDDED
+    return other_room not in ROOMS[floor].get(room, ())
 
 
-def test_every_arrow_of_the_house_points_down() -> None:
+def _place(name: str) -> tuple[str, str]:
+    """Floor and package of a dotted name: ("ledger", "log") for `asset_ledger.ledger.log.codec`."""
+    return tuple([*name.split("."), "", ""][1:3])  # type: ignore[return-value]
+
+
+def test_every_import_of_the_product_points_down() -> None:
     assert [wrong for module in modules(*PRODUCT) for wrong in wrong_arrows(module)] == []
+
+
+def test_every_room_is_in_the_table_and_every_entry_is_a_room() -> None:
+    for floor, rooms in ROOMS.items():
+        there = {path.stem for path in (ROOT / floor).iterdir() if not path.stem.startswith("_")}
+        assert there - {"py"} == set(rooms)
+
+
+@pytest.mark.parametrize("folder", ["tests", "examples", "benchmarks"])
+def test_only_names_inside_the_namespace_are_imported(folder: str) -> None:
+    bare = [
+        f"{module.path}:{line} imports {name}"
+        for module in modules(folder)
+        for line, name in imports(module)
+        if _is_bare(name)
+    ]
+
+    assert bare == []
+
+
+def test_a_floor_cannot_be_imported_without_the_namespace() -> None:
+    probe = "import asset_ledger, importlib.util as u; print(u.find_spec('ledger'))"
+
+    found = subprocess.run([sys.executable, "-P", "-c", probe], capture_output=True, check=True)
+
+    assert found.stdout == b"None\n"
 
 
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("ledger/service.py", "from projections.assets import Assets"),
-        ("ledger/service.py", "import api.settings"),
-        ("ledger/log/sqlite.py", "def f() -> None:\n    from api import settings"),
-        ("ledger/log/sqlite.py", "from ...projections import runner"),
+        ("ledger/service.py", "from asset_ledger.projections.tables.assets import Assets"),
+        ("ledger/service.py", "import asset_ledger.api.settings"),
+        ("ledger/log/sqlite.py", "def f() -> None:\n    from asset_ledger.api import settings"),
+        ("ledger/log/sqlite.py", "from ...projections import serving"),
+        ("ledger/log/sqlite.py", "from ledger.errors import LedgerError"),
+        ("ledger/log/sqlite.py", "from asset_ledger.ledger.commit.committer import Committer"),
+        ("ledger/merkle/key.py", "from asset_ledger.ledger.log.codec import Codec"),
+        ("ledger/domain/asset.py", "from asset_ledger.ledger.log import codec"),
         ("ledger/errors.py", "from http import HTTPStatus"),
-        ("ledger/asset.py", "from tests.builders import created"),
-        ("projections/runner.py", "from ledger.writer import Writer"),
-        ("projections/runner.py", "from ledger import writer"),
-        ("projections/runner.py", "import ledger"),
-        ("projections/runner.py", "from ledger import *"),
-        ("projections/runner.py", "from ledger.log.sqlite import SQLiteLog"),
-        ("projections/migrate.py", "importlib.import_module('api.backend')"),
-        ("projections/assets.py", "from aiohttp import web"),
-        ("api/contract/problems.py", "from api.http.app import app"),
-        ("api/contract/problems.py", "from api import backend"),
+        ("ledger/domain/asset.py", "from tests.builders import created"),
+        ("projections/runtime/runner.py", "from asset_ledger.ledger.commit.committer import X"),
+        ("projections/runtime/runner.py", "from asset_ledger.ledger import commit"),
+        ("projections/runtime/runner.py", "import asset_ledger.ledger"),
+        ("projections/runtime/runner.py", "from asset_ledger.ledger import *"),
+        ("projections/runtime/runner.py", "from asset_ledger.projections.rebuild import build"),
+        ("projections/tables/jobs.py", "from asset_ledger.projections.queries.jobs import X"),
+        ("projections/runtime/migrate.py", "importlib.import_module('asset_ledger.api.backend')"),
+        ("projections/tables/assets.py", "from aiohttp import web"),
+        ("api/contract/problems.py", "from asset_ledger.api.http.app import app"),
+        ("api/contract/problems.py", "from asset_ledger.api import backend"),
         ("api/contract/problems.py", "from ..http import app"),
         ("api/contract/problems.py", "from .. import export"),
-        ("api/http/app.py", "from api.cli import main"),
-        ("api/sdk/remote.py", "from api.backend import open_backend"),
-        ("api/sdk/embedded.py", "from api.http.app import app"),
-        ("api/backend.py", "from api.http.app import app"),
+        ("api/http/app.py", "from asset_ledger.api.cli import main"),
+        ("api/sdk/remote.py", "from asset_ledger.api.backend import open_backend"),
+        ("api/sdk/embedded.py", "from asset_ledger.api.http.app import app"),
+        ("api/backend.py", "from asset_ledger.api.http.app import app"),
         ("api/export/prov.py", "from benchmarks import floor"),
-        ("api/imports/nodetool.py", "from api.backend import open_backend"),
-        ("asset_ledger/__init__.py", "from api.backend import open_backend"),
+        ("api/imports/nodetool.py", "from asset_ledger.api.backend import open_backend"),
+        ("asset_ledger/__init__.py", "from asset_ledger.api.backend import open_backend"),
     ],
 )
-def test_an_arrow_that_points_up_is_found(path: str, line: str) -> None:
+def test_an_import_that_points_up_is_found(path: str, line: str) -> None:
     assert len(wrong_arrows(planted(path, line))) == 1
 
 
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("ledger/log/sqlite.py", "from ledger.log import EventLog"),
-        ("ledger/log/sqlite.py", "from . import EventLog"),
-        ("ledger/log/__init__.py", "from .sqlite import SQLiteLog"),
-        ("projections/assets.py", "from ledger.asset import Asset"),
-        ("projections/assets.py", "from ledger import ids"),
-        ("projections/assets.py", "from projections.pages import Page"),
-        ("api/http/assets.py", "from api.contract.assets import AssetOut"),
-        ("api/http/assets.py", "from api.backend import Backend"),
-        ("api/cli/serve.py", "from api.http.app import app"),
-        ("api/sdk/embedded.py", "from api.backend import open_backend"),
-        ("api/backend.py", "from ledger.writer import Writer"),
-        ("asset_ledger/__init__.py", "from api.sdk import Asset"),
+        ("ledger/log/sqlite.py", "from asset_ledger.ledger.log.event_log import EventLog"),
+        ("ledger/log/sqlite.py", "from . import event_log"),
+        ("projections/tables/assets.py", "from asset_ledger.ledger.domain.asset import Asset"),
+        ("projections/tables/assets.py", "from asset_ledger.ledger import ids"),
+        ("projections/queries/assets.py", "from asset_ledger.projections.queries.pages import X"),
+        ("api/http/assets.py", "from asset_ledger.api.contract.assets import AssetOut"),
+        ("api/http/assets.py", "from asset_ledger.api.backend import Backend"),
+        ("api/cli/serve.py", "from asset_ledger.api.http.app import app"),
+        ("api/sdk/embedded.py", "from asset_ledger.api.backend import open_backend"),
+        ("api/backend.py", "from asset_ledger.ledger.commit.committer import Committer"),
+        ("asset_ledger/__init__.py", "from asset_ledger.api.sdk import Asset"),
     ],
 )
-def test_an_arrow_that_points_down_is_let_through(path: str, line: str) -> None:
+def test_an_import_that_points_down_is_allowed(path: str, line: str) -> None:
     assert wrong_arrows(planted(path, line)) == []

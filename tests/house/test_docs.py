@@ -7,14 +7,14 @@ from urllib.request import urlopen
 
 import pytest
 
-from api.contract.operations import Operation
-from api.contract.problems import PROBLEMS, UNFORESEEN
-from api.http.app import OPERATIONS
-from api.settings import Settings
-from ledger.codec import FACTS
-from ledger.errors import LedgerError
-from ledger.fact import Fact, TaggedFact
-from projections.assets import document as asset_document
+from asset_ledger.api.contract.operations import Operation
+from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN
+from asset_ledger.api.http.app import OPERATIONS
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.domain.event import Fact, TaggedFact
+from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.log.codec import FACTS
+from asset_ledger.projections.tables.assets import document as asset_document
 from tests.builders import created, folded
 from tests.house.console import broken_links, document, steps, surprises, table
 from tests.house.source import ROOT

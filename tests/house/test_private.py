@@ -10,7 +10,7 @@ import pytest
 
 from tests.house.source import PRODUCT, Module, modules, planted
 
-HELPER_AND_CODEC = ("ledger/fact.py", "ledger/codec.py")
+HELPER_AND_CODEC = ("ledger/domain/event.py", "ledger/log/codec.py")
 
 
 def readers_of_private(module: Module) -> list[str]:
@@ -55,8 +55,8 @@ def test_only_the_codec_and_the_helper_look_inside_private() -> None:
     ],
 )
 def test_another_reader_of_private_is_found(line: str) -> None:
-    assert readers_of_private(planted("projections/assets.py", line)) != []
-    assert readers_of_private(planted("ledger/codec.py", line)) == []
+    assert readers_of_private(planted("projections/tables/assets.py", line)) != []
+    assert readers_of_private(planted("ledger/log/codec.py", line)) == []
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_another_reader_of_private_is_found(line: str) -> None:
     ],
 )
 def test_the_helper_the_definitions_and_a_header_are_let_through(line: str) -> None:
-    assert readers_of_private(planted("ledger/asset.py", line)) == []
+    assert readers_of_private(planted("ledger/domain/asset.py", line)) == []

@@ -1,15 +1,13 @@
-"""The README says what is: its tour is run as written, its tables and its map are held against
-the house."""
+"""The README describes the product: its tour runs as written, its tables match the code."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from api.cli import COMMANDS
-from api.settings import Settings
+from asset_ledger.api.cli import COMMANDS
+from asset_ledger.api.settings import Settings
 from tests.house.console import Step, document, steps, surprises, table
-from tests.house.source import ROOT, tracked
 from tests.journeys.server import serving
 
 README = document("README.md")
@@ -67,26 +65,3 @@ def test_the_table_of_commands_is_that_of_the_command_line() -> None:
     named = [row[0].strip("`").split()[1] for row in table(README, "command")]
 
     assert sorted(named) == sorted(COMMANDS)
-
-
-def test_the_map_shows_rooms_that_are_there_and_every_floor() -> None:
-    shown = _map()
-
-    assert [path for path in shown if not (ROOT / path).exists()] == []
-    assert {path.split("/")[0] for path in tracked() if path.endswith(".py")} <= {
-        path.rstrip("/") for path in shown
-    }
-
-
-def _map() -> list[str]:
-    """The paths on the map: a floor at the margin, and the names in it before two blanks."""
-    drawn = README.partition("## The map of the house")[2].split("```")[1]
-    paths, floor = [], ""
-    for line in drawn.strip().splitlines():
-        names = re.split(r" {2,}", line.strip())[0].split()
-        if line.startswith(" "):
-            paths += [floor + name for name in names]
-        else:
-            floor = names[0]
-            paths += names
-    return paths

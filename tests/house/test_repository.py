@@ -62,7 +62,8 @@ def test_a_tracked_ledger_or_key_is_found(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["ledger/sqlite.py", "tests/fixtures/0.1/projections.g1.db", "ledger/merkle/key.py"]
+    "path",
+    ["ledger/storage/sqlite.py", "tests/fixtures/0.1/projections.g1.db", "ledger/merkle/key.py"],
 )
 def test_source_and_fixtures_are_let_through(path: str) -> None:
     assert misplaced([path]) == []

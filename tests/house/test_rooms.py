@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import FLOORS, PRODUCT, ROOT, Module, modules, planted
+from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules, planted
 
 MOST_LINES = 400
 
@@ -47,14 +47,20 @@ def test_a_floor_opens_with_a_docstring_and_loads_nothing(floor: str) -> None:
     assert is_one_docstring(door)
 
 
-@pytest.mark.parametrize("text", ["", "import os", '"""Doc."""\n\nfrom ledger import ids'])
+@pytest.mark.parametrize(
+    "text", ["", "import os", '"""Doc."""\n\nfrom asset_ledger.ledger import ids']
+)
 def test_a_floor_that_loads_something_is_found(text: str) -> None:
     assert not is_one_docstring(planted("ledger/__init__.py", text))
 
 
 @pytest.mark.parametrize("floor", FLOORS)
-def test_a_floor_says_that_it_is_typed(floor: str) -> None:
-    assert (ROOT / floor / "py.typed").is_file()
+def test_the_namespace_links_to_each_floor(floor: str) -> None:
+    assert (ROOT / NAMESPACE / floor).readlink() == Path("..") / floor
+
+
+def test_the_namespace_says_that_it_is_typed() -> None:
+    assert (ROOT / NAMESPACE / "py.typed").is_file()
 
 
 def test_no_module_of_the_product_is_too_large_to_hold_in_the_head() -> None:
@@ -62,5 +68,5 @@ def test_no_module_of_the_product_is_too_large_to_hold_in_the_head() -> None:
 
 
 def test_a_module_one_line_too_large_is_found() -> None:
-    assert not too_large(planted("ledger/writer.py", "pass\n" * MOST_LINES))
-    assert too_large(planted("ledger/writer.py", "pass\n" * (MOST_LINES + 1)))
+    assert not too_large(planted("ledger/commit/committer.py", "pass\n" * MOST_LINES))
+    assert too_large(planted("ledger/commit/committer.py", "pass\n" * (MOST_LINES + 1)))

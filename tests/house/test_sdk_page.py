@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 from tests.api.running import serving
 from tests.house.console import document
 

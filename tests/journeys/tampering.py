@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.audit import Audit
-from ledger.finding import Finding
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.audit.folder import Audit
 
 LOG_TABLES: Final = (
     *("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads"),

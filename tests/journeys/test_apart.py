@@ -19,7 +19,11 @@ pytestmark = pytest.mark.slow
 
 def writing_apart(server: Server) -> list[int]:
     """The process that writes for this server, once it has the folder's lock for that."""
-    return [pid for pid in children_of(server.pid) if b"api.apart.worker" in command_of(pid)]
+    return [
+        pid
+        for pid in children_of(server.pid)
+        if b"asset_ledger.api.workers.committer_worker" in command_of(pid)
+    ]
 
 
 def children_of(pid: int) -> list[int]:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 from tests.api.running import Answer, Api, serving
 from tests.journeys.audit import audit
 from tests.journeys.model import Doc, Model, merged

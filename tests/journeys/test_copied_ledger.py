@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.missing import UNFINISHED
+from asset_ledger.ledger.storage.data_folder import UNFINISHED
 from tests.journeys.audit import audit, facts_in, reading
 from tests.journeys.load import Load, under_load
 from tests.journeys.server import program, run, serving, until

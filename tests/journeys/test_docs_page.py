@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.http.app import OPERATIONS
+from asset_ledger.api.http.app import OPERATIONS
 from tests.journeys.browser import browsing, needs_browser
 from tests.journeys.server import Server, serving
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ledger.files import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import pytest
 
-from api.settings import Settings
-from ledger.codec import Codec
-from ledger.content.local import open_local_contents
-from ledger.log.sqlite import SqliteLog
-from ledger.opening import open_identity
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
 from tests.journeys.tampering import audited, owning, tamper

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from ledger.files import holder_of
+from asset_ledger.ledger.storage.folder_lock import holder_of
 from tests.journeys.server import Server, run, serving
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.sdk.record import Sort
 from asset_ledger import Asset, Gateway, ProcessingContext, connect
+from asset_ledger.api.sdk.record import Sort
 from asset_ledger.errors import CursorError
 
 WORKFLOWS, JOBS, NODES = ("w1", "w2"), ("j1", "j2"), ("n1", "n2", None)

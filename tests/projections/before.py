@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.asset import AssetCreated, evolve
-from ledger.fact import Fact, Recorded, iso, moment
-from projections.assets import document
-from projections.migrations import Migration, load
-from projections.projection import Statement
-from projections.rebuild import start
+from asset_ledger.ledger.domain.asset import AssetCreated, evolve
+from asset_ledger.ledger.domain.event import Fact, Recorded, iso, moment
+from asset_ledger.projections.migrations import Migration, load
+from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.tables.assets import document
 from tests.builders import asset_id, created, deleted, described, started
 from tests.projections.world import World
 

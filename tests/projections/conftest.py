@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from projections.assets_reads import AssetQueries
-from projections.runner import Runner
+from asset_ledger.projections.queries.assets import AssetQueries
+from asset_ledger.projections.runtime.runner import Runner
 from tests.projections.world import World, asset_queries, world
 
 

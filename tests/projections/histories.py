@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger.asset import Asset, evolve
-from ledger.decisions import next_version
-from ledger.fact import Fact, Origin, Recorded
+from asset_ledger.ledger.domain.asset import Asset, evolve
+from asset_ledger.ledger.domain.decisions import next_version
+from asset_ledger.ledger.domain.event import Fact, Origin, Recorded
 from tests.builders import (
     asset_id,
     at,

@@ -18,8 +18,10 @@ from typing import Any
 
 import orjson
 
-from ledger.sqlite import open_writer
-from projections import build, bulk, database, migrate, rebuild, runner
+from asset_ledger.ledger.storage.sqlite import open_writer
+from asset_ledger.projections.rebuild import build
+from asset_ledger.projections.runtime import bulk, database, migrate, registry, runner
+from asset_ledger.projections.runtime import start as rebuild
 from tests.projections.world import digest_of, world
 
 DEAD, ALIVE = 9, 0
@@ -59,7 +61,7 @@ def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
 def starts(folder: Path) -> None:
     """Bring the first release's views forward."""
     with world(folder) as here, here.views() as live:
-        for projection in rebuild.FOLLOWING:
+        for projection in registry.FOLLOWING:
             rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
 

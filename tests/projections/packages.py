@@ -12,8 +12,8 @@ from tests.house.source import ROOT
 ENTRY = "[asset_ledger.projections]\n{name} = {module}:{object}\n"
 
 PROJECTION = '''
-from projections.migrations import Migration
-from projections.projection import Statement
+from asset_ledger.projections.migrations import Migration
+from asset_ledger.projections.projection import Statement
 
 
 def create(db):

@@ -11,9 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from projections.database import in_use, path_of
-from projections.migrate import migrations_of, revision_of
-from projections.rebuild import FOLLOWING, PROJECTIONS, follow, start
+from asset_ledger.projections.runtime.database import in_use, path_of
+from asset_ledger.projections.runtime.migrate import migrations_of, revision_of
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
+from asset_ledger.projections.runtime.start import follow, start
 from tests.projections.world import world
 
 RELEASED: Final = Path(__file__).with_name("released")

@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from projections.build import rebuild
-from projections.database import numbers
-from projections.views import Views
+from asset_ledger.projections.rebuild.build import rebuild
+from asset_ledger.projections.runtime.database import numbers
+from asset_ledger.projections.serving import Views
 from tests.builders import asset_id
 from tests.projections.releases import RELEASED, REVISIONS, TODAY, dump, restore
 from tests.projections.world import LOG_ID, World, answers, digest_of, world

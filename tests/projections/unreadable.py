@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ledger.fact import Fact
+from asset_ledger.ledger.domain.event import Fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

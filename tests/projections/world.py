@@ -7,19 +7,20 @@ from typing import Any
 
 import orjson
 
-from ledger.codec import Codec
-from ledger.fact import Fact, Recorded
-from ledger.feed import Feed
-from ledger.log import Appended, Prepare
-from ledger.log.sqlite import SqliteLog
-from ledger.origin import LedgerOpened
-from ledger.readers import AsyncReaders
-from projections.assets_reads import AssetQueries
-from projections.catalog import Catalog
-from projections.catalog_reads import CatalogQueries
-from projections.digest import digest
-from projections.rebuild import FOLLOWING, follow, start
-from projections.runner import Runner
+from asset_ledger.ledger.domain.event import Fact, Recorded
+from asset_ledger.ledger.domain.ledger import LedgerOpened
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Prepare
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.assets import AssetQueries
+from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.rebuild.digest import digest
+from asset_ledger.projections.runtime.registry import FOLLOWING
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.start import follow, start
+from asset_ledger.projections.tables.catalog import Catalog
 from tests.builders import command
 
 LOG_ID = "ab" * 16

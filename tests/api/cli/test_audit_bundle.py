@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 from tests.api.cli.test_cli import in_thread
 from tests.api.running import Api, serving
 from tests.journeys.server import run

@@ -11,10 +11,10 @@ from shutil import which
 import orjson
 import pytest
 
-from api.cli import COMMANDS
-from api.cli.options import DEFAULT_FOLDER
-from api.cli.serve import serve
-from api.settings import Settings
+from asset_ledger.api.cli import COMMANDS
+from asset_ledger.api.cli.options import DEFAULT_FOLDER
+from asset_ledger.api.cli.serve import serve
+from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run

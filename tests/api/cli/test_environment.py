@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-import api
-from api.environment import KNOWN, misspelt
+from asset_ledger import api
+from asset_ledger.api.environment import KNOWN, misspelt
 from tests.journeys.server import run
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from api.settings import Settings
-from ledger.merkle.checkpoint import open_checkpoint
-from ledger.merkle.proof import check_proof
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.merkle.checkpoint import open_checkpoint
+from asset_ledger.ledger.merkle.proof import check_proof
 from tests.api.running import serving
 from tests.journeys.server import run
 from tests.journeys.server import serving as process

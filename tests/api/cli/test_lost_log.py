@@ -9,9 +9,9 @@ import pytest
 
 from asset_ledger import Asset, ProcessingContext, connect
 from asset_ledger.errors import DataFolderError
-from ledger.codec import Codec
-from ledger.content.local import open_local_contents
-from ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.sqlite import SqliteLog
 from tests.api.imports.nodetool import NodeTool
 from tests.journeys.server import run
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from api.settings import Settings
-from projections.rebuild import FOLLOWING
+from asset_ledger.api.settings import Settings
+from asset_ledger.projections.runtime.registry import FOLLOWING
 from tests.api.running import serving
 from tests.journeys.server import run
 from tests.journeys.tampering import owning

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from api.settings import Settings
+from asset_ledger.api.settings import Settings
 from tests.api.cli.test_cli import in_thread
 from tests.api.running import serving
 from tests.journeys.server import run

@@ -1,7 +1,7 @@
 """A job to export: it failed, and what it made is from another job's photo."""
 
-from ledger.fact import Fact
-from ledger.record import JobRecord
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.builders import asset_id, created, deleted, finished, recorded, started
 
 LOG_ID = "c0ffee00" * 4

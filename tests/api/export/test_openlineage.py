@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.export.openlineage import run_events
-from ledger.fact import Fact, iso
+from asset_ledger.api.export.openlineage import run_events
+from asset_ledger.ledger.domain.event import Fact, iso
 from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
 from tests.builders import DIGEST, asset_id, at, created, finished, started
 

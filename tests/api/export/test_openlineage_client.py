@@ -10,9 +10,9 @@ from openlineage.client import event_v2, facet_v2
 from openlineage.client.generated import base
 from openlineage.client.serde import Serde
 
-from api.export.openlineage import run_events
-from ledger.fact import Fact
-from ledger.record import JobRecord
+from asset_ledger.api.export.openlineage import run_events
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.api.export.jobs import LOG_ID, example
 from tests.builders import asset_id, created, finished, recorded, started
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from api.export.prov import prov_json
-from ledger.fact import iso
+from asset_ledger.api.export.prov import prov_json
+from asset_ledger.ledger.domain.event import iso
 from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
 from tests.builders import DIGEST, asset_id, at, created
 

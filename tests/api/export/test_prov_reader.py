@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prov import Error
 from prov.model import ProvDocument, ProvRecord
 
-from api.export.prov import prov_json
-from ledger.record import JobRecord
+from asset_ledger.api.export.prov import prov_json
+from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.api.export.jobs import LOG_ID, PHOTO, example
 from tests.builders import asset_id, created, recorded, started
 

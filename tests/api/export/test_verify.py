@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.export.verify import ORDER, WrongError, has_signed, point_of
+from asset_ledger.api.export.verify import ORDER, WrongError, has_signed, point_of
 
 # RFC 8032, section 7.1: TEST 1, 2 and 3.
 VECTORS = [

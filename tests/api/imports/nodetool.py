@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from click.testing import CliRunner, Result
 
-from api.cli import cli
 from asset_ledger import sync
+from asset_ledger.api.cli import cli
 
 COLUMNS: Final = {
     "id": "TEXT PRIMARY KEY",

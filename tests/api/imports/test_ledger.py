@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from api.cli import cli
-from api.imports.errors import SourceError
-from api.imports.ledger import import_ledger
-from api.settings import Settings
-from ledger.errors import CorruptLogError, DataFolderError
-from ledger.missing import UNFINISHED
+from asset_ledger.api.cli import cli
+from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.ledger import import_ledger
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
+from asset_ledger.ledger.storage.data_folder import UNFINISHED
 from tests.api.running import serving
 from tests.journeys.audit import audit
 from tests.journeys.tampering import owning

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.imports.errors import SourceError
 from asset_ledger import sync
+from asset_ledger.api.imports.errors import SourceError
 from tests.api.imports.nodetool import (
     OF_LATER_FILES,
     NodeTool,

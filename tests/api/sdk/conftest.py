@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import Settings
 from asset_ledger import Gateway, ProcessingContext, connect
+from asset_ledger.api.settings import Settings
 from tests.api.running import Api
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import Settings
 from asset_ledger import Gateway, connect
+from asset_ledger.api.settings import Settings
 from tests.api.running import serving
 from tests.contracts.gateway import GatewayContract
 

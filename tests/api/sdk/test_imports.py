@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-import api.sdk
-import api.sdk.sync
 import asset_ledger
+import asset_ledger.api.sdk.sync
 import asset_ledger.errors
 import asset_ledger.sync
 
@@ -20,10 +19,10 @@ HEAVY = (
     "cryptography",
     "sqlite3",
     "uvloop",
-    "api.backend",
-    "api.http",
-    "projections",
-    "ledger.service",
+    "asset_ledger.api.backend",
+    "asset_ledger.api.http",
+    "asset_ledger.projections",
+    "asset_ledger.ledger.service",
     "PIL",
     "numpy",
 )
@@ -43,7 +42,7 @@ def loaded(line: str) -> str:
     "line",
     [
         "from asset_ledger import Asset, BaseNode, ProcessingContext, connect",
-        "from api.sdk import Asset",
+        "from asset_ledger.api.sdk import Asset",
         "from asset_ledger.sync import Asset, connect",
         "from asset_ledger.errors import UnknownAssetError",
         "from asset_ledger import connect; connect('http://127.0.0.1:7777')",
@@ -54,13 +53,13 @@ def test_workflow_code_loads_neither_a_server_nor_eventsourcing(line: str) -> No
 
 
 def test_a_data_folder_needs_them_all() -> None:
-    found = loaded("import api.sdk.embedded").split()
+    found = loaded("import asset_ledger.api.sdk.embedded").split()
 
     assert "eventsourcing" in found
-    assert "api.http" not in found
+    assert "asset_ledger.api.http" not in found
 
 
 def test_both_names_are_one_package() -> None:
-    assert asset_ledger.Asset is api.sdk.Asset
-    assert asset_ledger.sync.Asset is api.sdk.sync.Asset
-    assert asset_ledger.errors.SaveError is api.sdk.SaveError
+    assert asset_ledger.Asset is asset_ledger.api.sdk.Asset
+    assert asset_ledger.sync.Asset is asset_ledger.api.sdk.sync.Asset
+    assert asset_ledger.errors.SaveError is asset_ledger.api.sdk.SaveError

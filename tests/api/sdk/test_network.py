@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from api.sdk.remote import RemoteGateway
-from api.sdk.retry import Patience
-from api.settings import Settings
 from asset_ledger import Asset, ProcessingContext, connect
+from asset_ledger.api.sdk.remote import RemoteGateway
+from asset_ledger.api.sdk.retry import Patience
+from asset_ledger.api.settings import Settings
 from asset_ledger.errors import (
     BusyError,
     FieldError,

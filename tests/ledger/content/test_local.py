@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.content import SMALL, Staged
-from ledger.content.local import LocalContents, open_local_contents
-from ledger.errors import DiskFullError, StorageFailedError
-from ledger.ids import digest_of
+from asset_ledger.ledger.content.local import LocalContents, open_local_contents
+from asset_ledger.ledger.content.store import SMALL, Staged
+from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
+from asset_ledger.ledger.ids import digest_of
 from tests.contracts.content_store import (
     MIB,
     ContentStoreContract,
@@ -173,7 +173,7 @@ async def test_an_upload_cancelled_while_a_thread_writes_it_leaves_no_file(
 _CUT_OFF = """
 import asyncio, sys
 from pathlib import Path
-from ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.local import open_local_contents
 
 async def main():
     stage = (await open_local_contents(Path(sys.argv[1]))).stage()

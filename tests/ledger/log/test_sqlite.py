@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
-from ledger.codec import Codec
-from ledger.errors import (
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.errors import (
     CorruptLogError,
     DiskFullError,
     OutcomeUnknownError,
     StorageFailedError,
 )
-from ledger.fact import iso
-from ledger.log import Appended, EventLog
-from ledger.log.sqlite import SqliteLog
-from ledger.merkle.tiles import WIDTH, Tiles
-from ledger.merkle.tree import Tree, leaf_hash, leaf_of, root
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, EventLog
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.merkle.tiles import WIDTH, Tiles
+from asset_ledger.ledger.merkle.tree import Tree, leaf_hash, leaf_of, root
 from tests.builders import asset_id, at, command, command_key, created, deleted
 from tests.contracts.event_log import EventLogContract, append, appended, creation, positions
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import ProofError
-from ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.merkle.key import Signer, load_or_make_key, verifier_key
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from asset_ledger.ledger.merkle.key import Signer, load_or_make_key, verifier_key
 
 ORIGIN = "asset-ledger/0123456789abcdef0123456789abcdef"
 ROOT = bytes(range(32))

@@ -4,9 +4,9 @@ from hashlib import sha256
 
 import pytest
 
-from ledger.merkle.frontier import Frontier
-from ledger.merkle.tiles import WIDTH
-from ledger.merkle.tree import EMPTY_ROOT, Tree, root
+from asset_ledger.ledger.merkle.frontier import Frontier
+from asset_ledger.ledger.merkle.tiles import WIDTH
+from asset_ledger.ledger.merkle.tree import EMPTY_ROOT, Tree, root
 
 
 def leaves(count: int) -> list[bytes]:

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ledger.errors import ProofError, SigningKeyError
-from ledger.merkle.key import (
+from asset_ledger.ledger.errors import ProofError, SigningKeyError
+from asset_ledger.ledger.merkle.key import (
     Signer,
     load_key,
     load_or_make_key,

@@ -10,11 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import ProofError
-from ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from ledger.merkle.key import Signer, load_or_make_key, verifier_key
-from ledger.merkle.proof import END, ProvenFact, Signed, beginning, check_proof, document
-from ledger.merkle.tree import Tree, inclusion_path, leaf_hash, root
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
+from asset_ledger.ledger.merkle.key import Signer, load_or_make_key, verifier_key
+from asset_ledger.ledger.merkle.proof import (
+    END,
+    ProvenFact,
+    Signed,
+    beginning,
+    check_proof,
+    document,
+)
+from asset_ledger.ledger.merkle.tree import Tree, inclusion_path, leaf_hash, root
 
 ORIGIN = "asset-ledger/0123456789abcdef0123456789abcdef"
 LEAVES = [b"leaf %d" % n for n in range(11)]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import CorruptLogError, UnknownTileError
-from ledger.merkle.tiles import (
+from asset_ledger.ledger.errors import CorruptLogError, UnknownTileError
+from asset_ledger.ledger.merkle.tiles import (
     WIDTH,
     Tile,
     Tiles,
@@ -20,7 +20,7 @@ from ledger.merkle.tiles import (
     read_tile,
     spell_index,
 )
-from ledger.merkle.tree import (
+from asset_ledger.ledger.merkle.tree import (
     EMPTY_ROOT,
     HASH,
     Tree,

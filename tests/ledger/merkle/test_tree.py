@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import ProofError
-from ledger.merkle.tree import (
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.tree import (
     EMPTY_ROOT,
     Tree,
     check_consistency,

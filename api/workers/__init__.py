@@ -1,0 +1,1 @@
+"""Child processes of the server: the committer, and the rebuild."""

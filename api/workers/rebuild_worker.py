@@ -1,0 +1,104 @@
+"""`python -m api.shadow.worker FOLDER TASK GENERATION`: builds a generation beside the one that a
+server has in use, and says on standard output how far it is, a JSON object a line.
+
+It only reads the log, it gives way to the server, and it dies with it: its standard input is a pipe
+of the server's, which ends when that does, however it ends.
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+import orjson
+
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.projections.rebuild.build import Report, build, catch_up
+
+NICE: Final = 19
+OFTEN: Final = 0.05
+"""Seconds between two lines about the same step, at least."""
+
+
+def main() -> None:
+    """Do the task. The last line is `{"done": ...}` or `{"error": ...}`."""
+    folder, task, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    os.nice(NICE)
+    Thread(target=_die_with_the_server, daemon=True).start()
+    with hold_build(folder):
+        if not _has_a_server():
+            return
+        try:
+            say({"done": _do(folder, TASKS[task], number)})
+        except Exception as error:  # the server's to tell: nobody reads what this process writes
+            say({"error": f"{type(error).__name__}: {error}"})
+
+
+Task = Callable[[Path, int, Feed, Report], dict[str, Any]]
+
+
+def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
+    with closing(SqliteLogReader(folder / "ledger.db")) as log:
+        codec = Codec()
+        feed = Feed(log, codec, read_identity(log, codec).log_id)
+        return task(folder, number, feed, Teller())
+
+
+def _build(folder: Path, number: int, feed: Feed, report: Report) -> dict[str, Any]:
+    return build(folder, number, feed, report).document()
+
+
+def _catch_up(folder: Path, number: int, feed: Feed, report: Report) -> dict[str, Any]:
+    catch_up(folder, number, feed, report)
+    return {}
+
+
+TASKS: Final[Mapping[str, Task]] = {"build": _build, "catch-up": _catch_up}
+
+
+class Teller:
+    """Says how far it is: every new step, and now and then in between."""
+
+    def __init__(self) -> None:
+        self._step, self._said = "", 0.0
+
+    def __call__(self, step: str, position: int, target: int) -> None:
+        """Say it, unless the last time was just now."""
+        now = time.monotonic()
+        if step != self._step or now - self._said > OFTEN:
+            self._step, self._said = step, now
+            say({"step": step, "position": position, "target": target})
+
+
+def say(document: dict[str, Any]) -> None:
+    """One line."""
+    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _has_a_server() -> bool:
+    """Whether its server lives, asked with the lock held: the next one waits for that from here on.
+
+    One that was killed before may have a successor, which uses the number itself by now. The thread
+    that ends this process may be as slow to notice as the process was to start.
+    """
+    said, _, _ = select.select([sys.stdin], [], [], 0)
+    return not said
+
+
+def _die_with_the_server() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nobody writes: it returns when there is nobody any more
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Rebuilds of the tables while the server goes on: begun, watched, cancelled, taken back.
+
+Promise: at most one at a time; whatever becomes of it, the generation in use serves until the next
+one has taken over, and nothing that was begun is left behind.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from asset_ledger.api.workers.rebuild_process import perform
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.errors import GenerationError, LedgerError
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.projections.rebuild.build import next_number, remove_but
+from asset_ledger.projections.runtime.database import remove
+from asset_ledger.projections.runtime.generation import Generation, open_generation
+from asset_ledger.projections.runtime.kept_generation import kept_before, usable
+from asset_ledger.projections.serving import Views
+
+Result = Literal["switched", "discarded", "cancelled", "failed"]
+
+RESULTS: Final[tuple[Result, ...]] = ("switched", "discarded", "cancelled", "failed")
+
+SWITCHING: Final = "switching"
+"""The last step, which is short and is not cancelled."""
+
+logger = logging.getLogger(__name__)
+
+
+def _now() -> str:
+    return iso(datetime.now(UTC))
+
+
+@dataclass(slots=True)
+class Building:
+    """What is being made. `dry_run`: it is compared and thrown away; `rollback`: it was in use
+    before. `position` of `target`: how far its present step is."""
+
+    generation: int
+    target: int
+    dry_run: bool = False
+    rollback: bool = False
+    state: str = "starting"
+    position: int = 0
+    started_at: str = field(default_factory=_now)
+
+    def hear(self, state: str, position: int, target: int) -> None:
+        """How far it is."""
+        self.state, self.position, self.target = state, position, target
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one. `built` is what its process made, where it came to an end."""
+
+    building: Building
+    result: Result
+    built: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    ended_at: str = field(default_factory=_now)
+
+
+Work = Callable[[Building], Awaitable[Ended]]
+
+
+class Rebuilds:
+    """Those of one server. For its event loop.
+
+    `compared` is how the last one that was built compares to the generation in use then, `digests`
+    are those of generations that were built since the start, and where they stood. `home`: inside
+    it, this process writes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        views: Views,
+        feed: Feed,
+        home: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._folder, self._views, self._feed, self._home = folder, views, feed, home
+        self.building: Building | None = None
+        self.last: Ended | None = None
+        self.compared: dict[str, Any] | None = None
+        self.digests: dict[int, dict[str, Any]] = {}
+        self.counts: Counter[Result] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, *, dry_run: bool = False) -> Building:
+        """Begin one, or answer the one that is under way."""
+        if self.building is not None:
+            return self.building
+        number, target = next_number(self._folder), self._feed.head()
+        return self._begin(Building(number, target, dry_run=dry_run), self._rebuild)
+
+    async def roll_back(self) -> Building:
+        """Go back to the generation before, once that has caught up.
+
+        Raises GenerationError where there is none of this release's schema, and during a rebuild.
+        """
+        current = self._views.generation.number
+        kept = usable(await asyncio.to_thread(kept_before, self._folder, current))
+        if self.building is not None:
+            raise GenerationError("the tables are being made anew: cancel that first")
+        building = Building(kept.generation, self._feed.head(), rollback=True)
+        return self._begin(building, self._go_back)
+
+    async def cancel(self) -> None:
+        """End what is under way, if anything is; what is about to take over takes over."""
+        if self._task is None or self._task.done():
+            return
+        if self.building is None or self.building.state != SWITCHING:
+            self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def wait(self) -> Ended | None:
+        """How the last one ended, once it has."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        return self.last
+
+    async def close(self) -> None:
+        """Cancel what is under way: the server stops."""
+        await self.cancel()
+
+    def _begin(self, building: Building, work: Work) -> Building:
+        self.building = building
+        self._task = asyncio.create_task(self._watch(building, work))
+        return building
+
+    async def _watch(self, building: Building, work: Work) -> None:
+        try:
+            ended = await work(building)
+        except asyncio.CancelledError:
+            ended = Ended(building, "cancelled")
+        except Exception as error:
+            trace = None if isinstance(error, LedgerError) else error
+            logger.error("generation %d: %s", building.generation, error, exc_info=trace)
+            ended = Ended(building, "failed", error=str(error))
+        self.counts[ended.result] += 1
+        self.last, self.building = ended, None
+
+    async def _rebuild(self, building: Building) -> Ended:
+        number = building.generation
+        try:
+            built = await self._perform("build", building)
+            self.compared = built["comparison"]
+            if building.dry_run:
+                return Ended(building, "discarded", built)
+            before = await self._take_over(building, _declare_ready)
+            self.digests[number] = {"value": built["digest"], "position": built["position"]}
+            await asyncio.to_thread(remove_but, self._folder, {before, number})
+            return Ended(building, "switched", built)
+        finally:
+            if self._views.generation.number != number:
+                await asyncio.to_thread(remove, self._folder, number)
+
+    async def _go_back(self, building: Building) -> Ended:
+        await self._perform("catch-up", building)
+        await self._take_over(building, _declare_retired)
+        return Ended(building, "switched")
+
+    async def _perform(self, task: str, building: Building) -> dict[str, Any]:
+        return await perform(task, self._folder, building.generation, building.hear)
+
+    async def _take_over(
+        self, building: Building, declare: Callable[[Generation, Generation], None]
+    ) -> int:
+        """Serve what was built; the number of what served before."""
+        building.state = SWITCHING
+        opened = partial(open_generation, self._folder, building.generation, self._feed)
+        following = await asyncio.to_thread(opened)
+        try:
+            commit = partial(declare, following, self._views.generation)
+            async with self._home():
+                before = await self._views.switch(following, commit)
+        except BaseException:
+            await asyncio.to_thread(following.close)
+            raise
+        await asyncio.to_thread(before.close)
+        return before.number
+
+
+def _declare_ready(following: Generation, _: Generation) -> None:
+    following.tables.database.declare("ready")
+
+
+def _declare_retired(_: Generation, before: Generation) -> None:
+    before.tables.database.declare("retired")

@@ -1,0 +1,1 @@
+"""What `verify` does to a log and its contents: it trusts nothing but the stored bytes."""

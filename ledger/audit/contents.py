@@ -1,0 +1,97 @@
+"""Every content of a data folder, read again: its bytes have to be what its name says.
+
+A content that no fact names is no fault: a write that was cut short may have left it.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.ids import digest_from_hex, digest_of
+from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
+
+Progress = Callable[[int, int], None]
+Note = Callable[[str, int], bool]
+"""Called with a digest and a size; False if a content of that digest was there before."""
+
+PAGE: Final = 100
+"""Packed contents read at once, of 64 KiB at most each."""
+
+_PACKED: Final = """SELECT rowid, digest, bytes FROM contents
+    WHERE rowid >= ? ORDER BY rowid LIMIT ?"""
+_SMALLEST: Final = -(2**63)
+
+
+class ContentAudit:
+    """One reading of every content in a folder."""
+
+    def __init__(self, folder: Path, note: Note, progress: Progress) -> None:
+        self._packed = folder / "packed.db"
+        self._objects = folder / "objects"
+        self._note, self._progress = note, progress
+        self.read = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """Read every content, and tell what is wrong."""
+        try:
+            with closing(open_reader(self._packed)) as db:
+                db.text_factory = spell_out
+                yield from self._read_packed(db)
+        except sqlite3.Error as error:
+            yield Finding("content/packed.db", "as a file", str(error))
+        yield from self._read_objects()
+
+    def _read_packed(self, db: sqlite3.Connection) -> Iterator[Finding]:
+        (total,) = db.execute("SELECT count(*) FROM contents").fetchone()
+        start = _SMALLEST
+        while rows := db.execute(_PACKED, (start, PAGE)).fetchall():
+            for _, *row in rows:
+                yield from self._packed_content(*row)
+            start = rows[-1][0] + 1
+            self._progress(self.read, max(total, self.read))
+        for (said,) in db.execute("PRAGMA integrity_check").fetchmany(PAGE):
+            if said != "ok":
+                yield Finding("content/packed.db", "as a file", str(said))
+
+    def _packed_content(self, name: Any, content: Any) -> Iterator[Finding]:
+        self.read += 1
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            yield Finding("contents", str(name), "a column has another type")
+        elif name != digest_of(content):
+            yield Finding("contents", name, "its bytes have another digest")
+        elif not self._note(name, len(content)):
+            yield Finding("contents", name, "is kept twice")
+
+    def _read_objects(self) -> Iterator[Finding]:
+        total = self.read + sum(1 for _ in _files(self._objects))
+        for path in _files(self._objects):
+            yield from self._object(path)
+            self._progress(self.read, max(total, self.read))
+
+    def _object(self, path: Path) -> Iterator[Finding]:
+        self.read += 1
+        where = path.relative_to(self._objects).as_posix()
+        try:
+            with path.open("rb") as file:
+                name = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+        except OSError as error:
+            yield Finding("content/objects", where, f"cannot be read: {error.strerror}")
+            return
+        if where != f"{name[:2]}/{name[2:4]}/{name}":
+            yield Finding("content/objects", where, f"its bytes have the SHA-256 {name}")
+        elif not self._note(digest_from_hex(name), size):
+            yield Finding("content/objects", where, "is kept twice")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, one folder's names in memory at a time."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path

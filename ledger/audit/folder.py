@@ -1,0 +1,61 @@
+"""A whole data folder read again, log and contents, by one who believes nothing but the bytes.
+
+It only reads, beside a running server too, and what it notes lies in a folder of its own.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from asset_ledger.ledger.audit.contents import ContentAudit
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.audit.log import LogAudit
+from asset_ledger.ledger.audit.rows import AuditRows
+
+Progress = Callable[[int, int], None]
+
+NOTES: Final = "notes.db"
+
+
+class Audit:
+    """One audit of a data folder, of the facts that it had when the audit began."""
+
+    def __init__(self, folder: Path, scratch: Path, given: Sequence[str] = ()) -> None:
+        """`given`: checkpoints that somebody kept. Notes are made in the folder `scratch`.
+
+        Raises CorruptLogError for what is no log, ProofError for a checkpoint of another log.
+        """
+        self._contents = folder / "content"
+        self._rows = AuditRows(folder / "ledger.db", scratch / NOTES)
+        try:
+            self._log = LogAudit(self._rows, given)
+        except BaseException:
+            self._rows.close()
+            raise
+        self.contents = 0
+
+    @property
+    def position(self) -> int:
+        """The last fact that is audited."""
+        return self._log.upto
+
+    @property
+    def root(self) -> bytes:
+        """The root over these facts, once they were read."""
+        return self._log.root
+
+    def findings(self, facts_read: Progress, contents_read: Progress) -> Iterator[Finding]:
+        """Read everything, and tell what is wrong, as it is found."""
+        contents = ContentAudit(self._contents, self._rows.note_content, contents_read)
+        try:
+            yield from self._log.findings(facts_read)
+            yield from contents.findings()
+            yield from self._rows.findings(self.position)
+        except sqlite3.Error as error:  # what is torn cannot be read to its end
+            yield Finding("ledger.db", "as a file", str(error))
+        self.contents = contents.read
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._rows.close()

@@ -1,0 +1,178 @@
+"""The log read again from its first fact: leaves, tree, keys and checkpoints, from the bytes alone.
+
+Nothing that the log keeps about itself is believed: each is derived anew, and compared both ways.
+Memory does not grow with the log, and nothing is written to it, so that its server may run.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.audit.keys import KeyChain
+from asset_ledger.ledger.audit.rows import PAGE, AuditRows
+from asset_ledger.ledger.audit.stored import Stored, read_said
+from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError, ProofError
+from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
+from asset_ledger.ledger.merkle.frontier import Frontier
+from asset_ledger.ledger.merkle.tree import HASH, leaf_hash, leaf_of
+
+Progress = Callable[[int, int], None]
+
+_GIVEN: Final = "the checkpoint given, of size"
+
+_LINES: Final = 5
+"""A checkpoint as this log keeps it: origin, size, root, an empty line, its own signature."""
+
+_NO_LEAF: Final = bytes(HASH)
+"""Stands for a fact that is not there and left no hash."""
+
+
+class LogAudit:
+    """One reading of a log, up to where it ended when the reading began."""
+
+    def __init__(self, rows: AuditRows, given: Sequence[str] = ()) -> None:
+        """`given` are checkpoints that somebody kept.
+
+        Raises CorruptLogError for a log without a fact, ProofError for a checkpoint of another log.
+        """
+        self.upto = rows.head()
+        if self.upto < 1:
+            raise CorruptLogError("there is no fact in this log")
+        self._rows, self._tree, self._keys = rows, Frontier(), KeyChain()
+        self._given = [(_size_in(note, rows), note) for note in given]
+        self._last_time = ""
+        self._torn = False
+
+    @property
+    def root(self) -> bytes:
+        """The root over every fact that was read."""
+        return self._tree.root()
+
+    def findings(self, progress: Progress) -> Iterator[Finding]:
+        """Read every fact, and tell what is wrong.
+
+        `progress` is called with the facts that were read, and how many there are.
+        """
+        for page in self._rows.facts(self.upto):
+            yield from self._page(page)
+            progress(min(page[-1].position, self.upto), self.upto)
+        yield from self._cut()
+
+    def _page(self, page: Sequence[Stored]) -> Iterator[Finding]:
+        first, last = self._tree.size + 1, min(page[-1].position, self._tree.size + 2 * PAGE)
+        leaves = self._rows.leaves(first, last)
+        notes = self._rows.checkpoints(first, last)
+        said: list[tuple[int, Mapping[str, Any]]] = []
+        for stored in page:
+            yield from self._lost(stored.position, leaves, notes)
+            if self._torn or stored.position < 1:
+                continue
+            words = self._words(stored)
+            if isinstance(words, Finding):
+                yield words
+            else:
+                said.append((stored.position, words))
+                yield from self._envelope(stored, words)
+            yield from self._leaf(stored, leaves.get(stored.position), notes)
+        self._rows.note(said)
+
+    def _lost(
+        self, position: int, leaves: Mapping[int, bytes], notes: Mapping[int, str]
+    ) -> Iterator[Finding]:
+        """The facts before this one that are not there: the tree goes on over what they left.
+
+        Where more than a page is gone, there is nothing left to go on over.
+        """
+        first, last = self._tree.size + 1, position - 1
+        if self._torn or last < first:
+            return
+        yield Finding("stored_events", f"{first} to {last}", "are missing")
+        self._torn = last - first >= PAGE
+        for lost in () if self._torn else range(first, position):
+            yield from self._grow(leaves.get(lost, _NO_LEAF), notes)
+
+    def _words(self, stored: Stored) -> dict[str, Any] | Finding:
+        if not stored.typed:
+            return Finding("stored_events", str(stored.position), "a column has another type")
+        try:
+            return read_said(stored)
+        except PoisonFactError as error:
+            return Finding("stored_events", str(stored.position), error.reason)
+
+    def _envelope(self, stored: Stored, words: Mapping[str, Any]) -> Iterator[Finding]:
+        where = str(stored.position)
+        if words["recorded_at"] < self._last_time:
+            yield Finding("stored_events", where, "was recorded before the fact before it")
+        self._last_time = words["recorded_at"]
+        if ("job_id" in words) != ("job_seq" in words):
+            yield Finding("stored_events", where, "has a job without a job_seq, or the reverse")
+        if stored.topic == "job.finished" and words.get("facts") != words.get("job_seq"):
+            yield Finding("stored_events", where, "counts other facts of its job than it has")
+        for wrong in self._keys.read(stored, words):
+            yield Finding("stored_events", where, wrong)
+
+    def _leaf(
+        self, stored: Stored, kept: bytes | None, notes: Mapping[int, str]
+    ) -> Iterator[Finding]:
+        where = str(stored.position)
+        derived = _leaf_hash(stored)
+        if kept is None:
+            yield Finding("event_leaves", where, "is missing")
+        elif kept != derived:
+            yield Finding("event_leaves", where, "is not the hash of the fact at this position")
+        yield from self._grow(derived, notes)
+
+    def _grow(self, hashed: bytes, notes: Mapping[int, str]) -> Iterator[Finding]:
+        for tile, hashes in self._tree.add(hashed):
+            kept = self._rows.tile(tile.level, tile.index)
+            if kept != hashes:
+                what = "is missing" if kept is None else "holds other hashes than the facts give"
+                yield Finding("merkle_tiles", f"{tile.level}/{tile.index}", what)
+        yield from self._checkpoints(notes.get(self._tree.size))
+
+    def _checkpoints(self, kept: str | None) -> Iterator[Finding]:
+        """Hold the tree as it is now against the checkpoints of its size."""
+        size = self._tree.size
+        if kept is not None:
+            yield from self._checkpoint("checkpoints", kept, size)
+            if kept.count("\n") != _LINES:
+                yield Finding("checkpoints", str(size), "has lines that this log never writes")
+        for given in [note for at, note in self._given if at == size]:
+            yield from self._checkpoint(_GIVEN, given, size)
+            if kept is None:
+                yield Finding("checkpoints", str(size), "is missing, and somebody has it")
+
+    def _checkpoint(self, table: str, note: str, size: int) -> Iterator[Finding]:
+        try:
+            signed = self._keys.open(note)
+        except ProofError as error:
+            yield Finding(table, str(size), str(error))
+            return
+        if signed.size != size:
+            yield Finding(table, str(size), f"is a checkpoint of {signed.size:,} facts")
+        elif signed.root != self._tree.root():
+            yield Finding(table, str(size), "its root is not the one of the facts up to here")
+
+    def _cut(self) -> Iterator[Finding]:
+        for size in [size for size, _ in self._given if size > self.upto]:
+            what = f"the log has only {self.upto:,} facts: its end is missing"
+            yield Finding(_GIVEN, str(size), what)
+
+
+def _leaf_hash(stored: Stored) -> bytes:
+    """The hash of a row as it stands; of no fact, if a column has another type."""
+    if not stored.typed or not stored.stream.isascii():
+        return _NO_LEAF
+    return leaf_hash(leaf_of(stored.stream, stored.version, stored.topic, stored.state))
+
+
+def _size_in(given: str, rows: AuditRows) -> int:
+    """The size in a checkpoint of this log. Raises ProofError."""
+    checkpoint, opened = read_checkpoint(given), KeyChain()
+    for stored in chain.from_iterable(rows.facts(1)):
+        if stored.position == 1 and stored.typed:
+            opened.read(stored, read_said(stored))
+    if opened.origin not in ("", checkpoint.origin):
+        raise ProofError(f"this is a checkpoint of {checkpoint.origin}, not of {opened.origin}")
+    return checkpoint.size

@@ -1,0 +1,1 @@
+"""What callers can have recorded: one module a verb."""

@@ -1,0 +1,102 @@
+"""Changing what is there: the label and the content of an asset, and bringing back a tombstone.
+
+A decision rests on the asset and on the folders above the place it goes to. All of them are
+guards, so that whoever changes one of them in between makes the decision be taken again: two
+folders that are moved into each other at the same moment end as one move and one refusal.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.recorder import Commits, Decision
+from asset_ledger.ledger.commit.requests import Written
+from asset_ledger.ledger.content.store import ContentStore, Staged
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.decisions import (
+    Label,
+    check_live,
+    check_path,
+    check_version,
+    describe,
+    replace_content,
+)
+from asset_ledger.ledger.domain.event import UNSET, Fact, Json, Origin
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.reading.replay import Replay
+
+
+class Edits:
+    """Changes of live assets."""
+
+    def __init__(self, commits: Commits, replay: Replay, contents: ContentStore) -> None:
+        self._commits, self._replay, self._contents = commits, replay, contents
+
+    async def update(
+        self,
+        call: Call,
+        asset_id: AssetId,
+        wanted: Label,
+        staged: Staged | None,
+        fields: Mapping[str, Json],
+    ) -> Receipt:
+        """Say something else of an asset, or give it other bytes, or both at once.
+
+        Raises UnknownAssetError, AssetDeletedError, PreconditionFailedError, FieldError, and what
+        every write may raise.
+        """
+        size, digest = (staged.size, staged.digest) if staged else (None, None)
+        key = call.command_key(
+            "update-asset", asset_id=asset_id, fields=fields, size=size, digest=digest
+        )
+        origin = call.origin(key)
+
+        async def decide() -> Decision:
+            asset = await self.current(call, asset_id)
+            facts = _changes(asset, wanted, staged, origin)
+            guards = await self._path(asset, wanted)
+            if staged is not None and staged.small is None:
+                await self._contents.publish(staged)
+            return facts, guards
+
+        written = await self._commits.commit(key, decide, (staged,) if staged else ())
+        return await self.receipt(call, asset_id, written)
+
+    async def current(self, call: Call, asset_id: AssetId) -> Asset:
+        """The asset that a change is to start from.
+
+        Raises UnknownAssetError, AssetDeletedError and PreconditionFailedError, in this order.
+        """
+        asset = await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
+        check_live(asset)
+        check_version(asset, call.if_match)
+        return asset
+
+    async def receipt(self, call: Call, asset_id: AssetId, written: Written | None) -> Receipt:
+        """The asset as its command left it: as it is, where there was nothing to record."""
+        upto = written.appended.last if written else None
+        read = self._replay.asset
+        asset = await self._commits.in_thread(read, call.user_id, asset_id, upto=upto)
+        if written is None:
+            return Receipt(asset, asset.position, replayed=False, behind=False)
+        return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)
+
+    async def _path(self, asset: Asset, wanted: Label) -> Mapping[str, int]:
+        """The folders that an asset is moved into must be as they were when it is recorded."""
+        if wanted.parent_id is UNSET or wanted.parent_id == asset.parent_id:
+            return {}
+        read = self._replay.path
+        path = await self._commits.in_thread(read, asset.user_id, wanted.parent_id)
+        check_path(asset, path)
+        return {folder.id: folder.version for folder in path}
+
+
+def _changes(asset: Asset, wanted: Label, staged: Staged | None, origin: Origin) -> Sequence[Fact]:
+    """New content is recorded first: the type that comes with it is said of the bytes."""
+    if staged is None:
+        return describe(asset, wanted, origin=origin)
+    content_type = wanted.content_type if wanted.content_type is not UNSET else asset.content_type
+    replaced = replace_content(
+        asset, size=staged.size, digest=staged.digest, content_type=content_type, origin=origin
+    )
+    after = asset._replace(content_type=content_type, version=asset.version + len(replaced))
+    return [*replaced, *describe(after, wanted, origin=origin)]

@@ -1,0 +1,1 @@
+"""The commit path: requests, the committer, and the group commit."""

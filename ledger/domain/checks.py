@@ -1,0 +1,91 @@
+"""What the value of a field has to be like, wherever it comes from: else FieldError names it."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from asset_ledger.ledger.domain.asset import FOLDER
+from asset_ledger.ledger.domain.event import Json
+from asset_ledger.ledger.errors import FieldError, TooLargeError
+
+MAX_METADATA: Final = 32 * 1024
+MAX_DEPTH: Final = 100
+"""How many objects and arrays may be inside of each other: what writes JSON gives up at 254."""
+
+MAX_ID: Final = 1024
+MAX_NAME: Final = 4096
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(?:\s*;.{0,255})?", re.ASCII)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def check_text(field_name: str, text: str, limit: int) -> None:
+    """A text that people read: 1 to `limit` characters, no control characters among them."""
+    if not text:
+        raise FieldError(field_name, "must not be empty")
+    if len(text) > limit:
+        raise FieldError(field_name, f"must be at most {limit:,} characters")
+    if _CONTROL.search(text):
+        raise FieldError(field_name, "must not contain control characters")
+
+
+def check_tag(field_name: str, value: str | None) -> None:
+    """An id that some engine gave: opaque to us, and None where there is none."""
+    if value is not None:
+        check_text(field_name, value, MAX_ID)
+
+
+def check_duration(seconds: float) -> None:
+    """Seconds, zero or more."""
+    if not (seconds >= 0 and math.isfinite(seconds)):
+        raise FieldError("duration", "must be a number of seconds, zero or more")
+
+
+def check_content_type(content_type: str) -> None:
+    """`type/subtype`, with parameters where there are any, or `folder`."""
+    if content_type != FOLDER and not _MEDIA_TYPE.fullmatch(content_type):
+        raise FieldError("content_type", "must be a media type such as image/png, or folder")
+    check_text("content_type", content_type, MAX_NAME)
+
+
+def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -> None:
+    """A JSON object of at most 32 KiB, without U+0000 and without integers beyond 64 bits."""
+    try:
+        encoded = orjson.dumps(metadata)
+    except TypeError as error:
+        raise FieldError(field_name, f"must be a JSON object: {error}") from error
+    if is_deep(metadata, encoded):
+        raise FieldError(field_name, f"must not be nested deeper than {MAX_DEPTH} levels")
+    if len(encoded) > MAX_METADATA:
+        size = f"{len(encoded):,} bytes; the limit is {MAX_METADATA:,}"
+        raise TooLargeError(f"{field_name} is {size}")
+    if _NUL.search(encoded):
+        raise FieldError(field_name, "must not contain U+0000")
+
+
+def is_deep(value: Json, encoded: bytes) -> bool:
+    """Whether a value, which this JSON text is of, is nested deeper than `MAX_DEPTH` levels."""
+    if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:  # nearly always: spare the walk
+        return False
+    level: list[Json] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _insides(outer)]
+    return bool(level)
+
+
+def _insides(value: Json) -> Iterable[Json]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return () if value is None or isinstance(value, str | int | float) else value
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Unique texts, each as short as an id."""
+    for tag in tags:
+        check_text("tags", tag, MAX_ID)
+    if len(set(tags)) != len(tags):
+        raise FieldError("tags", "must be unique")

@@ -1,0 +1,48 @@
+"""The first fact of a log: which log this is, and whose signature to expect on its checkpoints."""
+
+from pathlib import Path
+from typing import Final
+
+from asset_ledger.ledger.domain.ledger import FORMAT, SYSTEM, LedgerOpened, origin_line
+from asset_ledger.ledger.errors import CorruptLogError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader
+from asset_ledger.ledger.merkle.key import load_or_make_key, verifier_key
+
+_FIRST: Final = 1
+
+
+def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: str) -> LedgerOpened:
+    """Fact 1 of this log; an empty log is given it, with a new key.
+
+    Raises CorruptLogError if fact 1 is something else.
+    """
+    if not log.head().position:
+        _open_new(log, key_file, new_log_id)
+    return read_identity(log, codec)
+
+
+def read_identity(log: LogReader, codec: Codec) -> LedgerOpened:
+    """Fact 1 of a log that has one. Raises CorruptLogError for any other."""
+    for stored in log.read(0, _FIRST):
+        opened = codec.decode(stored).event
+        if isinstance(opened, LedgerOpened):
+            return opened
+    raise CorruptLogError("fact 1 does not open a log: this file is no asset ledger")
+
+
+def _open_new(log: EventLog, key_file: Path, log_id: str) -> None:
+    origin = origin_line(log_id)
+    opened = LedgerOpened(
+        originator_id=log_id,
+        originator_version=_FIRST,
+        by=SYSTEM,
+        log_id=log_id,
+        origin=origin,
+        public_key=verifier_key(origin, load_or_make_key(key_file)),
+        format=FORMAT,
+        erasable=False,
+    )
+    (outcome,) = log.append([Command([opened])], lambda _: None)
+    if not isinstance(outcome, Appended):
+        raise outcome

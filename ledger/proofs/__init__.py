@@ -1,0 +1,1 @@
+"""Signed checkpoints and Merkle proofs, from a running server or from a data folder."""

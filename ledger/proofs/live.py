@@ -1,0 +1,179 @@
+"""Proofs for whoever asks: signed checkpoints, inclusion, consistency, and the tree's own tiles.
+
+A checkpoint is signed for a size of the log when it is asked for, once, and kept: it is durable
+before anybody sees it, so that the log never signs two roots for one size.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from eventsourcing.persistence import Notification
+
+from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.errors import (
+    CorruptLogError,
+    ParameterError,
+    UnavailableError,
+    UnknownJobError,
+)
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Command, EventLog, Tag
+from asset_ledger.ledger.log.key_rotation import (
+    KeyInForce,
+    keys_in_force,
+    rotation,
+    rotations,
+    signer_in_force,
+)
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
+from asset_ledger.ledger.merkle.proof import ProvenFact, Signed
+from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
+from asset_ledger.ledger.merkle.tree import leaf_of
+from asset_ledger.ledger.reading.replay import Replay
+
+logger = logging.getLogger(__name__)
+
+
+class Proofs:
+    """What the ledger can prove. Made on the event loop that its callers run on."""
+
+    def __init__(
+        self, log: EventLog, codec: Codec, replay: Replay, writer: Writer, key_file: Path
+    ) -> None:
+        """Finishes a rotation of the key that was killed on its way."""
+        self._log, self._codec, self._replay, self._writer = log, codec, replay, writer
+        self._signer = signer_in_force(log, codec, key_file)
+        opened = read_identity(log, codec)
+        self._log_id, self._origin = opened.log_id, opened.origin
+        self._tiles = Tiles(log)
+        self._signing = asyncio.Lock()
+        self._latest: Signed | None = None
+
+    async def check_key(self) -> None:
+        """Raises SigningKeyError unless checkpoints can be signed."""
+        await asyncio.to_thread(self._signer.check)
+
+    async def checkpoint(self, covering: int | None = None) -> Signed:
+        """A signed checkpoint of the log as it is now, or as it was since it reached a position.
+
+        Raises SigningKeyError and StorageFailedError.
+        """
+        wanted = self._log.head().position if covering is None else covering
+        async with self._signing:
+            if self._latest is None or self._latest.size < wanted:
+                self._latest = await self._sign(self._log.head().position)
+            return self._latest
+
+    async def _sign(self, size: int) -> Signed:
+        root = await asyncio.to_thread(self._tiles.root, size)
+        checkpoint = Checkpoint(self._origin, size, root)
+        note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
+        kept = await self._writer.keep_checkpoint(size, note)
+        if kept != note:  # a signature by the same key of the same root would be the same
+            raise CorruptLogError(f"another checkpoint of {size:,} facts was signed before")
+        return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
+
+    def _changes(self, size: int) -> list[ProvenFact]:
+        return self._proven(rotations(self._log, self._log_id, upto=size), size)
+
+    def known_keys(self) -> list[tuple[KeyInForce, bytes]]:
+        """Every key of this log, each with the leaf of the fact that names it. Reads the log."""
+        known = keys_in_force(self._log, self._codec)
+        return [(key, _leaf(self._log.read(key.since - 1, 1)[0])) for key in known]
+
+    async def rotate(self, by: str) -> KeyInForce:
+        """Sign by a new key from here on, which is the answer. Meanwhile nothing is signed.
+
+        Raises SigningKeyError without the key in force, and what the writer raises.
+        """
+        async with self._signing:
+            fact = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
+            try:
+                written = await self._writer.append(Command([fact]))
+            finally:
+                self._signer = await asyncio.to_thread(  # the log says whether it was recorded
+                    signer_in_force, self._log, self._codec, self._signer.file
+                )
+        return KeyInForce(written.appended.last, fact.new_key)
+
+    async def consistency(self, first: int, second: int) -> list[bytes]:
+        """The proof that the log of one size begins with that of another. Raises ParameterError."""
+        head = self._log.head().position
+        if not first <= second <= head:
+            raise ParameterError(
+                f"first is at most second, and second at most {head}, where the log ends",
+                errors=[("second", f"must be between first and {head}")],
+            )
+        return await asyncio.to_thread(self._tiles.consistency_path, first, second)
+
+    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenFact]]:
+        """Every fact of one asset, tombstones too. Raises UnknownAssetError."""
+        await asyncio.to_thread(self._replay.asset, user_id, asset_id)
+        signed = await self.checkpoint()
+        return signed, await asyncio.to_thread(self._asset_facts, asset_id, signed.size)
+
+    def _asset_facts(self, asset_id: AssetId, size: int) -> list[ProvenFact]:
+        return self._proven(self._log.stream(asset_id, upto=size), size)
+
+    async def job(
+        self, user_id: str, job_id: str, signed: Signed, after: int, limit: int
+    ) -> list[ProvenFact]:
+        """The next facts of a job after a position, up to the checkpoint's.
+
+        Raises UnknownJobError if no fact of this user's names the job.
+        """
+        tag = Tag(user_id, "job", job_id)
+        facts = await asyncio.to_thread(self._job_facts, tag, signed.size, after, limit)
+        if not facts and not after:
+            raise UnknownJobError(job_id)
+        return facts
+
+    def _job_facts(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenFact]:
+        return self._proven(self._log.read(after, limit, tag=tag, upto=size), size)
+
+    async def receipt(self, position: int) -> tuple[Signed, list[ProvenFact]] | None:
+        """The proof of one fact; None if it cannot be signed for: what is recorded stays so."""
+        try:
+            signed = await self.checkpoint(covering=position)
+        except UnavailableError as error:
+            logger.warning("no receipt for fact %d: %s", position, error)
+            return None
+        return signed, await asyncio.to_thread(self._fact, position, signed.size)
+
+    def _fact(self, position: int, size: int) -> list[ProvenFact]:
+        return self._proven(self._log.read(position - 1, 1), size)
+
+    def _proven(self, stored: Iterable[Notification], size: int) -> list[ProvenFact]:
+        return [
+            ProvenFact(fact.id, _leaf(fact), self._tiles.inclusion_path(fact.id - 1, size))
+            for fact in stored
+        ]
+
+    async def tile(self, tile: Tile) -> bytes:
+        """The hashes of a tile. Raises UnknownTileError."""
+        check_tile(tile, self._log.head().position)
+        return await asyncio.to_thread(self._tiles.hashes, tile)
+
+    async def entries(self, index: int, width: int) -> bytes:
+        """The leaves under a tile of level 0, each behind its length. Raises UnknownTileError."""
+        tile = Tile(0, index, width)
+        check_tile(tile, self._log.head().position)
+        return await asyncio.to_thread(self._entries, tile)
+
+    def _entries(self, tile: Tile) -> bytes:
+        stored = self._log.read(tile.first, tile.width)
+        return b"".join(bundled(_leaf(fact)) for fact in stored)
+
+
+def bundled(leaf: bytes) -> bytes:
+    """An entry of a bundle. A leaf of 65,536 bytes would not fit; no fact makes one."""
+    return len(leaf).to_bytes(2, "big") + leaf
+
+
+def _leaf(stored: Notification) -> bytes:
+    version = stored.originator_version
+    return leaf_of(str(stored.originator_id), version, stored.topic, stored.state)

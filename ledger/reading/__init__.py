@@ -1,0 +1,1 @@
+"""Reading the log: the feed of events, subscriptions, and replay."""

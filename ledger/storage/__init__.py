@@ -1,0 +1,1 @@
+"""Access to the disk: SQLite connections, durable files, the data folder and its lock."""

@@ -1,0 +1,140 @@
+"""Reading the table of assets: one row, a page of them in any order, what is in a folder.
+
+Each read is one statement on a read-only connection; only long lists by name or size take more.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.listing import WALK, page_of, page_statement
+from asset_ledger.projections.queries.ordering import (
+    breadth_statement,
+    count_statement,
+    ids_statement,
+    ordered_page,
+    ordered_statement,
+)
+from asset_ledger.projections.queries.pages import PAGE_SIZE, Page, Query
+from asset_ledger.projections.queries.unfilled import Unfilled, check_filled
+
+
+class Found(NamedTuple):
+    """One live asset: its JSON, its version, and the position that the table reflects."""
+
+    json: bytes
+    version: int
+    position: int
+
+
+_FIND: Final = """
+    SELECT CAST(json AS BLOB), version, deleted_at, deleted_by, position,
+        (SELECT position FROM positions WHERE projection = 'assets')
+    FROM assets WHERE id = ? AND user_id = ?
+"""
+_CHILDREN: Final = """
+    SELECT id FROM assets INDEXED BY assets_by_parent
+    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
+"""
+_BURIED: Final = """
+    SELECT id FROM assets INDEXED BY assets_deleted_by_parent
+    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
+        AND position < ? ORDER BY seq LIMIT ?
+"""
+_ORPHANS: Final = """
+    SELECT child.user_id, child.id
+    FROM assets AS folder INDEXED BY assets_deleted_folders
+    CROSS JOIN assets AS child INDEXED BY assets_by_parent
+        ON child.user_id = folder.user_id AND child.parent_id = folder.id
+    WHERE folder.deleted_at IS NOT NULL AND folder.content_type = 'folder'
+        AND child.deleted_at IS NULL
+    LIMIT ?
+"""
+
+
+class AssetQueries:
+    """The reads. `catalog` has the orders that are too long to sort."""
+
+    def __init__(
+        self, readers: AsyncReaders, catalog: CatalogQueries, unfilled: Unfilled = frozenset
+    ) -> None:
+        self._readers, self.catalog, self._unfilled = readers, catalog, unfilled
+
+    async def find(self, user_id: str, asset_id: AssetId) -> Found:
+        """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
+        rows = await self._readers.rows(_FIND, (asset_id, user_id), brief=True)
+        if not rows:
+            raise UnknownAssetError(asset_id)
+        json, version, deleted_at, deleted_by, last, reflected = rows[0]
+        if deleted_at is not None:
+            raise AssetDeletedError(asset_id, by=deleted_by, when=deleted_at, position=last)
+        return Found(json, version, reflected)
+
+    async def page(
+        self,
+        user_id: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str = "created_at",
+        page_size: int = PAGE_SIZE,
+        cursor: str = "",
+        deleted: str = "false",
+    ) -> Page:
+        """The assets that match every filter, from a cursor on (`""`: from the start).
+
+        `filters` are request words and their values, any of which may match; `deleted` is `true`,
+        `false` or `any`. Raises ParameterError for an unknown word, an empty value or a page below
+        1, CursorError for another query's, ViewBehindError where the catalog is.
+        """
+        query = Query.of(user_id, filters, sort, page_size, cursor, deleted)
+        self._check_filled(query)
+        if query.sort.column is None:
+            (row,) = await self._readers.rows(*page_statement(query))
+            return page_of(query, *row)
+        ((breadth,),) = await self._readers.rows(*breadth_statement(query))
+        if breadth > WALK:
+            return await self.catalog.page(query)
+        (row,) = await self._readers.rows(*ordered_statement(query))
+        return ordered_page(query, *row)
+
+    async def count(
+        self, user_id: str, filters: Mapping[str, Sequence[str]], *, deleted: str = "false"
+    ) -> int:
+        """How many assets match every filter: exactly, and as slowly as there are many."""
+        query = Query.of(user_id, filters, "created_at", 1, "", deleted)
+        self._check_filled(query)
+        ((found,),) = await self._readers.rows(*count_statement(query))
+        return int(found)
+
+    async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
+        """The ids of all live assets that match every filter, however many they are."""
+        query = Query.of(user_id, filters, "created_at", 1, "")
+        self._check_filled(query)
+        rows = await self._readers.rows(*ids_statement(query))
+        return [AssetId(asset_id) for (asset_id,) in rows]
+
+    def _check_filled(self, query: Query) -> None:
+        """Raises ViewBehindError for a filter on what the rows do not have yet."""
+        columns = {each.column for condition in query.conditions for each in condition.any_of}
+        check_filled(self._unfilled, "assets", columns)
+
+    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
+        """Live assets directly in a folder, in creation order."""
+        rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
+        return [AssetId(asset_id) for (asset_id,) in rows]
+
+    async def buried(
+        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
+    ) -> list[AssetId]:
+        """Tombstones directly in a folder that were made between two positions."""
+        parameters = (user_id, parent_id, after, before, limit)
+        rows = await self._readers.rows(_BURIED, parameters)
+        return [AssetId(asset_id) for (asset_id,) in rows]
+
+    async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
+        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
+        rows = await self._readers.rows(_ORPHANS, (limit,))
+        return [(user_id, AssetId(asset_id)) for user_id, asset_id in rows]

@@ -1,0 +1,113 @@
+"""Reading the catalog: long lists in the order of a name or a size, and whose bytes are whose.
+
+The catalog says which assets come next, the tables what they are: nothing is answered from the
+catalog alone, so that a row of it that is a moment old shows nothing that is not so.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.errors import ParameterError
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.listing import WALK
+from asset_ledger.projections.queries.pages import Page, Query
+from asset_ledger.projections.tables.catalog import short
+
+CHUNK: Final = 1_000
+"""How many rows of the catalog are looked up at a time."""
+
+_NEXT: Final = """
+    SELECT {column}, seq FROM catalog INDEXED BY catalog_by_{column}
+    WHERE user_id = ? AND live{onwards} ORDER BY {column} {direction}, seq {direction} LIMIT ?
+"""
+_ROWS: Final = """
+    SELECT place, CAST(json AS BLOB)
+    FROM (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
+    WHERE deleted_at IS NULL{tests} LIMIT ?
+"""
+_OWNERS: Final = """
+    SELECT seq FROM catalog INDEXED BY catalog_by_digest
+    WHERE user_id = ? AND digest = ? AND live LIMIT ?
+"""
+_OWNER: Final = """
+    SELECT id FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
+    WHERE user_id = ? AND digest = ? AND deleted_at IS NULL LIMIT 1
+"""
+_REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
+
+
+class Entry(NamedTuple):
+    """One row of the catalog, at which a page may start."""
+
+    key: str | int
+    seq: int
+
+
+Reach = Callable[[int], Awaitable[None]]
+"""Returns once the catalog reflects a position. Raises ViewBehindError."""
+
+
+class CatalogQueries:
+    """The reads: first of the catalog, then of the tables."""
+
+    def __init__(self, catalog: AsyncReaders, tables: AsyncReaders, reach: Reach) -> None:
+        self._catalog, self._tables, self._reach = catalog, tables, reach
+
+    async def page(self, query: Query) -> Page:
+        """Matches among the next 20,000 live assets in the order of a column, and where to go on.
+
+        Raises ParameterError where tombstones are wanted, ViewBehindError.
+        """
+        if True in query.lives:
+            message = f"must be false in a list of more than {WALK:,} assets by {query.sort.column}"
+            raise ParameterError(f"deleted {message}", errors=[("deleted", message)])
+        position = await self._caught_up()
+        entry = None if query.key is None else Entry(query.key, query.start)
+        found: list[tuple[Entry, bytes]] = []
+        for _ in range(WALK // CHUNK):
+            entries, entry = await self._next(query, entry)
+            found += await self._matching(query, entries, query.size + 1 - len(found))
+            if entry is None or len(found) > query.size:
+                break
+        following = found[query.size][0] if len(found) > query.size else entry
+        shown = [json for _, json in found[: query.size]]
+        after = query.next_key_cursor(*following) if following else ""
+        return Page(b",\n".join(shown), len(shown), after, position)
+
+    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
+        """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
+        await self._caught_up()
+        rows = await self._catalog.rows(_OWNERS, (user_id, short(digest), CHUNK))
+        seqs = orjson.dumps([seq for (seq,) in rows]).decode()
+        for (asset_id,) in await self._tables.rows(_OWNER, (seqs, user_id, digest)):
+            return AssetId(asset_id)
+        return None
+
+    async def _caught_up(self) -> int:
+        """The position that the tables reflect, once the catalog does."""
+        ((position,),) = await self._tables.rows(_REFLECTED)
+        await self._reach(position)
+        return int(position)
+
+    async def _next(self, query: Query, start: Entry | None) -> tuple[list[Entry], Entry | None]:
+        """The next rows of the catalog, and the one after them."""
+        sort = query.sort
+        onwards = f" AND ({sort.column}, seq) {sort.onwards} (?, ?)" if start else ""
+        sql = _NEXT.format(column=sort.column, direction=sort.direction, onwards=onwards)
+        parameters = (query.user_id, *(start or ()), CHUNK + 1)
+        entries = [Entry(*row) for row in await self._catalog.rows(sql, parameters)]
+        return entries[:CHUNK], entries[CHUNK] if len(entries) > CHUNK else None
+
+    async def _matching(
+        self, query: Query, entries: Sequence[Entry], limit: int
+    ) -> list[tuple[Entry, bytes]]:
+        """Those that are looked for, in their order, with their JSON."""
+        conditions = [condition.sql() for condition in query.conditions]
+        tests = "".join(f" AND {text}" for text, _ in conditions)
+        values = [value for _, parameters in conditions for value in parameters]
+        seqs = orjson.dumps([entry.seq for entry in entries]).decode()
+        rows = await self._tables.rows(_ROWS.format(tests=tests), (seqs, *values, limit))
+        return [(entries[place], json) for place, json in rows]

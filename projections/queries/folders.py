@@ -1,0 +1,99 @@
+"""Folders and what is in them, at any depth, read a page at a time.
+
+Promise: a tree of any size takes the memory of one page and of its folders' ids, and folders that
+contain each other are walked once.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.storage.readers import AsyncReaders
+
+PAGE: Final = 250
+"""How many assets are read at once: one may have 32 KiB of metadata."""
+
+_CHILDREN: Final = """
+    SELECT seq, id, content_type = 'folder', CAST(json AS BLOB)
+    FROM assets INDEXED BY assets_by_parent
+    WHERE user_id = ? AND parent_id IS ? AND deleted_at IS NULL AND seq > ?
+    ORDER BY seq LIMIT ?
+"""
+_CHOSEN: Final = """
+    SELECT wanted.value, asset.id, content_type = 'folder', CAST(asset.json AS BLOB), deleted_at,
+        deleted_by, position
+    FROM json_each(?) AS wanted
+        LEFT JOIN assets AS asset ON asset.id = wanted.value AND user_id = ?
+    ORDER BY wanted.key
+"""
+
+
+class Member(NamedTuple):
+    """An asset that was asked for, or was found in a folder; `json` is its document."""
+
+    id: AssetId
+    is_folder: bool
+    json: bytes
+
+
+class FolderQueries:
+    """The reads, each one statement on a read-only connection."""
+
+    def __init__(self, readers: AsyncReaders) -> None:
+        self._readers = readers
+
+    async def below(
+        self, user_id: str, folder: AssetId | None
+    ) -> AsyncIterator[tuple[AssetId | None, list[Member]]]:
+        """Everything in a folder (None: home), a page at a time, each with the folder it is in.
+
+        A folder comes before what is in it.
+        """
+        waiting, known = deque([folder]), {folder}
+        while waiting:
+            parent = waiting.popleft()
+            async for page in self._pages(user_id, parent):
+                fresh = [member for member in page if member.id not in known]
+                folders = [member.id for member in fresh if member.is_folder]
+                waiting.extend(folders)
+                known.update(folders)
+                yield parent, fresh
+
+    async def chosen(
+        self, user_id: str, asset_ids: Sequence[AssetId]
+    ) -> AsyncIterator[list[Member]]:
+        """These assets, in this order, a page at a time.
+
+        Raises UnknownAssetError, also for another's, and AssetDeletedError.
+        """
+        for first in range(0, len(asset_ids), PAGE):
+            wanted = orjson.dumps(asset_ids[first : first + PAGE]).decode()
+            rows = await self._readers.rows(_CHOSEN, (wanted, user_id))
+            yield [_chosen(*row) for row in rows]
+
+    async def _pages(self, user_id: str, folder: AssetId | None) -> AsyncIterator[list[Member]]:
+        last: int | None = 0
+        while last is not None:
+            rows = await self._readers.rows(_CHILDREN, (user_id, folder, last, PAGE))
+            yield [Member(AssetId(id), bool(is_folder), json) for _, id, is_folder, json in rows]
+            last = rows[-1][0] if len(rows) == PAGE else None
+
+
+def _chosen(
+    wanted: str,
+    asset_id: str | None,
+    is_folder: bool,
+    json: bytes,
+    deleted_at: str | None,
+    deleted_by: str,
+    position: int,
+) -> Member:
+    if asset_id is None:
+        raise UnknownAssetError(wanted)
+    if deleted_at is not None:
+        raise AssetDeletedError(asset_id, by=deleted_by, when=deleted_at, position=position)
+    return Member(AssetId(asset_id), bool(is_folder), json)

@@ -1,0 +1,169 @@
+"""Two jobs side by side: what both made alike, what came out differently, what one lacks.
+
+Assets are aligned by node, name and how many of that name the node had made before. Rows follow
+the first job, with what only the second made where it made it: the first row that is not `same`
+is where the two parted.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.errors import UnknownJobError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.tables.assets import document_json
+
+Status = Literal["same", "different", "only_a", "only_b"]
+
+STATUSES: Final[tuple[Status, ...]] = ("same", "different", "only_a", "only_b")
+
+
+class Made(NamedTuple):
+    """One live asset of a job, as far as it matters here, and its JSON."""
+
+    node_id: str | None
+    name: str
+    digest: Digest | None
+    json: bytes
+
+
+class Key(NamedTuple):
+    """What two assets have in common that are compared: `nth` counts from 1."""
+
+    node_id: str | None
+    name: str
+    nth: int
+
+
+class Row(NamedTuple):
+    """One asset of either job, or the two that correspond."""
+
+    key: Key
+    status: Status
+    a: Made | None
+    b: Made | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All rows of two jobs, and the position of the log that they reflect."""
+
+    a: str
+    b: str
+    rows: Sequence[Row]
+    position: int
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many rows there are of each status."""
+        found = [row.status for row in self.rows]
+        return {status: found.count(status) for status in STATUSES}
+
+    @property
+    def first_divergence(self) -> Row | None:
+        """Where the two parted; None if they are the same."""
+        return next((row for row in self.rows if row.status != "same"), None)
+
+
+def align(a: Iterable[Made], b: Iterable[Made]) -> list[Row]:
+    """The rows of two jobs, each given in the order in which it made its assets."""
+    first, second = _numbered(a), _numbered(b)
+    order = list(second)
+    places = {key: place for place, key in enumerate(order)}
+    rows: list[Row] = []
+    shown = 0
+    for key, made in first.items():
+        place = places.get(key, -1)
+        if place >= shown:
+            rows += _only_second(order[shown:place], first, second)
+            shown = place + 1
+        rows.append(_row(key, made, second.get(key)))
+    return rows + list(_only_second(order[shown:], first, second))
+
+
+def _numbered(made: Iterable[Made]) -> dict[Key, Made]:
+    before: dict[tuple[str | None, str], int] = {}
+    numbered: dict[Key, Made] = {}
+    for one in made:
+        nth = before[one.node_id, one.name] = before.get((one.node_id, one.name), 0) + 1
+        numbered[Key(one.node_id, one.name, nth)] = one
+    return numbered
+
+
+def _only_second(
+    keys: Iterable[Key], first: Mapping[Key, Made], second: Mapping[Key, Made]
+) -> Iterator[Row]:
+    return (_row(key, None, second[key]) for key in keys if key not in first)
+
+
+def _row(key: Key, a: Made | None, b: Made | None) -> Row:
+    if a is None or b is None:
+        return Row(key, "only_b" if a is None else "only_a", a, b)
+    return Row(key, "same" if a.digest == b.digest else "different", a, b)
+
+
+def compare_records(a: JobRecord, b: JobRecord, position: int) -> Comparison:
+    """Two jobs that were folded from their facts."""
+    return Comparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
+
+
+def _made_in(record: JobRecord) -> Iterator[Made]:
+    for asset in record.live:
+        json = document_json(asset).encode()
+        yield Made(asset.node_id, asset.name, asset.digest, json)
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as the API answers it, for orjson: assets are JSON already."""
+    divergence = comparison.first_divergence
+    return {
+        "a": comparison.a,
+        "b": comparison.b,
+        "counts": comparison.counts,
+        "rows": [_row_out(row) for row in comparison.rows],
+        "first_divergence": _row_out(divergence) if divergence else None,
+    }
+
+
+def _row_out(row: Row) -> dict[str, Any]:
+    return {
+        **row.key._asdict(),
+        "status": row.status,
+        "a": row.a and orjson.Fragment(row.a.json),
+        "b": row.b and orjson.Fragment(row.b.json),
+    }
+
+
+_KNOWN: Final = """
+    SELECT wanted.value FROM json_each(?) AS wanted
+    WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE user_id = ? AND job_id = wanted.value)
+"""
+_MADE: Final = """
+    SELECT wanted.key, made.node_id, made.name, made.digest, CAST(made.json AS BLOB)
+    FROM json_each(?) AS wanted CROSS JOIN assets AS made INDEXED BY assets_by_job
+        ON made.user_id = ? AND made.job_id = wanted.value AND made.deleted_at IS NULL
+    ORDER BY wanted.key, made.seq
+"""
+_REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
+
+
+class CompareQueries:
+    """Two jobs out of the tables."""
+
+    def __init__(self, readers: AsyncReaders) -> None:
+        self._readers = readers
+
+    async def compare(self, user_id: str, a: str, b: str) -> Comparison:
+        """Two jobs of one user, at one position. Raises UnknownJobError."""
+        wanted = orjson.dumps([a, b]).decode()
+        async with self._readers.snapshot() as db:
+            for (unknown,) in await db.execute_fetchall(_KNOWN, (wanted, user_id)):
+                raise UnknownJobError(unknown)
+            rows = list(await db.execute_fetchall(_MADE, (wanted, user_id)))
+            ((position,),) = await db.execute_fetchall(_REFLECTED)
+        made = [[Made(*row[1:]) for row in rows if row[0] == which] for which in (0, 1)]
+        return Comparison(a, b, align(*made), position)

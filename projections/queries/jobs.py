@@ -1,0 +1,129 @@
+"""Read jobs: one by its id, as it was at a position, or a keyset page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.errors import UnknownJobError
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.pages import Page, Sort, open_cursor, seal_cursor, sort_of
+from asset_ledger.projections.queries.unfilled import Unfilled, check_filled
+
+_JSON: Final = """
+    CAST(json_object(
+        'job_id', job_id, 'user_id', user_id, 'workflow_id', workflow_id,
+        'parent_job_id', parent_job_id, 'status', status, 'error', error,
+        'parameters', json(parameters), 'started_at', started_at, 'finished_at', finished_at,
+        'assets', assets, 'bytes', bytes,
+        'first_position', first_position, 'last_position', last_position
+    ) AS BLOB)
+"""
+_REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'jobs'"
+_FIND: Final = f"""
+    SELECT {_JSON}, ({_REFLECTED}) FROM jobs WHERE user_id = ? AND job_id = ?
+"""
+_FIND_AS_OF: Final = f"{_FIND} AND last_position <= ? AND ({_REFLECTED}) >= ?"
+
+FILTERS: Final = ("status", "workflow_id", "parent_job_id")
+"""The words that narrow a list of jobs, each the column of its name."""
+
+WALK: Final = 20_000
+"""How many jobs one request looks at for those that its filters want."""
+
+
+def document(record: JobRecord) -> dict[str, Any]:
+    """The job as the API answers it, folded from its facts instead of read from the table."""
+    frame, live = record.frame, record.live
+    return {
+        "job_id": record.job_id,
+        "user_id": record.user_id,
+        "workflow_id": record.workflow_id,
+        "parent_job_id": frame.parent_job_id if frame else None,
+        "status": frame.status if frame else "unframed",
+        "error": frame.error if frame else None,
+        "parameters": frame.parameters if frame else None,
+        "started_at": iso(frame.started_at) if frame and frame.started_at else None,
+        "finished_at": iso(frame.finished_at) if frame and frame.finished_at else None,
+        "assets": len(live),
+        "bytes": sum(asset.size for asset in live),
+        "first_position": record.first_position,
+        "last_position": record.last_position,
+    }
+
+
+class JobFound(NamedTuple):
+    """One job: its JSON, and the position that the table reflects."""
+
+    json: bytes
+    position: int
+
+
+class JobQueries:
+    """The reads, each one statement on a read-only connection."""
+
+    def __init__(self, readers: AsyncReaders, unfilled: Unfilled = frozenset) -> None:
+        self._readers, self._unfilled = readers, unfilled
+
+    async def find(self, user_id: str, job_id: str) -> JobFound:
+        """One job. Raises UnknownJobError if none of the user's facts names it."""
+        for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
+            return JobFound(*row)
+        raise UnknownJobError(job_id)
+
+    async def find_as_of(self, user_id: str, job_id: str, position: int) -> bytes | None:
+        """The JSON of a job as it was at this position; None if the table stands elsewhere."""
+        for row in await self._readers.rows(_FIND_AS_OF, (user_id, job_id, position, position)):
+            return bytes(row[0])
+        return None
+
+    async def page(
+        self,
+        user_id: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        sort: str,
+        page_size: int,
+        cursor: str = "",
+    ) -> Page:
+        """The user's jobs that match every filter, by first fact, from a cursor on.
+
+        Raises ParameterError for an unknown sort, CursorError for another query's cursor.
+        """
+        order = sort_of(sort)
+        wanted = {name: sorted(set(filters[name])) for name in FILTERS if name in filters}
+        check_filled(self._unfilled, "jobs", wanted)
+        binding = orjson.dumps(["jobs", user_id, sort, wanted])
+        start = open_cursor(cursor, binding) if cursor else order.start
+        sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
+        *rows, (_, edge, position) = await self._readers.rows(sql, parameters)
+        following = rows[page_size][0] if len(rows) > page_size else edge
+        page = rows[:page_size]
+        after = "" if following is None else seal_cursor(following, binding)
+        return Page(b",".join(json for _, json, _ in page), len(page), after, position)
+
+
+def _page_statement(
+    user_id: str, wanted: Mapping[str, Sequence[str]], order: Sort, start: int, limit: int
+) -> tuple[str, list[Any]]:
+    """Rows of (first position, JSON, NULL); then one of (NULL, edge of the walk, position)."""
+    index, key, keys = "jobs_by_user", "", []
+    if len(wanted.get("workflow_id", ())) == 1:
+        index, key, keys = "jobs_by_workflow", " AND workflow_id = ?", [*wanted["workflow_id"]]
+    walk = f"""
+        FROM jobs INDEXED BY {index}
+        WHERE user_id = ?{key} AND first_position {order.onwards} ?
+        ORDER BY first_position {order.direction}
+    """
+    walked = [user_id, *keys, start]
+    tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in wanted)
+    values = [orjson.dumps(values).decode() for values in wanted.values()]
+    sql = f"""
+        SELECT * FROM (SELECT first_position, {_JSON}, NULL
+            FROM (SELECT * {walk} LIMIT {WALK}) WHERE true{tests} LIMIT ?)
+        UNION ALL
+        SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
+    """
+    return sql, [*walked, *values, limit, *walked]

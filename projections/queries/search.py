@@ -1,0 +1,154 @@
+"""Finding assets by their words: the index says which, the table of assets what they are now.
+
+Promise: only the caller's own live assets, the newest first. What was recorded after the position
+of the answer may be missing from it, or not be found by its new words yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
+from asset_ledger.projections.tables.search import TRIGRAM, fold, head
+
+MAX_WORDS: Final = 32
+FILTERS: Final[Mapping[str, str]] = {
+    "content_type": "substr(content_type, 1, length(wanted.value)) = wanted.value",
+    "workflow_id": "workflow_id = wanted.value",
+}
+"""By what else a search can be narrowed, each as a test of one wanted value."""
+
+_LAST: Final = 2**63 - 1
+_PAGE: Final = """
+    SELECT seq, NULL FROM (SELECT seq {found} AND hit.rowid < ? ORDER BY hit.rowid DESC LIMIT ?)
+    UNION ALL SELECT (SELECT count(*) {found}), position FROM positions WHERE projection = 'search'
+"""
+_FOUND: Final = """
+    FROM {index} AS hit CROSS JOIN search_assets ON seq = hit.rowid
+    WHERE {index} MATCH ?{also} AND user_id = ?{tests}
+"""
+_NAMED: Final = """
+    SELECT id FROM search_assets INDEXED BY search_by_filename
+    WHERE user_id = ? AND filename = ? AND live ORDER BY seq DESC LIMIT 1
+"""
+_ALSO: Final = (
+    " AND hit.rowid IN (SELECT rowid FROM search_heads AS short WHERE search_heads MATCH ?)"
+)
+_TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
+
+_DEEPEST: Final = 256
+"""How many folders a path shows."""
+
+_ASSETS: Final = f"""
+    WITH RECURSIVE
+        wanted AS (SELECT key AS rank, value AS seq FROM json_each(?)),
+        above(folder, depth, next, path) AS (
+            SELECT DISTINCT parent_id, 0, parent_id, '' FROM assets
+            WHERE seq IN (SELECT seq FROM wanted) AND parent_id IS NOT NULL
+            UNION ALL
+            SELECT folder, depth + 1, parent_id, ' / ' || name || path
+            FROM above JOIN assets ON id = next WHERE depth < {_DEEPEST}
+        ),
+        paths AS (SELECT folder, max(depth), path FROM above GROUP BY folder)
+    SELECT CAST(group_concat(line, ',' || char(10)) AS BLOB), count(*) FROM (
+        SELECT substr(asset.json, 1, length(asset.json) - 1)
+            || ',"folder_name":' || json_quote(ifnull(parent.name, 'Home'))
+            || ',"folder_path":' || json_quote('Home' || ifnull(path, ''))
+            || ',"folder_id":' || json_quote(ifnull(asset.parent_id, asset.user_id)) || '}}' AS line
+        FROM wanted CROSS JOIN assets AS asset ON asset.seq = wanted.seq
+            LEFT JOIN assets AS parent ON parent.id = asset.parent_id
+            LEFT JOIN paths ON folder = asset.parent_id
+        WHERE asset.deleted_at IS NULL ORDER BY rank
+    )
+"""
+
+
+class Found(NamedTuple):
+    """A page of what a search found: JSON of assets with their folders, a comma between two; how
+    many there are in all; the cursor of the next page, or `""`; the position it reflects."""
+
+    json: bytes
+    total: int
+    next: str
+    position: int
+
+
+class SearchQueries:
+    """The reads: one statement on the index, one on the table."""
+
+    def __init__(self, index: AsyncReaders, assets: AsyncReaders) -> None:
+        self._index, self._assets = index, assets
+
+    async def page(
+        self,
+        user_id: str,
+        query: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        page_size: int,
+        cursor: str = "",
+    ) -> Found:
+        """What has every word of a query. Raises ParameterError for one without words, or with too
+        many, and CursorError for another query's cursor."""
+        words = words_of(query)
+        binding = orjson.dumps(["search", user_id, words, sorted(filters.items())])
+        start = open_cursor(cursor, binding) if cursor else _LAST
+        found, parameters = _found(user_id, words, filters)
+        given = [*parameters, start, page_size + 1, *parameters]
+        rows = await self._index.rows(_PAGE.format(found=found), given)
+        *seqs, (total, position) = rows
+        page = [seq for seq, _ in seqs[:page_size]]
+        following = seal_cursor(page[-1], binding) if len(seqs) > page_size else ""
+        return Found(await self._documents(page), total, following, position)
+
+    async def named(self, user_id: str, name: str) -> AssetId:
+        """The newest asset with exactly this name. Raises UnknownAssetError."""
+        for (asset_id,) in await self._index.rows(_NAMED, (user_id, name)):
+            return AssetId(asset_id)
+        raise UnknownAssetError(name)
+
+    async def _documents(self, seqs: Sequence[int]) -> bytes:
+        """Those that are live still, with the folders that they are in."""
+        if not seqs:
+            return b""
+        ((json, _),) = await self._assets.rows(_ASSETS, (orjson.dumps(seqs).decode(),))
+        return json or b""
+
+
+def words_of(query: str) -> list[str]:
+    """The words that have to be found, each once. Raises ParameterError."""
+    words = sorted(set(fold(query).split()))
+    if any("\ud800" <= letter <= "\udfff" for word in words for letter in word):
+        raise _refused("must be UTF-8")  # SQLite could not take it
+    if not words:
+        raise _refused("has no word to look for")
+    if len(words) > MAX_WORDS:
+        raise _refused(f"has {len(words)} words; the limit is {MAX_WORDS}")
+    return words
+
+
+def _found(
+    user_id: str, words: Sequence[str], filters: Mapping[str, Sequence[str]]
+) -> tuple[str, list[Any]]:
+    """FROM and WHERE of all that has these words, and their parameters."""
+    long = " AND ".join(_quoted(word) for word in words if len(word) >= TRIGRAM)
+    short = " AND ".join(_quoted(head(word)) for word in words if len(word) < TRIGRAM)
+    index = "search_text" if long else "search_heads"
+    tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
+    wanted = [orjson.dumps(filters[name]).decode() for name in sorted(filters)]
+    sql = _FOUND.format(index=index, also=_ALSO if long and short else "", tests=tests)
+    return sql, [*filter(None, (long, short)), user_id, *wanted]
+
+
+def _quoted(word: str) -> str:
+    """As a string of FTS5, in which nothing has a meaning but the quote."""
+    doubled = word.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _refused(message: str) -> ParameterError:
+    return ParameterError(f"query {message}", errors=[("query", message)])

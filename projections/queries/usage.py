@@ -1,0 +1,125 @@
+"""Reading usage: running totals from their own table, or what a job, a node or a workflow made,
+counted.
+
+A page of totals costs what it holds. One that filters counts the rows of one index of the assets.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from asset_ledger.ledger.errors import CursorError
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.pages import BRIEF, Page, seal, unseal
+
+FILTERS: Final = ("job_id", "workflow_id", "node_id")
+"""What usage can be narrowed to, the narrowest first."""
+
+SORTS: Final = ("-bytes", "-count", "-largest", "key")
+
+_INDEXES: Final[Mapping[tuple[str, ...], str]] = {
+    ("job_id",): "assets_by_job",
+    ("job_id", "node_id"): "assets_by_job_node",
+    ("job_id", "workflow_id"): "assets_by_job",
+    ("job_id", "workflow_id", "node_id"): "assets_by_job_node",
+    ("workflow_id",): "assets_by_workflow",
+    ("workflow_id", "node_id"): "assets_by_workflow_node",
+    ("node_id",): "assets_by_node",
+}
+_TOTALS: Final = """
+    SELECT key, count, bytes, largest, first_seen, last_seen FROM usage {index}
+    WHERE user_id = ? AND dimension = ?
+"""
+# Without its index named, SQLite walks the one by which it groups: all assets, for one job's.
+_COUNTED: Final = """
+    SELECT ifnull({key}, '') AS key, count(*) AS count, sum(size) AS bytes, max(size) AS largest,
+        min(created_at) AS first_seen, max(created_at) AS last_seen
+    FROM assets INDEXED BY {index}
+    WHERE user_id = ? AND deleted_at IS NULL{tests} GROUP BY 1
+"""
+_PAGE: Final = """
+    SELECT * FROM (
+        SELECT json_object('key', nullif(key, ''), 'count', count, 'bytes', bytes,
+            'largest', largest, 'first_seen', first_seen, 'last_seen', last_seen), {sorted}, key
+        FROM ({source}) {after} ORDER BY {order} LIMIT ?
+    )
+    UNION ALL SELECT NULL, NULL, position FROM positions WHERE projection = ?
+"""
+
+
+class UsageQuery(NamedTuple):
+    """What is asked for: whose, grouped by what, narrowed to what, in which order."""
+
+    user_id: str
+    group_by: str
+    filters: Mapping[str, Sequence[str]]
+    sort: str
+
+    @property
+    def binding(self) -> bytes:
+        """What a cursor of this query is bound to."""
+        wanted = {name: sorted(set(values)) for name, values in self.filters.items()}
+        parts = ["usage", self.user_id, self.group_by, wanted, self.sort]
+        return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+
+    @property
+    def column(self) -> str:
+        """The column that it is sorted by."""
+        return self.sort.removeprefix("-")
+
+    def source(self) -> tuple[str, list[Any]]:
+        """SQL of every group with its totals, and its parameters."""
+        if not self.filters:
+            index = "" if self.column == "key" else f"INDEXED BY usage_by_{self.column}"
+            return _TOTALS.format(index=index), [self.user_id, self.group_by]
+        names = tuple(name for name in FILTERS if name in self.filters)
+        key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
+        tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in names)
+        values = [orjson.dumps(self.filters[name]).decode() for name in names]
+        sql = _COUNTED.format(key=key, index=_INDEXES[names], tests=tests)
+        return sql, [self.user_id, *values]
+
+
+class UsageQueries:
+    """The reads, each one statement on a read-only connection."""
+
+    def __init__(self, totals: AsyncReaders, assets: AsyncReaders) -> None:
+        self._totals, self._assets = totals, assets
+
+    async def page(self, query: UsageQuery, *, page_size: int, cursor: str = "") -> Page:
+        """Groups in order, from a cursor on. Raises CursorError for another query's cursor."""
+        readers, view = (self._assets, "assets") if query.filters else (self._totals, "usage")
+        start = _start(cursor, query) if cursor else None
+        sql, parameters = _statement(query, start, page_size + 1)
+        brief = not query.filters and page_size <= BRIEF  # a run of an index, where nothing filters
+        *rows, (_, _, position) = await readers.rows(sql, [*parameters, view], brief)
+        page = rows[:page_size]
+        after = ""
+        if len(rows) > page_size:
+            _, value, key = page[-1]
+            after = seal(orjson.dumps([value, key]), query.binding)
+        return Page(",".join(json for json, _, _ in page).encode(), len(page), after, position)
+
+
+def _statement(query: UsageQuery, start: Sequence[Any] | None, limit: int) -> tuple[str, list[Any]]:
+    source, parameters = query.source()
+    if query.column == "key":
+        order, beyond, edge = "key", "key > ?", start and start[1:]
+    else:
+        order, beyond = f"{query.column} DESC, key DESC", f"({query.column}, key) < (?, ?)"
+        edge = start
+    after = f"WHERE {beyond}" if edge else ""
+    sql = _PAGE.format(sorted=query.column, source=source, after=after, order=order)
+    return sql, [*parameters, *(edge or ()), limit]
+
+
+def _start(cursor: str, query: UsageQuery) -> Sequence[Any]:
+    """The value and the key of the group before."""
+    try:
+        value, key = orjson.loads(unseal(cursor, query.binding))
+    except ValueError as error:
+        raise CursorError("the cursor is none of ours") from error
+    if not isinstance(key, str) or not isinstance(value, int | str):
+        raise CursorError("the cursor is none of ours")
+    return [value, key]

@@ -1,0 +1,1 @@
+"""A new generation beside the serving one: build, compare, verify."""

@@ -1,0 +1,1 @@
+"""Projections at work: generations of table files, their migrations, and their runners."""

@@ -1,0 +1,82 @@
+"""A position that rises in one thread and is awaited on event loops."""
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from asset_ledger.ledger.errors import ViewBehindError
+
+
+class _Waiter(NamedTuple):
+    position: int
+    reached: "asyncio.Future[None]"
+    loop: asyncio.AbstractEventLoop
+
+
+class Watermark:
+    """How far something has come. Waiters are woken by the thread that raises it."""
+
+    def __init__(self, position: int) -> None:
+        self._position = position
+        self._waiters: list[_Waiter] = []
+        self._lock = threading.Lock()
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    def move(self, position: int) -> None:
+        """Set it, and wake those who waited for no more. Any thread may call."""
+        with self._lock:
+            self._position = position
+            reached = [w for w in self._waiters if w.position <= position]
+            self._waiters = [w for w in self._waiters if w.position > position]
+        _wake(reached)
+
+    async def reach(self, position: int, within: float) -> None:
+        """Return once it is there. Raises ViewBehindError after so many seconds."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(position, loop.create_future(), loop)
+        with self._lock:
+            if self._position >= position:
+                return
+            self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(within):
+                await waiter.reached
+        except TimeoutError:
+            if (there := self._position) < position:  # else it came while the loop stood still
+                message = f"the tables reflect position {there:,}, not {position:,} yet"
+                raise ViewBehindError(message) from None
+        finally:
+            self._forget(waiter)
+
+    def is_awaited(self, upto: int) -> bool:
+        """Whether somebody waits for a position up to this one."""
+        with self._lock:
+            return any(waiter.position <= upto for waiter in self._waiters)
+
+    def hand_over(self, successor: "Watermark") -> None:
+        """Let those who wait here wait there. Called on their event loop: nobody comes between."""
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        with successor._lock:
+            reached = [w for w in waiters if w.position <= successor._position]
+            successor._waiters += [w for w in waiters if w.position > successor._position]
+        _wake(reached)
+
+    def _forget(self, waiter: _Waiter) -> None:
+        with self._lock:
+            self._waiters = [w for w in self._waiters if w is not waiter]
+
+
+def _wake(waiters: Iterable[_Waiter]) -> None:
+    for waiter in waiters:
+        if not waiter.loop.is_closed():
+            waiter.loop.call_soon_threadsafe(_resolve, waiter.reached)
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,1 @@
+"""From event to rows: one pure projection a module."""

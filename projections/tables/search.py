@@ -1,0 +1,140 @@
+"""What can be found of live assets: the words of their names, tags and metadata values.
+
+Texts and queries are folded alike (NFKC, no case). A word of a query is looked for as it is, in any
+place: nothing in it is an operator or a wildcard. One of fewer than three characters, which would
+be nearly everywhere, has to be where a word begins.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
+from asset_ledger.ledger.domain.event import Fact, Json, Recorded, private_of
+from asset_ledger.projections.migrations import Migration, load
+from asset_ledger.projections.projection import Statement
+
+TRIGRAM: Final = 3
+"""The shortest word that trigrams can find."""
+
+_HEAD: Final = re.compile(r"(?:(?<![^\W_])|(?=[\W_]))(?=(\S\S?))")
+"""Where a word begins: not between two letters or digits. The group: its first two characters."""
+
+_ENTER: Final = """
+    INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,
+        metadata)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_LEARN: Final = "INSERT INTO search_text (rowid, name, tags, metadata) VALUES (?, ?, ?, ?)"
+_LEARN_HEADS: Final = "INSERT INTO search_heads (rowid, heads) VALUES (?, ?)"
+_LIVE: Final = "FROM search_assets WHERE id = ? AND live"
+_FORGET: Final = f"""
+    INSERT INTO search_text (search_text, rowid, name, tags, metadata)
+    SELECT 'delete', seq, name, tags, metadata {_LIVE}
+"""
+_FORGET_HEADS: Final = f"""
+    INSERT INTO search_heads (search_heads, rowid, heads)
+    SELECT 'delete', seq, word_heads(name, tags, metadata) {_LIVE}
+"""
+_LEARN_AGAIN: Final = f"""
+    INSERT INTO search_text (rowid, name, tags, metadata) SELECT seq, name, tags, metadata {_LIVE}
+"""
+_LEARN_HEADS_AGAIN: Final = f"""
+    INSERT INTO search_heads (rowid, heads) SELECT seq, word_heads(name, tags, metadata) {_LIVE}
+"""
+
+
+def fold(text: str) -> str:
+    """The text without case and without compatibility forms: what is compared."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@lru_cache(maxsize=4_096)  # words begin alike
+def head(letters: str) -> str:
+    """The token of a word's first one or two characters."""
+    return letters.encode().hex()
+
+
+def word_heads(*texts: str) -> str:
+    """The tokens of all beginnings of words in these texts."""
+    found = set(_HEAD.findall("\n".join(texts)))
+    return " ".join(sorted(map(head, found | {letters[0] for letters in found})))
+
+
+def lines(values: Iterable[Json]) -> str:
+    """The texts and numbers in these values and in what they hold, folded, a line each."""
+    left, texts = list(values), []
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, Sequence):
+            left += value
+        elif value is not None:
+            texts.append(orjson.dumps(value).decode())
+    return fold("\n".join(reversed(texts)))
+
+
+class Search:
+    """The projection. Its tables are no part of the digest: an index has many forms."""
+
+    name: Final = "search"
+    tables: Final = ()
+    migrations: Final[Sequence[Migration]] = (
+        load("20260131_000000_create_search"),
+        load("20260201_000000_find_assets_by_name"),
+    )
+    functions: Final[Mapping[str, Callable[..., Any]]] = {"word_heads": word_heads}
+    settling: Final[Sequence[str]] = ()
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        """A new asset is learnt; one whose words change is forgotten and learnt again."""
+        event = recorded.event
+        if isinstance(event, AssetCreated):
+            yield from _entered(recorded.position, event)
+        elif changes := _changes(event):
+            asset_id = event.originator_id
+            setters = ", ".join(f"{name} = ?" for name in changes)
+            change = f"UPDATE search_assets SET {setters} WHERE id = ?"
+            yield from (Statement(sql, (asset_id,)) for sql in (_FORGET, _FORGET_HEADS))
+            yield Statement(change, (*changes.values(), asset_id))
+            yield from (Statement(sql, (asset_id,)) for sql in (_LEARN_AGAIN, _LEARN_HEADS_AGAIN))
+
+
+def _entered(position: int, event: AssetCreated) -> Iterator[Statement]:
+    private = private_of(event)
+    texts = tuple(_texts(private).values())
+    row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
+    yield Statement(_ENTER, (position, *row, private.get("name", ""), *texts), independent=True)
+    yield Statement(_LEARN, (position, *texts), independent=True)
+    yield Statement(_LEARN_HEADS, (position, word_heads(*texts)), independent=True)
+
+
+def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The three columns of texts."""
+    metadata = fields.get("metadata") or {}
+    return {
+        "name": fold(fields.get("name") or ""),
+        "tags": lines(fields.get("tags") or ()),
+        "metadata": lines(metadata.values()),
+    }
+
+
+def _changes(event: Fact) -> dict[str, Any]:
+    """What a fact sets of the columns of `search_assets`."""
+    changes = changes_of(event) or {}
+    texts = _texts(changes)
+    columns: dict[str, Any] = {name: texts[name] for name in texts if name in changes}
+    if "name" in changes:
+        columns["filename"] = changes["name"]
+    if "content_type" in changes:
+        columns["content_type"] = changes["content_type"]
+    if "deleted_at" in changes:
+        columns["live"] = changes["deleted_at"] is None
+    return columns

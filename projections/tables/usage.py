@@ -1,0 +1,141 @@
+"""Running totals of live assets: how many, how large, since when, by node, job, workflow, content
+type and day. It follows the log by itself, and sums a batch of facts before it touches a total.
+
+Promise: a total is what counting its live assets anew would give, also after deletions,
+replacements and restores.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
+from asset_ledger.ledger.domain.event import Fact, Recorded, iso, moment
+from asset_ledger.projections.migrations import Migration, load
+from asset_ledger.projections.projection import Statement
+
+DIMENSIONS: Final = ("node_id", "job_id", "workflow_id", "content_type", "day")
+"""By what usage is grouped. A day is one of `created_at`, in UTC."""
+
+BLOCK: Final = 1_024
+"""How many positions share the extremes that are found anew together."""
+
+_ENTER: Final = """
+    INSERT INTO usage_assets (seq, id, user_id, workflow_id, node_id, job_id, content_type, day,
+        created_at, size)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SUMMED: Final = "(SELECT position FROM positions WHERE projection = 'usage')"
+_FACET: Final = "user_id, dimension, key, block"
+
+# A change takes the asset out of its groups as it was and puts it back as it is. An asset that is
+# as young as its batch is in no group yet: it is counted once, when the batch is settled.
+_CHANGE: Final = f"""
+    INSERT INTO usage_changes SELECT {_FACET}, ?, size, created_at FROM usage_facets
+    WHERE id = ? AND live AND seq <= {_SUMMED}
+"""
+_YOUNG: Final = f"""
+    INSERT INTO usage_changes SELECT {_FACET}, 1, size, created_at FROM usage_facets
+    WHERE seq > {_SUMMED} AND live
+"""
+_SUM: Final = """
+    INSERT INTO usage SELECT user_id, dimension, key, sum(sign), sum(sign * size),
+        ifnull(max(size) FILTER (WHERE sign > 0), 0),
+        ifnull(min(created_at) FILTER (WHERE sign > 0), '~'),
+        ifnull(max(created_at) FILTER (WHERE sign > 0), '')
+    FROM usage_changes GROUP BY user_id, dimension, key
+    ON CONFLICT DO UPDATE SET count = count + excluded.count, bytes = bytes + excluded.bytes,
+        largest = max(largest, excluded.largest),
+        first_seen = min(first_seen, excluded.first_seen),
+        last_seen = max(last_seen, excluded.last_seen)
+"""
+_SUM_BLOCKS: Final = f"""
+    INSERT INTO usage_blocks SELECT {_FACET}, max(size), min(created_at), max(created_at)
+    FROM usage_changes WHERE sign > 0 GROUP BY {_FACET}
+    ON CONFLICT DO UPDATE SET largest = max(largest, excluded.largest),
+        first_seen = min(first_seen, excluded.first_seen),
+        last_seen = max(last_seen, excluded.last_seen)
+"""
+_LOSE: Final = f"""
+    INSERT INTO usage_lost SELECT DISTINCT {_FACET}
+    FROM usage_changes JOIN usage_blocks USING ({_FACET})
+    WHERE sign < 0 AND (size = largest OR created_at IN (first_seen, last_seen))
+"""
+_FORGET_BLOCKS: Final = f"""
+    DELETE FROM usage_blocks WHERE ({_FACET}) IN (SELECT {_FACET} FROM usage_lost)
+"""
+# The plus signs keep SQLite from building an index of all assets for the sake of a few blocks.
+_FIND_BLOCKS: Final = """
+    INSERT INTO usage_blocks
+    SELECT lost.user_id, dimension, key, block, max(size), min(created_at), max(created_at)
+    FROM usage_lost AS lost CROSS JOIN usage_assets AS asset
+        ON asset.seq BETWEEN lost.block * {block} AND lost.block * {block} + {block} - 1
+        AND +asset.user_id = lost.user_id AND ifnull(+asset.{name}, '') = lost.key
+    WHERE dimension = '{name}' AND live GROUP BY lost.user_id, dimension, key, block
+"""
+_FIND: Final = """
+    UPDATE usage SET (largest, first_seen, last_seen) = (
+        SELECT max(largest), min(first_seen), max(last_seen) FROM usage_blocks AS block
+        WHERE block.user_id = usage.user_id AND block.dimension = usage.dimension
+            AND block.key = usage.key
+    )
+    WHERE count AND (user_id, dimension, key) IN (SELECT user_id, dimension, key FROM usage_lost)
+"""
+_DROP: Final = """
+    DELETE FROM usage WHERE NOT count AND (user_id, dimension, key) IN (
+        SELECT user_id, dimension, key FROM usage_changes WHERE sign < 0
+    )
+"""
+
+
+class Usage:
+    """The projection."""
+
+    name: Final = "usage"
+    tables: Final = ("usage",)
+    migrations: Final[Sequence[Migration]] = (load("20260130_000000_create_usage"),)
+    functions: Final[Mapping[str, Callable[..., Any]]] = {}
+    settling: Final[Sequence[str]] = (
+        _YOUNG,
+        _SUM,
+        _SUM_BLOCKS,
+        _LOSE,
+        _FORGET_BLOCKS,
+        *(_FIND_BLOCKS.format(name=name, block=BLOCK) for name in DIMENSIONS),
+        _FIND,
+        _DROP,
+        "DELETE FROM usage_lost",
+        "DELETE FROM usage_changes",
+    )
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        """A new asset is entered; one that changes leaves its groups and comes back changed."""
+        event = recorded.event
+        if isinstance(event, AssetCreated):
+            yield _entered(recorded.position, event)
+        elif changes := _changes(event):
+            setters = ", ".join(f"{name} = ?" for name in changes)
+            asset_id = event.originator_id
+            yield Statement(_CHANGE, (-1, asset_id))
+            yield Statement(
+                f"UPDATE usage_assets SET {setters} WHERE id = ?", (*changes.values(), asset_id)
+            )
+            yield Statement(_CHANGE, (1, asset_id))
+
+
+def _entered(position: int, event: AssetCreated) -> Statement:
+    created_at = iso(event.made_at or moment(event))
+    made_by = (event.workflow_id, event.node_id, event.job_id)
+    kind = (event.content_type, created_at[:10], created_at, event.size)
+    row = (position, event.originator_id, event.user_id, *made_by, *kind)
+    return Statement(_ENTER, row, independent=True)
+
+
+def _changes(event: Fact) -> dict[str, Any]:
+    """What a fact sets of the columns that usage is made of."""
+    changes = changes_of(event) or {}
+    columns: dict[str, Any] = {
+        name: changes[name] for name in ("size", "content_type") if name in changes
+    }
+    if "deleted_at" in changes:
+        columns["live"] = changes["deleted_at"] is None
+    return columns

@@ -1,0 +1,232 @@
+"""An admin asks for somebody else: all is that user's, and the log says who really acted."""
+
+import base64
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from asset_ledger.api.settings import Settings
+from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.running import Answer, Api, serving
+from tests.builders import asset_id
+from tests.journeys.server import run
+
+ODD = ["jörg", "日本", " spaces ", "100%", "a/b?c#d", "%41"]
+
+
+@pytest.fixture
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with asking_for_tokens(opened_before) as api:
+        yield api
+
+
+@pytest.fixture
+def alice(api: Api) -> Caller:
+    return caller(api, "alice", *ALL[:3])
+
+
+@pytest.fixture
+def admin(api: Api) -> Caller:
+    return caller(api, "root", *ALL)
+
+
+async def acting(
+    who: Caller, method: str, path: str, user_id: str = "alice", **more: Any
+) -> Answer:
+    headers = {"Asset-Ledger-User": quote(user_id, safe=""), **more.pop("headers", {})}
+    return await who.call(method, path, headers=headers, **more)
+
+
+async def made(
+    who: Caller, user_id: str = "alice", key: str | None = None, **fields: Any
+) -> Answer:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    sent = {"name": "made", **fields}
+    return await acting(who, "POST", "/api/assets", user_id, json=sent, headers=headers)
+
+
+async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
+    api: Api, alice: Caller, admin: Caller
+) -> None:
+    asset = (await made(admin, job_id="j", parent_id="alice")).json
+    path = f"/api/assets/{asset['id']}"
+    await acting(admin, "PATCH", path, json={"name": "renamed"})
+    await alice.call("PATCH", path, json={"name": "hers"})
+    await acting(admin, "POST", "/api/jobs/j/finish", json={"status": "completed"})
+    await acting(admin, "DELETE", path)
+
+    facts = (await alice.get("/api/events?after=0")).json["facts"]
+    deleted = await alice.get(path)
+    proven = (await alice.get(f"{path}/proof")).json["facts"]
+    stored = [base64.b64decode(fact["leaf"]) for fact in proven]
+
+    assert (asset["user_id"], asset["parent_id"]) == ("alice", "alice")
+    assert [fact["by"] for fact in facts] == ["root", "root", "alice", "root", "root"]
+    assert len(stored) == 4
+    assert all(b'"user_id":"alice"' in leaf for leaf in stored)
+    assert (deleted.slug, deleted.json["deleted_by"]) == ("asset-deleted", "root")
+
+
+async def test_an_admin_reads_for_somebody_what_is_hers_and_not_what_is_his(
+    api: Api, alice: Caller, admin: Caller
+) -> None:
+    hers = await alice.created(b"hers", name="hers", job_id="j", node_id="n")
+    his = await admin.created(b"his own", name="his", job_id="j", node_id="n")
+    now = f"min_position={api.head()}"
+    paths = [
+        "/api/assets",
+        f"/api/assets/{hers['id']}",
+        f"/api/assets/{his['id']}",
+        "/api/assets/alice",
+        f"/api/assets/{hers['id']}/content",
+        f"/api/assets/{hers['id']}/history",
+        f"/api/assets/{hers['id']}/lineage",
+        f"/api/assets/search?query=hers&{now}",
+        f"/api/assets/usage?{now}",
+        "/api/assets?as_of=3",
+        "/api/jobs",
+        "/api/jobs/j/history",
+        "/api/jobs/j/proof",
+        "/api/events?after=0",
+    ]
+
+    for path in paths:
+        theirs, read = await alice.get(path), await acting(admin, "GET", path)
+        assert (read.status, said(read)) == (theirs.status, said(theirs)), path
+        assert his["digest"] not in read.body.decode(), path
+    assert [each["name"] for each in (await admin.get("/api/assets")).json["assets"]] == ["his"]
+
+
+def said(answer: Answer) -> Any:
+    """The body, without the id of the request."""
+    if "json" not in answer.headers["Content-Type"]:
+        return answer.body
+    return {name: value for name, value in answer.json.items() if name != "request_id"}
+
+
+async def test_naming_oneself_needs_no_scope_and_changes_nothing(api: Api, alice: Caller) -> None:
+    first = await made(alice, key="k")
+    again = await alice.call(
+        "POST", "/api/assets", json={"name": "made"}, headers={"Idempotency-Key": "k"}
+    )
+
+    assert (first.status, first.json["user_id"]) == (201, "alice")
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_an_admin_may_do_for_somebody_only_what_his_token_may(api: Api) -> None:
+    reader = caller(api, "root", "read", "admin")
+
+    assert (await acting(reader, "GET", "/api/assets")).status == 200
+    refused = await made(reader)
+    assert (refused.slug, refused.json["scope"]) == ("missing-scope", "write")
+
+
+async def test_a_key_is_the_owners_whoever_sends_it(api: Api, alice: Caller, admin: Caller) -> None:
+    hers = await made(alice, key="k")
+    repeated = await made(admin, key="k")
+    other = await made(admin, key="k", name="another")
+    bobs, his = await made(admin, "bob", key="k"), await made(admin, "root", key="k")
+
+    assert repeated.json == hers.json
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert other.slug == "key-reused"
+    assert [bobs.json["user_id"], his.json["user_id"]] == ["bob", "root"]
+
+
+async def test_an_auditor_finds_nothing_wrong_with_what_an_admin_did(
+    api: Api, alice: Caller, admin: Caller, data_dir: Path
+) -> None:
+    await made(alice, key="k")
+    await made(admin, key="another", job_id="j")
+    await made(admin, "bob", key="k")
+
+    done = run("verify", "--data-dir", data_dir)
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize("user_id", ODD)
+async def test_any_user_id_can_be_named(api: Api, admin: Caller, user_id: str) -> None:
+    asset = (await made(admin, user_id)).json
+
+    listed = await caller(api, user_id).get("/api/assets")
+
+    assert asset["user_id"] == user_id
+    assert listed.json["assets"] == [asset]
+
+
+@pytest.mark.parametrize("value", ["", "system", "%0A", "a%00", "%FF", "x" * 256, "%C2%85"])
+async def test_what_can_be_no_user_id_is_refused(
+    api: Api, alice: Caller, admin: Caller, value: str
+) -> None:
+    for who in (admin, alice):
+        refused = await who.call("GET", "/api/assets", headers={"Asset-Ledger-User": value})
+
+        assert (refused.status, refused.slug) == (400, "bad-parameter")
+        assert [error["parameter"] for error in refused.json["errors"]] == ["Asset-Ledger-User"]
+
+
+async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
+    api: Api, alice: Caller, admin: Caller
+) -> None:
+    line = orjson.dumps({"id": asset_id(1), "name": "imported"}) + b"\n"
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    await acting(admin, "POST", "/api/import", data=line, headers=ndjson)
+    await acting(admin, "POST", "/api/log/key/rotate")
+
+    facts = (await admin.get("/api/events?after=1&all=true")).json["facts"]
+
+    assert [(fact["topic"], fact["by"]) for fact in facts] == [
+        ("asset.created", "root"),
+        ("key.rotated", "root"),
+    ]
+    assert (await alice.get(f"/api/assets/{asset_id(1)}")).status == 200
+
+
+async def test_a_token_that_an_admin_makes_for_somebody_is_whose_the_body_says(
+    api: Api, admin: Caller
+) -> None:
+    asked = {"user_id": "bob", "scopes": ["read"]}
+
+    token = (await acting(admin, "POST", "/api/tokens", json=asked)).json
+
+    assert (token["user_id"], token["scopes"]) == ("bob", ["read"])
+    refused = await acting(Caller(api, token["token"]), "GET", "/api/assets")
+    assert (refused.slug, refused.json["scope"]) == ("missing-scope", "admin")
+
+
+async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
+    async with asking_for_tokens(data_dir, rate_limit="2/h") as api:
+        admin, alice = caller(api, "root", *ALL), caller(api, "alice")
+        answers = [(await acting(admin, "GET", "/api/assets", name)).status for name in "abc"]
+
+        assert answers == [200, 200, 429]
+        assert (await acting(admin, "GET", "/api/assets")).status == 429
+        assert (await alice.get("/api/assets")).status == 200
+
+
+async def test_without_tokens_the_local_user_may_ask_for_anybody(data_dir: Path) -> None:
+    async with serving(Settings(data_dir=data_dir)) as local:
+        who = Caller(local, None)
+        asset = (await made(who)).json
+        history = (await acting(who, "GET", f"/api/assets/{asset['id']}/history")).json
+
+        assert (asset["user_id"], history["facts"][0]["by"]) == ("alice", "1")
+        assert (await local.get("/api/assets")).json["assets"] == []
+
+
+async def test_the_servers_log_names_who_asked(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with asking_for_tokens(data_dir, log_requests=True) as api:
+        await made(caller(api, "root", *ALL))
+
+    (fields,) = (r.__dict__["fields"] for r in caplog.records if r.message == "request")
+    assert fields["user"] == "root"

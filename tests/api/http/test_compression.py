@@ -1,0 +1,51 @@
+"""JSON in fewer bytes, for whoever accepts gzip; contents as they are."""
+
+import gzip
+
+import orjson
+import pytest
+
+from asset_ledger.api.http.compression import accepts_gzip
+from tests.api.running import Api
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("deflate, *;q=0.1", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("gzip;q=0.001", True),
+        ("identity", False),
+        ("x-gzip2", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_accepted_where_it_is_named_with_a_weight(header: str, expected: bool) -> None:
+    assert accepts_gzip(header) == expected
+
+
+async def test_a_long_list_comes_in_fewer_bytes(api: Api) -> None:
+    for number in range(5):
+        await api.created(name=f"n{number}")
+
+    plain = await api.get("/api/assets")
+    packed = await api.get("/api/assets", Accept_Encoding="gzip, br")
+    headed = await api.call("HEAD", "/api/assets", headers={"Accept-Encoding": "gzip"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.body) < len(plain.body) / 2
+    assert orjson.loads(gzip.decompress(packed.body)) == plain.json
+    assert headed.headers["Content-Length"] == packed.headers["Content-Length"]
+    assert "Content-Encoding" not in plain.headers
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+
+
+async def test_short_answers_and_contents_are_sent_as_they_are(api: Api) -> None:
+    asset = await api.created(b"a" * 100_000, content_type="text/plain")
+
+    for path in ("/api/assets?job_id=none", asset["get_url"], "/health"):
+        answer = await api.get(path, Accept_Encoding="gzip")
+        assert (answer.status, answer.headers.get("Content-Encoding")) == (200, None)

@@ -1,0 +1,77 @@
+"""Names in an archive: whatever assets are called, nothing leaves its folder or meets another."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from asset_ledger.api.http.entry_names import MAX_BYTES, MAX_PATH, EntryNames, inside, safe
+
+NAMES = st.text(st.sampled_from("aA.ß/\\: \u0301é\x00\u202e)(12") | st.characters(), max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cat.png", "cat.png"),
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("/etc/passwd", "_etc_passwd"),
+        ("C:\\windows\\x.dll", "C__windows_x.dll"),
+        ("..", "_"),
+        (".", "_"),
+        (" ", "_"),
+        ("a. .", "a"),
+        ("NUL", "_NUL"),
+        ("com1.txt", "_com1.txt"),
+        ("console.txt", "console.txt"),
+        ("a\x00b\nc", "a_b_c"),
+        ("gpj.\u202efdp", "gpj._fdp"),
+        (".profile", ".profile"),
+        ("日本.png", "日本.png"),
+        ("x" * 4096 + ".jpeg", "x" * (MAX_BYTES - 5) + ".jpeg"),
+    ],
+)
+def test_a_name_becomes_one_that_every_system_takes_for_a_name(name: str, expected: str) -> None:
+    assert safe(name) == expected
+
+
+def test_names_that_are_alike_to_some_system_are_kept_apart() -> None:
+    names = EntryNames()
+    given_out = [names.take("", name) for name in ("a.png", "A.PNG", "a.png", "a (2).png", "é")]
+
+    assert given_out == ["a.png", "A (2).PNG", "a (3).png", "a (2) (2).png", "é"]
+    assert names.take("", "e\u0301") == "é (2)"
+    assert names.take("folder/", "a.png") == "folder/a.png"
+
+
+def test_ten_thousand_of_the_same_name_are_numbered_in_one_go() -> None:
+    names = EntryNames()
+
+    assert len({names.take("", "output.png") for _ in range(10_000)}) == 10_000
+    assert names.take("", "output.png") == "output (10001).png"
+
+
+def test_a_path_that_grows_too_long_grows_no_further() -> None:
+    path = ""
+    for _ in range(100):
+        path = EntryNames().take(inside(path) if path else "", "x" * 300)
+
+    assert len(path) <= MAX_PATH + MAX_BYTES + 1
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "f/", "f/g/"]), NAMES), max_size=20))
+@example([("", "con"), ("", "_con")])
+@example([("", "a"), ("", "A"), ("", "a (2)")])
+def test_no_two_entries_meet_and_none_leaves_its_folder(wanted: list[tuple[str, str]]) -> None:
+    names = EntryNames()
+    paths = [(folder, names.take(folder, name)) for folder, name in wanted]
+
+    for folder, path in paths:
+        own = path.removeprefix(folder)
+        assert path.startswith(folder)
+        assert own not in ("", ".", "..")
+        assert not set(own) & set('/\\:*?"<>|\0\n')
+        assert len(own.encode()) <= 255
+    alike = {unicodedata.normalize("NFC", path.casefold()) for _, path in paths}
+    assert len(alike) == len(paths)

@@ -1,0 +1,117 @@
+"""Whole folders: as one list, and as one zip."""
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+
+from asset_ledger.api.contract.shapes import AssetTree
+from asset_ledger.ledger.ids import new_asset_id
+from asset_ledger.projections.queries import folders
+from tests.api.running import Answer, Api
+
+
+async def folder(api: Api, name: str, parent: Any = None) -> Any:
+    inside = {"parent_id": parent["id"]} if parent else {}
+    return await api.created(None, name=name, content_type="folder", **inside)
+
+
+async def tree(api: Api, folder_id: str) -> list[str]:
+    answer = await api.get(f"/api/assets/{folder_id}/recursive")
+    assert answer.status == 200, answer.body
+    AssetTree.model_validate(answer.json)
+    return [asset["name"] for asset in answer.json["assets"]]
+
+
+async def test_everything_below_a_folder_is_listed_at_any_depth(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "PAGE", 2)
+    top = await folder(api, "top")
+    await api.created(name="beside")
+    await api.created(name="a", parent_id=top["id"])
+    middle = await folder(api, "middle", top)
+    await api.created(name="b", parent_id=top["id"])
+    gone, *_ = [await api.created(name=name, parent_id=middle["id"]) for name in "xcd"]
+    await folder(api, "bottom", middle)
+    await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+    assert await tree(api, top["id"]) == ["a", "middle", "b", "c", "d", "bottom"]
+    assert await tree(api, "1") == ["top", "beside", "a", "middle", "b", "c", "d", "bottom"]
+    assert await tree(api, gone["parent_id"]) == ["c", "d", "bottom"]
+    head = await api.call("HEAD", f"/api/assets/{top['id']}/recursive")
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_there_is_nothing_below_an_empty_folder_or_a_file(api: Api) -> None:
+    assert await tree(api, (await folder(api, "empty"))["id"]) == []
+    assert await tree(api, (await api.created())["id"]) == []
+
+
+async def test_a_tree_that_is_not_there_is_refused(api: Api) -> None:
+    gone = await folder(api, "gone")
+    await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+    assert (await api.get(f"/api/assets/{gone['id']}/recursive")).slug == "asset-deleted"
+    for unknown in (new_asset_id(), "2", "x"):
+        assert (await api.get(f"/api/assets/{unknown}/recursive")).slug == "unknown-asset"
+
+
+async def download(api: Api, *ids: str) -> Answer:
+    return await api.call("POST", "/api/assets/download", json={"asset_ids": list(ids)})
+
+
+async def unpacked(api: Api, *ids: str) -> dict[str, bytes]:
+    answer = await download(api, *ids)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) -> None:
+    top = await folder(api, "Top: all")
+    inner = await folder(api, "..", top)
+    large = bytes(range(256)) * 1_000
+    inside = {"parent_id": top["id"]}
+    await api.created(b"1", name="cat.png", **inside)
+    await api.created(b"2", name="CAT.png", **inside)
+    await api.created(large, name="../../evil", parent_id=inner["id"])
+    await api.created(b"", name="empty", **inside)
+    await api.created(None, name="only said", **inside)
+    lone = await api.created(b"lone", name="/etc/passwd")
+
+    assert await unpacked(api, lone["id"], top["id"]) == {
+        "_etc_passwd": b"lone",
+        "Top_ all/": b"",
+        "Top_ all/_/": b"",
+        "Top_ all/cat.png": b"1",
+        "Top_ all/CAT (2).png": b"2",
+        "Top_ all/empty": b"",
+        "Top_ all/only said": b"",
+        "Top_ all/_/.._.._evil": large,
+    }
+
+
+async def test_what_is_asked_for_twice_is_in_the_zip_once(api: Api) -> None:
+    top = await folder(api, "top")
+    inner = await folder(api, "inner", top)
+    file = await api.created(b"x", name="file", parent_id=inner["id"])
+    ids = [inner["id"], file["id"], top["id"], inner["id"]]
+
+    assert await unpacked(api, *ids) == {"inner/": b"", "inner/file": b"x", "top/": b""}
+
+
+async def test_a_zip_of_what_is_not_there_is_refused_before_it_begins(api: Api) -> None:
+    asset, gone = await api.created(), await api.created()
+    await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+    assert (await download(api, asset["id"], new_asset_id())).slug == "unknown-asset"
+    assert (await download(api, asset["id"], gone["id"])).slug == "asset-deleted"
+    assert (await download(api, "../x")).slug == "unknown-asset"
+    assert (await download(api)).slug == "bad-field"
+    body = {"asset_ids": asset["id"]}
+    assert (await api.call("POST", "/api/assets/download", json=body)).slug == "bad-field"
+    assert (await api.call("POST", "/api/assets/download", json={})).slug == "bad-field"
+    assert (await api.call("POST", "/api/assets/download", data=b"x")).slug == "unsupported-type"

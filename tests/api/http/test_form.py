@@ -1,0 +1,305 @@
+"""Forms that are broken in every way we could think of: never a 5xx, a hang or a stray file, and
+the quick way of reading a short form never disagrees with the exact one."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from asset_ledger.api.settings import Settings
+from tests.api.running import (
+    BOUNDARY,
+    FORM,
+    Answer,
+    Api,
+    closed,
+    form,
+    part,
+    serving,
+    stray_files,
+)
+
+VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
+
+
+async def chunked(body: bytes) -> AsyncIterator[bytes]:
+    """Without a Content-Length a body is never short: it goes through the push parser."""
+    size = max(50, len(body) // 20)
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+async def post(api: Api, body: bytes, content_type: str = FORM["Content-Type"]) -> Answer:
+    """Send a body whole and in pieces, and make sure that both are answered alike."""
+    headers = {"Content-Type": content_type}
+    whole = await api.call("POST", "/api/assets", data=body, headers=headers)
+    pieces = await api.call("POST", "/api/assets", data=chunked(body), headers=headers)
+    assert (whole.status, verdict(whole)) == (pieces.status, verdict(pieces)), body
+    return whole
+
+
+def verdict(answer: Answer) -> tuple[str, ...]:
+    if answer.status == 201:
+        asset = answer.json
+        return (asset["name"], asset["content_type"], str(asset["digest"]))
+    return (answer.slug,)
+
+
+def truncations() -> Iterator[bytes]:
+    complete = len(VALID) - len("\r\n")  # what follows the last delimiter is not part of the form
+    return (VALID[:stop] for stop in range(complete))
+
+
+def mutations() -> Iterator[bytes]:
+    chance = random.Random(7)
+    for _ in range(300):
+        body = bytearray(VALID)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(body))
+            match chance.randrange(4):
+                case 0:
+                    del body[place : place + chance.randint(1, 9)]
+                case 1:
+                    body[place:place] = chance.choice([b"\r", b"\n", b"\r\n", b"--", b":", b"\x00"])
+                case 2:
+                    body[place] = chance.randrange(256)
+                case _:
+                    body[place:place] = body[place : place + chance.randint(1, 60)]
+        yield bytes(body)
+
+
+async def test_a_form_that_was_cut_off_anywhere_is_refused(api: Api, data_dir: Path) -> None:
+    before = api.head()
+
+    for body in truncations():
+        answer = await post(api, body)
+        assert (answer.status, answer.slug) == (400, "malformed-body"), body
+
+    assert api.head() == before
+    assert stray_files(data_dir) == []
+
+
+async def test_a_form_that_was_tampered_with_is_read_alike_either_way(
+    api: Api, data_dir: Path
+) -> None:
+    statuses = {(await post(api, body)).status for body in mutations()}
+
+    assert statuses <= {201, 400, 422}
+    assert {201, 400} <= statuses, "the mutations are either too tame or too wild"
+    assert stray_files(data_dir) == []
+
+
+FILE = part("file", b"x", filename="f")
+JSON = part("json", b'{"name":"n"}')
+OPEN = f"--{BOUNDARY}\r\n".encode()
+CLOSE = closed()
+DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        CLOSE[:-4],
+        b"x" * 1_000,
+        closed(FILE, FILE),
+        closed(JSON, JSON),
+        closed(FILE, JSON, FILE),
+        closed(FILE, part("other", b"x")),
+        closed(part("", b"x")),
+        closed(FILE, part("FILE", b"x")),
+        closed(part("json", b"not json")),
+        OPEN + b"Content-Disposition: form-data\r\n\r\nx\r\n" + CLOSE,
+        OPEN + b'Content-Disposition: attachment; name="file"\r\n\r\nx\r\n' + CLOSE,
+        OPEN + b"Content-Type: image/png\r\n\r\nx\r\n" + CLOSE,
+        OPEN + b"\r\nx\r\n" + CLOSE,
+        OPEN + b"no colon\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nbad name: x\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nX: \xff\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nX: y" * 20 + b"\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nX: " + b"y" * 9_000 + b"\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nX: " + b"y" * 70_000,
+        OPEN + DISPOSITION + b"\r\nContent-Length: 7\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nContent-Length: 0\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nContent-Length: x\r\n\r\nx\r\n" + CLOSE,
+        OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n" + CLOSE,
+        (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\n"),
+        (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\r"),
+        b"x" + closed(FILE),
+        closed(FILE).replace(BOUNDARY.encode(), b"another-boundary"),
+        closed(FILE)[:-4] + b"\r\n",
+        closed(FILE)[:-4] + b"xx\r\n",
+        b"x" * 1_000_000,
+        closed(FILE) + b"x" * 1_000_000,
+    ],
+)
+async def test_a_form_that_is_none_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
+    before = api.head()
+
+    answer = await post(api, body)
+
+    assert (answer.status, answer.slug) == (400, "malformed-body")
+    assert api.head() == before
+    assert stray_files(data_dir) == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        'multipart/form-data; boundary=""',
+        "multipart/form-data; boundary=" + "x" * 201,
+        "multipart/form-data; Boundary",
+        "multipart/form-data; boundary=\u00e9",
+    ],
+)
+async def test_a_form_without_its_boundary_is_refused(api: Api, content_type: str) -> None:
+    answer = await post(api, closed(FILE), content_type)
+
+    assert (answer.status, answer.slug) == (400, "malformed-body")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        closed(FILE, JSON),
+        closed(JSON, FILE),
+        b"\r\n" + closed(FILE, JSON),
+        b"a preamble\r\n" + closed(FILE, JSON),
+        closed(FILE, JSON)[:-2],
+        closed(FILE, JSON) + b"an epilogue",
+        closed(FILE, JSON).replace(b"form-data; name", b"form-data;name"),
+        closed(FILE, JSON).replace(b"Content-Disposition", b"content-disposition"),
+        OPEN + DISPOSITION + b"\r\nContent-Length: 1\r\n\r\nx\r\n" + JSON + CLOSE,
+        OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: Binary\r\n\r\nx\r\n" + JSON + CLOSE,
+        OPEN + DISPOSITION + b"\r\nContent-Type: multipart/mixed\r\n\r\n--x\r\n" + JSON + CLOSE,
+        closed(part("file", b"x", filename=""), JSON),
+        closed(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
+    ],
+)
+async def test_a_form_that_is_only_unusual_is_read(api: Api, body: bytes) -> None:
+    answer = await post(api, body)
+
+    assert (answer.status, answer.json["name"]) == (201, "n")
+
+
+@pytest.mark.parametrize("quotes", ['"{}"', "{}"])
+async def test_a_boundary_may_be_quoted(api: Api, quotes: str) -> None:
+    boundary = quotes.format(BOUNDARY)
+
+    answer = await post(
+        api, closed(FILE), f"Multipart/Form-Data; charset=utf-8; boundary={boundary}"
+    )
+
+    assert answer.status == 201
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ('filename="a b.png"', "a b.png"),
+        ("filename=plain.png", "plain.png"),
+        ('filename="Grüße 文件.png"', "Grüße 文件.png"),
+        ('filename="../../etc/passwd"', "../../etc/passwd"),
+        ('filename="..\\\\..\\\\x"', "..\\\\..\\\\x"),
+        ('filename="say %22hi%22"', 'say "hi"'),
+        ("filename=\"x\"; filename*=UTF-8''%e2%82%ac%20rates", "€ rates"),
+        ("filename*=utf-8'en'a%2Fb", "a/b"),
+    ],
+)
+async def test_a_file_name_is_text_and_never_a_path(api: Api, filename: str, name: str) -> None:
+    head = f'Content-Disposition: form-data; name="file"; {filename}'.encode()
+
+    answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
+
+    assert (answer.status, answer.json["name"]) == (201, name)
+
+
+@pytest.mark.parametrize("filename", ["a%0D%0Ab", "", quote("\u0085")])
+async def test_a_file_name_that_cannot_be_is_a_bad_field(api: Api, filename: str) -> None:
+    head = f"Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''{filename}".encode()
+
+    answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
+
+    assert (answer.status, answer.slug) == (422, "bad-field")
+
+
+async def test_contents_full_of_delimiters_are_kept_to_the_byte(api: Api) -> None:
+    for content in (
+        f"\r\n--{BOUNDARY}"[:-1].encode(),
+        f"--{BOUNDARY}--".encode(),
+        b"\r\n" * 50,
+        b"\r\n--",
+        b"\r",
+        b"--",
+        b"\r\n\r\n",
+    ):
+        answer = await post(api, closed(part("file", content, filename="f")))
+        assert (await api.get(answer.json["get_url"])).body == content
+
+
+@pytest.mark.parametrize("cut", [0, 100, 200_000])
+@pytest.mark.parametrize("framing", ["Content-Length: 400000", "Transfer-Encoding: chunked"])
+async def test_a_client_that_hangs_up_leaves_nothing(
+    api: Api, data_dir: Path, cut: int, framing: str
+) -> None:
+    before = api.head()
+    body = form(b"x" * 300_000, {"name": "n"})[:cut]
+    sent = b"%x\r\n%b\r\n" % (len(body), body) if "chunked" in framing and cut else body
+    head = f"POST /api/assets HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n"
+
+    answer = await api.raw(
+        head.encode() + f"Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + sent,
+        hang_up=True,
+    )
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert (await api.get("/health")).body == b"OK"
+    await api.server.drain(30)  # the handler may still be tidying up
+    assert api.head() == before
+    assert stray_files(data_dir) == []
+
+
+@pytest.mark.parametrize("sent", [0, 200_000])
+async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sent: int) -> None:
+    body = form(b"x" * 300_000, {"name": "n"})
+    head = "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head += f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n"
+    head += "Expect: 100-continue\r\n" if not sent else ""
+
+    settings = Settings(data_dir=data_dir, queue_size=1)
+    async with serving(settings, patience=0.2) as api:
+        answer = await api.raw(head.encode() + b"\r\n" + body[:sent])
+        assert (await api.upload()).status == 201
+
+    assert b"HTTP/1.1 408 " in answer
+    assert b"urn:asset-ledger:stalled-body" in answer
+    assert stray_files(data_dir) == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"zz\r\n", b"2\r\nabc\r\n", b"-1\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nabcdefgh"],
+)
+async def test_broken_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) -> None:
+    answer = await api.raw(
+        b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n" + sent
+    )
+
+    assert answer[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.0 400 ")
+    assert b"application/problem+json" in answer
+    assert stray_files(data_dir) == []
+
+
+async def test_a_refused_upload_of_a_large_file_leaves_no_file(api: Api, data_dir: Path) -> None:
+    body = closed(part("file", b"x" * 500_000, filename="f"), part("json", b"{"))
+
+    answer = await post(api, body)
+
+    assert (answer.status, answer.slug) == (400, "malformed-body")
+    assert stray_files(data_dir) == []

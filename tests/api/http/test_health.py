@@ -1,0 +1,278 @@
+"""Is it there, can it work, what does it do: asked by machines, without a token."""
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from asset_ledger.api.contract.readiness import ReadyOut
+from asset_ledger.api.logs import JsonFormatter, PlainFormatter
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.errors import PoisonFactError, StorageFailedError
+from tests.api.calling import asking_for_tokens, caller
+from tests.api.running import FORM, Api, form, serving
+from tests.projections.packages import importable, plant
+
+PATHS = ("/health", "/livez", "/readyz", "/metrics")
+
+
+async def ready(api: Api) -> tuple[int, dict[str, Any]]:
+    """The status of /readyz, and its parts by name."""
+    answer = await api.get("/readyz")
+    ReadyOut.model_validate(answer.json)
+    assert answer.json["ready"] == (answer.status == 200)
+    return answer.status, {part["name"]: part for part in answer.json["parts"]}
+
+
+async def numbers(api: Api) -> dict[str, float]:
+    """Every sample of /metrics, by its name and labels."""
+    text = (await api.get("/metrics")).body.decode()
+    return {
+        _named(sample.name, sample.labels): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def _named(name: str, labels: dict[str, str]) -> str:
+    said = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return f"{name.removeprefix('asset_ledger_')}{{{said}}}" if said else name[13:]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_whoever_looks_after_the_server_needs_no_token(path: str, data_dir: Path) -> None:
+    async with asking_for_tokens(data_dir) as api:
+        assert (await api.get(path)).status == 200
+        assert (await api.call("HEAD", path)).body == b""
+
+
+async def test_a_new_server_is_ready_and_says_where_its_views_are(api: Api) -> None:
+    await api.created()
+    await api.settled()
+
+    status, parts = await ready(api)
+
+    assert status == 200
+    assert {name.removeprefix("view ") for name in parts} == {
+        "writer",
+        "disk",
+        *api.backend.views.runners,
+    }
+    assert parts["view tables"] == {
+        "name": "view tables",
+        "ok": True,
+        "reason": None,
+        "position": api.head(),
+        "lag": 0,
+    }
+
+
+async def test_a_disk_that_failed_makes_it_not_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = StorageFailedError("the disk failed; read-only until a restart")
+    monkeypatch.setattr(type(api.backend.writer), "failure", failure)
+
+    status, parts = await ready(api)
+
+    assert status == 503
+    assert (parts["writer"]["ok"], parts["writer"]["reason"]) == (False, str(failure))
+    assert (await api.get("/livez")).status == 200
+    assert (await numbers(api))["read_only"] == 1
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 5, 5))
+
+    status, parts = await ready(api)
+
+    assert (status, parts["disk"]) == (503, {"name": "disk", "ok": False, "free_bytes": 5})
+
+
+async def test_a_view_that_stands_still_says_where_and_nothing_of_the_fact(api: Api) -> None:
+    await api.created()
+    api.backend.views.runner.error = PoisonFactError(
+        2, "KeyError('a name of somebody')", "refused by a projection"
+    )
+
+    status, parts = await ready(api)
+
+    assert status == 503
+    reason = "the fact at position 2 cannot be read: refused by a projection"
+    assert parts["view tables"]["reason"] == reason
+    assert parts["view tables"]["position"] == api.head()
+    counted = await numbers(api)
+    assert counted["view_stalled{view=tables}"] == 1
+    assert counted["view_poison_position{cause=refused by a projection,view=tables}"] == 2
+
+
+async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_ready(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    plant(tmp_path / "site", "import nothing_of_this_name")
+    with importable(tmp_path / "site"):
+        async with serving(Settings(data_dir=data_dir)) as api:
+            status, parts = await ready(api)
+            counted = await numbers(api)
+
+    assert status == 200
+    assert parts["view seen"] == {
+        "name": "view seen",
+        "ok": False,
+        "reason": "ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        "position": 0,
+        "lag": 1,
+        "optional": True,
+    }
+    assert counted["view_stalled{view=seen}"] == 1
+
+
+async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
+    asset = await api.created(b"x" * 1000)
+    await api.get(f"/api/assets/{asset['id']}/content")
+    await api.get("/api/assets/nonsense")
+    await api.get("/nowhere")
+    await api.raw(b"NONSENSE\r\n\r\n")
+
+    counted = await numbers(api)
+
+    assert counted["request_seconds_count{operation=create_asset,status=201}"] == 1
+    assert counted["request_seconds_count{operation=get_content,status=200}"] == 1
+    assert counted["request_seconds_count{operation=get_asset,status=404}"] == 1
+    assert counted["request_seconds_count{operation=none,status=404}"] == 1
+    assert counted["request_seconds_count{operation=none,status=400}"] == 1
+    assert counted["request_seconds_bucket{le=+Inf,operation=create_asset,status=201}"] == 1
+    assert counted["uploads_total"] == 1
+    assert counted["received_bytes_total"] > 1000
+    assert counted["sent_bytes_total"] > 1000
+
+
+async def test_writes_and_views_are_measured(api: Api) -> None:
+    for _ in range(3):
+        await api.created()
+    await api.settled()
+
+    counted = await numbers(api)
+
+    assert counted["group_size_sum"] == 3
+    assert counted["group_size_count"] == counted["commit_seconds_count"] == 3
+    assert counted["group_size_bucket{le=1}"] == 3
+    assert counted["commit_seconds_sum"] > 0
+    assert (counted["writes_waiting"], counted["read_only"]) == (0, 0)
+    assert counted["position"] == api.head()
+    assert counted["view_lag{view=tables}"] == 0
+    assert counted["process_open_fds"] > 0
+
+
+async def test_every_answer_bears_an_id(api: Api) -> None:
+    ids = [
+        (await api.get(path)).headers["X-Request-Id"]
+        for path in ("/api/assets", "/api/assets", "/nowhere", "/api/jobs/none/history")
+    ]
+    stream = await api.session.get(f"{api.url}/api/events/stream")
+    ids.append(stream.headers["X-Request-Id"])
+    stream.close()
+    broken = await api.raw(b"NONSENSE\r\n\r\n")
+    ids += re.findall(r"X-Request-Id: (\w+)\r\n", broken.decode())
+
+    assert len(set(ids)) == 6
+    assert all(re.fullmatch(r"[0-9a-f]{16}", one) for one in ids)
+
+
+async def test_the_id_that_comes_along_is_kept(api: Api) -> None:
+    answer = await api.get("/nowhere", X_Request_Id="4bf92f35-77b3")
+
+    assert answer.headers["X-Request-Id"] == answer.json["request_id"] == "4bf92f35-77b3"
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "x" * 129, 'a"b', "ä"])
+async def test_an_id_that_would_break_a_line_of_the_log_is_not_kept(api: Api, sent: str) -> None:
+    answer = await api.get("/health", X_Request_Id=sent.encode("utf-8").decode("latin-1"))
+
+    assert answer.headers.get("X-Request-Id", sent) != sent
+
+
+async def test_a_logged_request_says_who_asked_what_and_nothing_he_sent(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with asking_for_tokens(data_dir, log_requests=True) as api:
+        alice = caller(api, "alice")
+        headers = {**FORM, "traceparent": trace, "X-Request-Id": "r1"}
+        body = form(b"content", {"name": "secret"})
+        await alice.call("POST", "/api/assets?secret=1", data=body, headers=headers)
+        await alice.call("POST", "/api/assets", data=body, headers=headers)
+
+    refused, taken = (r.__dict__["fields"] for r in caplog.records if r.message == "request")
+
+    assert taken.pop("ms") > 0
+    assert taken.pop("received") == len(body)
+    assert taken.pop("sent") > 100
+    assert taken == {
+        "request_id": "r1",
+        "traceparent": trace,
+        "user": "alice",
+        "operation": "create_asset",
+        "method": "POST",
+        "path": "/api/assets",
+        "status": 201,
+    }
+    assert (refused["status"], refused["path"]) == (400, "/api/assets")
+    assert "secret" not in caplog.text
+    assert str(alice.token) not in caplog.text
+
+
+async def test_requests_are_not_logged_unless_asked_for(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await api.created()
+
+    assert [record for record in caplog.records if record.message == "request"] == []
+
+
+def record(**fields: Any) -> logging.LogRecord:
+    try:
+        raise ZeroDivisionError("once")
+    except ZeroDivisionError as error:
+        failed = (type(error), error, error.__traceback__)
+    made = logging.LogRecord("api", logging.ERROR, "app.py", 1, "request %s", ("r1",), failed)
+    made.fields = fields
+    return made
+
+
+def test_a_line_for_machines_is_one_json_object() -> None:
+    line = JsonFormatter().format(record(status=500, user=None))
+
+    found = orjson.loads(line)
+    assert "\n" not in line
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", found.pop("time"))
+    assert "ZeroDivisionError: once" in found.pop("exception")
+    assert found == {
+        "level": "error",
+        "logger": "api",
+        "message": "request r1",
+        "status": 500,
+        "user": None,
+    }
+
+
+def test_a_line_for_people_ends_with_its_fields() -> None:
+    first, *_ = PlainFormatter("%(message)s").format(record(status=500, user=None)).splitlines()
+
+    assert first == "request r1 status=500"

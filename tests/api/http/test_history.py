@@ -1,0 +1,263 @@
+"""A job's history through HTTP: the facts that name the job, in order, by the page or the line."""
+
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from asset_ledger.api.http import facts as answers
+from asset_ledger.api.http.facts import BATCH, LINES
+from asset_ledger.ledger.domain.job import job_stream
+from asset_ledger.ledger.ids import digest_of
+from tests.api.running import Api
+
+
+async def history(api: Api, job_id: str, query: str = "") -> Any:
+    answer = await api.get(f"/api/jobs/{quote(job_id, safe='')}/history{query}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def test_a_history_tells_everything_in_order(api: Api) -> None:
+    first = await api.created(b"x", name="first", job_id="j", node_id="n", workflow_id="w")
+    await api.created(name="another job's", job_id="other")
+    await api.created(name="no job's")
+    second = await api.created(None, name="second", job_id="j", content_type="folder")
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+
+    told = await history(api, "j")
+
+    facts = told["facts"]
+    assert told["next"] == ""
+    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.created", "asset.deleted"]
+    assert [fact["asset_id"] for fact in facts] == [first["id"], second["id"], first["id"]]
+    assert [fact["job_seq"] for fact in facts] == [1, 2, 3]
+    assert [fact["version"] for fact in facts] == [1, 1, 2]
+    assert [fact["position"] for fact in facts] == [2, 5, 6]
+    assert {fact["by"] for fact in facts} == {"1"}
+    assert facts[0] == {
+        "position": 2,
+        "topic": "asset.created",
+        "time": first["created_at"],
+        "by": "1",
+        "asset_id": first["id"],
+        "job_id": "j",
+        "workflow_id": "w",
+        "node_id": "n",
+        "job_seq": 1,
+        "version": 1,
+        "data": {
+            "size": 1,
+            "content_type": "image/png",
+            "digest": digest_of(b"x"),
+            "parent_id": None,
+            "derived_from": [],
+            "made_at": None,
+            "name": "first",
+        },
+    }
+    assert facts[2]["data"] == {"reason": None}
+
+
+async def test_pages_walk_through_a_history_once(api: Api) -> None:
+    for number in range(7):
+        await api.created(name=f"{number}", job_id="j")
+
+    pages, cursor = [], ""
+    while True:
+        page = await history(api, "j", f"?page_size=3&cursor={cursor}")
+        pages.append([fact["job_seq"] for fact in page["facts"]])
+        cursor = page["next"]
+        if not cursor:
+            break
+
+    assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+async def test_a_full_last_page_says_that_it_is_the_last(api: Api) -> None:
+    for _ in range(3):
+        await api.created(job_id="j")
+
+    assert (await history(api, "j", "?page_size=3"))["next"] == ""
+
+
+async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
+    for number in range(5):
+        await api.created(name=f"{number}", job_id="j")
+    page = await history(api, "j", "?page_size=2")
+
+    whole = await api.get("/api/jobs/j/history", Accept="text/html, application/x-ndjson;q=0.9")
+    rest = await api.get(
+        f"/api/jobs/j/history?cursor={page['next']}", Accept="application/x-ndjson"
+    )
+
+    lines = [orjson.loads(line) for line in whole.body.splitlines()]
+    assert whole.headers["Content-Type"] == "application/x-ndjson"
+    assert lines == (await history(api, "j"))["facts"]
+    assert [orjson.loads(line) for line in rest.body.splitlines()] == lines[2:]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("accept", ["*/*", LINES, BATCH])
+async def test_a_cache_is_told_that_a_history_has_several_forms(
+    api: Api, accept: str, method: str
+) -> None:
+    asset = await api.created(job_id="j")
+
+    for path in ("/api/jobs/j/history", f"/api/assets/{asset['id']}/history"):
+        answer = await api.call(method, path, headers={"Accept": accept})
+        assert answer.headers.getall("Vary") == ["Accept"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+async def test_head_of_a_history_has_no_body(api: Api, accept: str) -> None:
+    await api.created(job_id="j")
+
+    for _ in range(2):  # a body that came nevertheless would be the next answer's beginning
+        answer = await api.call("HEAD", "/api/jobs/j/history", headers={"Accept": accept})
+        assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
+
+
+@pytest.mark.parametrize("job_id", ["a/b", "a b", "jöb 文", "100%", "..", "?", "#", "a;b=c", "%2F"])
+async def test_a_job_may_be_called_anything(api: Api, job_id: str) -> None:
+    await api.created(job_id=job_id)
+
+    assert [fact["job_id"] for fact in (await history(api, job_id))["facts"]] == [job_id]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("job_id", ["nobody", "%00", "j%C3%B6b"])
+async def test_a_job_that_no_fact_names_is_404(api: Api, job_id: str, accept: str) -> None:
+    answer = await api.get(f"/api/jobs/{job_id}/history", Accept=accept)
+
+    assert (answer.status, answer.slug) == (404, "unknown-job")
+
+
+async def test_a_cursor_of_another_job_is_refused(api: Api) -> None:
+    for job_id in ("a", "a", "b", "b"):
+        await api.created(job_id=job_id)
+    cursor = (await history(api, "a", "?page_size=1"))["next"]
+
+    for odd in (cursor, "x", "2"):
+        answer = await api.get(f"/api/jobs/b/history?cursor={odd}")
+        assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+async def test_a_filter_that_histories_do_not_have_is_refused(api: Api) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get("/api/jobs/j/history?node_id=n")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+
+
+async def test_an_asset_has_a_history_of_its_own(api: Api) -> None:
+    asset = await api.created(job_id="j")
+    await api.created(job_id="j")
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+
+    facts = (await api.get(f"/api/assets/{asset['id']}/history")).json["facts"]
+
+    assert [fact["position"] for fact in facts] == [2, 4]
+    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.deleted"]
+
+
+async def test_pages_walk_through_an_assets_history(api: Api) -> None:
+    asset = await api.created()
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+    path = f"/api/assets/{asset['id']}/history?page_size=1"
+
+    first = (await api.get(path)).json
+    second = (await api.get(f"{path}&cursor={first['next']}")).json
+
+    assert [fact["version"] for fact in first["facts"] + second["facts"]] == [1, 2]
+    assert second["next"] == ""
+
+
+async def test_only_assets_have_a_history_of_an_asset(api: Api) -> None:
+    await api.call("POST", "/api/jobs/j/start")
+    log_id = api.backend.feed.log_id
+
+    for stream in (job_stream("1", "j"), log_id, "0" * 32, "x"):
+        answer = await api.get(f"/api/assets/{stream}/history")
+        assert (answer.status, answer.slug) == (404, "unknown-asset")
+
+
+async def test_a_history_as_cloud_events_is_the_same_history(api: Api) -> None:
+    await api.call("POST", "/api/jobs/j/start")
+    asset = await api.created(job_id="j")
+
+    batch = await api.get("/api/jobs/j/history", Accept="application/cloudevents-batch+json")
+
+    facts = (await history(api, "j"))["facts"]
+    assert batch.headers["Content-Type"] == "application/cloudevents-batch+json"
+    assert [event["data"] for event in batch.json] == facts
+    assert batch.json[1] == {
+        "specversion": "1.0",
+        "id": "3",
+        "source": f"asset-ledger/{api.backend.feed.log_id}",
+        "type": "asset-ledger.asset.created",
+        "subject": asset["id"],
+        "time": facts[1]["time"],
+        "datacontenttype": "application/json",
+        "data": facts[1],
+    }
+    assert batch.json[0]["subject"] == "j"
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "application/cloudevents-batch+json"])
+async def test_a_whole_history_is_longer_than_a_page(
+    api: Api, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setattr(answers, "MAX_PAGE", 2)
+    for _ in range(5):
+        await api.created(job_id="j")
+    last = (await history(api, "j", "?page_size=4"))["next"]
+
+    whole = await api.get("/api/jobs/j/history", Accept=accept)
+    rest = await api.get(f"/api/jobs/j/history?cursor={last}", Accept=accept)
+
+    assert whole.body.count(b'"job_seq"') == 5
+    assert rest.body.count(b'"job_seq"') == 1
+
+
+async def test_a_history_can_be_read_as_it_was(api: Api) -> None:
+    first = await api.created(job_id="j")
+    second = await api.created(job_id="j")
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+
+    for as_of in ("3", second["created_at"]):
+        answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+        assert [fact["position"] for fact in answer.json["facts"]] == [2, 3]
+        assert answer.headers["Ledger-Position"] == "3"
+    asset = await api.get(f"/api/assets/{first['id']}/history?as_of=3")
+    assert [fact["topic"] for fact in asset.json["facts"]] == ["asset.created"]
+
+
+async def test_before_its_first_fact_a_job_was_unknown(api: Api) -> None:
+    await api.created(job_id="j")
+
+    for as_of in ("0", "1", "1999-12-31T23:59:59Z"):
+        answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+        assert (answer.status, answer.slug) == (404, "unknown-job")
+
+
+async def test_a_time_that_has_not_come_is_now(api: Api) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get("/api/jobs/j/history?as_of=2999-01-01T00:00:00-12:00")
+
+    assert (len(answer.json["facts"]), answer.headers["Ledger-Position"]) == (1, "2")
+
+
+@pytest.mark.parametrize(
+    "as_of", ["3", "-1", "tuesday", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00%2B01:00"]
+)
+async def test_an_as_of_that_names_nothing_is_refused(api: Api, as_of: str) -> None:
+    await api.created(job_id="j")
+
+    answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+    assert answer.json["errors"][0]["parameter"] == "as_of"

@@ -1,0 +1,328 @@
+"""Jobs through HTTP: how they begin and end, what they come to, and which there are."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from asset_ledger.projections.queries import jobs as projected
+from tests.api.running import Answer, Api
+
+
+async def start(api: Api, job_id: str, key: str | None = None, **fields: Any) -> Answer:
+    return await post(api, job_id, "start", fields, key)
+
+
+async def finish(api: Api, job_id: str, key: str | None = None, **fields: Any) -> Answer:
+    return await post(api, job_id, "finish", fields, key)
+
+
+async def post(api: Api, job_id: str, verb: str, fields: Any, key: str | None) -> Answer:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    path = f"/api/jobs/{quote(job_id, safe='')}/{verb}"
+    return await api.call("POST", path, json=fields, headers=headers)
+
+
+async def job(api: Api, job_id: str) -> Any:
+    answer = await api.get(f"/api/jobs/{job_id}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def ids(api: Api, query: str = "") -> list[str]:
+    answer = await api.get(f"/api/jobs{query}")
+    assert answer.status == 200, answer.body
+    return [job["job_id"] for job in answer.json["jobs"]]
+
+
+async def test_a_job_that_only_its_assets_name_is_unframed(api: Api) -> None:
+    await api.created(b"four", job_id="j", workflow_id="w")
+
+    assert await job(api, "j") == {
+        "job_id": "j",
+        "user_id": "1",
+        "workflow_id": "w",
+        "parent_job_id": None,
+        "status": "unframed",
+        "error": None,
+        "parameters": None,
+        "started_at": None,
+        "finished_at": None,
+        "assets": 1,
+        "bytes": 4,
+        "first_position": 2,
+        "last_position": 2,
+    }
+
+
+async def test_a_job_begins_makes_something_and_ends(api: Api) -> None:
+    parameters = {"steps": 20, "ü": ["a", None, 1.5]}
+    begun = await start(api, "j", workflow_id="w", parent_job_id="p", parameters=parameters)
+    await api.created(b"four", job_id="j")
+    over = await finish(api, "j", status="failed", error="line 1\nline 2")
+
+    assert (begun.status, begun.json["status"], begun.json["finished_at"]) == (200, "running", None)
+    assert (begun.json["parameters"], begun.json["parent_job_id"]) == (parameters, "p")
+    assert begun.headers["Ledger-Position"] == "2"
+    assert over.headers["Ledger-Position"] == "4"
+    assert (over.json["status"], over.json["error"]) == ("failed", "line 1\nline 2")
+    assert (over.json["assets"], over.json["bytes"], over.json["workflow_id"]) == (1, 4, "w")
+    assert over.json == await job(api, "j")
+    assert over.json["started_at"] <= over.json["finished_at"]
+
+
+async def test_the_end_says_how_many_facts_the_job_has(api: Api) -> None:
+    await start(api, "j")
+    await api.created(job_id="j")
+    await finish(api, "j", status="completed")
+
+    facts = (await api.get("/api/jobs/j/history")).json["facts"]
+
+    assert [fact["topic"] for fact in facts] == ["job.started", "asset.created", "job.finished"]
+    assert [fact["job_seq"] for fact in facts] == [1, 2, 3]
+    assert facts[-1]["data"] == {"status": "completed", "facts": 3}
+
+
+async def test_a_job_may_end_that_nobody_started(api: Api) -> None:
+    await api.created(job_id="j")
+
+    over = await finish(api, "j", status="cancelled")
+    refused = await start(api, "j")
+
+    assert (over.status, over.json["status"], over.json["started_at"]) == (200, "cancelled", None)
+    assert (refused.status, refused.slug) == (409, "job-state")
+
+
+async def test_saying_the_same_again_records_nothing(api: Api) -> None:
+    await start(api, "j", parameters={"a": 1, "b": 2})
+    head = api.head()
+    again = await start(api, "j", parameters={"b": 2, "a": 1})
+    assert (again.status, again.json["status"], api.head()) == (200, "running", head)
+
+    await finish(api, "j", status="completed")
+    head = api.head()
+    finished_again = await finish(api, "j", status="completed")
+    started_again = await start(api, "j", parameters={"a": 1, "b": 2})
+
+    assert finished_again.json == started_again.json == await job(api, "j")
+    assert api.head() == head
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"workflow_id": "w"}, {"parent_job_id": "p"}, {"parameters": {"a": True}}, {"parameters": {}}],
+)
+async def test_a_job_begins_in_one_way_only(api: Api, other: dict[str, Any]) -> None:
+    await start(api, "j", parameters={"a": 1})
+
+    refused = await start(api, "j", **other)
+
+    assert (refused.status, refused.slug) == (409, "job-state")
+    assert api.head() == 2
+
+
+@pytest.mark.parametrize(
+    "other", [{"status": "completed"}, {"status": "failed"}, {"status": "failed", "error": "b"}]
+)
+async def test_a_job_ends_in_one_way_only(api: Api, other: dict[str, Any]) -> None:
+    await finish(api, "j", status="failed", error="a")
+
+    refused = await finish(api, "j", **other)
+
+    assert (refused.status, refused.slug) == (409, "job-state")
+    assert api.head() == 2
+
+
+async def test_of_many_who_end_a_job_at_once_one_is_heard(api: Api) -> None:
+    ends = [finish(api, "j", status="failed", error=str(number)) for number in range(8)]
+
+    answers = await asyncio.gather(*ends)
+
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 7
+    assert api.head() == 2
+
+
+async def test_a_retry_is_answered_as_the_job_was_then(api: Api) -> None:
+    first = await start(api, "j", key="k", workflow_id="w")
+    await api.created(job_id="j")
+    await finish(api, "j", status="completed")
+
+    again = await start(api, "j", key="k", workflow_id="w")
+
+    assert (again.status, again.json) == (200, first.json)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Ledger-Position"] == first.headers["Ledger-Position"]
+
+
+async def test_a_key_is_for_one_job_and_one_intent(api: Api) -> None:
+    await start(api, "j", key="k")
+
+    for other in (start(api, "i", key="k"), finish(api, "j", key="k", status="failed")):
+        answer = await other
+        assert (answer.status, answer.slug) == (422, "key-reused")
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "field"),
+    [
+        ("start", {"workflow_id": ""}, "workflow_id"),
+        ("start", {"parent_job_id": "a\nb"}, "parent_job_id"),
+        ("start", {"parameters": [1]}, "parameters"),
+        ("start", {"parameters": {"a": "\0"}}, "parameters"),
+        ("start", {"paramters": {}}, "paramters"),
+        ("finish", {}, "status"),
+        ("finish", {"status": "running"}, "status"),
+        ("finish", {"status": "failed", "error": "\0"}, "error"),
+        ("finish", {"status": "failed", "error": "x" * 40_000}, "error"),
+    ],
+)
+async def test_a_field_that_cannot_be_is_named(
+    api: Api, verb: str, fields: dict[str, Any], field: str
+) -> None:
+    answer = await post(api, "j", verb, fields, None)
+
+    assert (answer.status, answer.slug) == (422, "bad-field")
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert api.head() == 1
+
+
+async def test_a_job_needs_no_body_to_begin(api: Api) -> None:
+    answer = await api.call("POST", "/api/jobs/j/start")
+
+    assert (answer.status, answer.json["status"]) == (200, "running")
+
+
+async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
+    form = await api.call("POST", "/api/jobs/j/finish", data={"status": "completed"})
+    text = await api.call(
+        "POST", "/api/jobs/j/finish", data=b"{", headers={"Content-Type": "application/json"}
+    )
+
+    assert (form.status, form.slug) == (415, "unsupported-type")
+    assert (text.status, text.slug) == (400, "malformed-body")
+
+
+async def test_too_many_parameters_are_refused(api: Api) -> None:
+    answer = await start(api, "j", parameters={"a": "x" * 40_000})
+
+    assert (answer.status, answer.slug) == (413, "too-large")
+
+
+async def test_a_job_id_may_be_anything_that_can_be_read(api: Api) -> None:
+    answer = await start(api, "a/b c")
+    odd = await start(api, "a\nb")
+
+    assert answer.json["job_id"] == "a/b c"
+    assert (odd.status, odd.slug) == (422, "bad-field")
+
+
+async def test_jobs_are_listed_by_their_first_fact(api: Api) -> None:
+    for job_id in ("b", "a", "c"):
+        await api.created(job_id=job_id)
+    await start(api, "b")
+
+    assert await ids(api) == ["b", "a", "c"]
+    assert await ids(api, "?sort=-created_at") == ["c", "a", "b"]
+
+
+async def test_filters_narrow_the_list_together(api: Api) -> None:
+    await start(api, "a", workflow_id="v")
+    await start(api, "b", workflow_id="w", parent_job_id="a")
+    await start(api, "c", workflow_id="w")
+    await finish(api, "c", status="failed")
+    await api.created(job_id="d", workflow_id="w")
+
+    assert await ids(api, "?workflow_id=w") == ["b", "c", "d"]
+    assert await ids(api, "?workflow_id=w&workflow_id=v&status=running") == ["a", "b"]
+    assert await ids(api, "?status=failed&status=unframed&workflow_id=w") == ["c", "d"]
+    assert await ids(api, "?parent_job_id=a") == ["b"]
+    assert await ids(api, "?status=cancelled") == []
+
+
+async def test_pages_walk_through_all_jobs_once(api: Api) -> None:
+    for number in range(7):
+        await api.created(job_id=f"{number}", workflow_id="w")
+
+    for sort in ("created_at", "-created_at"):
+        assert await walk(api, f"?page_size=3&sort={sort}") == await ids(api, f"?sort={sort}")
+        assert len(await walk(api, f"?page_size=7&workflow_id=w&sort={sort}")) == 7
+
+
+async def test_a_page_that_stopped_looking_goes_on_from_there(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projected, "WALK", 3)
+    for number in range(8):
+        await start(api, f"{number}", parent_job_id="even" if number % 2 == 0 else "odd")
+
+    first = await api.get("/api/jobs?parent_job_id=odd")
+
+    assert [job["job_id"] for job in first.json["jobs"]] == ["1"]
+    assert first.json["next"]
+    assert await walk(api, "?parent_job_id=odd") == ["1", "3", "5", "7"]
+
+
+async def walk(api: Api, query: str) -> list[str]:
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = await api.get(f"/api/jobs{query}&cursor={cursor}")
+        found += [job["job_id"] for job in page.json["jobs"]]
+        cursor = page.json["next"]
+        assert ("Link" in page.headers) == bool(cursor)
+        if not cursor:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("query", "slug"),
+    [
+        ("?status=lost", "bad-parameter"),
+        ("?job_id=j", "bad-parameter"),
+        ("?workflow_id=", "bad-parameter"),
+        ("?sort=name", "bad-parameter"),
+        ("?cursor=x", "bad-cursor"),
+    ],
+)
+async def test_a_list_that_cannot_be_is_refused(api: Api, query: str, slug: str) -> None:
+    answer = await api.get(f"/api/jobs{query}")
+
+    assert (answer.status, answer.slug) == (400, slug)
+
+
+async def test_a_cursor_belongs_to_its_filters(api: Api) -> None:
+    for job_id in ("a", "b"):
+        await start(api, job_id)
+    cursor = (await api.get("/api/jobs?page_size=1")).json["next"]
+
+    answer = await api.get(f"/api/jobs?page_size=1&status=running&cursor={cursor}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+async def test_a_jobs_assets_are_listed_and_narrowed(api: Api) -> None:
+    first = await api.created(job_id="j", node_id="a")
+    second = await api.created(job_id="j", node_id="b")
+    gone = await api.created(job_id="j", node_id="b")
+    await api.created(job_id="other", node_id="a")
+    await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+    every = await api.get("/api/jobs/j/assets")
+    of_one_node = await api.get("/api/jobs/j/assets?node_id=b")
+
+    assert [asset["id"] for asset in every.json["assets"]] == [first["id"], second["id"]]
+    assert [asset["id"] for asset in of_one_node.json["assets"]] == [second["id"]]
+
+
+async def test_a_job_without_live_assets_has_an_empty_list(api: Api) -> None:
+    await start(api, "j")
+
+    assert (await api.get("/api/jobs/j/assets")).json == {"assets": [], "next": ""}
+
+
+@pytest.mark.parametrize("path", ["", "/assets", "/history"])
+async def test_a_job_that_no_fact_names_is_404(api: Api, path: str) -> None:
+    answer = await api.get(f"/api/jobs/nobody{path}")
+
+    assert (answer.status, answer.slug) == (404, "unknown-job")

@@ -1,0 +1,354 @@
+"""Proofs over HTTP: what a stranger who has only the key, and our answers, can check."""
+
+import asyncio
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.errors import ProofError
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint
+from asset_ledger.ledger.merkle.proof import ProvenFact, check_proof
+from asset_ledger.ledger.merkle.succession import key_after
+from asset_ledger.ledger.merkle.tiles import WIDTH, Tile
+from asset_ledger.ledger.merkle.tree import HASH, Tree, check_consistency, leaf_hash, root
+from tests.api.running import Answer, Api, serving
+
+RECEIPT = {"Prefer": "return=receipt"}
+
+
+async def log_key(api: Api) -> str:
+    """The verifier key that fact 1 of the log names: what a stranger would keep."""
+    (opened,) = await asyncio.to_thread(api.backend.feed.read, 0, 1)
+    key: str = opened.event.public_key  # type: ignore[attr-defined]
+    return key
+
+
+async def checkpoint(api: Api) -> Checkpoint:
+    answer = await api.get("/api/log/checkpoint")
+    assert answer.status == 200, answer.body
+    return open_checkpoint(answer.body.decode(), await log_key(api))
+
+
+async def proven(api: Api, answer: Answer) -> list[ProvenFact]:
+    assert answer.status == 200, answer.body
+    _, facts = check_proof(answer.json, await log_key(api))
+    return facts
+
+
+def hashes(tile: bytes) -> list[bytes]:
+    return [tile[n : n + HASH] for n in range(0, len(tile), HASH)]
+
+
+async def test_a_checkpoint_is_a_note_that_the_log_signed(api: Api) -> None:
+    await api.created(b"x")
+    answer = await api.get("/api/log/checkpoint")
+
+    signed = open_checkpoint(answer.body.decode(), await log_key(api))
+
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert signed.size == api.head() == 2
+    assert signed.origin == f"asset-ledger/{api.backend.feed.log_id}"
+
+
+async def test_a_size_is_signed_once_however_many_ask(api: Api, data_dir: Path) -> None:
+    notes = {(await api.get("/api/log/checkpoint")).body for _ in range(3)}
+    notes |= {a.body for a in await asyncio.gather(*(api.get("/api/log/checkpoint"),) * 8)}
+
+    assert len(notes) == 1
+
+
+async def test_a_checkpoint_is_still_the_same_after_a_restart(data_dir: Path) -> None:
+    notes = []
+    for _ in range(2):
+        async with serving(Settings(data_dir=data_dir)) as api:
+            notes.append((await api.get("/api/log/checkpoint")).body)
+
+    assert notes[0] == notes[1]
+
+
+async def test_every_key_is_told_with_the_fact_that_names_it(api: Api) -> None:
+    await api.created(b"x")
+    note = (await api.get("/api/log/checkpoint")).body.decode()
+    rotated = (await api.call("POST", "/api/log/key/rotate")).json
+    (first, second) = (await api.get("/api/log/key")).json["keys"]
+    leaves = [base64.b64decode(each["leaf"]) for each in (first, second)]
+    tile = hashes((await api.get("/api/log/tile/0/000.p/3")).body)
+
+    assert (first["since"], first["key"]) == (1, await log_key(api))
+    assert {name: second[name] for name in rotated} == rotated
+    assert rotated["since"] == api.head() == 3
+    assert [tile[0], tile[2]] == [leaf_hash(leaf) for leaf in leaves]
+    assert key_after(first["key"], leaves[1:]) == rotated["key"]
+    assert open_checkpoint(note, first["key"]).size == 2
+    new = (await api.get("/api/log/checkpoint")).body.decode()
+    assert open_checkpoint(new, rotated["key"]).size == 3
+
+
+async def test_who_kept_the_first_key_can_check_a_proof_after_any_rotation(api: Api) -> None:
+    asset, kept = await api.created(b"x", job_id="j"), await log_key(api)
+    for _ in range(2):
+        assert (await api.call("POST", "/api/log/key/rotate")).status == 200
+
+    for path in (f"/api/assets/{asset['id']}/proof", "/api/jobs/j/proof"):
+        proof = (await api.get(path)).json
+        assert [each["position"] for each in proof["rotations"]] == [3, 4]
+        assert check_proof(proof, kept)[1][0].position == 2
+        with pytest.raises(ProofError, match="did not sign"):
+            check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
+
+
+async def test_a_rotation_is_a_fact_like_any_other(api: Api) -> None:
+    """The tables are not behind it, and who follows the log hears of it."""
+    rotated = await api.call("POST", "/api/log/key/rotate")
+    events = await api.get("/api/events?all=true&topic=key.rotated")
+
+    assert rotated.headers["Ledger-Position"] == "2"
+    assert [fact["by"] for fact in events.json["facts"]] == ["1"]
+    assert (await api.get("/api/assets?min_position=2")).status == 200
+    assert (await api.created(b"x"))["position"] == 3
+
+
+async def test_an_asset_is_proven_with_all_its_facts(api: Api) -> None:
+    asset = await api.created(b"x", name="cat.png")
+    await api.created(b"y")
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+
+    facts = await proven(api, await api.get(f"/api/assets/{asset['id']}/proof"))
+
+    assert [fact.position for fact in facts] == [2, 4]
+    assert all(asset["id"].encode() in fact.leaf for fact in facts)
+    assert b"cat.png" in facts[0].leaf
+    assert b"asset.deleted" in facts[1].leaf
+
+
+async def test_a_job_is_proven_with_all_its_facts(api: Api) -> None:
+    for n in range(3):
+        await api.created(b"%d" % n, job_id="j")
+        await api.created(b"%d" % n, job_id="other")
+    await api.call("POST", "/api/jobs/j/finish", json={"status": "completed"})
+
+    facts = await proven(api, await api.get("/api/jobs/j/proof"))
+
+    assert [fact.position for fact in facts] == [2, 4, 6, 8]
+    assert b'"facts":4' in facts[-1].leaf
+
+
+async def test_a_job_of_many_facts_is_proven_in_one_document(api: Api) -> None:
+    """More than one piece, and more than one tile."""
+    uploads = [api.created(b"%d" % n, job_id="j") for n in range(420)]
+    for first in range(0, len(uploads), 60):
+        await asyncio.gather(*uploads[first : first + 60])
+
+    facts = await proven(api, await api.get("/api/jobs/j/proof"))
+
+    assert [fact.position for fact in facts] == list(range(2, 422))
+
+
+async def test_head_of_a_proof_has_no_body(api: Api) -> None:
+    asset = await api.created(b"x", job_id="j")
+
+    for path in (f"/api/assets/{asset['id']}/proof", "/api/jobs/j/proof", "/api/log/checkpoint"):
+        answer = await api.call("HEAD", path)
+        assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_what_is_not_there_has_no_proof(api: Api) -> None:
+    for path, slug in (
+        (f"/api/assets/{'0' * 32}/proof", "unknown-asset"),
+        ("/api/assets/no-id/proof", "unknown-asset"),
+        ("/api/jobs/nobody-named-it/proof", "unknown-job"),
+    ):
+        answer = await api.get(path)
+        assert (answer.status, answer.slug) == (404, slug)
+
+
+async def test_a_forged_proof_is_refused_with_the_reason(api: Api) -> None:
+    await api.created(b"x", job_id="j")
+    key, proof = await log_key(api), (await api.get("/api/jobs/j/proof")).json
+    leaf = base64.b64decode(proof["facts"][0]["leaf"])
+    proof["facts"][0]["leaf"] = base64.b64encode(leaf.replace(b"image/png", b"image/gif")).decode()
+
+    with pytest.raises(ProofError, match="path of leaf 1 does not lead to the root of 2 leaves"):
+        check_proof(proof, key)
+
+
+async def test_a_proof_of_another_log_is_refused_with_the_reason(api: Api, tmp_path: Path) -> None:
+    async with serving(Settings(data_dir=tmp_path / "other")) as other:
+        await other.created(b"x", job_id="j")
+        theirs = (await other.get("/api/jobs/j/proof")).json
+        name = f"asset-ledger/{other.backend.feed.log_id}"
+
+    with pytest.raises(ProofError, match=f"this is a checkpoint of {name}, not of"):
+        check_proof(theirs, await log_key(api))
+
+
+async def test_an_upload_is_answered_with_its_receipt_where_one_is_preferred(api: Api) -> None:
+    answer = await api.upload(b"x", name="cat.png", headers=RECEIPT)
+    asset = answer.json
+
+    assert answer.status == 201
+    assert answer.headers["Preference-Applied"] == "return=receipt"
+    _, (fact,) = check_proof(asset.pop("receipt"), await log_key(api))
+    assert fact.position == asset["position"] == 2
+    assert b"cat.png" in fact.leaf
+    assert (await api.get(f"/api/assets/{asset['id']}")).json == asset
+
+
+async def test_a_receipt_can_be_had_again_with_the_same_key(api: Api) -> None:
+    headers = {**RECEIPT, "Idempotency-Key": "k"}
+    first = (await api.upload(b"x", headers=headers)).json["receipt"]
+    await api.created(b"y")
+
+    again = await api.upload(b"x", headers=headers)
+
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["receipt"]["facts"][0]["leaf"] == first["facts"][0]["leaf"]
+    check_proof(again.json["receipt"], await log_key(api))
+
+
+async def test_receipts_of_many_at_once_all_hold(api: Api) -> None:
+    answers = await asyncio.gather(*(api.upload(b"%d" % n, headers=RECEIPT) for n in range(40)))
+
+    key = await log_key(api)
+    positions = [check_proof(a.json["receipt"], key)[1][0].position for a in answers]
+    assert sorted(positions) == list(range(2, 42))
+
+
+async def test_a_log_is_shown_to_begin_with_what_it_was(api: Api) -> None:
+    older = await checkpoint(api)
+    for n in range(5):
+        await api.created(b"%d" % n)
+    newer = await checkpoint(api)
+
+    answer = await api.get(f"/api/log/proof?first={older.size}&second={newer.size}")
+
+    assert answer.json | {"path": []} == {"first": older.size, "second": newer.size, "path": []}
+    path = [base64.b64decode(hashed) for hashed in answer.json["path"]]
+    check_consistency(older.size, newer.size, older.root, newer.root, path)
+    with pytest.raises(ProofError, match="does not begin with"):
+        check_consistency(older.size, newer.size, hashlib.sha256().digest(), newer.root, path)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("", "first"),
+        ("?first=1", "second"),
+        ("?second=1", "first"),
+        ("?first=2&second=1", "second"),
+        ("?first=1&second=3", "second"),
+        ("?first=0&second=1", "first"),
+        ("?first=1&second=x", "second"),
+        ("?first=1&second=2&third=3", "third"),
+    ],
+)
+async def test_sizes_that_the_log_never_had_are_refused(api: Api, query: str, named: str) -> None:
+    await api.created(b"x")
+
+    answer = await api.get(f"/api/log/proof{query}")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+    assert [error["parameter"] for error in answer.json["errors"]] == [named]
+
+
+async def test_tiles_rebuild_the_root(api: Api) -> None:
+    for _ in range(6):
+        await asyncio.gather(*(api.created(b"%d" % n) for n in range(50)))
+    signed = await checkpoint(api)
+    full, rest = divmod(signed.size, WIDTH)
+    assert (full, rest) == (1, 45)
+
+    tiles = [Tile(0, 0), Tile(0, 1, rest), Tile(1, 0, full)]
+    first, second, above = [await fetched(api, f"/api/log/tile/{tile.path}") for tile in tiles]
+
+    tree = Tree([*hashes(first), *hashes(second)])
+    assert root(signed.size, tree.node) == signed.root
+    assert hashes(above) == [tree.node(8, 0)]
+
+
+async def test_entries_hash_to_the_tile_above_them(api: Api) -> None:
+    await api.created(b"x", name="cat.png")
+    signed = await checkpoint(api)
+
+    bundle = await fetched(api, f"/api/log/tile/entries/000.p/{signed.size}")
+
+    leaves = unbundled(bundle)
+    assert b"ledger.opened" in leaves[0]
+    assert b"cat.png" in leaves[1]
+    tile = await fetched(api, f"/api/log/tile/0/000.p/{signed.size}")
+    assert [leaf_hash(leaf) for leaf in leaves] == hashes(tile)
+
+
+async def test_what_is_under_a_tiles_name_may_be_kept_for_ever(api: Api) -> None:
+    for path in ("/api/log/tile/0/000.p/1", "/api/log/tile/entries/000.p/1"):
+        answer = await api.get(path)
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert (await api.get("/api/log/checkpoint")).headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "0/000",
+        "0/000.p/2",
+        "0/001.p/1",
+        "1/000.p/1",
+        "64/000",
+        "entries/000",
+        "entries/001.p/1",
+        "entries",
+        "x",
+        "0/000.p/1/2",
+        "0/%2e%2e/000",
+        "0/x999/x999/x999/x999/x999/x999/999",
+    ],
+)
+async def test_a_tile_that_is_not_there_is_unknown(api: Api, path: str) -> None:
+    answer = await api.get(f"/api/log/tile/{path}")
+
+    assert (answer.status, answer.slug) == (404, "unknown-tile")
+
+
+async def test_without_its_key_a_ledger_works_and_signs_nothing(data_dir: Path) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await api.created(b"x", job_id="j")
+    key_file = data_dir / "checkpoint.key"
+    kept = key_file.read_bytes()
+    key_file.unlink()
+
+    async with serving(Settings(data_dir=data_dir)) as api:
+        asset = await api.created(b"y", job_id="j")
+        refused: list[Any] = [
+            await api.get("/api/log/checkpoint"),
+            await api.get(f"/api/assets/{asset['id']}/proof"),
+            await api.get("/api/jobs/j/proof"),
+            await api.upload(b"z", headers=RECEIPT),
+        ]
+        assert [(answer.status, answer.slug) for answer in refused] == [(503, "storage-failed")] * 4
+        assert "checkpoint.key is not in the data folder" in refused[0].json["detail"]
+        assert api.head() == 3  # the upload that wanted a receipt was refused before it was read
+        assert (await api.get("/api/log/tile/0/000.p/3")).status == 200
+        assert (await api.get("/api/jobs/j/history")).status == 200
+
+        key_file.write_bytes(kept)  # no restart: the key is looked for when it is needed
+        assert (await checkpoint(api)).size == 3
+
+
+async def fetched(api: Api, path: str) -> bytes:
+    answer = await api.get(path)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def unbundled(bundle: bytes) -> list[bytes]:
+    leaves = []
+    while bundle:
+        size = int.from_bytes(bundle[:2], "big")
+        leaves.append(bundle[2 : 2 + size])
+        bundle = bundle[2 + size :]
+    return leaves

@@ -1,0 +1,96 @@
+"""The one table of errors and what HTTP says of them."""
+
+import re
+
+import pytest
+
+from asset_ledger.api.contract import errors as http_errors
+from asset_ledger.api.contract.errors import FieldsError, MethodNotAllowedError, NoContentError
+from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN, document, problem_of
+from asset_ledger.ledger import errors as ledger_errors
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    DiskFullError,
+    KeyReusedError,
+    LedgerError,
+    ParameterError,
+    RefusedError,
+    UnavailableError,
+)
+
+GROUPS = (LedgerError, RefusedError, UnavailableError)
+
+
+def every_error() -> list[type[LedgerError]]:
+    modules = (ledger_errors, http_errors)
+    found = [value for module in modules for value in vars(module).values()]
+    kinds = {k for k in found if isinstance(k, type) and issubclass(k, LedgerError)}
+    return sorted(kinds - set(GROUPS), key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_whatever_a_caller_can_do_something_about_is_in_the_table(kind: type[LedgerError]) -> None:
+    for_callers = issubclass(kind, RefusedError | UnavailableError)
+
+    assert (problem_of(kind.__new__(kind)) is not UNFORESEEN) == for_callers
+
+
+def test_no_two_errors_share_a_slug() -> None:
+    slugs = [problem.slug for problem in PROBLEMS.values()]
+
+    assert len(set(slugs)) == len(slugs)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", slug) for slug in slugs)
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_whose_fault_it_is_shows_in_the_status(kind: type[LedgerError]) -> None:
+    status = PROBLEMS[kind].status
+
+    assert status // 100 == (4 if issubclass(kind, RefusedError) else 5)
+
+
+def test_a_more_special_error_has_its_own_status() -> None:
+    assert problem_of(DiskFullError()).status == 507
+    assert problem_of(NoContentError("x")).slug == "unknown-asset"
+
+
+def test_what_is_unforeseen_tells_only_where_to_look() -> None:
+    told = document(RuntimeError("the password is 123"), "abc")
+
+    assert (told["status"], told["type"]) == (500, "urn:asset-ledger:internal-error")
+    assert "password" not in str(told)
+    assert "abc" in told["detail"]
+
+
+def test_parameters_and_fields_are_named_as_what_they_are() -> None:
+    parameter = document(ParameterError("x", errors=[("a", "b")]), "id")
+    fields = document(FieldsError([("a", "b"), ("c", "d")]), "id")
+
+    assert parameter["errors"] == [{"parameter": "a", "message": "b"}]
+    assert fields["errors"] == [
+        {"field": "a", "message": "b"},
+        {"field": "c", "message": "d"},
+    ]
+    assert fields["detail"] == "a: b; c: d"
+
+
+def test_a_tombstone_says_who_when_and_where() -> None:
+    error = AssetDeletedError("x", by="1", when="2026-01-01T00:00:00.000000Z", position=7)
+
+    told = document(error, "id")
+
+    assert told["deleted_by"] == "1"
+    assert told["deleted_at"] == "2026-01-01T00:00:00.000000Z"
+    assert told["position"] == 7
+
+
+def test_what_is_said_back_is_always_utf8() -> None:
+    told = document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
+
+    str(told).encode()
+    assert told["detail"] == "x\\udcff"
+
+
+def test_allowed_methods_are_told() -> None:
+    assert str(MethodNotAllowedError("PUT", ["GET", "HEAD"])) == "PUT is not one of GET, HEAD"
+    assert KeyReusedError("k").key == "k"

@@ -1,0 +1,76 @@
+"""Search through HTTP, as NodeTool's clients use it."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from asset_ledger.api.contract.shapes import FoundPage
+from tests.api.running import Api
+
+
+async def search(api: Api, query: str, more: str = "") -> Any:
+    """The answer, once it reflects all that was recorded."""
+    asked = f"query={quote(query)}&min_position={api.head()}{more}"
+    answer = await api.get(f"/api/assets/search?{asked}")
+    assert answer.status == 200, answer.body
+    FoundPage.model_validate(answer.json)
+    return answer.json
+
+
+def names(found: Any) -> list[str]:
+    return [asset["name"] for asset in found["assets"]]
+
+
+async def test_assets_are_found_by_name_tag_and_value_with_their_folders(api: Api) -> None:
+    folder = await api.created(None, name="Pictures", content_type="folder")
+    await api.created(name="cat.png", parent_id=folder["id"], tags=["Pet"], metadata={"by": "Ada"})
+    await api.created(name="concat.txt")
+
+    found = await search(api, "CAT")
+
+    assert names(found) == ["concat.txt", "cat.png"]
+    assert (found["total_count"], found["next_cursor"], found["is_global_search"]) == (2, "", True)
+    assert [asset["folder_path"] for asset in found["assets"]] == ["Home", "Home / Pictures"]
+    assert found["assets"][1]["folder_id"] == folder["id"]
+    assert names(await search(api, "ada pet")) == ["cat.png"]
+
+
+@pytest.mark.parametrize("query", ["%", "_", "*", '"', "a OR b", "NOT", "(", "name:cat", "'; --"])
+async def test_nothing_in_a_query_has_a_meaning_of_its_own(api: Api, query: str) -> None:
+    await api.created(name="cat.png")
+    await api.created(name=f"so {query} it is")
+
+    assert names(await search(api, query)) == [f"so {query} it is"]
+
+
+async def test_pages_of_a_search_follow_each_other(api: Api) -> None:
+    for number in range(3):
+        await api.created(name=f"cat {number}")
+
+    first = await search(api, "cat", "&page_size=2")
+    second = await search(api, "cat", f"&page_size=2&cursor={first['next_cursor']}")
+
+    assert names(first) + names(second) == ["cat 2", "cat 1", "cat 0"]
+    assert (second["next_cursor"], second["total_count"]) == ("", 3)
+
+
+@pytest.mark.parametrize("query", ["", "?query=", "?query=%20", "?query=x&sort=name", "?q=x"])
+async def test_a_search_without_words_or_with_unknown_ones_is_refused(api: Api, query: str) -> None:
+    assert (await api.get(f"/api/assets/search{query}")).slug == "bad-parameter"
+
+
+async def test_the_newest_of_a_name_is_found_by_it(api: Api) -> None:
+    await api.created(b"old", name="my cat/50%.png")
+    newest = await api.created(b"new", name="my cat/50%.png")
+    await api.created(name="my cat/50%.PNG")
+    path = "/api/assets/by-filename/my%20cat%2F50%25.png"
+
+    found = await api.get(path)
+    assert (found.status, found.json) == (200, newest)
+    assert (await api.get(path, If_None_Match=found.headers["ETag"])).status == 304
+    await api.call("PUT", f"/api/assets/{newest['id']}", json={"name": "dog.png"})
+    assert (await api.get("/api/assets/by-filename/dog.png")).json["id"] == newest["id"]
+    assert (await api.get(path)).json["size"] == 3
+    await api.call("DELETE", f"/api/assets/{newest['id']}")
+    assert (await api.get("/api/assets/by-filename/dog.png")).slug == "unknown-asset"

@@ -1,0 +1,149 @@
+"""Listening, and stopping: whoever was being served when the signal came is served to the end."""
+
+import asyncio
+import gc
+import os
+import signal
+import sqlite3
+import threading
+import weakref
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.http.app import serve
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.log.event_log import Command, Outcome, Prepare
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from tests.api.running import FORM, Api, form, serving
+
+BODY = form(b"x" * 100_000, {"name": "slow", "job_id": "j"})
+HEAD = (
+    "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+    f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(BODY)}\r\n\r\n"
+).encode()
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def started(backend: Backend) -> tuple["asyncio.Task[None]", str]:
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(backend, "127.0.0.1", 0, address.set_result))
+    return task, await address
+
+
+async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    parts = urlsplit(url)
+    return await asyncio.open_connection(parts.hostname, parts.port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_upload_under_way_is_finished_before_the_server_stops(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
+        server, url = await started(backend)
+        reader, writer = await connect(url)
+        _, idle = await connect(url)
+        writer.write(HEAD)
+        assert await reader.readexactly(len(CONTINUE)) == CONTINUE
+        writer.write(BODY[:50_000])
+
+        os.kill(os.getpid(), number)
+        await until_refused(url)
+        writer.write(BODY[50_000:])
+        answer = await reader.read()
+        await server
+        writer.close()
+        idle.close()
+
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        asset = orjson.loads(answer.partition(b"\r\n\r\n")[2])
+        assert (await backend.views.assets.find("1", asset["id"])).version == 1
+
+
+async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None:
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
+        server, _ = await started(backend)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        await server
+
+
+async def test_a_client_that_goes_away_does_not_undo_its_upload(
+    api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held between its content and its fact, the upload outlives its client."""
+    gate, append = threading.Event(), SqliteLog.append
+
+    def held(log: SqliteLog, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        gate.wait(60)
+        return append(log, commands, prepare)
+
+    monkeypatch.setattr(SqliteLog, "append", held)
+    _, writer = await connect(api.url)
+    body = form(b"kept", {"name": "kept"})
+    writer.write(
+        HEAD.replace(b"Expect: 100-continue\r\n", b"").replace(
+            str(len(BODY)).encode(), str(len(body)).encode()
+        )
+        + body
+    )
+    await until_packed(data_dir / "content" / "packed.db")
+
+    writer.close()
+    await writer.wait_closed()
+    gate.set()
+    await api.server.drain(30)
+
+    listed = (await api.get("/api/assets")).json["assets"]
+    assert [asset["name"] for asset in listed] == ["kept"]
+
+
+async def until_refused(url: str) -> None:
+    with suppress(OSError):
+        while True:
+            (await connect(url))[1].close()
+
+
+async def until_packed(packed: Path) -> None:
+    """A content is packed right before its fact is committed."""
+    while not await asyncio.to_thread(contents, packed):
+        pass
+
+
+def contents(packed: Path) -> int:
+    with closing(sqlite3.connect(f"{packed.as_uri()}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(*) FROM contents").fetchone()
+        return int(count)
+
+
+def held() -> tuple[set[str], int]:
+    """The threads that run, but for those of the event loop, and how many files are open."""
+    threads = {thread.name for thread in threading.enumerate()}
+    files = len([*Path("/proc/self/fd").iterdir()])
+    return {name for name in threads if not name.startswith("asyncio_")}, files
+
+
+async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
+    tmp_path: Path,
+) -> None:
+    async def used(folder: Path) -> weakref.ref[object]:
+        async with serving(Settings(data_dir=folder)) as api:
+            await api.created(b"x" * 100_000, job_id="j")
+            await api.get(f"/api/assets/search?query=a&min_position={api.head()}")
+            return weakref.ref(api.backend.views)
+
+    await used(tmp_path / "first")  # what is made once a process is there by now
+    before = held()
+
+    views = [await used(tmp_path / f"{number}") for number in range(3)]
+
+    gc.collect()
+    assert held() == before
+    assert [view() for view in views] == [None, None, None]

@@ -1,0 +1,333 @@
+"""Thumbnails: what is drawn, what is refused, and that neither is done twice."""
+
+import asyncio
+import re
+import struct
+import zlib
+from array import array
+from base64 import b64encode
+from io import BytesIO
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from asset_ledger.api.thumbnails import cache
+from asset_ledger.api.thumbnails.drawer import Drawer
+from asset_ledger.api.thumbnails.drawing import LARGEST, draw
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from tests.api.running import Answer, Api
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def picture(
+    size: tuple[int, int] = (8, 4), kind: str = "PNG", mode: str = "RGB", **given: Any
+) -> bytes:
+    """A picture whose left half is red (or dark) and whose right half is blue (or light)."""
+    image = Image.new("RGB", size, RED)
+    image.paste(BLUE, (size[0] // 2, 0, *size))
+    written = BytesIO()
+    image.convert(mode).save(written, kind, **given)
+    return written.getvalue()
+
+
+def opened(content: bytes) -> Image.Image:
+    image = Image.open(BytesIO(content), formats=["WEBP"])
+    image.load()
+    return image
+
+
+def drawn(content: bytes, kind: str = "image") -> Image.Image:
+    return opened(draw(kind, BytesIO(content)))
+
+
+def near(image: Image.Image, at: tuple[int, int], colour: tuple[int, int, int]) -> bool:
+    found = image.convert("RGB").getpixel(at)
+    assert isinstance(found, tuple)
+    return all(abs(a - b) < 60 for a, b in zip(found, colour, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((2048, 1024), (512, 256)), ((10, 3000), (2, 512)), ((8, 4), (8, 4))],
+)
+def test_a_thumbnail_is_never_larger_than_its_image_and_keeps_its_shape(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert drawn(picture(size)).size == expected
+    assert max(expected) <= LARGEST
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+def test_every_format_is_drawn_in_its_colours(kind: str) -> None:
+    image = drawn(picture((1200, 600), kind))
+
+    assert near(image, (10, 10), RED)
+    assert near(image, (500, 10), BLUE)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "I", "CMYK"])
+def test_every_mode_is_drawn(mode: str) -> None:
+    kind = "TIFF" if mode in ("CMYK", "I", "I;16") else "PNG"
+    source = picture((64, 32), kind, "I" if mode == "I;16" else mode)
+
+    assert drawn(source).size == (64, 32)
+
+
+def test_sixteen_bits_of_grey_are_not_all_white() -> None:
+    image = Image.new("I;16", (64, 32), 0x4000)
+    written = BytesIO()
+    image.save(written, "PNG")
+
+    assert near(drawn(written.getvalue()), (5, 5), (64, 64, 64))
+
+
+def measured(mode: str, *steps: float) -> bytes:
+    """A TIFF in a mode of Pillow's: these values from left to right, sixteen pixels of each."""
+    kind = {"F": "f", "I": "i"}.get(mode, "H")
+    row = array(kind, [step if mode == "F" else int(step) for step in steps for _ in range(16)])
+    if mode == "I;16B":
+        row.byteswap()
+    written = BytesIO()
+    Image.frombytes(mode, (len(row), 16), row.tobytes() * 16).save(written, "TIFF")
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "least", "greatest"),
+    [
+        ("F", 0, 1),
+        ("F", -3.5, 9e30),
+        ("I", 100, 1_000_000),
+        ("I", -(2**31), 2**31 - 1),
+        ("I;16", 0, 4095),
+        ("I;16B", 1000, 65_535),
+    ],
+)
+def test_measured_values_are_shown_from_the_least_to_the_greatest(
+    mode: str, least: float, greatest: float
+) -> None:
+    image = drawn(measured(mode, least, (least + greatest) / 2, greatest))
+
+    assert near(image, (4, 8), (0, 0, 0))
+    assert near(image, (24, 8), (127, 127, 127))
+    assert near(image, (44, 8), (255, 255, 255))
+
+
+def test_what_is_no_number_does_not_hide_the_others() -> None:
+    image = drawn(measured("F", nan, 0, 1, inf))
+
+    assert near(image, (24, 8), (0, 0, 0))
+    assert near(image, (40, 8), (255, 255, 255))
+
+
+@pytest.mark.parametrize("steps", [(7, 7), (nan, nan)])
+def test_values_that_do_not_differ_are_drawn_too(steps: tuple[float, ...]) -> None:
+    assert drawn(measured("F", *steps)).size == (32, 16)
+
+
+def test_what_is_transparent_stays_so() -> None:
+    written = BytesIO()
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(written, "PNG")
+
+    assert drawn(written.getvalue()).mode == "RGBA"
+
+
+def test_a_photo_that_lies_on_its_side_is_turned_and_says_nothing_of_its_place() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by 90 degrees, clockwise
+    exif[0x010E] = "a secret place"
+    image = drawn(picture((800, 400), "JPEG", exif=exif))
+
+    assert image.size == (256, 512)
+    assert near(image, (100, 10), RED)
+    assert near(image, (100, 500), BLUE)
+    assert not image.getexif()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (head, b"IDAT" + zlib.compress(b"\0" * 10_000), b"IEND")
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not an image",
+        picture((800, 400))[:-200],
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        bomb(10_000, 10_000),
+        bomb(50_000, 50_000),
+        bomb(2**31 - 1, 2**31 - 1),
+    ],
+)
+def test_what_is_no_image_or_a_bomb_is_refused(content: bytes) -> None:
+    with pytest.raises(UndrawableError):
+        draw("image", BytesIO(content))
+
+
+def film(width: int = 64, height: int = 48) -> bytes:
+    written = BytesIO()
+    with av.open(written, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(20):
+            colour = BLUE if number < 2 else RED
+            image = Image.new("RGB", (width, height), colour)
+            frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return written.getvalue()
+
+
+def test_a_film_is_shown_by_one_of_its_moments() -> None:
+    image = drawn(film(), "video")
+
+    assert image.size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no film", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"ffconcat version 1.0\n"],
+)
+def test_what_is_no_film_or_a_list_of_others_is_refused(content: bytes) -> None:
+    with pytest.raises(UndrawableError):
+        draw("video", BytesIO(content))
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) -> None:
+    drawer, secret = Drawer(), tmp_path / "secret"
+    secret.write_bytes(b"neither")
+    with pytest.raises(UndrawableError) as refused:
+        await drawer.draw(kind, secret)
+    await drawer.end()
+
+    assert re.fullmatch(r"it cannot be decoded: \w+", str(refused.value))
+
+
+async def test_who_draws_can_fail_or_hang_and_the_next_one_is_drawn() -> None:
+    failing, drawer = Drawer("this"), Drawer()
+    with pytest.raises(UndrawableError, match="decoder fail"):
+        await failing.draw("image", picture())
+    with pytest.raises(UndrawableError, match="too long"):
+        await Drawer(patience=0).draw("image", picture())
+    with pytest.raises(UndrawableError, match="cannot be decoded"):
+        await drawer.draw("image", b"x")
+
+    assert opened(await drawer.draw("image", picture())).size == (8, 4)
+    await failing.end()
+    await drawer.end()
+
+
+async def thumbnail(api: Api, asset: Any, query: str = "", **headers: str) -> Answer:
+    return await api.get(f"/api/assets/{asset['id']}/thumbnail{query}", **headers)
+
+
+async def test_an_image_says_where_its_thumbnail_is(api: Api) -> None:
+    asset = await api.created(picture((1024, 512)), content_type="image/png")
+
+    answer = await api.get(asset["thumb_url"])
+
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/webp")
+    assert opened(answer.body).size == (512, 256)
+    etag = answer.headers["ETag"]
+    assert (await thumbnail(api, asset, If_None_Match=etag)).status == 304
+    head = await api.call("HEAD", asset["thumb_url"])
+    assert (head.status, head.headers["ETag"], head.body) == (200, etag, b"")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "drawn"),
+    [("IMAGE/JPEG; q=1", True), ("video/mp4", True), ("image/svg+xml", False), ("a/b", False)],
+)
+async def test_only_what_can_be_drawn_has_a_place_for_its_thumbnail(
+    api: Api, content_type: str, drawn: bool
+) -> None:
+    asset = await api.created(b"x", content_type=content_type)
+
+    assert (asset["thumb_url"] is not None) is drawn
+
+
+async def test_a_film_has_a_thumbnail_too(api: Api) -> None:
+    asset = await api.created(film(), content_type="video/mp4")
+
+    assert opened((await thumbnail(api, asset)).body).size == (64, 48)
+
+
+async def test_a_thumbnail_is_never_stale(api: Api) -> None:
+    asset = await api.created(picture((8, 4)), content_type="image/png")
+    before = await thumbnail(api, asset)
+    data = {"data": b64encode(picture((4, 8))).decode(), "data_encoding": "base64"}
+    await api.call("PUT", f"/api/assets/{asset['id']}", json=data)
+
+    after = await thumbnail(api, asset, If_None_Match=before.headers["ETag"])
+
+    assert opened(after.body).size == (4, 8)
+    assert (await thumbnail(api, asset, "?version=1")).body == before.body
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of those who draw."""
+    questions: list[str] = []
+    ask = Drawer.draw
+
+    async def counted(self: Drawer, kind: str, source: Path | bytes) -> bytes:
+        questions.append(kind)
+        return await ask(self, kind, source)
+
+    monkeypatch.setattr(Drawer, "draw", counted)
+    return questions
+
+
+async def test_neither_a_picture_nor_a_refusal_is_made_twice(api: Api, asked: list[str]) -> None:
+    good = await api.created(picture(), content_type="image/png")
+    same = await api.created(picture(), content_type="image/png")
+    bad = await api.created(b"no image", content_type="image/png")
+
+    answers = await asyncio.gather(*[thumbnail(api, asset) for asset in [good, same, bad] * 5])
+
+    assert [answer.status for answer in answers] == [200, 200, 415] * 5
+    assert len({answer.body for answer in answers if answer.status == 200}) == 1
+    assert answers[2].slug == "unsupported-type"
+    assert "cannot be decoded" in answers[2].json["detail"]
+    assert len(asked) == 2
+
+
+async def test_large_images_are_read_from_their_file(api: Api) -> None:
+    noise = Image.effect_noise((600, 600), 90)
+    written = BytesIO()
+    noise.save(written, "PNG")
+    asset = await api.created(written.getvalue(), content_type="image/png")
+    assert asset["size"] > 65_536
+
+    assert opened((await thumbnail(api, asset)).body).size == (512, 512)
+
+
+async def test_what_has_no_thumbnail_says_why(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = await api.created(b"x", content_type="text/plain")
+    folder = await api.created(None, name="f", content_type="folder")
+    gone = await api.created(picture(), content_type="image/png")
+    await api.call("DELETE", f"/api/assets/{gone['id']}")
+
+    assert (await thumbnail(api, text)).slug == "unsupported-type"
+    assert (await thumbnail(api, folder)).slug == "unknown-asset"
+    assert (await thumbnail(api, gone)).slug == "asset-deleted"
+
+    monkeypatch.setattr(cache, "find_spec", lambda _: None)
+    answer = await thumbnail(api, await api.created(film(), content_type="video/mp4"))
+    assert (answer.slug, "asset-ledger[video]" in answer.json["detail"]) == (
+        "unsupported-type",
+        True,
+    )

@@ -1,0 +1,35 @@
+"""The tree in docs/architecture.md names every package, and no other."""
+
+import re
+
+from tests.house.console import document
+from tests.house.source import FLOORS, ROOT
+
+
+def _tree() -> list[str]:
+    """The paths of the tree: a folder at the margin, and below it the names in that folder."""
+    drawn = document("docs/architecture.md").partition("## The tree")[2].split("```")[1]
+    paths, folder = [], ""
+    for line in drawn.strip().splitlines():
+        name = re.split(r" {2,}", line.strip())[0]
+        if line.startswith(" "):
+            paths.append(folder + name)
+        else:
+            folder = name
+            paths.append(name)
+    return paths
+
+
+def test_the_tree_shows_paths_that_exist() -> None:
+    assert [path for path in _tree() if not (ROOT / path).exists()] == []
+
+
+def test_the_tree_shows_every_package_of_every_floor() -> None:
+    packages = {
+        f"{floor}/{path.name}/"
+        for floor in FLOORS
+        for path in (ROOT / floor).iterdir()
+        if (path / "__init__.py").exists()
+    }
+
+    assert packages - set(_tree()) == set()

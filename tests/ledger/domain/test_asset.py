@@ -1,0 +1,193 @@
+"""Given facts, when something is asked of an asset, then these facts follow, or that refusal."""
+
+import math
+from typing import Any
+
+import pytest
+
+from asset_ledger.ledger.domain.asset import evolve, fold
+from asset_ledger.ledger.domain.decisions import create, delete
+from asset_ledger.ledger.domain.event import private_of
+from asset_ledger.ledger.errors import FieldError, TooLargeError
+from tests.builders import (
+    DIGEST,
+    ID,
+    asset_id,
+    at,
+    created,
+    deleted,
+    described,
+    folded,
+    new_asset,
+    origin,
+    recorded,
+    replaced,
+    restored,
+    started,
+)
+
+
+def created_from(**wanted: Any) -> Any:
+    (fact,) = create(new_asset(**wanted), asset_id=ID, size=4, digest=DIGEST, origin=origin())
+    return fact
+
+
+def test_a_new_asset_carries_the_ids_of_its_origin() -> None:
+    fact = created_from(workflow_id="w", node_id="n", job_id="j")
+
+    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")
+    assert (fact.originator_id, fact.originator_version, fact.by, fact.user_id) == (ID, 1, "1", "1")
+
+
+def test_what_people_wrote_is_kept_apart_from_what_machines_did() -> None:
+    fact = created_from(name="a cat", metadata={"k": 1}, tags=["x"], duration=1.5)
+
+    assert private_of(fact) == {
+        "name": "a cat",
+        "metadata": {"k": 1},
+        "tags": ["x"],
+        "duration": 1.5,
+    }
+
+
+def test_a_manual_upload_belongs_to_no_node_job_or_workflow() -> None:
+    fact = created_from()
+
+    assert (fact.workflow_id, fact.node_id, fact.job_id) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "nul\0", "tab\t", "\x7f", "\ud800", "n" * 4097])
+def test_a_name_that_no_screen_can_show_is_refused(name: str) -> None:
+    with pytest.raises(FieldError, match="name"):
+        created_from(name=name)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\x", "a/b", "猫🐈.png", " ", "n" * 4096])
+def test_a_name_is_text_and_never_a_path(name: str) -> None:
+    assert private_of(created_from(name=name))["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("workflow_id", ""),
+        ("node_id", "n\0"),
+        ("job_id", "j" * 1025),
+        ("content_type", ""),
+        ("content_type", "png"),
+        ("content_type", "image/png\r\nX: y"),
+        ("content_type", "image/png; a=\n"),
+        ("metadata", {"big": 2**64}),
+        ("metadata", {"nul": "a\0"}),
+        ("metadata", {"deep": ["\\\\", {"x": "\0"}]}),
+        ("tags", ["a", "a"]),
+        ("tags", [""]),
+        ("duration", -1.0),
+        ("duration", math.nan),
+        ("duration", math.inf),
+    ],
+)
+def test_a_field_refuses_what_it_cannot_have_and_says_which(field: str, value: object) -> None:
+    with pytest.raises(FieldError) as refusal:
+        created_from(**{field: value})
+
+    assert refusal.value.errors[0][0] == field
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "C:\\u0000dir", "\\\\u0000"])
+def test_metadata_may_speak_of_u0000_without_holding_it(text: str) -> None:
+    assert private_of(created_from(metadata={"k": text}))["metadata"] == {"k": text}
+
+
+def test_metadata_of_32_kib_is_kept_and_one_byte_more_is_too_large() -> None:
+    at_the_limit = {"k": "x" * (32 * 1024 - len('{"k":""}'))}
+
+    assert private_of(created_from(metadata=at_the_limit))["metadata"] == at_the_limit
+    with pytest.raises(TooLargeError, match="32,769 bytes"):
+        created_from(metadata={"k": at_the_limit["k"] + "x"})
+
+
+@pytest.mark.parametrize("depth", [100, 101, 300])
+def test_metadata_has_a_hundred_levels_at_most(depth: int) -> None:
+    level: Any = "{[" * 100
+    for _ in range(depth):
+        level = [level] if depth % 2 else {"a": level}
+
+    if depth == 100:
+        assert private_of(created_from(metadata=level))["metadata"] == level
+    else:
+        with pytest.raises(FieldError, match="metadata"):
+            created_from(metadata={"a": level})
+
+
+def test_a_folder_has_no_file() -> None:
+    with pytest.raises(FieldError, match="a folder has no file"):
+        created_from(content_type="folder")
+
+
+def test_a_folder_without_a_file_is_a_folder() -> None:
+    facts = create(
+        new_asset(content_type="folder"), asset_id=ID, size=0, digest=None, origin=origin()
+    )
+
+    assert folded(*facts).is_folder
+
+
+def test_deleting_leaves_a_tombstone_that_says_who_and_when() -> None:
+    facts = delete(folded(created()), origin=origin(by="2"))
+
+    tombstone = folded(created(), *facts)
+    assert tombstone.deleted
+    assert (tombstone.deleted_by, tombstone.deleted_at) == ("2", at(2))
+    assert tombstone.version == 2
+
+
+def test_deleting_a_tombstone_records_nothing() -> None:
+    assert delete(folded(created(), deleted()), origin=origin()) == []
+
+
+def test_a_later_fact_keeps_the_owner_and_the_tags_of_the_first() -> None:
+    asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="7"))
+
+    (fact,) = delete(asset, origin=origin(by="2", user_id="2"))
+
+    assert fact.user_id == "7"  # type: ignore[attr-defined]
+    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")  # type: ignore[attr-defined]
+
+
+def test_a_restored_asset_is_what_it_was() -> None:
+    before = folded(created())
+    after = folded(created(), deleted(), restored())
+
+    assert not after.deleted
+    assert (after.name, after.digest, after.version) == (before.name, before.digest, 3)
+
+
+def test_a_new_label_changes_what_it_names_and_clears_what_it_nulls() -> None:
+    first = created(private={"name": "a", "metadata": {"k": 1}, "tags": ["x"], "duration": 2.0})
+    label = described(private={"name": "b", "metadata": None, "tags": None}, parent_id=asset_id(9))
+
+    asset = folded(first, label)
+
+    assert (asset.name, asset.metadata, asset.tags, asset.duration) == ("b", None, (), 2.0)
+    assert asset.parent_id == asset_id(9)
+    assert asset.content_type == "image/png"
+
+
+def test_new_bytes_keep_the_label() -> None:
+    asset = folded(created(), replaced(size=9, content_type="image/jpeg"))
+
+    assert (asset.size, asset.content_type, asset.name) == (9, "image/jpeg", "cat.png")
+    assert asset.digest != DIGEST
+
+
+def test_a_claimed_time_is_the_time_of_creation() -> None:
+    assert folded(created(made_at=at(-5))).created_at == at(-5)
+    assert folded(created()).created_at == at(1)
+
+
+def test_facts_of_other_streams_change_nothing() -> None:
+    asset = folded(created())
+
+    assert evolve(asset, recorded(started())[0]) is asset
+    assert fold(recorded(deleted(), started())) is None

@@ -1,0 +1,205 @@
+"""Given an asset, when somebody wants to change it, then these facts follow, or that refusal."""
+
+from typing import Any
+
+import pytest
+
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.decisions import (
+    Label,
+    check_path,
+    check_version,
+    describe,
+    replace_content,
+    restore,
+)
+from asset_ledger.ledger.domain.event import UNSET, Fact, private_of
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    FieldError,
+    PreconditionFailedError,
+    TooLargeError,
+)
+from asset_ledger.ledger.ids import Digest
+from tests.builders import (
+    DIGEST,
+    asset_id,
+    created,
+    deleted,
+    described,
+    folded,
+    origin,
+    recorded,
+    restored,
+)
+
+OTHER = Digest("sha256:" + "c" * 64)
+
+
+def labelled(asset: Asset, **wanted: Any) -> Any:
+    """The one fact that a new label makes, or None."""
+    facts = describe(asset, Label(**wanted), origin=origin())
+    assert len(facts) < 2
+    return facts[0] if facts else None
+
+
+def replaced_with(asset: Asset, **given: Any) -> list[Fact]:
+    content = {"size": 9, "digest": OTHER, "content_type": "image/png", **given}
+    return replace_content(asset, origin=origin(), **content)
+
+
+def test_a_new_label_says_only_what_changed() -> None:
+    asset = folded(created(private={"name": "cat.png", "tags": ["a"]}))
+
+    fact = labelled(asset, name="dog.png", tags=["a"], content_type="image/png")
+
+    assert private_of(fact) == {"name": "dog.png"}
+    assert (fact.parent_id, fact.content_type) == (UNSET, UNSET)
+    assert fact.originator_version == 2
+
+
+def test_a_change_keeps_the_ids_of_the_origin() -> None:
+    asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="2"))
+
+    fact = describe(asset, Label(name="x"), origin=origin(by="9", user_id="2"))[0]
+
+    assert isinstance(fact, type(described()))
+    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")
+    assert (fact.user_id, fact.by) == ("2", "9")
+
+
+def test_asking_for_the_label_it_has_records_nothing() -> None:
+    private = {"name": "cat.png", "metadata": {"a": 1, "b": 2}, "tags": ["x"], "duration": 1}
+    asset = folded(created(private=private, parent_id=asset_id(9)))
+
+    same = {**private, "metadata": {"b": 2, "a": 1}, "duration": 1.0, "parent_id": asset_id(9)}
+
+    assert labelled(asset, **same) is None
+    assert labelled(asset) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1.0}), ({"a": {}}, {"a": None}), (None, {})],
+)
+def test_metadata_that_json_tells_apart_is_another(before: Any, after: Any) -> None:
+    private = {"name": "n"} if before is None else {"name": "n", "metadata": before}
+
+    fact = labelled(folded(created(private=private)), metadata=after)
+
+    assert private_of(fact) == {"metadata": after}
+
+
+def test_what_is_cleared_is_null_in_the_fact() -> None:
+    private = {"name": "n", "metadata": {"a": 1}, "tags": ["x"], "duration": 1}
+    birth = created(private=private, parent_id=asset_id(9))
+
+    fact = labelled(folded(birth), metadata=None, tags=None, duration=None, parent_id=None)
+    asset = folded(birth, fact)
+
+    assert private_of(fact) == {"metadata": None, "tags": None, "duration": None}
+    assert (asset.metadata, asset.tags, asset.duration, asset.parent_id) == (None, (), None, None)
+    assert labelled(asset, tags=[], metadata=None) is None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"name": ""},
+        {"name": "a\nb"},
+        {"content_type": "png"},
+        {"content_type": "folder"},
+        {"tags": ["a", "a"]},
+        {"duration": -1.0},
+        {"metadata": {"a": "\0"}},
+    ],
+)
+def test_a_label_that_cannot_be_is_refused_by_name(wanted: dict[str, Any]) -> None:
+    with pytest.raises(FieldError) as refusal:
+        labelled(folded(created()), **wanted)
+
+    assert [name for name, _ in refusal.value.errors] == list(wanted)
+
+
+def test_too_much_metadata_is_too_large() -> None:
+    with pytest.raises(TooLargeError):
+        labelled(folded(created()), metadata={"k": "x" * 33_000})
+
+
+def test_a_folder_stays_a_folder() -> None:
+    folder = folded(created(content_type="folder", digest=None, size=0))
+
+    assert labelled(folder, content_type="folder") is None
+    with pytest.raises(FieldError, match="stays a folder"):
+        labelled(folder, content_type="text/plain")
+    with pytest.raises(FieldError, match="a folder has no file"):
+        replaced_with(folder)
+
+
+def test_other_bytes_are_a_new_version() -> None:
+    birth = created()
+    (fact,) = replaced_with(folded(birth), content_type="image/webp")
+    asset = folded(birth, fact)
+
+    assert (asset.digest, asset.size, asset.content_type) == (OTHER, 9, "image/webp")
+    assert (asset.version, asset.name) == (2, "cat.png")
+
+
+def test_the_same_bytes_of_the_same_type_record_nothing() -> None:
+    asset = folded(created())
+
+    assert replaced_with(asset, digest=DIGEST, size=4) == []
+    assert replaced_with(asset, digest=DIGEST, size=4, content_type="image/webp") != []
+
+
+def test_a_tombstone_accepts_no_change_and_says_who_made_it_one() -> None:
+    asset = folded(created(), deleted(by="7"))
+
+    for change in (lambda: labelled(asset, name="x"), lambda: replaced_with(asset)):
+        with pytest.raises(AssetDeletedError, match="accepts no more changes") as refusal:
+            change()
+        assert (refusal.value.by, refusal.value.position) == ("7", 2)
+        assert refusal.value.when.endswith("Z")
+
+
+def test_a_tombstone_comes_back_as_it_was() -> None:
+    facts = [created(parent_id=asset_id(9)), deleted()]
+
+    (fact,) = restore(folded(*facts), homeless=False, origin=origin())
+    asset = folded(*facts, fact)
+
+    assert (asset.deleted, asset.parent_id, asset.version) == (False, asset_id(9), 3)
+
+
+def test_a_tombstone_whose_folder_is_gone_comes_home() -> None:
+    facts: list[Fact] = [created(parent_id=asset_id(9)), deleted()]
+
+    back = restore(folded(*facts), homeless=True, origin=origin())
+    asset = folded(*facts, *back)
+
+    assert (asset.deleted, asset.parent_id, asset.version) == (False, None, 4)
+
+
+@pytest.mark.parametrize("facts", [[created()], [created(), deleted(), restored()]])
+def test_restoring_what_is_no_tombstone_records_nothing(facts: list[Fact]) -> None:
+    assert restore(folded(*facts), homeless=False, origin=origin()) == []
+
+
+def test_a_folder_cannot_be_inside_of_itself() -> None:
+    inner, outer = (
+        folded(created(originator_id=asset_id(n), content_type="folder")) for n in (1, 2)
+    )
+
+    check_path(outer, [])
+    check_path(inner, [outer])
+    with pytest.raises(FieldError, match="inside of itself"):
+        check_path(outer, [inner, outer])
+
+
+def test_an_asset_at_another_version_fails_the_precondition() -> None:
+    asset = folded(*(fact.event for fact in recorded(created(), deleted(), restored())))
+
+    check_version(asset, None)
+    check_version(asset, 3)
+    with pytest.raises(PreconditionFailedError, match="version 3"):
+        check_version(asset, 2)

@@ -1,0 +1,146 @@
+"""What the facts of a job's own stream add up to."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.job import (
+    Job,
+    JobEnd,
+    JobFinished,
+    JobStart,
+    JobStarted,
+    evolve,
+    finish,
+    job_stream,
+    start,
+)
+from asset_ledger.ledger.errors import FieldError, JobStateError, TooLargeError
+from tests.builders import at, created, finished, origin, recorded, started
+
+
+def test_two_users_jobs_of_one_name_are_two_streams() -> None:
+    assert job_stream("1", "job_456") != job_stream("2", "job_456")
+    assert (
+        job_stream("1", "2\0x") == uuid.uuid5(uuid.NAMESPACE_URL, "asset-ledger:job:1\x002\0x").hex
+    )
+
+
+def test_a_started_job_runs_with_its_parameters() -> None:
+    (start,) = recorded(started(workflow_id="w", private={"parameters": {"steps": 20}}))
+
+    job = evolve(None, start)
+
+    assert job is not None
+    assert (job.job_id, job.status, job.workflow_id) == ("j", "running", "w")
+    assert (job.parameters, job.started_at, job.finished_at) == ({"steps": 20}, at(1), None)
+
+
+def test_a_failed_job_says_why_and_keeps_how_it_began() -> None:
+    start, end = recorded(
+        started(workflow_id="w"), finished(status="failed", private={"error": "out of memory"})
+    )
+
+    job = evolve(evolve(None, start), end)
+
+    assert job is not None
+    assert (job.status, job.error, job.finished_at) == ("failed", "out of memory", at(2))
+    assert (job.version, job.started_at, job.workflow_id) == (2, at(1), "w")
+
+
+def test_facts_of_assets_do_not_frame_a_job() -> None:
+    (asset,) = recorded(created(job_id="j"))
+
+    assert evolve(None, asset) is None
+
+
+def framed(*facts: Fact) -> Job | None:
+    """The job that these facts of its stream add up to."""
+    job: Job | None = None
+    for fact in recorded(*facts):
+        job = evolve(job, fact)
+    return job
+
+
+def begin(job: Job | None, **wanted: Any) -> list[Fact]:
+    return start(job, JobStart(**wanted), job_id="j", origin=origin(command="c"))
+
+
+def end(job: Job | None, status: Any = "completed", error: str | None = None) -> list[Fact]:
+    return finish(job, JobEnd(status=status, error=error), job_id="j", origin=origin(command="c"))
+
+
+def test_a_new_job_begins_with_what_it_was_given() -> None:
+    (fact,) = begin(None, workflow_id="w", parent_job_id="p", parameters={"a": 1})
+
+    assert fact == JobStarted(
+        originator_id=job_stream("1", "j"),
+        originator_version=1,
+        by="1",
+        user_id="1",
+        job_id="j",
+        workflow_id="w",
+        command="c",
+        parent_job_id="p",
+        private={"parameters": {"a": 1}},
+    )
+
+
+def test_a_running_job_ends_in_its_workflow() -> None:
+    (fact,) = end(framed(started(workflow_id="w")), "failed", "why")
+
+    assert fact == JobFinished(
+        originator_id=job_stream("1", "j"),
+        originator_version=2,
+        by="1",
+        user_id="1",
+        job_id="j",
+        workflow_id="w",
+        command="c",
+        status="failed",
+        private={"error": "why"},
+    )
+
+
+def test_a_job_that_nobody_started_may_end_and_not_begin_any_more() -> None:
+    (fact,) = end(None)
+
+    with pytest.raises(JobStateError, match="without ever being started"):
+        begin(framed(fact))
+
+
+def test_saying_the_same_again_records_nothing() -> None:
+    running = framed(started(private={"parameters": {"a": [1], "b": 2}}))
+    over = framed(started(), finished())
+
+    assert begin(running, parameters={"b": 2, "a": [1]}) == []
+    assert begin(over) == end(over) == []
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"a": True}, {"a": 1.0}, {"a": 1, "b": 2}])
+def test_a_job_begins_in_one_way_only(parameters: Any) -> None:
+    running = framed(started(private={"parameters": {"a": 1}}))
+
+    with pytest.raises(JobStateError, match="with other values"):
+        begin(running, parameters=parameters)
+
+
+def test_a_job_ends_in_one_way_only() -> None:
+    over = framed(finished(originator_version=1))
+
+    for other in (("failed", None), ("completed", "why")):
+        with pytest.raises(JobStateError, match="finished before, as completed"):
+            end(over, *other)
+
+
+def test_what_cannot_be_said_of_a_job_is_refused() -> None:
+    with pytest.raises(FieldError, match="workflow_id"):
+        begin(None, workflow_id="")
+    with pytest.raises(TooLargeError, match="parameters"):
+        begin(None, parameters={"a": "x" * 40_000})
+    with pytest.raises(FieldError, match="status: must be one of completed, failed, cancelled"):
+        end(None, "running")
+    with pytest.raises(FieldError, match="error"):
+        end(None, "failed", "\0")

@@ -1,0 +1,232 @@
+"""Another key: who signs what, what can still be checked, and what a kill between steps leaves."""
+
+import base64
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from asset_ledger.ledger.domain.ledger import KeyRotated, origin_line
+from asset_ledger.ledger.errors import CorruptLogError, ProofError, SigningKeyError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.key_rotation import keys_in_force, rotate, settle_key
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from asset_ledger.ledger.merkle.key import Signer, load_key, make_key, verifier_key
+from asset_ledger.ledger.merkle.succession import check_succession, rotation_text
+from tests.builders import command
+from tests.contracts.event_log import appended, creation
+from tests.house.source import ROOT
+
+LOG = "0" * 31 + "1"
+
+
+def rotated_by(log: SqliteLog, key_file: Path) -> KeyRotated:
+    """The fact of a rotation, done now."""
+    since, _ = rotate(log, Codec(), key_file)
+    (stored,) = log.read(since - 1, 1)
+    fact = Codec().decode(stored).event
+    assert isinstance(fact, KeyRotated)
+    return fact
+
+
+def check_rotation(log_id: str, in_force: str, rotated: KeyRotated) -> None:
+    check_succession(log_id, in_force, asdict(rotated))
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.key"
+
+
+@pytest.fixture
+def log(tmp_path: Path, key_file: Path) -> Iterator[SqliteLog]:
+    log = SqliteLog(tmp_path / "ledger.db", Codec())
+    open_identity(log, Codec(), key_file, new_log_id=LOG)
+    yield log
+    log.close()
+
+
+def current(log: SqliteLog) -> str:
+    return keys_in_force(log, Codec())[-1].key
+
+
+def checkpoint(key_file: Path, key: str, size: int) -> str:
+    return sign_checkpoint(Checkpoint(origin_line(LOG), size, bytes(32)), Signer(key_file, key))
+
+
+def test_from_the_fact_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> None:
+    appended(log, creation(2))
+    old = current(log)
+
+    since, new = rotate(log, Codec(), key_file)
+
+    assert since == 3
+    assert keys_in_force(log, Codec()) == [(1, old), (3, new)]
+    Signer(key_file, new).check()
+    with pytest.raises(SigningKeyError, match="is not the key that this log names"):
+        Signer(key_file, old).check()
+    assert [path.name for path in key_file.parent.glob("*.key*")] == ["checkpoint.key"]
+
+
+def test_what_the_old_key_signed_can_still_be_checked(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    before = checkpoint(key_file, old, 1)
+
+    rotated = rotated_by(log, key_file)
+    after = checkpoint(key_file, rotated.new_key, 2)
+
+    assert open_checkpoint(before, old).size == 1
+    assert open_checkpoint(after, rotated.new_key).size == 2
+    with pytest.raises(ProofError, match="did not sign"):
+        open_checkpoint(after, old)
+
+
+def test_who_kept_the_first_key_can_follow_the_others(log: SqliteLog, key_file: Path) -> None:
+    kept = current(log)
+    for _ in range(3):
+        rotate(log, Codec(), key_file)
+
+    events = [Codec().decode(stored).event for stored in log.stream(LOG)]
+    for rotated in (event for event in events if isinstance(event, KeyRotated)):
+        check_rotation(LOG, kept, rotated)
+        kept = rotated.new_key
+
+    assert kept == current(log)
+    assert [known.since for known in keys_in_force(log, Codec())] == [1, 2, 3, 4]
+
+
+def test_both_keys_sign_these_very_bytes(log: SqliteLog, key_file: Path) -> None:
+    old_private = load_key(key_file)
+
+    rotated = rotated_by(log, key_file)
+
+    text = f"asset-ledger/key-rotation/1\n{LOG}\n{rotated.old_key}\n{rotated.new_key}\n".encode()
+    assert rotation_text(LOG, rotated.old_key, rotated.new_key) == text
+    assert base64.b64decode(rotated.old_signature) == old_private.sign(text)
+    assert base64.b64decode(rotated.new_signature) == load_key(key_file).sign(text)
+    assert rotated.by == "system"
+
+
+def test_without_the_key_in_force_nothing_is_rotated(log: SqliteLog, key_file: Path) -> None:
+    key_file.unlink()
+    with pytest.raises(SigningKeyError, match="is not in the data folder"):
+        rotate(log, Codec(), key_file)
+
+    make_key(key_file)
+    with pytest.raises(SigningKeyError, match="is not the key that this log names"):
+        rotate(log, Codec(), key_file)
+
+    assert log.head().position == 1
+
+
+def test_killed_before_the_fact_the_old_key_goes_on(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    make_key(key_file.with_name("checkpoint.key.next"))
+
+    settle_key(key_file, old)
+
+    Signer(key_file, old).check()
+    rotated = rotated_by(log, key_file)  # and another rotation is not in its way
+    Signer(key_file, rotated.new_key).check()
+
+
+def test_killed_after_the_fact_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
+    before = key_file.read_bytes()
+    rotated = rotated_by(log, key_file)
+    key_file.rename(key_file.with_name("checkpoint.key.next"))
+    key_file.write_bytes(before)
+
+    settle_key(key_file, current(log))
+
+    Signer(key_file, rotated.new_key).check()
+    assert not key_file.with_name("checkpoint.key.next").exists()
+
+
+def forged(rotated: KeyRotated, **fields: str) -> KeyRotated:
+    return replace(rotated, **fields)  # type: ignore[arg-type]
+
+
+def test_a_rotation_that_was_not_signed_by_both_is_refused(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    rotated = rotated_by(log, key_file)
+    thief = Ed25519PrivateKey.generate()
+    stolen = verifier_key(origin_line(LOG), thief)
+    text = rotation_text(LOG, old, stolen)
+    by_thief = base64.b64encode(thief.sign(text)).decode()
+
+    check_rotation(LOG, old, rotated)
+    for wrong in (
+        forged(rotated, new_key=stolen),
+        forged(rotated, new_key=stolen, new_signature=by_thief),
+        forged(rotated, new_key=stolen, new_signature=by_thief, old_signature=by_thief),
+        forged(rotated, old_signature="!"),
+        forged(rotated, old_signature=rotated.new_signature),
+        forged(rotated, old_key=stolen),
+    ):
+        with pytest.raises(ProofError):
+            check_rotation(LOG, old, wrong)
+    with pytest.raises(ProofError, match="does not hold"):
+        check_rotation("f" * 32, old, rotated)  # another log's rotation
+
+
+def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path) -> None:
+    old = current(log)
+    thief = Ed25519PrivateKey.generate()
+    stolen = verifier_key(origin_line(LOG), thief)
+    signature = base64.b64encode(thief.sign(rotation_text(LOG, old, stolen))).decode()
+    forgery = KeyRotated(
+        originator_id=LOG,
+        originator_version=2,
+        by="system",
+        old_key=old,
+        new_key=stolen,
+        old_signature=signature,
+        new_signature=signature,
+    )
+    appended(log, command(forgery))
+
+    with pytest.raises(CorruptLogError, match="fact 2 is no rotation of the key"):
+        keys_in_force(log, Codec())
+
+
+@pytest.mark.slow
+def test_a_kill_before_any_line_of_it_leaves_a_key_that_signs(
+    log: SqliteLog, key_file: Path, tmp_path: Path
+) -> None:
+    appended(log, creation(2))
+    log.close()
+
+    killed = killings(tmp_path)
+
+    positions = [settled(folder) for folder in killed]
+    assert positions == sorted(positions)
+    assert set(positions) == {2, 3}  # some died before the fact, some after it
+    assert len(killed) > 30
+
+
+def killings(folder: Path) -> list[Path]:
+    """Copies of a folder, in each of which a rotation was killed one line later."""
+    command = [sys.executable, "-m", "tests.ledger.log.dying_rotation", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+def settled(folder: Path) -> int:
+    """Where the log ends after the next start, which has to find a key to sign with."""
+    key_file, log = folder / "checkpoint.key", SqliteLog(folder / "ledger.db", Codec())
+    try:
+        in_force = current(log)
+        settle_key(key_file, in_force)
+        Signer(key_file, in_force).check()
+        position = log.head().position
+        rotated = rotated_by(log, key_file)
+        Signer(key_file, rotated.new_key).check()
+    finally:
+        log.close()
+    return position

@@ -1,0 +1,128 @@
+"""The lock of a data folder: one process at a time, whatever becomes of it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
+from asset_ledger.ledger.storage.files import make_folder
+from asset_ledger.ledger.storage.folder_lock import hold_folder, holder_of
+
+_HOLD = """
+import sys
+from pathlib import Path
+from asset_ledger.ledger.storage.folder_lock import hold_folder
+
+with hold_folder(Path(sys.argv[1])) as lock:
+    lock.announce("http://127.0.0.1:7777")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_holder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+
+
+def refused(folder: Path) -> str:
+    """What whoever comes second is told."""
+    with pytest.raises(FolderLockedError) as refusal, hold_folder(folder):
+        pytest.fail("two hold one folder")
+    return str(refusal.value)
+
+
+def secret_in(folder: Path) -> str:
+    holder = holder_of(folder)
+    assert holder is not None
+    return holder.secret
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
+    with another_holder(tmp_path) as holder:
+        refusal = refused(tmp_path)
+
+    assert f"process {holder.pid}" in refusal
+    assert "http://127.0.0.1:7777" in refusal
+
+
+def test_a_second_opening_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
+    with hold_folder(tmp_path):
+        assert "no address" in refused(tmp_path)
+
+
+def test_a_refused_process_leaves_the_holder_named(tmp_path: Path) -> None:
+    with another_holder(tmp_path):
+        assert refused(tmp_path) == refused(tmp_path)
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    with another_holder(tmp_path) as holder:
+        holder.kill()
+
+    with hold_folder(tmp_path) as lock:
+        lock.announce("http://127.0.0.1:1")
+        assert json.loads((tmp_path / "lock").read_text())["address"] == "http://127.0.0.1:1"
+
+
+def test_the_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), hold_folder(tmp_path):
+        raise ZeroDivisionError
+
+    with hold_folder(tmp_path):
+        pass
+
+
+def test_the_secret_is_for_the_owner_and_for_one_holder(tmp_path: Path) -> None:
+    with hold_folder(tmp_path) as first:
+        lock = tmp_path / "lock"
+        assert lock.stat().st_mode & 0o777 == 0o600
+        secret = secret_in(tmp_path)
+        first.announce("http://127.0.0.1:1")
+        assert secret_in(tmp_path) == secret
+    assert lock.read_text() == ""
+    assert holder_of(tmp_path) is None
+
+    with hold_folder(tmp_path) as second:
+        assert not second.admits(secret)
+
+
+def test_a_secret_admits_once_and_the_next_one_is_in_the_lock_file(tmp_path: Path) -> None:
+    with hold_folder(tmp_path) as lock:
+        lock.announce("http://127.0.0.1:1")
+        secret = secret_in(tmp_path)
+
+        assert not lock.admits("")
+        assert not lock.admits(f"{secret}x")
+        assert lock.admits(secret)
+        assert not lock.admits(secret)
+        assert lock.admits(secret_in(tmp_path))
+        assert holder_of(tmp_path) == (os.getpid(), "http://127.0.0.1:1", secret_in(tmp_path))
+
+
+def test_a_folder_and_those_above_it_are_made_for_the_owner(tmp_path: Path) -> None:
+    make_folder(tmp_path / "new" / "data")
+
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")] == [0o700]
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_data_folder_that_is_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+
+    with (
+        pytest.raises(DataFolderError, match="cannot be a data folder"),
+        hold_folder(tmp_path / "data"),
+    ):
+        pytest.fail("a file was taken for a folder")

@@ -1,0 +1,124 @@
+"""A list as of a position is the list that the table gave there, page by page."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.errors import CursorError, ParameterError
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Tag
+from asset_ledger.ledger.reading import replay as replaying
+from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.projections.queries.as_of import PastQuery
+from asset_ledger.projections.queries.filters import conditions
+from asset_ledger.projections.runtime.runner import Runner
+from tests.builders import asset_id, created, deleted
+from tests.projections.histories import histories
+from tests.projections.world import World, select, world
+from tests.properties import examples
+
+Words = Mapping[str, Sequence[str]]
+
+LETTER = st.sampled_from(["a", "b", "c"])
+FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "node_id": st.lists(LETTER, min_size=1, max_size=2),
+        "workflow_id": st.lists(LETTER, min_size=1, max_size=2),
+        "content_type": st.sampled_from([["image/"], ["image", "text"], ["Image/png"]]),
+        "parent_id": st.sampled_from([[""], ["1"], [asset_id(998)]]),
+        "missing": st.sampled_from([["node_id"], ["workflow_id", "node_id"]]),
+    },
+)
+
+
+def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
+    """All pages as of a position."""
+    found: list[Any] = []
+    cursor = ""
+    while True:
+        query = PastQuery.of("1", words, "created_at", size, cursor)
+        tag = Tag("1", query.kind, query.value)
+        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, wants=query.wants)
+        page = query.page(*seen, position)
+        found += orjson.loads(b"[%b]" % page.json)
+        assert page.count <= size
+        cursor = page.next
+        if not cursor:
+            return found
+
+
+def tabled(runner: Runner, words: Words) -> list[Any]:
+    tests = [condition.sql() for condition in conditions("1", words)]
+    where = " AND ".join(text for text, _ in tests)
+    sql = f"""SELECT json FROM assets WHERE user_id = '1' AND deleted_at IS NULL AND {where}
+        ORDER BY seq"""
+    parameters = [value for _, values in tests for value in values]
+    return [orjson.loads(json) for (json,) in select(runner, sql, parameters)]
+
+
+def recorded(here: World, runner: Runner, facts: list[Fact]) -> Iterator[int]:
+    for fact in facts:
+        assert here.write(runner, fact)
+        yield here.feed.head()
+
+
+@given(facts=histories(), job_id=LETTER, rest=FILTERS)
+@examples(40)
+def test_a_list_is_what_it_was_at_every_position(
+    facts: list[Fact], job_id: str, rest: Words
+) -> None:
+    words = {"job_id": [job_id], **rest}
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
+        with here.views() as runner:
+            shown = {at: tabled(runner, words) for at in recorded(here, runner, facts)}
+        replay = Replay(here.log, Codec())
+
+        assert {position: listed(replay, words, position, 2) for position in shown} == shown
+
+
+def test_a_page_that_looked_in_vain_goes_on_from_there(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "PAGE", 2)
+    monkeypatch.setattr(replaying, "WALK", 4)
+    for number in range(9):
+        born = created(originator_id=asset_id(number), job_id="j")
+        here.append(born, *([deleted(originator_id=asset_id(number), job_id="j")] * (number < 8)))
+    replay, words = Replay(here.log, Codec()), {"job_id": ["j"]}
+
+    first = replay.assets_of_tag(
+        Tag("1", "job", "j"), 0, 10, upto=here.feed.head(), wants=lambda asset: not asset.deleted
+    )
+
+    assert first == ([], 5)
+    assert [asset["id"] for asset in listed(replay, words, here.feed.head(), 3)] == [asset_id(8)]
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"content_type": ["image/"]}, {"job_id": ["a", "b"]}, {"missing": ["job_id"]}]
+)
+def test_a_list_of_the_past_needs_one_tag_to_walk(words: Words) -> None:
+    with pytest.raises(ParameterError, match="needs one job_id or node_id or workflow_id"):
+        PastQuery.of("1", words, "created_at", 10, "")
+
+
+def test_a_list_of_the_past_is_in_the_order_of_creation() -> None:
+    with pytest.raises(ParameterError, match="sort must be created_at"):
+        PastQuery.of("1", {"job_id": ["j"]}, "-created_at", 10, "")
+
+
+def test_a_cursor_of_the_past_belongs_to_its_filters() -> None:
+    query = PastQuery.of("1", {"job_id": ["a"]}, "created_at", 10, "")
+    cursor = query.page([], 7, 9).next
+
+    assert PastQuery.of("1", {"job_id": ["a"]}, "created_at", 10, cursor).after == 7
+    with pytest.raises(CursorError):
+        PastQuery.of("1", {"job_id": ["b"]}, "created_at", 10, cursor)

@@ -1,0 +1,75 @@
+"""A job replayed from the log is the job in the tables, at every position of every history."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from hypothesis import given
+
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.projections.queries.jobs import document
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.tables.assets import document as asset_document
+from tests.projections.histories import histories
+from tests.projections.world import World, select, world
+from tests.properties import examples
+
+
+class Told(NamedTuple):
+    """A job and its live assets, in the order of their creation."""
+
+    job: dict[str, Any]
+    assets: list[dict[str, Any]]
+
+
+Jobs = dict[tuple[str, str], Told]
+
+LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_at IS NULL
+    ORDER BY seq"""
+
+
+@given(facts=histories())
+@examples(40)
+def test_a_replayed_job_is_the_projected_one_at_every_position(facts: list[Fact]) -> None:
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
+        with here.views() as runner:
+            shown = {position: tabled(runner) for position in recorded(here, runner, facts)}
+        replay = Replay(here.log, Codec())
+
+        assert {position: replayed(replay, jobs, position) for position, jobs in shown.items()} == (
+            shown
+        )
+
+
+def recorded(here: World, runner: Runner, facts: list[Fact]) -> Any:
+    """Record one fact after the other, and answer the position of each."""
+    for fact in facts:
+        assert here.write(runner, fact)
+        yield here.feed.head()
+
+
+def tabled(runner: Runner) -> Jobs:
+    rows = select(runner, "SELECT * FROM jobs")
+    names = [row[1] for row in select(runner, "PRAGMA table_info(jobs)")]
+    jobs = [dict(zip(names, row, strict=True)) for row in rows]
+    return {(job["user_id"], job["job_id"]): told(runner, job) for job in jobs}
+
+
+def told(runner: Runner, job: dict[str, Any]) -> Told:
+    parameters = job["parameters"] and orjson.loads(job["parameters"])
+    rows = select(runner, LIVE, (job["user_id"], job["job_id"]))
+    return Told(job | {"parameters": parameters}, [orjson.loads(json) for (json,) in rows])
+
+
+def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
+    records = {name: replay.job_record(*name, upto=position) for name in jobs}
+    return {name: told_by(record) for name, record in records.items()}
+
+
+def told_by(record: JobRecord) -> Told:
+    assets = [orjson.loads(orjson.dumps(asset_document(asset))) for asset in record.live]
+    return Told(document(record), assets)

@@ -1,0 +1,196 @@
+from pathlib import Path
+
+import pytest
+
+from asset_ledger.ledger.errors import DataFolderError, PoisonFactError
+from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.projections.rebuild.build import adopt, build, next_number
+from asset_ledger.projections.rebuild.comparison import Comparison
+from asset_ledger.projections.rebuild.difference import TableDifference
+from asset_ledger.projections.runtime.database import Database, in_use, numbers
+from asset_ledger.projections.runtime.generation import open_generation
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.start import follow
+from tests.builders import asset_id, created, deleted
+from tests.projections.before import facts
+from tests.projections.unreadable import FromTheFuture
+from tests.projections.world import World, digest_of, select, world
+
+
+def compared(here: World) -> Comparison:
+    """How a generation that is built now compares to the one in use; it is left behind."""
+    comparison = build(here.folder, next_number(here.folder), here.feed).comparison
+    assert comparison is not None
+    return comparison
+
+
+def table(comparison: Comparison, name: str) -> TableDifference:
+    (found,) = [each for each in comparison.tables if each.table == name]
+    return found
+
+
+def catch_up_all(here: World, runner: Runner) -> None:
+    """Bring up what follows in the generation of this runner."""
+    runner.catch_up()
+    for projection in FOLLOWING:
+        follow(here.folder, runner.database.number, projection, here.feed).close()
+
+
+def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
+    here: World, runner: Runner
+) -> None:
+    here.write(runner, *facts())
+    value = digest_of(runner)
+
+    built = build(here.folder, 2, here.feed)
+
+    assert (built.digest, built.position) == (value, here.feed.head())
+    assert built.comparison is not None
+    assert [each.table for each in built.comparison.tables] == ["jobs", "assets", "edges", "usage"]
+    assert (built.comparison.differs, built.comparison.reasons) == (False, [])
+    assert in_use(here.folder) == 1
+
+
+def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -> None:
+    indexes = "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    here.write(runner, *facts())
+
+    build(here.folder, 2, here.feed)
+
+    with open_generation(here.folder, 2, here.feed) as generation:
+        assert select(generation.tables, indexes) == select(runner, indexes)
+
+
+def test_a_comparison_names_the_rows_and_the_columns_that_would_change(
+    here: World, runner: Runner
+) -> None:
+    here.write(runner, *facts())
+    catch_up_all(here, runner)
+    db = runner.database.write
+    ids = [id for (id,) in select(runner, "SELECT id FROM assets ORDER BY seq")]
+    db.execute("UPDATE assets SET size = 1, name = 'other' WHERE id = ?", (ids[0],))
+    db.execute("UPDATE assets SET name = ? WHERE id = ?", ("x" * 1_000, ids[1]))
+    db.execute("DELETE FROM assets WHERE id = ?", (ids[2],))
+    db.execute("INSERT INTO edges VALUES ('a', 'b', '1', NULL)")
+
+    comparison = compared(here)
+
+    assets, edges = table(comparison, "assets"), table(comparison, "edges")
+    assert (assets.changed, assets.added, assets.removed) == (2, 1, 0)
+    assert assets.columns == {"size": 1, "name": 2}
+    assert (edges.removed, edges.before - edges.after) == (1, 1)
+    assert comparison.rows == 4
+    shown = {row.key["seq"]: row for row in assets.rows if row.change == "changed"}
+    assert len(shown) == 2
+    assert {row.columns["name"][0][:2] for row in shown.values()} == {"ot", "xx"}
+    assert max(len(row.columns["name"][0]) for row in shown.values()) < 1_000
+    document = comparison.document()
+    assert document["differences"] == 4
+    assert document["tables"][1]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
+
+
+def test_a_comparison_is_at_the_position_of_the_one_in_use(here: World, runner: Runner) -> None:
+    here.write(runner, *facts())
+    position = runner.position
+    here.append(*[created(originator_id=asset_id(n)) for n in range(100, 110)])
+
+    built = build(here.folder, 2, here.feed)
+
+    assert built.comparison is not None
+    assert (built.comparison.position, built.comparison.differs) == (position, False)
+    assert built.position == here.feed.head()
+
+
+def test_columns_that_only_one_of_two_has_are_told_apart(here: World, runner: Runner) -> None:
+    here.write(runner, *facts())
+    runner.database.write.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
+    runner.database.write.execute("ALTER TABLE jobs DROP COLUMN error")
+
+    comparison = compared(here)
+
+    assert table(comparison, "assets").lost_columns == ["frame_rate"]
+    assert table(comparison, "jobs").new_columns == ["error"]
+    assert (comparison.rows, comparison.differs) == (0, True)
+
+
+def test_tables_of_another_log_are_not_compared(here: World, tmp_path: Path) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        runner.database.write.execute("UPDATE positions SET log_id = 'other'")
+
+    comparison = compared(here)
+
+    assert "that this log does not have" in comparison.reasons[0]
+
+
+def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    with world(tmp_path, codec=newer) as here:
+        here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
+
+        with pytest.raises(PoisonFactError):
+            build(tmp_path, 1, here.feed)
+
+        assert list(tmp_path.glob("projections.*")) == []
+
+
+def test_what_was_adopted_serves_and_the_one_before_is_kept(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+    for number in (2, 3):
+        build(here.folder, number, here.feed)
+        adopt(here.folder, number)
+
+    assert numbers(here.folder) == [2, 3]
+    with here.views() as runner:
+        assert runner.database.number == 3
+        assert select(runner, "SELECT * FROM deferred_indexes") == []
+
+
+def test_a_file_that_lacks_indexes_gets_them_back_before_it_is_used(here: World) -> None:
+    here.append(*facts())
+    database = Database(here.folder, 1, PROJECTIONS)
+    database.write.execute(
+        "INSERT INTO deferred_indexes VALUES ('again', 'CREATE INDEX again ON jobs (status)')"
+    )
+    database.close()
+
+    with here.views() as runner:
+        found = select(runner, "SELECT count(*) FROM sqlite_master WHERE name = 'again'")
+
+    assert found == [(1,)]
+
+
+def test_a_generation_of_another_schema_is_not_opened(here: World) -> None:
+    with here.views() as runner:
+        here.write(runner, *facts())
+        runner.database.write.execute(
+            "DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations)"
+        )
+
+    with pytest.raises(DataFolderError, match=r"has the schema 2026.* and this release 2026"):
+        open_generation(here.folder, 1, here.feed)
+
+
+@pytest.mark.parametrize("missing", ["projections.g1.db", "projections.g1.usage.db"])
+def test_a_generation_that_lacks_a_file_is_not_opened(here: World, missing: str) -> None:
+    here.append(created(), deleted())
+    build(here.folder, 1, here.feed)
+    (here.folder / missing).unlink()
+
+    with pytest.raises(DataFolderError, match=f"there is no {missing}"):
+        open_generation(here.folder, 1, here.feed)
+
+
+def test_strays_of_a_removal_that_was_killed_are_removed_by_a_start(here: World) -> None:
+    for name in (
+        "projections.g7.usage.db",
+        "projections.g7.db-wal",
+        "projections.g7.catalog.db-shm",
+        "projections.g7.search.db-journal",
+    ):
+        (here.folder / name).touch()
+
+    with here.views():
+        assert list(here.folder.glob("projections.g7.*")) == []

@@ -1,0 +1,65 @@
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from asset_ledger.projections.rebuild.digest import digest
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY, x REAL, json TEXT)")
+    db.execute("CREATE TABLE words (b TEXT, a TEXT, note TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID")
+    db.execute("INSERT INTO numbers VALUES (10, 0.1, '{}'), (9, 2.0, '[]')")
+    db.execute("INSERT INTO words VALUES ('1', 'é', NULL), ('2', 'Z', 'x'), ('1', 'Z', 'a')")
+    yield db
+    db.close()
+
+
+def test_the_digest_is_over_sorted_objects_in_key_order_without_the_stored_json(
+    db: sqlite3.Connection,
+) -> None:
+    expected = (
+        "numbers\n"
+        '{"n":9,"x":2.0}\n'
+        '{"n":10,"x":0.1}\n'
+        "words\n"
+        '{"a":"Z","b":"1","note":"a"}\n'
+        '{"a":"Z","b":"2","note":"x"}\n'
+        '{"a":"é","b":"1","note":null}\n'
+    )
+
+    assert digest({"words": db, "numbers": db}) == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_the_stored_json_does_not_change_the_digest(db: sqlite3.Connection) -> None:
+    before = digest({"words": db, "numbers": db})
+    db.execute("UPDATE numbers SET json = 'other'")
+
+    assert digest({"words": db, "numbers": db}) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE words SET note = '' WHERE note IS NULL",
+        "UPDATE numbers SET x = x + 1e-12",
+        "DELETE FROM words WHERE b = '2'",
+        "INSERT INTO numbers VALUES (11, NULL, NULL)",
+    ],
+)
+def test_any_other_change_changes_the_digest(db: sqlite3.Connection, change: str) -> None:
+    before = digest({"words": db, "numbers": db})
+    db.execute(change)
+
+    assert digest({"words": db, "numbers": db}) != before
+
+
+def test_bytes_are_hex_in_the_digest(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE hashes (n INTEGER PRIMARY KEY, hash BLOB)")
+    db.execute("INSERT INTO hashes VALUES (1, x'00ff')")
+
+    expected = b'hashes\n{"hash":"00ff","n":1}\n'
+    assert digest({"hashes": db}) == hashlib.sha256(expected).hexdigest()

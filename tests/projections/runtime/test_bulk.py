@@ -1,0 +1,184 @@
+"""Files that are filled in bulk hold what following the log would have put into them, or say so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asset_ledger.ledger.domain.event import Fact, Recorded
+from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.projections.projection import Projection, Statement
+from asset_ledger.projections.rebuild.digest import rows
+from asset_ledger.projections.runtime import bulk
+from asset_ledger.projections.runtime.bulk import fill, hasten, secure
+from asset_ledger.projections.runtime.database import Database, numbers
+from asset_ledger.projections.runtime.migrate import migrate
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
+from asset_ledger.projections.runtime.runner import BATCH, Runner
+from asset_ledger.projections.runtime.start import follow
+from asset_ledger.projections.tables.usage import Usage
+from tests.builders import asset_id, created, deleted, described, finished, replaced, restored
+from tests.projections.unreadable import FromTheFuture
+from tests.projections.world import World, select, world
+
+FILES = [("", PROJECTIONS), *((each.name, [each]) for each in FOLLOWING)]
+
+
+def life(number: int) -> Iterator[Fact]:
+    """An asset, and what becomes of every third one."""
+    job, stream = f"job_{number % 7}", asset_id(number)
+    private = {"name": f"cat {number}.png", "tags": ["t"], "metadata": {"seed": number}}
+    sources = (asset_id(number - 1),) if number % 5 == 0 else ()
+    yield created(originator_id=stream, job_id=job, private=private, derived_from=sources)
+    if number % 3 == 0:
+        yield described(originator_id=stream, job_id=job, private={"name": "dog.png"})
+        yield replaced(originator_id=stream, originator_version=3, job_id=job, size=number)
+        yield deleted(originator_id=stream, originator_version=4, job_id=job)
+    if number % 6 == 0:
+        yield restored(originator_id=stream, originator_version=5, job_id=job)
+
+
+@pytest.fixture
+def long(here: World) -> World:
+    """A log of several batches."""
+    facts = [fact for number in range(1, 1_000) for fact in life(number)]
+    here.append(*facts, finished(job_id="job_1", originator_version=1))
+    return here
+
+
+def new(here: World, number: int, part: str, projections: list[Projection]) -> Runner:
+    database = Database(here.folder, number, projections, part)
+    migrate(database)
+    return Runner(database, here.feed)
+
+
+TABLES = ("assets", "jobs", "edges", "usage", "usage_blocks", "search_assets", "catalog")
+
+
+def contents(database: Database) -> dict[str, list[Any]]:
+    """Every row of the tables that are there, their schema, and where they stand."""
+    db = database.write
+    there = [name for name in TABLES if db.execute(f"PRAGMA table_info({name})").fetchall()]
+    found: dict[str, list[Any]] = {name: list(rows(db, name)) for name in there}
+    if "assets" in found:
+        found["json"] = db.execute("SELECT json FROM assets ORDER BY seq").fetchall()
+    found["schema"] = db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    found["positions"] = db.execute("SELECT * FROM positions ORDER BY projection").fetchall()
+    return found
+
+
+@pytest.mark.parametrize(("part", "projections"), FILES)
+def test_what_is_filled_in_bulk_is_what_following_gives(
+    long: World, part: str, projections: list[Projection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "A_TRANSACTION", 2)
+    followed, filled = (new(long, number, part, projections) for number in (1, 2))
+
+    followed.catch_up()
+    hasten(filled.database)
+    fill([filled])
+    secure(filled.database)
+
+    assert filled.position == long.feed.head()
+    assert filled.database.state == "building"
+    assert contents(filled.database) == contents(followed.database)
+    for runner in (followed, filled):
+        runner.close()
+
+
+def test_the_log_is_read_once_for_all_files(long: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    untold = long.feed.read
+
+    def telling(after: int, limit: int, *, upto: int | None = None) -> object:
+        read.append(after)
+        return untold(after, limit, upto=upto)
+
+    monkeypatch.setattr(long.feed, "read", telling)
+    runners = [new(long, 1, part, list(projections)) for part, projections in FILES]
+
+    fill(runners)
+
+    assert read == list(range(0, long.feed.head(), BATCH))
+    assert {runner.position for runner in runners} == {long.feed.head()}
+    for runner in runners:
+        runner.close()
+
+
+@pytest.fixture
+def abandoned(long: World) -> World:
+    """Views that were made once, and files of the next generation that nobody filled to the end."""
+    for part, projections in FILES:
+        runner = new(long, 1, part, list(projections))
+        hasten(runner.database)
+        runner.database.close()
+    return long
+
+
+def test_a_file_that_was_not_filled_to_its_end_is_thrown_away(abandoned: World) -> None:
+    with abandoned.views() as runner:
+        assert (runner.database.number, runner.position) == (2, abandoned.feed.head())
+        assert numbers(abandoned.folder) == [2]
+
+
+def test_a_view_that_follows_and_was_not_filled_to_its_end_is_made_anew(abandoned: World) -> None:
+    runner = follow(abandoned.folder, 1, Usage(), abandoned.feed)
+
+    assert (runner.database.state, runner.position) == ("ready", abandoned.feed.head())
+    assert select(runner, "SELECT sum(count) FROM usage WHERE dimension = 'day'") == [(832,)]
+    runner.close()
+
+
+def test_a_filled_file_is_as_safe_as_any(long: World) -> None:
+    with long.views() as runner:
+        settings = ("journal_mode", "synchronous", "secure_delete", "cache_size")
+        kept = [select(runner, f"PRAGMA {setting}")[0][0] for setting in settings]
+
+    assert kept == ["wal", 1, 1, -32000]
+
+
+def test_a_poison_fact_far_into_the_log_stalls_the_view_at_the_fact_before_it(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path, codec=Codec(FactMapper((*FACTS, FromTheFuture)))) as here:
+        here.append(*[created(originator_id=asset_id(n)) for n in range(1, BATCH + 500)])
+        here.append(FromTheFuture(originator_id="9" * 32, originator_version=1, by="1"))
+        here.append(*[created(originator_id=asset_id(n)) for n in range(5_000, 5_010)])
+
+        with here.views() as runner:
+            assert (runner.state, runner.position) == ("stalled", BATCH + 500)
+            live = (
+                "FROM assets INDEXED BY assets_by_user WHERE user_id = '1' AND deleted_at IS NULL"
+            )
+            assert select(runner, f"SELECT count(*) {live}") == [(BATCH + 499,)]
+
+
+class Squeamish(Usage):
+    """Cannot take any fact."""
+
+    def statements(self, recorded: Recorded) -> Iterator[Statement]:
+        raise ValueError("not this one")
+
+
+def test_one_that_fails_is_told_of_and_the_others_are_as_far_as_it_was_tried(long: World) -> None:
+    squeamish, usage = new(long, 1, "usage", [Squeamish()]), new(long, 2, "usage", [Usage()])
+
+    with pytest.raises(PoisonFactError, match="not this one"):
+        fill([squeamish, usage])
+
+    assert (squeamish.position, usage.position) == (0, long.feed.head())
+    for runner in (squeamish, usage):
+        runner.close()
+
+
+def test_files_at_different_positions_are_filled_side_by_side(long: World) -> None:
+    behind, ahead = (new(long, number, "usage", [Usage()]) for number in (1, 2))
+    ahead.turn()
+
+    fill([behind, ahead])
+
+    assert contents(behind.database) == contents(ahead.database)
+    for runner in (behind, ahead):
+        runner.close()

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from asset_ledger.projections.runtime.database import (
+    Database,
+    State,
+    numbers,
+    open_current,
+    open_next,
+)
+from asset_ledger.projections.runtime.registry import PROJECTIONS
+
+
+def leave(folder: Path, number: int, state: State) -> None:
+    database = Database(folder, number, PROJECTIONS)
+    database.mark(state)
+    database.close()
+
+
+def current(folder: Path) -> int:
+    database = open_current(folder, PROJECTIONS)
+    database.close()
+    return database.number
+
+
+@pytest.mark.parametrize(
+    ("files", "expected", "left"),
+    [
+        ({}, 1, [1]),
+        ({1: "building"}, 1, [1]),
+        ({1: "ready"}, 1, [1]),
+        ({1: "ready", 2: "ready"}, 2, [1, 2]),
+        ({1: "ready", 2: "building"}, 1, [1]),
+        ({1: "ready", 2: "retired"}, 1, [1, 2]),
+        ({1: "ready", 2: "building", 3: "building"}, 1, [1]),
+        ({2: "building", 3: "building"}, 3, [3]),
+        ({7: "retired"}, 8, [7, 8]),
+        ({9: "ready", 10: "ready"}, 10, [9, 10]),
+        ({1: "ready", 2: "ready", 3: "ready"}, 3, [2, 3]),
+        ({1: "ready", 2: "retired", 3: "ready"}, 3, [1, 3]),
+        ({1: "ready", 2: "ready", 3: "retired"}, 2, [1, 2, 3]),
+    ],
+)
+def test_the_generation_in_use_is_the_highest_that_is_ready(
+    tmp_path: Path, files: dict[int, State], expected: int, left: list[int]
+) -> None:
+    for number, state in files.items():
+        leave(tmp_path, number, state)
+
+    assert current(tmp_path) == expected
+    assert numbers(tmp_path) == left
+
+
+@pytest.mark.parametrize("wreck", [b"", b"not a database at all, but long enough" * 200])
+def test_a_file_that_is_no_database_is_never_used(tmp_path: Path, wreck: bytes) -> None:
+    leave(tmp_path, 1, "ready")
+    (tmp_path / "projections.g2.db").write_bytes(wreck)
+
+    assert current(tmp_path) == 1
+
+
+def test_only_a_wreck_leads_to_a_new_generation(tmp_path: Path) -> None:
+    (tmp_path / "projections.g1.db").write_bytes(b"not a database at all" * 500)
+
+    assert current(tmp_path) == 2
+
+
+def test_the_next_generation_is_above_every_other(tmp_path: Path) -> None:
+    leave(tmp_path, 1, "ready")
+    leave(tmp_path, 4, "retired")
+
+    database = open_next(tmp_path, PROJECTIONS)
+    database.close()
+
+    assert (database.number, numbers(tmp_path)) == (5, [1, 4, 5])
+
+
+def test_other_files_are_not_generations(tmp_path: Path) -> None:
+    for name in ("projections.g1.db-wal", "projections.g01.db", "projections.gx.db", "x.g1.db"):
+        (tmp_path / name).touch()
+
+    assert numbers(tmp_path) == []

@@ -1,0 +1,263 @@
+"""Projections of others: found, followed, rebuilt, verified; and broken ones, which stand alone."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.projections.rebuild.build import build, next_number, rebuild
+from asset_ledger.projections.runtime.database import in_use, path_of
+from asset_ledger.projections.runtime.generation import open_generation
+from asset_ledger.projections.runtime.registry import others
+from asset_ledger.projections.serving import Views
+from tests.builders import asset_id, created, deleted
+from tests.house.console import document
+from tests.house.source import ROOT
+from tests.projections.packages import PROJECTION, importable, install_example, plant
+from tests.projections.world import World
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip has installed `examples/leaderboard`."""
+    site = tmp_path_factory.mktemp("site")
+    install_example(site, tmp_path_factory.mktemp("scratch"))
+    return site
+
+
+@pytest.fixture
+def leaderboard(example: Path) -> Iterator[None]:
+    with importable(example):
+        yield
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Path]:
+    """A folder for packages, which Python imports from."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with importable(folder):
+        yield folder
+
+
+def made(here: World) -> str:
+    """Three assets of two nodes, one of nobody's, one deleted; answers the day of it."""
+    nodes = ["paint", "blur", "paint", None]
+    here.append(*[created(originator_id=asset_id(n), node_id=nodes[n], size=n) for n in range(4)])
+    (last,) = here.append(deleted(originator_id=asset_id(0)))
+    recorded_at = last.recorded[0].event.recorded_at
+    assert recorded_at is not None
+    return iso(recorded_at)[:10]
+
+
+def seen(here: World) -> list[int]:
+    """What the projection `seen` was shown, in the generation in use."""
+    db = open_reader(path_of(here.folder, in_use(here.folder) or 0, "seen"))
+    try:
+        return [position for (position,) in db.execute("SELECT position FROM seen ORDER BY 1")]
+    finally:
+        db.close()
+
+
+@pytest.mark.usefixtures("leaderboard")
+def test_the_example_is_found_by_the_entry_point_of_its_package() -> None:
+    found = others()
+
+    assert [(each.name, list(each.tables)) for each in found.projections] == [
+        ("leaderboard", ["leaderboard"])
+    ]
+    assert found.broken == {}
+
+
+@pytest.mark.usefixtures("leaderboard")
+async def test_the_example_follows_the_log_and_is_asked(here: World) -> None:
+    best = import_module("asset_ledger_leaderboard").best
+    views = await Views.open(here.folder, here.feed)
+    day = made(here)
+    here.feed.grew(here.feed.head())
+    await views.runners["leaderboard"].wait_for(here.feed.head(), 30)
+
+    assert best(here.folder, day) == [("paint", 2, 2), ("blur", 1, 1)]
+    assert best(here.folder, "1999-12-31") == []
+    await views.close()
+
+
+@pytest.mark.usefixtures("leaderboard")
+def test_a_rebuild_makes_the_example_too_and_its_digest_is_its_own(here: World) -> None:
+    made(here)
+
+    first, second = rebuild(here.folder, here.feed), rebuild(here.folder, here.feed)
+
+    assert set(first.others) == {"leaderboard"}
+    assert first.others == second.others
+    assert first.broken == {}
+    assert path_of(here.folder, 2, "leaderboard").exists()
+
+
+def test_the_digest_of_our_views_is_the_same_whatever_else_is_installed(
+    here: World, example: Path
+) -> None:
+    made(here)
+    alone = rebuild(here.folder, here.feed)
+
+    with importable(example):
+        assert rebuild(here.folder, here.feed).digest == alone.digest
+
+
+async def test_a_projection_that_came_later_is_made_from_the_whole_log(
+    here: World, site: Path
+) -> None:
+    made(here)
+    await (await Views.open(here.folder, here.feed)).close()
+    plant(site)
+
+    await (await Views.open(here.folder, here.feed)).close()
+
+    assert seen(here) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", ["python", "toml"])
+def test_what_the_page_shows_of_the_example_is_in_the_example(kind: str) -> None:
+    shown = re.findall(
+        rf"^```{kind}\n(.*?)^```", document("docs/projections.md"), re.DOTALL | re.MULTILINE
+    )
+    package = ROOT / "examples" / "leaderboard"
+    shipped = "".join(path.read_text("utf-8") for path in package.glob("*.*"))
+
+    assert shown
+    assert [block for block in shown if block not in shipped] == []
+
+
+async def switched(here: World, views: Views) -> None:
+    """Let the next generation take over."""
+    number = next_number(here.folder)
+    await asyncio.to_thread(build, here.folder, number, here.feed)
+    following = await asyncio.to_thread(open_generation, here.folder, number, here.feed)
+    declare = partial(following.tables.database.declare, "ready")
+    (await views.switch(following, declare)).close()
+
+
+async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebuild(
+    here: World, tmp_path: Path
+) -> None:
+    made(here)
+    plant(tmp_path / "first", package="seen")
+    spotted = PROJECTION.replace("seen", "spotted")
+    plant(tmp_path / "second", spotted, package="spotted", name="spotted")
+    with importable(tmp_path / "first"):
+        views = await Views.open(here.folder, here.feed)
+        assert set(views.others) == {"seen"}
+    with importable(tmp_path / "second"):
+        await switched(here, views)
+
+    assert set(views.others) == {"spotted"}
+    here.append(created(originator_id=asset_id(9)))
+    await views.runners["spotted"].wait_for(here.feed.head(), 30)
+    assert (await views.assets.page("1", {})).position > 0
+    assert views.generation.number == 2
+    await views.close()
+
+
+BROKEN = {
+    "cannot be imported": ("import nothing_of_this_name", "seen", "No module named"),
+    "is not there": ("", "seen", "has no attribute 'Seen'"),
+    "cannot be made": ("class Seen:\n def __init__(self): raise OSError('mine')", "seen", "mine"),
+    "calls itself otherwise": (PROJECTION, "saw", "calls it saw, its class seen"),
+    "would leave its folder": (PROJECTION, "../seen", "lower-case letters"),
+    "has a name of ours": (PROJECTION, "usage", "the name usage is taken"),
+    "has no migrations": ("class Seen:\n name = 'seen'", "seen", "'migrations'"),
+    "has a broken migration": (PROJECTION.replace("TABLE", "TALBE"), "seen", "syntax error"),
+    "has rows in no order": (PROJECTION.replace(" PRIMARY KEY", ""), "seen", "a primary key"),
+    "wants a table of the house": (
+        PROJECTION.replace("TABLE seen", "TABLE positions"),
+        "seen",
+        "table positions already exists",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "name", "reason"), BROKEN.values(), ids=BROKEN)
+async def test_a_projection_that_is_broken_is_told_of_and_stops_nothing(
+    here: World, site: Path, caplog: pytest.LogCaptureFixture, code: str, name: str, reason: str
+) -> None:
+    caplog.set_level(logging.ERROR)
+    made(here)
+    plant(site, code, name=name)
+
+    views = await Views.open(here.folder, here.feed)
+
+    assert [*views.broken] == [name]
+    assert reason in views.broken[name]
+    assert f"the projection {name} is not used" in caplog.text
+    assert (await views.assets.page("1", {"node_id": ["blur"]})).json
+    assert {runner.position for runner in views.runners.values()} == {6}
+    await views.close()
+
+
+async def test_two_packages_with_one_name_are_both_left_out(here: World, site: Path) -> None:
+    plant(site, package="one")
+    plant(site, package="other")
+
+    views = await Views.open(here.folder, here.feed)
+
+    assert views.broken == {"seen": "ValueError: the name seen is taken"}
+    await views.close()
+
+
+STATEMENT = 'yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))'
+
+
+@pytest.mark.parametrize(
+    "refusing", ["raise KeyError('smell')", 'yield Statement("INSERT INTO sean VALUES (1)", ())']
+)
+async def test_a_projection_that_cannot_take_a_fact_stalls_there_and_alone(
+    here: World, site: Path, refusing: str
+) -> None:
+    made(here)
+    choosy = f"if recorded.position == 4: {refusing}\n        else: {STATEMENT}"
+    plant(site, PROJECTION.replace(STATEMENT, choosy))
+
+    views = await Views.open(here.folder, here.feed)
+
+    states = {name: runner.state for name, runner in views.runners.items()}
+    assert states.pop("seen") == "stalled"
+    assert set(states.values()) == {"live"}
+    assert views.runners["seen"].position < 4
+    await views.close()
+
+
+def test_a_rebuild_beside_a_broken_projection_makes_the_rest_and_names_it(
+    here: World, site: Path
+) -> None:
+    made(here)
+    plant(site, PROJECTION.replace(STATEMENT, "raise KeyError('smell')"))
+
+    rebuilt = rebuild(here.folder, here.feed)
+
+    assert rebuilt.position == 6
+    assert rebuilt.others == {}
+    assert "position 1 cannot be read" in rebuilt.broken["seen"]
+
+
+async def test_a_file_of_a_later_version_of_its_package_is_refused_by_both_revisions(
+    here: World, site: Path
+) -> None:
+    plant(site)
+    views = await Views.open(here.folder, here.feed)
+    views.runners["seen"].database.write.execute(
+        "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
+    )
+    await views.close()
+
+    views = await Views.open(here.folder, here.feed)
+
+    assert "20991231_000000_add_smell" in views.broken["seen"]
+    assert "20260101_000000_create_seen" in views.broken["seen"]
+    await views.close()

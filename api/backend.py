@@ -1,33 +1,35 @@
 """The one wiring: opens a data folder and everything on it, and closes it all in reverse.
 
-The server, the command line and the tests open the same backend, in the same order, which is the
-order in which a start makes sure of things: lock, contents, log, tables, and only then writes.
+The server, the command line, the embedded SDK and the tests open the same backend, in the order in
+which a start makes sure of things: lock, committer (contents, log, tables), then all that reads.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-
-from uuid_utils import uuid4
+from functools import partial
 
 from asset_ledger.api.contract.events import event_text
+from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
-from asset_ledger.api.workers.apart import Apart
 from asset_ledger.api.workers.rebuilds import Rebuilds
-from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.commit.committer import Committer
+from asset_ledger.ledger.commit.requests import Worker
+from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import open_identity
-from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.proofs.live import Proofs
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
+from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Tail
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import check_log
-from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_build, hold_folder
+from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.runtime.runner import Progress
 from asset_ledger.projections.serving import Views
 
@@ -38,11 +40,10 @@ class Backend:
 
     settings: Settings
     lock: FolderLock
-    writer: Writer
-    apart: Apart
+    committer: Committer
     ledger: Ledger
     proofs: Proofs
-    feed: Feed
+    feed: LiveFeed
     tail: Tail
     views: Views
     rebuilds: Rebuilds
@@ -52,52 +53,51 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(
-    settings: Settings, progress: Progress | None = None
+    settings: Settings, progress: Progress | None = None, worker: Worker | None = None
 ) -> AsyncIterator[Backend]:
-    """Open the data folder of these settings; `progress` hears of tables that catch up.
+    """Open the data folder of these settings; `progress` is told of tables that catch up.
 
-    Raises DataFolderError: another process has the folder, or what is in it cannot be used.
+    Commits run in `worker`, or in a thread of this process. Raises DataFolderError: another process
+    has the folder, or what is in it cannot be used.
     """
     folder, codec = settings.data_dir, Codec()
+    worker = worker or ThreadWorker(partial(open_group_commit, folder, progress))
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
         check_log(folder)
         tokens = Tokens(folder / "access.db")
         stack.callback(tokens.close)
+        committer = Committer(worker, settings.queue_size)
+        opened = await committer.open()
+        stack.push_async_callback(committer.close)  # last: its connections fold the WAL files
         contents = await open_local_contents(folder / "content")
         stack.push_async_callback(contents.close)
-        log = SqliteLog(folder / "ledger.db", codec)
+        log = SqliteLogReader(folder / "ledger.db")
         stack.callback(log.close)
-        key_file = folder / "checkpoint.key"
-        opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
-        feed, replay = Feed(log, codec, opened.log_id), Replay(log, codec)
-        with hold_build(folder):
-            views = await Views.open(folder, feed, progress)
+        feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
+        replay = AsyncReplay(Replay(log, codec))
+        stack.callback(replay.close)
+        views = await Views.open(folder, opened.tables, feed, progress)
         stack.push_async_callback(views.close)
-        writer = Writer(log, contents, views.live, feed, queue_size=settings.queue_size)
-        stack.push_async_callback(writer.close)
-        apart = Apart(settings, writer, log, contents.packed, views.live)
-        stack.push_async_callback(apart.close)
-        ledger = Ledger(log, replay, contents, writer, views)
-        stack.callback(ledger.close)
-        await ledger.finish_interrupted()
-        rebuilds = Rebuilds(folder, views, feed, apart.home)
+        committer.attach(feed, replay, views)
+        stack.push_async_callback(committer.drain)  # before the views, which take what is left
+        ledger = Ledger.of(committer, replay, contents, views)
+        await ledger.delete.finish_interrupted()
+        rebuilds = Rebuilds(folder, views, feed, committer)
         stack.push_async_callback(rebuilds.close)
         if views.generation.expanded:
             rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
-        proofs = Proofs(log, codec, replay, writer, key_file)
+        proofs = Proofs(log, codec, feed, replay, committer, folder / "checkpoint.key")
         thumbnails = Thumbnails(folder / "derived", ledger.open_content)
         stack.push_async_callback(thumbnails.close)
-        tail = Tail(feed, event_text)
         yield Backend(
             settings=settings,
             lock=lock,
-            writer=writer,
-            apart=apart,
+            committer=committer,
             ledger=ledger,
             proofs=proofs,
             feed=feed,
-            tail=tail,
+            tail=Tail(feed, event_text),
             views=views,
             rebuilds=rebuilds,
             tokens=tokens,

@@ -7,6 +7,7 @@ code, each has its bytes, and the tables are left for the product to build.
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.packed import PACKED, Packed
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
@@ -77,11 +79,9 @@ def command(n: int) -> Command:
 
 async def pack(folder: Path) -> None:
     """Make every content durable before a fact names it."""
-    store = await open_local_contents(folder)
-    try:
-        store.pack(STAGED)
-    finally:
-        await store.close()
+    await (await open_local_contents(folder)).close()
+    with closing(Packed(folder / PACKED)) as packed:
+        packed.pack([(each.digest, each.small or b"") for each in STAGED])
 
 
 def fill(folder: Path, assets: int, progress: Progress) -> None:

@@ -1,18 +1,21 @@
-"""The views of a data folder, opened: the reads of their tables, and the runners that fill them.
+"""The tables that a server reads: the queries, and the projections that follow the log.
 
-One runner takes facts from the writer, before a write is answered. The others follow the log by
-themselves, woken by each commit, and no write ever waits for them.
+The committer fills the tables of assets and jobs before a write is answered. The other projections
+follow the log, each with a task of its own, and no write waits for them.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
+from asset_ledger.ledger.commit.requests import TablesState
+from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
@@ -22,31 +25,57 @@ from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.search import SearchQueries
 from asset_ledger.projections.queries.usage import UsageQueries
-from asset_ledger.projections.runtime.generation import Generation, start_generation
-from asset_ledger.projections.runtime.live import Live
-from asset_ledger.projections.runtime.registry import TABLES
+from asset_ledger.projections.runtime.database import path_of
+from asset_ledger.projections.runtime.generation import Generation, start_followers
+from asset_ledger.projections.runtime.generation_files import GenerationFiles
+from asset_ledger.projections.runtime.registry import PROJECTIONS, TABLES
 from asset_ledger.projections.runtime.runner import Progress, Runner
+from asset_ledger.projections.runtime.status import Status
 
 PATIENCE: Final = 1.0
-"""Seconds that somebody waits for the tables before he is told that they are behind."""
+"""Seconds that a caller waits for the tables before it is answered that they are behind."""
 RETRY_SECONDS: Final = 1.0
-"""How often a view that fell behind takes another turn by itself, without a write to wake it."""
+"""How often a projection that stalled takes another turn, without an event to wake it."""
 TURN: Final = 4_096
-"""How many facts a view that follows takes at once: fewer would not keep up with a busy server."""
+"""How many events a following projection takes at once: fewer do not keep up with a busy server."""
 REST_SECONDS: Final = 0.05
-"""How long a view that follows lets facts gather between two turns: it sums each batch once."""
+"""How long a following projection lets events gather between two turns: it sums each batch once."""
 YIELD: Final = 19
-"""While the log grows, a view that follows rests so many times as long as its turn took: writes
-come first, and it catches up at full speed once they pause, or as soon as somebody waits for it."""
+"""While the log grows, a following projection rests this many times as long as its turn took:
+writes come first. It catches up at full speed once they pause, or as soon as a caller waits."""
+
+
+@dataclass(slots=True)
+class _Served:
+    """What is read: the files of one generation, the runners that follow, and the readers."""
+
+    files: GenerationFiles
+    following: Generation
+    readers: dict[str, AsyncReaders]
+
+    @classmethod
+    def of(cls, folder: Path, following: Generation) -> Self:
+        """Read the files' schemas. Blocks."""
+        paths = {name: runner.database.path for name, runner in following.own.items()}
+        paths[TABLES] = path_of(folder, following.number)
+        readers = {name: AsyncReaders(path) for name, path in paths.items()}
+        return cls(GenerationFiles(folder, following), following, readers)
+
+    async def close(self) -> None:
+        """Close every connection, once no statement is under way."""
+        for readers in self.readers.values():
+            await readers.drain()
+            await readers.close()
+        await asyncio.to_thread(self.following.close)
 
 
 class Views:
-    """What callers read. The writer fills `live`; what follows fills itself."""
+    """What callers read, for one event loop. A generation that takes over keeps the queries."""
 
-    def __init__(self, generation: Generation, feed: Feed) -> None:
-        readers = _readers(generation)
-        self.generation = generation
-        self.live = Live(generation.tables)
+    def __init__(self, folder: Path, served: _Served, state: TablesState, feed: LiveFeed) -> None:
+        readers = served.readers
+        self.tables = Status(PROJECTIONS, feed, state.position)
+        self.tables.error = state.error
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog, self._unfilled)
         self.jobs = JobQueries(readers[TABLES], self._unfilled)
@@ -55,40 +84,45 @@ class Views:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES])
         self.search = SearchQueries(readers["search"], readers[TABLES])
-        self._readers, self._feed = readers, feed
-        self._loop = asyncio.get_running_loop()
+        self._folder, self._served, self._feed = folder, served, feed
+        self._next: _Served | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._begin()
+        self._follow()
 
     @classmethod
-    async def open(cls, folder: Path, feed: Feed, progress: Progress | None = None) -> "Views":
-        """Migrate and catch up, in a thread."""
-        return cls(await asyncio.to_thread(start_generation, folder, feed, progress), feed)
+    async def open(
+        cls, folder: Path, state: TablesState, feed: LiveFeed, progress: Progress | None = None
+    ) -> Self:
+        """Open what follows in the generation that the committer fills, and catch it up."""
+        number = state.generation
+        following = await asyncio.to_thread(start_followers, folder, number, feed, progress)
+        served = await asyncio.to_thread(_Served.of, folder, following)
+        return cls(folder, served, state, feed)
+
+    @property
+    def generation(self) -> GenerationFiles:
+        """The generation in use."""
+        return self._served.files
 
     @property
     def others(self) -> Collection[str]:
-        """Which of the runners are of projections that are not ours."""
-        return self.generation.others
+        """The projections of other packages."""
+        return self._served.following.others
 
     @property
     def broken(self) -> Mapping[str, str]:
-        """Why there are not more of those, by name."""
-        return self.generation.broken
+        """The projections of other packages that cannot be used, by name, and why."""
+        return self._served.following.broken
 
     @property
-    def runners(self) -> Mapping[str, Runner]:
-        """What fills the views, by name."""
-        return self.generation.runners
-
-    @property
-    def runner(self) -> Runner:
-        """The one that the writer fills."""
-        return self.generation.tables
+    def runners(self) -> Mapping[str, Status]:
+        """The status of every projection, by name."""
+        return {TABLES: self.tables, **self._served.following.runners}
 
     @property
     def position(self) -> int:
-        """The last fact that the tables reflect."""
-        return self.runner.position
+        """The last event that the tables of assets and jobs reflect."""
+        return self.tables.position
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""
@@ -98,25 +132,78 @@ class Views:
         """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
         return await self.assets.orphans(limit)
 
-    async def buried(
+    async def tombstones(
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> list[AssetId]:
-        """Tombstones directly in a folder that were made between two positions."""
+        """Assets directly in a folder that were deleted between two positions."""
         return await self.assets.buried(user_id, parent_id, after, before, limit)
+
+    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
+        """A live asset of this user that has these bytes now. Raises ViewBehindError."""
+        return await self.catalog.owner_of(user_id, digest)
 
     async def reach(self, position: int, views: Sequence[str] = (TABLES,)) -> None:
         """Return once these reflect a position. Raises ViewBehindError after a second."""
-        waits = [self.runners[view].wait_for(position, PATIENCE) for view in views]
-        await asyncio.gather(*waits)
-
-    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
-        return await self.catalog.owner_of(user_id, digest)
+        await asyncio.gather(*(self.runners[name].wait_for(position, PATIENCE) for name in views))
 
     async def refusing(self, position: int) -> list[str]:
-        """The projections that stand before a fact and cannot take it."""
-        turns = [asyncio.to_thread(each.refusing, position) for each in self.runners.values()]
-        return [name for names in await asyncio.gather(*turns) for name in names]
+        """The projections that stand before an event and cannot take it."""
+        statuses = self.runners.values()
+        found = await asyncio.gather(*(asyncio.to_thread(s.refusing, position) for s in statuses))
+        return [name for names in found for name in names]
+
+    def learn(self, state: TablesState) -> None:
+        """Note where the committer's tables are, before any caller is answered.
+
+        If they are those of the generation that was to take over, it takes over now: a caller that
+        is answered reads its write in the tables that have it.
+        """
+        if state.generation != self.generation.number:
+            self._take_over(state.generation)
+        self.tables.learn(state.position, state.error)
+
+    async def adopt(self, state: TablesState) -> None:
+        """Serve the tables of a committer that was started again: they may have been made anew."""
+        known = {self.generation.number, self._next.files.number if self._next else 0}
+        if state.generation not in known:
+            number = state.generation
+            following = await asyncio.to_thread(start_followers, self._folder, number, self._feed)
+            await self.switch(following, lambda: _learned(self, state))
+
+    async def switch(self, following: Generation, switch: Callable[[], Awaitable[None]]) -> None:
+        """Serve another generation from the moment on at which `switch` has it filled.
+
+        Raises what keeps it from the end of the log: then the one before goes on serving, and
+        `following` is closed. Not to be cancelled.
+        """
+        try:
+            await asyncio.to_thread(following.approach)
+            await self._pause()
+            await asyncio.to_thread(following.overtake, self._served.following)
+            self._next = await asyncio.to_thread(_Served.of, self._folder, following)
+            await switch()
+        finally:
+            left, self._next = self._next, None  # those before, or those that did not take over
+            if all(task.done() for task in self._tasks):
+                self._follow()
+            await (asyncio.to_thread(following.close) if left is None else left.close())
+
+    def _take_over(self, generation: int) -> None:
+        """On the event loop, so that no statement comes in between."""
+        if self._next is None or self._next.files.number != generation:
+            raise GenerationError(f"generation {generation} was not prepared to take over")
+        before, following = self._served, self._next
+        for name, readers in before.readers.items():
+            readers.swap(following.readers[name])
+        before.readers, following.readers = following.readers, before.readers
+        for name in before.following.runners.keys() & following.following.runners.keys():
+            before.following.runners[name].hand_over(following.following.runners[name])
+        self._served, self._next = following, before
+
+    async def close(self) -> None:
+        """Take what there is left to follow, as far as one turn goes, and close every file."""
+        await self._pause()
+        await self._served.close()
 
     def _unfilled(self) -> Collection[str]:
         return self.generation.unfilled
@@ -124,87 +211,25 @@ class Views:
     async def _reach_catalog(self, position: int) -> None:
         await self.reach(position, ("catalog",))
 
-    async def switch(self, following: Generation, commit: Callable[[], None]) -> Generation:
-        """Serve another generation of the same log from here on; answers the one before.
+    def _follow(self) -> None:
+        runners = self._served.following.runners.values()
+        self._tasks = [asyncio.create_task(_follow(runner, self._feed)) for runner in runners]
 
-        Writes wait for it no longer than for a group. `commit` makes it last, between two of them.
-        Raises what keeps it from the end of the log: then the one before goes on serving. Not to be
-        cancelled.
-        """
-        before = self.generation
-        await asyncio.to_thread(following.approach)
-        others = _readers(following)
-        try:
-            await self._rest()
-            await asyncio.to_thread(self._take_over, following, commit, others)
-        finally:
-            self._begin()
-            for readers in others.values():
-                await readers.drain()
-                await readers.close()
-        return before
-
-    def _take_over(
-        self, following: Generation, commit: Callable[[], None], others: Mapping[str, AsyncReaders]
-    ) -> None:
-        """In a thread of its own: between two groups, as soon as both stand near enough."""
-
-        def announce() -> None:
-            self._loop.call_soon_threadsafe(self._turn_to, following, others)
-
-        following.overtake(self.generation)
-        while not self.live.replace(following.tables, commit, announce):
-            following.approach()
-
-    def _turn_to(self, following: Generation, others: Mapping[str, AsyncReaders]) -> None:
-        """On the event loop, before anybody hears of a write that only the other one shows."""
-        for name, readers in self._readers.items():
-            readers.swap(others[name])
-        for name in self.runners.keys() & following.runners.keys():  # a package may be gone by now
-            self.runners[name].hand_over(following.runners[name])
-        self.generation = following
-
-    async def close(self) -> None:
-        """Take what there is left to follow, as far as one turn goes, and close every connection.
-
-        The writer has stopped before.
-        """
-        await self._rest()
-        for readers in self._readers.values():
-            await readers.close()
-        await asyncio.to_thread(self.generation.close)
-
-    def _begin(self) -> None:
-        """Bring up what falls behind, and what follows."""
-        self._tasks = [asyncio.create_task(_retry(self.live))]
-        for runner in self.generation.following.values():
-            self._tasks.append(asyncio.create_task(_follow(runner, self._feed)))
-
-    async def _rest(self) -> None:
+    async def _pause(self) -> None:
         """Let nothing follow any more; each takes the turn that it may be in, and a last one."""
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await asyncio.to_thread(self.live.turn)
-        for runner in self.generation.following.values():
+        for runner in self._served.following.runners.values():
             await asyncio.to_thread(runner.turn)
 
 
-def _readers(generation: Generation) -> dict[str, AsyncReaders]:
-    """For the views that are ours: whoever wrote another one reads it himself."""
-    return {name: AsyncReaders(runner.database.path) for name, runner in generation.own.items()}
+async def _learned(views: Views, state: TablesState) -> None:
+    views.learn(state)
 
 
-async def _retry(live: Live) -> None:
-    """Bring up the tables that the writer left behind, now and then."""
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        while await asyncio.to_thread(live.turn):
-            pass
-
-
-async def _follow(runner: Runner, feed: Feed) -> None:
+async def _follow(runner: Runner, feed: LiveFeed) -> None:
     """Take what the log has grown by, a batch at a time; one that stalls is tried again."""
     while True:
         before = runner.position
@@ -223,7 +248,7 @@ async def _follow(runner: Runner, feed: Feed) -> None:
 
 
 async def _rest_after(runner: Runner, seconds: float) -> None:
-    """Rest so long, or until somebody waits: else his patience could be over before the rest is."""
+    """Rest so long, or until a caller waits: it would give up before the rest is over."""
     for _ in range(max(1, round(seconds / REST_SECONDS))):
         await asyncio.sleep(REST_SECONDS)
         if runner.is_awaited:

@@ -2,13 +2,17 @@
 
 import logging
 import os
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
+
+if TYPE_CHECKING:
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.workers.committer_process import ProcessWorker
 
 logger: Final = logging.getLogger(__name__)
 
@@ -44,14 +48,29 @@ def serve(**flags: Any) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.http.app import serve as serve_http
+    from asset_ledger.api.workers.committer_process import ProcessWorker
 
     progress = ProgressBar("bringing the tables up to date")
-    async with open_backend(settings, progress) as backend:
+    if settings.writer == "thread":
+        await _serve_with(settings, progress, None)
+        return
+    worker = ProcessWorker(settings, progress)
+    await worker.spawn()  # it loads its modules while this process loads its own
+    try:
+        await _serve_with(settings, progress, worker)
+    finally:
+        await worker.close()
+
+
+async def _serve_with(
+    settings: Settings, progress: "ProgressBar", worker: "ProcessWorker | None"
+) -> None:
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.http.app import serve as serve_http
+
+    async with open_backend(settings, progress, worker) as backend:
         progress.close()
-        backend.apart.allow()
 
         def ready(address: str) -> None:
             backend.lock.announce(address)

@@ -62,5 +62,5 @@ async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     fields = read_as(SkipIn, sent)
     position, because = sent["position"], sent["because"]
     async with open_backend(settings_from({"data_dir": folder})) as backend:
-        skipped = await backend.ledger.skip_fact(Call(SYSTEM), position, because, fields)
+        skipped = await backend.ledger.skip.event(Call(SYSTEM), position, because, fields)
         return skip_out(position, skipped)

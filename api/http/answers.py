@@ -18,7 +18,7 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.problems import MEDIA_TYPE, document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
-from asset_ledger.ledger.commands.jobs import Framed
+from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
 JSON: Final = "application/json"
@@ -40,7 +40,7 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
     return web.Response(status=status, headers={**known, **headers})
 
 
-def write_headers(outcome: Receipt | Deletion | Framed | Skipped) -> dict[str, str]:
+def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
     """What the headers of a write say of it."""
     headers = {}
     if outcome.replayed:

@@ -37,6 +37,7 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
     ViewBehindError,
 )
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.tables.assets import document_json, home_document
 
 
@@ -63,9 +64,9 @@ async def create_asset(request: Request) -> web.Response:
     proven = request.prefers("return=receipt")
     if proven:  # before anything is recorded: afterwards the asset would be there all the same
         await request.proofs.check_key()
-    with request.ledger.place():
+    with request.ledger.slots.take():
         async with Upload(request) as upload:
-            receipt = await request.ledger.create_asset(request.call(), *await upload.receive())
+            receipt = await request.ledger.create.asset(request.call(), *await upload.receive())
     headers = {
         "Location": f"/api/assets/{receipt.asset.id}",
         "ETag": asset_etag(receipt.asset.version),
@@ -110,7 +111,9 @@ async def get_asset(request: Request) -> web.Response:
         return await _home(request)
     position = await request.as_of()
     if position is not None:
-        asset = await request.ledger.asset_as_of(request.user_id, request.asset_id, position)
+        asset = await request.ledger.replay(
+            Replay.asset_as_of, request.user_id, request.asset_id, position
+        )
         return json_answer(document_json(asset).encode(), position)
     found = await request.views.assets.find(request.user_id, request.asset_id)
     json = await json_of_version(request, found)
@@ -121,7 +124,7 @@ async def get_asset(request: Request) -> web.Response:
 
 
 async def _home(request: Request) -> web.Response:
-    home = home_document(request.user_id, await request.ledger.opened_at())
+    home = home_document(request.user_id, await request.ledger.replay(Replay.recorded_at, 1))
     return json_answer(orjson.dumps(home), request.views.position)
 
 
@@ -141,8 +144,8 @@ async def _home(request: Request) -> web.Response:
 )
 async def delete_asset(request: Request) -> web.Response:
     """Delete an asset, and a folder with its contents. On a tombstone: what was left of them."""
-    with request.ledger.place():
-        deletion = await request.ledger.delete_asset(request.call(), request.asset_id)
+    with request.ledger.slots.take():
+        deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
     status = 202 if deletion.behind else 200
     return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))

@@ -40,14 +40,14 @@ from asset_ledger.ledger.errors import (
 )
 async def bulk_delete(request: Request) -> web.Response:
     """Delete the live assets that match every filter; with `dry_run`, count them."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         fields = read_bulk(await read_json_as(request, JSON))
         filters = filters_of(fields)
         if fields["dry_run"]:
             count = await request.views.assets.count(request.user_id, filters)
             return json_answer(orjson.dumps({"count": count}), request.views.position)
         find = partial(request.views.assets.matching, request.user_id, filters)
-        count, deletion = await request.ledger.delete_matching(
+        count, deletion = await request.ledger.delete.matching(
             request.call(), find, expected_of(fields), fields
         )
     body = orjson.dumps({"count": count, "deleted_asset_ids": list(deletion.ids)})

@@ -55,9 +55,9 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
 )
 async def update_asset(request: Request) -> web.Response:
     """Change the fields that are not null; `data` brings new bytes, as a new version."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         async with Update(request) as update:
-            receipt = await request.ledger.update_asset(
+            receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.put()
             )
     return _changed(request, receipt)
@@ -75,9 +75,9 @@ async def update_asset(request: Request) -> web.Response:
 )
 async def replace_content(request: Request) -> web.Response:
     """Give an asset new bytes, which are the body; a declared Content-Type is said of them."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         async with Update(request) as update:
-            receipt = await request.ledger.update_asset(
+            receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.content()
             )
     return _changed(request, receipt)
@@ -95,9 +95,9 @@ async def replace_content(request: Request) -> web.Response:
 )
 async def patch_asset(request: Request) -> web.Response:
     """Change the fields that are sent, by a JSON merge patch (RFC 7396): null clears."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         async with Update(request) as update:
-            receipt = await request.ledger.update_asset(
+            receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.patch()
             )
     return _changed(request, receipt)
@@ -114,8 +114,8 @@ async def patch_asset(request: Request) -> web.Response:
 )
 async def restore_asset(request: Request) -> web.Response:
     """Bring a deleted asset back; a folder with what was deleted along with it."""
-    with request.ledger.place():
-        receipt = await request.ledger.restore_asset(request.call(), request.asset_id)
+    with request.ledger.slots.take():
+        receipt = await request.ledger.restore.asset(request.call(), request.asset_id)
     return _changed(request, receipt)
 
 

@@ -22,6 +22,7 @@ from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Follower
 
 STREAM: Final = "text/event-stream"
@@ -50,7 +51,7 @@ _HEADERS: Final = {
 async def list_events(request: Request) -> web.Response:
     """The caller's next facts after a position, and the position to go on from."""
     wanted, after = _wanted(request), request.asked.get("after", 0)
-    heard = await request.ledger.events_after(wanted, after, request.asked["limit"])
+    heard = await request.ledger.replay(Replay.events_after, wanted, after, request.asked["limit"])
     body = {"facts": [fact_out(fact) for fact in heard.facts], "next": heard.next}
     return json_answer(orjson.dumps(body), heard.next)
 
@@ -94,7 +95,7 @@ def _seen(request: Request) -> int:
 async def _texts(request: Request, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
     """What to send, until the service stops: events, and a comment when none came for a while."""
     tail, loop = request.backend.tail, asyncio.get_running_loop()
-    follower = Follower(tail, request.ledger.events_after, wanted, after)
+    follower = Follower(tail, request.ledger.replay, wanted, after)
     due = loop.time() + HEARTBEAT
     while not tail.ended:
         try:

@@ -14,7 +14,7 @@ from asset_ledger.api.contract.readiness import ReadyOut
 from asset_ledger.api.http.answers import JSON
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonFactError
 from asset_ledger.projections.serving import Views
 
@@ -43,7 +43,7 @@ async def readyz(request: Request) -> web.Response:
     free = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
-        _writer(backend.writer),
+        _committer(backend.committer),
         {"name": "disk", "ok": free >= SCARCE, "free_bytes": free},
         *_views(backend.views, head),
     ]
@@ -64,11 +64,12 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _writer(writer: Writer) -> dict[str, Any]:
-    reason = None if writer.alive else "the writer stopped"
-    if writer.failure is not None:
-        reason = str(writer.failure)
-    return {"name": "writer", "ok": reason is None, "reason": reason, "waiting": writer.waiting}
+def _committer(committer: Committer) -> dict[str, Any]:
+    reason = None if committer.is_alive else "the committer died, and is being started again"
+    if committer.failure is not None:
+        reason = str(committer.failure)
+    taken = committer.slots.taken
+    return {"name": "writer", "ok": reason is None, "reason": reason, "waiting": taken}
 
 
 def _views(views: Views, head: int) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Histories, replayed from the log: every fact about a job, or an asset, in the log's order."""
 
-from functools import partial
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 import orjson
@@ -12,12 +12,14 @@ from asset_ledger.api.contract.parameters import CURSOR, PAGE_SIZE
 from asset_ledger.api.contract.shapes import FactPage
 from asset_ledger.api.http.facts import BATCH, LINES, History, facts_answer
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import (
     CursorError,
     ParameterError,
     UnknownAssetError,
     UnknownJobError,
 )
+from asset_ledger.ledger.reading.replay import Replay
 
 HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
 
@@ -34,7 +36,11 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
 async def get_job_history(request: Request) -> web.StreamResponse:
     """The facts of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
     job_id, upto = request.named["job_id"], await _upto(request)
-    read = partial(request.ledger.job_history, request.user_id, job_id, upto=upto)
+    replay, user_id = request.ledger.replay, request.user_id
+
+    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
+        return replay(Replay.job, user_id, job_id, after, limit, upto=upto)
+
     return await facts_answer(request, History(read, upto, _name(request, "history", job_id)))
 
 
@@ -50,7 +56,11 @@ async def get_job_history(request: Request) -> web.StreamResponse:
 async def get_asset_history(request: Request) -> web.StreamResponse:
     """The facts of an asset, oldest first, in the same forms; also after it was deleted."""
     asset_id, upto = request.asset_id, await _upto(request)
-    read = partial(request.ledger.asset_history, request.user_id, asset_id, upto=upto)
+    replay, user_id = request.ledger.replay, request.user_id
+
+    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
+        return replay(Replay.asset_facts, user_id, asset_id, after, limit, upto=upto)
+
     return await facts_answer(request, History(read, upto, _name(request, "asset", asset_id)))
 
 

@@ -54,10 +54,10 @@ _NOTHING: Final = ImportReceipt((), None, behind=False)
 )
 async def import_assets(request: Request) -> web.Response:
     """Record assets that were made elsewhere: an id is recorded once, a line for each asset."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         async with Batch(request) as batch:
             await batch.receive()
-            present = await request.ledger.present(batch.asked)
+            present = await request.ledger.imports.present(batch.asked)
             receipt = await _recorded(request, batch)
     asked = {asset_id: present.get(asset_id) for asset_id in batch.asked}
     body = orjson.dumps(imports_out([*batch.refused, *receipt.imported], asked))
@@ -69,7 +69,7 @@ async def import_assets(request: Request) -> web.Response:
 async def _recorded(request: Request, batch: "Batch") -> ImportReceipt:
     if not batch.imports:
         return _NOTHING
-    return await request.ledger.import_assets(request.principal.user_id, batch.imports)
+    return await request.ledger.imports.record(request.principal.user_id, batch.imports)
 
 
 class Batch:

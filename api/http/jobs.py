@@ -23,7 +23,7 @@ from asset_ledger.api.http.answers import json_answer, write_headers
 from asset_ledger.api.http.json_body import read_optional_json
 from asset_ledger.api.http.listing import asset_page, next_link
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.commands.jobs import Framed
+from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import (
     BusyError,
     CursorError,
@@ -37,6 +37,7 @@ from asset_ledger.ledger.errors import (
     UnknownJobError,
     ViewBehindError,
 )
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import document as comparison_out
 from asset_ledger.projections.queries.jobs import document
 
@@ -97,7 +98,9 @@ async def get_job(request: Request) -> web.Response:
 async def list_job_assets(request: Request) -> web.Response:
     """A page of the live assets that a job made, narrowed by the filters of every list."""
     job_id = request.named["job_id"]
-    await request.ledger.job_history(request.user_id, job_id, 0, 1, upto=await request.as_of())
+    await request.ledger.replay(
+        Replay.job, request.user_id, job_id, 0, 1, upto=await request.as_of()
+    )
     return await asset_page(request, job_id=[job_id])
 
 
@@ -127,9 +130,9 @@ async def compare_jobs(request: Request) -> web.Response:
 async def start_job(request: Request) -> web.Response:
     """Record that a job begins, with what. Starting it again with the same records nothing."""
     job_id = request.named["job_id"]
-    with request.ledger.place():
+    with request.ledger.slots.take():
         fields = read_as(JobStartIn, await read_optional_json(request))
-        framed = await request.ledger.start_job(request.call(), job_id, job_start(fields), fields)
+        framed = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
     return await _framed(request, job_id, framed)
 
 
@@ -144,17 +147,19 @@ async def start_job(request: Request) -> web.Response:
 async def finish_job(request: Request) -> web.Response:
     """Record how a job ended, started or not. Finishing it again with the same records nothing."""
     job_id = request.named["job_id"]
-    with request.ledger.place():
+    with request.ledger.slots.take():
         fields = read_as(JobFinishIn, await read_optional_json(request))
-        framed = await request.ledger.finish_job(request.call(), job_id, job_end(fields), fields)
+        framed = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
     return await _framed(request, job_id, framed)
 
 
-async def _framed(request: Request, job_id: str, framed: Framed) -> web.Response:
+async def _framed(request: Request, job_id: str, framed: JobReceipt) -> web.Response:
     """The job as of a write: its row, unless the tables are behind, or ahead by now."""
     row = await request.views.jobs.find_as_of(request.user_id, job_id, framed.position)
     if row is None:
-        record = await request.ledger.job_record(request.user_id, job_id, upto=framed.position)
+        record = await request.ledger.replay(
+            Replay.job_record, request.user_id, job_id, upto=framed.position
+        )
         row = orjson.dumps(document(record))
     status = 202 if framed.behind else 200
     return json_answer(row, framed.position, status=status, headers=write_headers(framed))

@@ -10,6 +10,7 @@ from asset_ledger.api.contract.parameters import refuse
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.log.event_log import Tag
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.as_of import PastQuery
 from asset_ledger.projections.queries.pages import Page
 
@@ -60,7 +61,8 @@ async def _page_as_of(request: Request, words: Words, position: int) -> Page:
         asked.get("cursor", ""),
         asked.get("deleted", "false"),
     )
-    found, edge = await request.ledger.assets_of_tag(
+    found, edge = await request.ledger.replay(
+        Replay.assets_of_tag,
         Tag(user_id, query.kind, query.value),
         query.after,
         query.size + 1,

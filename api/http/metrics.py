@@ -61,11 +61,12 @@ class _Numbers(Collector):
         yield _counter("sent_bytes", "Bytes of bodies sent.", self._watch.sent)
 
     def _writes(self) -> Iterator[Metric]:
-        writer = self._backend.writer
-        yield _gauge("writes_waiting", "Writes that have a place in the queue.", writer.waiting)
-        yield _gauge("read_only", "1 if nothing is written.", bool(writer.failure))
-        yield _histogram("group_size", "Commands in one transaction.", writer.groups)
-        yield _histogram("commit_seconds", "From a group's start to its answers.", writer.seconds)
+        committer = self._backend.committer
+        waiting, seconds = committer.slots.taken, committer.seconds
+        yield _gauge("writes_waiting", "Writes that have a slot of the queue.", waiting)
+        yield _gauge("read_only", "1 if nothing is written.", bool(committer.failure))
+        yield _histogram("group_size", "Commands in one transaction.", committer.groups)
+        yield _histogram("commit_seconds", "From a group's start to its answers.", seconds)
 
     def _views(self) -> Iterator[Metric]:
         head, runners = self._backend.feed.head(), self._backend.views.runners

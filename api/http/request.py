@@ -16,6 +16,7 @@ from asset_ledger.ledger.commands.call import Call
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, parse_asset_id
 from asset_ledger.ledger.proofs.live import Proofs
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.projections.serving import Views
 
@@ -84,7 +85,7 @@ class Request(web.BaseRequest):
     async def as_of(self) -> int | None:
         """The position that `as_of` asks for; None where it does not. Raises ParameterError."""
         asked = self.asked.get("as_of")
-        return None if asked is None else await self.ledger.position_as_of(asked)
+        return None if asked is None else await self.ledger.replay(Replay.position_as_of, asked)
 
     def prefers(self, preference: str) -> bool:
         """Did the client ask for this with `Prefer` (RFC 7240)?"""

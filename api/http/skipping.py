@@ -42,10 +42,10 @@ _ERRORS: Final = (
 )
 async def skip_fact(request: Request) -> web.Response:
     """Let the projections that cannot take a fact go on without it. The log says so for ever."""
-    with request.ledger.place():
+    with request.ledger.slots.take():
         sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
         position, because = sent["position"], sent["because"]
-        skipped = await request.ledger.skip_fact(request.call(), position, because, sent)
+        skipped = await request.ledger.skip.event(request.call(), position, because, sent)
     document = skip_out(position, skipped)
     status, headers = 202 if skipped.behind else 200, write_headers(skipped)
     return json_answer(orjson.dumps(document), skipped.position, status=status, headers=headers)

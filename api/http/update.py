@@ -75,7 +75,7 @@ class Update:
         request, limit = self._request, self._request.backend.settings.max_upload_bytes
         announced, declared = announced_digest(request.headers), media_type_of(request)
         if not request.headers.get("Idempotency-Key"):  # a retry is answered whatever is there now
-            await request.ledger.check_asset(request.call(), request.asset_id)
+            await request.ledger.edit.current(request.call(), request.asset_id)
         check_content(declared)
         check_upload(request, limit)
         await begin(request)
@@ -105,5 +105,5 @@ async def _asset_first(request: Request) -> AsyncIterator[None]:
     try:
         yield
     except RefusedError:
-        await request.ledger.check_asset(request.call(), asset_id)
+        await request.ledger.edit.current(request.call(), asset_id)
         raise

@@ -79,7 +79,7 @@ class Upload:
         digest = announced_by(fields)
         if digest is None:
             return self._wanted(fields, None)
-        kept = await self._request.ledger.find_content(self._request.call(), digest)
+        kept = await self._request.ledger.create.find_content(self._request.call(), digest)
         if kept is None:
             raise not_owned()
         return self._wanted(fields, kept)
@@ -109,7 +109,7 @@ class Upload:
         if not waits_to_be_asked(self._request):
             return None
         with suppress(ViewBehindError):
-            kept = await self._request.ledger.find_content(self._request.call(), announced)
+            kept = await self._request.ledger.create.find_content(self._request.call(), announced)
             if kept is not None and self._request.content_length in (None, kept.size):
                 return kept
         return None

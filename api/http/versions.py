@@ -1,6 +1,7 @@
 """An asset as it was at one of its versions: what `version` asks for."""
 
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.assets import Found
 from asset_ledger.projections.tables.assets import document_json
 
@@ -13,5 +14,7 @@ async def json_of_version(request: Request, found: Found) -> bytes:
     version = request.asked.get("version", found.version)
     if version == found.version:
         return found.json
-    asset = await request.ledger.asset_at_version(request.user_id, request.asset_id, version)
+    asset = await request.ledger.replay(
+        Replay.asset_at_version, request.user_id, request.asset_id, version
+    )
     return document_json(asset).encode()

@@ -58,7 +58,7 @@ class HereDestination:
         self._ledger = ledger
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
-        return await self._ledger.present(asset_ids)
+        return await self._ledger.imports.present(asset_ids)
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         stages = [self._ledger.stage() for _ in batch]
@@ -71,7 +71,7 @@ class HereDestination:
                         await stage.write(piece)
                     staged = await stage.finish()
                 imports.append(import_of(read_import(sent.fields), staged, SYSTEM))
-            return (await self._ledger.import_assets(SYSTEM, imports)).imported
+            return (await self._ledger.imports.record(SYSTEM, imports)).imported
         finally:
             for stage in stages:
                 await stage.discard()

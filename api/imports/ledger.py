@@ -28,6 +28,7 @@ from asset_ledger.api.imports.ledger_lines import (
 )
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
 from asset_ledger.ledger.content.offline import OfflineContents, object_file
+from asset_ledger.ledger.content.packed import PACKED, Packed
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.event import Fact
@@ -118,25 +119,26 @@ class _Copy:
 
     async def contents(self, done: Progress) -> int:
         """No fact without its bytes: contents come first."""
-        lines, small = self._lines(CONTENTS), list[Staged]()
+        lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._folder) as contents:
-            for number, line in enumerate(lines, 1):
-                small += await self._content(lines, read_content(lines, line), contents)
-                if len(small) >= CONTENTS_AT_ONCE:
-                    contents.pack(small)
-                    small = []
-                done(number, len(lines))
-            contents.pack(small)
+            with closing(Packed(self._folder / PACKED)) as packed:
+                for number, line in enumerate(lines, 1):
+                    small += await self._content(lines, read_content(lines, line), contents)
+                    if len(small) >= CONTENTS_AT_ONCE:
+                        packed.pack(small)
+                        small = []
+                    done(number, len(lines))
+                packed.pack(small)
         return len(lines)
 
     async def _content(
         self, lines: Lines, told: ContentLine, contents: LocalContents
-    ) -> Sequence[Staged]:
-        """Receive a content; it is answered where it is a small one, to be packed with others."""
+    ) -> Sequence[tuple[Digest, bytes]]:
+        """Receive a content; return it if it is a small one, to be packed with others."""
         if told.small is not None:
             staged = Staged(digest_of(told.small), len(told.small), b"", told.small)
             _check(lines, told, staged)
-            return [staged]
+            return [(staged.digest, told.small)]
         if _is_published(object_file(self._folder, told.digest), told.size):
             return []
         stage = contents.stage()
@@ -148,7 +150,7 @@ class _Copy:
             await contents.publish(staged)
         finally:
             await stage.discard()
-        return [] if staged.small is None else [staged]
+        return [] if staged.small is None else [(staged.digest, staged.small)]
 
     def facts(self, done: Progress) -> None:
         """All facts, after those that an interrupted import has copied already."""

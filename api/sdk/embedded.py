@@ -41,6 +41,7 @@ from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.tables.assets import document, document_json
 
@@ -134,7 +135,10 @@ class EmbeddedGateway:
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
         """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
-        return _documents(partial(self._ledger.asset_history, self._user_id, asset_id_of(asset_id)))
+        replay, user_id, known_id = self._ledger.replay, self._user_id, asset_id_of(asset_id)
+        return _documents(
+            lambda after, limit: replay(Replay.asset_facts, user_id, known_id, after, limit)
+        )
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
         """Record that a job begins. Raises JobStateError if it began otherwise."""
@@ -146,17 +150,18 @@ class EmbeddedGateway:
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The facts of a job, in the log's order. Raises UnknownJobError."""
-        return _documents(partial(self._ledger.job_history, self._user_id, job_id))
+        replay, user_id = self._ledger.replay, self._user_id
+        return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
 
     def _call(self) -> Call:
         return Call(self._user_id, key=new_key(), actor=self._caller)
 
     async def _create(self, call: Call, json: bytes, content: Content | None) -> Document:
-        with self._ledger.place():
+        with self._ledger.slots.take():
             fields = read_fields(read_object(json, "json"))
             async with self._staged(content) as staged:
                 sent = wanted(fields, staged, self._user_id)
-                receipt = await self._ledger.create_asset(call, *sent)
+                receipt = await self._ledger.create.asset(call, *sent)
         return _read(document_json(receipt.asset).encode())
 
     @asynccontextmanager
@@ -176,38 +181,40 @@ class EmbeddedGateway:
         found = await self._views.assets.find(self._user_id, asset_id)
         if version is None or version == found.version:
             return _read(found.json)
-        return document(await self._ledger.asset_at_version(self._user_id, asset_id, version))
+        return document(
+            await self._ledger.replay(Replay.asset_at_version, self._user_id, asset_id, version)
+        )
 
     async def _update(self, call: Call, asset_id: AssetId, json: bytes) -> Document:
-        with self._ledger.place():
+        with self._ledger.slots.take():
             try:
                 fields = read_patch_fields(read_object(json, "json"))
                 label = label_of(fields, self._user_id, patch=True)
             except RefusedError:
-                await self._ledger.check_asset(call, asset_id)  # 404 comes before 422
+                await self._ledger.edit.current(call, asset_id)  # 404 comes before 422
                 raise
-            receipt = await self._ledger.update_asset(call, asset_id, label, None, fields)
+            receipt = await self._ledger.edit.asset(call, asset_id, label, None, fields)
         return _read(document_json(receipt.asset).encode())
 
     async def _restore(self, call: Call, asset_id: AssetId) -> Document:
-        with self._ledger.place():
-            receipt = await self._ledger.restore_asset(call, asset_id)
+        with self._ledger.slots.take():
+            receipt = await self._ledger.restore.asset(call, asset_id)
         return _read(document_json(receipt.asset).encode())
 
     async def _delete(self, call: Call, asset_id: AssetId) -> list[str]:
-        with self._ledger.place():
-            deletion = await self._ledger.delete_asset(call, asset_id)
+        with self._ledger.slots.take():
+            deletion = await self._ledger.delete.asset(call, asset_id)
         return list(deletion.ids)
 
     async def _start(self, call: Call, job_id: str, json: bytes) -> None:
         fields = read_as(JobStartIn, read_object(json, "json"))
-        with self._ledger.place():
-            await self._ledger.start_job(call, job_id, job_start(fields), fields)
+        with self._ledger.slots.take():
+            await self._ledger.jobs.start(call, job_id, job_start(fields), fields)
 
     async def _finish(self, call: Call, job_id: str, json: bytes) -> None:
         fields = read_as(JobFinishIn, read_object(json, "json"))
-        with self._ledger.place():
-            await self._ledger.finish_job(call, job_id, job_end(fields), fields)
+        with self._ledger.slots.take():
+            await self._ledger.jobs.finish(call, job_id, job_end(fields), fields)
 
 
 async def _documents(

@@ -1,146 +1,101 @@
-"""The writing process, seen from the server's event loop: what it is sent, what it tells.
+"""The committer process, as the server sees it: a `Worker` with an interpreter of its own.
 
-Promise: whoever was sent is told what became of his, if only that nobody knows.
+Promise: every request that was sent is answered, or the listener is told that the process died.
 """
 
 import asyncio
 import logging
 import socket
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any, Final
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.workers.child import Child
 from asset_ledger.api.workers.committer_wire import (
+    CatchingUp,
+    Failure,
     Finish,
     Frames,
     Open,
-    Opened,
-    Ready,
-    Tables,
-    Told,
-    answer_heard,
+    decode_result,
     frame,
-    outgoing,
 )
-from asset_ledger.ledger.commit.requests import Answers, Ticket, Wanted
-from asset_ledger.ledger.errors import OutcomeUnknownError, StorageFailedError
-from asset_ledger.ledger.log.event_log import Head
+from asset_ledger.ledger.commit.requests import CommandRequest, GroupResult, Listener, Request
+from asset_ledger.ledger.log.event_log import Command
+from asset_ledger.projections.runtime.runner import Progress
 
 WORKER: Final = "asset_ledger.api.workers.committer_worker"
 BUFFER: Final = 1 << 20
-PATIENCE: Final = 30.0
-"""Seconds for opening the files, and for closing them: writes wait meanwhile. One that hangs is a
-defect; one that checkpoints on a busy disk has taken ten."""
-DIED: Final = "the process that writes has died"
-GONE: Final = f"{DIED}; ask again with the same Idempotency-Key"
+STOP_SECONDS: Final = 30.0
+"""How long it may take to close its files. A checkpoint on a busy disk has taken ten."""
+DIED: Final = "the committer process died"
 
 logger = logging.getLogger(__name__)
 
 
-class Hearing:
-    """What a server does with what it is told. `lost`: nobody is there any more."""
+class ProcessWorker(asyncio.Protocol):
+    """A `Worker` in a process of its own, which opens, writes and closes the files."""
 
-    def __init__(
-        self,
-        *,
-        head: Callable[[Head], None],
-        tables: Callable[[int, Exception | None], None],
-        answers: Callable[[Answers], None],
-        lost: Callable[[], None],
-    ) -> None:
-        self.head, self.tables, self.answers, self.lost = head, tables, answers, lost
+    eager: Final = 8  # it works while the event loop goes on to read other requests
 
-
-class TurnsApart(asyncio.Protocol):
-    """The turns of another process."""
-
-    early: Final = 8  # it works while this one goes on to read what others send
-
-    def __init__(self, hearing: Hearing) -> None:
-        self._hearing = hearing
-        self._loop = asyncio.get_running_loop()
-        self._frames = Frames()
-        self._sent: dict[int, Wanted] = {}
-        self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._opened: asyncio.Future[None] = self._loop.create_future()
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self._arguments = (str(settings.data_dir), settings.log_level, settings.log_format)
+        self._progress = progress
+        self._child: Child | None = None
         self._transport: asyncio.WriteTransport | None = None
-        self._process: Process | None = None
-        self._finishing = False
-        self.failure: StorageFailedError | None = None
+        self._listener: Listener | None = None
+        self._opened: asyncio.Future[GroupResult] | None = None
+        self._closing = False
 
-    @classmethod
-    async def start(cls, settings: Settings, hearing: Hearing) -> "TurnsApart":
-        """One that has loaded everything, and waits. Raises OSError where there can be none."""
+    async def spawn(self) -> None:
+        """Start the process, which loads its modules and waits. Raises OSError."""
+        self._frames, self._commands = Frames(), dict[int, Command]()
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-            turns = cls(hearing)
             ours.setblocking(False)
-            await turns._loop.create_unix_connection(lambda: turns, sock=ours)
-            turns._process = await asyncio.create_subprocess_exec(
-                # -P: no module of the folder that the server was started in takes a name of ours
-                *(sys.executable, "-P", "-m", WORKER, str(theirs.fileno())),
-                *(str(settings.data_dir), settings.log_level, settings.log_format),
-                pass_fds=[theirs.fileno()],
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                start_new_session=True,  # a Ctrl-C is for the server, which says when to stop
-            )
-        try:
-            await turns._ready
-        except BaseException:
-            await turns.kill()
-            raise
-        return turns
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: self, sock=ours)
+            descriptor = theirs.fileno()
+            arguments = (str(descriptor), *self._arguments)
+            self._child = await Child.start(WORKER, *arguments, descriptors=[descriptor], logs=True)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it is there."""
-        return self._transport is not None
+    async def open(self, listener: Listener) -> GroupResult:
+        """Have the process open the files; start one first if none runs.
 
-    async def open(self) -> None:
-        """Have it open the files, which nobody else writes to. Raises OSError if it does not."""
-        self._say(Open())
-        async with asyncio.timeout(PATIENCE):
-            await self._opened
-        if not self.alive:  # it has died right after
-            raise ConnectionResetError(DIED)
-
-    def put(self, wanted: Sequence[Wanted]) -> None:
-        """Send them."""
-        for each in wanted:
-            self._sent[each.number] = each
+        Raises DataFolderError, and ConnectionResetError if the process dies.
+        """
+        again = self._listener is not None
+        self._listener = listener
         if self._transport is None:
-            self._give_up()
-        else:
-            self._say([outgoing(each) for each in wanted])
-
-    async def finish(self) -> None:
-        """Have it close the files and exit; it has answered everything."""
-        self._finishing = True
-        self._say(Finish())
+            await self._kill()
+            await self.spawn()
+        self._opened = asyncio.get_running_loop().create_future()
+        self._say(Open(again))
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._ended()
-        except TimeoutError:  # nothing is under way: what it leaves to close, the next one closes
-            logger.warning("the process that writes did not stop when it was told to: killed")
-            await self.kill()
+            return await self._opened
+        except BaseException:
+            await self._kill()
+            raise
+        finally:
+            self._opened = None
 
-    async def kill(self) -> None:
-        """End it, if it has not ended."""
-        self._finishing = True
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-        await self._ended()
+    def send(self, requests: Sequence[Request]) -> None:
+        """Have these requests committed, in this order."""
+        for request in requests:
+            if isinstance(request, CommandRequest):
+                self._commands[request.number] = request.command
+        self._say(requests)
 
-    async def _ended(self) -> None:
-        if self._process is not None:
-            await self._process.wait()
+    async def close(self) -> None:
+        """Have the process commit what was sent, close the files and exit."""
+        self._closing = True
+        if self._child is None:
+            return
+        self._say(Finish())
+        if not await self._child.stop(STOP_SECONDS):
+            logger.warning("the committer process did not stop within %d s: killed", STOP_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """For asyncio."""
@@ -149,56 +104,40 @@ class TurnsApart(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """For asyncio."""
         for message in self._frames.feed(data):
-            self._hear(message)
+            self._take(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """For asyncio."""
         self._transport = None
-        for waited in (self._ready, self._opened):
-            if not waited.done():
-                waited.set_exception(ConnectionResetError(DIED))
-                waited.exception()  # heard, also where nobody waits
-        if not self._finishing:
-            self._hearing.lost()
-            self._give_up()
+        if self._opened is not None:
+            if not self._opened.done():
+                self._opened.set_exception(ConnectionResetError(DIED))
+        elif self._listener is not None and not self._closing:
+            self._listener.lose(DIED)
 
     def _say(self, message: Any) -> None:
-        if self._transport is not None:
+        if self._transport is not None:  # else it has died, and its listener is told
             self._transport.write(frame(message))
 
-    def _hear(self, message: Any) -> None:
-        if self._finishing:  # all is answered, and the log and the tables are somebody else's
-            return
+    def _take(self, message: Any) -> None:
         match message:
-            case Told():
-                self._told(message)
-            case Tables():
-                self._learn(message)
-            case Ready():
-                self._ready.set_result(None)
-            case Opened():
-                self._hearing.head(message.head)
-                self._opened.set_result(None)
+            case GroupResult():
+                self._receive(decode_result(message, self._commands))
+            case CatchingUp(position=position, target=target):
+                if self._progress is not None:
+                    self._progress(position, target)
+            case Failure() if self._opened is not None:
+                self._opened.set_exception(message.error())
 
-    def _learn(self, tables: Tables) -> None:
-        self._hearing.tables(tables.position, tables.error and tables.error.error())
+    def _receive(self, result: GroupResult) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_result(result)
+        elif self._listener is not None:
+            self._listener.receive(result)
 
-    def _told(self, told: Told) -> None:
-        """The log and the tables first: whoever is answered may read them at once."""
-        failure = told.failure and told.failure.error()
-        self.failure = failure if isinstance(failure, StorageFailedError) else None
-        self._hearing.head(told.head)
-        self._learn(told.tables)
-        outcomes = []
-        for number, sent in told.outcomes:
-            wanted = self._sent.pop(number)
-            command = wanted.command if isinstance(wanted, Ticket) else None
-            outcomes.append((number, answer_heard(sent, command)))
-        self._hearing.answers(Answers(outcomes, told.behind, told.size, told.seconds))
-
-    def _give_up(self) -> None:
-        """It has died: whatever it was sent may be recorded, or not."""
-        numbers, self._sent = list(self._sent), {}
-        unknown = [(number, OutcomeUnknownError(GONE)) for number in numbers]
-        if unknown:
-            self._hearing.answers(Answers(unknown, behind=True, size=0, seconds=0.0))
+    async def _kill(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        if self._child is not None:
+            await self._child.kill()
+        self._child = None

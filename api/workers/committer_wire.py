@@ -1,7 +1,7 @@
-"""What a server and its writing process say to each other: plain data, pickled, in frames.
+"""The messages between a server and its committer process: plain data, pickled, in frames.
 
-Both run the same code and nobody else can reach the socket. A fact goes one way only: the server
-keeps what it sent, and is told the places that it got.
+Both run the same code, and no other process can reach the socket. An event goes one way only: the
+server keeps what it sent, and is told the positions that it got.
 """
 
 import pickle
@@ -10,53 +10,32 @@ from datetime import datetime
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.ledger.commit.requests import Answer, Signing, Ticket, Wanted
-from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.commit.requests import Answer, GroupResult
 from asset_ledger.ledger.domain.event import Recorded, TaggedFact, moment, stamp, stamp_job_seq
-from asset_ledger.ledger.log.event_log import Appended, Command, Head
+from asset_ledger.ledger.log.event_log import Appended, Command
 
 _LENGTH: Final = Struct("!I")
 
 
-class Ready(NamedTuple):
-    """The process has loaded everything: it can take over at once."""
-
-
 class Open(NamedTuple):
-    """Nobody else writes any more: open the files."""
+    """To the committer: open the files. `again`: see `engine.open_group_commit`."""
 
-
-class Opened(NamedTuple):
-    """The files are open, and the log ends there."""
-
-    head: Head
+    again: bool
 
 
 class Finish(NamedTuple):
-    """Record what was sent, close the files and exit."""
+    """To the committer: commit what was sent, close the files and exit."""
 
 
-class Tables(NamedTuple):
-    """How far the tables are, and what they stall of."""
+class CatchingUp(NamedTuple):
+    """From the committer, while it opens: the position of the tables, and the one to reach."""
 
     position: int
-    error: "Failure | None"
+    target: int
 
 
-class Told(NamedTuple):
-    """What became of a group; see `Answers`. Then how far the log is, and the tables."""
-
-    outcomes: Sequence[tuple[int, Any]]
-    behind: bool
-    size: int
-    seconds: float
-    head: Head
-    tables: Tables
-    failure: "Failure | None"
-
-
-class Place(NamedTuple):
-    """Where a command's facts are: the first position, their moment and numbers in their jobs."""
+class Placed(NamedTuple):
+    """Where a command's events are: the first position, their time and numbers in their jobs."""
 
     first: int
     recorded_at: datetime
@@ -71,16 +50,16 @@ class Failure(NamedTuple):
     arguments: tuple[Any, ...]
     state: dict[str, Any]
 
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """An exception as it is sent."""
+        return cls(type(error), error.args, error.__dict__)
+
     def error(self) -> Exception:
         """The exception again."""
         error = self.kind.__new__(self.kind, *self.arguments)
         error.__dict__.update(self.state)
         return error
-
-
-def failure_of(error: Exception | None) -> Failure | None:
-    """An exception, as it goes over the wire."""
-    return None if error is None else Failure(type(error), error.args, error.__dict__)
 
 
 def frame(message: Any) -> bytes:
@@ -109,46 +88,57 @@ class Frames:
             yield message
 
 
-def outgoing(wanted: Wanted) -> Any:
-    """What the other process has to know of it: of contents, only what it is to pack."""
-    if isinstance(wanted, Signing):
-        return wanted
-    smalls = [(c.digest, c.small) for c in wanted.contents if c.small is not None]
-    return wanted.number, wanted.command, smalls
+def encode_result(result: GroupResult) -> GroupResult:
+    """A result as it is sent: without the events, which the server has, and without exceptions."""
+    error, failure = result.tables.error, result.failure
+    return result._replace(
+        answers=[(number, _encode(answer)) for number, answer in result.answers],
+        tables=result.tables._replace(error=_failure(error)),
+        failure=_failure(failure),
+    )
 
 
-def incoming(sent: Any) -> Wanted:
-    """What it was."""
-    if isinstance(sent, Signing):
-        return sent
-    number, command, smalls = sent
-    return Ticket(number, command, [Staged(d, len(small), b"", small) for d, small in smalls])
+def decode_result(result: GroupResult, commands: dict[int, Command]) -> GroupResult:
+    """The result, with the events of the commands that were sent: they get their positions.
+
+    Takes what is answered out of `commands`.
+    """
+    return result._replace(
+        answers=[(n, _decode(answer, commands.pop(n, None))) for n, answer in result.answers],
+        tables=result.tables._replace(error=_exception(result.tables.error)),
+        failure=_exception(result.failure),
+    )
 
 
-def answer_sent(answer: Answer) -> Any:
-    """What became of something, without the facts that are known where it is going."""
+def _encode(answer: Answer) -> Any:
     if isinstance(answer, Appended) and not answer.replayed:
-        facts = [fact.event for fact in answer.recorded]
-        job_seqs = [fact.job_seq if isinstance(fact, TaggedFact) else None for fact in facts]
-        return Place(answer.first, moment(facts[0]), job_seqs, answer.leaf)
-    return failure_of(answer) if isinstance(answer, Exception) else answer
+        events = [each.event for each in answer.recorded]
+        job_seqs = [each.job_seq if isinstance(each, TaggedFact) else None for each in events]
+        return Placed(answer.first, moment(events[0]), job_seqs, answer.leaf)
+    return _failure(answer) if isinstance(answer, Exception) else answer
 
 
-def answer_heard(sent: Any, command: Command | None) -> Answer:
-    """What became of it, with the facts of the command, which get their places."""
-    if isinstance(sent, Place) and command is not None:
+def _decode(sent: Any, command: Command | None) -> Answer:
+    if isinstance(sent, Placed) and command is not None:
         return _placed(sent, command)
-    answer: Answer = sent.error() if isinstance(sent, Failure) else sent
+    answer: Answer = _exception(sent)
     return answer
 
 
-def _placed(place: Place, command: Command) -> Appended:
+def _failure(error: Exception | None) -> Any:
+    return None if error is None else Failure.of(error)
+
+
+def _exception(sent: Any) -> Any:
+    return sent.error() if isinstance(sent, Failure) else sent
+
+
+def _placed(placed: Placed, command: Command) -> Appended:
     recorded = []
-    for position, (fact, job_seq) in enumerate(
-        zip(command.facts, place.job_seqs, strict=True), place.first
-    ):
-        stamp(fact, place.recorded_at)
-        if isinstance(fact, TaggedFact) and job_seq is not None:
-            stamp_job_seq(fact, job_seq)
-        recorded.append(Recorded(position, fact))
-    return Appended(place.first, recorded[-1].position, recorded=recorded, leaf=place.leaf)
+    numbered = zip(command.facts, placed.job_seqs, strict=True)
+    for position, (event, job_seq) in enumerate(numbered, placed.first):
+        stamp(event, placed.recorded_at)
+        if isinstance(event, TaggedFact) and job_seq is not None:
+            stamp_job_seq(event, job_seq)
+        recorded.append(Recorded(position, event))
+    return Appended(placed.first, recorded[-1].position, recorded=recorded, leaf=placed.leaf)

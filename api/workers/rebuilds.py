@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from asset_ledger.api.workers.rebuild_process import perform
+from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.projections.rebuild.build import next_number, remove_but
 from asset_ledger.projections.runtime.database import remove
-from asset_ledger.projections.runtime.generation import Generation, open_generation
+from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.kept_generation import kept_before, usable
 from asset_ledger.projections.serving import Views
 
@@ -75,18 +75,12 @@ class Rebuilds:
     """Those of one server. For its event loop.
 
     `compared` is how the last one that was built compares to the generation in use then, `digests`
-    are those of generations that were built since the start, and where they stood. `home`: inside
-    it, this process writes.
+    are those of generations that were built since the start, and where they stood.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        views: Views,
-        feed: Feed,
-        home: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> None:
-        self._folder, self._views, self._feed, self._home = folder, views, feed, home
+    def __init__(self, folder: Path, views: Views, feed: LiveFeed, committer: Committer) -> None:
+        self._folder, self._views = folder, views
+        self._feed, self._committer = feed, committer
         self.building: Building | None = None
         self.last: Ended | None = None
         self.compared: dict[str, Any] | None = None
@@ -155,7 +149,8 @@ class Rebuilds:
             self.compared = built["comparison"]
             if building.dry_run:
                 return Ended(building, "discarded", built)
-            before = await self._take_over(building, _declare_ready)
+            before = self._views.generation.number
+            await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
             await asyncio.to_thread(remove_but, self._folder, {before, number})
             return Ended(building, "switched", built)
@@ -165,33 +160,16 @@ class Rebuilds:
 
     async def _go_back(self, building: Building) -> Ended:
         await self._perform("catch-up", building)
-        await self._take_over(building, _declare_retired)
+        await self._take_over(building)
         return Ended(building, "switched")
 
     async def _perform(self, task: str, building: Building) -> dict[str, Any]:
         return await perform(task, self._folder, building.generation, building.hear)
 
-    async def _take_over(
-        self, building: Building, declare: Callable[[Generation, Generation], None]
-    ) -> int:
-        """Serve what was built; the number of what served before."""
+    async def _take_over(self, building: Building) -> None:
+        """Serve what was built, once the committer fills it."""
         building.state = SWITCHING
-        opened = partial(open_generation, self._folder, building.generation, self._feed)
-        following = await asyncio.to_thread(opened)
-        try:
-            commit = partial(declare, following, self._views.generation)
-            async with self._home():
-                before = await self._views.switch(following, commit)
-        except BaseException:
-            await asyncio.to_thread(following.close)
-            raise
-        await asyncio.to_thread(before.close)
-        return before.number
-
-
-def _declare_ready(following: Generation, _: Generation) -> None:
-    following.tables.database.declare("ready")
-
-
-def _declare_retired(_: Generation, before: Generation) -> None:
-    before.tables.database.declare("retired")
+        number, retire = building.generation, building.rollback
+        following = await asyncio.to_thread(open_followers, self._folder, number, self._feed)
+        switch = partial(self._committer.switch, number, retire=retire)
+        await self._views.switch(following, switch)

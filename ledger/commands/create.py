@@ -3,45 +3,43 @@ without any.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from asset_ledger.ledger.commands.call import Call, Receipt
-from asset_ledger.ledger.commands.recorder import Commits, Decision
-from asset_ledger.ledger.commit.requests import Written
+from asset_ledger.ledger.commands.tables import TableQueries
+from asset_ledger.ledger.commit.committer import Committer, Decision
+from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import HEAD, Content, ContentStore, Kept, Staged
 from asset_ledger.ledger.domain.asset import AssetCreated, fold
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Json
 from asset_ledger.ledger.errors import CorruptLogError, FieldError, VersionConflictError
-from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.ids import AssetId, Digest, new_asset_id
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 
-class Owners(Protocol):
-    """What a creation asks the tables."""
-
-    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
-
-
-class Creations:
-    """New assets."""
+class Create:
+    """Creates assets."""
 
     def __init__(
         self,
-        commits: Commits,
-        replay: Replay,
+        committer: Committer,
+        replay: AsyncReplay,
         contents: ContentStore,
-        owners: Owners,
-        new_id: Callable[[], AssetId],
+        tables: TableQueries,
+        new_id: Callable[[], AssetId] = new_asset_id,
     ) -> None:
-        self._commits, self._replay, self._contents = commits, replay, contents
-        self._owners, self._new_id = owners, new_id
+        self._committer, self._replay, self._contents = committer, replay, contents
+        self._tables, self._new_id = tables, new_id
 
-    async def create(
+    async def asset(
         self, call: Call, wanted: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
     ) -> Receipt:
-        """Record a new asset with its content, or without (a folder, or metadata only)."""
+        """Record a new asset with its content, or without (a folder, or metadata only).
+
+        `fields` are the wire fields that were sent, to tell a retry from another request.
+        Raises FieldError, TooLargeError, KeyReusedError, and the UnavailableErrors.
+        """
         size, digest = (staged.size, staged.digest) if staged else (0, None)
         key = call.command_key("create-asset", fields=fields, size=size, digest=digest)
         origin, asset_id = call.origin(key), self._new_id()
@@ -55,14 +53,14 @@ class Creations:
                 await self._contents.publish(staged)
             return facts, guards
 
-        written = await self._commits.commit(key, decide, (staged,) if staged else ())
-        return await self._receipt(written)
+        committed = await self._committer.commit(key, decide, (staged,) if staged else ())
+        return await self._receipt(committed)
 
     async def find_content(self, call: Call, digest: Digest) -> Kept | None:
         """A content that the caller owns: a live asset of his has it now, or this very
         Idempotency-Key made one that had. None for any other. Raises ViewBehindError.
         """
-        owner = await self._owners.owner_of(call.user_id, digest)
+        owner = await self._tables.owner_of(call.user_id, digest)
         if owner is None and not await self._was_made(call, digest):
             return None
         content = await self._contents.open(digest)
@@ -71,34 +69,37 @@ class Creations:
     async def _surroundings(self, user_id: str, wanted: NewAsset) -> dict[str, int]:
         """The folder that an asset goes into must be as it was when the fact is recorded."""
         if wanted.derived_from:
-            await self._commits.in_thread(self._replay.sources, user_id, wanted.derived_from)
+            await self._replay(Replay.sources, user_id, wanted.derived_from)
         if wanted.parent_id is None:
             return {}
-        folder = await self._commits.in_thread(self._replay.folder, user_id, wanted.parent_id)
+        folder = await self._replay(Replay.folder, user_id, wanted.parent_id)
         return {folder.id: folder.version}
 
     async def _owner(self, user_id: str, digest: Digest) -> dict[str, int]:
         """The asset that the bytes belong to must have them still when the fact is recorded."""
-        owner_id = await self._owners.owner_of(user_id, digest)
+        owner_id = await self._tables.owner_of(user_id, digest)
         if owner_id is None:
             raise not_owned()
-        owner = await self._commits.in_thread(self._replay.asset, user_id, owner_id)
+        owner = await self._replay(Replay.asset, user_id, owner_id)
         if owner.deleted or owner.digest != digest:
             raise VersionConflictError(f"{owner_id} changed since it was found")
         return {owner.id: owner.version}
 
     async def _was_made(self, call: Call, digest: Digest) -> bool:
         """Whether the request that used this key before recorded an asset with these bytes."""
-        known = await self._commits.known_span(call.user_id, call.key)
-        facts = await self._commits.facts_of(known) if known else ()
+        if call.key is None:
+            return False
+        known = await self._replay(Replay.command_of, call.user_id, call.key)
+        facts = await self._replay.recorded(known) if known else ()
         made = (fact.event for fact in facts)
         return any(isinstance(event, AssetCreated) and event.digest == digest for event in made)
 
-    async def _receipt(self, written: Written | None) -> Receipt:
-        asset = fold(await self._commits.facts_of(written.appended)) if written else None
-        if written is None or asset is None:
+    async def _receipt(self, committed: Committed | None) -> Receipt:
+        asset = fold(await self._replay.recorded(committed.appended)) if committed else None
+        if committed is None or asset is None:
             raise CorruptLogError("a new asset was recorded without the fact that creates it")
-        return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)
+        appended = committed.appended
+        return Receipt(asset, appended.last, appended.replayed, committed.behind)
 
 
 def not_owned() -> FieldError:

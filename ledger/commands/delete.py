@@ -8,10 +8,11 @@ was interrupted is finished at the next start.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, inf
-from typing import Final, Protocol
+from typing import Final
 
 from asset_ledger.ledger.commands.call import BulkDeletion, Call, Deletion
-from asset_ledger.ledger.commands.recorder import Commits, Decision
+from asset_ledger.ledger.commands.tables import TableQueries
+from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.asset import Asset, AssetDeleted
 from asset_ledger.ledger.domain.decisions import check_version, delete
 from asset_ledger.ledger.domain.event import Json
@@ -19,6 +20,7 @@ from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import VersionConflictError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.event_log import Appended, CommandKey
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 BATCH: Final = 256
@@ -27,19 +29,6 @@ BATCH: Final = 256
 
 Find = Callable[[], Awaitable[Sequence[AssetId]]]
 """Tells which assets are to go, when it is asked."""
-
-
-class Folders(Protocol):
-    """What a deletion asks the tables."""
-
-    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> Sequence[AssetId]:
-        """Live assets in this folder."""
-
-    async def orphans(self, limit: int) -> Sequence[tuple[str, AssetId]]:
-        """Live assets in folders that are tombstones, with their owners."""
-
-    async def reach(self, position: int) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError if they do not soon."""
 
 
 @dataclass(slots=True)
@@ -54,13 +43,13 @@ class _Tally:
     behind: bool = False
 
 
-class Deletions:
-    """Tombstones, one by one and by the folder."""
+class Delete:
+    """Makes tombstones: one by one, by the folder, or of all that a filter matches."""
 
-    def __init__(self, commits: Commits, replay: Replay, folders: Folders) -> None:
-        self._commits, self._replay, self._folders = commits, replay, folders
+    def __init__(self, committer: Committer, replay: AsyncReplay, tables: TableQueries) -> None:
+        self._committer, self._replay, self._tables = committer, replay, tables
 
-    async def delete(self, call: Call, asset_id: AssetId) -> Deletion:
+    async def asset(self, call: Call, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with its contents. Deleting a tombstone deletes what was left.
 
         Raises UnknownAssetError, PreconditionFailedError, VersionConflictError, KeyReusedError, and
@@ -76,7 +65,7 @@ class Deletions:
             await self._empty(replace(call, if_match=None), key, tally)
         return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
 
-    async def delete_matching(
+    async def matching(
         self, call: Call, find: Find, expected: int, fields: Mapping[str, Json]
     ) -> BulkDeletion:
         """Delete what is found, folders with their contents, if it is as many as expected.
@@ -95,7 +84,7 @@ class Deletions:
         if key is not None and tally.replayed:
             await self._recall(key, tally)
         await self._empty(call, key, tally)
-        position = tally.position or await self._commits.head()
+        position = tally.position or await self._replay(Replay.head)
         return BulkDeletion(count, Deletion(tally.ids, position, tally.replayed, tally.behind))
 
     async def _bury_found(
@@ -116,7 +105,7 @@ class Deletions:
     async def finish_interrupted(self) -> int:
         """Delete what a killed server left in deleted folders; answers how many assets."""
         tally = _Tally()
-        while orphans := await self._folders.orphans(BATCH):
+        while orphans := await self._tables.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
             if not await self._bury(Call(owner, actor=SYSTEM), None, ids, tally):
@@ -127,17 +116,17 @@ class Deletions:
         """Delete what is in the buried folders, and in the folders in them, until nothing is."""
         while tally.folders:
             folder_id = tally.folders[-1]
-            found = await self._folders.children(call.user_id, folder_id, BATCH)
+            found = await self._tables.children(call.user_id, folder_id, BATCH)
             batch = batch_key(key, tally.commands)
             if found and await self._bury(call, batch, found, tally, inside=folder_id):
                 continue
             if found:  # somebody else was faster, or has restored the folder
-                await self._folders.reach(await self._commits.head())
+                await self._tables.reach(await self._replay(Replay.head))
             if not found or not (await self._asset(call, folder_id)).deleted:
                 tally.folders.remove(folder_id)
 
     async def _asset(self, call: Call, asset_id: AssetId) -> Asset:
-        return await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
+        return await self._replay(Replay.asset, call.user_id, asset_id)
 
     async def _bury(
         self,
@@ -155,7 +144,7 @@ class Deletions:
         origin = call.origin(key)
 
         async def decide() -> Decision:
-            found = await self._commits.in_thread(self._assets, call.user_id, ids)
+            found = await self._replay(assets_of, call.user_id, ids)
             guards: dict[str, int] = {}
             if inside is not None:
                 folder = await self._asset(call, inside)
@@ -166,14 +155,11 @@ class Deletions:
             tally.folders += [a.id for a in found if a.is_folder and a.id not in tally.folders]
             return [fact for asset in found for fact in delete(asset, origin=origin)], guards
 
-        written = await self._commits.commit(key, decide)
-        if written is not None:
-            tally.behind |= written.behind
-            await self._count(written.appended, tally)
-        return written is not None
-
-    def _assets(self, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
-        return [self._replay.asset(user_id, asset_id) for asset_id in ids]
+        committed = await self._committer.commit(key, decide)
+        if committed is not None:
+            tally.behind |= committed.behind
+            await self._count(committed.appended, tally)
+        return committed is not None
 
     async def _recall(self, key: CommandKey, tally: _Tally, commands: float = inf) -> None:
         """Add what the first request with this key recorded beyond what is counted already.
@@ -181,18 +167,23 @@ class Deletions:
         At most up to so many commands of it.
         """
         while tally.commands < commands and (batch := batch_key(key, tally.commands)):
-            known = await self._commits.find(batch)
+            known = await self._replay(Replay.command, batch)
             if known is None:
                 return
             await self._count(known, tally)
 
     async def _count(self, appended: Appended, tally: _Tally) -> None:
-        facts = [recorded.event for recorded in await self._commits.facts_of(appended)]
+        facts = [recorded.event for recorded in await self._replay.recorded(appended)]
         buried = [AssetId(fact.originator_id) for fact in facts if isinstance(fact, AssetDeleted)]
         tally.ids += buried
         tally.commands += 1
         tally.position = max(tally.position, appended.last)
         tally.replayed |= appended.replayed
+
+
+def assets_of(replay: Replay, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
+    """These assets, tombstones too. Raises UnknownAssetError."""
+    return [replay.asset(user_id, asset_id) for asset_id in ids]
 
 
 def _doomed(folder: Asset, contents: Sequence[Asset]) -> list[Asset]:

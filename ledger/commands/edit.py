@@ -8,8 +8,8 @@ folders that are moved into each other at the same moment end as one move and on
 from collections.abc import Mapping, Sequence
 
 from asset_ledger.ledger.commands.call import Call, Receipt
-from asset_ledger.ledger.commands.recorder import Commits, Decision
-from asset_ledger.ledger.commit.requests import Written
+from asset_ledger.ledger.commit.committer import Committer, Decision
+from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import ContentStore, Staged
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.decisions import (
@@ -22,16 +22,17 @@ from asset_ledger.ledger.domain.decisions import (
 )
 from asset_ledger.ledger.domain.event import UNSET, Fact, Json, Origin
 from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 
-class Edits:
-    """Changes of live assets."""
+class Edit:
+    """Changes live assets."""
 
-    def __init__(self, commits: Commits, replay: Replay, contents: ContentStore) -> None:
-        self._commits, self._replay, self._contents = commits, replay, contents
+    def __init__(self, committer: Committer, replay: AsyncReplay, contents: ContentStore) -> None:
+        self._committer, self._replay, self._contents = committer, replay, contents
 
-    async def update(
+    async def asset(
         self,
         call: Call,
         asset_id: AssetId,
@@ -58,34 +59,33 @@ class Edits:
                 await self._contents.publish(staged)
             return facts, guards
 
-        written = await self._commits.commit(key, decide, (staged,) if staged else ())
-        return await self.receipt(call, asset_id, written)
+        committed = await self._committer.commit(key, decide, (staged,) if staged else ())
+        return await self.receipt(call, asset_id, committed)
 
     async def current(self, call: Call, asset_id: AssetId) -> Asset:
         """The asset that a change is to start from.
 
         Raises UnknownAssetError, AssetDeletedError and PreconditionFailedError, in this order.
         """
-        asset = await self._commits.in_thread(self._replay.asset, call.user_id, asset_id)
+        asset = await self._replay(Replay.asset, call.user_id, asset_id)
         check_live(asset)
         check_version(asset, call.if_match)
         return asset
 
-    async def receipt(self, call: Call, asset_id: AssetId, written: Written | None) -> Receipt:
+    async def receipt(self, call: Call, asset_id: AssetId, committed: Committed | None) -> Receipt:
         """The asset as its command left it: as it is, where there was nothing to record."""
-        upto = written.appended.last if written else None
-        read = self._replay.asset
-        asset = await self._commits.in_thread(read, call.user_id, asset_id, upto=upto)
-        if written is None:
+        upto = committed.appended.last if committed else None
+        asset = await self._replay(Replay.asset, call.user_id, asset_id, upto=upto)
+        if committed is None:
             return Receipt(asset, asset.position, replayed=False, behind=False)
-        return Receipt(asset, written.appended.last, written.appended.replayed, written.behind)
+        appended = committed.appended
+        return Receipt(asset, appended.last, appended.replayed, committed.behind)
 
     async def _path(self, asset: Asset, wanted: Label) -> Mapping[str, int]:
         """The folders that an asset is moved into must be as they were when it is recorded."""
         if wanted.parent_id is UNSET or wanted.parent_id == asset.parent_id:
             return {}
-        read = self._replay.path
-        path = await self._commits.in_thread(read, asset.user_id, wanted.parent_id)
+        path = await self._replay(Replay.path, asset.user_id, wanted.parent_id)
         check_path(asset, path)
         return {folder.id: folder.version for folder in path}
 

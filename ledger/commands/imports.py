@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from asset_ledger.ledger.commands.recorder import Commits, Decision
+from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.content.store import ContentStore, Staged
 from asset_ledger.ledger.domain.asset import FOLDER, Asset
 from asset_ledger.ledger.domain.decisions import NewAsset, create, replace_content
 from asset_ledger.ledger.domain.event import Fact, Origin
 from asset_ledger.ledger.errors import FieldError, TooLargeError, VersionConflictError
 from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 MOST: Final = 256
@@ -147,14 +148,14 @@ def presences(replay: Replay, asset_ids: Iterable[AssetId]) -> dict[AssetId, Pre
 
 
 class Imports:
-    """Assets that come from elsewhere."""
+    """Imports assets."""
 
-    def __init__(self, commits: Commits, replay: Replay, contents: ContentStore) -> None:
-        self._commits, self._replay, self._contents = commits, replay, contents
+    def __init__(self, committer: Committer, replay: AsyncReplay, contents: ContentStore) -> None:
+        self._committer, self._replay, self._contents = committer, replay, contents
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         """Which of these are there already."""
-        return await self._commits.in_thread(presences, self._replay, asset_ids)
+        return await self._replay(presences, asset_ids)
 
     async def record(self, by: str, batch: Sequence[Import]) -> ImportReceipt:
         """Record a batch of at most 256 in one command, in its order: folders before what is in
@@ -175,23 +176,25 @@ class Imports:
         )
 
     async def _record(self, by: str, batch: Sequence[Import]) -> ImportReceipt:
-        plan = Plan(self._replay, by)
+        imported: Sequence[Imported] = ()
 
         async def decide() -> Decision:
-            nonlocal plan
-            plan = await self._commits.in_thread(_planned, Plan(self._replay, by), batch)
+            nonlocal imported
+            plan = await self._replay(_plan, by, batch)
+            imported = plan.imported
             for staged in plan.large:
                 await self._contents.publish(staged)
             return plan.facts, plan.guards
 
         small = [one.staged for one in batch if one.staged is not None]
-        written = await self._commits.commit(None, decide, small)
-        if written is None:
-            return ImportReceipt(plan.imported, None, behind=False)
-        return ImportReceipt(plan.imported, written.appended.last, written.behind)
+        committed = await self._committer.commit(None, decide, small)
+        if committed is None:
+            return ImportReceipt(imported, None, behind=False)
+        return ImportReceipt(imported, committed.appended.last, committed.behind)
 
 
-def _planned(plan: Plan, batch: Sequence[Import]) -> Plan:
+def _plan(replay: Replay, by: str, batch: Sequence[Import]) -> Plan:
+    plan = Plan(replay, by)
     for one in batch:
         plan.add(one)
     return plan

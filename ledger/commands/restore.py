@@ -6,30 +6,20 @@ short. What had been deleted before the folder was stays deleted.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from asset_ledger.ledger.commands.call import Call, Receipt
-from asset_ledger.ledger.commands.delete import BATCH, batch_key
-from asset_ledger.ledger.commands.edit import Edits
-from asset_ledger.ledger.commands.recorder import Commits, Decision
+from asset_ledger.ledger.commands.delete import BATCH, assets_of, batch_key
+from asset_ledger.ledger.commands.edit import Edit
+from asset_ledger.ledger.commands.tables import TableQueries
+from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.decisions import check_version, restore
 from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.event_log import CommandKey
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
-
-
-class Graves(Protocol):
-    """What a restoration asks the tables."""
-
-    async def buried(
-        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
-    ) -> Sequence[AssetId]:
-        """Tombstones in this folder that were made between two positions."""
-
-    async def reach(self, position: int) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError if they do not soon."""
 
 
 class Place(NamedTuple):
@@ -39,40 +29,35 @@ class Place(NamedTuple):
     guards: Mapping[str, int]
 
 
-class Restorations:
-    """Back from the dead."""
+class Restore:
+    """Restores deleted assets."""
 
-    def __init__(self, commits: Commits, replay: Replay, edits: Edits, graves: Graves) -> None:
-        self._commits, self._replay, self._edits, self._graves = commits, replay, edits, graves
+    def __init__(
+        self, committer: Committer, replay: AsyncReplay, edit: Edit, tables: TableQueries
+    ) -> None:
+        self._committer, self._replay, self._edit, self._tables = committer, replay, edit, tables
 
-    async def restore(self, call: Call, asset_id: AssetId) -> Receipt:
+    async def asset(self, call: Call, asset_id: AssetId) -> Receipt:
         """Restore an asset, to its home where its folder is gone; a folder with its contents.
 
         Raises UnknownAssetError, PreconditionFailedError, ViewBehindError (restoring it again goes
         on with the contents), and what every write may raise.
         """
         key = call.command_key("restore-asset", asset_id=asset_id)
-        origin, in_thread = call.origin(key), self._commits.in_thread
+        origin = call.origin(key)
 
         async def decide() -> Decision:
-            asset = await in_thread(self._replay.asset, call.user_id, asset_id)
+            asset = await self._replay(Replay.asset, call.user_id, asset_id)
             check_version(asset, call.if_match)
-            place = await in_thread(self._place, asset)
+            place = await self._replay(_place, asset)
             return restore(asset, homeless=place.homeless, origin=origin), place.guards
 
-        written = await self._commits.commit(key, decide)
-        receipt = await self._edits.receipt(call, asset_id, written)
+        committed = await self._committer.commit(key, decide)
+        receipt = await self._edit.receipt(call, asset_id, committed)
         if receipt.asset.is_folder:
             last = await self._refill(call, key, asset_id)
             return receipt._replace(position=max(receipt.position, last))
         return receipt
-
-    def _place(self, asset: Asset) -> Place:
-        try:
-            path = self._replay.path(asset.user_id, asset.parent_id)
-        except FieldError:
-            return Place(homeless=True, guards={})
-        return Place(homeless=False, guards={folder.id: folder.version for folder in path})
 
     async def _refill(self, call: Call, key: CommandKey | None, folder_id: AssetId) -> int:
         """Restore what was deleted along with a folder, and with the folders in it.
@@ -95,28 +80,31 @@ class Restorations:
         """One command: the next contents of a folder are back, and the position of the last."""
         origin = call.origin(key)
         found: list[Asset] = []
-        ids = await self._buried(call.user_id, folder_id)
+        ids = await self._deleted_with(call.user_id, folder_id)
 
         async def decide() -> Decision:
-            folder, *assets = await self._commits.in_thread(
-                self._assets, call.user_id, [folder_id, *ids]
-            )
+            folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
             found[:] = [] if folder.deleted else _gone_with(folder, assets)
             facts = [f for a in found for f in restore(a, homeless=False, origin=origin)]
             return facts, {folder.id: folder.version}
 
-        written = await self._commits.commit(key, decide) if ids else None
-        return (found, written.appended.last) if written else ([], 0)
+        committed = await self._committer.commit(key, decide) if ids else None
+        return (found, committed.appended.last) if committed else ([], 0)
 
-    async def _buried(self, user_id: str, folder_id: AssetId) -> Sequence[AssetId]:
-        absence = await self._commits.in_thread(self._replay.absence, folder_id)
+    async def _deleted_with(self, user_id: str, folder_id: AssetId) -> Sequence[AssetId]:
+        absence = await self._replay(Replay.absence, folder_id)
         if absence is None:
             return ()
-        await self._graves.reach(await self._commits.head())
-        return await self._graves.buried(user_id, folder_id, *absence, BATCH)
+        await self._tables.reach(await self._replay(Replay.head))
+        return await self._tables.tombstones(user_id, folder_id, *absence, BATCH)
 
-    def _assets(self, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
-        return [self._replay.asset(user_id, asset_id) for asset_id in ids]
+
+def _place(replay: Replay, asset: Asset) -> Place:
+    try:
+        path = replay.path(asset.user_id, asset.parent_id)
+    except FieldError:
+        return Place(homeless=True, guards={})
+    return Place(homeless=False, guards={folder.id: folder.version for folder in path})
 
 
 def _gone_with(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:

@@ -1,25 +1,20 @@
-"""Setting a fact aside that projections cannot take: on purpose, with a reason, for ever.
+"""Set an event aside that projections cannot take: on purpose, with a reason, for ever.
 
-It is recorded as facts of its own, one a projection, so that whoever makes the tables again leaves
-out what was left out: the same facts give the same rows.
+Each projection that goes on without it gets an event of its own, so that a rebuild leaves out what
+was left out: the same log gives the same rows.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from asset_ledger.ledger.commands.call import Call
-from asset_ledger.ledger.commands.recorder import Commits, Decision
+from asset_ledger.ledger.commands.tables import TableQueries
+from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.event import Json, Origin
 from asset_ledger.ledger.domain.ledger import ProjectionSkipped
 from asset_ledger.ledger.errors import CorruptLogError, FieldError
-from asset_ledger.ledger.log.event_log import EventLog
-
-
-class Refusals(Protocol):
-    """What setting a fact aside asks the tables."""
-
-    async def refusing(self, position: int) -> Sequence[str]:
-        """The projections that stand before a fact and cannot take it."""
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
+from asset_ledger.ledger.reading.replay import Replay
 
 
 class Skipped(NamedTuple):
@@ -31,42 +26,40 @@ class Skipped(NamedTuple):
     behind: bool
 
 
-class Skips:
-    """The one intent about projections that is a fact."""
+class Skip:
+    """Sets events aside."""
 
-    def __init__(self, commits: Commits, log: EventLog, refusals: Refusals) -> None:
-        self._commits, self._log, self._refusals = commits, log, refusals
+    def __init__(self, committer: Committer, replay: AsyncReplay, tables: TableQueries) -> None:
+        self._committer, self._replay, self._tables = committer, replay, tables
 
-    async def skip(
+    async def event(
         self, call: Call, position: int, reason: str, fields: Mapping[str, Json]
     ) -> Skipped:
-        """Let every projection that cannot take this fact go on without it.
+        """Let every projection that cannot take an event go on without it.
 
-        Raises FieldError where none stands before it: what was taken cannot be set aside.
+        Raises FieldError if none stands before it: what was taken cannot be set aside.
         """
 
         async def decide() -> Decision:
-            refusing = await self._refusals.refusing(position)
+            refusing = await self._tables.refusing(position)
             if not refusing:
                 raise FieldError("position", "no projection stands still before this fact")
-            return await self._facts(call.origin(key), refusing, position, reason), {}
+            return await self._events(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-fact", fields=fields)
-        written = await self._commits.commit(key, decide)
-        if written is None:
+        committed = await self._committer.commit(key, decide)
+        if committed is None:
             raise CorruptLogError("a fact was set aside without a fact that says so")
-        facts = [each.event for each in await self._commits.facts_of(written.appended)]
-        names = [fact.projection for fact in facts if isinstance(fact, ProjectionSkipped)]
-        last, replayed = written.appended.last, written.appended.replayed
-        return Skipped(last, names, replayed, written.behind)
+        appended = committed.appended
+        events = [each.event for each in await self._replay.recorded(appended)]
+        names = [event.projection for event in events if isinstance(event, ProjectionSkipped)]
+        return Skipped(appended.last, names, appended.replayed, committed.behind)
 
-    async def _facts(
+    async def _events(
         self, origin: Origin, projections: Sequence[str], position: int, reason: str
     ) -> list[ProjectionSkipped]:
-        """One for each, at the end of the stream that is the log's own."""
-        (opened,) = await self._commits.in_thread(self._log.read, 0, 1)
-        log_id = str(opened.originator_id)
-        version = len(await self._commits.in_thread(self._log.stream, log_id))
+        """One for each projection, at the end of the ledger's own stream."""
+        log_id, version = await self._replay(Replay.ledger_stream)
         return [
             ProjectionSkipped(
                 originator_id=log_id,

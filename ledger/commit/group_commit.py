@@ -1,91 +1,152 @@
-"""One group after another, recorded: contents, facts and tables, in this order and no other.
+"""One group commit: small contents, then events, then table rows, each with a COMMIT of its own.
 
-Nobody is answered before COMMIT returned and the tables were brought up to date, and no fact is
-recorded before its small contents are durable.
+This is the boundary of the storage engine: above it nothing knows SQLite, files or threads. If the
+process dies at one of these crash points, the next start finds and does the following:
+
+    before C   nothing of the group: nothing was recorded, no caller was answered
+    C          contents that no event names: they stay, and serve the same bytes later
+    D          the events of the whole group, or none: the tables take them from the log
+    E          events and rows, unanswered: a retry with the same Idempotency-Key is answered
 """
 
 import logging
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from asset_ledger.ledger.commit.packing import Pack, Packing
-from asset_ledger.ledger.commit.requests import UNFORESEEN, Answer, Answers, Signing, Ticket, Wanted
+from asset_ledger.ledger.commit.requests import (
+    Answer,
+    CheckpointRequest,
+    CommandRequest,
+    GroupResult,
+    Request,
+    SwitchRequest,
+    TablesState,
+)
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
 from asset_ledger.ledger.log.event_log import Appended, EventLog, Outcome
 
+UNFORESEEN: Final = "the write failed in an unforeseen way; retry it with the same Idempotency-Key"
+
 logger = logging.getLogger(__name__)
 
 
-class View(Protocol):
-    """The tables that a write is answered from. Called by whoever records, one group at a time."""
-
-    def prepare(self, recorded: Sequence[Recorded]) -> object:
-        """What these facts will change, computed before they are stored. Raising refuses them."""
-
-    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
-        """Bring the tables to position `last`, whose leaf hash is `leaf`, in one transaction.
-
-        True when they are there. False if they are behind: it catches up later. Never raises.
-        """
-
-
-class Recording:
-    """What a group goes through, in whichever thread or process. One group at a time.
-
-    `behind`: the tables did not show the last group when it was answered.
-    """
-
-    def __init__(self, log: EventLog, contents: Pack, view: View) -> None:
-        self._log, self._view = log, view
-        self._packing = Packing(contents)
-        self.behind = False
+class Tables(Protocol):
+    """The tables that a write is answered from. Called by one thread."""
 
     @property
-    def failure(self) -> StorageFailedError | None:
-        """Why nothing is recorded until a restart; None while all is well."""
-        return self._packing.failure or self._log.failure
+    def state(self) -> TablesState:
+        """Their generation, position and error."""
 
-    def record(self, group: Sequence[Wanted]) -> Answers:
-        """Record all of it that can be, and say what became of each. Blocks; never raises."""
-        begun = time.perf_counter()
-        tickets = [item for item in group if isinstance(item, Ticket)]
-        outcomes = [(i.number, self._keep(i)) for i in group if isinstance(i, Signing)]
-        outcomes += self._turn(tickets) if tickets else []
-        return Answers(outcomes, self.behind, len(tickets), time.perf_counter() - begun)
+    @property
+    def is_working(self) -> bool:
+        """Whether `turn` has work to do now."""
 
-    def _keep(self, signing: Signing) -> Answer:
+    def prepare(self, recorded: Sequence[Recorded]) -> object:
+        """Compute what these events change, before they are stored. Raising refuses them."""
+
+    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:
+        """Bring the tables to position `last`, whose leaf hash is `leaf`. Never raises."""
+
+    def begin_switch(self, generation: int, *, retire: bool) -> None:
+        """Open another generation, which `turn` brings to the head. Raises DataFolderError."""
+
+    def turn(self) -> Exception | int | None:
+        """Take one batch from the log. The generation, or the error, that ends a switch."""
+
+
+class GroupCommit:
+    """Commits groups to the files of one data folder. One thread calls it."""
+
+    def __init__(self, log: EventLog, packed: Packed, tables: Tables) -> None:
+        self._log, self._packed, self._tables = log, packed, tables
+        self._switch: SwitchRequest | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether `turn` shall be called without waiting for requests."""
+        return self._tables.is_working
+
+    def result(
+        self, answers: Sequence[tuple[int, Answer]] = (), commands: int = 0, seconds: float = 0.0
+    ) -> GroupResult:
+        """The state of log and tables, with these answers."""
+        failure = self._packed.failure or self._log.failure
+        head = self._log.head().position
+        return GroupResult(head, self._tables.state, answers, failure, commands, seconds)
+
+    def run(self, requests: Sequence[Request]) -> GroupResult:
+        """Commit every request that can be, and answer each. Never raises."""
+        began = time.perf_counter()
+        commands = [each for each in requests if isinstance(each, CommandRequest)]
+        answers = self._commit(commands) if commands else []
+        for request in requests:
+            if isinstance(request, CheckpointRequest):
+                answers.append((request.number, self._keep(request)))
+            elif isinstance(request, SwitchRequest):
+                answers += self._begin(request)
+        return self.result(answers, len(commands), time.perf_counter() - began)
+
+    def turn(self) -> GroupResult | None:
+        """Catch up tables that fell behind, or go on with a switch. None if nothing changed."""
+        before, answers = self._tables.state, list[tuple[int, Answer]]()
+        ended = self._tables.turn()
+        if ended is not None and self._switch is not None:
+            answers.append((self._switch.number, ended))
+            self._switch = None
+        changed = answers or self._tables.state != before
+        return self.result(answers) if changed else None
+
+    def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:
         try:
-            return self._log.keep_checkpoint(signing.size, signing.note)
+            failed = self._pack([request for request in requests if request.contents])  # C
+            ready = [request for request in requests if request.number not in failed]
+            commands = [request.command for request in ready]
+            outcomes = self._log.append(commands, self._tables.prepare)  # D
+            self._show(outcomes)  # E
+        except Exception:
+            logger.exception("a group of %d writes failed", len(requests))
+            unknown = OutcomeUnknownError(UNFORESEEN)
+            return [(request.number, unknown) for request in requests]
+        numbers = [request.number for request in ready]
+        return [*failed.items(), *zip(numbers, outcomes, strict=True)]
+
+    def _pack(self, requests: Sequence[CommandRequest]) -> dict[int, Answer]:
+        """Make the small contents durable. The failures, by request number."""
+        if not requests:
+            return {}
+        try:
+            self._packed.pack([content for request in requests for content in request.contents])
+        except StorageFailedError as error:
+            if len(requests) == 1:
+                return {requests[0].number: error}
+            return {number: e for each in requests for number, e in self._pack([each]).items()}
+        return {}
+
+    def _show(self, outcomes: Sequence[Outcome]) -> None:
+        """Apply the rows of the events that were recorded."""
+        new = [each for each in outcomes if isinstance(each, Appended) and not each.replayed]
+        if new:
+            self._tables.apply([each.prepared for each in new], new[-1].last, new[-1].leaf)
+        elif self._tables.state.position < (head := self._log.head().position):
+            self._tables.apply((), head, b"")  # else a replay is called behind until the next turn
+
+    def _keep(self, request: CheckpointRequest) -> Answer:
+        try:
+            return self._log.keep_checkpoint(request.size, request.note)
         except LedgerError as error:
             return error
         except Exception:
-            logger.exception("a checkpoint of %d facts was not kept", signing.size)
+            logger.exception("the checkpoint of %d events was not kept", request.size)
             return OutcomeUnknownError(UNFORESEEN)
 
-    def _turn(self, tickets: Sequence[Ticket]) -> list[tuple[int, Answer]]:
+    def _begin(self, request: SwitchRequest) -> list[tuple[int, Answer]]:
+        """Begin a switch, which is answered when it ends. An error answers it at once."""
         try:
-            self._packing.pack(tickets)
-            ready = [ticket for ticket in tickets if ticket.failure is None]
-            outcomes = self._log.append([t.command for t in ready], self._view.prepare)
-            self._show(outcomes)
-        except Exception:
-            logger.exception("a group of %d writes failed", len(tickets))
-            unknown = OutcomeUnknownError(UNFORESEEN)
-            return [(ticket.number, unknown) for ticket in tickets]
-        answers: list[tuple[int, Answer]] = [
-            (ticket.number, outcome) for ticket, outcome in zip(ready, outcomes, strict=True)
-        ]
-        return answers + [(t.number, t.failure) for t in tickets if t.failure is not None]
-
-    def _show(self, outcomes: Sequence[Outcome]) -> None:
-        """Bring the tables to the end of what was just recorded."""
-        recorded = [o for o in outcomes if isinstance(o, Appended) and not o.replayed]
-        if recorded:
-            last = recorded[-1]
-            self.behind = not self._view.apply(
-                [appended.prepared for appended in recorded], last.last, last.leaf
-            )
-        elif self.behind:  # they may have caught up: a replay would call them behind for ever
-            self.behind = not self._view.apply((), self._log.head().position, b"")
+            self._tables.begin_switch(request.generation, retire=request.retire)
+        except Exception as error:
+            return [(request.number, error)]
+        self._switch = request
+        return []

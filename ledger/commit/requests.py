@@ -1,80 +1,110 @@
-"""What waits for a writer, and what becomes of it.
+"""The messages between the committer and the worker that runs its group commits.
 
-All of it is plain data: it may cross into another process.
+All of it is plain data, so that the worker may be a thread or another process.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import Appended, Command, Outcome
 
-GROUP: Final = 256
-"""Once a group has so many, no more join it."""
-
-UNFORESEEN: Final = "the write failed in an unforeseen way; ask again"
-"""What a caller is told where a defect of ours stood in the way of his group."""
+MAX_GROUP: Final = 256
+"""A group that has this many requests takes no more."""
 
 
-class Written(NamedTuple):
-    """A command is in the log. `behind`: the tables do not show it yet."""
-
-    appended: Appended
-    behind: bool
-
-
-@dataclass(slots=True)
-class Ticket:
-    """A command on its way into the log. `failure`: why it will not get there."""
+class CommandRequest(NamedTuple):
+    """Record a command's events, after its small contents. `number` names the request."""
 
     number: int
     command: Command
-    contents: Sequence[Staged]
-    failure: Exception | None = None
+    contents: Sequence[tuple[Digest, bytes]] = ()
 
 
-class Signing(NamedTuple):
-    """A signed checkpoint on its way beside the log."""
+class CheckpointRequest(NamedTuple):
+    """Keep a signed checkpoint of a tree of `size` leaves."""
 
     number: int
     size: int
     note: str
 
 
-Wanted = Ticket | Signing
+class SwitchRequest(NamedTuple):
+    """Fill another generation of the tables from here on, and put it in use.
 
-Answer = Outcome | str
-"""What became of a command, or the checkpoint that is kept."""
-
-
-class Answers(NamedTuple):
-    """What became of a group, by their numbers. `behind`: the tables do not show it yet.
-
-    `seconds` is how long it took, `size` how many commands there were.
+    `retire`: a rollback, which marks the present generation retired instead of the other one ready.
     """
 
-    outcomes: Sequence[tuple[int, Answer]]
+    number: int
+    generation: int
+    retire: bool = False
+
+
+Request = CommandRequest | CheckpointRequest | SwitchRequest
+
+Answer = Outcome | str | int
+"""Of a command its outcome; of a checkpoint the note that is kept; of a switch the generation.
+An exception refuses the request."""
+
+
+class TablesState(NamedTuple):
+    """The tables that the worker fills: their generation, position, and the error they stall at."""
+
+    generation: int
+    position: int
+    error: Exception | None = None
+
+
+class GroupResult(NamedTuple):
+    """What one group commit did. The first result of a worker, without answers, says it is open.
+
+    `answers` are by request number. `head` is the log's last position, `failure` why nothing more
+    is written until a restart. `commands` were in the group, which took `seconds`.
+    """
+
+    head: int
+    tables: TablesState
+    answers: Sequence[tuple[int, Answer]] = ()
+    failure: StorageFailedError | None = None
+    commands: int = 0
+    seconds: float = 0.0
+
+    @property
+    def behind(self) -> bool:
+        """Whether the tables lack events of the log."""
+        return self.tables.position < self.head
+
+
+class Committed(NamedTuple):
+    """A command is in the log, durable. `behind`: the tables do not show it yet."""
+
+    appended: Appended
     behind: bool
-    size: int
-    seconds: float
 
 
-class Turns(Protocol):
-    """Who records what waits, a group at a time, and tells the writer of each."""
+class Listener(Protocol):
+    """What a worker reports to, on the event loop."""
+
+    def receive(self, result: GroupResult) -> None:
+        """Take a result. Results arrive in the order of the commits."""
+
+    def lose(self, reason: str) -> None:
+        """The worker died: the outcome of every request under way is unknown."""
+
+
+class Worker(Protocol):
+    """Where group commits run: a thread of this process, or a process of its own."""
 
     @property
-    def early(self) -> int:
-        """So many are worth handing over before the event loop has gone round."""
+    def eager(self) -> int:
+        """Send this many waiting requests before the loop iteration ends."""
 
-    @property
-    def alive(self) -> bool:
-        """Whether anybody is there: without it nobody would be answered."""
+    async def open(self, listener: Listener) -> GroupResult:
+        """Open every file that is written to; called again after `lose`. Raises DataFolderError."""
 
-    @property
-    def failure(self) -> StorageFailedError | None:
-        """Why nothing is recorded until a restart; None while all is well."""
+    def send(self, requests: Sequence[Request]) -> None:
+        """Have these requests committed, in this order."""
 
-    def put(self, wanted: Sequence[Wanted]) -> None:
-        """Let them have their turn, in this order. On the event loop."""
+    async def close(self) -> None:
+        """Commit what was sent, then close the files."""

@@ -1,69 +1,85 @@
-"""The thread that records what waits, group by group, in the process of those who wait.
+"""Group commits in a thread of this process: for the embedded SDK and `--committer thread`."""
 
-There is no timer: while it is at one group, the next gathers.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
 
-from asset_ledger.ledger.commit.group_commit import Recording
-from asset_ledger.ledger.commit.requests import GROUP, Answers, Wanted
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.commit.group_commit import GroupCommit
+from asset_ledger.ledger.commit.loop import commit_groups
+from asset_ledger.ledger.commit.requests import MAX_GROUP, GroupResult, Listener, Request
+
+Files = Callable[[], AbstractContextManager[GroupCommit]]
+"""Opens every file that is written to, and closes them at the end of the block."""
 
 
-class ThreadedTurns:
-    """The turns of this process. `answered` is called in its thread, once a group."""
+class ThreadWorker:
+    """A `Worker` in a thread, which opens, writes and closes the files."""
 
-    early: Final = GROUP  # a thread that wakes while the loop is busy only waits for the GIL
+    eager: Final = MAX_GROUP  # a thread that wakes while the loop is busy only waits for the GIL
 
-    def __init__(self, recording: Recording, answered: Callable[[Answers], None]) -> None:
-        self._recording, self._answered = recording, answered
-        self._waiting: SimpleQueue[Sequence[Wanted] | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="ledger-writer")
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._queue: SimpleQueue[Sequence[Request] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    async def open(self, listener: Listener) -> GroupResult:
+        """Open the files in the thread. Raises what opening them raises."""
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._opened: asyncio.Future[GroupResult] = self._loop.create_future()
+        self._thread = Thread(target=self._run, name="ledger-committer")
         self._thread.start()
+        try:
+            return await asyncio.shield(self._opened)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def send(self, requests: Sequence[Request]) -> None:
+        """Have these requests committed, in this order."""
+        self._queue.put(requests)
 
-    @property
-    def failure(self) -> StorageFailedError | None:
-        """Why nothing is recorded until a restart; None while all is well."""
-        return self._recording.failure
-
-    def put(self, wanted: Sequence[Wanted]) -> None:
-        """Let them have their turn. From any thread."""
-        self._waiting.put(wanted)
-
-    def close(self) -> None:
-        """Record what waits, then stop. Blocks."""
-        self._waiting.put(None)
-        self._thread.join()
+    async def close(self) -> None:
+        """Commit what was sent, then close the files."""
+        self._queue.put(None)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        for group in self._groups():
-            self._answered(self._recording.record(group))
+        try:
+            with self._files() as group_commit:
+                commit_groups(group_commit, self._gather, self._deliver)
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._end, error)
 
-    def _groups(self) -> Iterator[list[Wanted]]:
-        """All who wait, again and again, until the end."""
-        going = True
-        while going:
-            group, going = self._gather()
-            if group:
-                yield group
+    def _deliver(self, result: GroupResult) -> None:
+        self._loop.call_soon_threadsafe(self._receive, result)
 
-    def _gather(self) -> tuple[list[Wanted], bool]:
-        group: list[Wanted] = []
-        items = self._waiting.get()
-        while items is not None:
-            group += items
-            if len(group) >= GROUP:
-                return group, True
+    def _receive(self, result: GroupResult) -> None:
+        if self._opened.done():
+            self._listener.receive(result)
+        else:
+            self._opened.set_result(result)
+
+    def _end(self, error: BaseException) -> None:
+        if self._opened.done():
+            self._listener.lose(repr(error))
+        else:
+            self._opened.set_exception(error)
+
+    def _gather(self, seconds: float) -> Sequence[Request] | None:
+        group: list[Request] = []
+        while len(group) < MAX_GROUP:
             try:
-                items = self._waiting.get_nowait()
+                requests = self._queue.get(timeout=seconds) if seconds else self._queue.get_nowait()
             except Empty:
-                return group, True
-        return group, False
+                break
+            if requests is None:
+                self._queue.put(None)  # the next call ends the loop
+                return group or None
+            group += requests
+            seconds = 0.0
+        return group

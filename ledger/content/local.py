@@ -8,12 +8,11 @@ What stands in `objects/` was written and synced before it got its name, and onl
 """
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.packed import FIND, PACKED, Packed
+from asset_ledger.ledger.content.packed import FIND, PACKED
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
@@ -31,27 +30,23 @@ async def open_local_contents(folder: Path) -> "LocalContents":
 
     Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
     """
-    packed = await asyncio.to_thread(_prepare, folder)
-    return LocalContents(folder, packed)
+    await asyncio.to_thread(_prepare, folder)
+    return LocalContents(folder)
 
 
-def _prepare(folder: Path) -> Packed:
+def _prepare(folder: Path) -> None:
     for room in (folder, folder / "objects", folder / "tmp"):
         make_folder(room)
     for leftover in (folder / "tmp").iterdir():
         leftover.unlink()
-    packed = Packed(folder / PACKED)
-    sync_folder(folder)
-    return packed
 
 
 class LocalContents:
-    """A ContentStore in a local folder; `packed` belongs to one thread."""
+    """A ContentStore in a local folder. It reads the packed contents, and never writes them."""
 
-    def __init__(self, folder: Path, packed: Packed) -> None:
+    def __init__(self, folder: Path) -> None:
         self._objects = folder / "objects"
         self._arriving = folder / "tmp"
-        self.packed = packed
         self._readers = AsyncReaders(folder / PACKED)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
@@ -66,10 +61,6 @@ class LocalContents:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, self._publish, staged)
 
-    def pack(self, contents: Sequence[Staged]) -> None:
-        """Make these small contents durable in one transaction. Raises sqlite3.Error."""
-        self.packed.pack(contents)
-
     async def open(self, digest: Digest) -> Content | None:
         """The content with this digest, or None. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
@@ -83,7 +74,6 @@ class LocalContents:
         """Finish what threads are at, and give everything back."""
         await asyncio.to_thread(self._threads.shutdown)
         await self._readers.close()
-        await asyncio.to_thread(self.packed.close)  # last: it folds the WAL into the file
 
     def _object(self, digest: Digest) -> Path:
         name = digest.removeprefix("sha256:")

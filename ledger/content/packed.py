@@ -1,18 +1,21 @@
 """The file that small contents are packed in: one COMMIT makes a whole group of them durable."""
 
-import logging
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.files import make_folder, sync_folder
 from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
     insert_rows,
+    is_fatal,
     open_writer,
     refusing_damage,
+    storage_error,
     transaction,
 )
 
@@ -26,40 +29,35 @@ _SCHEMA: Final = """
 """
 _PACK: Final = "INSERT INTO contents (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
-logger = logging.getLogger(__name__)
-
 
 class Packed:
-    """The connection that writes to it. One thread at a time."""
+    """The one connection that writes to the file. One thread at a time.
 
-    def __init__(self, path: Path) -> None:
+    `failure`: why nothing is packed until a restart; None while all is well.
+    """
+
+    def __init__(self, path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection) -> None:
         """Open the file, or make it. Raises DataFolderError for one that is damaged."""
-        self._path = path
+        self.failure: StorageFailedError | None = None
+        make_folder(path.parent)
         with refusing_damage(path, RESTORE):
-            self._db = _connect(path)
+            self._db = expect_groups(open_writer(path, "FULL", factory))
             self._db.execute(_SCHEMA)
+        sync_folder(path.parent)
 
-    def pack(self, contents: Sequence[Staged]) -> None:
-        """Make these small contents durable in one transaction. Raises sqlite3.Error."""
-        if contents:
-            with transaction(self._db) as db:
-                insert_rows(db, _PACK, [(content.digest, content.small) for content in contents])
-
-    def lend(self) -> None:
-        """Let another process write to the file, until it is taken back."""
-        self._db.close()
-
-    def take_back(self) -> None:
-        """Write to it from here. Where it cannot be opened, each `pack` says so."""
+    def pack(self, contents: Sequence[tuple[Digest, bytes]]) -> None:
+        """Make these contents durable in one transaction, or none. Raises StorageFailedError."""
+        if self.failure is not None:
+            raise self.failure
         try:
-            self._db = _connect(self._path)
-        except sqlite3.Error:
-            logger.exception("%s cannot be opened again", self._path.name)
+            with transaction(self._db) as db:
+                insert_rows(db, _PACK, contents)
+        except sqlite3.Error as error:
+            refusal = storage_error(error)
+            if is_fatal(error):  # what one fsync lost, the next one would report as kept
+                self.failure = refusal
+            raise refusal from error
 
     def close(self) -> None:
         """Close the connection: it folds the WAL into the file."""
         self._db.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return expect_groups(open_writer(path, "FULL"))

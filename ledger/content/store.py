@@ -4,7 +4,7 @@ A content is first staged (received and hashed, under no name), then published. 
 is durable under its digest, and only garbage collection ever removes it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -69,8 +69,7 @@ class ContentStore(Protocol):
 
     - `publish` MUST NOT return before a large content is durable under its digest, also when the
       same content was there already (whose first writer may not have finished).
-    - `pack` MUST make all its small contents durable before it returns, or raise and name none of
-      them durable. It blocks, and only the writer's thread calls it.
+    - Small contents are not published: the group commit makes them durable (`content.packed`).
     - The same bytes MUST be kept once, also when two publish them at the same moment.
     - No method may remove a published content.
     """
@@ -79,10 +78,7 @@ class ContentStore(Protocol):
         """Begin to receive a content."""
 
     async def publish(self, staged: Staged) -> None:
-        """Make a large content durable. A small one is left to `pack`."""
-
-    def pack(self, contents: Sequence[Staged]) -> None:
-        """Make these small contents durable, all at once. Raises sqlite3.Error or OSError."""
+        """Make a large content durable. A small one is left to the group commit."""
 
     async def open(self, digest: Digest) -> Content | None:
         """The content with this digest, or None if it was never published."""

@@ -255,26 +255,6 @@ class SqliteLog(SqliteLogReader):
         """Where the log ends now."""
         return self._head
 
-    def lend(self) -> None:
-        """Let another process append, until the log is taken back: nothing is appended here."""
-        self._db.close()
-
-    def learn(self, head: Head) -> None:
-        """The other process has come so far."""
-        self._head = head
-
-    def take_back(self, failure: StorageFailedError | None) -> None:
-        """Append from here; nothing if the other process met a failure: the disk is the same.
-
-        A file that cannot be opened any more leaves the log read-only too.
-        """
-        self._failure = failure
-        try:
-            self._db = self._connect()
-            self._head = self._load_head()  # and no more: somebody may hold the lock just now
-        except (sqlite3.Error, LedgerError) as error:
-            self._failure = StorageFailedError(f"the log cannot be opened again: {error}")
-
     def close(self) -> None:
         """Close every connection; the last one to go folds the WAL back into the file."""
         super().close()

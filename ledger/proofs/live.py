@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eventsourcing.persistence import Notification
 
-from asset_ledger.ledger.commit.committer import Writer
+from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     ParameterError,
@@ -20,7 +20,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Command, EventLog, Tag
+from asset_ledger.ledger.log.event_log import Command, LogReader, Tag
 from asset_ledger.ledger.log.key_rotation import (
     KeyInForce,
     keys_in_force,
@@ -33,6 +33,8 @@ from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
 from asset_ledger.ledger.merkle.proof import ProvenFact, Signed
 from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
 from asset_ledger.ledger.merkle.tree import leaf_of
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
+from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
 logger = logging.getLogger(__name__)
@@ -42,10 +44,17 @@ class Proofs:
     """What the ledger can prove. Made on the event loop that its callers run on."""
 
     def __init__(
-        self, log: EventLog, codec: Codec, replay: Replay, writer: Writer, key_file: Path
+        self,
+        log: LogReader,
+        codec: Codec,
+        feed: LiveFeed,
+        replay: AsyncReplay,
+        committer: Committer,
+        key_file: Path,
     ) -> None:
-        """Finishes a rotation of the key that was killed on its way."""
-        self._log, self._codec, self._replay, self._writer = log, codec, replay, writer
+        """Finish a rotation of the key that was killed on its way."""
+        self._log, self._codec, self._feed = log, codec, feed
+        self._replay, self._committer = replay, committer
         self._signer = signer_in_force(log, codec, key_file)
         opened = read_identity(log, codec)
         self._log_id, self._origin = opened.log_id, opened.origin
@@ -62,17 +71,17 @@ class Proofs:
 
         Raises SigningKeyError and StorageFailedError.
         """
-        wanted = self._log.head().position if covering is None else covering
+        wanted = self._feed.head() if covering is None else covering
         async with self._signing:
             if self._latest is None or self._latest.size < wanted:
-                self._latest = await self._sign(self._log.head().position)
+                self._latest = await self._sign(self._feed.head())
             return self._latest
 
     async def _sign(self, size: int) -> Signed:
         root = await asyncio.to_thread(self._tiles.root, size)
         checkpoint = Checkpoint(self._origin, size, root)
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
-        kept = await self._writer.keep_checkpoint(size, note)
+        kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # a signature by the same key of the same root would be the same
             raise CorruptLogError(f"another checkpoint of {size:,} facts was signed before")
         return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
@@ -93,7 +102,7 @@ class Proofs:
         async with self._signing:
             fact = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
             try:
-                written = await self._writer.append(Command([fact]))
+                written = await self._committer.append(Command([fact]))
             finally:
                 self._signer = await asyncio.to_thread(  # the log says whether it was recorded
                     signer_in_force, self._log, self._codec, self._signer.file
@@ -102,7 +111,7 @@ class Proofs:
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the log of one size begins with that of another. Raises ParameterError."""
-        head = self._log.head().position
+        head = self._feed.head()
         if not first <= second <= head:
             raise ParameterError(
                 f"first is at most second, and second at most {head}, where the log ends",
@@ -112,7 +121,7 @@ class Proofs:
 
     async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenFact]]:
         """Every fact of one asset, tombstones too. Raises UnknownAssetError."""
-        await asyncio.to_thread(self._replay.asset, user_id, asset_id)
+        await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
         return signed, await asyncio.to_thread(self._asset_facts, asset_id, signed.size)
 
@@ -155,13 +164,13 @@ class Proofs:
 
     async def tile(self, tile: Tile) -> bytes:
         """The hashes of a tile. Raises UnknownTileError."""
-        check_tile(tile, self._log.head().position)
+        check_tile(tile, self._feed.head())
         return await asyncio.to_thread(self._tiles.hashes, tile)
 
     async def entries(self, index: int, width: int) -> bytes:
         """The leaves under a tile of level 0, each behind its length. Raises UnknownTileError."""
         tile = Tile(0, index, width)
-        check_tile(tile, self._log.head().position)
+        check_tile(tile, self._feed.head())
         return await asyncio.to_thread(self._entries, tile)
 
     def _entries(self, tile: Tile) -> bytes:

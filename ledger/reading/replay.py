@@ -15,6 +15,7 @@ from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import (
     FieldError,
+    KeyReusedError,
     ParameterError,
     UnknownAssetError,
     UnknownJobError,
@@ -22,7 +23,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import LogReader, Tag
+from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
 from asset_ledger.ledger.reading.event_filter import PAGE, WALK, Heard, Wanted, events_after
 
 
@@ -53,9 +54,9 @@ class Replay:
         """The asset with this id, whoever has it: for those who ask on behalf of all."""
         return fold(self._decoded(self._log.stream(asset_id)))
 
-    def live_asset(self, user_id: str, asset_id: AssetId, *, upto: int) -> Asset:
+    def asset_as_of(self, user_id: str, asset_id: AssetId, position: int) -> Asset:
         """One asset as it was. Raises UnknownAssetError, and AssetDeletedError for a tombstone."""
-        asset = self.asset(user_id, asset_id, upto=upto)
+        asset = self.asset(user_id, asset_id, upto=position)
         check_live(asset)
         return asset
 
@@ -199,6 +200,27 @@ class Replay:
     def head(self) -> int:
         """The last position of the log."""
         return self._log.head().position
+
+    def command(self, key: CommandKey) -> Appended | None:
+        """Where the events of this very request are. Raises KeyReusedError for another request."""
+        known = self._log.find_command(key.user_id, key.key)
+        if known is None:
+            return None
+        used_for, first, last = known
+        if used_for != key:
+            raise KeyReusedError(key.key)
+        return Appended(first, last, replayed=True)
+
+    def command_of(self, user_id: str, key: str) -> Appended | None:
+        """Where the events of an Idempotency-Key are, whatever it was used for."""
+        known = self._log.find_command(user_id, key)
+        return Appended(*known[1:], replayed=True) if known else None
+
+    def ledger_stream(self) -> tuple[str, int]:
+        """The log's id, which names the ledger's own stream, and that stream's version."""
+        (opened,) = self._log.read(0, 1)
+        log_id = str(opened.originator_id)
+        return log_id, len(self._log.stream(log_id))
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]

@@ -5,12 +5,14 @@ is read from the log.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Fact, Recorded
-from asset_ledger.ledger.reading.event_filter import Heard, Wanted
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
+from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.feed import LiveFeed
+from asset_ledger.ledger.reading.replay import Replay
 
 KEPT: Final = 4_096
 """How many facts are kept at least, once that many were read."""
@@ -29,7 +31,7 @@ class Told(NamedTuple):
 class Tail:
     """The end of the log, in memory while somebody follows it. For the event loop."""
 
-    def __init__(self, feed: Feed, tell: Callable[[Recorded], bytes]) -> None:
+    def __init__(self, feed: LiveFeed, tell: Callable[[Recorded], bytes]) -> None:
         self._feed, self.tell = feed, tell
         self._told: list[Told] = []
         self._last = feed.head()
@@ -73,15 +75,11 @@ class Tail:
         return [Told(fact.position, fact.event, self.tell(fact)) for fact in facts]
 
 
-Listen = Callable[[Wanted, int, int], Awaitable[Heard]]
-"""Reads the next wanted facts after a position from the log, at most so many."""
-
-
 class Follower:
     """One who follows: his place in the log, and what he wants of it."""
 
-    def __init__(self, tail: Tail, listen: Listen, wanted: Wanted, position: int) -> None:
-        self._tail, self._listen, self._wanted = tail, listen, wanted
+    def __init__(self, tail: Tail, replay: AsyncReplay, wanted: Wanted, position: int) -> None:
+        self._tail, self._replay, self._wanted = tail, replay, wanted
         self._position = position
 
     async def text(self) -> bytes:
@@ -100,5 +98,7 @@ class Follower:
         return b"".join(one.text for one in told if self._wanted.holds(one.fact))
 
     async def _from_log(self) -> bytes:
-        facts, self._position = await self._listen(self._wanted, self._position, PAGE)
+        facts, self._position = await self._replay(
+            Replay.events_after, self._wanted, self._position, PAGE
+        )
         return b"".join(map(self._tail.tell, facts))

@@ -90,24 +90,12 @@ class Database:
         self.projections = tuple(projections)
         if not self.path.exists():
             delete(self.path)  # a WAL without its database would come to life in this one
-        self.take_back()
-        try:
-            with transaction(self.write) as db:
-                for statement in _CREATE:
-                    db.execute(statement)
-        except BaseException:
-            self.write.close()
-            raise
-
-    def lend(self) -> None:
-        """Let another process write to the file, until it is taken back."""
-        self.write.close()
-
-    def take_back(self) -> None:
-        """Write to it from here."""
         self.write = open_writer(self.path, "NORMAL")
         try:
             self._prepare()
+            with transaction(self.write) as db:
+                for statement in _CREATE:
+                    db.execute(statement)
         except BaseException:
             self.write.close()
             raise
@@ -178,11 +166,16 @@ class Database:
         self.write.close()
 
 
-def open_current(folder: Path, projections: Sequence[Projection]) -> Database:
+def open_current(
+    folder: Path, projections: Sequence[Projection], *, keep_others: bool = False
+) -> Database:
     """The highest generation that is ready; else one whose building goes on, at worst a new one.
 
-    Removes what an interrupted rebuild left behind: what it made, and what it made needless.
+    Removes what an interrupted rebuild left behind, unless `keep_others`: what it made, and what it
+    made needless.
     """
+    if keep_others and (number := in_use(folder)) is not None:
+        return Database(folder, number, projections)
     remove_strays(folder)
     states = {number: _state_of(folder, number, projections) for number in numbers(folder)}
     ready = [number for number, state in states.items() if state == "ready"]

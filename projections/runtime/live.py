@@ -1,73 +1,90 @@
-"""What the writer fills: the tables of the generation in use, whichever that is.
+"""The tables of assets and jobs that the committer fills, and the switch to another generation.
 
-Promise: between two groups one generation takes over from the other, at the position where that one
-stands; whoever is answered after that reads the new one.
+Promise: one generation takes over from the other between two groups, at the head of the log.
 """
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.domain.event import Recorded
-from asset_ledger.projections.runtime.generation import NEAR, turn
+from asset_ledger.projections.runtime.generation import NEAR, open_tables, turn
 from asset_ledger.projections.runtime.runner import Prepared, Runner
 
 
-class Live:
-    """The one runner that is in use. Any thread may call."""
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The generation that is to take over. `retire`: a rollback retires the present one."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self._turn = threading.Lock()
+    runner: Runner
+    retire: bool
+
+
+class LiveTables:
+    """The generation in use, for the one thread that commits. See `group_commit.Tables`."""
+
+    def __init__(self, folder: Path, runner: Runner) -> None:
+        self._folder, self._runner = folder, runner
+        self._next: _Next | None = None
         runner.database.expect_groups()
 
-    def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
-        """What these facts will change, in any generation of this release."""
-        return self._runner.prepare(recorded)
-
-    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
-        """Whether the tables reflect the log up to `last`. Never raises."""
-        with self._turn:
-            return self._runner.apply(prepared, last, leaf)
-
-    def turn(self) -> bool:
-        """Take one batch from the log; whether there may be more."""
-        with self._turn:
-            return self._runner.turn()
+    @property
+    def state(self) -> TablesState:
+        """Generation, position and error of the tables in use."""
+        runner = self._runner
+        return TablesState(runner.database.number, runner.position, runner.error)
 
     @property
-    def state(self) -> tuple[int, Exception | None]:
-        """The last fact that the tables reflect, and what they stall of, if they do."""
-        return self._runner.position, self._runner.error
+    def is_working(self) -> bool:
+        """Whether a switch is under way."""
+        return self._next is not None
 
-    def lend(self) -> None:
-        """Let another process fill the tables, until they are taken back."""
-        with self._turn:
-            self._runner.lend()
+    def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
+        """What these events change, in any generation of this release. Raises PoisonFactError."""
+        return self._runner.prepare(recorded)
 
-    def learn(self, position: int, error: Exception | None) -> None:
-        """The other process has brought them so far, and stalls there if there is an error."""
-        self._runner.learn(position, error)
+    def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:
+        """Bring the tables to position `last`. Never raises."""
+        self._runner.apply(prepared, last, leaf)
 
-    def take_back(self) -> None:
-        """Fill them from here."""
-        with self._turn:
-            self._runner.take_back()
+    def begin_switch(self, generation: int, *, retire: bool) -> None:
+        """Open another generation of this log. Raises DataFolderError if it cannot be used."""
+        self._next = _Next(open_tables(self._folder, generation, self._runner.feed), retire)
 
-    def replace(
-        self, runner: Runner, commit: Callable[[], None], announce: Callable[[], None]
-    ) -> bool:
-        """Let another runner take over; False where it is too far behind to do so in a turn.
+    def turn(self) -> Exception | int | None:
+        """Take one batch from the log: of the switch, if one is under way, else of what lags.
 
-        `commit` makes it last and `announce` tells the readers, both before the next group is
-        answered. Raises what stalls the runner, or what `commit` does: then nothing has changed.
+        The generation that took over, or the error that keeps it from that: the switch is over.
         """
-        with self._turn:
-            if runner.lag > NEAR:
-                return False
-            while runner.lag:
-                turn(runner)
-            runner.database.expect_groups()
-            commit()
-            self._runner = runner
-            announce()
-            return True
+        if self._next is None:
+            self._runner.turn()
+            return None
+        try:
+            return self._approach(self._next)
+        except Exception as error:
+            self._next.runner.close()
+            self._next = None
+            return error
+
+    def close(self) -> None:
+        """Close the files."""
+        self._runner.close()
+        if self._next is not None:
+            self._next.runner.close()
+
+    def _approach(self, following: _Next) -> int | None:
+        """Take a batch; take over once the rest is no more than a group has."""
+        if following.runner.lag > NEAR:
+            turn(following.runner)
+            return None
+        while following.runner.lag:
+            turn(following.runner)
+        following.runner.database.expect_groups()
+        if following.retire:
+            self._runner.database.declare("retired")
+        else:
+            following.runner.database.declare("ready")
+        self._runner.close()
+        self._runner, self._next = following.runner, None
+        return self._runner.database.number

@@ -43,10 +43,9 @@ def migrate(database: Database, log: int = 0) -> bool:
     return database.state == "building"
 
 
-def unfilled(database: Database) -> set[str]:
-    """The columns of a file that are not to be asked for until it is made anew."""
-    expanded = database.expanded
-    known = migrations_of(database.projections)
+def unfilled(expanded: Collection[str], projections: Sequence[Projection]) -> set[str]:
+    """The columns that no query may use until a rebuild, by the migrations that only expanded."""
+    known = migrations_of(projections)
     return {name for each in known if each.name in expanded for name in each.fills or ()}
 
 

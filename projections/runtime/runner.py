@@ -9,15 +9,15 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
-from asset_ledger.projections.projection import Projection, Statement
+from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.runtime.database import Database
-from asset_ledger.projections.runtime.positions import Watermark
+from asset_ledger.projections.runtime.status import Status
 
 BATCH: Final = 1_000
 """How many facts one transaction takes from the log: a turn that a writer can wait for."""
@@ -38,16 +38,13 @@ class Prepared(NamedTuple):
     statements: list[Statement]
 
 
-class Runner:
-    """One writer of one generation. Any thread may call; one at a time is let in."""
+class Runner(Status):
+    """Fills one file of tables from the log. Any thread may call; one at a time is let in."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
+        super().__init__(database.projections, feed)
         self.database = database
-        self.error: Exception | None = None
-        self.feed = feed
         self._turn = threading.Lock()
-        self._lent = False
-        self._watermark = Watermark(0)
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
         with transaction(database.write) as db:
@@ -56,20 +53,6 @@ class Runner:
                 [(projection.name, feed.log_id) for projection in database.projections],
             )
         self.reload()
-
-    @property
-    def position(self) -> int:
-        """The last fact that the tables reflect."""
-        return self._watermark.position
-
-    @property
-    def lag(self) -> int:
-        """How many facts the log is ahead."""
-        return max(0, self.feed.head() - self.position)
-
-    @property
-    def state(self) -> Literal["live", "stalled"]:
-        return "stalled" if self.error else "live"
 
     def disagreement(self) -> str | None:
         """Why these tables cannot be this log's (a backup was restored, say); None if they are."""
@@ -93,32 +76,11 @@ class Runner:
         statements: list[Statement] = []
         for fact in recorded:
             try:
-                for projection in self._taking(fact.position):
+                for projection in self.taking(fact.position):
                     statements += projection.statements(fact)
             except Exception as error:
                 raise PoisonFactError(fact.position, repr(error), REFUSED) from error
         return Prepared(recorded[0].position, recorded[-1].position, statements)
-
-    def _taking(self, position: int) -> Sequence[Projection]:
-        """The projections that did not set this fact aside."""
-        if not self._skips:
-            return self.database.projections
-        return [p for p in self.database.projections if (p.name, position) not in self._skips]
-
-    def refusing(self, position: int) -> list[str]:
-        """The projections here that stand before a fact and cannot take it."""
-        with self._turn:
-            self._skips = self.feed.skips()
-            if self.position >= position:
-                return []
-            taking = self._taking(position)
-            try:
-                facts = self.feed.read(position - 1, 1)
-            except PoisonFactError:
-                return [each.name for each in taking]
-            refusing = [each.name for each in taking if not _takes(each, facts)]
-            stalled = isinstance(self.error, PoisonFactError) and self.error.position == position
-            return refusing or ([each.name for each in taking] if stalled else [])
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
         """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
@@ -137,7 +99,7 @@ class Runner:
     def turn(self, limit: int = BATCH) -> bool:
         """Take one batch from the log; whether there may be more. Also ends a stall, if it can."""
         with self._turn:
-            return not self._lent and self._guarded(lambda: self._take_from_log(limit))
+            return self._guarded(lambda: self._take_from_log(limit))
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Take everything from the log. Stops early with `error` set where it cannot go on."""
@@ -146,41 +108,6 @@ class Runner:
             more = self.turn()
             if progress:
                 progress(self.position, max(target, self.position))
-
-    async def wait_for(self, position: int, within: float) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
-        await self._watermark.reach(position, within)
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for facts that the log has, and the tables do not reflect."""
-        return self._watermark.is_awaited(self.feed.head())
-
-    def hand_over(self, successor: "Runner") -> None:
-        """Let those who wait for this one wait for another. Called on their event loop."""
-        self._watermark.hand_over(successor._watermark)
-
-    def lend(self) -> None:
-        """Let another process fill the tables, once nobody is in a turn: none is taken here."""
-        with self._turn:
-            self._lent = True
-            self.database.lend()
-
-    def learn(self, position: int, error: Exception | None) -> None:
-        """The other process has come so far, and stalls there if there is an error."""
-        self.error = error
-        self._watermark.move(position)
-
-    def take_back(self) -> None:
-        """Fill them from here. What stands in the way of it stalls the view."""
-        with self._turn:
-            self._lent = False
-            try:
-                self.database.take_back()
-                self.database.expect_groups()
-                self.reload()
-            except sqlite3.Error as error:
-                self._stall(error)
 
     def close(self) -> None:
         """Close the write connection, once nobody is in a turn."""
@@ -233,7 +160,7 @@ class Runner:
 
     def _first(self, position: int) -> Prepared | None:
         """The next fact, for those who have not set it aside. Raises unless they can take it."""
-        if not self._taking(position):
+        if not self.taking(position):
             return Prepared(position, position, [])
         return self._next(1)
 
@@ -268,15 +195,6 @@ class Runner:
         """Take the position from the file."""
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
-
-
-def _takes(projection: Projection, facts: Sequence[Recorded]) -> bool:
-    try:
-        for fact in facts:
-            list(projection.statements(fact))
-    except Exception:
-        return False
-    return True
 
 
 def _fewer(group: Prepared, error: sqlite3.Error) -> int:

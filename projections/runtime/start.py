@@ -46,12 +46,16 @@ def start(
     feed: Feed,
     progress: Progress | None = None,
     projections: Sequence[Projection] = PROJECTIONS,
+    *,
+    keep_others: bool = False,
 ) -> Runner:
     """The views of this log, migrated and caught up, or made anew where they are not its own.
 
+    `keep_others`: a rebuild may be under way, whose files are not to be removed.
     Ends stalled, with `error` set, where the log cannot be read to its end.
     """
-    opened = _opened(partial(open_current, folder, projections), feed, progress)
+    current = partial(open_current, folder, projections, keep_others=keep_others)
+    opened = _opened(current, feed, progress)
     if isinstance(opened, Runner):
         return opened
     logger.warning("making the views anew: %s", opened)

@@ -19,6 +19,7 @@ from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.shapes import ProblemOut
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commit.requests import Worker
 
 BOUNDARY = "boundary-of-the-tests"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -104,8 +105,10 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, patience: float = 60) -> AsyncIterator[Api]:
-    async with open_backend(settings) as backend:
+async def serving(
+    settings: Settings, *, patience: float = 60, worker: Worker | None = None
+) -> AsyncIterator[Api]:
+    async with open_backend(settings, worker=worker) as backend:
         server = Server(backend, patience=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

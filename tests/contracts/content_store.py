@@ -3,18 +3,45 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Staged
-from asset_ledger.ledger.ids import digest_of
+from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Stage, Staged
+from asset_ledger.ledger.ids import Digest, digest_of
 
 MIB = 1 << 20
 SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]
 
-Place = Callable[[], Awaitable[ContentStore]]
+
+class PackingStore:
+    """A content store, and beside it the packed file, which the group commit writes."""
+
+    def __init__(self, store: ContentStore, folder: Path) -> None:
+        self._store, self._packed = store, Packed(folder / PACKED)
+
+    def stage(self) -> Stage:
+        return self._store.stage()
+
+    async def publish(self, staged: Staged) -> None:
+        await self._store.publish(staged)
+
+    async def open(self, digest: Digest) -> Content | None:
+        return await self._store.open(digest)
+
+    def pack(self, contents: Sequence[Staged]) -> None:
+        """Make small contents durable, as the group commit does."""
+        self._packed.pack([(each.digest, each.small or b"") for each in contents])
+
+    async def close(self) -> None:
+        await self._store.close()
+        self._packed.close()
+
+
+Place = Callable[[], Awaitable[PackingStore]]
 """Opens a store; called again, another one of the same contents."""
 
 one_store_for_all_examples = settings(
@@ -31,21 +58,21 @@ def pieces(whole: bytes, length: int) -> list[bytes]:
     return [whole[start : start + length] for start in range(0, len(whole), length)]
 
 
-async def staged(store: ContentStore, chunks: Sequence[bytes]) -> Staged:
+async def staged(store: PackingStore, chunks: Sequence[bytes]) -> Staged:
     stage = store.stage()
     for chunk in chunks:
         await stage.write(chunk)
     return await stage.finish()
 
 
-async def keep(store: ContentStore, whole: bytes) -> Staged:
+async def keep(store: PackingStore, whole: bytes) -> Staged:
     """Stage and publish, as an upload does."""
     arrived = await staged(store, pieces(whole, 100_000))
     await publish(store, arrived)
     return arrived
 
 
-async def publish(store: ContentStore, arrived: Staged) -> None:
+async def publish(store: PackingStore, arrived: Staged) -> None:
     await store.publish(arrived)
     if arrived.small is not None:
         await asyncio.to_thread(store.pack, [arrived])
@@ -55,7 +82,7 @@ async def read(opened: Content, start: int, stop: int) -> list[bytes]:
     return [piece async for piece in opened.chunks(start, stop)]
 
 
-async def fetch(store: ContentStore, sent: bytes) -> bytes | None:
+async def fetch(store: PackingStore, sent: bytes) -> bytes | None:
     """The bytes that the store gives for the digest of these."""
     opened = await store.open(digest_of(sent))
     if opened is None:
@@ -73,13 +100,13 @@ class ContentStoreContract:
         raise LookupError("an adapter gives its own place")
 
     @pytest.fixture
-    async def store(self, place: Place) -> AsyncIterator[ContentStore]:
+    async def store(self, place: Place) -> AsyncIterator[PackingStore]:
         opened = await place()
         yield opened
         await opened.close()
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_what_was_published_is_read_back(self, store: ContentStore, size: int) -> None:
+    async def test_what_was_published_is_read_back(self, store: PackingStore, size: int) -> None:
         whole = content(size)
 
         await keep(store, whole)
@@ -88,7 +115,7 @@ class ContentStoreContract:
 
     @pytest.mark.parametrize("size", SIZES)
     async def test_a_staged_content_knows_its_digest_its_size_and_its_head(
-        self, store: ContentStore, size: int
+        self, store: PackingStore, size: int
     ) -> None:
         whole = content(size)
         stage = store.stage()
@@ -104,7 +131,7 @@ class ContentStoreContract:
 
     @pytest.mark.parametrize("length", [1_000, SMALL - 1, SMALL, SMALL + 1, MIB, 3 * MIB])
     async def test_the_pieces_in_which_it_arrives_do_not_matter(
-        self, store: ContentStore, length: int
+        self, store: PackingStore, length: int
     ) -> None:
         whole = content(2 * MIB + 1)
 
@@ -120,7 +147,7 @@ class ContentStoreContract:
     @example(bounds=[0.5, 0.5])
     @one_store_for_all_examples
     async def test_a_range_reads_what_python_slices(
-        self, store: ContentStore, size: int, bounds: list[float]
+        self, store: PackingStore, size: int, bounds: list[float]
     ) -> None:
         whole = content(size)
         start, stop = (int(bound * size) for bound in bounds)
@@ -135,7 +162,7 @@ class ContentStoreContract:
         assert b"".join(got) == whole[start:stop]
         assert all(0 < len(piece) <= MIB for piece in got)
 
-    async def test_several_readers_each_read_their_own_range(self, store: ContentStore) -> None:
+    async def test_several_readers_each_read_their_own_range(self, store: PackingStore) -> None:
         whole = content(3 * MIB)
         await keep(store, whole)
         opened = await store.open(digest_of(whole))
@@ -147,12 +174,12 @@ class ContentStoreContract:
         assert [b"".join(part) for part in got] == [whole[start:stop] for start, stop in ranges]
         await opened.close()
 
-    async def test_a_content_that_nobody_published_is_not_there(self, store: ContentStore) -> None:
+    async def test_a_content_that_nobody_published_is_not_there(self, store: PackingStore) -> None:
         assert await fetch(store, b"never sent") is None
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
     async def test_a_content_that_has_only_arrived_is_not_there(
-        self, store: ContentStore, size: int
+        self, store: PackingStore, size: int
     ) -> None:
         stage = store.stage()
         await stage.write(content(size))
@@ -163,7 +190,7 @@ class ContentStoreContract:
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
     async def test_the_next_to_open_the_store_finds_what_was_published(
-        self, store: ContentStore, place: Place, size: int
+        self, store: PackingStore, place: Place, size: int
     ) -> None:
         await keep(store, content(size))
         await store.close()
@@ -175,7 +202,7 @@ class ContentStoreContract:
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
     async def test_the_same_bytes_may_be_published_again(
-        self, store: ContentStore, size: int
+        self, store: PackingStore, size: int
     ) -> None:
         whole = content(size)
 
@@ -185,7 +212,7 @@ class ContentStoreContract:
         assert await fetch(store, whole) == whole
 
     async def test_the_same_bytes_may_be_published_by_many_at_the_same_moment(
-        self, store: ContentStore
+        self, store: PackingStore
     ) -> None:
         whole = content(MIB)
         arrived = [await staged(store, pieces(whole, 70_000)) for _ in range(8)]
@@ -195,7 +222,7 @@ class ContentStoreContract:
         assert await fetch(store, whole) == whole
 
     async def test_a_group_is_packed_at_once_with_doubles_and_old_ones(
-        self, store: ContentStore
+        self, store: PackingStore
     ) -> None:
         old, new, twice = (content(1_000, seed) for seed in range(3))
         await keep(store, old)
@@ -205,12 +232,12 @@ class ContentStoreContract:
 
         assert [await fetch(store, whole) for whole in (old, new, twice)] == [old, new, twice]
 
-    async def test_packing_nothing_is_harmless(self, store: ContentStore) -> None:
+    async def test_packing_nothing_is_harmless(self, store: PackingStore) -> None:
         store.pack([])
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
     async def test_discarding_takes_nothing_from_what_was_published(
-        self, store: ContentStore, size: int
+        self, store: PackingStore, size: int
     ) -> None:
         whole = content(size)
         stage = store.stage()
@@ -223,7 +250,7 @@ class ContentStoreContract:
         assert await fetch(store, whole) == whole
 
     async def test_a_content_discarded_half_way_can_be_sent_again(
-        self, store: ContentStore
+        self, store: PackingStore
     ) -> None:
         whole = content(2 * MIB)
         stage = store.stage()

@@ -14,7 +14,7 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
 )
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, Outcome, Tag
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader, Outcome, Tag
 from asset_ledger.ledger.merkle.tiles import WIDTH
 from asset_ledger.ledger.merkle.tree import Tree, leaf_hash, leaf_of
 from tests.builders import (
@@ -48,7 +48,7 @@ def appended(log: EventLog, *commands: Command) -> list[Appended]:
     return [outcome for outcome in outcomes if isinstance(outcome, Appended)]
 
 
-def positions(log: EventLog, tag: Tag | None = None) -> list[int]:
+def positions(log: LogReader, tag: Tag | None = None) -> list[int]:
     return [stored.id for stored in log.read(0, 1000, tag=tag)]
 
 

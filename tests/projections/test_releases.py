@@ -12,7 +12,7 @@ from asset_ledger.projections.runtime.database import numbers
 from asset_ledger.projections.serving import Views
 from tests.builders import asset_id
 from tests.projections.releases import RELEASED, REVISIONS, TODAY, dump, restore
-from tests.projections.world import LOG_ID, World, answers, digest_of, world
+from tests.projections.world import LOG_ID, World, answers, digest_of, served, world
 
 DIGEST = "60299a05c52860bd650dd60a2203e1cb8f65b64ea10d72d0323b78c34b4d5c33"
 """Of the views of that log, on any machine."""
@@ -29,11 +29,8 @@ def started(folder: Path) -> tuple[str, dict[str, object]]:
 async def reading(folder: Path) -> AsyncIterator[Views]:
     """The views of a folder, as the server opens them."""
     with world(folder) as here:
-        views = await Views.open(folder, here.feed)
-        try:
-            yield views
-        finally:
-            await views.close()
+        async with served(here) as server:
+            yield server.views
 
 
 def test_the_schema_of_today_is_kept_for_the_releases_to_come() -> None:

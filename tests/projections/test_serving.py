@@ -1,46 +1,55 @@
 import asyncio
-from functools import partial
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
-from asset_ledger.ledger.errors import ViewBehindError
+from asset_ledger.ledger.errors import DataFolderError, ViewBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import build, next_number
-from asset_ledger.projections.runtime.generation import Generation, open_generation
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.runtime.generation import open_followers
+from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import ID, asset_id, created
-from tests.projections.world import World
+from tests.projections.world import Served, World, served
+
+BY_DAY = UsageQuery("1", "day", {}, "key")
+
+
+@pytest.fixture
+async def server(here: World) -> AsyncIterator[Served]:
+    async with served(here) as server:
+        yield server
+
+
+def usage_of(server: Served) -> Runner:
+    usage = server.views.runners["usage"]
+    assert isinstance(usage, Runner)
+    return usage
 
 
 async def test_views_answer_what_was_recorded_before_they_were_opened(here: World) -> None:
     here.append(created(job_id="j"))
 
-    views = await Views.open(here.folder, here.feed)
-
-    page = await views.assets.page("1", {"job_id": ["j"]})
-    assert orjson.loads(page.json)["id"] == ID
-    assert orjson.loads((await views.jobs.find("1", "j")).json)["assets"] == 1
-    assert views.position == 2
-    await views.close()
+    async with served(here) as server:
+        page = await server.views.assets.page("1", {"job_id": ["j"]})
+        assert orjson.loads(page.json)["id"] == ID
+        assert orjson.loads((await server.views.jobs.find("1", "j")).json)["assets"] == 1
+        assert server.views.position == 2
 
 
-async def test_views_that_fell_behind_catch_up_by_themselves(here: World) -> None:
-    views = await Views.open(here.folder, here.feed)
-    here.append(created())
+async def test_tables_that_fell_behind_catch_up_with_the_next_turn(server: Served) -> None:
+    server.here.append(created())
 
-    await views.runner.wait_for(2, 30)
+    await asyncio.to_thread(server.tables.turn)
+    server.tell()
 
-    assert (await views.assets.find("1", ID)).position == 2
-    await views.close()
+    await server.views.reach(2)
+    assert (await server.views.assets.find("1", ID)).position == 2
 
 
-async def test_views_wait_no_longer_than_they_are_told(here: World) -> None:
-    views = await Views.open(here.folder, here.feed)
-
+async def test_views_wait_no_longer_than_they_are_told(server: Served) -> None:
     with pytest.raises(ViewBehindError):
-        await views.runner.wait_for(9, 0)
-    await views.close()
+        await server.views.tables.wait_for(9, 0)
 
 
 async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
@@ -49,25 +58,25 @@ async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
     """It rests for an hour, because the log grew while it took its turn."""
     monkeypatch.setattr("asset_ledger.projections.serving.RETRY_SECONDS", 3600.0)
     monkeypatch.setattr("asset_ledger.projections.serving.YIELD", 1e9)
-    views = await Views.open(here.folder, here.feed)
-    usage = views.runners["usage"]
-    turn, later = usage.turn, [created(originator_id=asset_id(2))]
-    loop = asyncio.get_running_loop()
+    async with served(here) as server:
+        usage = usage_of(server)
+        turn, later = usage.turn, [created(originator_id=asset_id(2))]
+        loop = asyncio.get_running_loop()
 
-    def turn_while_the_log_grows(*limit: int) -> bool:
-        more = turn(*limit)
-        if later:
-            loop.call_soon_threadsafe(here.feed.grew, here.append(later.pop())[0].last)
-        return more
+        def turn_while_the_log_grows(*limit: int) -> bool:
+            more = turn(*limit)
+            if later:
+                server.record(later.pop())
+                loop.call_soon_threadsafe(server.tell)
+            return more
 
-    monkeypatch.setattr(usage, "turn", turn_while_the_log_grows)
-    here.feed.grew(here.append(created())[0].last)
-    await usage.wait_for(2, 60)
+        monkeypatch.setattr(usage, "turn", turn_while_the_log_grows)
+        server.write(created())
+        await usage.wait_for(2, 60)
 
-    await usage.wait_for(3, 60)
+        await usage.wait_for(3, 60)
 
-    assert (await views.usage.page(UsageQuery("1", "day", {}, "key"), page_size=10)).position == 3
-    await views.close()
+        assert (await server.views.usage.page(BY_DAY, page_size=10)).position == 3
 
 
 async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
@@ -75,116 +84,130 @@ async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
 ) -> None:
     """Only one that stalls waits before its next turn: here, for an hour."""
     monkeypatch.setattr("asset_ledger.projections.serving.RETRY_SECONDS", 3600.0)
-    views = await Views.open(here.folder, here.feed)
-    usage, loop, turned = views.runners["usage"], asyncio.get_running_loop(), asyncio.Event()
-    turn = usage.turn
+    async with served(here) as server:
+        usage, turned = usage_of(server), asyncio.Event()
+        turn, loop = usage.turn, asyncio.get_running_loop()
 
-    def turn_and_tell(*limit: int) -> bool:
-        more = turn(*limit)
-        loop.call_soon_threadsafe(turned.set)
-        return more
+        def turn_and_tell(*limit: int) -> bool:
+            more = turn(*limit)
+            loop.call_soon_threadsafe(turned.set)
+            return more
 
-    monkeypatch.setattr(usage, "turn", turn_and_tell)
-    here.feed.grew(2)
-    await turned.wait()
+        monkeypatch.setattr(usage, "turn", turn_and_tell)
+        server.feed.grew(2)
+        await turned.wait()
 
-    here.feed.grew(here.append(created())[0].last)
-    await usage.wait_for(2, 60)
-
-    await views.close()
+        server.write(created())
+        await usage.wait_for(2, 60)
 
 
 async def test_a_generation_takes_over_in_one_step(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
-    views = await Views.open(here.folder, here.feed)
-    first = await views.assets.page("1", {}, page_size=4)
-    following = await built(here)
-    here.append(created(originator_id=asset_id(10)))
-    waiting = asyncio.create_task(views.reach(13))
-    searching = asyncio.create_task(views.reach(13, ("search",)))
-    await asyncio.sleep(0)
+    async with served(here) as server:
+        views = server.views
+        first = await views.assets.page("1", {}, page_size=4)
+        number = await built(here)
+        server.write(created(originator_id=asset_id(10)))
+        waiting = asyncio.create_task(views.reach(13))
+        searching = asyncio.create_task(views.reach(13, ("search",)))
+        await asyncio.sleep(0)
 
-    before = await views.switch(following, partial(following.tables.database.declare, "ready"))
+        await server.switch(number)
 
-    assert (views.generation, views.position) == (following, 12)
-    rest = await views.assets.page("1", {}, page_size=100, cursor=first.next)
-    assert (first.count, rest.count) == (4, 7)
-    last = here.append(created(originator_id=asset_id(11)))[0]
-    assert views.live.apply((), last.last, b"")
-    here.feed.grew(last.last)
-    await waiting
-    await searching
-    assert (await views.assets.find("1", asset_id(11))).position == 13
-    before.close()
-    await views.close()
+        assert (views.generation.number, views.position) == (number, 12)
+        rest = await views.assets.page("1", {}, page_size=100, cursor=first.next)
+        assert (first.count, rest.count) == (4, 7)
+        server.write(created(originator_id=asset_id(11)))
+        await waiting
+        await searching
+        assert (await views.assets.find("1", asset_id(11))).position == 13
 
 
-async def test_a_takeover_that_cannot_be_made_to_last_changes_nothing(here: World) -> None:
+async def test_a_switch_that_fails_changes_nothing(here: World) -> None:
     here.append(created())
-    views = await Views.open(here.folder, here.feed)
-    following, before = await built(here), views.generation
+    async with served(here) as server:
+        number, before = await built(here), server.views.generation
+        following = await asyncio.to_thread(open_followers, here.folder, number, server.feed)
 
-    def fail() -> None:
-        raise OSError("no")
+        async def fail() -> None:
+            raise OSError("no")
 
-    with pytest.raises(OSError, match="no"):
-        await views.switch(following, fail)
+        with pytest.raises(OSError, match="no"):
+            await server.views.switch(following, fail)
 
-    here.append(created(originator_id=asset_id(2)))
-    await views.runner.wait_for(3, 30)
-    await views.reach(3, ("usage",))
-    assert views.generation is before
-    assert (await views.assets.find("1", asset_id(2))).position == 3
-    following.close()
-    await views.close()
+        server.write(created(originator_id=asset_id(2)))
+        await server.views.reach(3, ("usage",))
+        assert server.views.generation is before
+        assert (await server.views.assets.find("1", asset_id(2))).position == 3
+
+
+async def test_tables_of_another_generation_are_adopted_after_a_restart(here: World) -> None:
+    """A committer that was started again found its tables damaged, and made others."""
+    async with served(here) as server:
+        server.write(created())
+        await server.views.reach(2, ("usage",))
+        number = await built(here)
+        server.tables.begin_switch(number, retire=False)
+        assert server.tables.turn() == number
+
+        await server.views.adopt(server.tables.state)
+
+        assert server.views.generation.number == number
+        server.write(created(originator_id=asset_id(2)))
+        await server.views.reach(3, ("tables", "usage", "search", "catalog"))
+        assert (await server.views.assets.page("1", {})).count == 2
+
+
+async def test_a_generation_that_is_missing_is_refused_and_the_present_one_goes_on(
+    server: Served,
+) -> None:
+    with pytest.raises(DataFolderError, match=r"there is no projections\.g7"):
+        server.tables.begin_switch(7, retire=False)
+
+    server.write(created())
+    await server.views.reach(2)
 
 
 async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -> None:
     """Every page is one of a whole table, and no position goes back."""
-    views = await Views.open(here.folder, here.feed)
-    positions = {"tables": 0, "usage": 0}
-    done = False
+    async with served(here) as server:
+        views = server.views
+        positions = {"tables": 0, "usage": 0}
+        done = False
 
-    async def read() -> None:
-        while not done:
-            seen = dict(positions)  # before it asks: the other reader's answer may overtake
-            page = await views.assets.page("1", {}, page_size=1_000)
-            usage = await views.usage.page(UsageQuery("1", "day", {}, "key"), page_size=10)
-            assert page.count == page.position - 1
-            assert page.position >= seen["tables"]
-            assert usage.position >= seen["usage"]
-            positions["tables"] = max(positions["tables"], page.position)
-            positions["usage"] = max(positions["usage"], usage.position)
+        async def read() -> None:
+            while not done:
+                seen = dict(positions)  # before it asks: the other reader's answer may overtake
+                page = await views.assets.page("1", {}, page_size=1_000)
+                usage = await views.usage.page(BY_DAY, page_size=10)
+                assert page.count == page.position - 1
+                assert page.position >= seen["tables"]
+                assert usage.position >= seen["usage"]
+                positions["tables"] = max(positions["tables"], page.position)
+                positions["usage"] = max(positions["usage"], usage.position)
 
-    def record(number: int) -> int:
-        wanted = created(originator_id=asset_id(number))
-        recorded = here.append(wanted, prepare=views.live.prepare)[0]
-        assert views.live.apply([recorded.prepared], recorded.last, recorded.leaf)
-        return recorded.last
-
-    async def write() -> None:
-        number = 0
-        while not done and number < 900:  # all of them are on one page
-            number += 1
-            last = await asyncio.to_thread(record, number)
-            here.feed.grew(last)
+        async def write(number: int) -> None:
+            last = await asyncio.to_thread(server.record, created(originator_id=asset_id(number)))
+            server.tell()
             found = await views.assets.find("1", asset_id(number))
             assert found.position >= last
 
-    at_work = [asyncio.create_task(each()) for each in (read, read, write)]
-    for _ in range(3):
-        following = await built(here)
-        before = await views.switch(following, partial(following.tables.database.declare, "ready"))
-        before.close()
-    done = True
-    await asyncio.gather(*at_work)
+        readers = [asyncio.create_task(read()) for _ in range(2)]
+        number = 0
+        for _ in range(3):
+            building = asyncio.create_task(built(here))
+            while not building.done() and number < 900:  # all of them are on one page
+                number += 1
+                await write(number)
+            await server.switch(await building)
+        done = True
+        await asyncio.gather(*readers)
 
-    assert views.generation.number == 4
-    await views.close()
+        assert views.generation.number == 4
 
 
-async def built(here: World) -> Generation:
-    """The next generation, built from the log and opened."""
+async def built(here: World) -> int:
+    """The number of the next generation, built from the log."""
     number = next_number(here.folder)
     await asyncio.to_thread(build, here.folder, number, here.feed)
-    return await asyncio.to_thread(open_generation, here.folder, number, here.feed)
+    return number

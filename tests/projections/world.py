@@ -1,5 +1,6 @@
 """A log on real files, and what the writer does with it and a view, without its thread."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,14 +13,17 @@ from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Prepare
 from asset_ledger.ledger.log.sqlite import SqliteLog
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.rebuild.digest import digest
+from asset_ledger.projections.runtime.generation import open_followers
+from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow, start
+from asset_ledger.projections.serving import Views
 from asset_ledger.projections.tables.catalog import Catalog
 from tests.builders import command
 
@@ -72,6 +76,58 @@ class World:
             yield runner
         finally:
             runner.database.close()
+
+
+class Served:
+    """The tables of a world as a server has them: one thread fills them, the event loop reads."""
+
+    def __init__(self, here: World, tables: LiveTables, views: Views, feed: LiveFeed) -> None:
+        self.here, self.tables, self.views, self.feed = here, tables, views, feed
+
+    def record(self, *facts: Fact) -> int:
+        """Record facts as one group and fill the tables, as the committer does. Any thread."""
+        appended = self.here.append(*facts, prepare=self.tables.prepare)
+        last = appended[-1]
+        self.tables.apply([each.prepared for each in appended], last.last, last.leaf)
+        return last.last
+
+    def tell(self) -> None:
+        """Tell the views and the feed of it, as the committer does. On the event loop."""
+        self.views.learn(self.tables.state)
+        self.feed.grew(self.here.log.head().position)
+
+    def write(self, *facts: Fact) -> int:
+        """Record facts and tell of them; the position of the last."""
+        last = self.record(*facts)
+        self.tell()
+        return last
+
+    async def switch(self, number: int) -> None:
+        """Have a generation that was built take over."""
+        following = await asyncio.to_thread(open_followers, self.here.folder, number, self.feed)
+
+        async def switch() -> None:
+            self.tables.begin_switch(number, retire=False)
+            while (ended := await asyncio.to_thread(self.tables.turn)) is None:
+                pass
+            self.tell()
+            if isinstance(ended, Exception):
+                raise ended
+
+        await self.views.switch(following, switch)
+
+
+@asynccontextmanager
+async def served(here: World) -> AsyncIterator[Served]:
+    """The tables of a world, as a server opens them."""
+    tables = LiveTables(here.folder, start(here.folder, here.feed))
+    feed = LiveFeed(here.log, Codec(), here.feed.log_id)
+    views = await Views.open(here.folder, tables.state, feed)
+    try:
+        yield Served(here, tables, views, feed)
+    finally:
+        await views.close()
+        tables.close()
 
 
 @contextmanager

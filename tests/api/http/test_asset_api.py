@@ -376,7 +376,7 @@ class TestRefusals:
 
     async def test_a_full_queue_refuses_before_the_body_is_read(self, data_dir: Path) -> None:
         async with serving(Settings(data_dir=data_dir, queue_size=1)) as api:
-            with api.backend.ledger.place():
+            with api.backend.ledger.slots.take():
                 waiting = await api.raw(
                     b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\n"
                     b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
@@ -393,7 +393,7 @@ class TestRefusals:
         self, data_dir: Path
     ) -> None:
         async with serving(Settings(data_dir=data_dir, queue_size=1)) as api:
-            with api.backend.ledger.place():
+            with api.backend.ledger.slots.take():
                 busy = await api.upload(b"x" * 3_000_000)
             free = await api.upload(b"x" * 3_000_000)
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from asset_ledger.ledger.commands import delete as deletion
+from asset_ledger.ledger.commit.committer import Committer
+from asset_ledger.ledger.commit.requests import Committed
 from tests.api.running import Answer, Api
 
 
@@ -134,17 +136,17 @@ async def test_a_bulk_deletion_that_was_cut_short_is_finished_by_its_retry(
 ) -> None:
     monkeypatch.setattr(deletion, "BATCH", 2)
     await made(api, 5, job_id="j")
-    bury, left = deletion.Deletions._bury, [1]
+    commit, left = Committer.commit, [1]
 
-    async def cut_short(*arguments: Any, **named: Any) -> bool:
+    async def cut_short(*arguments: Any, **named: Any) -> Committed | None:
         if not left:
             raise ConnectionError("the power went out")
         left.pop()
-        return await bury(*arguments, **named)
+        return await commit(*arguments, **named)
 
-    monkeypatch.setattr(deletion.Deletions, "_bury", cut_short)
-    cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
-    monkeypatch.setattr(deletion.Deletions, "_bury", bury)
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "commit", cut_short)
+        cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
     again = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 

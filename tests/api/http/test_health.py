@@ -76,7 +76,7 @@ async def test_a_disk_that_failed_makes_it_not_ready(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failure = StorageFailedError("the disk failed; read-only until a restart")
-    monkeypatch.setattr(type(api.backend.writer), "failure", failure)
+    monkeypatch.setattr(api.backend.committer, "failure", failure)
 
     status, parts = await ready(api)
 
@@ -104,7 +104,7 @@ async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
 
 async def test_a_view_that_stands_still_says_where_and_nothing_of_the_fact(api: Api) -> None:
     await api.created()
-    api.backend.views.runner.error = PoisonFactError(
+    api.backend.views.tables.error = PoisonFactError(
         2, "KeyError('a name of somebody')", "refused by a projection"
     )
 

@@ -52,7 +52,7 @@ async def test_bytes_of_nobody_and_of_somebody_else_are_refused_alike(data_dir: 
         await stage.write(b"theirs")
         staged = await stage.finish()
         from_form = await api.created(b"mine")
-        await ledger.create_asset(Call("2"), new_asset(name="theirs"), staged, {})
+        await ledger.create.asset(Call("2"), new_asset(name="theirs"), staged, {})
 
         refusals = [
             await by_digest(api, b"theirs"),

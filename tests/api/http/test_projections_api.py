@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +65,21 @@ async def projections(api: Api) -> Any:
     return answer.json
 
 
+async def write(api: Api, sql: str) -> None:
+    """Change the tables in use, beside the committer."""
+    number = api.backend.views.generation.number
+
+    def execute() -> None:
+        path = api.backend.settings.data_dir / f"projections.g{number}.db"
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(sql)
+
+    await asyncio.to_thread(execute)
+
+
 async def spoil(api: Api) -> None:
     """Give the tables in use a row that the facts did not make."""
-    runner = api.backend.views.runner
-    await asyncio.to_thread(
-        runner.database.write.execute, "UPDATE assets SET size = 1, json = '{}'"
-    )
+    await write(api, "UPDATE assets SET size = 1, json = '{}'")
 
 
 async def test_the_tables_in_use_say_what_they_are(api: Api) -> None:
@@ -89,8 +100,7 @@ async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) 
     await api.created(job_id="j")
     await api.settled()
     counted = (await projections(api))["serving"]["rows"]
-    write = api.backend.views.runner.database.write
-    await asyncio.to_thread(write.execute, "DELETE FROM assets")  # by no fact
+    await write(api, "DELETE FROM assets")  # by no fact
 
     assert (await projections(api))["serving"]["rows"] == counted
     await api.created(job_id="j")
@@ -199,11 +209,7 @@ async def test_there_has_to_be_something_to_go_back_to(api: Api) -> None:
 
 
 async def test_tables_of_another_schema_are_not_gone_back_to(api: Api) -> None:
-    before = api.backend.views.runner.database
-    await asyncio.to_thread(
-        before.write.execute,
-        "INSERT INTO schema_migrations VALUES ('20200101_000000_taken_back', '')",
-    )
+    await write(api, "INSERT INTO schema_migrations VALUES ('20200101_000000_taken_back', '')")
     await rebuilt(api)
 
     answer = await api.call("POST", "/api/projections/rollback")

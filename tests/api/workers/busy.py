@@ -1,4 +1,4 @@
-"""Servers that are kept so busy that a process of its own writes, and what is known of that one."""
+"""Servers whose commits run in a process of their own, and what is known of that process."""
 
 import asyncio
 import os
@@ -6,9 +6,10 @@ import signal
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.workers.committer_process import ProcessWorker
 from tests.api.running import Api, serving
 
 CALLERS: Final = 24
@@ -17,29 +18,18 @@ PATIENCE: Final = 60.0
 
 
 @asynccontextmanager
-async def willing(
-    data_dir: Path, writer: Literal["process", "thread"] = "process"
-) -> AsyncIterator[Api]:
-    """A server that lets a process of its own write, as `asset-ledger serve` does."""
-    async with serving(Settings(data_dir=data_dir, writer=writer)) as api:
-        api.backend.apart.allow()
+async def with_process(data_dir: Path) -> AsyncIterator[Api]:
+    """A server with a committer process, as `asset-ledger serve` starts it."""
+    settings = Settings(data_dir=data_dir)
+    async with serving(settings, worker=ProcessWorker(settings)) as api:
         yield api
 
 
 async def upload_together(api: Api, round_: object, size: int = 100, **fields: Any) -> list[Any]:
-    """The assets of as many callers as make a server busy, each with bytes of its own."""
+    """The assets of concurrent callers, each with bytes of its own."""
     contents = [f"{round_}.{n}.".encode().ljust(size, b"x") for n in range(CALLERS)]
     uploads = (api.created(c, name=f"{round_}.{n}", **fields) for n, c in enumerate(contents))
     return await asyncio.gather(*uploads)
-
-
-async def keep_busy(api: Api, round_: object = "busy", **fields: Any) -> list[Any]:
-    """Upload until a process of its own writes; everything that was recorded meanwhile."""
-    assets: list[Any] = []
-    async with asyncio.timeout(PATIENCE):
-        while not api.backend.apart.away:
-            assets += await upload_together(api, f"{round_}.{len(assets)}", **fields)
-    return assets
 
 
 async def until(happened: Any) -> None:

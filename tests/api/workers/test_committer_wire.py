@@ -1,4 +1,4 @@
-"""What a server and its writing process say arrives as it was meant, however the stream is cut."""
+"""Messages between a server and its committer arrive whole, however the stream is cut."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,18 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.api.workers.committer_wire import (
-    Failure,
     Frames,
-    answer_heard,
-    answer_sent,
-    failure_of,
+    decode_result,
+    encode_result,
     frame,
-    incoming,
-    outgoing,
 )
 from asset_ledger.ledger import errors
-from asset_ledger.ledger.commit.requests import Answer, Signing, Ticket
-from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.commit.requests import (
+    Answer,
+    CheckpointRequest,
+    CommandRequest,
+    GroupResult,
+    TablesState,
+)
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.log.event_log import Appended, Command
@@ -55,8 +56,16 @@ def crossed(message: Any) -> Any:
     return heard
 
 
+def crossed_result(result: GroupResult, wanted: Command | None = None) -> GroupResult:
+    """A result as the server gets it, which sent this command as request 1."""
+    return decode_result(crossed(encode_result(result)), {1: wanted} if wanted else {})
+
+
 def crossed_answer(answer: Answer, wanted: Command | None = None) -> Answer:
-    return answer_heard(crossed(answer_sent(answer)), wanted)
+    tables = TablesState(1, 0)
+    (answered,) = crossed_result(GroupResult(0, tables, [(1, answer)]), wanted).answers
+    assert answered[0] == 1
+    return answered[1]
 
 
 @pytest.mark.parametrize("kind", list(dict.fromkeys(all_errors())), ids=lambda kind: kind.__name__)
@@ -104,15 +113,21 @@ def test_a_defect_arrives_as_what_it_was(error: Exception) -> None:
     assert (type(heard), str(heard)) == (type(error), str(error))
 
 
-def test_no_error_is_no_failure() -> None:
-    assert failure_of(None) is None
-    assert isinstance(failure_of(KeyError()), Failure)
+def test_the_state_of_log_and_tables_arrives() -> None:
+    poison = MADE[errors.PoisonFactError]
+    failure = errors.StorageFailedError("the disk failed; read-only until a restart")
+    sent = GroupResult(7, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
+
+    heard = crossed_result(sent)
+
+    assert (heard.head, heard.tables.generation, heard.tables.position) == (7, 2, 6)
+    assert (str(heard.tables.error), str(heard.failure)) == (str(poison), str(failure))
+    assert (heard.commands, heard.seconds, heard.behind) == (3, 0.5, True)
 
 
 def test_a_commands_facts_stay_and_get_their_places() -> None:
     wanted = command(created(job_id="j"), finished(job_id="j"), created(originator_id="b" * 32))
-    there = crossed(outgoing(Ticket(1, wanted, [])))
-    kept = Command([*incoming(there).command.facts])  # type: ignore[union-attr]
+    kept: Command = crossed(CommandRequest(1, wanted)).command
     assert list(kept.facts) == list(wanted.facts)
     places = stamped(recorded(*kept.facts, first=8), job_seqs=[3, 4, None])
     answer = Appended(8, 10, recorded=places, leaf=b"leaf", prepared=object())
@@ -143,34 +158,24 @@ def test_a_replay_arrives_as_it_is() -> None:
 
 
 def test_a_checkpoint_crosses_both_ways() -> None:
-    signing = Signing(4, 17, "the note")
+    request = CheckpointRequest(4, 17, "the note")
 
-    assert incoming(crossed(outgoing(signing))) == signing
+    assert crossed(request) == request
     assert crossed_answer("the note that is kept") == "the note that is kept"
 
 
-def test_of_contents_only_what_is_to_be_packed_crosses() -> None:
-    small, large = b"small", bytes(70_000)
-    contents = [
-        Staged(digest_of(small), len(small), small, small),
-        Staged(digest_of(large), len(large), large[:8_192]),
-    ]
+def test_a_command_crosses_with_its_small_contents() -> None:
+    contents = [(digest_of(b"small"), b"small")]
+    request = CommandRequest(5, command(created(), key=command_key()), contents)
 
-    heard = incoming(crossed(outgoing(Ticket(5, command(created(), key=command_key()), contents))))
-
-    assert isinstance(heard, Ticket)
-    assert (heard.number, heard.command.key) == (5, command_key())
-    assert [(each.digest, each.small) for each in heard.contents] == [(digest_of(small), small)]
+    assert crossed(request) == request
 
 
 def test_metadata_as_deep_as_may_be_crosses() -> None:
     deep = orjson.loads(b'{"a":' * 99 + b"1" + b"}" * 99)
     wanted = command(created(private={"name": "deep", "metadata": deep}))
 
-    heard = incoming(crossed(outgoing(Ticket(1, wanted, []))))
-
-    assert isinstance(heard, Ticket)
-    assert heard.command == wanted
+    assert crossed(CommandRequest(1, wanted)).command == wanted
 
 
 @given(
@@ -191,7 +196,7 @@ def test_a_stream_cut_anywhere_gives_the_same_messages(
 
 
 def test_a_stream_of_single_bytes_gives_the_same_messages() -> None:
-    frames, sent = Frames(), [Signing(1, 2, "note"), b"", b"x" * 70_000]
+    frames, sent = Frames(), [CheckpointRequest(1, 2, "note"), b"", b"x" * 70_000]
 
     heard = [each for byte in b"".join(map(frame, sent)) for each in frames.feed(bytes([byte]))]
 

@@ -1,4 +1,4 @@
-"""The writing process by itself, before anybody has it write: what it holds, and when it goes."""
+"""The committer process by itself: which lock it holds, and when it ends."""
 
 import fcntl
 import signal
@@ -14,16 +14,16 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.committer_process import WORKER
-from asset_ledger.api.workers.committer_wire import Frames, Open, Opened, Ready, frame
-from asset_ledger.ledger.commit.requests import Signing
+from asset_ledger.api.workers.committer_wire import Failure, Frames, Open, frame
+from asset_ledger.ledger.commit.requests import CheckpointRequest, GroupResult
 from tests.api.running import serving
 from tests.api.workers.busy import PATIENCE
 
 DEFECT: Final = (
     "from asset_ledger.api.workers import committer_worker as w;"
-    " w.Desk._tell = lambda *_: 1 / 0; w.main()"
+    " w.GroupCommit.run = lambda *_: 1 / 0; w.main()"
 )
-"""A worker that meets a defect of ours at its first answer."""
+"""A worker with a defect of ours in its first group."""
 
 
 @contextmanager
@@ -74,46 +74,56 @@ async def folder(data_dir: Path) -> Path:
     return data_dir
 
 
-def test_from_its_first_word_on_whoever_starts_on_the_folder_waits_for_it(folder: Path) -> None:
+def test_a_committer_holds_its_lock_while_its_files_are_open(folder: Path) -> None:
     lock = folder / "writer.lock"
     with worker(folder) as (process, server):
-        assert told(server) == Ready()
-        assert is_held(lock)
-        server.sendall(frame(Open()))
-        heard = told(server)
-        assert isinstance(heard, Opened)
-        assert heard.head.position == 2
+        server.sendall(frame(Open(again=False)))
+        opened = told(server)
+        assert isinstance(opened, GroupResult)
+        assert (opened.head, opened.tables.generation, opened.tables.position) == (2, 1, 2)
         assert is_held(lock)
         server.close()
         assert ended(process) == (0, b"")
     assert not is_held(lock)
 
 
-def test_whose_server_dies_while_it_loads_it_goes_without_a_word(folder: Path) -> None:
+def test_a_committer_whose_server_dies_while_it_loads_exits_silently(folder: Path) -> None:
     with worker(folder) as (process, server):
         server.close()
         assert ended(process) == (0, b"")
     assert not is_held(folder / "writer.lock")
 
 
-def test_it_leaves_it_to_its_server_when_to_stop(folder: Path) -> None:
+def test_a_committer_ignores_the_signals_that_stop_its_server(folder: Path) -> None:
     with worker(folder) as (process, server):
-        assert told(server) == Ready()
+        server.sendall(frame(Open(again=False)))
+        assert isinstance(told(server), GroupResult)
         for number in (signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
-        server.sendall(frame(Open()))
-        assert isinstance(told(server), Opened)
+        server.sendall(frame([CheckpointRequest(1, 1, "note")]))
+        kept = told(server)
+        assert isinstance(kept, GroupResult)
+        assert kept.answers == [(1, "note")]
         server.close()
         assert ended(process) == (0, b"")
 
 
-def test_that_meets_a_defect_it_goes_at_once_rather_than_let_anybody_wait(folder: Path) -> None:
+def test_a_committer_exits_at_once_on_an_internal_error(folder: Path) -> None:
     with worker(folder, "-c", DEFECT) as (process, server):
-        assert told(server) == Ready()
-        server.sendall(frame(Open()))
-        assert isinstance(told(server), Opened)
-        server.sendall(frame([Signing(1, 1, "note")]))
+        server.sendall(frame(Open(again=False)))
+        assert isinstance(told(server), GroupResult)
+        server.sendall(frame([CheckpointRequest(1, 1, "note")]))
         code, said = ended(process)
         assert code == 1
         assert b"gives up" in said
         assert b"ZeroDivisionError" in said
+
+
+def test_a_committer_that_cannot_open_a_file_says_why_and_exits(folder: Path) -> None:
+    (folder / "content" / "packed.db").write_bytes(b"no database" * 1000)
+    with worker(folder) as (process, server):
+        server.sendall(frame(Open(again=False)))
+        refusal = told(server)
+        assert isinstance(refusal, Failure)
+        assert "packed.db: file is not a database" in str(refusal.error())
+        assert ended(process) == (0, b"")

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.content.local import LocalContents, open_local_contents
+from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.store import SMALL, Staged
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import digest_of
 from tests.contracts.content_store import (
     MIB,
     ContentStoreContract,
+    PackingStore,
     Place,
     content,
     fetch,
@@ -32,10 +33,15 @@ from tests.contracts.content_store import (
 )
 
 
+async def open_store(folder: Path) -> PackingStore:
+    """The contents in this folder, with their packed file."""
+    return PackingStore(await open_local_contents(folder), folder)
+
+
 class TestLocalContents(ContentStoreContract):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Place:
-        return lambda: open_local_contents(tmp_path / "content")
+        return lambda: open_store(tmp_path / "content")
 
 
 @pytest.fixture
@@ -44,8 +50,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(folder: Path) -> AsyncIterator[LocalContents]:
-    opened = await open_local_contents(folder)
+async def store(folder: Path) -> AsyncIterator[PackingStore]:
+    opened = await open_store(folder)
     yield opened
     await opened.close()
 
@@ -69,7 +75,7 @@ def packed(folder: Path) -> list[tuple[str, int]]:
 
 
 async def test_a_large_content_is_a_file_named_by_its_digest(
-    store: LocalContents, folder: Path
+    store: PackingStore, folder: Path
 ) -> None:
     arrived = await keep(store, content(SMALL + 1))
 
@@ -78,7 +84,7 @@ async def test_a_large_content_is_a_file_named_by_its_digest(
     assert (packed(folder), arriving(folder)) == ([], [])
 
 
-async def test_a_small_content_is_a_row(store: LocalContents, folder: Path) -> None:
+async def test_a_small_content_is_a_row(store: PackingStore, folder: Path) -> None:
     arrived = await keep(store, content(SMALL))
 
     assert packed(folder) == [(arrived.digest, SMALL)]
@@ -86,7 +92,7 @@ async def test_a_small_content_is_a_row(store: LocalContents, folder: Path) -> N
 
 
 async def test_the_same_bytes_published_at_the_same_moment_are_one_file(
-    store: LocalContents, folder: Path
+    store: PackingStore, folder: Path
 ) -> None:
     arrived = [await staged(store, pieces(content(MIB), 70_000)) for _ in range(8)]
 
@@ -96,14 +102,14 @@ async def test_the_same_bytes_published_at_the_same_moment_are_one_file(
     assert arriving(folder) == []
 
 
-async def test_the_same_small_bytes_are_one_row(store: LocalContents, folder: Path) -> None:
+async def test_the_same_small_bytes_are_one_row(store: PackingStore, folder: Path) -> None:
     store.pack([await staged(store, [b"twice"]), await staged(store, [b"twice"])])
     store.pack([await staged(store, [b"twice"])])
 
     assert packed(folder) == [(digest_of(b"twice"), 5)]
 
 
-async def test_only_the_owner_can_look_inside(store: LocalContents, folder: Path) -> None:
+async def test_only_the_owner_can_look_inside(store: PackingStore, folder: Path) -> None:
     arrived = await staged(store, [content(SMALL + 1)])
     assert arrived.path is not None
 
@@ -113,7 +119,7 @@ async def test_only_the_owner_can_look_inside(store: LocalContents, folder: Path
 
 
 async def test_a_content_of_any_size_passes_through_a_few_mebibytes_of_memory(
-    store: LocalContents,
+    store: PackingStore,
 ) -> None:
     stage = store.stage()
     await stage.write(bytes(2 * MIB))
@@ -137,7 +143,7 @@ async def test_a_content_of_any_size_passes_through_a_few_mebibytes_of_memory(
 # Cut off
 
 
-async def test_a_discarded_upload_leaves_no_file(store: LocalContents, folder: Path) -> None:
+async def test_a_discarded_upload_leaves_no_file(store: PackingStore, folder: Path) -> None:
     stage = store.stage()
     for piece in pieces(content(3 * MIB), 100_000):
         await stage.write(piece)
@@ -148,7 +154,7 @@ async def test_a_discarded_upload_leaves_no_file(store: LocalContents, folder: P
 
 
 async def test_an_upload_cancelled_while_a_thread_writes_it_leaves_no_file(
-    store: LocalContents, folder: Path
+    store: PackingStore, folder: Path
 ) -> None:
     stage = store.stage()
     under_way = asyncio.Event()
@@ -197,7 +203,7 @@ async def test_an_upload_whose_process_was_killed_leaves_nothing_after_the_next_
         process.send_signal(signal.SIGKILL)
     assert len(arriving(folder)) == 1
 
-    store = await open_local_contents(folder)
+    store = await open_store(folder)
 
     assert (arriving(folder), objects(folder)) == ([], [])
     await store.close()
@@ -224,7 +230,7 @@ class Syncs:
 
 
 @pytest.fixture
-def syncs(store: LocalContents, monkeypatch: pytest.MonkeyPatch) -> Syncs:
+def syncs(store: PackingStore, monkeypatch: pytest.MonkeyPatch) -> Syncs:
     return Syncs(monkeypatch)
 
 
@@ -233,7 +239,7 @@ def with_folders(path: Path) -> list[int]:
 
 
 async def test_the_file_is_synced_and_then_every_folder_up_to_objects(
-    store: LocalContents, folder: Path, syncs: Syncs
+    store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     await keep(store, content(SMALL + 1))
 
@@ -241,7 +247,7 @@ async def test_the_file_is_synced_and_then_every_folder_up_to_objects(
 
 
 async def test_who_publishes_what_is_there_already_syncs_its_folders_again(
-    store: LocalContents, folder: Path, syncs: Syncs
+    store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     await keep(store, content(SMALL + 1))
     syncs.done.clear()
@@ -252,7 +258,7 @@ async def test_who_publishes_what_is_there_already_syncs_its_folders_again(
 
 
 async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again(
-    store: LocalContents, folder: Path, syncs: Syncs
+    store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     stage = store.stage()
     await stage.write(content(SMALL + 1))
@@ -271,7 +277,7 @@ async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again
 
 
 async def test_after_a_folder_was_not_synced_nothing_is_published_until_the_next_start(
-    store: LocalContents, folder: Path, syncs: Syncs
+    store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     whole = content(SMALL + 1)
     syncs.failing = {(folder / "objects").stat().st_ino}
@@ -282,14 +288,14 @@ async def test_after_a_folder_was_not_synced_nothing_is_published_until_the_next
     with pytest.raises(StorageFailedError, match="restart"):
         await keep(store, whole)
 
-    reopened = await open_local_contents(folder)
+    reopened = await open_store(folder)
     await keep(reopened, whole)
     assert await fetch(reopened, whole) == whole
     await reopened.close()
 
 
 async def test_a_file_cut_short_by_others_is_not_passed_off_as_whole(
-    store: LocalContents, folder: Path
+    store: PackingStore, folder: Path
 ) -> None:
     arrived = await keep(store, content(3 * MIB))
     opened = await store.open(arrived.digest)
@@ -325,14 +331,14 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-async def small_group(store: LocalContents) -> list[Staged]:
+async def small_group(store: PackingStore) -> list[Staged]:
     return [await staged(store, [content(SMALL, seed)]) for seed in range(4)]
 
 
 async def test_an_upload_that_fills_the_disk_is_refused_and_gives_the_space_back(
     tiny_disk: Path,
 ) -> None:
-    store = await open_local_contents(tiny_disk)
+    store = await open_store(tiny_disk)
     stage = store.stage()
 
     with pytest.raises(DiskFullError, match="No space left"):  # noqa: PT012 - whichever write meets it
@@ -350,12 +356,12 @@ async def test_an_upload_that_fills_the_disk_is_refused_and_gives_the_space_back
 async def test_a_group_that_finds_the_disk_full_is_packed_once_there_is_space(
     tiny_disk: Path,
 ) -> None:
-    store = await open_local_contents(tiny_disk)
+    store = await open_store(tiny_disk)
     await keep(store, b"before")
     group = await small_group(store)
     filler = fill(tiny_disk)
 
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(DiskFullError):
         store.pack(group)
     assert await fetch(store, content(SMALL, 0)) is None
     assert await fetch(store, b"before") == b"before"
@@ -379,20 +385,27 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_group_whose_commit_failed_is_packed_the_next_time(store: LocalContents) -> None:
+async def test_a_group_whose_commit_failed_is_packed_after_a_restart(
+    store: PackingStore, folder: Path
+) -> None:
     await keep(store, b"before")
     group = await small_group(store)
 
-    with no_file_beyond(64 * 1024), pytest.raises(sqlite3.OperationalError, match="I/O"):
+    with no_file_beyond(64 * 1024), pytest.raises(StorageFailedError, match="I/O"):
+        store.pack(group)
+    with pytest.raises(StorageFailedError, match="read-only until a restart"):
         store.pack(group)
     assert await fetch(store, content(SMALL, 0)) is None
+    await store.close()
 
-    store.pack(group)
-    assert await fetch(store, content(SMALL, 3)) == content(SMALL, 3)
+    again = await open_store(folder)
+    again.pack(group)
+    assert await fetch(again, content(SMALL, 3)) == content(SMALL, 3)
+    await again.close()
 
 
 async def test_an_upload_that_the_disk_refuses_otherwise_is_not_called_a_full_disk(
-    store: LocalContents, folder: Path
+    store: PackingStore, folder: Path
 ) -> None:
     stage = store.stage()
 

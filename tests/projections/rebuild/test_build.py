@@ -59,7 +59,7 @@ def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -
     build(here.folder, 2, here.feed)
 
     with open_generation(here.folder, 2, here.feed) as generation:
-        assert select(generation.tables, indexes) == select(runner, indexes)
+        assert select(generation.own["tables"], indexes) == select(runner, indexes)
 
 
 def test_a_comparison_names_the_rows_and_the_columns_that_would_change(

@@ -26,7 +26,7 @@ from tests.projections.before import FirstAssets, leave_behind
 from tests.projections.releases import TODAY, restore
 from tests.projections.runtime.test_migrate import add_smell
 from tests.projections.test_releases import DIGEST
-from tests.projections.world import World, answers, select, world
+from tests.projections.world import World, answers, select, served, world
 
 BEFORE_THUMBNAILS = "20260201_000000_find_assets_by_name"
 
@@ -39,11 +39,8 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def reading(here: World) -> AsyncIterator[Views]:
-    views = await Views.open(here.folder, here.feed)
-    try:
-        yield views
-    finally:
-        await views.close()
+    async with served(here) as server:
+        yield server.views
 
 
 @pytest.fixture
@@ -154,14 +151,14 @@ def test_the_column_is_added_once_and_has_its_record_when_the_rows_have_it(
     leave_behind(here)
     for _ in range(2):
         runner = start(here.folder, here.feed, projections=[Smelling()])
-        assert migrating.unfilled(runner.database) == {"assets.smell"}
+        assert migrating.unfilled(runner.database.expanded, [Smelling()]) == {"assets.smell"}
         assert select(runner, "SELECT count(*), max(smell) FROM assets") == [(12, "none")]
         runner.close()
     monkeypatch.setattr(migrating, "LONG", 1_000)
 
     runner = start(here.folder, here.feed, projections=[Smelling()])
 
-    assert migrating.unfilled(runner.database) == set()
+    assert migrating.unfilled(runner.database.expanded, [Smelling()]) == set()
     assert "20300101_000000_add_smell" in runner.database.applied
     assert select(runner, "SELECT count(*) FROM assets") == [(12,)]
     runner.close()

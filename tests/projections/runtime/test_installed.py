@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
-from functools import partial
+from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.rebuild.build import build, next_number, rebuild
 from asset_ledger.projections.runtime.database import in_use, path_of
-from asset_ledger.projections.runtime.generation import open_generation
 from asset_ledger.projections.runtime.registry import others
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted
 from tests.house.console import document
 from tests.house.source import ROOT
 from tests.projections.packages import PROJECTION, importable, install_example, plant
-from tests.projections.world import World
+from tests.projections.world import Served, World, served
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +78,13 @@ def test_the_example_is_found_by_the_entry_point_of_its_package() -> None:
 @pytest.mark.usefixtures("leaderboard")
 async def test_the_example_follows_the_log_and_is_asked(here: World) -> None:
     best = import_module("asset_ledger_leaderboard").best
-    views = await Views.open(here.folder, here.feed)
-    day = made(here)
-    here.feed.grew(here.feed.head())
-    await views.runners["leaderboard"].wait_for(here.feed.head(), 30)
+    async with served(here) as server:
+        day = made(here)
+        server.tell()
+        await server.views.runners["leaderboard"].wait_for(here.feed.head(), 30)
 
-    assert best(here.folder, day) == [("paint", 2, 2), ("blur", 1, 1)]
-    assert best(here.folder, "1999-12-31") == []
-    await views.close()
+        assert best(here.folder, day) == [("paint", 2, 2), ("blur", 1, 1)]
+        assert best(here.folder, "1999-12-31") == []
 
 
 @pytest.mark.usefixtures("leaderboard")
@@ -115,10 +113,11 @@ async def test_a_projection_that_came_later_is_made_from_the_whole_log(
     here: World, site: Path
 ) -> None:
     made(here)
-    await (await Views.open(here.folder, here.feed)).close()
-    plant(site)
+    async with served(here):
+        plant(site)
 
-    await (await Views.open(here.folder, here.feed)).close()
+    async with served(here):
+        pass
 
     assert seen(here) == [1, 2, 3, 4, 5, 6]
 
@@ -135,13 +134,11 @@ def test_what_the_page_shows_of_the_example_is_in_the_example(kind: str) -> None
     assert [block for block in shown if block not in shipped] == []
 
 
-async def switched(here: World, views: Views) -> None:
+async def switched(server: Served) -> None:
     """Let the next generation take over."""
-    number = next_number(here.folder)
-    await asyncio.to_thread(build, here.folder, number, here.feed)
-    following = await asyncio.to_thread(open_generation, here.folder, number, here.feed)
-    declare = partial(following.tables.database.declare, "ready")
-    (await views.switch(following, declare)).close()
+    number = next_number(server.here.folder)
+    await asyncio.to_thread(build, server.here.folder, number, server.here.feed)
+    await server.switch(number)
 
 
 async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebuild(
@@ -151,18 +148,18 @@ async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebu
     plant(tmp_path / "first", package="seen")
     spotted = PROJECTION.replace("seen", "spotted")
     plant(tmp_path / "second", spotted, package="spotted", name="spotted")
-    with importable(tmp_path / "first"):
-        views = await Views.open(here.folder, here.feed)
-        assert set(views.others) == {"seen"}
-    with importable(tmp_path / "second"):
-        await switched(here, views)
+    async with AsyncExitStack() as stack:
+        with importable(tmp_path / "first"):
+            server = await stack.enter_async_context(served(here))
+            assert set(server.views.others) == {"seen"}
+        with importable(tmp_path / "second"):
+            await switched(server)
 
-    assert set(views.others) == {"spotted"}
-    here.append(created(originator_id=asset_id(9)))
-    await views.runners["spotted"].wait_for(here.feed.head(), 30)
-    assert (await views.assets.page("1", {})).position > 0
-    assert views.generation.number == 2
-    await views.close()
+        assert set(server.views.others) == {"spotted"}
+        server.write(created(originator_id=asset_id(9)))
+        await server.views.runners["spotted"].wait_for(here.feed.head(), 30)
+        assert (await server.views.assets.page("1", {})).position > 0
+        assert server.views.generation.number == 2
 
 
 BROKEN = {
@@ -191,24 +188,21 @@ async def test_a_projection_that_is_broken_is_told_of_and_stops_nothing(
     made(here)
     plant(site, code, name=name)
 
-    views = await Views.open(here.folder, here.feed)
-
-    assert [*views.broken] == [name]
-    assert reason in views.broken[name]
-    assert f"the projection {name} is not used" in caplog.text
-    assert (await views.assets.page("1", {"node_id": ["blur"]})).json
-    assert {runner.position for runner in views.runners.values()} == {6}
-    await views.close()
+    async with served(here) as server:
+        views = server.views
+        assert [*views.broken] == [name]
+        assert reason in views.broken[name]
+        assert f"the projection {name} is not used" in caplog.text
+        assert (await views.assets.page("1", {"node_id": ["blur"]})).json
+        assert {runner.position for runner in views.runners.values()} == {6}
 
 
 async def test_two_packages_with_one_name_are_both_left_out(here: World, site: Path) -> None:
     plant(site, package="one")
     plant(site, package="other")
 
-    views = await Views.open(here.folder, here.feed)
-
-    assert views.broken == {"seen": "ValueError: the name seen is taken"}
-    await views.close()
+    async with served(here) as server:
+        assert server.views.broken == {"seen": "ValueError: the name seen is taken"}
 
 
 STATEMENT = 'yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))'
@@ -224,13 +218,11 @@ async def test_a_projection_that_cannot_take_a_fact_stalls_there_and_alone(
     choosy = f"if recorded.position == 4: {refusing}\n        else: {STATEMENT}"
     plant(site, PROJECTION.replace(STATEMENT, choosy))
 
-    views = await Views.open(here.folder, here.feed)
-
-    states = {name: runner.state for name, runner in views.runners.items()}
-    assert states.pop("seen") == "stalled"
-    assert set(states.values()) == {"live"}
-    assert views.runners["seen"].position < 4
-    await views.close()
+    async with served(here) as server:
+        states = {name: status.state for name, status in server.views.runners.items()}
+        assert states.pop("seen") == "stalled"
+        assert set(states.values()) == {"live"}
+        assert server.views.runners["seen"].position < 4
 
 
 def test_a_rebuild_beside_a_broken_projection_makes_the_rest_and_names_it(
@@ -250,14 +242,13 @@ async def test_a_file_of_a_later_version_of_its_package_is_refused_by_both_revis
     here: World, site: Path
 ) -> None:
     plant(site)
-    views = await Views.open(here.folder, here.feed)
-    views.runners["seen"].database.write.execute(
-        "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
-    )
-    await views.close()
+    async with served(here) as server:
+        seen = server.views.runners["seen"]
+        assert isinstance(seen, Runner)
+        seen.database.write.execute(
+            "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
+        )
 
-    views = await Views.open(here.folder, here.feed)
-
-    assert "20991231_000000_add_smell" in views.broken["seen"]
-    assert "20260101_000000_create_seen" in views.broken["seen"]
-    await views.close()
+    async with served(here) as server:
+        assert "20991231_000000_add_smell" in server.views.broken["seen"]
+        assert "20260101_000000_create_seen" in server.views.broken["seen"]

@@ -1,54 +1,52 @@
+"""The tables that the committer fills: a switch ends once the rest fits into one turn."""
+
 import pytest
 
 from asset_ledger.ledger.errors import PoisonFactError
 from asset_ledger.projections.rebuild.build import build
-from asset_ledger.projections.runtime.generation import NEAR, Generation, open_generation
-from asset_ledger.projections.runtime.live import Live
+from asset_ledger.projections.runtime.generation import NEAR
+from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created
 from tests.projections.world import World
 
 
 @pytest.fixture
-def behind(here: World, runner: Runner) -> Generation:
-    """A generation that lacks more than a group of facts, which the one in use has."""
+def live(here: World, runner: Runner) -> LiveTables:
+    """Tables in use, beside a built generation that lacks more events than a group has."""
     build(here.folder, 2, here.feed)
     here.append(*[created(originator_id=asset_id(n)) for n in range(NEAR + 1)])
     runner.catch_up()
-    return open_generation(here.folder, 2, here.feed)
+    return LiveTables(here.folder, runner)
 
 
-def test_who_is_too_far_behind_does_not_keep_writers_waiting(
-    behind: Generation, runner: Runner
+def test_a_generation_far_behind_takes_batches_before_it_takes_over(
+    live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live, said = Live(runner), list[str]()
-    with behind:
-        early = live.replace(behind.tables, lambda: said.append("commit"), lambda: None)
-        assert (early, said, behind.tables.position) == (False, [], 1)
+    live.begin_switch(2, retire=False)
+    seen = [(live.turn(), live.is_working, live.state.generation) for _ in range(2)]
 
-        behind.approach()
-        assert live.replace(
-            behind.tables, lambda: said.append("commit"), lambda: said.append("announce")
-        )
-
-    assert said == ["commit", "announce"]
-    assert behind.tables.position == runner.position
+    assert seen == [(None, True, 1), (2, False, 2)]  # a batch; the rest and the switch
+    assert live.state.position == NEAR + 2
+    live.close()
 
 
-def test_who_stalls_on_his_way_does_not_take_over(
-    here: World, behind: Generation, runner: Runner, monkeypatch: pytest.MonkeyPatch
+def test_a_generation_that_stalls_on_its_way_does_not_take_over(
+    live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = Live(runner)
+    live.begin_switch(2, retire=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Assets, "statements", _refuse)
+        ended = live.turn()
+    assert isinstance(ended, PoisonFactError)
 
-    def refuse(*_: object) -> None:
-        raise PoisonFactError(5, "no")
-
-    with behind:
-        behind.approach()
-        here.append(created(originator_id=asset_id(8_888)))
-        monkeypatch.setattr(behind.tables, "prepare", refuse)
-        with pytest.raises(PoisonFactError):
-            live.replace(behind.tables, lambda: None, lambda: None)
     written = here.append(created(originator_id=asset_id(9_999)), prepare=live.prepare)[0]
-    assert live.apply([written.prepared], written.last, written.leaf)
-    assert runner.position == written.last
+    live.apply([written.prepared], written.last, written.leaf)
+
+    assert (live.state.generation, live.state.position) == (1, written.last)
+    assert not live.is_working
+
+
+def _refuse(*_: object) -> None:
+    raise KeyError("smell")

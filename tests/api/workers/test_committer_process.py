@@ -1,4 +1,4 @@
-"""A busy server's writes go to a process of its own and come back, and nobody notices."""
+"""A server whose commits run in a process of their own answers as one that commits in a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,10 +21,11 @@ from tests.api.http.test_events_api import stream, take
 from tests.api.running import Api, serving
 from tests.api.workers.busy import (
     CALLERS,
+    PATIENCE,
     children,
-    keep_busy,
+    until,
     upload_together,
-    willing,
+    with_process,
 )
 from tests.builders import command, command_key, created
 from tests.journeys.audit import audit
@@ -33,7 +34,7 @@ from tests.journeys.server import run
 
 @pytest.fixture
 async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with willing(opened_before) as api:
+    async with with_process(opened_before) as api:
         yield api
 
 
@@ -68,13 +69,10 @@ async def job_seqs(api: Api, job_id: str) -> list[int]:
     return [orjson.loads(line)["job_seq"] for line in answer.body.splitlines()]
 
 
-async def test_a_busy_server_has_a_process_of_its_own_write_and_loses_nothing(
-    data_dir: Path,
-) -> None:
-    async with willing(data_dir) as api:
-        assets = await keep_busy(api, "leaving", job_id="j")
+async def test_a_committer_process_loses_nothing_and_ends_with_its_server(data_dir: Path) -> None:
+    async with with_process(data_dir) as api:
         assert len(children()) == 1
-        assets += await upload_together(api, "small", job_id="j")
+        assets = await upload_together(api, "small", job_id="j")
         assets += await upload_together(api, "large", size=70_000, job_id="j")
 
         await check_kept(api, assets)
@@ -87,40 +85,37 @@ async def test_a_busy_server_has_a_process_of_its_own_write_and_loses_nothing(
     assert len(verified(data_dir)) == 5
 
 
-async def test_a_server_that_is_not_busy_begins_no_process(api: Api) -> None:
-    for n in range(2 * CALLERS):
-        await api.created(b"one at a time", name=f"{n}")
-
-    assert not api.backend.apart.away
-    assert children() == []
-
-
-async def test_a_server_that_is_to_write_in_a_thread_begins_no_process(data_dir: Path) -> None:
-    async with willing(data_dir, writer="thread") as api:
-        for n in range(4):
-            await upload_together(api, n)
-
-        assert not api.backend.apart.away
-        assert children() == []
-
-
-async def test_a_backend_that_was_not_allowed_to_begins_no_process_after_a_rebuild_either(
-    data_dir: Path,
-) -> None:
+async def test_a_server_without_a_worker_commits_in_a_thread(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
-        api.backend.rebuilds.start()
-        ended = await api.backend.rebuilds.wait()
-        assert ended is not None
-        assert ended.result == "switched"
         for n in range(4):
             await upload_together(api, n)
 
         assert children() == []
+
+
+async def test_a_rebuild_and_a_rollback_switch_the_tables_of_the_committer(
+    api: Api, data_dir: Path
+) -> None:
+    assets = await upload_together(api, "before")
+    api.backend.rebuilds.start()
+    assets += await upload_together(api, "beside")
+    ended = await api.backend.rebuilds.wait()
+    assert ended is not None
+    assert (ended.result, api.backend.views.generation.number) == ("switched", 2)
+    assets += await upload_together(api, "after")
+    await check_kept(api, assets)
+
+    await api.backend.rebuilds.roll_back()
+    ended = await api.backend.rebuilds.wait()
+    assert ended is not None
+    assert (ended.result, api.backend.views.generation.number) == ("switched", 1)
+    assets += await upload_together(api, "back")
+    await check_kept(api, assets)
+    assert len(children()) == 1
 
 
 async def test_an_answer_can_be_read_back_at_once(api: Api) -> None:
     """The log and the tables are told of a group before those whose it is."""
-    await keep_busy(api)
 
     async def upload_and_read(n: int) -> None:
         asset = await api.created(b"x", name=f"read {n}")
@@ -139,7 +134,7 @@ def unreadable(asset_id: AssetId) -> Fact:
 
 async def refusals(api: Api) -> list[LedgerError]:
     """What the log itself refuses: all that is decided before is not at stake here."""
-    append, asset_id = api.backend.writer.append, new_asset_id()
+    append, asset_id = api.backend.committer.append, new_asset_id()
     await append(command(created(originator_id=asset_id), key=command_key(key=asset_id)))
     refused = [
         command(created(originator_id=asset_id)),
@@ -153,17 +148,15 @@ async def refusals(api: Api) -> list[LedgerError]:
     return [outcome for outcome in outcomes if isinstance(outcome, LedgerError)]
 
 
-async def test_a_refusal_is_the_same_wherever_it_was_decided(api: Api) -> None:
-    here = await refusals(api)
-    await keep_busy(api)
-
+async def test_a_refusal_is_the_same_in_a_process_and_in_a_thread(api: Api, data_dir: Path) -> None:
     there = await refusals(api)
+    async with serving(Settings(data_dir=data_dir.with_name("thread"))) as thread:
+        here = await refusals(thread)
 
     kinds = [VersionConflictError, VersionConflictError, KeyReusedError, PoisonFactError]
     assert [type(error) for error in here] == [type(error) for error in there] == kinds
     for one, other in zip(here, there, strict=True):
         assert vars(one).keys() == vars(other).keys()
-        assert one.__cause__ is None or isinstance(one, PoisonFactError)
     _, _, reused, poison = there
     assert isinstance(reused, KeyReusedError)
     assert str(reused) == f"Idempotency-Key {reused.key!r} was used before, for another request"
@@ -172,7 +165,6 @@ async def test_a_refusal_is_the_same_wherever_it_was_decided(api: Api) -> None:
 
 
 async def test_a_refused_command_takes_nobody_along(api: Api) -> None:
-    await keep_busy(api)
     before = api.head()
 
     refused, assets = await asyncio.gather(refusals(api), upload_together(api, "beside"))
@@ -182,43 +174,41 @@ async def test_a_refused_command_takes_nobody_along(api: Api) -> None:
     await check_kept(api, assets)
 
 
-async def test_a_key_records_once_before_during_and_after(api: Api) -> None:
-    async def keyed(key: str) -> tuple[Any, bool]:
+async def test_a_key_records_once_for_concurrent_callers_and_after_a_restart(
+    data_dir: Path,
+) -> None:
+    async def keyed(api: Api, key: str) -> tuple[Any, bool]:
         answer = await api.upload(b"once", name=key, headers={"Idempotency-Key": key})
         assert answer.status == 201, answer.body
         return answer.json, "Idempotency-Replayed" in answer.headers
 
-    early, _ = await keyed("early")
-    await keep_busy(api)
-    late = await asyncio.gather(*(keyed("late") for _ in range(CALLERS)))
-    assert await keyed("early") == (early, True)
-    async with api.backend.apart.home():
-        assert not api.backend.apart.away
-        assert await keyed("early") == (early, True)
-        assert await keyed("late") == (late[0][0], True)
+    async with with_process(data_dir) as api:
+        early, _ = await keyed(api, "early")
+        late = await asyncio.gather(*(keyed(api, "late") for _ in range(CALLERS)))
+        assert await keyed(api, "early") == (early, True)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        assert await keyed(api, "early") == (early, True)
+        assert await keyed(api, "late") == (late[0][0], True)
+        names = [asset["name"] for asset in (await listed(api)).values()]
 
     assert sorted(replayed for _, replayed in late) == [False] + [True] * (CALLERS - 1)
-    names = [asset["name"] for asset in (await listed(api)).values()]
     assert (names.count("early"), names.count("late")) == (1, 1)
 
 
-async def test_a_checkpoint_is_signed_and_kept_wherever_the_writer_is(api: Api) -> None:
+async def test_a_checkpoint_is_signed_and_kept_and_the_key_rotated(api: Api) -> None:
     before = await api.backend.proofs.checkpoint()
-    await keep_busy(api)
+    await upload_together(api, "grown")
 
-    apart = await api.backend.proofs.checkpoint()
-    assert before.size < apart.size == api.head()
+    grown = await api.backend.proofs.checkpoint()
+    assert before.size < grown.size == api.head()
     rotated = await api.backend.proofs.rotate(by="1")
-    async with api.backend.apart.home():
-        home = await api.backend.proofs.checkpoint()
+    after = await api.backend.proofs.checkpoint()
 
-    assert home.size == apart.size + 1 == rotated.since
+    assert after.size == grown.size + 1 == rotated.since
     assert (await api.get("/api/log/checkpoint")).status == 200
 
 
 async def test_of_two_folders_that_move_into_each_other_one_stays(api: Api) -> None:
-    await keep_busy(api)
-
     async def folder() -> str:
         return str((await api.created(None, name="f", content_type="folder"))["id"])
 
@@ -233,8 +223,15 @@ async def test_of_two_folders_that_move_into_each_other_one_stays(api: Api) -> N
         assert max(statuses) in (400, 409, 422)
 
 
-async def test_every_kind_of_write_goes_apart(api: Api, data_dir: Path) -> None:
-    await keep_busy(api)
+async def test_every_kind_of_write_is_committed(data_dir: Path) -> None:
+    async with with_process(data_dir) as api:
+        await write_of_every_kind(api)
+        head = api.head()
+
+    assert len(audit(data_dir)) == head
+
+
+async def write_of_every_kind(api: Api) -> None:
     deep = orjson.loads(b'{"a":' * 98 + b"1" + b"}" * 98)
     folder = (await api.created(None, name="folder", content_type="folder"))["id"]
     asset = (await api.created(b"one", name="one", parent_id=folder, job_id="k"))["id"]
@@ -257,62 +254,39 @@ async def test_every_kind_of_write_goes_apart(api: Api, data_dir: Path) -> None:
     await ask("POST", "/api/import", data=line + b"\n", headers=kind)
     await ask("POST", "/api/jobs/k/finish", json={"status": "completed"})
 
-    assert api.backend.apart.away
     shown = (await listed(api))[asset]
     assert (shown["name"], shown["metadata"], shown["size"]) == ("two", {"b": 1}, 11)
     assert await job_seqs(api, "k") == [*range(1, len(await job_seqs(api, "k")) + 1)]
-    await api.backend.apart.close()
-    assert len(audit(data_dir)) == api.head()
 
 
-async def test_who_follows_misses_nothing_and_hears_nothing_twice(api: Api, data_dir: Path) -> None:
-    async with stream(api, "?all=true") as blocks:
-        for round_ in range(2):
-            await keep_busy(api, f"leaves {round_}")
-            await upload_together(api, f"away {round_}")
-            async with api.backend.apart.home():
-                await upload_together(api, f"home {round_}")
-        last = api.head()
-        heard = await take(blocks, last - 1)
-        await api.created(name="the next one")
-        heard += await take(blocks, 1)
+async def test_a_subscriber_misses_nothing_and_hears_nothing_twice(data_dir: Path) -> None:
+    async with with_process(data_dir) as api:
+        async with stream(api, "?all=true") as blocks:
+            for round_ in range(4):
+                await upload_together(api, round_)
+            last = api.head()
+            heard = await take(blocks, last - 1)
+            await api.created(name="the next one")
+            heard += await take(blocks, 1)
 
-    assert [int(each.id) for each in heard] == [*range(2, last + 2)]
-    told = (await api.get("/api/events?all=true&limit=1000")).json["facts"]
-    assert [each.data for each in heard][: len(told) - 1] == told[1:]
-    await api.backend.apart.close()
+        assert [int(each.id) for each in heard] == [*range(2, last + 2)]
+        told = (await api.get("/api/events?all=true&limit=1000")).json["facts"]
+        assert [each.data for each in heard][: len(told) - 1] == told[1:]
     assert len(audit(data_dir)) == last + 1
 
 
-async def test_at_home_this_process_writes_until_the_block_ends(api: Api) -> None:
-    await keep_busy(api)
-
-    async with api.backend.apart.home():
-        assert not api.backend.apart.away
-        assert children() == []
-        for n in range(3):
-            await upload_together(api, f"home {n}")
-        assert not api.backend.apart.away
-
-    await keep_busy(api, "again")
-    assert len(children()) == 1
-
-
-async def test_who_fails_at_home_does_not_keep_the_writes_there(api: Api) -> None:
-    await keep_busy(api)
-
-    with pytest.raises(RuntimeError, match="not today"):
-        async with api.backend.apart.home():
-            raise RuntimeError("not today")
-
-    await keep_busy(api, "again")
-    assert len(children()) == 1
-
-
-async def test_a_stop_while_the_process_is_only_starting_leaves_none(data_dir: Path) -> None:
-    async with willing(data_dir) as api:
-        while not children():
-            await upload_together(api, api.head())
+async def test_a_server_that_stops_while_the_committer_starts_leaves_none(data_dir: Path) -> None:
+    starting = asyncio.create_task(_start(data_dir))
+    await until(children)
+    starting.cancel()
+    await asyncio.wait([starting])
 
     assert children() == []
+    async with with_process(data_dir) as api:
+        await api.created()
     verified(data_dir)
+
+
+async def _start(data_dir: Path) -> None:
+    async with with_process(data_dir):
+        await asyncio.sleep(PATIENCE)

@@ -1,0 +1,45 @@
+"""The storage engine of one machine: SQLite files and a folder, opened for writing by one worker.
+
+The same function opens them in a thread (embedded, tests) and in the committer process of a server.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from pathlib import Path
+
+from uuid_utils import uuid4
+
+from asset_ledger.ledger.commit.group_commit import GroupCommit
+from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.folder_lock import hold_build, hold_writing
+from asset_ledger.projections.runtime.live import LiveTables
+from asset_ledger.projections.runtime.runner import Progress
+from asset_ledger.projections.runtime.start import start
+
+
+@contextmanager
+def open_group_commit(
+    folder: Path, progress: Progress | None = None, *, again: bool = False
+) -> Iterator[GroupCommit]:
+    """Open packed contents, log and tables, in this order; close them in reverse.
+
+    An empty log gets its first event; tables that lag are caught up, which `progress` is told of.
+    `again`: a server that runs opens them once more, maybe beside a rebuild, whose files stay.
+    Waits for a worker that finishes its last group. Raises DataFolderError.
+    """
+    codec = Codec()
+    with ExitStack() as stack:
+        stack.enter_context(hold_writing(folder))
+        packed = stack.enter_context(closing(Packed(folder / "content" / PACKED)))
+        log = stack.enter_context(closing(SqliteLog(folder / "ledger.db", codec)))
+        key_file = folder / "checkpoint.key"
+        opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
+        feed = Feed(log, codec, opened.log_id)
+        with nullcontext() if again else hold_build(folder):
+            runner = start(folder, feed, progress, keep_others=again)
+        tables = stack.enter_context(closing(LiveTables(folder, runner)))
+        yield GroupCommit(log, packed, tables)

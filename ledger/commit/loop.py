@@ -1,0 +1,33 @@
+"""The loop of a worker, in whichever thread or process: commit one group while the next gathers."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from asset_ledger.ledger.commit.group_commit import GroupCommit
+from asset_ledger.ledger.commit.requests import GroupResult, Request
+
+TURN_SECONDS: Final = 1.0
+"""How often tables that fell behind take another turn when no request comes."""
+
+Gather = Callable[[float], Sequence[Request] | None]
+"""Return the requests that wait; none if none comes for so many seconds; None at the end."""
+
+
+def commit_groups(
+    group_commit: GroupCommit, gather: Gather, deliver: Callable[[GroupResult], None]
+) -> None:
+    """Commit groups until the requests end. The first result says that the files are open."""
+    deliver(group_commit.result())
+    due = time.monotonic() + TURN_SECONDS
+    while (group := gather(_patience(group_commit, due))) is not None:
+        if group:
+            deliver(group_commit.run(group))
+        if group_commit.is_working or time.monotonic() >= due:
+            due = time.monotonic() + TURN_SECONDS
+            if result := group_commit.turn():
+                deliver(result)
+
+
+def _patience(group_commit: GroupCommit, due: float) -> float:
+    return 0.0 if group_commit.is_working else max(0.0, due - time.monotonic())

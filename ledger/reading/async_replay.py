@@ -1,0 +1,41 @@
+"""Reads of the log for the event loop: each runs in a thread."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.log.event_log import Appended
+from asset_ledger.ledger.reading.replay import Replay
+
+THREADS: Final = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncReplay:
+    """Calls a `Replay`, as in `await replay(Replay.asset, user_id, asset_id)`."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ledger-reader")
+
+    async def __call__(
+        self, read: Callable[Concatenate[Replay, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return `read(replay, ...)`, which may block. Raises what it raises."""
+        call = partial(read, self._replay, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def recorded(self, appended: Appended) -> Sequence[Recorded]:
+        """The events of a command, read back from the log if it was recorded before."""
+        if appended.recorded:
+            return appended.recorded
+        return await self(Replay.between, appended.first, appended.last)
+
+    def close(self) -> None:
+        """Wait for the reads under way, and end the threads."""
+        self._threads.shutdown()

@@ -1,0 +1,215 @@
+"""The committer process dies: no caller waits for ever, nothing acknowledged is lost."""
+
+import asyncio
+import os
+import resource
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asset_ledger.api.workers import committer_process
+from asset_ledger.ledger.storage.folder_lock import hold_writing
+from tests.api.http.test_events_api import stream, take
+from tests.api.running import Api
+from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
+from tests.api.workers.test_committer_process import listed, verified
+from tests.journeys.audit import audit, facts_in
+from tests.journeys.holding import holding
+
+UNKNOWN = (503, "outcome-unknown")
+
+
+@pytest.fixture
+async def api(opened_before: Path) -> AsyncIterator[Api]:
+    async with with_process(opened_before) as api:
+        yield api
+
+
+async def upload_for_sure(api: Api, key: str, heard: Counter[int]) -> Any:
+    """Retry with the same key while the outcome is unknown: the asset, whenever it was recorded."""
+    while True:
+        answer = await api.upload(key.encode(), name=key, headers={"Idempotency-Key": key})
+        heard[answer.status] += 1
+        if answer.status in (201, 202):
+            return answer.json
+        assert (answer.status, answer.slug) == UNKNOWN
+
+
+async def check_recorded_once(api: Api, data_dir: Path, keys: list[str]) -> None:
+    """Each is in the table and in the log, once; the log is whole."""
+    await until(lambda: api.backend.views.position == api.head())
+    assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(keys)
+    named = [f.says["private"]["name"] for f in audit(data_dir) if f.topic == "asset.created"]
+    assert sorted(named) == sorted(keys)
+
+
+def is_started_again(api: Api, before: list[int]) -> bool:
+    """Whether another process commits now."""
+    return api.backend.committer.is_alive and bool(children()) and children() != before
+
+
+@pytest.mark.parametrize("answers", [20, 100, 300])
+async def test_a_kill_under_load_costs_a_second_request_at_most(
+    api: Api, data_dir: Path, answers: int
+) -> None:
+    heard: Counter[int] = Counter()
+
+    async def uploader(name: int) -> list[str]:
+        keys = [f"{name}.{n}" for n in range(20)]
+        return [(await upload_for_sure(api, key, heard))["name"] for key in keys]
+
+    uploads = [asyncio.create_task(uploader(n)) for n in range(CALLERS)]
+    await until(lambda: heard[201] > answers)
+    before = children()
+    kill(before)
+    async with asyncio.timeout(60):
+        names = [name for upload in uploads for name in await upload]
+
+    assert is_started_again(api, before)
+    assert len(children()) == 1
+    assert (await api.get("/readyz")).status == 200
+    await check_recorded_once(api, data_dir, names)
+    verified(data_dir)
+
+
+async def test_killed_between_event_and_table_the_caller_is_answered_unknown(
+    api: Api, data_dir: Path
+) -> None:
+    """The event is recorded, and no caller knows: subscribers hear of it without another write."""
+    key = {"Idempotency-Key": "k"}
+    async with stream(api, "?all=true") as blocks:
+        last, before = api.head(), children()
+        with holding(data_dir / "projections.g1.db"):
+            upload = asyncio.create_task(api.upload(b"k", name="k", headers=key))
+            await until(lambda: len(facts_in(data_dir)) > last)
+            kill(before)
+            answer = await upload
+            assert (answer.status, answer.slug) == UNKNOWN
+        (told,) = await take(blocks, 1)
+        again = await api.upload(b"k", name="k", headers=key)
+        assert again.status == 201
+
+    assert (int(told.id), told.data["asset_id"]) == (last + 1, again.json["id"])
+    await check_recorded_once(api, data_dir, ["k"])
+
+
+async def test_killed_when_idle_it_is_started_again_for_the_next_write(
+    api: Api, data_dir: Path
+) -> None:
+    before = children()
+    kill(before)
+    await until(lambda: is_started_again(api, before))
+
+    await api.created(b"after", name="after")
+
+    await check_recorded_once(api, data_dir, ["after"])
+
+
+async def test_writes_wait_while_the_committer_starts_again(api: Api, data_dir: Path) -> None:
+    with ExitStack() as stack:
+        kill(children())
+        await until(lambda: not api.backend.committer.is_alive)
+        await asyncio.to_thread(stack.enter_context, hold_writing(data_dir))
+        uploads = asyncio.create_task(upload_together(api, "waits"))
+        await until(lambda: api.backend.committer.slots.taken == CALLERS)
+        assert (await api.get("/readyz")).status == 503
+
+    names = [asset["name"] for asset in await uploads]
+
+    await check_recorded_once(api, data_dir, names)
+
+
+async def test_a_committer_killed_while_it_is_stopped_answers_unknown(
+    api: Api, data_dir: Path
+) -> None:
+    heard: Counter[int] = Counter()
+    before = children()
+    for pid in before:
+        os.kill(pid, signal.SIGSTOP)
+    uploads = [asyncio.create_task(upload_for_sure(api, f"{n}", heard)) for n in range(CALLERS)]
+    await until(lambda: api.backend.committer.slots.taken == CALLERS)
+    await asyncio.sleep(0)
+    kill(before)
+    names = [asset["name"] for asset in await asyncio.gather(*uploads)]
+
+    await check_recorded_once(api, data_dir, names)
+
+
+async def test_a_committer_that_does_not_start_again_refuses_writes_until_it_does(
+    api: Api,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(committer_process, "WORKER", "asset_ledger.api.workers.nothing")
+        kill(children())
+        await until(lambda: "the committer does not start" in caplog.text)
+        refused = await api.upload(b"x", name="x")
+        assert (refused.status, refused.slug) == (503, "storage-failed")
+        assert (await api.get("/readyz")).status == 503
+        assert (await api.get("/api/assets")).status == 200
+    await until(lambda: api.backend.committer.is_alive)
+
+    names = [asset["name"] for asset in await upload_together(api, "after")]
+
+    assert (await api.get("/readyz")).status == 200
+    await check_recorded_once(api, data_dir, names)
+
+
+async def test_a_disk_that_failed_keeps_the_ledger_read_only(api: Api, data_dir: Path) -> None:
+    """What one fsync lost, the next one would report as kept."""
+    kept: list[str] = []
+    (pid,) = children()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096))  # every write beyond is an I/O error
+    while (answer := await api.upload(b"x", name="x")).status == 201:
+        kept.append("x")
+    assert (answer.status, answer.slug) == (503, "storage-failed")
+
+    refused = await asyncio.gather(*(api.upload(b"z", name="z") for _ in range(CALLERS)))
+
+    assert {each.slug for each in refused} == {"storage-failed"}
+    assert (await api.get("/readyz")).status == 503
+    assert children() == [pid]
+    assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(kept)
+
+
+async def test_a_log_that_a_stranger_holds_is_opened_once_it_is_free(
+    api: Api, data_dir: Path
+) -> None:
+    before = children()
+    with holding(data_dir / "ledger.db"):
+        kill(before)
+        await until(lambda: not api.backend.committer.is_alive)
+        await until(lambda: api.backend.committer.failure is not None)
+    await until(lambda: is_started_again(api, before))
+
+    await api.created(b"after", name="after")
+
+    await check_recorded_once(api, data_dir, ["after"])
+
+
+async def test_a_committer_killed_during_a_switch_leaves_one_generation_or_the_other(
+    api: Api, data_dir: Path
+) -> None:
+    names = [asset["name"] for asset in await upload_together(api, "before")]
+    for round_ in range(3):
+        building = api.backend.rebuilds.start()
+        await until(
+            lambda building=building: (
+                building.state == "switching" or api.backend.rebuilds.building is not building
+            )
+        )
+        kill(children())
+        ended = await api.backend.rebuilds.wait()
+        assert ended is not None
+        assert ended.result in ("switched", "failed")
+        names += [asset["name"] for asset in await upload_together(api, f"after {round_}")]
+
+    await check_recorded_once(api, data_dir, names)
+    await api.settled()

@@ -107,7 +107,7 @@ _DIFFERENCE: Final[Mapping[str, Any]] = {
 _PROJECTIONS: Final[Mapping[str, Any]] = {
     "serving": {
         "generation": 1,
-        "revision": "20260202_000000_give_assets_thumbnails",
+        "revision": "20260124_000000_add_node_job_fields_to_assets",
         "position": 12,
         "lag": 0,
         "state": "live",

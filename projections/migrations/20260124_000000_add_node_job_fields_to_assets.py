@@ -1,8 +1,12 @@
-"""An asset knows the node and the job that made it. The log always did."""
+"""An asset knows the node and the job that made it. The log always did.
+
+Rows from before serve without both columns until a rebuild has filled them: see `fills`.
+"""
 
 import sqlite3
 
 needs_facts = True
+fills = ("assets.node_id", "assets.job_id")
 
 STATEMENTS = (
     "ALTER TABLE assets ADD COLUMN node_id TEXT",
@@ -13,6 +17,11 @@ STATEMENTS = (
     """
     CREATE INDEX assets_by_workflow_node ON assets (user_id, workflow_id, node_id)
         WHERE deleted_at IS NULL
+    """,
+    "CREATE INDEX assets_deleted ON assets (user_id) WHERE deleted_at IS NOT NULL",
+    """
+    CREATE INDEX assets_deleted_by_parent ON assets (user_id, parent_id)
+        WHERE deleted_at IS NOT NULL
     """,
     "DROP VIEW nodetool_assets",
     """
@@ -26,6 +35,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Add the two columns, their indexes, alone and together, and show them in the view."""
+    """Add both columns, the indexes over them and over tombstones, and both to the view."""
     for statement in STATEMENTS:
         db.execute(statement)

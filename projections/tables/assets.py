@@ -179,8 +179,6 @@ class Assets:
     migrations: Final[Sequence[Migration]] = (
         load("20260101_000000_create_assets"),
         load("20260124_000000_add_node_job_fields_to_assets"),
-        load("20260127_000000_index_tombstones"),
-        load("20260202_000000_give_assets_thumbnails"),
     )
     functions: Final[Mapping[str, Callable[..., Any]]] = {"asset_json": _asset_json}
     settling: Final[Sequence[str]] = ()

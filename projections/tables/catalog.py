@@ -27,7 +27,7 @@ class Catalog:
 
     name: Final = "catalog"
     tables: Final = ()
-    migrations: Final[Sequence[Migration]] = (load("20260201_000000_create_catalog"),)
+    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_catalog"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
 

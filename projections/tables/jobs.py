@@ -41,10 +41,7 @@ class Jobs:
 
     name: Final = "jobs"
     tables: Final = ("jobs",)
-    migrations: Final[Sequence[Migration]] = (
-        load("20260125_000000_create_jobs"),
-        load("20260126_000000_index_jobs"),
-    )
+    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_jobs"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
 

@@ -24,7 +24,7 @@ class Lineage:
 
     name: Final = "lineage"
     tables: Final = ("edges",)
-    migrations: Final[Sequence[Migration]] = (load("20260128_000000_create_edges"),)
+    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_edges"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
 

@@ -86,10 +86,7 @@ class Search:
 
     name: Final = "search"
     tables: Final = ()
-    migrations: Final[Sequence[Migration]] = (
-        load("20260131_000000_create_search"),
-        load("20260201_000000_find_assets_by_name"),
-    )
+    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_search"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {"word_heads": word_heads}
     settling: Final[Sequence[str]] = ()
 

@@ -92,7 +92,7 @@ class Usage:
 
     name: Final = "usage"
     tables: Final = ("usage",)
-    migrations: Final[Sequence[Migration]] = (load("20260130_000000_create_usage"),)
+    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_usage"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = (
         _YOUNG,

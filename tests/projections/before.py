@@ -1,42 +1,59 @@
-"""The views as the first release made them: assets did not know their node and job, and there
-were no jobs. Its migration is the real one, so its files are the real ones too."""
+"""A data folder from before the second migration, and migrations that tests plant after it.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
-
-from asset_ledger.ledger.domain.asset import AssetCreated, evolve
-from asset_ledger.ledger.domain.event import Fact, Recorded, iso, moment
-from asset_ledger.projections.migrations import Migration, load
-from asset_ledger.projections.projection import Statement
-from asset_ledger.projections.runtime.start import start
-from asset_ledger.projections.tables.assets import document
-from tests.builders import asset_id, created, deleted, described, started
-from tests.projections.world import World
-
-_INSERT: Final = """
-    INSERT INTO assets (seq, id, json, user_id, workflow_id, name, content_type, size, tags,
-        derived_from, version, position, created_at, recorded_at, updated_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', '[]', ?, ?, ?, ?, ?)
+`kept/ledger.sql` is its log. `kept/tables.sql` is what the baselines of 20260101 made of that log:
+rows of assets without a node and a job, neither as columns nor in their JSON.
 """
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
 
-class FirstAssets:
-    """New assets only: that is all this file of the first release needs to hold."""
+import pytest
 
-    name: Final = "assets"
-    tables: Final = ("assets",)
-    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_assets"),)
-    functions: Final[Mapping[str, Callable[..., Any]]] = {}
-    settling: Final[Sequence[str]] = ()
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.projections.migrations import Migration
+from asset_ledger.projections.runtime.database import path_of
+from asset_ledger.projections.runtime.migrate import migrations_of, revision_of
+from asset_ledger.projections.runtime.registry import PROJECTIONS
+from asset_ledger.projections.tables.assets import Assets
+from tests.builders import asset_id, created, deleted, described, started
 
-    def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        asset = evolve(None, recorded)
-        if isinstance(recorded.event, AssetCreated) and asset is not None:
-            position, when = recorded.position, iso(moment(recorded.event))
-            label = (asset.user_id, asset.workflow_id, asset.name, asset.content_type, asset.size)
-            row = (position, asset.id, str(document(asset)), *label, 1, position, when, when, when)
-            yield Statement(_INSERT, row)
+DIGEST: Final = "60299a05c52860bd650dd60a2203e1cb8f65b64ea10d72d0323b78c34b4d5c33"
+"""Of all tables that today's schema makes of the kept log, on every machine."""
+BASELINE: Final = "20260101"
+NEWEST: Final = revision_of(migrations_of(PROJECTIONS))
+PLANTED: Final = "20300101_000000_add_smell"
+_KEPT: Final = Path(__file__).with_name("kept")
+
+
+def restore(folder: Path) -> None:
+    """Put the log and generation 1 into an empty folder."""
+    for name, path in (("ledger", folder / "ledger.db"), ("tables", path_of(folder, 1))):
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript((_KEPT / f"{name}.sql").read_text("utf-8"))
+
+
+def columns_of(path: Path) -> set[str]:
+    """The columns of the table of assets in a file of tables."""
+    with closing(sqlite3.connect(path)) as db:
+        return {name for _, name, *_ in db.execute("PRAGMA table_info(assets)")}
+
+
+def add_smell(db: sqlite3.Connection) -> None:
+    """Add a column to the table of assets."""
+    db.execute("ALTER TABLE assets ADD COLUMN smell TEXT NOT NULL DEFAULT 'none'")
+
+
+def fail_half_way(db: sqlite3.Connection) -> None:
+    """Add the column, then fail."""
+    add_smell(db)
+    raise RuntimeError("half-way")
+
+
+def plant(patch: pytest.MonkeyPatch, *migrations: Migration) -> None:
+    """Give the assets more migrations, as a later release does."""
+    patch.setattr(Assets, "migrations", (*Assets.migrations, *migrations))
 
 
 def facts() -> list[Fact]:
@@ -52,12 +69,3 @@ def facts() -> list[Fact]:
         label,
         deleted(originator_id=asset_id(4), job_id="job_0"),
     ]
-
-
-def leave_behind(here: World) -> Path:
-    """Record the facts, and leave the first release's views of them in the folder."""
-    here.append(*facts())
-    runner = start(here.folder, here.feed, projections=[FirstAssets()])
-    assert runner.error is None
-    runner.database.close()
-    return runner.database.path

@@ -1,7 +1,7 @@
 """Run by test_kills: kills a start, and then a rebuild, before each of their SQL statements.
 
-`python -m tests.projections.kills FOLDER` wants a folder with a log and the first release's views,
-`... FOLDER expands` one whose views only lack what can be expanded: its log is long.
+`python -m tests.projections.kills FOLDER` takes a folder with a log and the tables from before the
+second migration. With `expands` its log counts as a long one.
 For each k it copies the folder, forks a child that dies before the k-th statement on the views'
 own connection, and starts from what that child left. Prints a JSON object a kill: what was killed,
 k, and the digest and error of the start after it. Ends where a child outlives its last statement.
@@ -59,14 +59,14 @@ def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
 
 
 def starts(folder: Path) -> None:
-    """Bring the first release's views forward."""
+    """Bring the tables from before forward."""
     with world(folder) as here, here.views() as live:
         for projection in registry.FOLLOWING:
             rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
 
 def expands(folder: Path) -> None:
-    """Bring an earlier release's views forward as they are: they serve while others are made."""
+    """Expand the tables from before in place: they serve while others are made."""
     migrate.LONG = 0  # type: ignore[misc]
     starts(folder)
 

@@ -13,11 +13,14 @@ STATEMENTS = (
         workflow_id TEXT,
         content_type TEXT NOT NULL,
         live INTEGER NOT NULL DEFAULT 1,
-        name TEXT NOT NULL,      -- folded, as the two that follow
+        name TEXT NOT NULL,      -- folded, as tags and metadata are
         tags TEXT NOT NULL,
-        metadata TEXT NOT NULL   -- its values, a line each
+        metadata TEXT NOT NULL,  -- its values, a line each
+        filename TEXT NOT NULL DEFAULT ''  -- the name as it is, to find an asset by
     )
     """,
+    # On `assets`, which every upload writes, this index made recording 20 to 50 % slower.
+    "CREATE INDEX search_by_filename ON search_assets (user_id, filename) WHERE live",
     # Both hold no text of their own: a row is taken out by the text that it was put in with.
     """
     CREATE VIRTUAL TABLE search_text USING fts5(

@@ -1,0 +1,104 @@
+BEGIN;
+CREATE TABLE assets (
+        seq INTEGER PRIMARY KEY,  -- position of the first fact: every index ends with it for free
+        id TEXT NOT NULL UNIQUE,
+        json TEXT NOT NULL,       -- the asset as the API answers it
+        user_id TEXT NOT NULL,
+        workflow_id TEXT,
+        parent_id TEXT,           -- NULL at home
+        name TEXT NOT NULL,
+        content_type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        digest TEXT,
+        metadata TEXT,
+        tags TEXT NOT NULL,
+        derived_from TEXT NOT NULL,
+        duration REAL,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        recorded_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        deleted_at TEXT,
+        deleted_by TEXT
+    );
+INSERT INTO "assets" VALUES (3, '00000000000000000000000000000064', '{"id":"00000000000000000000000000000064","user_id":"1","workflow_id":null,"parent_id":"1","name":"A folder","content_type":"folder","size":0,"metadata":null,"created_at":"2026-11-22T18:39:16.799942Z","get_url":null,"thumb_url":null,"duration":null,"etag":"v1","digest":null,"version":1,"position":3,"updated_at":"2026-11-22T18:39:16.799942Z","tags":[],"derived_from":[]}', '1', NULL, NULL, 'A folder', 'folder', 0, NULL, NULL, '[]', '[]', NULL, 1, 3, '2026-11-22T18:39:16.799942Z', '2026-11-22T18:39:16.799942Z', '2026-11-22T18:39:16.799942Z', NULL, NULL);
+INSERT INTO "assets" VALUES (4, '00000000000000000000000000000001', '{"id":"00000000000000000000000000000001","user_id":"1","workflow_id":"w","parent_id":"1","name":"1 Katze 猫.png","content_type":"image/png","size":100,"metadata":{"fps":23.976,"none":null,"seed":1},"created_at":"2026-11-22T18:39:16.808088Z","get_url":"/api/assets/00000000000000000000000000000001/content","thumb_url":"/api/assets/00000000000000000000000000000001/thumbnail","duration":0.25,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":4,"updated_at":"2026-11-22T18:39:16.808088Z","tags":["b","a"],"derived_from":[]}', '1', 'w', NULL, '1 Katze 猫.png', 'image/png', 100, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":1}', '["b","a"]', '[]', 0.25, 1, 4, '2026-11-22T18:39:16.808088Z', '2026-11-22T18:39:16.808088Z', '2026-11-22T18:39:16.808088Z', NULL, NULL);
+INSERT INTO "assets" VALUES (5, '00000000000000000000000000000002', '{"id":"00000000000000000000000000000002","user_id":"1","workflow_id":"w","parent_id":"1","name":"2 Katze 猫.png","content_type":"video/mp4","size":200,"metadata":{"fps":23.976,"none":null,"seed":2},"created_at":"2026-11-22T18:39:16.810964Z","get_url":"/api/assets/00000000000000000000000000000002/content","thumb_url":"/api/assets/00000000000000000000000000000002/thumbnail","duration":0.5,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":5,"updated_at":"2026-11-22T18:39:16.810964Z","tags":["b","a"],"derived_from":[]}', '1', 'w', NULL, '2 Katze 猫.png', 'video/mp4', 200, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":2}', '["b","a"]', '[]', 0.5, 1, 5, '2026-11-22T18:39:16.810964Z', '2026-11-22T18:39:16.810964Z', '2026-11-22T18:39:16.810964Z', NULL, NULL);
+INSERT INTO "assets" VALUES (6, '00000000000000000000000000000003', '{"id":"00000000000000000000000000000003","user_id":"1","workflow_id":"w","parent_id":"1","name":"dog.png","content_type":"image/png","size":300,"metadata":{"fps":23.976,"none":null,"seed":3},"created_at":"2026-11-22T18:39:16.819146Z","get_url":"/api/assets/00000000000000000000000000000003/content","thumb_url":"/api/assets/00000000000000000000000000000003/thumbnail","duration":0.75,"etag":"v2","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":2,"position":16,"updated_at":"2026-11-22T18:39:16.867362Z","tags":[],"derived_from":[]}', '1', 'w', NULL, 'dog.png', 'image/png', 300, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":3}', '[]', '[]', 0.75, 2, 16, '2026-11-22T18:39:16.819146Z', '2026-11-22T18:39:16.819146Z', '2026-11-22T18:39:16.867362Z', NULL, NULL);
+INSERT INTO "assets" VALUES (7, '00000000000000000000000000000004', '{"id":"00000000000000000000000000000004","user_id":"1","workflow_id":null,"parent_id":"1","name":"4 Katze 猫.png","content_type":"video/mp4","size":400,"metadata":{"fps":23.976,"none":null,"seed":4},"created_at":"2026-11-22T18:39:16.821898Z","get_url":"/api/assets/00000000000000000000000000000004/content","thumb_url":"/api/assets/00000000000000000000000000000004/thumbnail","duration":1.0,"etag":"v2","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":2,"position":18,"updated_at":"2026-11-22T18:39:16.869154Z","tags":["b","a"],"derived_from":[],"deleted_at":"2026-11-22T18:39:16.869154Z","deleted_by":"1"}', '1', NULL, NULL, '4 Katze 猫.png', 'video/mp4', 400, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":4}', '["b","a"]', '[]', 1.0, 2, 18, '2026-11-22T18:39:16.821898Z', '2026-11-22T18:39:16.821898Z', '2026-11-22T18:39:16.869154Z', '2026-11-22T18:39:16.869154Z', '1');
+INSERT INTO "assets" VALUES (8, '00000000000000000000000000000005', '{"id":"00000000000000000000000000000005","user_id":"1","workflow_id":"w","parent_id":"00000000000000000000000000000064","name":"5 Katze 猫.png","content_type":"image/png","size":5,"metadata":{"fps":23.976,"none":null,"seed":5},"created_at":"2026-11-22T18:39:16.849925Z","get_url":"/api/assets/00000000000000000000000000000005/content","thumb_url":"/api/assets/00000000000000000000000000000005/thumbnail","duration":1.25,"etag":"v2","digest":"sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","version":2,"position":17,"updated_at":"2026-11-22T18:39:16.868500Z","tags":["b","a"],"derived_from":[]}', '1', 'w', '00000000000000000000000000000064', '5 Katze 猫.png', 'image/png', 5, 'sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', '{"fps":23.976,"none":null,"seed":5}', '["b","a"]', '[]', 1.25, 2, 17, '2026-11-22T18:39:16.849925Z', '2026-11-22T18:39:16.849925Z', '2026-11-22T18:39:16.868500Z', NULL, NULL);
+INSERT INTO "assets" VALUES (9, '00000000000000000000000000000006', '{"id":"00000000000000000000000000000006","user_id":"1","workflow_id":"w","parent_id":"1","name":"6 Katze 猫.png","content_type":"video/mp4","size":600,"metadata":{"fps":23.976,"none":null,"seed":6},"created_at":"2026-11-22T18:39:16.855686Z","get_url":"/api/assets/00000000000000000000000000000006/content","thumb_url":"/api/assets/00000000000000000000000000000006/thumbnail","duration":1.5,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":9,"updated_at":"2026-11-22T18:39:16.855686Z","tags":[],"derived_from":["00000000000000000000000000000005"]}', '1', 'w', NULL, '6 Katze 猫.png', 'video/mp4', 600, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":6}', '[]', '["00000000000000000000000000000005"]', 1.5, 1, 9, '2026-11-22T18:39:16.855686Z', '2026-11-22T18:39:16.855686Z', '2026-11-22T18:39:16.855686Z', NULL, NULL);
+INSERT INTO "assets" VALUES (10, '00000000000000000000000000000007', '{"id":"00000000000000000000000000000007","user_id":"1","workflow_id":"w","parent_id":"1","name":"7 Katze 猫.png","content_type":"image/png","size":700,"metadata":{"fps":23.976,"none":null,"seed":7},"created_at":"2026-11-22T18:39:16.857934Z","get_url":"/api/assets/00000000000000000000000000000007/content","thumb_url":"/api/assets/00000000000000000000000000000007/thumbnail","duration":1.75,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":10,"updated_at":"2026-11-22T18:39:16.857934Z","tags":["b","a"],"derived_from":["00000000000000000000000000000006"]}', '1', 'w', NULL, '7 Katze 猫.png', 'image/png', 700, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":7}', '["b","a"]', '["00000000000000000000000000000006"]', 1.75, 1, 10, '2026-11-22T18:39:16.857934Z', '2026-11-22T18:39:16.857934Z', '2026-11-22T18:39:16.857934Z', NULL, NULL);
+INSERT INTO "assets" VALUES (11, '00000000000000000000000000000008', '{"id":"00000000000000000000000000000008","user_id":"1","workflow_id":null,"parent_id":"1","name":"8 Katze 猫.png","content_type":"video/mp4","size":800,"metadata":{"fps":23.976,"none":null,"seed":8},"created_at":"2026-11-22T18:39:16.858761Z","get_url":"/api/assets/00000000000000000000000000000008/content","thumb_url":"/api/assets/00000000000000000000000000000008/thumbnail","duration":2.0,"etag":"v3","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":3,"position":20,"updated_at":"2026-11-22T18:39:16.871032Z","tags":["b","a"],"derived_from":[]}', '1', NULL, NULL, '8 Katze 猫.png', 'video/mp4', 800, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":8}', '["b","a"]', '[]', 2.0, 3, 20, '2026-11-22T18:39:16.858761Z', '2026-11-22T18:39:16.858761Z', '2026-11-22T18:39:16.871032Z', NULL, NULL);
+INSERT INTO "assets" VALUES (12, '00000000000000000000000000000009', '{"id":"00000000000000000000000000000009","user_id":"1","workflow_id":"w","parent_id":"1","name":"9 Katze 猫.png","content_type":"image/png","size":900,"metadata":{"fps":23.976,"none":null,"seed":9},"created_at":"2026-11-22T18:39:16.862156Z","get_url":"/api/assets/00000000000000000000000000000009/content","thumb_url":"/api/assets/00000000000000000000000000000009/thumbnail","duration":2.25,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":12,"updated_at":"2026-11-22T18:39:16.862156Z","tags":[],"derived_from":[]}', '1', 'w', NULL, '9 Katze 猫.png', 'image/png', 900, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":9}', '[]', '[]', 2.25, 1, 12, '2026-11-22T18:39:16.862156Z', '2026-11-22T18:39:16.862156Z', '2026-11-22T18:39:16.862156Z', NULL, NULL);
+INSERT INTO "assets" VALUES (13, '0000000000000000000000000000000a', '{"id":"0000000000000000000000000000000a","user_id":"1","workflow_id":"w","parent_id":"00000000000000000000000000000064","name":"10 Katze 猫.png","content_type":"video/mp4","size":1000,"metadata":{"fps":23.976,"none":null,"seed":10},"created_at":"2026-11-22T18:39:16.862925Z","get_url":"/api/assets/0000000000000000000000000000000a/content","thumb_url":"/api/assets/0000000000000000000000000000000a/thumbnail","duration":2.5,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":13,"updated_at":"2026-11-22T18:39:16.862925Z","tags":["b","a"],"derived_from":[]}', '1', 'w', '00000000000000000000000000000064', '10 Katze 猫.png', 'video/mp4', 1000, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":10}', '["b","a"]', '[]', 2.5, 1, 13, '2026-11-22T18:39:16.862925Z', '2026-11-22T18:39:16.862925Z', '2026-11-22T18:39:16.862925Z', NULL, NULL);
+INSERT INTO "assets" VALUES (14, '0000000000000000000000000000000b', '{"id":"0000000000000000000000000000000b","user_id":"1","workflow_id":"w","parent_id":"1","name":"11 Katze 猫.png","content_type":"image/png","size":1100,"metadata":{"fps":23.976,"none":null,"seed":11},"created_at":"2026-11-22T18:39:16.864640Z","get_url":"/api/assets/0000000000000000000000000000000b/content","thumb_url":"/api/assets/0000000000000000000000000000000b/thumbnail","duration":2.75,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":14,"updated_at":"2026-11-22T18:39:16.864640Z","tags":["b","a"],"derived_from":[]}', '1', 'w', NULL, '11 Katze 猫.png', 'image/png', 1100, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":11}', '["b","a"]', '[]', 2.75, 1, 14, '2026-11-22T18:39:16.864640Z', '2026-11-22T18:39:16.864640Z', '2026-11-22T18:39:16.864640Z', NULL, NULL);
+INSERT INTO "assets" VALUES (15, '0000000000000000000000000000000c', '{"id":"0000000000000000000000000000000c","user_id":"1","workflow_id":null,"parent_id":"1","name":"12 Katze 猫.png","content_type":"video/mp4","size":1200,"metadata":{"fps":23.976,"none":null,"seed":12},"created_at":"2026-11-22T18:39:16.865446Z","get_url":"/api/assets/0000000000000000000000000000000c/content","thumb_url":"/api/assets/0000000000000000000000000000000c/thumbnail","duration":3.0,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":15,"updated_at":"2026-11-22T18:39:16.865446Z","tags":[],"derived_from":[]}', '1', NULL, NULL, '12 Katze 猫.png', 'video/mp4', 1200, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"fps":23.976,"none":null,"seed":12}', '[]', '[]', 3.0, 1, 15, '2026-11-22T18:39:16.865446Z', '2026-11-22T18:39:16.865446Z', '2026-11-22T18:39:16.865446Z', NULL, NULL);
+INSERT INTO "assets" VALUES (21, '00000000000000000000000000000032', '{"id":"00000000000000000000000000000032","user_id":"alice","workflow_id":null,"parent_id":"alice","name":"cat.png","content_type":"image/png","size":4,"metadata":null,"created_at":"2026-11-22T18:39:16.871997Z","get_url":"/api/assets/00000000000000000000000000000032/content","thumb_url":"/api/assets/00000000000000000000000000000032/thumbnail","duration":null,"etag":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","version":1,"position":21,"updated_at":"2026-11-22T18:39:16.871997Z","tags":[],"derived_from":[]}', 'alice', NULL, NULL, 'cat.png', 'image/png', 4, 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', NULL, '[]', '[]', NULL, 1, 21, '2026-11-22T18:39:16.871997Z', '2026-11-22T18:39:16.871997Z', '2026-11-22T18:39:16.871997Z', NULL, NULL);
+CREATE TABLE deferred_indexes (
+        name TEXT PRIMARY KEY, sql TEXT NOT NULL  -- taken away to be made when the rows are there
+    );
+CREATE TABLE edges (
+        source TEXT NOT NULL,
+        derived TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        digest TEXT,              -- of the source's bytes as they were then
+        PRIMARY KEY (source, derived)
+    ) WITHOUT ROWID
+    ;
+INSERT INTO "edges" VALUES ('00000000000000000000000000000005', '00000000000000000000000000000006', '1', 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa');
+INSERT INTO "edges" VALUES ('00000000000000000000000000000006', '00000000000000000000000000000007', '1', 'sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa');
+CREATE TABLE expanded_migrations (
+        name TEXT PRIMARY KEY  -- the table was changed, its older rows were not
+    );
+CREATE TABLE generation (state TEXT NOT NULL);
+INSERT INTO "generation" VALUES ('ready');
+CREATE TABLE jobs (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            workflow_id TEXT,
+            parent_job_id TEXT,
+            status TEXT NOT NULL DEFAULT 'unframed',
+            error TEXT,
+            parameters TEXT,
+            started_at TEXT,
+            finished_at TEXT,
+            assets INTEGER NOT NULL DEFAULT 0,  -- live ones
+            bytes INTEGER NOT NULL DEFAULT 0,   -- of live ones
+            first_position INTEGER NOT NULL,
+            last_position INTEGER NOT NULL,
+            PRIMARY KEY (user_id, job_id)
+        ) WITHOUT ROWID
+        ;
+INSERT INTO "jobs" VALUES ('1', 'job_0', 'w', NULL, 'unframed', NULL, NULL, NULL, NULL, 5, 3800, 5, 20);
+INSERT INTO "jobs" VALUES ('1', 'job_1', 'w', NULL, 'completed', NULL, '{"steps":20}', '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z', 6, 3105, 2, 22);
+INSERT INTO "jobs" VALUES ('alice', 'job_1', NULL, NULL, 'unframed', NULL, NULL, NULL, NULL, 1, 4, 21, 21);
+CREATE TABLE positions (
+        projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
+        leaf BLOB NOT NULL  -- leaf hash of the fact at that position
+    );
+INSERT INTO "positions" VALUES ('jobs', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
+INSERT INTO "positions" VALUES ('assets', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
+INSERT INTO "positions" VALUES ('lineage', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
+CREATE TABLE schema_migrations (
+        name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
+    );
+INSERT INTO "schema_migrations" VALUES ('20260101_000000_create_assets', '2026-01-01T00:00:00.000000Z');
+INSERT INTO "schema_migrations" VALUES ('20260101_000000_create_edges', '2026-01-01T00:00:00.000000Z');
+INSERT INTO "schema_migrations" VALUES ('20260101_000000_create_jobs', '2026-01-01T00:00:00.000000Z');
+CREATE INDEX assets_by_media ON assets (user_id, content_type) WHERE deleted_at IS NULL;
+CREATE INDEX assets_by_parent ON assets (user_id, parent_id) WHERE deleted_at IS NULL;
+CREATE INDEX assets_by_user ON assets (user_id) WHERE deleted_at IS NULL;
+CREATE INDEX assets_by_workflow ON assets (user_id, workflow_id) WHERE deleted_at IS NULL;
+CREATE INDEX assets_deleted_folders ON assets (user_id, id)
+        WHERE deleted_at IS NOT NULL AND content_type = 'folder'
+    ;
+CREATE INDEX edges_by_digest ON edges (user_id, digest);
+CREATE INDEX jobs_by_user ON jobs (user_id, first_position);
+CREATE INDEX jobs_by_workflow ON jobs (user_id, workflow_id, first_position);
+CREATE VIEW nodetool_assets AS
+        SELECT id, user_id, workflow_id, coalesce(parent_id, user_id) AS parent_id, name,
+            content_type, metadata, created_at, updated_at, duration, size
+        FROM assets WHERE deleted_at IS NULL;
+COMMIT;

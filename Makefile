@@ -11,7 +11,7 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 # compiles every module that it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check lint types slow chaos bench lock clean
+.PHONY: serve test check lint types slow chaos bench dist lock clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -46,6 +46,9 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 	$(BIN)/python -m benchmarks.lag
 	$(BIN)/python -m benchmarks.rebuild
 
+dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
+	$(BIN)/python -m tests.distribution dist
+
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
 	$(COMPILE) --upgrade --all-extras --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
@@ -58,10 +61,11 @@ clean:  ## everything that can be made again; ./data stays
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Asset Ledger needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 
+# setuptools warns of a folder here with the name of the package: it is the package.
 .venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/pip
 	@echo "installing requirements.lock into .venv"
 	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS="ignore:Editable installation" $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp

@@ -1,0 +1,86 @@
+"""The wheel and the sdist: one package, the same files, and a working ledger once installed."""
+
+import sysconfig
+import tarfile
+from pathlib import Path
+from typing import Final
+from zipfile import ZipFile
+
+import pytest
+
+from tests.distribution import (
+    Distributions,
+    build,
+    install,
+    make_environment,
+    run_build,
+    try_out,
+)
+from tests.house.source import PRODUCT, ROOT
+
+pytestmark = pytest.mark.slow
+
+INFO: Final = "asset_ledger-0.1.0.dist-info"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    place = tmp_path_factory.mktemp("distribution")
+    return build(place / "dist", place)
+
+
+def files_of(wheel: Path) -> dict[str, bytes]:
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def borrow(python: Path) -> None:
+    """Let an environment import the dependencies of this one, without the network.
+
+    A `.pth` file inside a folder that a `.pth` file names is not read: our editable install is not
+    among them.
+    """
+    (packages,) = python.parents[1].glob("lib/*/site-packages")
+    (packages / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
+
+
+def test_the_wheel_installs_one_package(made: Distributions) -> None:
+    assert {name.split("/")[0] for name in files_of(made.wheel)} == {"asset_ledger", INFO}
+
+
+def test_the_wheel_holds_every_file_of_the_product(made: Distributions) -> None:
+    files = (path for folder in PRODUCT for path in (ROOT / folder).rglob("*") if path.is_file())
+    paths = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
+    expected = {f"asset_ledger/{path.removeprefix('asset_ledger/')}" for path in paths}
+
+    assert {name for name in files_of(made.wheel) if INFO not in name} == expected
+
+
+def test_neither_archive_holds_a_link(made: Distributions) -> None:
+    with ZipFile(made.wheel) as wheel:
+        assert [each for each in wheel.infolist() if each.external_attr >> 28 == 0o12] == []
+    with tarfile.open(made.sdist) as sdist:
+        assert [each for each in sdist if not (each.isfile() or each.isdir())] == []
+
+
+def test_the_sdist_builds_the_same_wheel(made: Distributions, tmp_path: Path) -> None:
+    with tarfile.open(made.sdist) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    run_build(source, tmp_path / "again", "--wheel")
+
+    assert files_of(tmp_path / "again" / made.wheel.name) == files_of(made.wheel)
+
+
+def test_a_build_prints_no_complaint_of_setuptools(made: Distributions) -> None:
+    assert "!!" not in made.printed, made.printed
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_an_installed_ledger_works_beside_modules_of_the_same_names(
+    made: Distributions, tmp_path: Path, kind: str
+) -> None:
+    python = make_environment(tmp_path / "environment", borrow)
+    install(python, getattr(made, kind))
+
+    try_out(python, tmp_path / "project")

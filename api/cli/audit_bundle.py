@@ -1,5 +1,6 @@
 """`asset-ledger audit-bundle`: a job with its files and its proof, for who trusts nobody."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -65,23 +66,18 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
 
 def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
     """The checkpoint that the folder's server signs, and keeps in the log."""
-    from asset_ledger.api.cli.administer import as_holder
-    from asset_ledger.api.cli.remote import Remote
+    from asset_ledger.api.sdk.holder import call_holder
 
-    def signed(url: str, secret: str) -> str:
-        return b"".join(Remote(url, secret).lines("/api/log/checkpoint")).decode()
-
-    return as_holder(folder, locked, signed)
+    return asyncio.run(call_holder(folder, locked, lambda at: at.text("/api/log/checkpoint")))
 
 
 def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
-    from asset_ledger.api.cli.remote import Remote, segment
+    from asset_ledger.api.cli.remote import Remote
+    from asset_ledger.api.sdk.wire import segment
 
     remote = Remote(url, token)
 
     def read(named: "Named") -> Iterable[bytes]:
-        return remote.pieces(
-            f"/api/assets/{named.asset_id}/content", [("version", str(named.version))]
-        )
+        return remote.content(named.asset_id, named.version)
 
     return remote.get(f"/api/jobs/{segment(job_id)}/proof"), read

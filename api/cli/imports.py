@@ -14,7 +14,7 @@ import orjson
 from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
 
 if TYPE_CHECKING:
-    from asset_ledger.api.imports.destinations import Address, Destination
+    from asset_ledger.api.imports.destinations import Destination
     from asset_ledger.api.imports.nodetool import Tally
 
 INCOMPLETE = 1
@@ -90,10 +90,11 @@ async def _destination(
     *, dry_run: bool, data_dir: Path | None, url: str | None, token: str | None
 ) -> "AsyncIterator[Destination]":
     """The ledger to import into: by address, by folder, or through the server that has that."""
-    from asset_ledger.api.imports.destinations import Address, DryRun, LogFile, ServerDestination
+    from asset_ledger.api.imports.destinations import DryRun, LogFile, ServerDestination
+    from asset_ledger.api.sdk.holder import call_server
 
     if url is not None:
-        there = ServerDestination(lambda: Address(url, token))
+        there = ServerDestination(partial(call_server, url, token))
         yield DryRun(there) if dry_run else there
         return
     folder = folder_of(data_dir)
@@ -109,26 +110,15 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_from
     from asset_ledger.api.imports.destinations import HereDestination, ServerDestination
+    from asset_ledger.api.sdk.holder import call_holder
     from asset_ledger.ledger.errors import FolderLockedError
 
     try:
         settings = settings_from({"data_dir": folder})
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
-        return ServerDestination(partial(_holder, folder, str(locked)))
+        return ServerDestination(partial(call_holder, folder, locked))
     return HereDestination(backend.ledger)
-
-
-def _holder(folder: Path, refusal: str) -> "Address":
-    """The server that has the folder, and the secret that it admits next."""
-    from asset_ledger.api.imports.destinations import Address
-    from asset_ledger.ledger.errors import FolderLockedError
-    from asset_ledger.ledger.storage.folder_lock import holder_of
-
-    holder = holder_of(folder)
-    if holder is None or holder.address is None:
-        raise FolderLockedError(refusal)
-    return Address(holder.address, holder.secret)
 
 
 @import_.command()

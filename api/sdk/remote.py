@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Final, Self
-from urllib.parse import quote
 
 from asset_ledger.api.contract.owner import OWNER, spelled
 from asset_ledger.api.sdk.client import Client
@@ -13,7 +12,7 @@ from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
-from asset_ledger.api.sdk.wire import asset_id_of, fields_json
+from asset_ledger.api.sdk.wire import asset_id_of, fields_json, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
@@ -122,4 +121,4 @@ def _asset(asset_id: str) -> str:
 def _job(job_id: str) -> str:
     if not job_id:
         raise UnknownJobError(job_id)
-    return f"/api/jobs/{quote(job_id, safe='')}"
+    return f"/api/jobs/{segment(job_id)}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -16,6 +17,11 @@ def asset_id_of(text: str) -> AssetId:
         return parse_asset_id(text)
     except ValueError as error:
         raise UnknownAssetError(text) from error
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
 
 
 def fields_json(fields: Mapping[str, Any]) -> bytes:

@@ -55,13 +55,14 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
     from asset_ledger.ledger.content.offline import pieces_of
     from asset_ledger.ledger.merkle.proof import document
     from asset_ledger.ledger.proofs.offline import prove_job
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    log = existing_log(data_dir)
+    files = DataFolder(existing_log(data_dir).parent)
 
     def read(named: "Named") -> Iterable[bytes]:
-        return pieces_of(log.parent / "content", named.digest)
+        return pieces_of(files.content, named.digest)
 
-    return document(*prove_job(log, user, job_id, partial(_sign_there, log.parent))), read
+    return document(*prove_job(files, user, job_id, partial(_sign_there, files.root))), read
 
 
 def _sign_there(folder: Path, locked: "FolderLockedError") -> str:

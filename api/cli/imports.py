@@ -92,6 +92,7 @@ async def _destination(
     """The ledger to import into: by address, by folder, or through the server that has that."""
     from asset_ledger.api.imports.destinations import DryRun, LogFile, ServerDestination
     from asset_ledger.api.sdk.holder import call_server
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
     if url is not None:
         there = ServerDestination(partial(call_server, url, token))
@@ -99,7 +100,7 @@ async def _destination(
         return
     folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(folder / "ledger.db"))
+        yield DryRun(LogFile(DataFolder(folder).log))
         return
     async with AsyncExitStack() as stack:
         yield await _open(stack, folder)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from asset_ledger.ledger.errors import DataFolderError
-from asset_ledger.ledger.storage.data_folder import check_log
+from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""
@@ -54,11 +54,11 @@ def folder_of(data_dir: Path | None) -> Path:
 def existing_log(data_dir: Path | None) -> Path:
     """The log file in a data folder. Raises DataFolderError where there is none to be read."""
     folder = folder_of(data_dir)
-    path = folder / "ledger.db"
+    path = DataFolder(folder).log
     check_log(folder)
     if not path.is_file() or not path.stat().st_size:
         raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
-    if not (os.access(folder, os.W_OK) or path.with_name("ledger.db-shm").exists()):
+    if not (os.access(folder, os.W_OK) or path.with_name(f"{path.name}-shm").exists()):
         raise DataFolderError(
             f"{folder} is read-only, and SQLite keeps its locks beside what it reads:"
             " use a copy that can be written to, or the account that owns it"

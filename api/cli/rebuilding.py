@@ -17,6 +17,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
 from asset_ledger.projections.rebuild.build import Report, build, next_number, rebuild, roll_back
 from asset_ledger.projections.runtime.database import remove
@@ -68,7 +69,7 @@ def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
 def _in_folder(folder: Path, wanted: Wanted) -> dict[str, Any]:
     codec = Codec()
     with (
-        closing(SqliteLog(folder / "ledger.db", codec)) as log,
+        closing(SqliteLog(DataFolder(folder).log, codec)) as log,
         closing(ProgressBar("reading")) as progress,
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)

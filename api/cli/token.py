@@ -78,9 +78,10 @@ def revoke(token_id: str, **where: Any) -> None:
 def _ask(errand: Errand, here: Any, where: dict[str, Any]) -> dict[str, Any]:
     """By address, or by folder: `here` is called with the folder's tokens if no server has it."""
     from asset_ledger.api.tokens import Tokens
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
     def in_folder(folder: Path) -> dict[str, Any]:
-        with closing(Tokens(folder / "access.db")) as tokens:
+        with closing(Tokens(DataFolder(folder).access)) as tokens:
             answer: dict[str, Any] = here(tokens)
             return answer
 

@@ -5,7 +5,7 @@ Both record the same facts, by whoever administers the ledger: `system`, or the 
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,11 +90,8 @@ class LogFile:
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         if not self._log_file.is_file():
             return {}
-        log = SqliteLogReader(self._log_file)
-        try:
+        with closing(SqliteLogReader(self._log_file)) as log:
             return presences(Replay(log, Codec()), asset_ids)
-        finally:
-            log.close()
 
 
 class DryRun:

@@ -18,6 +18,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build
 from asset_ledger.projections.rebuild.build import Report, build, catch_up
 
@@ -46,7 +47,7 @@ Task = Callable[[Path, int, Feed, Report], dict[str, Any]]
 
 
 def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
-    with closing(SqliteLogReader(folder / "ledger.db")) as log:
+    with closing(SqliteLogReader(DataFolder(folder).log)) as log:
         codec = Codec()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
         return task(folder, number, feed, Teller())

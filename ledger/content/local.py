@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.packed import FIND, PACKED, Packed
+from asset_ledger.ledger.content.packed import FIND, Packed
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
 from asset_ledger.ledger.storage.readers import AsyncReaders
 
@@ -31,34 +32,34 @@ async def open_local_contents(folder: Path) -> "LocalContents":
 
     Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
     """
-    packed = await asyncio.to_thread(_prepare, folder)
-    return LocalContents(folder, packed)
+    files = ContentFolder(folder)
+    packed = await asyncio.to_thread(_prepare, files)
+    return LocalContents(files, packed)
 
 
-def _prepare(folder: Path) -> Packed:
-    for room in (folder, folder / "objects", folder / "tmp"):
-        make_folder(room)
-    for leftover in (folder / "tmp").iterdir():
+def _prepare(files: ContentFolder) -> Packed:
+    for folder in (files.root, files.objects, files.arriving):
+        make_folder(folder)
+    for leftover in files.arriving.iterdir():
         leftover.unlink()
-    packed = Packed(folder / PACKED)
-    sync_folder(folder)
+    packed = Packed(files.packed)
+    sync_folder(files.root)
     return packed
 
 
 class LocalContents:
     """A ContentStore in a local folder; `packed` belongs to one thread."""
 
-    def __init__(self, folder: Path, packed: Packed) -> None:
-        self._objects = folder / "objects"
-        self._arriving = folder / "tmp"
+    def __init__(self, files: ContentFolder, packed: Packed) -> None:
+        self._files = files
         self.packed = packed
-        self._readers = AsyncReaders(folder / PACKED)
+        self._readers = AsyncReaders(files.packed)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
-        return SpillingStage(self._arriving, self._threads)
+        return SpillingStage(self._files.arriving, self._threads)
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -85,18 +86,14 @@ class LocalContents:
         await self._readers.close()
         await asyncio.to_thread(self.packed.close)  # last: it folds the WAL into the file
 
-    def _object(self, digest: Digest) -> Path:
-        name = digest.removeprefix("sha256:")
-        return self._objects / name[:2] / name[2:4] / name
-
     def _open_object(self, digest: Digest) -> FileContent | None:
         try:
-            return FileContent(self._object(digest), self._threads)
+            return FileContent(self._files.object(digest), self._threads)
         except FileNotFoundError:
             return None
 
     def _publish(self, spilled: Spilled) -> None:
-        target = self._object(spilled.digest)
+        target = self._files.object(spilled.digest)
         with storage_errors("the content was not published"):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if target.exists():

@@ -1,38 +1,109 @@
-"""A data folder whose log is not there: a restore left it out, or an import has not finished it.
+"""The names of all files in a data folder, and the check that its log is there.
 
-Promise: no empty log is begun beside contents that another one names.
+Promise: no empty log is begun beside contents that another log names.
 """
 
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import open_reader
 
 UNFINISHED: Final = "ledger.db.importing"
 """The name of a log that is still being copied."""
 
 
+@dataclass(frozen=True, slots=True)
+class ContentFolder:
+    """The files of contents below a folder: that of a ledger, or an export of one."""
+
+    root: Path
+
+    @property
+    def packed(self) -> Path:
+        """The SQLite file of the small contents."""
+        return self.root / "packed.db"
+
+    @property
+    def objects(self) -> Path:
+        """The folder of the large contents."""
+        return self.root / "objects"
+
+    @property
+    def arriving(self) -> Path:
+        """The folder of the uploads that have not ended."""
+        return self.root / "tmp"
+
+    def object(self, digest: Digest) -> Path:
+        """The file of a large content: objects/ab/cd/<SHA-256>."""
+        name = digest.removeprefix("sha256:")
+        return self.objects / name[:2] / name[2:4] / name
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The files of one ledger. The tables (`projections.*`) are named by `projections`."""
+
+    root: Path
+
+    @property
+    def log(self) -> Path:
+        """The SQLite file of the events."""
+        return self.root / "ledger.db"
+
+    @property
+    def unfinished_log(self) -> Path:
+        """The log while an import copies it."""
+        return self.root / UNFINISHED
+
+    @property
+    def content(self) -> ContentFolder:
+        """The contents."""
+        return ContentFolder(self.root / "content")
+
+    @property
+    def key(self) -> Path:
+        """The private key that signs checkpoints."""
+        return self.root / "checkpoint.key"
+
+    @property
+    def access(self) -> Path:
+        """The SQLite file of the hashed tokens."""
+        return self.root / "access.db"
+
+    @property
+    def derived(self) -> Path:
+        """The folder of thumbnails, which may be deleted at any time."""
+        return self.root / "derived"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the one server locks, with its address and its secret."""
+        return self.root / "lock"
+
+
 def check_log(folder: Path) -> None:
     """Raises DataFolderError for a folder that an import was killed in, or that lost its log."""
-    if (folder / UNFINISHED).exists():
+    files = DataFolder(folder)
+    if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
         )
     # A start that was killed leaves no content: the first fact is durable before the first one.
-    log, content = folder / "ledger.db", folder / "content"
-    if not _has_rows(log, "stored_events") and _holds_contents(content):
+    if not _has_rows(files.log, "stored_events") and _holds_contents(files.content):
         raise DataFolderError(
-            f"{log} is missing or empty, but contents are there: restore it from the backup,"
-            f" or move {content} away to begin anew"
+            f"{files.log} is missing or empty, but contents are there: restore it from the backup,"
+            f" or move {files.content.root} away to begin anew"
         )
 
 
-def _holds_contents(content: Path) -> bool:
-    objects = (content / "objects").glob("??/??/*")
-    return _has_rows(content / "packed.db", "contents") or next(objects, None) is not None
+def _holds_contents(content: ContentFolder) -> bool:
+    objects = content.objects.glob("??/??/*")
+    return _has_rows(content.packed, "contents") or next(objects, None) is not None
 
 
 def _has_rows(file: Path, table: str) -> bool:

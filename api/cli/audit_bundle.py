@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asset_ledger.api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
+from asset_ledger.api.cli.options import SOURCE, existing_log
 
 if TYPE_CHECKING:
     from asset_ledger.api.export.bundle import Named, Read
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     required=True,
     help="The zip to write.",
 )
-@DATA_DIR
-@URL
-@TOKEN
-@USER
+@SOURCE
 def audit_bundle(
     job_id: str,
     output: Path,

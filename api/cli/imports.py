@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
+from asset_ledger.api.cli.options import DATA_DIR, JSON, WHERE, folder_of
 
 if TYPE_CHECKING:
     from asset_ledger.api.imports.destinations import Destination
-    from asset_ledger.api.imports.nodetool import Tally
+    from asset_ledger.api.imports.nodetool import ImportCounts
 
 INCOMPLETE = 1
 
@@ -39,9 +39,7 @@ def import_() -> None:
     help="The folder of the contents: <id>.<ext> each.",
 )
 @click.option("--dry-run", is_flag=True, help="Record nothing; say what would be.")
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @JSON
 @click.pass_context
 def nodetool(
@@ -64,7 +62,7 @@ def nodetool(
     context.exit(0 if tally.complete else INCOMPLETE)
 
 
-def _summary(tally: "Tally", *, dry_run: bool) -> str:
+def _summary(tally: "ImportCounts", *, dry_run: bool) -> str:
     added = "would be added" if dry_run else "added"
     return (
         f"{tally.rows:,} rows: {tally.recorded:,} {added}, {tally.known:,} known before, "
@@ -73,7 +71,9 @@ def _summary(tally: "Tally", *, dry_run: bool) -> str:
     )
 
 
-async def _nodetool(db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any) -> "Tally":
+async def _nodetool(
+    db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any
+) -> "ImportCounts":
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.nodetool import import_nodetool
     from asset_ledger.api.imports.nodetool_files import AssetFiles

@@ -4,14 +4,18 @@ Every command imports this, so it imports no settings: pydantic takes longer tha
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""
@@ -44,6 +48,24 @@ URL: Final = click.option(
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
+
+
+def together(*options: Decorator) -> Decorator:
+    """Options that commands share as a group, in the order of their help."""
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+WHERE: Final = together(DATA_DIR, URL, TOKEN)
+"""Which ledger: `data_dir`, or `url` and `token`."""
+
+SOURCE: Final = together(WHERE, USER)
+"""Whose facts of which ledger: the arguments of `open_source`."""
 
 
 def folder_of(data_dir: Path | None) -> Path:

@@ -23,8 +23,8 @@ from asset_ledger.api.export.files import (
     FORMAT,
     KEYS,
     MANIFEST,
+    LinesDigest,
     LinesFile,
-    Told,
     sync_folders,
     write_file,
 )
@@ -109,13 +109,13 @@ class _Export:
         self._finish(manifest)
         return Exported(upto, files[CONTENTS].lines, size, root)
 
-    def _write(self, name: str, documents: Iterator[Any]) -> Told:
+    def _write(self, name: str, documents: Iterator[Any]) -> LinesDigest:
         with LinesFile(self._target / name) as file:
             for document in documents:
                 file.write(document)
         return file.told
 
-    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> Told:
+    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> LinesDigest:
         with LinesFile(self._target / FACTS) as file:
             after = 0
             while stored := log.read(after, PAGE, upto=upto):
@@ -140,7 +140,7 @@ class _Export:
             self._notes.execute(_NOTE, (event.digest, stored.id))
         return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
 
-    def _write_contents(self, done: Progress) -> tuple[Told, int]:
+    def _write_contents(self, done: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (

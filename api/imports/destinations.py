@@ -5,7 +5,7 @@ Both record the same facts, by whoever administers the ledger: `system`, or the 
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import orjson
 
 from asset_ledger.api.contract.imports import NDJSON, PIECE, import_of, read_import
-from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.errors import reading
 from asset_ledger.api.sdk.client import LARGE
-from asset_ledger.api.sdk.content import Content, opened
+from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.form import Body
 from asset_ledger.api.sdk.gateway import Document
 from asset_ledger.api.sdk.holder import Call
@@ -151,15 +151,7 @@ def _bytes_line(piece: bytes) -> bytes:
 
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
     """A file's bytes. Raises SourceError if it cannot be read to its end."""
-    async with _readable(path) as content:
-        async for piece in content.chunks():
-            yield piece
-
-
-@asynccontextmanager
-async def _readable(path: Path) -> AsyncIterator[Content]:
-    try:
+    with reading(path, OSError, ValueError):
         async with opened(path) as content:
-            yield content
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+            async for piece in content.chunks():
+                yield piece

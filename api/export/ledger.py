@@ -29,7 +29,7 @@ from asset_ledger.api.export.files import (
     write_file,
 )
 from asset_ledger.ledger.content.offline import OfflineContents, pieces_of
-from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
@@ -135,9 +135,8 @@ class _Export:
         if leaf_hash(leaf) != kept:
             raise CorruptLogError(f"fact {stored.id:,} was changed: see asset-ledger verify")
         recorded = self._codec.decode(stored)
-        event = recorded.event
-        if isinstance(event, AssetCreated | AssetContentReplaced) and event.digest is not None:
-            self._notes.execute(_NOTE, (event.digest, stored.id))
+        if (digest := content_of(recorded.event)) is not None:
+            self._notes.execute(_NOTE, (digest, stored.id))
         return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
 
     def _write_contents(self, done: Progress) -> tuple[LinesDigest, int]:

@@ -29,11 +29,11 @@ from asset_ledger.api.imports.ledger_lines import (
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
 from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.content.store import Staged
-from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Fact
 from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
-from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
@@ -172,9 +172,9 @@ class _Copy:
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
         first = self._log.head().position + 1
-        sizes = contents.sizes([digest for copied in page if (digest := _digest(copied.fact))])
+        sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.fact))])
         for position, (_, fact, _) in enumerate(page, first):
-            digest = _digest(fact)
+            digest = content_of(fact)
             if digest is not None and sizes.get(digest) != getattr(fact, "size", None):
                 raise lines.wrong(f"{digest} is not among the contents", position)
         try:
@@ -235,10 +235,6 @@ def _is_published(file: Path, size: int) -> bool:
 def _check(lines: Lines, told: ContentLine, staged: Staged) -> None:
     if (told.digest, told.size) != (staged.digest, staged.size):
         raise lines.wrong(f"{told.digest} has other bytes: {staged.size:,} of {staged.digest}")
-
-
-def _digest(fact: Fact) -> Digest | None:
-    return fact.digest if isinstance(fact, AssetCreated | AssetContentReplaced) else None
 
 
 def _base64(hashed: bytes) -> str:

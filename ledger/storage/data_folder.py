@@ -5,7 +5,6 @@ Promise: no empty log is begun beside contents that another log names.
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,26 +16,14 @@ UNFINISHED: Final = "ledger.db.importing"
 """The name of a log that is still being copied."""
 
 
-@dataclass(frozen=True, slots=True)
 class ContentFolder:
     """The files of contents below a folder: that of a ledger, or an export of one."""
 
-    root: Path
-
-    @property
-    def packed(self) -> Path:
-        """The SQLite file of the small contents."""
-        return self.root / "packed.db"
-
-    @property
-    def objects(self) -> Path:
-        """The folder of the large contents."""
-        return self.root / "objects"
-
-    @property
-    def arriving(self) -> Path:
-        """The folder of the uploads that have not ended."""
-        return self.root / "tmp"
+    def __init__(self, root: Path) -> None:
+        self.root: Final = root
+        self.packed: Final = root / "packed.db"  # the small contents
+        self.objects: Final = root / "objects"  # the large ones, a file each
+        self.arriving: Final = root / "tmp"  # uploads that have not ended
 
     def object(self, digest: Digest) -> Path:
         """The file of a large content: objects/ab/cd/<SHA-256>."""
@@ -44,46 +31,18 @@ class ContentFolder:
         return self.objects / name[:2] / name[2:4] / name
 
 
-@dataclass(frozen=True, slots=True)
 class DataFolder:
-    """The files of one ledger. The tables (`projections.*`) are named by `projections`."""
+    """The files of one ledger. Those of its tables are named by `projections`."""
 
-    root: Path
-
-    @property
-    def log(self) -> Path:
-        """The SQLite file of the events."""
-        return self.root / "ledger.db"
-
-    @property
-    def unfinished_log(self) -> Path:
-        """The log while an import copies it."""
-        return self.root / UNFINISHED
-
-    @property
-    def content(self) -> ContentFolder:
-        """The contents."""
-        return ContentFolder(self.root / "content")
-
-    @property
-    def key(self) -> Path:
-        """The private key that signs checkpoints."""
-        return self.root / "checkpoint.key"
-
-    @property
-    def access(self) -> Path:
-        """The SQLite file of the hashed tokens."""
-        return self.root / "access.db"
-
-    @property
-    def derived(self) -> Path:
-        """The folder of thumbnails, which may be deleted at any time."""
-        return self.root / "derived"
-
-    @property
-    def lock(self) -> Path:
-        """The file that the one server locks, with its address and its secret."""
-        return self.root / "lock"
+    def __init__(self, root: Path) -> None:
+        self.root: Final = root
+        self.log: Final = root / "ledger.db"
+        self.unfinished_log: Final = root / UNFINISHED
+        self.content: Final = ContentFolder(root / "content")
+        self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
+        self.access: Final = root / "access.db"  # hashed tokens
+        self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
+        self.lock: Final = root / "lock"  # of the one server, with its address and its secret
 
 
 def check_log(folder: Path) -> None:

@@ -13,7 +13,7 @@ def test_data_folder_names_the_files_that_the_documents_name(tmp_path: Path) -> 
     assert [str(path.relative_to(tmp_path)) for path in named] == [
         *("ledger.db", "checkpoint.key", "access.db", "derived", "lock", "ledger.db.importing"),
     ]
-    assert files.content == ContentFolder(tmp_path / "content")
+    assert files.content.root == tmp_path / "content"
 
 
 def test_content_folder_names_an_object_by_its_digest(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +47,11 @@ async def hanging() -> Child:
     child = await start("hang")
     assert await child.stdout.readline() == b"started\n"
     return child
+
+
+def children() -> set[str]:
+    """The processes that this one has started and not waited for."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split())
 
 
 def is_running(pid: int) -> bool:
@@ -135,14 +142,39 @@ def _has_ended(pidfd: int, seconds: float) -> bool:
     return bool(select.select([pidfd], [], [], seconds)[0])
 
 
-def test_server_has_died_only_when_the_other_end_is_closed() -> None:
-    reading, writing = os.pipe()
-    os.write(writing, b"unread")
+def a_pipe() -> tuple[int, int]:
+    return os.pipe()
 
-    assert not server_has_died(reading)
-    os.close(writing)
-    assert server_has_died(reading)
-    os.close(reading)
+
+def a_socketpair() -> tuple[int, int]:
+    first, second = socket.socketpair()
+    return first.detach(), second.detach()
+
+
+@pytest.mark.parametrize("connected", [a_pipe, a_socketpair])
+def test_server_has_died_only_when_the_other_end_is_closed(
+    connected: Callable[[], tuple[int, int]],
+) -> None:
+    ours, of_the_server = connected()
+    os.write(of_the_server, b"unread")
+
+    assert not server_has_died(ours)
+    os.close(of_the_server)
+    assert server_has_died(ours)
+    os.close(ours)
+
+
+async def test_cancelled_start_leaves_no_child() -> None:
+    before = children()
+    starting = asyncio.create_task(start("hang"))
+    await asyncio.sleep(0)
+    starting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    async with asyncio.timeout(PATIENCE):
+        while children() - before:
+            await asyncio.to_thread(os.sched_yield)
 
 
 async def test_give_way_lowers_priority_and_limits_memory() -> None:

@@ -5,22 +5,18 @@ Promise: no command needs the server to stop, and none needs a token where it ca
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.ledger.errors import FolderLockedError
 from asset_ledger.ledger.storage.data_folder import check_log
-from asset_ledger.ledger.storage.folder_lock import hold_folder, holder_of
+from asset_ledger.ledger.storage.folder_lock import hold_folder
 
-T = TypeVar("T")
-
-TRIES: Final = 5
-"""The secret in a lock file admits once: another command may have been faster."""
+if TYPE_CHECKING:
+    from asset_ledger.api.sdk.client import Client
 
 
 class Errand(NamedTuple):
@@ -29,6 +25,14 @@ class Errand(NamedTuple):
     method: str
     path: str
     document: dict[str, Any] | None = None
+
+    async def run(self, client: "Client") -> dict[str, Any]:
+        """Return what the server of this client answers."""
+        from asset_ledger.api.sdk.form import json_body
+
+        document = self.document
+        body = None if document is None else partial(json_body, orjson.dumps(document))
+        return await client.ask(self.method, self.path, body=body)
 
 
 def administer(
@@ -56,34 +60,13 @@ def here_or_there(
 
 def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
     """What a server answers. Raises what it refuses, and UnreachableError."""
-    return asyncio.run(_ask(url, token, errand))
+    from asset_ledger.api.sdk.holder import call_server
+
+    return asyncio.run(call_server(url, token, errand.run))
 
 
 def ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
     """What the server that has the folder answers. Raises `locked` where it does not listen."""
-    return as_holder(folder, locked, lambda url, secret: ask(url, secret, errand))
+    from asset_ledger.api.sdk.holder import call_holder
 
-
-def as_holder(folder: Path, locked: FolderLockedError, call: Callable[[str, str], T]) -> T:
-    """What comes of a call to the server that has the folder, by its address and its secret."""
-    for _ in range(TRIES):
-        holder = holder_of(folder)
-        if holder is None or holder.address is None:
-            raise locked
-        with suppress(UnauthenticatedError):
-            return call(holder.address, holder.secret)
-    raise locked
-
-
-async def _ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
-    from asset_ledger.api.sdk.client import Client
-    from asset_ledger.api.sdk.form import json_body
-    from asset_ledger.api.sdk.retry import PATIENT
-
-    client = Client(url, token, PATIENT)
-    document = errand.document
-    body = None if document is None else partial(json_body, orjson.dumps(document))
-    try:
-        return await client.ask(errand.method, errand.path, body=body)
-    finally:
-        await client.close()
+    return asyncio.run(call_holder(folder, locked, errand.run))

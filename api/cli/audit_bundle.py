@@ -1,5 +1,6 @@
 """`asset-ledger audit-bundle`: a job with its files and its proof, for who trusts nobody."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asset_ledger.api.cli.options import DATA_DIR, TOKEN, URL, USER, existing_log
+from asset_ledger.api.cli.options import SOURCE, existing_log
 
 if TYPE_CHECKING:
     from asset_ledger.api.export.bundle import Named, Read
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
     required=True,
     help="The zip to write.",
 )
-@DATA_DIR
-@URL
-@TOKEN
-@USER
+@SOURCE
 def audit_bundle(
     job_id: str,
     output: Path,
@@ -54,34 +52,30 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
     from asset_ledger.ledger.content.offline import pieces_of
     from asset_ledger.ledger.merkle.proof import document
     from asset_ledger.ledger.proofs.offline import prove_job
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    log = existing_log(data_dir)
+    files = DataFolder(existing_log(data_dir).parent)
 
     def read(named: "Named") -> Iterable[bytes]:
-        return pieces_of(log.parent / "content", named.digest)
+        return pieces_of(files.content, named.digest)
 
-    return document(*prove_job(log, user, job_id, partial(_sign_there, log.parent))), read
+    return document(*prove_job(files, user, job_id, partial(_sign_there, files.root))), read
 
 
 def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
     """The checkpoint that the folder's server signs, and keeps in the log."""
-    from asset_ledger.api.cli.administer import as_holder
-    from asset_ledger.api.cli.remote import Remote
+    from asset_ledger.api.sdk.holder import call_holder
 
-    def signed(url: str, secret: str) -> str:
-        return b"".join(Remote(url, secret).lines("/api/log/checkpoint")).decode()
-
-    return as_holder(folder, locked, signed)
+    return asyncio.run(call_holder(folder, locked, lambda at: at.text("/api/log/checkpoint")))
 
 
 def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
-    from asset_ledger.api.cli.remote import Remote, segment
+    from asset_ledger.api.cli.remote import Remote
+    from asset_ledger.api.sdk.wire import segment
 
     remote = Remote(url, token)
 
     def read(named: "Named") -> Iterable[bytes]:
-        return remote.pieces(
-            f"/api/assets/{named.asset_id}/content", [("version", str(named.version))]
-        )
+        return remote.content(named.asset_id, named.version)
 
     return remote.get(f"/api/jobs/{segment(job_id)}/proof"), read

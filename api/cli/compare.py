@@ -1,13 +1,12 @@
 """`asset-ledger compare`: two jobs side by side."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import JSON, SOURCE
 
 DIFFERENT = 1
 
@@ -15,27 +14,16 @@ DIFFERENT = 1
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@DATA_DIR
-@URL
-@TOKEN
-@USER
+@SOURCE
 @JSON
-def compare(
-    a: str,
-    b: str,
-    data_dir: Path | None,
-    url: str | None,
-    token: str | None,
-    user: str,
-    as_json: bool,
-) -> None:
+def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
     """Compare what jobs A and B made, by node and name. Exit code 1: they differ.
 
     Reads the log alone, without a lock, or asks a server.
     """
     from asset_ledger.api.cli.source import open_source
 
-    with open_source(data_dir, url, token, user) as source:
+    with open_source(**where) as source:
         comparison = source.comparison(a, b)
     if as_json:
         click.echo(orjson.dumps(comparison))

@@ -84,10 +84,8 @@ def _export(
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
     from asset_ledger.ledger.reading.replay import Replay
 
-    log, codec = SqliteLogReader(existing_log(data_dir)), Codec()
-    try:
+    codec = Codec()
+    with closing(SqliteLogReader(existing_log(data_dir))) as log:
         record = Replay(log, codec).job_record(user, job_id)
         log_id = read_identity(log, codec).log_id
-    finally:
-        log.close()
     output.writelines(orjson.dumps(document) + b"\n" for document in documents(record, log_id))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
+from asset_ledger.api.cli.options import DATA_DIR, JSON, WHERE, folder_of
 
 if TYPE_CHECKING:
-    from asset_ledger.api.imports.destinations import Address, Destination
-    from asset_ledger.api.imports.nodetool import Tally
+    from asset_ledger.api.imports.destinations import Destination
+    from asset_ledger.api.imports.nodetool import ImportCounts
 
 INCOMPLETE = 1
 
@@ -39,9 +39,7 @@ def import_() -> None:
     help="The folder of the contents: <id>.<ext> each.",
 )
 @click.option("--dry-run", is_flag=True, help="Record nothing; say what would be.")
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @JSON
 @click.pass_context
 def nodetool(
@@ -64,7 +62,7 @@ def nodetool(
     context.exit(0 if tally.complete else INCOMPLETE)
 
 
-def _summary(tally: "Tally", *, dry_run: bool) -> str:
+def _summary(tally: "ImportCounts", *, dry_run: bool) -> str:
     added = "would be added" if dry_run else "added"
     return (
         f"{tally.rows:,} rows: {tally.recorded:,} {added}, {tally.known:,} known before, "
@@ -73,7 +71,9 @@ def _summary(tally: "Tally", *, dry_run: bool) -> str:
     )
 
 
-async def _nodetool(db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any) -> "Tally":
+async def _nodetool(
+    db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any
+) -> "ImportCounts":
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.nodetool import import_nodetool
     from asset_ledger.api.imports.nodetool_files import AssetFiles
@@ -90,15 +90,17 @@ async def _destination(
     *, dry_run: bool, data_dir: Path | None, url: str | None, token: str | None
 ) -> "AsyncIterator[Destination]":
     """The ledger to import into: by address, by folder, or through the server that has that."""
-    from asset_ledger.api.imports.destinations import Address, DryRun, LogFile, ServerDestination
+    from asset_ledger.api.imports.destinations import DryRun, LogFile, ServerDestination
+    from asset_ledger.api.sdk.holder import call_server
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
     if url is not None:
-        there = ServerDestination(lambda: Address(url, token))
+        there = ServerDestination(partial(call_server, url, token))
         yield DryRun(there) if dry_run else there
         return
     folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(folder / "ledger.db"))
+        yield DryRun(LogFile(DataFolder(folder).log))
         return
     async with AsyncExitStack() as stack:
         yield await _open(stack, folder)
@@ -109,26 +111,15 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_from
     from asset_ledger.api.imports.destinations import HereDestination, ServerDestination
+    from asset_ledger.api.sdk.holder import call_holder
     from asset_ledger.ledger.errors import FolderLockedError
 
     try:
         settings = settings_from({"data_dir": folder})
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
-        return ServerDestination(partial(_holder, folder, str(locked)))
+        return ServerDestination(partial(call_holder, folder, locked))
     return HereDestination(backend.ledger)
-
-
-def _holder(folder: Path, refusal: str) -> "Address":
-    """The server that has the folder, and the secret that it admits next."""
-    from asset_ledger.api.imports.destinations import Address
-    from asset_ledger.ledger.errors import FolderLockedError
-    from asset_ledger.ledger.storage.folder_lock import holder_of
-
-    holder = holder_of(folder)
-    if holder is None or holder.address is None:
-        raise FolderLockedError(refusal)
-    return Address(holder.address, holder.secret)
 
 
 @import_.command()

@@ -1,5 +1,6 @@
 """`asset-ledger key`: the keys that a log's checkpoints are signed with."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,8 @@ def list_keys(data_dir: Path | None, as_json: bool) -> None:
     from asset_ledger.ledger.log.key_rotation import keys_in_force
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 
-    log = SqliteLogReader(existing_log(data_dir))
-    try:
+    with closing(SqliteLogReader(existing_log(data_dir))) as log:
         keys = keys_in_force(log, Codec())
-    finally:
-        log.close()
     for known in keys:
         _print(as_json, {"since": known.since, "key": known.key}, f"{known.since}  {known.key}")
 
@@ -55,12 +53,11 @@ def _rotate_here(folder: Path) -> dict[str, Any]:
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.key_rotation import rotate as rotate_key
     from asset_ledger.ledger.log.sqlite import SqliteLog
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    log = SqliteLog(folder / "ledger.db", Codec())
-    try:
-        return rotate_key(log, Codec(), folder / "checkpoint.key")._asdict()
-    finally:
-        log.close()
+    files = DataFolder(folder)
+    with closing(SqliteLog(files.log, Codec())) as log:
+        return rotate_key(log, Codec(), files.key)._asdict()
 
 
 def _print(as_json: bool, document: dict[str, Any], text: str) -> None:

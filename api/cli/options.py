@@ -4,14 +4,18 @@ Every command imports this, so it imports no settings: pydantic takes longer tha
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
 from asset_ledger.ledger.errors import DataFolderError
-from asset_ledger.ledger.storage.data_folder import check_log
+from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 DEFAULT_FOLDER: Final = Path("data")
 """What the settings say as well."""
@@ -46,6 +50,24 @@ JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for mac
 USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
 
 
+def together(*options: Decorator) -> Decorator:
+    """Options that commands share as a group, in the order of their help."""
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+WHERE: Final = together(DATA_DIR, URL, TOKEN)
+"""Which ledger: `data_dir`, or `url` and `token`."""
+
+SOURCE: Final = together(WHERE, USER)
+"""Whose facts of which ledger: the arguments of `open_source`."""
+
+
 def folder_of(data_dir: Path | None) -> Path:
     """The data folder that was named, else the default one."""
     return DEFAULT_FOLDER if data_dir is None else data_dir
@@ -54,11 +76,11 @@ def folder_of(data_dir: Path | None) -> Path:
 def existing_log(data_dir: Path | None) -> Path:
     """The log file in a data folder. Raises DataFolderError where there is none to be read."""
     folder = folder_of(data_dir)
-    path = folder / "ledger.db"
+    path = DataFolder(folder).log
     check_log(folder)
     if not path.is_file() or not path.stat().st_size:
         raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
-    if not (os.access(folder, os.W_OK) or path.with_name("ledger.db-shm").exists()):
+    if not (os.access(folder, os.W_OK) or path.with_name(f"{path.name}-shm").exists()):
         raise DataFolderError(
             f"{folder} is read-only, and SQLite keeps its locks beside what it reads:"
             " use a copy that can be written to, or the account that owns it"

@@ -6,16 +6,14 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL
+from asset_ledger.api.cli.options import JSON, WHERE
 from asset_ledger.api.cli.skip import skipping
 
 FOUND = 1
 
 
 @click.command()
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @click.option("--dry-run", is_flag=True, help="Build, compare, and throw away.")
 @click.option("--diff", is_flag=True, help="The same, and show which rows would change.")
 @click.option("--rollback", is_flag=True, help="Go back to the tables from before the last one.")
@@ -42,7 +40,7 @@ def rebuild(
     Exit code 1 where rows were not what the facts make them, or where a projection that is not ours
     could not be made.
     """
-    from asset_ledger.api.cli.rebuilding import Wanted, make
+    from asset_ledger.api.cli.rebuilding import RebuildRequest, make
     from asset_ledger.api.cli.rebuilding import cancel as cancel_there
 
     if (dry_run or diff) + rollback + cancel > 1:
@@ -50,7 +48,7 @@ def rebuild(
     if cancel:
         cancel_there(data_dir, url, token)
         return
-    made = make(data_dir, url, token, Wanted(dry_run or diff, rollback))
+    made = make(data_dir, url, token, RebuildRequest(dry_run or diff, rollback))
     _tell(made, diff=diff, as_json=as_json)
     context.exit(FOUND if _differs(made) or made.get("broken") else 0)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.api.cli.administer import Errand, ask, ask_holder
+from asset_ledger.api.cli.administer import Errand, administer, ask, ask_holder
 from asset_ledger.api.cli.options import existing_log
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
@@ -17,6 +17,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
 from asset_ledger.projections.rebuild.build import Report, build, next_number, rebuild, roll_back
 from asset_ledger.projections.runtime.database import remove
@@ -29,26 +30,26 @@ Ask = Callable[[Errand], dict[str, Any]]
 _PATH: Final = "/api/projections"
 
 
-class Wanted(NamedTuple):
-    """What shall be made of the tables."""
+class RebuildRequest(NamedTuple):
+    """How the tables are made anew."""
 
     dry_run: bool = False
     rollback: bool = False
 
 
 def make(
-    data_dir: Path | None, url: str | None, token: str | None, wanted: Wanted
+    data_dir: Path | None, url: str | None, token: str | None, request: RebuildRequest
 ) -> dict[str, Any]:
     """What the server at an address made, or what was made in the data folder, by its server if it
     has one. Raises RebuildError, GenerationError, and what keeps a build from its end."""
     if url is not None:
-        return _follow(partial(ask, url, token), wanted)
+        return _follow(partial(ask, url, token), request)
     folder = existing_log(data_dir).parent
     try:
         with hold_folder(folder), hold_build(folder):
-            return _in_folder(folder, wanted)
+            return _in_folder(folder, request)
     except FolderLockedError as locked:
-        return _follow(partial(ask_holder, folder, locked=locked), wanted)
+        return _follow(partial(ask_holder, folder, locked=locked), request)
 
 
 def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
@@ -56,29 +57,28 @@ def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
     errand = Errand("POST", f"{_PATH}/cancel")
     if url is not None:
         ask(url, token, errand)
-        return
-    folder = existing_log(data_dir).parent
-    try:
-        with hold_folder(folder):
-            raise GenerationError("no server has this folder: nothing is being made")
-    except FolderLockedError as locked:
-        ask_holder(folder, errand, locked)
+    else:
+        administer(existing_log(data_dir).parent, errand, _nothing_to_cancel)
 
 
-def _in_folder(folder: Path, wanted: Wanted) -> dict[str, Any]:
+def _nothing_to_cancel(_: Path) -> dict[str, Any]:
+    raise GenerationError("no server has this folder: nothing is being made")
+
+
+def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
     codec = Codec()
     with (
-        closing(SqliteLog(folder / "ledger.db", codec)) as log,
+        closing(SqliteLog(DataFolder(folder).log, codec)) as log,
         closing(ProgressBar("reading")) as progress,
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return _made(folder, feed, wanted, partial(_report, progress))
+        return _made(folder, feed, request, partial(_report, progress))
 
 
-def _made(folder: Path, feed: Feed, wanted: Wanted, report: Report) -> dict[str, Any]:
-    if wanted.rollback:
+def _made(folder: Path, feed: Feed, request: RebuildRequest, report: Report) -> dict[str, Any]:
+    if request.rollback:
         return {"generation": roll_back(folder, feed, report), "result": "switched"}
-    if not wanted.dry_run:
+    if not request.dry_run:
         return {**rebuild(folder, feed, report).document(), "result": "switched"}
     number = next_number(folder)
     try:
@@ -92,20 +92,20 @@ def _report(progress: ProgressBar, step: str, position: int, target: int) -> Non
     progress(position, target)
 
 
-def _follow(ask_server: Ask, wanted: Wanted) -> dict[str, Any]:
+def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:
     """Begin it, watch it, and say what became of it. Raises RebuildError."""
-    errand = Errand("POST", f"{_PATH}/rebuild", {"dry_run": wanted.dry_run})
-    if wanted.rollback:
+    errand = Errand("POST", f"{_PATH}/rebuild", {"dry_run": request.dry_run})
+    if request.rollback:
         errand = Errand("POST", f"{_PATH}/rollback")
     begun = ask_server(errand)["building"]
-    if Wanted(begun["dry_run"], begun["rollback"]) != wanted:
+    if RebuildRequest(begun["dry_run"], begun["rollback"]) != request:
         raise RebuildError("the server is at work on its tables already: wait for that, or cancel")
     with closing(ProgressBar("reading")) as progress:
         ended = _ended(ask_server, begun["started_at"], partial(_report, progress))
     if ended["result"] in ("failed", "cancelled"):
         raise RebuildError(f"the rebuild {ended['result']}: {ended['error'] or 'somebody asked'}")
     compared = None
-    if not wanted.rollback:
+    if not request.rollback:
         compared = ask_server(Errand("GET", f"{_PATH}/diff"))["compared"]
     return {**ended, "comparison": compared}
 

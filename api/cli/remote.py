@@ -1,50 +1,68 @@
-"""A server, asked from a command: plain GETs, whose refusals are raised as what they are."""
+"""A server, asked from a command through the SDK's client: refusals are raised as what they are."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
 
 import orjson
 
-from asset_ledger.api.contract.problems import MEDIA_TYPE, error_of
-from asset_ledger.ledger.errors import LedgerError, UnavailableError
+from asset_ledger.api.sdk.client import Client
+from asset_ledger.api.sdk.download import Download
+from asset_ledger.api.sdk.gateway import Query
+from asset_ledger.api.sdk.portal import drain, run
+from asset_ledger.api.sdk.retry import Patience
+from asset_ledger.api.sdk.wire import query_of, segment
+from asset_ledger.ledger.errors import UnavailableError
 
-PATIENCE: Final = 60.0
-"""Seconds without a byte, after which a server is given up; a stream has one every 15."""
+ONCE: Final = Patience(attempts=1)
+"""A command that only reads can be given again: it does not make its caller wait."""
 
 RETRY: Final = 1.0
 """Seconds after which a stream that ended is asked for again."""
 
-PIECE: Final = 1 << 20
-
-Query = Sequence[tuple[str, str]]
-
 
 class Remote:
-    """The server at `url`, which may want a token."""
+    """The server at `url`, which may want a token: a `Source`, and what else commands read there.
+
+    Every method raises what the server refuses, and UnavailableError.
+    """
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = Client(url, token, ONCE)
 
     def get(self, path: str) -> Any:
-        """The JSON at a path. Raises what the server refuses, or UnavailableError."""
-        return orjson.loads(b"".join(self.lines(path)))
+        """The JSON at a path."""
+        return run(self._client.ask("GET", path))
 
-    def events(self, path: str, query: Query) -> Iterator[Any]:
-        """The data of server-sent events, for ever: a connection that was lost is made again.
+    def text(self, path: str) -> str:
+        """The text at a path."""
+        return run(self._client.text(path))
+
+    def content(self, asset_id: str, version: int) -> Iterator[bytes]:
+        """The content that an asset had at a version, in pieces of at most 1 MiB."""
+        path = f"/api/assets/{asset_id}/content?version={version}"
+        return drain(Download(self._client, path).chunks())
+
+    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        """The facts of a job, oldest first."""
+        path, query = f"/api/jobs/{segment(job_id)}/history", query_of({"as_of": as_of})
+        return map(orjson.loads, self._lines(path, query, {"Accept": "application/x-ndjson"}))
+
+    def comparison(self, a: str, b: str) -> dict[str, Any]:
+        """Two jobs side by side."""
+        compared: dict[str, Any] = self.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
+        return compared
+
+    def events(self, asked: Query, after: int | None) -> Iterator[dict[str, Any]]:
+        """Facts as they are recorded, for ever: a connection that was lost is made again.
 
         Raises what the first one is refused with.
         """
+        query = [*asked, *query_of({"after": after})]
         seen: dict[str, str] = {}
         while True:
             try:
-                for event in self._blocks(path, query, seen):
+                for event in self._blocks(query, seen):
                     seen = {"Last-Event-ID": event["id"]}
                     if "data" in event:
                         yield orjson.loads(event["data"])
@@ -53,60 +71,23 @@ class Remote:
                     raise
             time.sleep(RETRY)
 
-    def _blocks(
-        self, path: str, query: Query, headers: Mapping[str, str]
-    ) -> Iterator[dict[str, str]]:
-        """Whole events: one that broke off was not heard, and will come again."""
+    def _blocks(self, query: Query, seen: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        """Whole server-sent events: one that broke off will come again."""
         event: dict[str, str] = {}
-        for line in self.lines(path, query, "text/event-stream", headers):
-            name, _, value = line.decode().rstrip("\n").partition(": ")
+        headers = {"Accept": "text/event-stream", **seen}
+        for line in self._lines("/api/events/stream", query, headers):
+            name, _, value = line.decode().partition(": ")
             if name:
                 event[name] = value
             elif "id" in event:
                 yield event
                 event = {}
 
-    def lines(
-        self,
-        path: str,
-        query: Query = (),
-        accept: str = "application/json",
-        headers: Mapping[str, str] = {},
-    ) -> Iterator[bytes]:
-        """The lines at a path, as they come, each with its end."""
-        with self._answer(path, query, {**headers, "Accept": accept}) as response:
-            yield from response
-
-    def pieces(self, path: str, query: Query = ()) -> Iterator[bytes]:
-        """The bytes at a path, at most 1 MiB at once."""
-        with self._answer(path, query, {}) as response:
-            while piece := response.read(PIECE):
-                yield piece
-
-    @contextmanager
-    def _answer(
-        self, path: str, query: Query, headers: Mapping[str, str]
-    ) -> Iterator[HTTPResponse]:
-        """What is answered at a path. Raises what the server refuses, or UnavailableError."""
-        url = f"{self.url}{path}{'?' if query else ''}{urlencode(query)}"
-        try:
-            request = Request(url, headers={**self._headers, **headers})
-            with urlopen(request, timeout=PATIENCE) as response:
-                yield response
-        except HTTPError as error:
-            raise _refusal(error) from error
-        except URLError as error:
-            raise UnavailableError(f"cannot reach {self.url}: {error.reason}") from error
-        except (OSError, HTTPException) as error:
-            raise UnavailableError(f"{self.url} broke off: {error!r}") from error
-
-
-def segment(name: str) -> str:
-    """A name as one segment of a path."""
-    return quote(name, safe="")
-
-
-def _refusal(error: HTTPError) -> LedgerError:
-    if error.headers.get_content_type() == MEDIA_TYPE:
-        return error_of(orjson.loads(error.read()), error.code)
-    return UnavailableError(f"{error.url} answered {error.code} {error.reason}")
+    def _lines(self, path: str, query: Query, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The lines at a path, as they arrive, without their ends."""
+        rest = b""
+        for piece in drain(self._client.pieces(path, query, headers)):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest

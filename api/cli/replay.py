@@ -1,34 +1,22 @@
 """`asset-ledger replay`: a job's history from the facts, whether a server runs or not."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import JSON, SOURCE
 
 _HEADINGS: Final = ("position", "time", "by", "node", "fact", "asset", "what changed")
 
 
 @click.command()
 @click.argument("job_id")
-@DATA_DIR
-@URL
-@TOKEN
-@USER
+@SOURCE
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
-def replay(
-    job_id: str,
-    data_dir: Path | None,
-    url: str | None,
-    token: str | None,
-    user: str,
-    as_of: str | None,
-    as_json: bool,
-) -> None:
+def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
     """List the facts of JOB_ID in order: what happened, when, by whom, and what it changed.
 
     Reads the log alone, without a lock: it works while a server runs and while the tables are
@@ -37,7 +25,7 @@ def replay(
     from asset_ledger.api.cli.source import open_source
     from asset_ledger.api.cli.tables import print_table
 
-    with open_source(data_dir, url, token, user) as source:
+    with open_source(**where) as source:
         facts = source.job_facts(job_id, as_of)
         if as_json:
             _print_lines(facts)

@@ -4,7 +4,7 @@ folder, or by the server that has it.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,12 @@ def _skipped(position: int, because: str, options: dict[str, Any]) -> dict[str, 
     if options.get("url"):
         return ask(options["url"], options["token"], errand)
     folder = existing_log(options["data_dir"]).parent
-    return here_or_there(folder, errand, partial(_skip_here, folder, sent))
+    return here_or_there(folder, errand, lambda: asyncio.run(_skip(folder, sent)))
 
 
 def _line(said: dict[str, Any]) -> str:
     names = ", ".join(said["projections"])
     return f"fact {said['skipped']:,} is set aside for {names}: fact {said['position']:,} says so"
-
-
-def _skip_here(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
-    return asyncio.run(_skip(folder, sent))
 
 
 async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Both answer in the shapes of the API, so that a command prints either alike.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,6 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import existing_log
-from asset_ledger.api.cli.remote import Remote, segment
 from asset_ledger.api.contract.as_of import read_as_of
 from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_facts
 from asset_ledger.api.contract.facts import fact_out
@@ -76,38 +75,18 @@ class LocalSource:
                 time.sleep(POLL)
 
 
-class RemoteSource:
-    """The facts of whoever the token names, through a server."""
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        path = f"/api/jobs/{segment(job_id)}/history"
-        lines = self._remote.lines(path, _as_of(as_of), "application/x-ndjson")
-        return map(orjson.loads, lines)
-
-    def comparison(self, a: str, b: str) -> dict[str, Any]:
-        compared: dict[str, Any] = self._remote.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
-        return compared
-
-    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        return self._remote.events("/api/events/stream", [*asked, *_after(after)])
-
-
 @contextmanager
 def open_source(
     data_dir: Path | None, url: str | None, token: str | None, user: str
 ) -> Iterator[Source]:
     """The server at `url` if one is named, else the data folder. Raises DataFolderError."""
     if url is not None:
-        yield RemoteSource(Remote(url, token))
+        from asset_ledger.api.cli.remote import Remote
+
+        yield Remote(url, token)
         return
-    log = SqliteLogReader(existing_log(data_dir))
-    try:
+    with closing(SqliteLogReader(existing_log(data_dir))) as log:
         yield LocalSource(Replay(log, Codec()), user)
-    finally:
-        log.close()
 
 
 def _read_as_of(text: str) -> Any:
@@ -115,11 +94,3 @@ def _read_as_of(text: str) -> Any:
         return read_as_of(text)
     except ValueError as error:
         raise click.UsageError(f"--as-of {error}") from error
-
-
-def _after(after: int | None) -> Asked:
-    return [] if after is None else [("after", str(after))]
-
-
-def _as_of(as_of: str | None) -> Asked:
-    return [] if as_of is None else [("as_of", as_of)]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
+from asset_ledger.api.cli.options import JSON, SOURCE
 
 
 @click.command()
@@ -20,10 +20,7 @@ from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, USER
 @click.option("--workflow", "workflow_id", help="Only facts of this workflow.")
 @click.option("--asset", "asset_id", help="Only facts of this asset.")
 @click.option("--topic", multiple=True, help="Only this kind, such as asset.created; repeats.")
-@DATA_DIR
-@URL
-@TOKEN
-@USER
+@SOURCE
 @JSON
 def tail(
     after: int | None,

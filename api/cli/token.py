@@ -10,9 +10,10 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import Errand, administer, ask
-from asset_ledger.api.cli.options import DATA_DIR, JSON, TOKEN, URL, folder_of
+from asset_ledger.api.cli.options import JSON, WHERE, folder_of
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 
+_HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -32,9 +33,7 @@ def token() -> None:
 )
 @click.option("--name", help="What it is for, to know it by.")
 @click.option("--expires", metavar="WHEN", help="90d (m, h, d, w), or a time in RFC 3339.")
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @JSON
 def create(
     user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
@@ -47,25 +46,23 @@ def create(
 
 
 @token.command("list")
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @JSON
 def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its text."""
+    from asset_ledger.api.cli.tables import print_table
+
     answer = _ask(Errand("GET", "/api/tokens"), lambda tokens: _listed(tokens.all()), where)
     if where["as_json"]:
         for known in answer["tokens"]:
             click.echo(orjson.dumps(known))
     else:
-        _print_table(answer["tokens"])
+        print_table(None, _HEADINGS, map(_cells, answer["tokens"]))
 
 
 @token.command()
 @click.argument("token_id")
-@DATA_DIR
-@URL
-@TOKEN
+@WHERE
 @JSON
 def revoke(token_id: str, **where: Any) -> None:
     """Let the token TOKEN_ID open nothing from now on."""
@@ -78,9 +75,10 @@ def revoke(token_id: str, **where: Any) -> None:
 def _ask(errand: Errand, here: Any, where: dict[str, Any]) -> dict[str, Any]:
     """By address, or by folder: `here` is called with the folder's tokens if no server has it."""
     from asset_ledger.api.tokens import Tokens
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
     def in_folder(folder: Path) -> dict[str, Any]:
-        with closing(Tokens(folder / "access.db")) as tokens:
+        with closing(Tokens(DataFolder(folder).access)) as tokens:
             answer: dict[str, Any] = here(tokens)
             return answer
 
@@ -104,17 +102,6 @@ def _moment(text: str) -> str:
         raise click.UsageError(f"--expires: {text} is too far away") from error
 
 
-def _print_table(tokens: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("id", "user", "scopes", "name", "made", "expires", "revoked"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
-    for known in tokens:
-        cells = (*(known[k] for k in ("id", "user_id")), " ".join(known["scopes"]), known["name"])
-        times = (known[k] or "" for k in ("created_at", "expires_at", "revoked_at"))
-        table.add_row(*map(Text, (*cells, *times)))
-    Console().print(table)
+def _cells(known: dict[str, Any]) -> tuple[Any, ...]:
+    times = (known[name] for name in ("created_at", "expires_at", "revoked_at"))
+    return (known["id"], known["user_id"], " ".join(known["scopes"]), known["name"], *times)

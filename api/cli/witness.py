@@ -63,7 +63,7 @@ def witness(
             " (or --trust-on-first-use, which believes whoever answers)"
         )
     read_verifier_key(kept)
-    note = b"".join(remote.lines("/api/log/checkpoint")).decode()
+    note = remote.text("/api/log/checkpoint")
     in_force = _key_after(remote, kept, read_checkpoint(note).size)
     new = open_checkpoint(note, in_force)
     try:

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.ledger.errors import FieldError, UnknownAssetError
-from asset_ledger.ledger.ids import AssetId, parse_asset_id
+from asset_ledger.ledger.errors import FieldError
+from asset_ledger.ledger.ids import AssetId
 
 MAX_LIST: Final = 16 * 2**20
 """Bytes of JSON, which are some 400,000 ids."""
@@ -26,11 +27,4 @@ def wanted_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:
     ids: Any = read_as(DownloadIn, sent)["asset_ids"]
     if not ids:
         raise FieldError("asset_ids", "must name at least one asset")
-    return [_asset_id(text) for text in dict.fromkeys(ids)]
-
-
-def _asset_id(text: str) -> AssetId:
-    try:
-        return parse_asset_id(text)
-    except ValueError as error:
-        raise UnknownAssetError(text) from error
+    return [read_asset_id(text) for text in dict.fromkeys(ids)]

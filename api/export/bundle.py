@@ -19,7 +19,7 @@ from eventsourcing.persistence import Notification
 
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.export.verify import parts
-from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Recorded, TaggedFact
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import AssetDeletedError
@@ -101,8 +101,8 @@ def _write_file(bundle: ZipFile, named: Named, read: Read) -> bool:
 
 def _named(facts: Iterable[Recorded]) -> Iterator[Named]:
     for _, event in facts:
-        if isinstance(event, AssetCreated | AssetContentReplaced) and event.digest is not None:
-            yield Named(event.originator_id, event.originator_version, event.digest)
+        if (digest := content_of(event)) is not None:
+            yield Named(event.originator_id, event.originator_version, digest)
 
 
 def _recorded(proven: Mapping[str, Any]) -> Recorded:

@@ -32,7 +32,7 @@ MAX_LINE: Final = 1 << 20
 """How many bytes a line has at most: a fact with its leaf, or a small content in base64."""
 
 
-class Told(NamedTuple):
+class LinesDigest(NamedTuple):
     """What the manifest says of a file of lines."""
 
     lines: int
@@ -54,9 +54,9 @@ class LinesFile:
         self._file.write(line)
 
     @property
-    def told(self) -> Told:
+    def told(self) -> LinesDigest:
         """How many lines, and which."""
-        return Told(self._lines, self._hash.hexdigest())
+        return LinesDigest(self._lines, self._hash.hexdigest())
 
     def __enter__(self) -> Self:
         return self

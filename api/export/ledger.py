@@ -23,13 +23,13 @@ from asset_ledger.api.export.files import (
     FORMAT,
     KEYS,
     MANIFEST,
+    LinesDigest,
     LinesFile,
-    Told,
     sync_folders,
     write_file,
 )
-from asset_ledger.ledger.content.offline import OfflineContents, object_file, pieces_of
-from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.content.offline import OfflineContents, pieces_of
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
@@ -38,6 +38,7 @@ from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
 from asset_ledger.ledger.storage.sqlite import open_scratch
 
@@ -79,19 +80,20 @@ class _Export:
     """One export: the log up to the position at which it stood when it began."""
 
     def __init__(self, data_dir: Path, target: Path, scratch: Path) -> None:
-        self._data_dir, self._target = data_dir, target
-        self._log_file, self._content = data_dir / "ledger.db", data_dir / "content"
+        self._files, self._target = DataFolder(data_dir), target
         self._notes = open_scratch(scratch / "notes.db", {})
         self._codec = Codec()
 
     def run(self, facts_done: Progress, contents_done: Progress) -> Exported:
         """Write everything, and the manifest last."""
-        with closing(self._notes), closing(SqliteLogReader(self._log_file)) as log:
+        with closing(self._notes), closing(SqliteLogReader(self._files.log)) as log:
             self._notes.execute(_NOTES)
             identity, upto = read_identity(log, self._codec), log.head().position
             files = {
                 FACTS: self._write_facts(log, upto, facts_done),
-                KEYS: self._write(KEYS, (key._asdict() for key in keys_upto(self._log_file, upto))),
+                KEYS: self._write(
+                    KEYS, (key._asdict() for key in keys_upto(self._files.log, upto))
+                ),
                 CHECKPOINTS: self._write(CHECKPOINTS, _checkpoints(log, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
@@ -107,13 +109,13 @@ class _Export:
         self._finish(manifest)
         return Exported(upto, files[CONTENTS].lines, size, root)
 
-    def _write(self, name: str, documents: Iterator[Any]) -> Told:
+    def _write(self, name: str, documents: Iterator[Any]) -> LinesDigest:
         with LinesFile(self._target / name) as file:
             for document in documents:
                 file.write(document)
         return file.told
 
-    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> Told:
+    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> LinesDigest:
         with LinesFile(self._target / FACTS) as file:
             after = 0
             while stored := log.read(after, PAGE, upto=upto):
@@ -133,16 +135,15 @@ class _Export:
         if leaf_hash(leaf) != kept:
             raise CorruptLogError(f"fact {stored.id:,} was changed: see asset-ledger verify")
         recorded = self._codec.decode(stored)
-        event = recorded.event
-        if isinstance(event, AssetCreated | AssetContentReplaced) and event.digest is not None:
-            self._notes.execute(_NOTE, (event.digest, stored.id))
+        if (digest := content_of(recorded.event)) is not None:
+            self._notes.execute(_NOTE, (digest, stored.id))
         return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
 
-    def _write_contents(self, done: Progress) -> tuple[Told, int]:
+    def _write_contents(self, done: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (
-            closing(OfflineContents(self._content)) as contents,
+            closing(OfflineContents(self._files.content)) as contents,
             LinesFile(self._target / CONTENTS) as file,
         ):
             for page in self._pages():
@@ -166,12 +167,12 @@ class _Export:
         if small is not None:
             _check(digest, digest_of(small), position)
             return {"digest": digest, "size": len(small), "bytes": b64encode(small).decode()}
-        if not object_file(self._content, digest).is_file():
+        if not self._files.content.object(digest).is_file():
             raise CorruptLogError(f"{digest}, which fact {position:,} names, is missing")
-        copied = object_file(self._target, digest)
+        copied = ContentFolder(self._target).object(digest)
         copied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         hashed = hashlib.sha256()
-        write_file(copied, _hashed(pieces_of(self._content, digest), hashed))
+        write_file(copied, _hashed(pieces_of(self._files.content, digest), hashed))
         _check(digest, digest_from_hex(hashed.hexdigest()), position)
         return {"digest": digest, "size": copied.stat().st_size}
 

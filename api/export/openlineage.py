@@ -37,7 +37,7 @@ Event = dict[str, Any]
 
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
     """The run events of a job that has facts."""
-    writer = _Writer(record, Names(log_id, record.user_id))
+    writer = _RunEventWriter(record, Names(log_id, record.user_id))
     frame, nodes, (first, last) = record.frame, by_node(record), record.span
     began, ended = frame and frame.started_at, frame and frame.finished_at
     status = frame.status if frame else "unframed"
@@ -49,7 +49,7 @@ def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
     yield writer.event(_ENDS[status], ended or last, None, nodes.get(None, ()))
 
 
-class _Writer:
+class _RunEventWriter:
     """Makes the events of one job."""
 
     def __init__(self, record: JobRecord, names: Names) -> None:

@@ -26,14 +26,14 @@ def prov_json(record: JobRecord, log_id: str) -> Document:
         "ledger": TERMS,
         "dcterms": "http://purl.org/dc/terms/",
     }
-    writer = _Writer(document, names, record)
+    writer = _ProvWriter(document, names, record)
     writer.add_job()
     for node_id, assets in by_node(record).items():
         writer.add_node(node_id, assets)
     return dict(document)
 
 
-class _Writer:
+class _ProvWriter:
     """Fills one document."""
 
     def __init__(self, document: Document, names: Names, record: JobRecord) -> None:

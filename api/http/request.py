@@ -7,14 +7,14 @@ from typing import Final
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
+from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Asked, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.described import Description
 from asset_ledger.api.http.watch import REQUEST_ID, Watch
 from asset_ledger.ledger.commands.call import Call
-from asset_ledger.ledger.errors import UnknownAssetError
-from asset_ledger.ledger.ids import AssetId, parse_asset_id
+from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
@@ -67,10 +67,7 @@ class Request(web.BaseRequest):
 
     def id_named(self, name: str) -> AssetId:
         """An asset's id in the path. Raises UnknownAssetError for what can be none."""
-        try:
-            return parse_asset_id(self.named[name])
-        except ValueError as error:
-            raise UnknownAssetError(self.named[name]) from error
+        return read_asset_id(self.named[name])
 
     def call(self) -> Call:
         """How this write came. Raises ParameterError for a key or an If-Match that is none."""

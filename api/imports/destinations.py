@@ -4,21 +4,21 @@ Both record the same facts, by whoever administers the ledger: `system`, or the 
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
-from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.api.contract.imports import NDJSON, PIECE, import_of, read_import
-from asset_ledger.api.imports.errors import SourceError
-from asset_ledger.api.sdk.client import LARGE, Client
-from asset_ledger.api.sdk.content import Content, opened
+from asset_ledger.api.imports.errors import reading
+from asset_ledger.api.sdk.client import LARGE
+from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.form import Body
-from asset_ledger.api.sdk.retry import PATIENT
+from asset_ledger.api.sdk.gateway import Document
+from asset_ledger.api.sdk.holder import Call
 from asset_ledger.ledger.commands.imports import Imported, Presence, presences
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.ledger import SYSTEM
@@ -27,9 +27,6 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
-
-TRIES: Final = 5
-"""The secret in a lock file admits once: another command may have been faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +90,8 @@ class LogFile:
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         if not self._log_file.is_file():
             return {}
-        log = SqliteLogReader(self._log_file)
-        try:
+        with closing(SqliteLogReader(self._log_file)) as log:
             return presences(Replay(log, Codec()), asset_ids)
-        finally:
-            log.close()
 
 
 class DryRun:
@@ -113,18 +107,11 @@ class DryRun:
         ]
 
 
-class Address(NamedTuple):
-    """Where a server listens, and what it wants to be shown."""
-
-    url: str
-    token: str | None
-
-
 class ServerDestination:
-    """A ledger that a server has. `reach` is asked anew for each request: a secret admits once."""
+    """A ledger that a server has. `call` makes a call to it, as `api.sdk.holder` does."""
 
-    def __init__(self, reach: Callable[[], Address]) -> None:
-        self._reach = reach
+    def __init__(self, call: Callable[[Call[Document]], Awaitable[Document]]) -> None:
+        self._call = call
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         lines = [Sent(each, {"id": each, "dry_run": True}) for each in asset_ids]
@@ -136,22 +123,10 @@ class ServerDestination:
         return [Imported(AssetId(one["id"]), one["outcome"], one["reason"]) for one in outcomes]
 
     async def _ask(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
-        for _ in range(TRIES - 1):
-            try:
-                return await self._ask_once(lines)
-            except UnauthenticatedError:
-                continue
-        return await self._ask_once(lines)
-
-    async def _ask_once(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
         async def body() -> Body:
             return Body({"Content-Type": NDJSON}, _ndjson(lines), LARGE)
 
-        client = Client(*self._reach(), PATIENT)
-        try:
-            answer = await client.ask("POST", "/api/import", body=body)
-        finally:
-            await client.close()
+        answer = await self._call(lambda at: at.ask("POST", "/api/import", body=body))
         outcomes: list[dict[str, Any]] = answer["outcomes"]
         return outcomes
 
@@ -176,15 +151,7 @@ def _bytes_line(piece: bytes) -> bytes:
 
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
     """A file's bytes. Raises SourceError if it cannot be read to its end."""
-    async with _readable(path) as content:
-        async for piece in content.chunks():
-            yield piece
-
-
-@asynccontextmanager
-async def _readable(path: Path) -> AsyncIterator[Content]:
-    try:
+    with reading(path, OSError, ValueError):
         async with opened(path) as content:
-            yield content
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+            async for piece in content.chunks():
+                yield piece

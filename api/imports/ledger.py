@@ -27,10 +27,10 @@ from asset_ledger.api.imports.ledger_lines import (
     read_note,
 )
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
-from asset_ledger.ledger.content.offline import OfflineContents, object_file
-from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.offline import OfflineContents
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.content.store import Staged
-from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Fact
 from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
@@ -39,7 +39,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
 from asset_ledger.ledger.merkle.tree import leaf_hash
-from asset_ledger.ledger.storage.data_folder import UNFINISHED
+from asset_ledger.ledger.storage.data_folder import UNFINISHED, ContentFolder, DataFolder
 from asset_ledger.ledger.storage.files import storage_errors, sync_folder
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 from asset_ledger.ledger.storage.sqlite import BESIDE
@@ -48,8 +48,6 @@ Progress = Callable[[int, int], None]
 
 PAGE: Final = 1_000
 CONTENTS_AT_ONCE: Final = 100
-
-_MAY_BE_THERE: Final = frozenset({"lock", "checkpoint.key"})
 
 
 class ImportedLedger(NamedTuple):
@@ -80,7 +78,7 @@ async def import_ledger(
                 copy.keys()
                 copy.checkpoints()
             finish(data_dir)
-    has_key = (data_dir / "checkpoint.key").exists()
+    has_key = DataFolder(data_dir).key.exists()
     return ImportedLedger(manifest.facts, contents, _base64(manifest.root), has_key)
 
 
@@ -92,7 +90,7 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
     except StorageFailedError:
         raise
     except LedgerError:
-        shutil.rmtree(data_dir / "content", ignore_errors=True)
+        shutil.rmtree(DataFolder(data_dir).content.root, ignore_errors=True)
         for suffix in (*BESIDE, ""):
             (data_dir / f"{UNFINISHED}{suffix}").unlink(missing_ok=True)
         raise
@@ -100,9 +98,10 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
 
 def _check_empty(data_dir: Path) -> None:
     """Raises DataFolderError unless there is nothing, or an import that was interrupted."""
-    there = {path.name for path in data_dir.iterdir()} - _MAY_BE_THERE
-    begun = {UNFINISHED, *(f"{UNFINISHED}{suffix}" for suffix in BESIDE), "content"}
-    if there and not (UNFINISHED in there and there <= begun):
+    files = DataFolder(data_dir)
+    there = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name}
+    log = {f"{UNFINISHED}{suffix}" for suffix in (*BESIDE, "")}
+    if there and not (UNFINISHED in there and there <= {*log, files.content.root.name}):
         raise DataFolderError(f"{data_dir} is not empty: a ledger is imported into an empty folder")
 
 
@@ -110,7 +109,7 @@ class _Copy:
     """One import, from its first file to its last."""
 
     def __init__(self, source: Path, data_dir: Path, manifest: Manifest, log: CopiedLog) -> None:
-        self._source, self._folder = source, data_dir / "content"
+        self._source, self._files = source, DataFolder(data_dir).content
         self._manifest, self._log = manifest, log
         self._codec = Codec()
 
@@ -120,8 +119,8 @@ class _Copy:
     async def contents(self, done: Progress) -> int:
         """No fact without its bytes: contents come first."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
-        async with _opened(self._folder) as contents:
-            with closing(Packed(self._folder / PACKED)) as packed:
+        async with _opened(self._files.root) as contents:
+            with closing(Packed(self._files.packed)) as packed:
                 for number, line in enumerate(lines, 1):
                     small += await self._content(lines, read_content(lines, line), contents)
                     if len(small) >= CONTENTS_AT_ONCE:
@@ -139,11 +138,11 @@ class _Copy:
             staged = Staged(digest_of(told.small), len(told.small), b"", told.small)
             _check(lines, told, staged)
             return [(staged.digest, told.small)]
-        if _is_published(object_file(self._folder, told.digest), told.size):
+        if _is_published(self._files.object(told.digest), told.size):
             return []
         stage = contents.stage()
         try:
-            async for piece in pieces_of(object_file(self._source, told.digest)):
+            async for piece in pieces_of(ContentFolder(self._source).object(told.digest)):
                 await stage.write(piece)
             staged = await stage.finish()
             _check(lines, told, staged)
@@ -155,7 +154,7 @@ class _Copy:
     def facts(self, done: Progress) -> None:
         """All facts, after those that an interrupted import has copied already."""
         lines, known, page = self._lines(FACTS), self._log.head().position, list[Copied]()
-        with closing(OfflineContents(self._folder)) as contents:
+        with closing(OfflineContents(self._files)) as contents:
             for position, line in enumerate(lines, 1):
                 copied = read_fact(lines, line, position, self._codec)
                 if position == 1:
@@ -175,9 +174,9 @@ class _Copy:
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
         first = self._log.head().position + 1
-        sizes = contents.sizes([digest for copied in page if (digest := _digest(copied.fact))])
+        sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.fact))])
         for position, (_, fact, _) in enumerate(page, first):
-            digest = _digest(fact)
+            digest = content_of(fact)
             if digest is not None and sizes.get(digest) != getattr(fact, "size", None):
                 raise lines.wrong(f"{digest} is not among the contents", position)
         try:
@@ -238,10 +237,6 @@ def _is_published(file: Path, size: int) -> bool:
 def _check(lines: Lines, told: ContentLine, staged: Staged) -> None:
     if (told.digest, told.size) != (staged.digest, staged.size):
         raise lines.wrong(f"{told.digest} has other bytes: {staged.size:,} of {staged.digest}")
-
-
-def _digest(fact: Fact) -> Digest | None:
-    return fact.digest if isinstance(fact, AssetCreated | AssetContentReplaced) else None
 
 
 def _base64(hashed: bytes) -> str:

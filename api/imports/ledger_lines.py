@@ -15,9 +15,9 @@ import orjson
 from eventsourcing.persistence import Notification, StoredEvent
 
 from asset_ledger.api.contract.facts import fact_out
-from asset_ledger.api.export.files import FORMAT, MANIFEST, MAX_LINE, Told
+from asset_ledger.api.export.files import FORMAT, MANIFEST, MAX_LINE, LinesDigest
 from asset_ledger.api.export.verify import WrongError, parts
-from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.errors import SourceError, reading
 from asset_ledger.ledger.errors import PoisonFactError, ProofError
 from asset_ledger.ledger.ids import Digest, parse_digest
 from asset_ledger.ledger.log.codec import Codec
@@ -32,7 +32,7 @@ class Manifest(NamedTuple):
     log_id: str
     facts: int
     root: bytes
-    files: Mapping[str, Told]
+    files: Mapping[str, LinesDigest]
 
 
 class ContentLine(NamedTuple):
@@ -50,7 +50,7 @@ def read_manifest(folder: Path) -> Manifest:
         said = orjson.loads(path.read_bytes())
         if said["format"] != FORMAT:
             raise SourceError(f"{path} is of the format {said['format']}, not of {FORMAT}")
-        files = {name: Told(**told) for name, told in said["files"].items()}
+        files = {name: LinesDigest(**told) for name, told in said["files"].items()}
         return Manifest(said["log_id"], said["facts"], b64decode(said["root"]), files)
     except FileNotFoundError as error:
         raise SourceError(f"there is no {path}: this is no export that was finished") from error
@@ -77,14 +77,11 @@ class Lines:
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """The objects on the lines. Raises SourceError."""
         hashed = hashlib.sha256()
-        try:
-            with self._path.open("rb") as file:
-                while line := file.readline(MAX_LINE + 1):
-                    self._number += 1
-                    hashed.update(line)
-                    yield self._object(line)
-        except OSError as error:
-            raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
+        with reading(self._path, OSError), self._path.open("rb") as file:
+            while line := file.readline(MAX_LINE + 1):
+                self._number += 1
+                hashed.update(line)
+                yield self._object(line)
         if self._number != self._told.lines:
             raise SourceError(
                 f"{self._path} ends after line {self._number:,}; it had {self._told.lines:,}"

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.imports.destinations import Destination, Sent
 from asset_ledger.api.imports.nodetool_files import AssetFiles
-from asset_ledger.api.imports.nodetool_folders import Folders
+from asset_ledger.api.imports.nodetool_folders import NodeToolFolders
 from asset_ledger.api.imports.nodetool_rows import Item, item_of
-from asset_ledger.api.imports.nodetool_table import Row, Table
+from asset_ledger.api.imports.nodetool_table import NodeToolRow, Table
 from asset_ledger.ledger.commands.imports import MOST, Imported, Presence
 from asset_ledger.ledger.ids import AssetId
 
@@ -24,18 +24,18 @@ BATCH_BYTES: Final = 64 << 20
 Progress = Callable[[int, int], None]
 
 
-class Said(NamedTuple):
-    """Something that somebody should know of a row. `id` as the database has it."""
+class ImportNote(NamedTuple):
+    """What did not fit in a row. `id` as the database has it."""
 
     id: str
     what: str
 
 
-Say = Callable[[Said], None]
+Say = Callable[[ImportNote], None]
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportCounts:
     """What became of the rows. `without_bytes`: in the ledger, but nothing of their contents."""
 
     rows: int = 0
@@ -51,7 +51,7 @@ class Tally:
         return not self.refused and not self.without_bytes
 
 
-class _Found(NamedTuple):
+class _ItemOnDisk(NamedTuple):
     item: Item
     path: Path | None
     size: int
@@ -59,11 +59,13 @@ class _Found(NamedTuple):
 
 async def import_nodetool(
     table: Table, files: AssetFiles, destination: Destination, say: Say, progress: Progress
-) -> Tally:
+) -> ImportCounts:
     """Bring all rows of a table into a ledger. Raises SourceError, and what the ledger raises."""
-    tally = Tally(rows=table.rows)
+    tally = ImportCounts(rows=table.rows)
     if table.repeated:
-        say(Said("", f"rows with the id of another: {table.repeated:,}; the first one counts"))
+        say(
+            ImportNote("", f"rows with the id of another: {table.repeated:,}; the first one counts")
+        )
     for batch in _batches(_items(table, tally, say), files):
         present = await destination.present([found.item.asset_id for found in batch])
         wanted = [found for found in batch if _adds(found, present)]
@@ -74,19 +76,19 @@ async def import_nodetool(
     return tally
 
 
-def _items(table: Table, tally: Tally, say: Say) -> Iterator[Item]:
+def _items(table: Table, tally: ImportCounts, say: Say) -> Iterator[Item]:
     """Every row that can be an asset: folders first, each after the one that it lies in."""
 
-    def read(rows: Iterator[Row]) -> Iterator[Item]:
+    def read(rows: Iterator[NodeToolRow]) -> Iterator[Item]:
         for row in rows:
             item = item_of(row)
             if isinstance(item, Item):
                 yield item
             else:
                 tally.refused += 1
-                say(Said(ascii(row.id), f"is not imported: {item}"))
+                say(ImportNote(ascii(row.id), f"is not imported: {item}"))
 
-    folders = Folders()
+    folders = NodeToolFolders()
     repeated = [folder for folder in read(table.folders()) if not folders.add(folder)]
     tally.known += len(repeated)
     for item in chain(folders.ordered(), read(table.files())):
@@ -95,8 +97,8 @@ def _items(table: Table, tally: Tally, say: Say) -> Iterator[Item]:
         yield item
 
 
-def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_Found]]:
-    batch: list[_Found] = []
+def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_ItemOnDisk]]:
+    batch: list[_ItemOnDisk] = []
     for item in items:
         found = _found(item, files)
         if batch and (
@@ -109,30 +111,30 @@ def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_Found]]
         yield batch
 
 
-def _found(item: Item, files: AssetFiles) -> _Found:
+def _found(item: Item, files: AssetFiles) -> _ItemOnDisk:
     path = None
     if not item.is_folder:
         path = files.find(item.asset_id, item.fields.get("content_type"))
-    return _Found(item, path, path.stat().st_size if path is not None else 0)
+    return _ItemOnDisk(item, path, path.stat().st_size if path is not None else 0)
 
 
-def _adds(found: _Found, present: Mapping[AssetId, Presence]) -> bool:
+def _adds(found: _ItemOnDisk, present: Mapping[AssetId, Presence]) -> bool:
     """Whether the ledger lacks something that is here."""
     known = present.get(found.item.asset_id)
     return known is None or (known == "empty" and found.path is not None)
 
 
-def _sent(found: _Found) -> Sent:
+def _sent(found: _ItemOnDisk) -> Sent:
     item = found.item
     fields = {"id": item.asset_id, "user_id": item.user_id, **item.fields}
     return Sent(item.asset_id, fields, found.path)
 
 
 def _tell(
-    batch: Sequence[_Found],
+    batch: Sequence[_ItemOnDisk],
     added: Sequence[Imported],
     present: Mapping[AssetId, Presence],
-    tally: Tally,
+    tally: ImportCounts,
     say: Say,
 ) -> None:
     """Count a batch, and say what there is to say: nothing of what was there already."""
@@ -148,4 +150,4 @@ def _tell(
             tally.without_bytes += 1
             notes.append("has no bytes: there is no file of it")
         for note in notes:
-            say(Said(item.asset_id, note))
+            say(ImportNote(item.asset_id, note))

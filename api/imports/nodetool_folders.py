@@ -14,7 +14,7 @@ HOME: Final = ""
 """Where an asset lies that is in no folder."""
 
 
-class Folders:
+class NodeToolFolders:
     """All folders of a table, by id."""
 
     def __init__(self) -> None:

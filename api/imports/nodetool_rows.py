@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from asset_ledger.api.contract.principal import check_user_id
 from asset_ledger.api.contract.strict_json import read_number, read_object
-from asset_ledger.api.imports.nodetool_table import Row
+from asset_ledger.api.imports.nodetool_table import NodeToolRow
 from asset_ledger.ledger.domain.asset import FOLDER
 from asset_ledger.ledger.domain.checks import (
     MAX_NAME,
@@ -60,7 +60,7 @@ class Item:
                 self.fields[name] = kept
 
 
-def item_of(row: Row) -> Item | str:
+def item_of(row: NodeToolRow) -> Item | str:
     """The asset of a row; or why it can be none, in a few words."""
     try:
         asset_id = asset_id_of(row.id)
@@ -86,7 +86,7 @@ def asset_id_of(value: Any) -> AssetId:
     return parse_asset_id(_text(value).replace("-", "").lower())
 
 
-def _name(item: Item, row: Row) -> None:
+def _name(item: Item, row: NodeToolRow) -> None:
     """Names are read by people: one that does not fit is mended, and stays recognisable."""
     given = _text(row.name)
     name = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", given)[:MAX_NAME] or item.asset_id

@@ -6,11 +6,11 @@ moment.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.errors import SourceError, reading
 from asset_ledger.ledger.storage.sqlite import open_reader
 
 COLUMNS: Final = (
@@ -27,7 +27,7 @@ _ORDER: Final = "ORDER BY created_at, id"
 _PAGE: Final = 256
 
 
-class Row(NamedTuple):
+class NodeToolRow(NamedTuple):
     """One row. Columns may hold anything: SQLite does not look at the type of what it keeps."""
 
     id: Any
@@ -52,35 +52,27 @@ class Table:
         self._select = f"SELECT {', '.join(_selected(db))} FROM nodetool_assets"
         self.rows, self.repeated = db.execute(_COUNTS).fetchone()
 
-    def folders(self) -> Iterator[Row]:
+    def folders(self) -> Iterator[NodeToolRow]:
         """The folders, the oldest first."""
         return self._rows("content_type = 'folder'")
 
-    def files(self) -> Iterator[Row]:
+    def files(self) -> Iterator[NodeToolRow]:
         """Everything else, the oldest first."""
         return self._rows("content_type IS NOT 'folder'")
 
-    def _rows(self, which: str) -> Iterator[Row]:
+    def _rows(self, which: str) -> Iterator[NodeToolRow]:
         cursor = self._db.execute(f"{self._select} WHERE {which} {_ORDER}")
         while page := cursor.fetchmany(_PAGE):
-            yield from map(Row._make, page)
+            yield from map(NodeToolRow._make, page)
 
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
     """The table in a file. Raises SourceError for what is no NodeTool database."""
-    try:
-        db = open_reader(path)
-    except sqlite3.Error as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
-    try:
+    with reading(path, sqlite3.Error), closing(open_reader(path)) as db:
         db.text_factory = _text
         db.execute("BEGIN")
         yield Table(db)
-    except sqlite3.Error as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
-    finally:
-        db.close()
 
 
 def _text(stored: bytes) -> str:

@@ -4,7 +4,7 @@ Promise: a refusal raises the class that was raised on the other side; a broken 
 failing proxy raise UnreachableError, after as many attempts as patience allows.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any, Final, Self
@@ -58,18 +58,35 @@ class Client:
         url = self._at(path, query)
         return await self.patience.ask(partial(self._once, method, url, headers, body))
 
-    async def open(self, path: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def text(self, path: str) -> str:
+        """The text of an answer."""
+        return b"".join([piece async for piece in self.pieces(path)]).decode()
+
+    async def open(
+        self, path: str, headers: Mapping[str, str], query: Query = ()
+    ) -> aiohttp.ClientResponse:
         """An answer whose body is still to be read; the caller releases it."""
-        url = self._at(path, ())
+        url = self._at(path, query)
         return await self.patience.ask(partial(self._opened, "GET", url, headers, None))
+
+    async def pieces(
+        self, path: str, query: Query = (), headers: Mapping[str, str] = {}
+    ) -> AsyncGenerator[bytes]:
+        """The body of an answer, as it arrives. Raises UnreachableError where it breaks off."""
+        async with await self.open(path, headers, query) as response:
+            try:
+                async for piece in response.content.iter_any():
+                    yield piece
+            except BROKEN as error:
+                raise self.broken(error) from error
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         await self._sessions.close()
 
     def broken(self, error: Exception) -> UnreachableError:
-        """What is raised of a network that failed."""
-        return UnreachableError(f"the ledger at {self.url} cannot be reached: {error!r}")
+        """The error of an answer that broke off."""
+        return UnreachableError(f"{self.url} broke off: {error!r}")
 
     def _at(self, path: str, query: Query) -> URL:
         # Paths are quoted already: an id may hold a slash, which yarl would take for two segments.
@@ -112,12 +129,16 @@ class Client:
             async with response:
                 raise self._refusal(response, await response.read())
         except BROKEN as error:
-            raise self.broken(error) from error
+            reason = getattr(error, "os_error", error)  # aiohttp's own text repeats the address
+            raise UnreachableError(
+                f"cannot reach {self.url}: {str(reason) or repr(reason)}"
+            ) from error
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> LedgerError:
+        said = f"{self.url} answered {response.status} {response.reason}"
         if response.status in PROXY_FAILURES:
-            return UnreachableError(f"{self.url} answers {response.status} {response.reason}")
-        error = error_of(_document(body), response.status)
+            return UnreachableError(said)
+        error = error_of({"detail": said, **_document(body)}, response.status)
         after = response.headers.get("Retry-After", "")
         if isinstance(error, TEMPORARY) and after.isdecimal():
             error.retry_after = float(after)

@@ -28,7 +28,7 @@ IN_MEMORY: Final = 1 << 20
 """What cannot be rewound stays in memory up to this size; a temporary file has what is larger."""
 
 
-class Content:
+class UploadContent:
     """The bytes of a file from where it stands to its end: `size` of them."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -61,24 +61,24 @@ class Content:
 
 
 @asynccontextmanager
-async def opened(source: Source) -> AsyncIterator[Content]:
+async def opened(source: Source) -> AsyncIterator[UploadContent]:
     """The content of a source; whatever had to be opened for it is closed at the end.
 
     Raises OSError for a path that cannot be read, TypeError for what is no content.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        yield Content(BytesIO(source))
+        yield UploadContent(BytesIO(source))
     elif isinstance(source, os.PathLike):
         with await asyncio.to_thread(Path(source).open, "rb") as file:
-            yield Content(file)
+            yield UploadContent(file)
     elif not isinstance(source, AsyncIterable) and _rewinds(source):
-        yield Content(source)
+        yield UploadContent(source)
     else:
         with SpooledTemporaryFile(IN_MEMORY) as spool:
             async for piece in _pieces(source):
                 await asyncio.to_thread(spool.write, piece)
             spool.seek(0)
-            yield Content(spool)
+            yield UploadContent(spool)
 
 
 async def _pieces(source: IO[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import orjson
 
 from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, read_fields
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
@@ -31,10 +32,10 @@ from asset_ledger.api.contract.principal import checked_owner
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import wanted
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
-from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
-from asset_ledger.api.sdk.wire import asset_id_of, fields_json
+from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.call import Call
 from asset_ledger.ledger.content.store import Staged
@@ -72,14 +73,14 @@ class EmbeddedGateway:
         other._user_id = user_id if user_id == self._caller else checked_owner(user_id)
         return other
 
-    async def create(self, fields: Fields, content: Content | None) -> Document:
+    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
         return await self._patience.ask(partial(self._create, self._call(), json, content))
 
     async def find(self, asset_id: str) -> Document:
         """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        found = await self._views.assets.find(self._user_id, asset_id_of(asset_id))
+        found = await self._views.assets.find(self._user_id, read_asset_id(asset_id))
         return _read(found.json)
 
     async def page(self, query: Query) -> Document:
@@ -107,7 +108,7 @@ class EmbeddedGateway:
 
     async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
-        asset = await self._at_version(asset_id_of(asset_id), version)
+        asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
         content = await self._ledger.open_content(Digest(asset["digest"]))
@@ -121,21 +122,21 @@ class EmbeddedGateway:
         """Change a label: None clears. Raises PreconditionFailedError at another version."""
         call = replace(self._call(), if_match=if_match)
         json = fields_json(changes)
-        return await self._patience.ask(partial(self._update, call, asset_id_of(asset_id), json))
+        return await self._patience.ask(partial(self._update, call, read_asset_id(asset_id), json))
 
     async def restore(self, asset_id: str) -> Document:
         """Bring back what was deleted. Raises UnknownAssetError."""
-        restoration = partial(self._restore, self._call(), asset_id_of(asset_id))
+        restoration = partial(self._restore, self._call(), read_asset_id(asset_id))
         return await self._patience.ask(restoration)
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""
-        deletion = partial(self._delete, self._call(), asset_id_of(asset_id))
+        deletion = partial(self._delete, self._call(), read_asset_id(asset_id))
         return await self._patience.ask(deletion)
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
         """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
-        replay, user_id, known_id = self._ledger.replay, self._user_id, asset_id_of(asset_id)
+        replay, user_id, known_id = self._ledger.replay, self._user_id, read_asset_id(asset_id)
         return _documents(
             lambda after, limit: replay(Replay.asset_facts, user_id, known_id, after, limit)
         )
@@ -156,7 +157,7 @@ class EmbeddedGateway:
     def _call(self) -> Call:
         return Call(self._user_id, key=new_key(), actor=self._caller)
 
-    async def _create(self, call: Call, json: bytes, content: Content | None) -> Document:
+    async def _create(self, call: Call, json: bytes, content: UploadContent | None) -> Document:
         with self._ledger.slots.take():
             fields = read_fields(read_object(json, "json"))
             async with self._staged(content) as staged:
@@ -165,7 +166,7 @@ class EmbeddedGateway:
         return _read(document_json(receipt.asset).encode())
 
     @asynccontextmanager
-    async def _staged(self, content: Content | None) -> AsyncIterator[Staged | None]:
+    async def _staged(self, content: UploadContent | None) -> AsyncIterator[Staged | None]:
         if content is None:
             yield None
             return

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
-from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.content import UploadContent
 
 _HEAD: Final = (
     b'--%b\r\nContent-Disposition: form-data; name="json"\r\n\r\n%b\r\n'
@@ -29,7 +29,7 @@ async def json_body(json: bytes, media_type: str = "application/json") -> Body:
     return Body({"Content-Type": media_type}, json, len(json))
 
 
-async def upload_body(fields: bytes, content: Content | None) -> Body:
+async def upload_body(fields: bytes, content: UploadContent | None) -> Body:
     """The body that carries these fields (JSON) and this content, if there is one."""
     if content is None:
         return await json_body(fields)
@@ -45,7 +45,7 @@ async def upload_body(fields: bytes, content: Content | None) -> Body:
     return Body(headers, data, size)
 
 
-async def _pieces(head: bytes, content: Content, tail: bytes) -> AsyncIterator[bytes]:
+async def _pieces(head: bytes, content: UploadContent, tail: bytes) -> AsyncIterator[bytes]:
     yield head
     async for piece in content.chunks():
         yield piece

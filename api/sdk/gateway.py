@@ -7,7 +7,7 @@ raise the same errors.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.content import UploadContent
 
 Document = Mapping[str, Any]
 """An object of the API's JSON, read."""
@@ -33,7 +33,7 @@ class Gateway(Protocol):
         no user id with ParameterError: here, or by whatever is asked next.
         """
 
-    async def create(self, fields: Fields, content: Content | None) -> Document:
+    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
 
     async def find(self, asset_id: str) -> Document:

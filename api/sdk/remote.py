@@ -4,16 +4,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Final, Self
-from urllib.parse import quote
 
+from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.owner import OWNER, spelled
 from asset_ledger.api.sdk.client import Client
-from asset_ledger.api.sdk.content import Content
+from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
-from asset_ledger.api.sdk.wire import asset_id_of, fields_json
+from asset_ledger.api.sdk.wire import fields_json, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
@@ -38,7 +38,7 @@ class RemoteGateway:
         other._client = self._client.sending({OWNER: spelled(user_id)})
         return other
 
-    async def create(self, fields: Fields, content: Content | None) -> Document:
+    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
         body = partial(upload_body, fields_json(fields), content)
         return await self._write("POST", "/api/assets", body)
@@ -116,10 +116,10 @@ class RemoteGateway:
 
 
 def _asset(asset_id: str) -> str:
-    return f"/api/assets/{asset_id_of(asset_id)}"
+    return f"/api/assets/{read_asset_id(asset_id)}"
 
 
 def _job(job_id: str) -> str:
     if not job_id:
         raise UnknownJobError(job_id)
-    return f"/api/jobs/{quote(job_id, safe='')}"
+    return f"/api/jobs/{segment(job_id)}"

@@ -42,10 +42,10 @@ class Output:
     tags: tuple[str, ...] | None = None
 
 
-Found = Output | Asset | SaveError
+Returned = Output | Asset | SaveError
 
 
-def outputs_of(value: Any, stem: str, began: float) -> Iterator[Found]:
+def outputs_of(value: Any, stem: str, began: float) -> Iterator[Returned]:
     """What there is to save in a value that was returned by a node which began at this time.
 
     Texts, numbers and None are no files: there is nothing to save of them. An Asset passes
@@ -92,7 +92,7 @@ def _offered(value: Any, stem: str) -> Any:
         return failure
 
 
-def _output(value: Any, stem: str, began: float) -> Found:
+def _output(value: Any, stem: str, began: float) -> Returned:
     if isinstance(value, bytes | bytearray | memoryview):
         return _named(value, bytes(value[:8_192]), stem)
     if isinstance(value, os.PathLike):
@@ -106,7 +106,7 @@ def _output(value: Any, stem: str, began: float) -> Found:
     return SaveError(f"{stem}: a {type(value).__name__} is nothing that can be saved")
 
 
-def _path(path: Path, began: float) -> Found:
+def _path(path: Path, began: float) -> Returned:
     """A file that was written since: its change time cannot be set back, as the others can."""
     try:
         found = path.lstat()
@@ -119,7 +119,7 @@ def _path(path: Path, began: float) -> Found:
     return Output(path, path.name, mimetypes.guess_type(path.name)[0])
 
 
-def _file(file: IO[bytes], stem: str) -> Found:
+def _file(file: IO[bytes], stem: str) -> Returned:
     if file.seekable():
         file.seek(0)  # whoever has just written it left it at its end
     name = getattr(file, "name", None)

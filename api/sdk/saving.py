@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.context import ProcessingContext
 from asset_ledger.api.sdk.errors import SaveError
-from asset_ledger.api.sdk.results import Found
+from asset_ledger.api.sdk.results import Returned
 
 logger = logging.getLogger(__name__)
 
 
 async def save(
-    found: Iterable[Found], context: ProcessingContext
+    found: Iterable[Returned], context: ProcessingContext
 ) -> tuple[list[Asset], list[SaveError]]:
     """The assets that these have become, or were already, and what could not become one.
 
@@ -31,7 +31,7 @@ async def save(
     return assets, errors
 
 
-async def _asset(found: Found, context: ProcessingContext) -> Asset:
+async def _asset(found: Returned, context: ProcessingContext) -> Asset:
     """Raises SaveError, whatever it was that failed."""
     match found:
         case Asset():

@@ -1,21 +1,18 @@
-"""Arguments to what travels: ids checked, fields to JSON, filters to query parameters."""
+"""Arguments to what travels: names as segments, fields to JSON, filters to query parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
-from asset_ledger.ledger.errors import FieldError, UnknownAssetError
-from asset_ledger.ledger.ids import AssetId, parse_asset_id
+from asset_ledger.ledger.errors import FieldError
 
 
-def asset_id_of(text: str) -> AssetId:
-    """The id, checked: a text that can be no asset's might be a route. Raises UnknownAssetError."""
-    try:
-        return parse_asset_id(text)
-    except ValueError as error:
-        raise UnknownAssetError(text) from error
+def segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
 
 
 def fields_json(fields: Mapping[str, Any]) -> bytes:

@@ -4,16 +4,14 @@ Promise: whatever a content does to its decoder, the next one is drawn by a proc
 """
 
 import asyncio
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import MAX_LINE, frame
+from asset_ledger.api.thumbnails.frames import frame
+from asset_ledger.api.workers.child import Child
 
 PATIENCE: Final = 30.0
 """Seconds that one drawing may take."""
@@ -26,7 +24,7 @@ class Drawer:
 
     def __init__(self, worker: str = WORKER, *, patience: float = PATIENCE) -> None:
         self._worker, self._patience = worker, patience
-        self._process: Process | None = None
+        self._child: Child | None = None
 
     async def draw(self, kind: str, source: Path | bytes) -> bytes:
         """A small picture of the content in a file, or of these bytes. Raises UndrawableError."""
@@ -48,30 +46,15 @@ class Drawer:
 
     async def end(self) -> None:
         """Kill the process, if there is one."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        child, self._child = self._child, None
+        if child is not None:
+            await child.kill()
 
     async def _ask(self, kind: str, source: Path | bytes) -> tuple[str | None, bytes]:
-        process = await self._running()
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("a drawing process has pipes")
+        if self._child is None:
+            self._child = await Child.start(self._worker, pipes=True)
         path, content = (str(source), b"") if isinstance(source, Path) else (None, source)
-        process.stdin.write(frame({"kind": kind, "path": path}, content))
-        await process.stdin.drain()
-        head = orjson.loads(await process.stdout.readuntil())
-        return head["refusal"], await process.stdout.readexactly(head["size"])
-
-    async def _running(self) -> Process:
-        if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                # -P: no module of the folder that the server was started in takes a name of ours
-                *(sys.executable, "-P", "-m", self._worker),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=DEVNULL,
-                limit=MAX_LINE,
-            )
-        return self._process
+        self._child.stdin.write(frame({"kind": kind, "path": path}, content))
+        await self._child.stdin.drain()
+        head = orjson.loads(await self._child.stdout.readuntil())
+        return head["refusal"], await self._child.stdout.readexactly(head["size"])

@@ -1,10 +1,8 @@
 """What the server and its drawing processes say to each other: a line of JSON, then bytes."""
 
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import orjson
-
-MAX_LINE: Final = 64 * 1024
 
 
 def frame(head: dict[str, Any], content: bytes) -> bytes:

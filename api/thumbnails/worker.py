@@ -1,12 +1,11 @@
-"""`python -m api.thumbnails.worker`: draws what it is asked to, one thing at a time, until its pipe
-ends. It gives way to the server, and has only so much memory.
+"""`python -m asset_ledger.api.thumbnails.worker`: draws what the server sends, one thing at a time.
+
+It gives way to the server, its memory is limited, and it exits when the server dies, also in the
+middle of a content that makes a decoder hang.
 """
 
-import os
-import resource
 import sys
 import warnings
-from contextlib import suppress
 from typing import Any, Final
 
 from PIL import Image
@@ -14,6 +13,7 @@ from PIL import Image
 from asset_ledger.api.thumbnails.drawing import draw, opened
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import frame, read_frame
+from asset_ledger.api.workers.child import exit_with_server, give_way
 
 MOST_MEMORY: Final = 2 * 2**30
 NICE: Final = 10
@@ -21,9 +21,8 @@ NICE: Final = 10
 
 def main() -> None:
     """Answer every message on standard input with one on standard output."""
-    os.nice(NICE)
-    with suppress(ValueError, OSError):  # some systems know no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    exit_with_server()
+    give_way(nice=NICE, max_memory=MOST_MEMORY)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     while message := read_frame(sys.stdin.buffer):
         sys.stdout.buffer.write(answer(*message))

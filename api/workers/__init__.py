@@ -1,1 +1,1 @@
-"""Child processes of the server: the committer, and the rebuild."""
+"""Child processes of the server: one way to start and stop them, the committer, and the rebuild."""

@@ -1,15 +1,12 @@
-"""The process that builds, seen from the server: started for one task, and killed with it."""
+"""The rebuild process, as the server sees it: started for one task, and killed with it."""
 
-import asyncio
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from asset_ledger.api.workers.child import Child
 from asset_ledger.ledger.errors import RebuildError
 
 WORKER: Final = "asset_ledger.api.workers.rebuild_worker"
@@ -22,35 +19,18 @@ Heard = Callable[[str, int, int], None]
 
 
 async def perform(task: str, folder: Path, number: int, heard: Heard) -> dict[str, Any]:
-    """What the task came to. Whoever is cancelled here kills it.
+    """Return the result of the task. Cancelled, it kills the process.
 
-    Raises RebuildError for what it failed of, and where the process died.
+    Raises RebuildError if the task failed, and if the process died.
     """
-    process = await asyncio.create_subprocess_exec(
-        # -P: no module of the folder that the server was started in takes a name of ours
-        *(sys.executable, "-P", "-m", WORKER, str(folder), task, str(number)),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        limit=MAX_LINE,
-    )
-    try:
-        return await _listen(process, heard)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def _listen(process: Process, heard: Heard) -> dict[str, Any]:
-    if process.stdout is None:
-        raise RuntimeError("a building process has pipes")
-    async for line in process.stdout:
-        said = orjson.loads(line)
-        if "error" in said:
-            raise RebuildError(said["error"])
-        if "done" in said:
-            done: dict[str, Any] = said["done"]
-            return done
-        heard(said["step"], said["position"], said["target"])
+    arguments = (str(folder), task, str(number))
+    async with await Child.start(WORKER, *arguments, pipes=True, max_line=MAX_LINE) as child:
+        async for line in child.stdout:
+            said = orjson.loads(line)
+            if "error" in said:
+                raise RebuildError(said["error"])
+            if "done" in said:
+                done: dict[str, Any] = said["done"]
+                return done
+            heard(said["step"], said["position"], said["target"])
     raise RebuildError("the process that built it died")

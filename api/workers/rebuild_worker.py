@@ -1,26 +1,24 @@
-"""`python -m api.shadow.worker FOLDER TASK GENERATION`: builds a generation beside the one that a
-server has in use, and says on standard output how far it is, a JSON object a line.
+"""`python -m asset_ledger.api.workers.rebuild_worker FOLDER TASK GENERATION`: builds a generation
+beside the one that a server has in use, and reports its progress, a JSON object a line.
 
-It only reads the log, it gives way to the server, and it dies with it: its standard input is a pipe
-of the server's, which ends when that does, however it ends.
+It only reads the log, it gives way to the server, and it exits when the server dies.
 """
 
-import os
-import select
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 
 import orjson
 
+from asset_ledger.api.workers.child import exit_with_server, give_way, server_has_died
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build
 from asset_ledger.projections.rebuild.build import Report, build, catch_up
 
@@ -32,10 +30,12 @@ OFTEN: Final = 0.05
 def main() -> None:
     """Do the task. The last line is `{"done": ...}` or `{"error": ...}`."""
     folder, task, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    os.nice(NICE)
-    Thread(target=_die_with_the_server, daemon=True).start()
+    give_way(nice=NICE)
+    exit_with_server()
     with hold_build(folder):
-        if not _has_a_server():
+        # Asked with the lock held: the next server waits for the lock before it uses this number,
+        # and the thread that exits may not have had its turn yet.
+        if server_has_died():
             return
         try:
             say({"done": _do(folder, TASKS[task], number)})
@@ -47,7 +47,7 @@ Task = Callable[[Path, int, Feed, Report], dict[str, Any]]
 
 
 def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
-    with closing(SqliteLogReader(folder / "ledger.db")) as log:
+    with closing(SqliteLogReader(DataFolder(folder).log)) as log:
         codec = Codec()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
         return task(folder, number, feed, Teller())
@@ -83,21 +83,6 @@ def say(document: dict[str, Any]) -> None:
     """One line."""
     sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _has_a_server() -> bool:
-    """Whether its server lives, asked with the lock held: the next one waits for that from here on.
-
-    One that was killed before may have a successor, which uses the number itself by now. The thread
-    that ends this process may be as slow to notice as the process was to start.
-    """
-    said, _, _ = select.select([sys.stdin], [], [], 0)
-    return not said
-
-
-def _die_with_the_server() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nobody writes: it returns when there is nobody any more
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.ids import digest_from_hex, digest_of
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
 
 Progress = Callable[[int, int], None]
@@ -29,16 +30,15 @@ _SMALLEST: Final = -(2**63)
 class ContentAudit:
     """One reading of every content in a folder."""
 
-    def __init__(self, folder: Path, note: Note, progress: Progress) -> None:
-        self._packed = folder / "packed.db"
-        self._objects = folder / "objects"
+    def __init__(self, files: ContentFolder, note: Note, progress: Progress) -> None:
+        self._files = files
         self._note, self._progress = note, progress
         self.read = 0
 
     def findings(self) -> Iterator[Finding]:
         """Read every content, and tell what is wrong."""
         try:
-            with closing(open_reader(self._packed)) as db:
+            with closing(open_reader(self._files.packed)) as db:
                 db.text_factory = spell_out
                 yield from self._read_packed(db)
         except sqlite3.Error as error:
@@ -67,24 +67,25 @@ class ContentAudit:
             yield Finding("contents", name, "is kept twice")
 
     def _read_objects(self) -> Iterator[Finding]:
-        total = self.read + sum(1 for _ in _files(self._objects))
-        for path in _files(self._objects):
+        total = self.read + sum(1 for _ in _files(self._files.objects))
+        for path in _files(self._files.objects):
             yield from self._object(path)
             self._progress(self.read, max(total, self.read))
 
     def _object(self, path: Path) -> Iterator[Finding]:
         self.read += 1
-        where = path.relative_to(self._objects).as_posix()
+        where = path.relative_to(self._files.objects).as_posix()
         try:
             with path.open("rb") as file:
-                name = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = digest_from_hex(hashlib.file_digest(file, "sha256").hexdigest())
                 size = file.tell()
         except OSError as error:
             yield Finding("content/objects", where, f"cannot be read: {error.strerror}")
             return
-        if where != f"{name[:2]}/{name[2:4]}/{name}":
+        if path != self._files.object(digest):
+            name = digest.removeprefix("sha256:")
             yield Finding("content/objects", where, f"its bytes have the SHA-256 {name}")
-        elif not self._note(digest_from_hex(name), size):
+        elif not self._note(digest, size):
             yield Finding("content/objects", where, "is kept twice")
 
 

@@ -12,6 +12,7 @@ from asset_ledger.ledger.audit.contents import ContentAudit
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.log import LogAudit
 from asset_ledger.ledger.audit.rows import AuditRows
+from asset_ledger.ledger.storage.data_folder import DataFolder
 
 Progress = Callable[[int, int], None]
 
@@ -26,8 +27,8 @@ class Audit:
 
         Raises CorruptLogError for what is no log, ProofError for a checkpoint of another log.
         """
-        self._contents = folder / "content"
-        self._rows = AuditRows(folder / "ledger.db", scratch / NOTES)
+        self._files = DataFolder(folder)
+        self._rows = AuditRows(self._files.log, scratch / NOTES)
         try:
             self._log = LogAudit(self._rows, given)
         except BaseException:
@@ -47,7 +48,7 @@ class Audit:
 
     def findings(self, facts_read: Progress, contents_read: Progress) -> Iterator[Finding]:
         """Read everything, and tell what is wrong, as it is found."""
-        contents = ContentAudit(self._contents, self._rows.note_content, contents_read)
+        contents = ContentAudit(self._files.content, self._rows.note_content, contents_read)
         try:
             yield from self._log.findings(facts_read)
             yield from contents.findings()

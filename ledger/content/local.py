@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.packed import FIND, PACKED
+from asset_ledger.ledger.content.packed import FIND
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
 from asset_ledger.ledger.storage.readers import AsyncReaders
 
@@ -30,30 +31,30 @@ async def open_local_contents(folder: Path) -> "LocalContents":
 
     Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
     """
-    await asyncio.to_thread(_prepare, folder)
-    return LocalContents(folder)
+    files = ContentFolder(folder)
+    await asyncio.to_thread(_prepare, files)
+    return LocalContents(files)
 
 
-def _prepare(folder: Path) -> None:
-    for room in (folder, folder / "objects", folder / "tmp"):
-        make_folder(room)
-    for leftover in (folder / "tmp").iterdir():
+def _prepare(files: ContentFolder) -> None:
+    for folder in (files.root, files.objects, files.arriving):
+        make_folder(folder)
+    for leftover in files.arriving.iterdir():
         leftover.unlink()
 
 
 class LocalContents:
     """A ContentStore in a local folder. It reads the packed contents, and never writes them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._objects = folder / "objects"
-        self._arriving = folder / "tmp"
-        self._readers = AsyncReaders(folder / PACKED)
+    def __init__(self, files: ContentFolder) -> None:
+        self._files = files
+        self._readers = AsyncReaders(files.packed)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
-        return SpillingStage(self._arriving, self._threads)
+        return SpillingStage(self._files.arriving, self._threads)
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -75,18 +76,14 @@ class LocalContents:
         await asyncio.to_thread(self._threads.shutdown)
         await self._readers.close()
 
-    def _object(self, digest: Digest) -> Path:
-        name = digest.removeprefix("sha256:")
-        return self._objects / name[:2] / name[2:4] / name
-
     def _open_object(self, digest: Digest) -> FileContent | None:
         try:
-            return FileContent(self._object(digest), self._threads)
+            return FileContent(self._files.object(digest), self._threads)
         except FileNotFoundError:
             return None
 
     def _publish(self, spilled: Spilled) -> None:
-        target = self._object(spilled.digest)
+        target = self._files.object(spilled.digest)
         with storage_errors("the content was not published"):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if target.exists():

@@ -3,32 +3,32 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 import orjson
 
+from asset_ledger.ledger.content.packed import FIND
 from asset_ledger.ledger.content.reading import PIECE
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader
 
 _PACKED: Final = """SELECT digest, bytes FROM json_each(?)
     CROSS JOIN contents ON contents.digest = json_each.value"""
 _SIZES: Final = """SELECT digest, length(bytes) FROM json_each(?)
     CROSS JOIN contents ON contents.digest = json_each.value"""
-_FIND: Final = "SELECT bytes FROM contents WHERE digest = ?"
 
 
-def pieces_of(folder: Path, digest: Digest) -> Iterator[bytes]:
+def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
     """A content, at most 1 MiB at once. Raises DataFolderError if it cannot be read."""
     try:
-        with closing(open_reader(folder / "packed.db")) as db:
-            packed = db.execute(_FIND, (digest,)).fetchone()
+        with closing(open_reader(files.packed)) as db:
+            packed = db.execute(FIND, (digest,)).fetchone()
         if packed is not None:
             yield packed[0]
             return
-        with object_file(folder, digest).open("rb") as file:
+        with files.object(digest).open("rb") as file:
             while piece := file.read(PIECE):
                 yield piece
     except (OSError, sqlite3.Error) as error:
@@ -38,9 +38,9 @@ def pieces_of(folder: Path, digest: Digest) -> Iterator[bytes]:
 class OfflineContents:
     """The contents in a folder, many at a time. Raises sqlite3.Error where they cannot be read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._db = open_reader(folder / "packed.db")
+    def __init__(self, files: ContentFolder) -> None:
+        self._files = files
+        self._db = open_reader(files.packed)
 
     def packed(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Those of these contents that are packed: at most 64 KiB each."""
@@ -50,19 +50,13 @@ class OfflineContents:
         """How many bytes each of these contents has; without those that are not there."""
         sizes: dict[Digest, int] = dict(self._db.execute(_SIZES, (_json(digests),)).fetchall())
         for digest in digests:
-            if digest not in sizes and (file := object_file(self._folder, digest)).is_file():
+            if digest not in sizes and (file := self._files.object(digest)).is_file():
                 sizes[digest] = file.stat().st_size
         return sizes
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
-
-
-def object_file(folder: Path, digest: Digest) -> Path:
-    """Where a content is that is a file of its own."""
-    name = digest.removeprefix("sha256:")
-    return folder / "objects" / name[:2] / name[2:4] / name
 
 
 def _json(digests: Sequence[Digest]) -> str:

@@ -165,6 +165,11 @@ def _born(position: int, event: AssetCreated) -> Asset:
     )
 
 
+def content_of(event: Fact) -> Digest | None:
+    """Return the digest of the content that an event names, if it names one."""
+    return event.digest if isinstance(event, AssetCreated | AssetContentReplaced) else None
+
+
 def changes_of(event: Fact) -> dict[str, Any] | None:
     """The fields of the state that a later fact sets; None for a fact that is not an asset's."""
     match event:

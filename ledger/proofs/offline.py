@@ -1,7 +1,7 @@
 """The proof of a job out of a data folder whose server may or may not run."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from contextlib import closing
 
 from eventsourcing.persistence import Notification
 
@@ -16,6 +16,7 @@ from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
 from asset_ledger.ledger.merkle.proof import ProvenFact, Signed
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 
 Ask = Callable[[FolderLockedError], object]
@@ -23,25 +24,22 @@ Ask = Callable[[FolderLockedError], object]
 
 
 def prove_job(
-    log_file: Path, user_id: str, job_id: str, ask: Ask
+    files: DataFolder, user_id: str, job_id: str, ask: Ask
 ) -> tuple[Signed, list[ProvenFact]]:
     """Every fact of a job, proven by the first checkpoint that covers them.
 
     Where none is kept, one is signed here, or by the server that has the folder. Raises
     UnknownJobError, FolderLockedError and SigningKeyError.
     """
-    log = SqliteLogReader(log_file)
-    try:
+    with closing(SqliteLogReader(files.log)) as log:
         facts = _facts(log, Tag(user_id, "job", job_id))
         if not facts:
             raise UnknownJobError(job_id)
-        signed = _kept(log, facts[-1][0]) or _sign(log, log_file, facts[-1][0], ask)
+        signed = _kept(log, facts[-1][0]) or _sign(log, files, facts[-1][0], ask)
         log_id = read_identity(log, Codec()).log_id
         changes = _leaves(rotations(log, log_id, upto=signed.size))
         signed = signed._replace(rotations=_proven(log, signed.size, changes))
         return signed, _proven(log, signed.size, facts)
-    finally:
-        log.close()
 
 
 def _proven(log: LogReader, size: int, facts: Sequence[tuple[int, bytes]]) -> list[ProvenFact]:
@@ -77,11 +75,11 @@ def _key(log: LogReader, size: int) -> str:
     return [known.key for known in keys_in_force(log, Codec()) if known.since <= size][-1]
 
 
-def _sign(log: LogReader, log_file: Path, covering: int, ask: Ask) -> Signed:
+def _sign(log: LogReader, files: DataFolder, covering: int, ask: Ask) -> Signed:
     """A checkpoint of the log as it is now, signed and kept."""
     try:
-        with hold_folder(log_file.parent):
-            return _sign_here(log_file)
+        with hold_folder(files.root):
+            return _sign_here(files)
     except FolderLockedError as locked:
         ask(locked)
         kept = _kept(log, covering)
@@ -90,17 +88,10 @@ def _sign(log: LogReader, log_file: Path, covering: int, ask: Ask) -> Signed:
         return kept
 
 
-def _sign_here(log_file: Path) -> Signed:
-    log = SqliteLog(log_file, Codec())
-    try:
-        return _signed(log, log_file.with_name("checkpoint.key"))
-    finally:
-        log.close()
-
-
-def _signed(log: SqliteLog, key_file: Path) -> Signed:
-    size = log.head().position
-    signer = signer_in_force(log, Codec(), key_file)
-    origin = read_identity(log, Codec()).origin
-    note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), signer)
-    return Signed(size, log.keep_checkpoint(size, note), signer.key)
+def _sign_here(files: DataFolder) -> Signed:
+    with closing(SqliteLog(files.log, Codec())) as log:
+        size = log.head().position
+        signer = signer_in_force(log, Codec(), files.key)
+        origin = read_identity(log, Codec()).origin
+        note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), signer)
+        return Signed(size, log.keep_checkpoint(size, note), signer.key)

@@ -289,8 +289,8 @@ def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
 )
 def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: list[str]) -> None:
     check = (
-        f"import sys, api.cli; sys.argv[1:] = {arguments}\n"
-        "try: api.cli.main()\n"
+        f"import sys, asset_ledger.api.cli as cli; sys.argv[1:] = {arguments}\n"
+        "try: cli.main()\n"
         f"finally: print([m for m in {unused} if m in sys.modules])"
     )
 

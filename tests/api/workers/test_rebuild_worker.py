@@ -11,7 +11,7 @@ from tests.journeys.server import PATIENCE
 
 UNNOTICED: Final = (
     "from asset_ledger.api.workers import rebuild_worker as w;"
-    " w._die_with_the_server = lambda: None; w.main()"
+    " w.exit_with_server = lambda: None; w.main()"
 )
 """A worker whose watching thread does not get its turn, as on a machine that is busy."""
 
@@ -23,7 +23,7 @@ async def test_whose_server_died_before_its_turn_came_it_builds_nothing(data_dir
 
     done = subprocess.run(
         [sys.executable, "-P", "-c", UNNOTICED, str(data_dir), "build", "1"],
-        stdin=subprocess.DEVNULL,
+        input=b"",  # a pipe of which nobody has the other end
         capture_output=True,
         timeout=PATIENCE,
         check=True,

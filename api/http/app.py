@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -46,11 +47,10 @@ from asset_ledger.api.http import (
     tokens,
     usage,
 )
-from asset_ledger.api.http.answers import problem
+from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import callers_of
-from asset_ledger.api.http.compression import compress
 from asset_ledger.api.http.cors import Cors
-from asset_ledger.api.http.described import Description
+from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
@@ -110,9 +110,9 @@ class Server(web.Server):
         self._patience = patience
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
-        self._watch = Watch(log_requests=backend.settings.log_requests)
+        self._watch = Watch()
         self._ids = RequestIds()
-        self._description = Description(OPERATIONS, authenticated=authenticated)
+        self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._callers = callers_of(backend)
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.named else None
@@ -196,7 +196,7 @@ class Server(web.Server):
         loop = asyncio.get_running_loop()
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
-        request.description = self._description
+        request.openapi = self._openapi
         request.watch = self._watch
         request.cors = self._cors
         request.id = self._ids.of(message.headers)

@@ -1,12 +1,15 @@
 """The assets of whoever asks: record one, list them, read one, delete one."""
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.as_of import AS_OF
-from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
+from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
+from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from asset_ledger.api.contract.upload import UPLOADS
 from asset_ledger.api.http.answers import (
@@ -14,14 +17,13 @@ from asset_ledger.api.http.answers import (
     etag_matches,
     json_answer,
     minimal,
+    next_link,
     not_modified,
     write_headers,
 )
-from asset_ledger.api.http.listing import asset_page
 from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.upload import Upload
-from asset_ledger.api.http.versions import json_of_version
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -37,7 +39,15 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
     ViewBehindError,
 )
+from asset_ledger.ledger.log.event_log import Tag
+from asset_ledger.projections.queries.as_of import PastQuery
+from asset_ledger.projections.queries.assets import Found
+from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.assets import document_json, home_document
+
+Words = Mapping[str, Sequence[str]]
+
+_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 
 @operation(
@@ -94,6 +104,58 @@ async def list_assets(request: Request) -> web.Response:
     return await asset_page(request)
 
 
+async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
+    """The page that the query asks for; `fixed` are filters that the path has set."""
+    asked = request.asked
+    words = {name: asked[name] for name in _FILTER_NAMES if name in asked} | fixed
+    position = await request.as_of()
+    if position is None:
+        page = await _page(request, words)
+    else:
+        page = await _page_as_of(request, words, position)
+    count = b',"count":%d' % await _count(request, words, position) if "count" in asked else b""
+    body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
+    return json_answer(body, page.position, headers=next_link(request, page.next))
+
+
+async def _page(request: Request, words: Words) -> Page:
+    return await request.views.assets.page(
+        request.user_id,
+        words,
+        sort=request.asked["sort"],
+        page_size=request.asked["page_size"],
+        cursor=request.asked.get("cursor", ""),
+        deleted=request.asked.get("deleted", "false"),
+    )
+
+
+async def _count(request: Request, words: Words, position: int | None) -> int:
+    if position is not None:
+        raise refuse("count", "is not told of a list as_of a position")
+    deleted = request.asked.get("deleted", "false")
+    return await request.views.assets.count(request.user_id, words, deleted=deleted)
+
+
+async def _page_as_of(request: Request, words: Words, position: int) -> Page:
+    asked, user_id = request.asked, request.user_id
+    query = PastQuery.of(
+        user_id,
+        words,
+        asked["sort"],
+        asked["page_size"],
+        asked.get("cursor", ""),
+        asked.get("deleted", "false"),
+    )
+    found, edge = await request.ledger.assets_of_tag(
+        Tag(user_id, query.kind, query.value),
+        query.after,
+        query.size + 1,
+        upto=position,
+        wants=query.wants,
+    )
+    return query.page(found, edge, position)
+
+
 @operation(
     "GET",
     "/api/assets/{id}",
@@ -123,6 +185,18 @@ async def get_asset(request: Request) -> web.Response:
 async def _home(request: Request) -> web.Response:
     home = home_document(request.user_id, await request.ledger.opened_at())
     return json_answer(orjson.dumps(home), request.views.position)
+
+
+async def json_of_version(request: Request, found: Found) -> bytes:
+    """The JSON of a live asset, at the version that was asked for, else as it is.
+
+    Raises UnknownVersionError.
+    """
+    version = request.asked.get("version", found.version)
+    if version == found.version:
+        return found.json
+    asset = await request.ledger.asset_at_version(request.user_id, request.asset_id, version)
+    return document_json(asset).encode()
 
 
 @operation(

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from asset_ledger.api.contract.origins import Origins
 from asset_ledger.api.contract.owner import OWNER
-from asset_ledger.api.http.vary import vary
+from asset_ledger.api.http.answers import vary
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _TAKEN: Final = (

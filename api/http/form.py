@@ -18,12 +18,11 @@ from multipart import (
 )
 
 from asset_ledger.api.contract.errors import UploadTooLargeError
-from asset_ledger.api.http.body import next_chunk, read_short
+from asset_ledger.api.http.body import MAX_JSON, next_chunk, read_short
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
-MAX_JSON: Final = 256 * 1024
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 """How much longer than its file a form may be: the json, and headers and delimiters."""
 

@@ -9,9 +9,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.readiness import ReadyOut
-from asset_ledger.api.http.answers import JSON
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commit.committer import Writer

@@ -19,9 +19,9 @@ from asset_ledger.api.contract.jobs import (
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
-from asset_ledger.api.http.answers import json_answer, write_headers
-from asset_ledger.api.http.json_body import read_optional_json
-from asset_ledger.api.http.listing import asset_page, next_link
+from asset_ledger.api.http.answers import json_answer, next_link, write_headers
+from asset_ledger.api.http.assets import asset_page
+from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import Framed
 from asset_ledger.ledger.errors import (

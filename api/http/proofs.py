@@ -6,9 +6,8 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import ProofOut
-from asset_ledger.api.http.answers import JSON
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
 from asset_ledger.ledger.merkle.proof import END, ProvenFact, beginning, document

@@ -1,7 +1,7 @@
 """A request as the handlers see it: aiohttp's, with what the server made of it beforehand."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -10,7 +10,6 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.parameters import Asked, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
-from asset_ledger.api.http.described import Description
 from asset_ledger.api.http.watch import REQUEST_ID, Watch
 from asset_ledger.ledger.commands.call import Call
 from asset_ledger.ledger.errors import UnknownAssetError
@@ -35,7 +34,7 @@ class Request(web.BaseRequest):
     """
 
     backend: Backend
-    description: Description
+    openapi: Callable[[], bytes]
     watch: Watch
     cors: Cors | None
     id: str

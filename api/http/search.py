@@ -6,8 +6,13 @@ from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.shapes import AssetOut, FoundPage
-from asset_ledger.api.http.answers import asset_etag, etag_matches, json_answer, not_modified
-from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.answers import (
+    asset_etag,
+    etag_matches,
+    json_answer,
+    next_link,
+    not_modified,
+)
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     CursorError,

@@ -21,12 +21,12 @@ from asset_ledger.api.http.body import (
     check_content,
     check_upload,
     media_type_of,
+    read_json,
     receive,
     waits_to_be_asked,
 )
-from asset_ledger.api.http.digests import announced_digest
+from asset_ledger.api.http.content_headers import announced_digest
 from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
-from asset_ledger.api.http.json_body import read_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
 from asset_ledger.ledger.content.store import Kept, Stage, Staged

@@ -5,8 +5,7 @@ from aiohttp import web
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import UsagePage
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
-from asset_ledger.api.http.answers import json_answer
-from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
 from asset_ledger.projections.queries.usage import UsageQuery

@@ -22,7 +22,7 @@ from asset_ledger.api.contract.errors import (
     UnauthenticatedError,
 )
 from asset_ledger.api.contract.operations import JSON
-from asset_ledger.api.contract.problems import MEDIA_TYPE, document, problem_of
+from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import Framed
 from asset_ledger.ledger.commands.skip import Skipped
@@ -76,9 +76,9 @@ def not_modified(etag: str, position: int | None = None) -> web.Response:
 
 
 def problem(error: BaseException, request_id: str) -> web.Response:
-    """The problem document of an error."""
+    """The problem problem_document of an error."""
     return web.Response(
-        body=orjson.dumps(document(error, request_id)),
+        body=orjson.dumps(problem_document(error, request_id)),
         status=problem_of(error).status,
         headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_told_apart(error)},
     )

@@ -41,7 +41,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.log.event_log import Tag
 from asset_ledger.projections.queries.as_of import PastQuery
-from asset_ledger.projections.queries.assets import Found
+from asset_ledger.projections.queries.assets import AssetRow
 from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.assets import document_json, home_document
 
@@ -187,7 +187,7 @@ async def _home(request: Request) -> web.Response:
     return json_answer(orjson.dumps(home), request.views.position)
 
 
-async def json_of_version(request: Request, found: Found) -> bytes:
+async def json_of_version(request: Request, found: AssetRow) -> bytes:
     """The JSON of a live asset, at the version that was asked for, else as it is.
 
     Raises UnknownVersionError.

@@ -37,8 +37,8 @@ from asset_ledger.ledger.errors import (
     UnknownJobError,
     ViewBehindError,
 )
-from asset_ledger.projections.queries.job_comparison import document as comparison_out
-from asset_ledger.projections.queries.jobs import document
+from asset_ledger.projections.queries.job_comparison import comparison_document
+from asset_ledger.projections.queries.jobs import job_document
 
 _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
     MalformedBodyError,
@@ -113,7 +113,7 @@ async def compare_jobs(request: Request) -> web.Response:
     """What two jobs made: alike, different, only in one; and the first that differs."""
     a, b = request.named["a"], request.named["b"]
     comparison = await request.views.comparisons.compare(request.user_id, a, b)
-    return json_answer(orjson.dumps(comparison_out(comparison)), comparison.position)
+    return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
 
 @operation(
@@ -155,6 +155,6 @@ async def _framed(request: Request, job_id: str, framed: Framed) -> web.Response
     row = await request.views.jobs.find_as_of(request.user_id, job_id, framed.position)
     if row is None:
         record = await request.ledger.job_record(request.user_id, job_id, upto=framed.position)
-        row = orjson.dumps(document(record))
+        row = orjson.dumps(job_document(record))
     status = 202 if framed.behind else 200
     return json_answer(row, framed.position, status=status, headers=write_headers(framed))

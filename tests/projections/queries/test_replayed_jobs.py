@@ -11,7 +11,7 @@ from asset_ledger.ledger.domain.event import Fact
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.jobs import document
+from asset_ledger.projections.queries.jobs import job_document
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.tables.assets import document as asset_document
 from tests.projections.histories import histories
@@ -72,4 +72,4 @@ def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
 
 def told_by(record: JobRecord) -> Told:
     assets = [orjson.loads(orjson.dumps(asset_document(asset))) for asset in record.live]
-    return Told(document(record), assets)
+    return Told(job_document(record), assets)

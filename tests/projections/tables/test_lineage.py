@@ -15,7 +15,7 @@ from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries import lineage
-from asset_ledger.projections.queries.lineage import Direction, Found, LineageQueries
+from asset_ledger.projections.queries.lineage import Direction, LineageQueries, LineageWalk
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.tables.lineage import Lineage
 from tests.builders import DIGEST, asset_id, created, deleted, recorded, replaced
@@ -37,11 +37,11 @@ def derived(number: int, *sources: int, **given: Any) -> Fact:
     return created(originator_id=asset_id(number), derived_from=made_from, **given)
 
 
-def numbers(found: Found) -> list[int]:
+def numbers(found: LineageWalk) -> list[int]:
     return sorted(int(node, 16) for node in found.graph.nodes)
 
 
-def edges(found: Found) -> Edges:
+def edges(found: LineageWalk) -> Edges:
     return {(edge.source, edge.derived) for edge in found.graph.edges}
 
 
@@ -51,7 +51,7 @@ def chain(*pairs: tuple[int, int]) -> Edges:
 
 async def walked(
     lines: LineageQueries, number: int, direction: Direction = "both", depth: int = 100
-) -> Found:
+) -> LineageWalk:
     return await lines.of_asset("1", asset_id(number), direction, depth)
 
 
@@ -174,7 +174,7 @@ def test_a_walk_finds_what_a_plain_walk_finds(sources: list[set[int]], root: int
     assert numbers(found["down"]) == sorted(_plain(root, below))
 
 
-async def _asked(runner: Runner, root: int, direction: Any) -> Found:
+async def _asked(runner: Runner, root: int, direction: Any) -> LineageWalk:
     readers = AsyncReaders(runner.database.path, size=1)
     try:
         return await LineageQueries(readers).of_asset("1", AssetId(asset_id(root)), direction, 100)

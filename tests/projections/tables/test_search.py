@@ -14,7 +14,7 @@ from asset_ledger.ledger.domain.asset import FOLDER, Asset
 from asset_ledger.ledger.domain.event import Fact
 from asset_ledger.ledger.errors import CursorError, ParameterError
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.search import Found, SearchQueries, words_of
+from asset_ledger.projections.queries.search import SearchPage, SearchQueries, words_of
 from asset_ledger.projections.runtime import runner as running
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow
@@ -91,7 +91,7 @@ async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
                 await each.close()
 
 
-async def ids(found: Found) -> list[str]:
+async def ids(found: SearchPage) -> list[str]:
     return [asset["id"] for asset in orjson.loads(b"[%b]" % found.json)]
 
 

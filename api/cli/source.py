@@ -14,10 +14,9 @@ import orjson
 
 from asset_ledger.api.cli.options import existing_log
 from asset_ledger.api.cli.remote import Remote, segment
-from asset_ledger.api.contract.as_of import read_as_of
 from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_facts
 from asset_ledger.api.contract.facts import fact_out
-from asset_ledger.api.contract.parameters import Parameters
+from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay

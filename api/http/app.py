@@ -18,9 +18,9 @@ from aiohttp import web
 
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import Operation, operations_of
 from asset_ledger.api.contract.origins import read_origins
-from asset_ledger.api.contract.owner import OWNER
 from asset_ledger.api.contract.parameters import Asked
 from asset_ledger.api.contract.principal import ANONYMOUS, Scope
 from asset_ledger.api.contract.problems import UNFORESEEN, problem_of
@@ -51,11 +51,11 @@ from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import callers_of
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
+from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
-from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.api.http.watch import RequestIds, Watch
 from asset_ledger.ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
@@ -110,7 +110,7 @@ class Server(web.Server):
         self._patience = patience
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
-        self._watch = Watch()
+        self._counts = RequestCounts()
         self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._callers = callers_of(backend)
@@ -197,7 +197,7 @@ class Server(web.Server):
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
         request.openapi = self._openapi
-        request.watch = self._watch
+        request.counts = self._counts
         request.cors = self._cors
         request.id = self._ids.of(message.headers)
         request.began = time.perf_counter()

@@ -1,15 +1,13 @@
 """The assets of whoever asks: record one, list them, read one, delete one."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.as_of import AS_OF
 from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION, refuse
+from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, filters_in, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from asset_ledger.api.contract.upload import UPLOADS
 from asset_ledger.api.http.answers import (
@@ -45,9 +43,7 @@ from asset_ledger.projections.queries.assets import AssetRow
 from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.assets import document_json, home_document
 
-Words = Mapping[str, Sequence[str]]
-
-_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
+Filters = Mapping[str, Sequence[str]]
 
 
 @operation(
@@ -106,41 +102,36 @@ async def list_assets(request: Request) -> web.Response:
 
 async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     """The page that the query asks for; `fixed` are filters that the path has set."""
-    asked = request.asked
-    words = {name: asked[name] for name in _FILTER_NAMES if name in asked} | fixed
+    asked, filters = request.asked, filters_in(request.asked, FILTERS) | fixed
     position = await request.as_of()
     if position is None:
-        page = await _page(request, words)
+        page = await request.views.assets.page(
+            request.user_id,
+            filters,
+            sort=asked["sort"],
+            page_size=asked["page_size"],
+            cursor=asked.get("cursor", ""),
+            deleted=asked.get("deleted", "false"),
+        )
     else:
-        page = await _page_as_of(request, words, position)
-    count = b',"count":%d' % await _count(request, words, position) if "count" in asked else b""
+        page = await _page_as_of(request, filters, position)
+    count = b',"count":%d' % await _count(request, filters, position) if "count" in asked else b""
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
     return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
-async def _page(request: Request, words: Words) -> Page:
-    return await request.views.assets.page(
-        request.user_id,
-        words,
-        sort=request.asked["sort"],
-        page_size=request.asked["page_size"],
-        cursor=request.asked.get("cursor", ""),
-        deleted=request.asked.get("deleted", "false"),
-    )
-
-
-async def _count(request: Request, words: Words, position: int | None) -> int:
+async def _count(request: Request, filters: Filters, position: int | None) -> int:
     if position is not None:
         raise refuse("count", "is not told of a list as_of a position")
     deleted = request.asked.get("deleted", "false")
-    return await request.views.assets.count(request.user_id, words, deleted=deleted)
+    return await request.views.assets.count(request.user_id, filters, deleted=deleted)
 
 
-async def _page_as_of(request: Request, words: Words, position: int) -> Page:
+async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
     asked, user_id = request.asked, request.user_id
     query = PastQuery.of(
         user_id,
-        words,
+        filters,
         asked["sort"],
         asked["page_size"],
         asked.get("cursor", ""),
@@ -176,15 +167,21 @@ async def get_asset(request: Request) -> web.Response:
         return json_answer(document_json(asset).encode(), position)
     found = await request.views.assets.find(request.user_id, request.asset_id)
     json = await json_of_version(request, found)
-    etag = asset_etag(request.asked.get("version", found.version))
-    if etag_matches(request.headers.get("If-None-Match"), etag):
-        return not_modified(etag, found.position)
-    return json_answer(json, found.position, headers={"ETag": etag})
+    version = request.asked.get("version", found.version)
+    return asset_answer(request, AssetRow(json, version, found.position))
 
 
 async def _home(request: Request) -> web.Response:
     home = home_document(request.user_id, await request.ledger.opened_at())
     return json_answer(orjson.dumps(home), request.views.position)
+
+
+def asset_answer(request: Request, row: AssetRow) -> web.Response:
+    """Return the asset, or 304 if the client has this version already."""
+    etag = asset_etag(row.version)
+    if etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, row.position)
+    return json_answer(row.json, row.position, headers={"ETag": etag})
 
 
 async def json_of_version(request: Request, found: AssetRow) -> bytes:

@@ -73,7 +73,7 @@ def _record(request: Request, response: web.StreamResponse) -> None:
     seconds = time.perf_counter() - request.began
     received, sent = request.content.total_bytes, response.body_length
     name, status = request.operation_name, response.status
-    request.watch.count(name, status, seconds, received=received, sent=sent)
+    request.counts.count(name, status, seconds, received=received, sent=sent)
     if request.backend.settings.log_requests:
         fields = {
             "request_id": request.id,

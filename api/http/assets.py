@@ -1,4 +1,8 @@
-"""The assets of whoever asks: record one, list them, read one, delete one."""
+"""Operations on assets: record one, list a page, read one, delete one.
+
+The path of a page: `list_assets` here, `AssetQueries.page`, `AssetQuery.of` (checks the request),
+`page_statement` (the SQL), `AsyncReaders.rows`, `BriefReader.rows`.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -185,7 +189,7 @@ def asset_answer(request: Request, row: AssetRow) -> web.Response:
 
 
 async def json_of_version(request: Request, found: AssetRow) -> bytes:
-    """The JSON of a live asset, at the version that was asked for, else as it is.
+    """Return the JSON of an asset at the version that the query names, else as it is.
 
     Raises UnknownVersionError.
     """

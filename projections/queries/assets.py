@@ -58,7 +58,7 @@ _ORPHANS: Final = """
 
 
 class AssetQueries:
-    """The reads. `catalog` has the orders that are too long to sort."""
+    """Reads of assets. `catalog` reads lists that are too long to sort."""
 
     def __init__(
         self, readers: AsyncReaders, catalog: CatalogQueries, unfilled: Unfilled = frozenset

@@ -121,11 +121,6 @@ def required(asked: Asked, name: str) -> Any:
     return asked[name]
 
 
-def filters_in(asked: Asked, filters: Iterable[Parameter]) -> dict[str, Sequence[str]]:
-    """Return the values of the filters that were sent, by the name of the filter."""
-    return {each.name: asked[each.name] for each in filters if each.name in asked}
-
-
 def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean node_id?`, or nothing if no known name is near."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, filters_in, refuse
+from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from asset_ledger.api.contract.upload import UPLOADS
 from asset_ledger.api.http.answers import (
@@ -106,7 +106,7 @@ async def list_assets(request: Request) -> web.Response:
 
 async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     """The page that the query asks for; `fixed` are filters that the path has set."""
-    asked, filters = request.asked, filters_in(request.asked, FILTERS) | fixed
+    asked, filters = request.asked, request.filters(FILTERS) | fixed
     position = await request.as_of()
     if position is None:
         page = await request.views.assets.page(

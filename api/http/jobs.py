@@ -17,7 +17,7 @@ from asset_ledger.api.contract.jobs import (
     job_start,
 )
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, filters_in
+from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
 from asset_ledger.api.http.answers import json_answer, next_link, write_headers
 from asset_ledger.api.http.assets import asset_page
@@ -63,7 +63,7 @@ async def list_jobs(request: Request) -> web.Response:
     asked = request.asked
     page = await request.views.jobs.page(
         request.user_id,
-        filters_in(asked, JOB_FILTERS),
+        request.filters(JOB_FILTERS),
         sort=asked["sort"],
         page_size=asked["page_size"],
         cursor=asked.get("cursor", ""),

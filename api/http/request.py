@@ -3,13 +3,13 @@
 import itertools
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
-from asset_ledger.api.contract.parameters import Asked, refuse
+from asset_ledger.api.contract.parameters import Asked, Parameter, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.metrics import RequestCounts
@@ -83,6 +83,10 @@ class Request(web.BaseRequest):
             traceparent=self.traceparent,
             actor=self.principal.user_id,
         )
+
+    def filters(self, known: Sequence[Parameter]) -> dict[str, Sequence[str]]:
+        """Return the values of the filters that the query has, by the name of the filter."""
+        return {each.name: self.asked[each.name] for each in known if each.name in self.asked}
 
     async def as_of(self) -> int | None:
         """The position that `as_of` asks for; None where it does not. Raises ParameterError."""

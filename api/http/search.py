@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, filters_in
+from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.shapes import AssetOut, FoundPage
 from asset_ledger.api.http.answers import (
@@ -35,7 +35,7 @@ async def search_assets(request: Request) -> web.Response:
     found = await request.views.search.page(
         request.user_id,
         asked["query"],
-        filters_in(asked, SEARCH_FILTERS),
+        request.filters(SEARCH_FILTERS),
         page_size=asked["page_size"],
         cursor=asked.get("cursor", ""),
     )

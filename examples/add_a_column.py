@@ -31,7 +31,7 @@ from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.projection import Statement
-from asset_ledger.projections.queries import filters
+from asset_ledger.projections.queries import asset_query
 from asset_ledger.projections.rebuild import comparison
 from asset_ledger.projections.runtime.database import Database, path_of
 from asset_ledger.projections.runtime.migrate import migrate
@@ -116,9 +116,9 @@ class NextAssets:
 PROJECTIONS = (Jobs(), NextAssets(), Lineage())
 
 
-def frame_rate_min(user_id: str, value: str) -> filters.Comparison:
-    """5. The filter: a row of FILTERS in `projections/queries/filters.py`."""
-    return filters.Comparison("frame_rate", "from", int(value))
+def frame_rate_min(user_id: str, value: str) -> asset_query.ColumnTest:
+    """5. The filter: a row of FILTERS in `projections/queries/asset_query.py`."""
+    return asset_query.ColumnTest("frame_rate", "from", int(value))
 
 
 async def record_with_this_release(folder: Path) -> None:

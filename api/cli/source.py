@@ -13,14 +13,13 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import existing_log
-from asset_ledger.api.contract.as_of import read_as_of
 from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_facts
 from asset_ledger.api.contract.facts import fact_out
-from asset_ledger.api.contract.parameters import Parameters
+from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import compare_records, document
+from asset_ledger.projections.queries.job_comparison import compare_records, comparison_document
 
 PAGE: Final = 1_000
 
@@ -62,7 +61,7 @@ class LocalSource:
     def comparison(self, a: str, b: str) -> dict[str, Any]:
         head = self._replay.head()
         first, second = (self._replay.job_record(self._user_id, job, upto=head) for job in (a, b))
-        compared = orjson.dumps(document(compare_records(first, second, head)))
+        compared = orjson.dumps(comparison_document(compare_records(first, second, head)))
         return dict(orjson.loads(compared))
 
     def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:

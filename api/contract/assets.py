@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.as_of import AS_OF
 from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.parameters import (
+    AS_OF,
     CURSOR,
     MAX_POSITION,
     MIN_POSITION,

@@ -11,8 +11,6 @@ from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.parameters import hint
 from asset_ledger.ledger.errors import FieldError
 
-Value = str | int
-
 
 class BulkDeleteIn(BaseModel):
     """Which assets go. Ask how many they are first, and say so when they are to go."""
@@ -20,7 +18,7 @@ class BulkDeleteIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     filter: Annotated[
-        dict[str, Value | list[Value]],
+        dict[str, str | int | list[str | int]],
         Field(description="Filters as lists have them, one value each or several."),
     ]
     dry_run: Annotated[bool, Field(description="Only count them.")] = False
@@ -55,5 +53,5 @@ def filters_of(fields: Fields) -> dict[str, Sequence[str]]:
     return words
 
 
-def _texts(value: Value | list[Value]) -> list[str]:
+def _texts(value: str | int | list[str | int]) -> list[str]:
     return [str(each) for each in (value if isinstance(value, list) else [value])]

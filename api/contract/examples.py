@@ -12,9 +12,9 @@ from asset_ledger.api.contract.assets import AssetIn
 from asset_ledger.api.contract.bulk import BulkDeleteIn
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
+from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
-from asset_ledger.api.contract.readiness import ReadyOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
     AssetPage,

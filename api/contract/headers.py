@@ -1,10 +1,13 @@
-"""Headers that mean something here, of requests and of answers: what each says, for its readers."""
+"""The headers of requests and answers: what each means, and how a user id travels in one."""
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, unquote
 
-from asset_ledger.api.contract.owner import OWNER
 from asset_ledger.api.contract.parameters import Schema
+
+OWNER: Final = "Asset-Ledger-User"
+"""By this header an admin asks for another user."""
 
 _TEXT: Final[Schema] = {"type": "string"}
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0}
@@ -37,3 +40,18 @@ ANSWERED: Final[Mapping[str, tuple[str, Schema]]] = {
     "Ledger-Position": ("The position of the log that the answer reflects.", _POSITION),
 }
 """The same of an answer."""
+
+
+def encode_owner(user_id: str) -> str:
+    """Percent-encode a user id, so that it arrives unchanged, whatever its characters.
+
+    A header by itself loses spaces at its ends, and a browser refuses letters beyond Latin-1.
+    Text that is not UTF-8 is encoded too: the ledger refuses it.
+    """
+    return quote(user_id, safe="", errors="surrogatepass")
+
+
+def decode_owner(value: str) -> str:
+    """Return the user id in a header. Bytes that are not UTF-8 become surrogates, which no user
+    id has."""
+    return unquote(value, errors="surrogateescape")

@@ -14,7 +14,7 @@ from pydantic import Field
 from asset_ledger.api.contract.assets import AssetIn
 from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.principal import check_user_id
-from asset_ledger.api.contract.upload import wanted
+from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.ledger.commands.imports import Import, Imported, Presence
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.errors import FieldError
@@ -54,7 +54,7 @@ def import_of(fields: Fields, staged: Staged | None, caller: str) -> Import:
     given: Mapping[str, Any] = fields
     user_id = _owner(given.get("user_id", caller))
     of_asset = {name: value for name, value in fields.items() if name not in _ABOUT_THE_IMPORT}
-    asset = wanted(of_asset, staged, user_id).asset
+    asset = upload_request(of_asset, staged, user_id).asset
     return Import(import_id(given), user_id, asset, staged)
 
 

@@ -22,9 +22,8 @@ from asset_ledger.api.contract.errors import (
     UnsupportedTypeError,
 )
 from asset_ledger.api.contract.examples import EXAMPLES, NAMES
-from asset_ledger.api.contract.headers import ANSWERED, HEADERS
+from asset_ledger.api.contract.headers import ANSWERED, HEADERS, OWNER
 from asset_ledger.api.contract.operations import JSON, Model, Operation
-from asset_ledger.api.contract.owner import OWNER
 from asset_ledger.api.contract.parameters import Parameter, Schema
 from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
 from asset_ledger.api.contract.shapes import ProblemOut

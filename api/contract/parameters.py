@@ -6,9 +6,11 @@ silently ignored is a wrong answer in an audit. (The lenient setting ignores unk
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, Generic, TypeVar
 
+from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import ParameterError
 
 Asked = Mapping[str, Any]
@@ -177,3 +179,20 @@ MIN_POSITION: Final = Parameter(
     whole(0, MAX_POSITION),
 )
 VERSION: Final = Parameter("version", "As it was at this version.", whole(1, MAX_POSITION))
+
+_POSITION: Final = whole(0, MAX_POSITION)
+
+
+def read_as_of(text: str) -> int | datetime:
+    """A position, or a moment in RFC 3339 with its zone. Raises ValueError."""
+    if text.isdecimal():
+        return _POSITION(text)
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("must be a position, or a time such as 2026-01-31T12:00:00Z") from error
+
+
+AS_OF: Final = Parameter(
+    "as_of", "As it was at this position of the log, or at this time (RFC 3339).", read_as_of
+)

@@ -6,7 +6,7 @@ Promise: whoever has no scope of ours may do nothing that has one.
 from typing import Final, Literal, NamedTuple, get_args
 
 from asset_ledger.api.contract.errors import MissingScopeError
-from asset_ledger.api.contract.owner import OWNER, read
+from asset_ledger.api.contract.headers import OWNER, decode_owner
 from asset_ledger.api.contract.parameters import refuse
 from asset_ledger.ledger.domain.ledger import SYSTEM
 
@@ -39,7 +39,7 @@ class Principal(NamedTuple):
         """
         if named is None:
             return self.user_id
-        user_id = checked_owner(read(named))
+        user_id = checked_owner(decode_owner(named))
         if user_id != self.user_id:
             self.require("admin")
         return user_id

@@ -124,7 +124,7 @@ def problem_of(error: BaseException) -> Problem:
     return UNFORESEEN
 
 
-def document(error: BaseException, request_id: str) -> dict[str, Any]:
+def problem_document(error: BaseException, request_id: str) -> dict[str, Any]:
     """The problem document of an error. An unforeseen one tells nothing but the request id."""
     status, slug, title, _ = problem = problem_of(error)
     foreseen = problem is not UNFORESEEN

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.shapes import Shape, Time
+from asset_ledger.api.contract.shapes import AnswerModel, Time
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -17,14 +17,14 @@ class RebuildIn(BaseModel):
     dry_run: Annotated[bool, Field(description="Build, compare, and throw away.")] = False
 
 
-class DigestOut(Shape):
+class DigestOut(AnswerModel):
     """The digest of the rows at a position."""
 
     value: Hex
     position: int
 
 
-class ServingOut(Shape):
+class ServingOut(AnswerModel):
     """The generation that everybody reads."""
 
     generation: int
@@ -39,7 +39,7 @@ class ServingOut(Shape):
     ]
 
 
-class BuildingOut(Shape):
+class BuildingOut(AnswerModel):
     """The generation that is being made, and how far its present step is."""
 
     generation: int
@@ -51,7 +51,7 @@ class BuildingOut(Shape):
     started_at: Time
 
 
-class KeptOut(Shape):
+class KeptOut(AnswerModel):
     """The generation that was in use before."""
 
     generation: int
@@ -60,7 +60,7 @@ class KeptOut(Shape):
     usable: Annotated[bool, Field(description="It has the schema of this release.")]
 
 
-class EndedOut(Shape):
+class EndedOut(AnswerModel):
     """What became of the last rebuild, or rollback, since the start."""
 
     generation: int
@@ -78,7 +78,7 @@ class EndedOut(Shape):
     ended_at: Time
 
 
-class ProjectionsOut(Shape):
+class ProjectionsOut(AnswerModel):
     """The tables: in use, being made, kept."""
 
     serving: ServingOut
@@ -87,21 +87,21 @@ class ProjectionsOut(Shape):
     last: EndedOut | None
 
 
-class GenerationsOut(Shape):
+class GenerationsOut(AnswerModel):
     """Which two were compared."""
 
     before: int
     after: int
 
 
-class ColumnOut(Shape):
+class ColumnOut(AnswerModel):
     """A value before and after."""
 
     before: Any
     after: Any
 
 
-class RowOut(Shape):
+class RowOut(AnswerModel):
     """A row that differs."""
 
     change: Literal["added", "removed", "changed"]
@@ -109,7 +109,7 @@ class RowOut(Shape):
     columns: dict[str, ColumnOut]
 
 
-class TableOut(Shape):
+class TableOut(AnswerModel):
     """A table in two generations."""
 
     table: str
@@ -124,7 +124,7 @@ class TableOut(Shape):
     rows: Annotated[list[RowOut], Field(description="Some of each kind; long values are cut.")]
 
 
-class ComparisonOfTablesOut(Shape):
+class ComparisonOfTablesOut(AnswerModel):
     """What was built, held against what was in use at that position."""
 
     generations: GenerationsOut
@@ -134,7 +134,7 @@ class ComparisonOfTablesOut(Shape):
     incomparable: Annotated[list[str], Field(description="Files that were not compared, and why.")]
 
 
-class DiffOut(Shape):
+class DiffOut(AnswerModel):
     """The last comparison since the start; null where there was none."""
 
     compared: ComparisonOfTablesOut | None

@@ -17,11 +17,13 @@ Time = Annotated[str, Field(pattern=_TIME, description="UTC, 27 characters: text
 Digest = Annotated[str, Field(pattern=_DIGEST)]
 
 
-class Shape(BaseModel):
+class AnswerModel(BaseModel):
+    """The base of every answer: exactly these fields, of exactly these types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class AssetOut(Shape):
+class AssetOut(AnswerModel):
     """An asset: NodeTool's fifteen fields, then ours. Every field is always there."""
 
     id: Annotated[str, Field(description="32 hex digits; that of the home folder: the user's id.")]
@@ -47,7 +49,7 @@ class AssetOut(Shape):
     derived_from: list[Id]
 
 
-class ImportedOut(Shape):
+class ImportedOut(AnswerModel):
     """What became of a line: `filled` got its bytes now, `empty` is there and has none yet."""
 
     id: Id
@@ -55,13 +57,13 @@ class ImportedOut(Shape):
     reason: str | None
 
 
-class ImportsOut(Shape):
+class ImportsOut(AnswerModel):
     """What became of each line that was about an asset."""
 
     outcomes: list[ImportedOut]
 
 
-class ProvenFactOut(Shape):
+class ProvenFactOut(AnswerModel):
     """A fact's stored bytes as they were hashed, and its inclusion path, both in base64."""
 
     position: int
@@ -69,7 +71,7 @@ class ProvenFactOut(Shape):
     path: list[str]
 
 
-class ProofOut(Shape):
+class ProofOut(AnswerModel):
     """Facts, and the signed checkpoint that their paths lead to."""
 
     format: Literal["asset-ledger-proof/1"]
@@ -94,7 +96,7 @@ class TombstoneOut(AssetOut):
     deleted_by: str
 
 
-class AssetPage(Shape):
+class AssetPage(AnswerModel):
     """Some assets, and the cursor of the next page: `""` on the last. `count` if asked for."""
 
     assets: list[AssetOut | TombstoneOut]
@@ -102,19 +104,19 @@ class AssetPage(Shape):
     count: int | None = None
 
 
-class DeletedOut(Shape):
+class DeletedOut(AnswerModel):
     """The assets that this call made tombstones."""
 
     deleted_asset_ids: list[Id]
 
 
-class AssetTree(Shape):
+class AssetTree(AnswerModel):
     """Everything in a folder, at any depth: a folder before what is in it."""
 
     assets: list[AssetOut]
 
 
-class BulkDeletedOut(Shape):
+class BulkDeletedOut(AnswerModel):
     """How many assets match; once they were deleted, all that were, with what was in folders."""
 
     count: int
@@ -129,7 +131,7 @@ class FoundOut(AssetOut):
     folder_id: Annotated[str, Field(description="The user's id: home.")]
 
 
-class FoundPage(Shape):
+class FoundPage(AnswerModel):
     """Some of what was found, how much that is in all, and the cursor of the next page."""
 
     assets: list[FoundOut]
@@ -138,7 +140,7 @@ class FoundPage(Shape):
     is_global_search: bool
 
 
-class UsageOut(Shape):
+class UsageOut(AnswerModel):
     """What the live assets of one group come to. `key`: null for those that name none."""
 
     key: str | None
@@ -149,7 +151,7 @@ class UsageOut(Shape):
     last_seen: Annotated[Time, Field(description="The latest `created_at`.")]
 
 
-class UsagePage(Shape):
+class UsagePage(AnswerModel):
     """Some groups, and the cursor of the next page: `""` on the last."""
 
     group_by: str
@@ -157,7 +159,7 @@ class UsagePage(Shape):
     next: str
 
 
-class JobOut(Shape):
+class JobOut(AnswerModel):
     """A job. `assets` and `bytes` count its live assets; `unframed`: nobody started or ended it."""
 
     job_id: str
@@ -175,14 +177,14 @@ class JobOut(Shape):
     last_position: int
 
 
-class JobPage(Shape):
+class JobPage(AnswerModel):
     """Some jobs, and the cursor of the next page: `""` on the last."""
 
     jobs: list[JobOut]
     next: str
 
 
-class ComparedOut(Shape):
+class ComparedOut(AnswerModel):
     """Two assets that correspond: by node, by name, and by how many so named came before."""
 
     node_id: str | None
@@ -193,7 +195,7 @@ class ComparedOut(Shape):
     b: AssetOut | None
 
 
-class ComparisonOut(Shape):
+class ComparisonOut(AnswerModel):
     """Two jobs side by side. `first_divergence` is the first row that is not `same`."""
 
     a: str
@@ -212,7 +214,7 @@ class EdgeOut(BaseModel):
     derived: Annotated[Id, Field(alias="to")]
 
 
-class LineageOut(Shape):
+class LineageOut(AnswerModel):
     """The assets around `root`, an asset or a digest. `truncated`: there are more."""
 
     root: str
@@ -221,7 +223,7 @@ class LineageOut(Shape):
     truncated: bool
 
 
-class FactOut(Shape):
+class FactOut(AnswerModel):
     """A fact. `data` holds its own fields: an absent one was not touched, null was cleared."""
 
     position: int
@@ -237,21 +239,21 @@ class FactOut(Shape):
     data: dict[str, Any]
 
 
-class EventsOut(Shape):
+class EventsOut(AnswerModel):
     """Some facts in the order of the log. `next` is the integer to pass as `after`."""
 
     facts: list[FactOut]
     next: int
 
 
-class FactPage(Shape):
+class FactPage(AnswerModel):
     """Some facts in the order of the log, and the cursor of the next page."""
 
     facts: list[FactOut]
     next: str
 
 
-class LogKeyOut(Shape):
+class LogKeyOut(AnswerModel):
     """A C2SP verifier key, and the smallest tree whose checkpoint it signs."""
 
     since: int
@@ -264,13 +266,13 @@ class NamedKeyOut(LogKeyOut):
     leaf: str
 
 
-class LogKeysOut(Shape):
+class LogKeysOut(AnswerModel):
     """Every key of the log, the first one first: each later one was signed by the one before."""
 
     keys: list[NamedKeyOut]
 
 
-class ConsistencyOut(Shape):
+class ConsistencyOut(AnswerModel):
     """The consistency path (RFC 6962, 2.1.2) between two sizes of the log, in base64."""
 
     first: int
@@ -278,7 +280,7 @@ class ConsistencyOut(Shape):
     path: list[str]
 
 
-class ErrorOut(Shape):
+class ErrorOut(AnswerModel):
     """One parameter or field that was at fault."""
 
     parameter: str | None = None

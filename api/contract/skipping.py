@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from asset_ledger.api.contract.parameters import MAX_POSITION
-from asset_ledger.api.contract.shapes import Shape
+from asset_ledger.api.contract.shapes import AnswerModel
 from asset_ledger.ledger.commands.skip import Skipped
 
 
@@ -18,7 +18,7 @@ class SkipIn(BaseModel):
     because: Annotated[str, Field(min_length=1, max_length=1000, description="Kept for ever.")]
 
 
-class SkipOut(Shape):
+class SkipOut(AnswerModel):
     """The projections that go on without the fact."""
 
     skipped: Annotated[int, Field(description="The position of the fact that was set aside.")]

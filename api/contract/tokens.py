@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.principal import Scope, check_user_id
-from asset_ledger.api.contract.shapes import Shape, Time
+from asset_ledger.api.contract.shapes import AnswerModel, Time
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import FieldError
 
@@ -39,7 +39,7 @@ class TokenIn(BaseModel):
     expires_at: Annotated[str | None, Field(description="RFC 3339; absent: never.")] = None
 
 
-class TokenOut(Shape):
+class TokenOut(AnswerModel):
     """A token, without its text."""
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -57,7 +57,7 @@ class NewTokenOut(TokenOut):
     token: Annotated[str, Field(pattern=r"^alt_[0-9a-f]{12}_[\w-]{43}$")]
 
 
-class TokenList(Shape):
+class TokenList(AnswerModel):
     """Every token that was ever made, the oldest first."""
 
     tokens: list[TokenOut]

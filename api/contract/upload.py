@@ -29,7 +29,7 @@ _CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
 """Fields that are held against the bytes, which the fingerprint of a request names anyway."""
 
 
-class Wanted(NamedTuple):
+class UploadRequest(NamedTuple):
     """What a request asks for: the intent, its content, and the fields that it really sent."""
 
     asset: NewAsset
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     fields: Fields
 
 
-def wanted(fields: Fields, staged: Staged | None, user_id: str) -> Wanted:
+def upload_request(fields: Fields, staged: Staged | None, user_id: str) -> UploadRequest:
     """The intent of checked fields with this content; its type is sniffed where none is declared.
 
     Raises FieldError and DigestMismatchError.
@@ -47,4 +47,4 @@ def wanted(fields: Fields, staged: Staged | None, user_id: str) -> Wanted:
     content_type = declared or (sniff(staged.head) if staged else UNKNOWN)
     asset = new_asset(fields, content_type, user_id)
     sent = {name: value for name, value in fields.items() if name not in _CHECKED_ELSEWHERE}
-    return Wanted(asset, staged, sent)
+    return UploadRequest(asset, staged, sent)

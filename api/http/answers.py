@@ -1,12 +1,17 @@
-"""Answers: JSON that is ready as bytes, and problems. Every answer of the server is made here,
-except streams."""
+"""Answers: JSON, problem documents, entity tags, the link to the next page, and compression.
 
+Streams are written by their handlers; every other answer is made here.
+"""
+
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 from asset_ledger.api.contract.assets import SHAPE
 from asset_ledger.api.contract.errors import (
@@ -16,14 +21,21 @@ from asset_ledger.api.contract.errors import (
     RateLimitedError,
     UnauthenticatedError,
 )
-from asset_ledger.api.contract.problems import MEDIA_TYPE, document, problem_of
+from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
-JSON: Final = "application/json"
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
+VARY: Final = "Vary"
+
+LEAST: Final = 1024
+"""Below so many bytes, compressing saves no packet."""
+
+_COMPRESSED: Final = (JSON, MEDIA_TYPE)
+_NOT_AT_ALL: Final = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 
 
 def json_answer(
@@ -64,9 +76,9 @@ def not_modified(etag: str, position: int | None = None) -> web.Response:
 
 
 def problem(error: BaseException, request_id: str) -> web.Response:
-    """The problem document of an error."""
+    """The problem problem_document of an error."""
     return web.Response(
-        body=orjson.dumps(document(error, request_id)),
+        body=orjson.dumps(problem_document(error, request_id)),
         status=problem_of(error).status,
         headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_told_apart(error)},
     )
@@ -83,6 +95,43 @@ def etag_matches(header: str | None, etag: str) -> bool:
 def etag_is_meant(header: str | None, etag: str) -> bool:
     """Does an If-Match allow this entity tag? By strong comparison (RFC 9110, 13.1.1)."""
     return header is None or bool({"*", etag} & {tag.strip() for tag in header.split(",")})
+
+
+def next_link(request: web.BaseRequest, following: str) -> dict[str, str]:
+    """The `Link` header (RFC 8288) to the next page; empty on the last page."""
+    if not following:
+        return {}
+    url = request.rel_url
+    kept = [p for p in url.raw_query_string.split("&") if p and not p.startswith("cursor=")]
+    query = "&".join([*kept, f"cursor={following}"])
+    return {"Link": f'<{url.raw_path}?{query}>; rel="next"'}
+
+
+def vary(headers: CIMultiDict[str], on: str) -> None:
+    """Add a request header to `Vary`, in one line: some caches read only the first line."""
+    known = headers.get(VARY)
+    headers[VARY] = f"{known}, {on}" if known else on
+
+
+def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Have an answer compressed that is long enough, and asked for like this."""
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return
+    if len(response.body) < LEAST or response.headers.get("Content-Type") not in _COMPRESSED:
+        return
+    vary(response.headers, "Accept-Encoding")
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        response.enable_compression(web.ContentCoding.gzip)
+
+
+@lru_cache(maxsize=256)
+def accepts_gzip(header: str) -> bool:
+    """Does an Accept-Encoding name gzip, or everything, and not with a weight of zero?"""
+    for entry in header.split(","):
+        coding, _, weight = entry.strip().partition(";")
+        if coding.strip().lower() in ("gzip", "*"):
+            return not _NOT_AT_ALL.fullmatch(weight)
+    return False
 
 
 def _told_apart(error: BaseException) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -17,9 +18,9 @@ from aiohttp import web
 
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import Operation, operations_of
 from asset_ledger.api.contract.origins import read_origins
-from asset_ledger.api.contract.owner import OWNER
 from asset_ledger.api.contract.parameters import Asked
 from asset_ledger.api.contract.principal import ANONYMOUS, Scope
 from asset_ledger.api.contract.problems import UNFORESEEN, problem_of
@@ -46,16 +47,15 @@ from asset_ledger.api.http import (
     tokens,
     usage,
 )
-from asset_ledger.api.http.answers import problem
+from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import callers_of
-from asset_ledger.api.http.compression import compress
 from asset_ledger.api.http.cors import Cors
-from asset_ledger.api.http.described import Description
+from asset_ledger.api.http.description import openapi_json
+from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
-from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.api.http.watch import RequestIds, Watch
 from asset_ledger.ledger.errors import AddressError
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
@@ -110,9 +110,9 @@ class Server(web.Server):
         self._patience = patience
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
-        self._watch = Watch(log_requests=backend.settings.log_requests)
+        self._counts = RequestCounts()
         self._ids = RequestIds()
-        self._description = Description(OPERATIONS, authenticated=authenticated)
+        self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._callers = callers_of(backend)
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.named else None
@@ -196,8 +196,8 @@ class Server(web.Server):
         loop = asyncio.get_running_loop()
         request = Request(message, body, protocol, writer, task, loop)
         request.backend = self._backend
-        request.description = self._description
-        request.watch = self._watch
+        request.openapi = self._openapi
+        request.counts = self._counts
         request.cors = self._cors
         request.id = self._ids.of(message.headers)
         request.began = time.perf_counter()

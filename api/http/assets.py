@@ -1,12 +1,17 @@
-"""The assets of whoever asks: record one, list them, read one, delete one."""
+"""Operations on assets: record one, list a page, read one, delete one.
+
+The path of a page: `list_assets` here, `AssetQueries.page`, `AssetQuery.of` (checks the request),
+`page_statement` (the SQL), `AsyncReaders.rows`, `BriefReader.rows`.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.as_of import AS_OF
-from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, LISTING
+from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
+from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from asset_ledger.api.contract.upload import UPLOADS
 from asset_ledger.api.http.answers import (
@@ -14,14 +19,13 @@ from asset_ledger.api.http.answers import (
     etag_matches,
     json_answer,
     minimal,
+    next_link,
     not_modified,
     write_headers,
 )
-from asset_ledger.api.http.listing import asset_page
 from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.upload import Upload
-from asset_ledger.api.http.versions import json_of_version
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -37,8 +41,14 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
     ViewBehindError,
 )
+from asset_ledger.ledger.log.event_log import Tag
 from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.projections.queries.as_of import PastQuery
+from asset_ledger.projections.queries.assets import AssetRow
+from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.assets import document_json, home_document
+
+Filters = Mapping[str, Sequence[str]]
 
 
 @operation(
@@ -95,6 +105,54 @@ async def list_assets(request: Request) -> web.Response:
     return await asset_page(request)
 
 
+async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
+    """The page that the query asks for; `fixed` are filters that the path has set."""
+    asked, filters = request.asked, request.filters(FILTERS) | fixed
+    position = await request.as_of()
+    if position is None:
+        page = await request.views.assets.page(
+            request.user_id,
+            filters,
+            sort=asked["sort"],
+            page_size=asked["page_size"],
+            cursor=asked.get("cursor", ""),
+            deleted=asked.get("deleted", "false"),
+        )
+    else:
+        page = await _page_as_of(request, filters, position)
+    count = b',"count":%d' % await _count(request, filters, position) if "count" in asked else b""
+    body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
+    return json_answer(body, page.position, headers=next_link(request, page.next))
+
+
+async def _count(request: Request, filters: Filters, position: int | None) -> int:
+    if position is not None:
+        raise refuse("count", "is not told of a list as_of a position")
+    deleted = request.asked.get("deleted", "false")
+    return await request.views.assets.count(request.user_id, filters, deleted=deleted)
+
+
+async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
+    asked, user_id = request.asked, request.user_id
+    query = PastQuery.of(
+        user_id,
+        filters,
+        asked["sort"],
+        asked["page_size"],
+        asked.get("cursor", ""),
+        asked.get("deleted", "false"),
+    )
+    found, edge = await request.ledger.replay(
+        Replay.assets_of_tag,
+        Tag(user_id, query.kind, query.value),
+        query.after,
+        query.size + 1,
+        upto=position,
+        wants=query.wants,
+    )
+    return query.page(found, edge, position)
+
+
 @operation(
     "GET",
     "/api/assets/{id}",
@@ -117,15 +175,35 @@ async def get_asset(request: Request) -> web.Response:
         return json_answer(document_json(asset).encode(), position)
     found = await request.views.assets.find(request.user_id, request.asset_id)
     json = await json_of_version(request, found)
-    etag = asset_etag(request.asked.get("version", found.version))
-    if etag_matches(request.headers.get("If-None-Match"), etag):
-        return not_modified(etag, found.position)
-    return json_answer(json, found.position, headers={"ETag": etag})
+    version = request.asked.get("version", found.version)
+    return asset_answer(request, AssetRow(json, version, found.position))
 
 
 async def _home(request: Request) -> web.Response:
     home = home_document(request.user_id, await request.ledger.replay(Replay.recorded_at, 1))
     return json_answer(orjson.dumps(home), request.views.position)
+
+
+def asset_answer(request: Request, row: AssetRow) -> web.Response:
+    """Return the asset, or 304 if the client has this version already."""
+    etag = asset_etag(row.version)
+    if etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, row.position)
+    return json_answer(row.json, row.position, headers={"ETag": etag})
+
+
+async def json_of_version(request: Request, found: AssetRow) -> bytes:
+    """Return the JSON of an asset at the version that the query names, else as it is.
+
+    Raises UnknownVersionError.
+    """
+    version = request.asked.get("version", found.version)
+    if version == found.version:
+        return found.json
+    asset = await request.ledger.replay(
+        Replay.asset_at_version, request.user_id, request.asset_id, version
+    )
+    return document_json(asset).encode()
 
 
 @operation(

@@ -1,10 +1,10 @@
-"""A request's body, as it arrives: in pieces, with a limit on its length and on silence.
+"""Request bodies: read in pieces, or as one JSON object, with limits on length and on silence.
 
-Promise: whatever breaks off, stalls or is announced too large ends as a refusal of this request.
+Promise: a body that breaks off, stalls or is announced too large ends as a refusal of this request.
 """
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,9 +13,14 @@ from asset_ledger.api.contract.errors import (
     UnsupportedTypeError,
     UploadTooLargeError,
 )
+from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
+
+MAX_JSON: Final = 256 * 1024
+"""Bytes that a JSON object may have where an operation names no other limit."""
 
 SHORT: Final = 128 * 1024
 """Bodies that are announced with at most this many bytes are read whole."""
@@ -109,3 +114,37 @@ def _arrived(request: Request) -> bytes:
         return request.content.read_nowait()
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off") from error
+
+
+async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
+    """The object in the body. Raises MalformedBodyError and TooLargeError."""
+    check_length(request, limit)
+    await begin(request)
+    text = await read_short(request)
+    return read_object(await _long(request, limit) if text is None else text, "the body")
+
+
+async def read_json_as(
+    request: Request, *media_types: str, limit: int = MAX_JSON
+) -> dict[str, Any]:
+    """The object in a body of one of these types. Raises UnsupportedTypeError as well."""
+    media_type = media_type_of(request)
+    if media_type not in media_types:
+        wanted = " or ".join(media_types)
+        raise UnsupportedTypeError(f"send {wanted} here, not {media_type or 'bytes'!r}")
+    return await read_json(request, limit)
+
+
+async def read_optional_json(request: Request) -> dict[str, Any]:
+    """The object in the body, empty where no body came. Raises UnsupportedTypeError as well."""
+    return await read_json_as(request, JSON) if request.body_exists else {}
+
+
+async def _long(request: Request, limit: int) -> bytes:
+    pieces, size = [], 0
+    while chunk := await next_chunk(request):
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"the body is longer than {limit:,} bytes")
+    return b"".join(pieces)

@@ -6,10 +6,10 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.bulk import BulkDeleteIn, expected_of, filters_of, read_bulk
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import BulkDeletedOut
 from asset_ledger.api.http.answers import json_answer, write_headers
-from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     BusyError,

@@ -9,11 +9,9 @@ from asset_ledger.api.contract.errors import NoContentError, RangeError
 from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
 from asset_ledger.api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
-from asset_ledger.api.http.digests import repr_digest
-from asset_ledger.api.http.disposition import safety_headers
-from asset_ledger.api.http.ranges import Span, asked_range
+from asset_ledger.api.http.assets import json_of_version
+from asset_ledger.api.http.content_headers import Span, asked_range, repr_digest, safety_headers
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.http.versions import json_of_version
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     PreconditionFailedError,

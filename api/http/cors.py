@@ -9,9 +9,9 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.origins import Origins
-from asset_ledger.api.contract.owner import OWNER
-from asset_ledger.api.http.vary import vary
+from asset_ledger.api.http.answers import vary
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _TAKEN: Final = (

@@ -1,17 +1,19 @@
-"""The API described: for machines at /openapi.json, for people at /docs.
+"""The API description: OpenAPI at /openapi.json, and a page at /docs.
 
-Promise: the page fetches nothing but what this server serves, and may run nothing else.
+Promise: the page fetches only what this server serves, and may run nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.errors import UnknownRouteError
-from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.contract.openapi import openapi
+from asset_ledger.api.contract.operations import JSON, Operation, operation
 from asset_ledger.api.http.request import Request
 
 _STATIC: Final = Path(__file__).with_name("static")
@@ -31,7 +33,7 @@ _FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css"}
 @operation("GET", "/openapi.json", gives=[JSON])
 async def get_openapi(request: Request) -> web.Response:
     """This description, in OpenAPI 3.1."""
-    return _file(request.description.json, JSON)
+    return _file(request.openapi(), JSON)
 
 
 @operation("GET", "/docs", gives=["text/html"])
@@ -51,3 +53,9 @@ async def get_docs_file(request: Request) -> web.Response:
 
 def _file(body: bytes, content_type: str) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type, **_HEADERS})
+
+
+def openapi_json(operations: Sequence[Operation], *, authenticated: bool) -> bytes:
+    """Return the OpenAPI document of these operations."""
+    document = openapi(operations, version=version("asset-ledger"), authenticated=authenticated)
+    return orjson.dumps(document)

@@ -12,9 +12,8 @@ from aiohttp import web
 
 from asset_ledger.api.contract.facts import cloud_event, fact_out
 from asset_ledger.api.contract.parameters import MAX_PAGE
-from asset_ledger.api.http.answers import POSITION, json_answer
+from asset_ledger.api.http.answers import POSITION, VARY, json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.http.vary import VARY
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import origin_line
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor

@@ -10,8 +10,8 @@ from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetTree
 from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.archive import Archive
-from asset_ledger.api.http.disposition import content_disposition
-from asset_ledger.api.http.json_body import read_json_as
+from asset_ledger.api.http.body import read_json_as
+from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,

@@ -1,11 +1,7 @@
-"""multipart/form-data (RFC 7578), read as it arrives: a `file` and a `json`, in either order.
-
-A short and regular body is split in one go, which costs a fifth; everything else, and everything
-odd, goes through the push parser. Both ways end in the same parts or the same refusal.
-"""
+"""Read multipart/form-data (RFC 7578) as it arrives: a `file` and a `json`, in either order."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -18,12 +14,11 @@ from multipart import (
 )
 
 from asset_ledger.api.contract.errors import UploadTooLargeError
-from asset_ledger.api.http.body import next_chunk, read_short
+from asset_ledger.api.http.body import MAX_JSON, next_chunk, read_short
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
-MAX_JSON: Final = 256 * 1024
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 """How much longer than its file a form may be: the json, and headers and delimiters."""
 
@@ -79,67 +74,36 @@ class Form:
 
 async def read_form(request: Request, form: Form) -> None:
     """Read the whole body into `form`. Raises MalformedBodyError and TooLargeError."""
-    boundary = _boundary(request.headers.get("Content-Type", ""))
+    parser = PushMultipartParser(_boundary(request.headers.get("Content-Type", "")))
     body = await read_short(request)
     try:
-        parts = None if body is None else _split(body, boundary)
-        if parts is not None:
-            await _take_whole(form, parts)
+        if body is not None:
+            await _take(form, parser, body)
         else:
-            await _take_pieces(form, request, PushMultipartParser(boundary), body)
+            await _take_pieces(form, request, parser)
+        parser.close()
     except MultipartError as error:
         raise MalformedBodyError(f"the form cannot be read: {error}") from error
 
 
-async def _take_whole(form: Form, parts: Iterable[tuple[Part, bytes]]) -> None:
-    for part, content in parts:
-        form.begin(part)
-        await form.take(content)
-
-
-async def _take_pieces(
-    form: Form, request: Request, parser: PushMultipartParser, body: bytes | None
-) -> None:
-    chunk, idle = body if body is not None else await next_chunk(request), 0
-    while chunk:
-        idle += len(chunk)
-        for event in parser.parse(chunk):
-            idle = 0
-            if isinstance(event, MultipartSegment):
-                form.begin(_part(event))
-            elif event:
-                await form.take(bytes(event))
+async def _take_pieces(form: Form, request: Request, parser: PushMultipartParser) -> None:
+    idle = 0
+    while chunk := await next_chunk(request):
+        idle = 0 if await _take(form, parser, chunk) else idle + len(chunk)
         if idle > MAX_OVERHEAD:
             raise MalformedBodyError("the form goes on and on without a part")
-        chunk = b"" if body is not None else await next_chunk(request)
-    parser.close()
 
 
-def _split(body: bytes, boundary: bytes) -> list[tuple[Part, bytes]] | None:
-    """The parts of a regular body; None if it is anything else."""
-    delimiter = b"--" + boundary
-    first, *pieces = body.split(b"\r\n" + delimiter)
-    if not pieces or not first.startswith(delimiter) or pieces.pop() not in (b"--", b"--\r\n"):
-        return None
-    parts = []
-    for piece in (first[len(delimiter) :], *pieces):
-        head, blank, content = piece.partition(b"\r\n\r\n")
-        if not blank or not head.startswith(b"\r\n"):
-            return None
-        part = _part_of_head(head[2:])
-        if part.length is not None:  # has to be held against what follows: the parser does
-            return None
-        parts.append((part, content))
-    return parts
-
-
-@lru_cache(maxsize=256)  # of up to 33 KB each
-def _part_of_head(head: bytes) -> Part:
-    """The head of a part, as the parser reads it."""
-    for event in PushMultipartParser(b"-").parse(b"---\r\n" + head + b"\r\n\r\n"):
+async def _take(form: Form, parser: PushMultipartParser, chunk: bytes) -> bool:
+    """Parse a piece of the body into the form. Return whether it had anything of a part."""
+    found = False
+    for event in parser.parse(chunk):
+        found = True
         if isinstance(event, MultipartSegment):
-            return _part(event)
-    raise MalformedBodyError("the form has a part without a head")
+            form.begin(_part(event))
+        elif event:
+            await form.take(bytes(event))
+    return found
 
 
 def _part(segment: MultipartSegment) -> Part:

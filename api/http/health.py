@@ -9,9 +9,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.readiness import ReadyOut
-from asset_ledger.api.http.answers import JSON
+from asset_ledger.api.contract.health import ReadyOut
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commit.committer import Committer
@@ -56,7 +55,7 @@ async def readyz(request: Request) -> web.Response:
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
     """Counts, times and sizes since the start, in Prometheus' text format."""
-    body = exposition(request.backend, request.watch)
+    body = exposition(request.backend, request.counts)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 

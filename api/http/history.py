@@ -6,9 +6,8 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.as_of import AS_OF
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.contract.parameters import CURSOR, PAGE_SIZE
+from asset_ledger.api.contract.parameters import AS_OF, CURSOR, PAGE_SIZE
 from asset_ledger.api.contract.shapes import FactPage
 from asset_ledger.api.http.facts import BATCH, LINES, History, facts_answer
 from asset_ledger.api.http.request import Request

@@ -19,9 +19,9 @@ from asset_ledger.api.contract.jobs import (
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
-from asset_ledger.api.http.answers import json_answer, write_headers
-from asset_ledger.api.http.json_body import read_optional_json
-from asset_ledger.api.http.listing import asset_page, next_link
+from asset_ledger.api.http.answers import json_answer, next_link, write_headers
+from asset_ledger.api.http.assets import asset_page
+from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import (
@@ -38,8 +38,8 @@ from asset_ledger.ledger.errors import (
     ViewBehindError,
 )
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import document as comparison_out
-from asset_ledger.projections.queries.jobs import document
+from asset_ledger.projections.queries.job_comparison import comparison_document
+from asset_ledger.projections.queries.jobs import job_document
 
 _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
     MalformedBodyError,
@@ -64,7 +64,7 @@ async def list_jobs(request: Request) -> web.Response:
     asked = request.asked
     page = await request.views.jobs.page(
         request.user_id,
-        {p.name: asked[p.name] for p in JOB_FILTERS if p.name in asked},
+        request.filters(JOB_FILTERS),
         sort=asked["sort"],
         page_size=asked["page_size"],
         cursor=asked.get("cursor", ""),
@@ -116,7 +116,7 @@ async def compare_jobs(request: Request) -> web.Response:
     """What two jobs made: alike, different, only in one; and the first that differs."""
     a, b = request.named["a"], request.named["b"]
     comparison = await request.views.comparisons.compare(request.user_id, a, b)
-    return json_answer(orjson.dumps(comparison_out(comparison)), comparison.position)
+    return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
 
 @operation(
@@ -160,6 +160,6 @@ async def _framed(request: Request, job_id: str, framed: JobReceipt) -> web.Resp
         record = await request.ledger.replay(
             Replay.job_record, request.user_id, job_id, upto=framed.position
         )
-        row = orjson.dumps(document(record))
+        row = orjson.dumps(job_document(record))
     status = 202 if framed.behind else 200
     return json_answer(row, framed.position, status=status, headers=write_headers(framed))

@@ -12,7 +12,7 @@ from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError, ViewBehindError
 from asset_ledger.ledger.ids import parse_digest
-from asset_ledger.projections.queries.lineage import document
+from asset_ledger.projections.queries.lineage import lineage_document
 
 DIRECTION: Final = Parameter(
     "direction",
@@ -35,10 +35,10 @@ DIGEST: Final = Parameter("digest", "Of the bytes.", parse_digest)
 async def get_lineage(request: Request) -> web.Response:
     """The assets around one, tombstones too, and the edges from sources to what was derived."""
     asset_id, asked = request.asset_id, request.asked
-    found = await request.views.lineage.of_asset(
+    walk = await request.views.lineage.of_asset(
         request.user_id, asset_id, asked["direction"], asked["depth"]
     )
-    return json_answer(orjson.dumps(document(asset_id, found)), found.position)
+    return json_answer(orjson.dumps(lineage_document(asset_id, walk)), walk.position)
 
 
 @operation(
@@ -52,5 +52,5 @@ async def get_lineage(request: Request) -> web.Response:
 async def get_lineage_of_bytes(request: Request) -> web.Response:
     """Everything that was made, directly or not, from assets while they had these bytes."""
     digest = required(request.asked, "digest")
-    found = await request.views.lineage.of_digest(request.user_id, digest, request.asked["depth"])
-    return json_answer(orjson.dumps(document(digest, found)), found.position)
+    walk = await request.views.lineage.of_digest(request.user_id, digest, request.asked["depth"])
+    return json_answer(orjson.dumps(lineage_document(digest, walk)), walk.position)

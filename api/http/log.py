@@ -10,10 +10,10 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
 from asset_ledger.api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
-from asset_ledger.api.http.answers import JSON, json_answer
+from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     ParameterError,

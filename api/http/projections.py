@@ -7,10 +7,10 @@ from aiohttp import web
 
 from asset_ledger.api.contract.errors import UnsupportedTypeError
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
-from asset_ledger.api.http.answers import JSON, json_answer
-from asset_ledger.api.http.json_body import read_optional_json
+from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.workers.rebuild_status import status
 from asset_ledger.api.workers.rebuilds import Building

@@ -6,14 +6,11 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import ProofOut
-from asset_ledger.api.http.answers import JSON
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
 from asset_ledger.ledger.merkle.proof import END, ProvenFact, beginning, document
-
-Headers = Mapping[str, str]
 
 A_PIECE: Final = 200
 """How many facts of a job are proven at once."""
@@ -61,7 +58,9 @@ def _joined(facts: Sequence[ProvenFact]) -> bytes:
     return b",".join(orjson.dumps(fact.document()) for fact in facts)
 
 
-async def with_receipt(request: Request, asset: bytes, position: int) -> tuple[bytes, Headers]:
+async def with_receipt(
+    request: Request, asset: bytes, position: int
+) -> tuple[bytes, Mapping[str, str]]:
     """An asset's JSON with the proof of its fact, and the header that says so.
 
     Without, where none could be signed for after all: the asset is recorded, and stays so.

@@ -1,18 +1,19 @@
 """A request as the handlers see it: aiohttp's, with what the server made of it beforehand."""
 
+import itertools
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.parameters import Asked, refuse
+from asset_ledger.api.contract.parameters import Asked, Parameter, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
-from asset_ledger.api.http.described import Description
-from asset_ledger.api.http.watch import REQUEST_ID, Watch
+from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.ledger.commands.call import Call
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
@@ -23,6 +24,8 @@ from asset_ledger.projections.serving import Views
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+REQUEST_ID: Final = "X-Request-Id"
+_SENT_ID: Final = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _NONE: Final = 0
 """The version that no asset has."""
 
@@ -36,8 +39,8 @@ class Request(web.BaseRequest):
     """
 
     backend: Backend
-    description: Description
-    watch: Watch
+    openapi: Callable[[], bytes]
+    counts: RequestCounts
     cors: Cors | None
     id: str
     began: float
@@ -78,6 +81,10 @@ class Request(web.BaseRequest):
             traceparent=self.traceparent,
             actor=self.principal.user_id,
         )
+
+    def filters(self, known: Sequence[Parameter]) -> dict[str, Sequence[str]]:
+        """Return the values of the filters that the query has, by the name of the filter."""
+        return {each.name: self.asked[each.name] for each in known if each.name in self.asked}
 
     async def as_of(self) -> int | None:
         """The position that `as_of` asks for; None where it does not. Raises ParameterError."""
@@ -129,3 +136,18 @@ class Request(web.BaseRequest):
         """W3C Trace Context says to go on without one that is malformed."""
         sent = self.headers.get("traceparent")
         return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None
+
+
+class RequestIds:
+    """Ids by which the log names requests: the one that was sent, else a new one."""
+
+    def __init__(self) -> None:
+        self._ours = secrets.token_hex(4)  # of this process
+        self._numbers = itertools.count(1)
+
+    def of(self, headers: Mapping[str, str]) -> str:
+        """Return the id that a proxy or a client sent, if a line of the log can hold it."""
+        sent = headers.get(REQUEST_ID)
+        if sent is not None and _SENT_ID.fullmatch(sent):
+            return sent
+        return f"{self._ours}{next(self._numbers):08x}"

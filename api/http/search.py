@@ -6,8 +6,11 @@ from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.shapes import AssetOut, FoundPage
-from asset_ledger.api.http.answers import asset_etag, etag_matches, json_answer, not_modified
-from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.answers import (
+    json_answer,
+    next_link,
+)
+from asset_ledger.api.http.assets import asset_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     CursorError,
@@ -32,7 +35,7 @@ async def search_assets(request: Request) -> web.Response:
     found = await request.views.search.page(
         request.user_id,
         asked["query"],
-        {each.name: asked[each.name] for each in SEARCH_FILTERS if each.name in asked},
+        request.filters(SEARCH_FILTERS),
         page_size=asked["page_size"],
         cursor=asked.get("cursor", ""),
     )
@@ -61,7 +64,4 @@ async def get_asset_by_filename(request: Request) -> web.Response:
     await views.reach(views.position, ("search",))  # who has just uploaded it means it
     asset_id = await views.search.named(request.user_id, request.named["name"])
     found = await views.assets.find(request.user_id, asset_id)
-    etag = asset_etag(found.version)
-    if etag_matches(request.headers.get("If-None-Match"), etag):
-        return not_modified(etag, found.position)
-    return json_answer(found.json, found.position, headers={"ETag": etag})
+    return asset_answer(request, found)

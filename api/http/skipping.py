@@ -7,10 +7,10 @@ from aiohttp import web
 
 from asset_ledger.api.contract.errors import UnsupportedTypeError
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut, skip_out
 from asset_ledger.api.http.answers import json_answer, write_headers
-from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     BusyError,

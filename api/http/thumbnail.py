@@ -8,9 +8,9 @@ from aiohttp import web
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
 from asset_ledger.api.http.answers import POSITION, etag_matches, not_modified
+from asset_ledger.api.http.assets import json_of_version
 from asset_ledger.api.http.content import digest_of_asset
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.http.versions import json_of_version
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError

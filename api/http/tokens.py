@@ -7,10 +7,9 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.errors import UnknownTokenError
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
-from asset_ledger.api.http.answers import JSON
-from asset_ledger.api.http.json_body import read_optional_json
+from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import FieldError, MalformedBodyError, TooLargeError
 

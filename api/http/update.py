@@ -17,9 +17,16 @@ from asset_ledger.api.contract.editing import (
 )
 from asset_ledger.api.contract.errors import UploadTooLargeError
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.http.body import begin, check_content, check_upload, media_type_of, receive
-from asset_ledger.api.http.digests import announced_digest
-from asset_ledger.api.http.json_body import JSON, read_json_as
+from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.http.body import (
+    begin,
+    check_content,
+    check_upload,
+    media_type_of,
+    read_json_as,
+    receive,
+)
+from asset_ledger.api.http.content_headers import announced_digest
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.domain.decisions import Label

@@ -15,18 +15,18 @@ from asset_ledger.api.contract.assets import announced_by, check_digest, read_fi
 from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.parameters import Asked, refuse
 from asset_ledger.api.contract.strict_json import read_object
-from asset_ledger.api.contract.upload import Wanted, wanted
+from asset_ledger.api.contract.upload import UploadRequest, upload_request
 from asset_ledger.api.http.body import (
     begin,
     check_content,
     check_upload,
     media_type_of,
+    read_json,
     receive,
     waits_to_be_asked,
 )
-from asset_ledger.api.http.digests import announced_digest
+from asset_ledger.api.http.content_headers import announced_digest
 from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
-from asset_ledger.api.http.json_body import read_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
 from asset_ledger.ledger.content.store import Kept, Stage, Staged
@@ -50,7 +50,7 @@ class Upload:
         if self._stage is not None:
             await self._stage.discard()
 
-    async def receive(self) -> Wanted:
+    async def receive(self) -> UploadRequest:
         """Read the body and check it. Raises RefusedError in many forms."""
         media_type = media_type_of(self._request)
         if media_type == "multipart/form-data":
@@ -60,7 +60,7 @@ class Upload:
         check_content(media_type)
         return await self._raw()
 
-    async def _form(self) -> Wanted:
+    async def _form(self) -> UploadRequest:
         _check_no_fields(self._request.asked)
         check_upload(self._request, self._limit, MAX_OVERHEAD)
         await begin(self._request)
@@ -68,38 +68,38 @@ class Upload:
         await read_form(self._request, form)
         fields = read_fields(read_object(form.json, "json")) if form.json is not None else {}
         if form.file is None:
-            return self._wanted(fields, None)
+            return self._request_of(fields, None)
         _fill(fields, "name", form.file.filename)
         _fill(fields, "content_type", form.file.content_type)
-        return self._wanted(fields, await self._finished())
+        return self._request_of(fields, await self._finished())
 
-    async def _json(self) -> Wanted:
+    async def _json(self) -> UploadRequest:
         _check_no_fields(self._request.asked)
         fields = read_fields(await read_json(self._request))
         digest = announced_by(fields)
         if digest is None:
-            return self._wanted(fields, None)
+            return self._request_of(fields, None)
         kept = await self._request.ledger.create.find_content(self._request.call(), digest)
         if kept is None:
             raise not_owned()
-        return self._wanted(fields, kept)
+        return self._request_of(fields, kept)
 
-    async def _raw(self) -> Wanted:
+    async def _raw(self) -> UploadRequest:
         announced = announced_digest(self._request.headers)
         fields = read_fields(self._request.asked)
         check_upload(self._request, self._limit)
         declared = self._request.headers.get("Content-Type")
         if announced is not None and (kept := await self._kept(announced)):
             _fill(fields, "content_type", declared)
-            return self._wanted(fields, kept)
+            return self._request_of(fields, kept)
         await begin(self._request)
         staged = await receive(self._request, self._open_stage(), self._limit)
         if announced is not None:
             check_digest(announced, staged.digest)
         if not staged.size and (declared is None or fields.get("content_type") == FOLDER):
-            return self._wanted(fields, None)
+            return self._request_of(fields, None)
         _fill(fields, "content_type", declared)
-        return self._wanted(fields, staged)
+        return self._request_of(fields, staged)
 
     async def _kept(self, announced: Digest) -> Kept | None:
         """The announced bytes, if their sender waits to be asked for them, and owns them already.
@@ -123,10 +123,10 @@ class Upload:
             raise RuntimeError("no content was begun")
         return await self._stage.finish()
 
-    def _wanted(self, fields: Fields, staged: Staged | None) -> Wanted:
+    def _request_of(self, fields: Fields, staged: Staged | None) -> UploadRequest:
         if "made_at" in fields:  # a claim that nobody can check
             self._request.principal.require("admin")
-        return wanted(fields, staged, self._request.user_id)
+        return upload_request(fields, staged, self._request.user_id)
 
 
 def _fill(fields: Fields, name: str, value: str | None) -> None:

@@ -5,8 +5,7 @@ from aiohttp import web
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import UsagePage
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
-from asset_ledger.api.http.answers import json_answer
-from asset_ledger.api.http.listing import next_link
+from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
@@ -24,7 +23,7 @@ from asset_ledger.projections.queries.usage import UsageQuery
 async def get_usage(request: Request) -> web.Response:
     """Count, bytes, largest, first and last of the caller's live assets, in groups."""
     asked = request.asked
-    filters = {each.name: asked[each.name] for each in USAGE_FILTERS if each.name in asked}
+    filters = request.filters(USAGE_FILTERS)
     query = UsageQuery(request.user_id, asked["group_by"], filters, asked["sort"])
     page = await request.views.usage.page(
         query, page_size=asked["page_size"], cursor=asked.get("cursor", "")

@@ -30,7 +30,7 @@ from asset_ledger.api.contract.parameters import (
 )
 from asset_ledger.api.contract.principal import checked_owner
 from asset_ledger.api.contract.strict_json import read_object
-from asset_ledger.api.contract.upload import wanted
+from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
@@ -161,7 +161,7 @@ class EmbeddedGateway:
         with self._ledger.slots.take():
             fields = read_fields(read_object(json, "json"))
             async with self._staged(content) as staged:
-                sent = wanted(fields, staged, self._user_id)
+                sent = upload_request(fields, staged, self._user_id)
                 receipt = await self._ledger.create.asset(call, *sent)
         return _read(document_json(receipt.asset).encode())
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, Self
 
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.owner import OWNER, spelled
+from asset_ledger.api.contract.headers import OWNER, encode_owner
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
@@ -35,7 +35,7 @@ class RemoteGateway:
     def for_user(self, user_id: str) -> Self:
         """The same caller's way to what is this user's; the server says whether he may."""
         other = copy(self)
-        other._client = self._client.sending({OWNER: spelled(user_id)})
+        other._client = self._client.sending({OWNER: encode_owner(user_id)})
         return other
 
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:

@@ -1,1 +1,5 @@
-"""From request parameters to rows: filters, keyset pages, and one module of queries a table."""
+"""Reads of the tables: one module of queries a table.
+
+`asset_query` checks a request for a list of assets, `asset_statements` has its SQL, `pages` what
+all lists share.
+"""

@@ -12,7 +12,7 @@ import orjson
 
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.errors import ParameterError
-from asset_ledger.projections.queries.filters import Condition, conditions, lives
+from asset_ledger.projections.queries.asset_query import Condition, conditions, lives
 from asset_ledger.projections.queries.pages import Page, open_cursor, seal_cursor
 from asset_ledger.projections.tables.assets import document_json
 

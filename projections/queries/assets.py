@@ -9,20 +9,22 @@ from typing import Final, NamedTuple
 from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.catalog import CatalogQueries
-from asset_ledger.projections.queries.listing import WALK, page_of, page_statement
-from asset_ledger.projections.queries.ordering import (
+from asset_ledger.projections.queries.asset_query import AssetQuery
+from asset_ledger.projections.queries.asset_statements import (
+    WALK,
     breadth_statement,
     count_statement,
     ids_statement,
     ordered_page,
     ordered_statement,
+    page_of,
+    page_statement,
 )
-from asset_ledger.projections.queries.pages import PAGE_SIZE, Page, Query
-from asset_ledger.projections.queries.unfilled import Unfilled, check_filled
+from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.pages import PAGE_SIZE, Page, Unfilled, check_filled
 
 
-class Found(NamedTuple):
+class AssetRow(NamedTuple):
     """One live asset: its JSON, its version, and the position that the table reflects."""
 
     json: bytes
@@ -56,14 +58,14 @@ _ORPHANS: Final = """
 
 
 class AssetQueries:
-    """The reads. `catalog` has the orders that are too long to sort."""
+    """Reads of assets. `catalog` reads lists that are too long to sort."""
 
     def __init__(
         self, readers: AsyncReaders, catalog: CatalogQueries, unfilled: Unfilled = frozenset
     ) -> None:
         self._readers, self.catalog, self._unfilled = readers, catalog, unfilled
 
-    async def find(self, user_id: str, asset_id: AssetId) -> Found:
+    async def find(self, user_id: str, asset_id: AssetId) -> AssetRow:
         """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
         rows = await self._readers.rows(_FIND, (asset_id, user_id), brief=True)
         if not rows:
@@ -71,7 +73,7 @@ class AssetQueries:
         json, version, deleted_at, deleted_by, last, reflected = rows[0]
         if deleted_at is not None:
             raise AssetDeletedError(asset_id, by=deleted_by, when=deleted_at, position=last)
-        return Found(json, version, reflected)
+        return AssetRow(json, version, reflected)
 
     async def page(
         self,
@@ -89,7 +91,7 @@ class AssetQueries:
         `false` or `any`. Raises ParameterError for an unknown word, an empty value or a page below
         1, CursorError for another query's, ViewBehindError where the catalog is.
         """
-        query = Query.of(user_id, filters, sort, page_size, cursor, deleted)
+        query = AssetQuery.of(user_id, filters, sort, page_size, cursor, deleted)
         self._check_filled(query)
         if query.sort.column is None:
             (row,) = await self._readers.rows(*page_statement(query))
@@ -104,19 +106,19 @@ class AssetQueries:
         self, user_id: str, filters: Mapping[str, Sequence[str]], *, deleted: str = "false"
     ) -> int:
         """How many assets match every filter: exactly, and as slowly as there are many."""
-        query = Query.of(user_id, filters, "created_at", 1, "", deleted)
+        query = AssetQuery.of(user_id, filters, "created_at", 1, "", deleted)
         self._check_filled(query)
         ((found,),) = await self._readers.rows(*count_statement(query))
         return int(found)
 
     async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
         """The ids of all live assets that match every filter, however many they are."""
-        query = Query.of(user_id, filters, "created_at", 1, "")
+        query = AssetQuery.of(user_id, filters, "created_at", 1, "")
         self._check_filled(query)
         rows = await self._readers.rows(*ids_statement(query))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
-    def _check_filled(self, query: Query) -> None:
+    def _check_filled(self, query: AssetQuery) -> None:
         """Raises ViewBehindError for a filter on what the rows do not have yet."""
         columns = {each.column for condition in query.conditions for each in condition.any_of}
         check_filled(self._unfilled, "assets", columns)

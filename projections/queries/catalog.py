@@ -12,8 +12,9 @@ import orjson
 from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.listing import WALK
-from asset_ledger.projections.queries.pages import Page, Query
+from asset_ledger.projections.queries.asset_query import AssetQuery
+from asset_ledger.projections.queries.asset_statements import WALK
+from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.catalog import short
 
 CHUNK: Final = 1_000
@@ -56,7 +57,7 @@ class CatalogQueries:
     def __init__(self, catalog: AsyncReaders, tables: AsyncReaders, reach: Reach) -> None:
         self._catalog, self._tables, self._reach = catalog, tables, reach
 
-    async def page(self, query: Query) -> Page:
+    async def page(self, query: AssetQuery) -> Page:
         """Matches among the next 20,000 live assets in the order of a column, and where to go on.
 
         Raises ParameterError where tombstones are wanted, ViewBehindError.
@@ -92,7 +93,9 @@ class CatalogQueries:
         await self._reach(position)
         return int(position)
 
-    async def _next(self, query: Query, start: Entry | None) -> tuple[list[Entry], Entry | None]:
+    async def _next(
+        self, query: AssetQuery, start: Entry | None
+    ) -> tuple[list[Entry], Entry | None]:
         """The next rows of the catalog, and the one after them."""
         sort = query.sort
         onwards = f" AND ({sort.column}, seq) {sort.onwards} (?, ?)" if start else ""
@@ -102,7 +105,7 @@ class CatalogQueries:
         return entries[:CHUNK], entries[CHUNK] if len(entries) > CHUNK else None
 
     async def _matching(
-        self, query: Query, entries: Sequence[Entry], limit: int
+        self, query: AssetQuery, entries: Sequence[Entry], limit: int
     ) -> list[tuple[Entry, bytes]]:
         """Those that are looked for, in their order, with their JSON."""
         conditions = [condition.sql() for condition in query.conditions]

@@ -22,7 +22,7 @@ Status = Literal["same", "different", "only_a", "only_b"]
 STATUSES: Final[tuple[Status, ...]] = ("same", "different", "only_a", "only_b")
 
 
-class Made(NamedTuple):
+class MadeAsset(NamedTuple):
     """One live asset of a job, as far as it matters here, and its JSON."""
 
     node_id: str | None
@@ -31,7 +31,7 @@ class Made(NamedTuple):
     json: bytes
 
 
-class Key(NamedTuple):
+class PairKey(NamedTuple):
     """What two assets have in common that are compared: `nth` counts from 1."""
 
     node_id: str | None
@@ -39,22 +39,22 @@ class Key(NamedTuple):
     nth: int
 
 
-class Row(NamedTuple):
+class ComparedPair(NamedTuple):
     """One asset of either job, or the two that correspond."""
 
-    key: Key
+    key: PairKey
     status: Status
-    a: Made | None
-    b: Made | None
+    a: MadeAsset | None
+    b: MadeAsset | None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class JobComparison:
     """All rows of two jobs, and the position of the log that they reflect."""
 
     a: str
     b: str
-    rows: Sequence[Row]
+    rows: Sequence[ComparedPair]
     position: int
 
     @property
@@ -64,17 +64,17 @@ class Comparison:
         return {status: found.count(status) for status in STATUSES}
 
     @property
-    def first_divergence(self) -> Row | None:
+    def first_divergence(self) -> ComparedPair | None:
         """Where the two parted; None if they are the same."""
         return next((row for row in self.rows if row.status != "same"), None)
 
 
-def align(a: Iterable[Made], b: Iterable[Made]) -> list[Row]:
+def align(a: Iterable[MadeAsset], b: Iterable[MadeAsset]) -> list[ComparedPair]:
     """The rows of two jobs, each given in the order in which it made its assets."""
     first, second = _numbered(a), _numbered(b)
     order = list(second)
     places = {key: place for place, key in enumerate(order)}
-    rows: list[Row] = []
+    rows: list[ComparedPair] = []
     shown = 0
     for key, made in first.items():
         place = places.get(key, -1)
@@ -85,39 +85,39 @@ def align(a: Iterable[Made], b: Iterable[Made]) -> list[Row]:
     return rows + list(_only_second(order[shown:], first, second))
 
 
-def _numbered(made: Iterable[Made]) -> dict[Key, Made]:
+def _numbered(made: Iterable[MadeAsset]) -> dict[PairKey, MadeAsset]:
     before: dict[tuple[str | None, str], int] = {}
-    numbered: dict[Key, Made] = {}
+    numbered: dict[PairKey, MadeAsset] = {}
     for one in made:
         nth = before[one.node_id, one.name] = before.get((one.node_id, one.name), 0) + 1
-        numbered[Key(one.node_id, one.name, nth)] = one
+        numbered[PairKey(one.node_id, one.name, nth)] = one
     return numbered
 
 
 def _only_second(
-    keys: Iterable[Key], first: Mapping[Key, Made], second: Mapping[Key, Made]
-) -> Iterator[Row]:
+    keys: Iterable[PairKey], first: Mapping[PairKey, MadeAsset], second: Mapping[PairKey, MadeAsset]
+) -> Iterator[ComparedPair]:
     return (_row(key, None, second[key]) for key in keys if key not in first)
 
 
-def _row(key: Key, a: Made | None, b: Made | None) -> Row:
+def _row(key: PairKey, a: MadeAsset | None, b: MadeAsset | None) -> ComparedPair:
     if a is None or b is None:
-        return Row(key, "only_b" if a is None else "only_a", a, b)
-    return Row(key, "same" if a.digest == b.digest else "different", a, b)
+        return ComparedPair(key, "only_b" if a is None else "only_a", a, b)
+    return ComparedPair(key, "same" if a.digest == b.digest else "different", a, b)
 
 
-def compare_records(a: JobRecord, b: JobRecord, position: int) -> Comparison:
+def compare_records(a: JobRecord, b: JobRecord, position: int) -> JobComparison:
     """Two jobs that were folded from their facts."""
-    return Comparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
+    return JobComparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
 
 
-def _made_in(record: JobRecord) -> Iterator[Made]:
+def _made_in(record: JobRecord) -> Iterator[MadeAsset]:
     for asset in record.live:
         json = document_json(asset).encode()
-        yield Made(asset.node_id, asset.name, asset.digest, json)
+        yield MadeAsset(asset.node_id, asset.name, asset.digest, json)
 
 
-def document(comparison: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: JobComparison) -> dict[str, Any]:
     """The comparison as the API answers it, for orjson: assets are JSON already."""
     divergence = comparison.first_divergence
     return {
@@ -129,7 +129,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _row_out(row: Row) -> dict[str, Any]:
+def _row_out(row: ComparedPair) -> dict[str, Any]:
     return {
         **row.key._asdict(),
         "status": row.status,
@@ -157,7 +157,7 @@ class CompareQueries:
     def __init__(self, readers: AsyncReaders) -> None:
         self._readers = readers
 
-    async def compare(self, user_id: str, a: str, b: str) -> Comparison:
+    async def compare(self, user_id: str, a: str, b: str) -> JobComparison:
         """Two jobs of one user, at one position. Raises UnknownJobError."""
         wanted = orjson.dumps([a, b]).decode()
         async with self._readers.snapshot() as db:
@@ -165,5 +165,5 @@ class CompareQueries:
                 raise UnknownJobError(unknown)
             rows = list(await db.execute_fetchall(_MADE, (wanted, user_id)))
             ((position,),) = await db.execute_fetchall(_REFLECTED)
-        made = [[Made(*row[1:]) for row in rows if row[0] == which] for which in (0, 1)]
-        return Comparison(a, b, align(*made), position)
+        made = [[MadeAsset(*row[1:]) for row in rows if row[0] == which] for which in (0, 1)]
+        return JobComparison(a, b, align(*made), position)

@@ -9,8 +9,15 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.pages import Page, Sort, open_cursor, seal_cursor, sort_of
-from asset_ledger.projections.queries.unfilled import Unfilled, check_filled
+from asset_ledger.projections.queries.pages import (
+    Page,
+    Sort,
+    Unfilled,
+    check_filled,
+    open_cursor,
+    seal_cursor,
+    sort_of,
+)
 
 _JSON: Final = """
     CAST(json_object(
@@ -34,7 +41,7 @@ WALK: Final = 20_000
 """How many jobs one request looks at for those that its filters want."""
 
 
-def document(record: JobRecord) -> dict[str, Any]:
+def job_document(record: JobRecord) -> dict[str, Any]:
     """The job as the API answers it, folded from its facts instead of read from the table."""
     frame, live = record.frame, record.live
     return {
@@ -54,7 +61,7 @@ def document(record: JobRecord) -> dict[str, Any]:
     }
 
 
-class JobFound(NamedTuple):
+class JobRow(NamedTuple):
     """One job: its JSON, and the position that the table reflects."""
 
     json: bytes
@@ -67,10 +74,10 @@ class JobQueries:
     def __init__(self, readers: AsyncReaders, unfilled: Unfilled = frozenset) -> None:
         self._readers, self._unfilled = readers, unfilled
 
-    async def find(self, user_id: str, job_id: str) -> JobFound:
+    async def find(self, user_id: str, job_id: str) -> JobRow:
         """One job. Raises UnknownJobError if none of the user's facts names it."""
         for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
-            return JobFound(*row)
+            return JobRow(*row)
         raise UnknownJobError(job_id)
 
     async def find_as_of(self, user_id: str, job_id: str, position: int) -> bytes | None:

@@ -13,7 +13,6 @@ import orjson
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.tables.lineage import _json
 
 Direction = Literal["up", "down", "both"]
 
@@ -57,8 +56,8 @@ class Graph:
         return any(edge not in self.edges for edge in edges)
 
 
-class Found(NamedTuple):
-    """A walk's assets as JSON, by age, and the position that the tables reflect."""
+class LineageWalk(NamedTuple):
+    """What a walk found: its graph, its assets as JSON by age, and the position of the tables."""
 
     graph: Graph
     json: Sequence[bytes]
@@ -101,7 +100,7 @@ class LineageQueries:
 
     async def of_asset(
         self, user_id: str, asset_id: AssetId, direction: Direction, depth: int
-    ) -> Found:
+    ) -> LineageWalk:
         """What an asset was made from, what was made from it, or both. Raises UnknownAssetError."""
         graph = Graph({asset_id: None})
         async with self._readers.snapshot() as db:
@@ -111,7 +110,7 @@ class LineageQueries:
                 await _walk(db, graph, sql, user_id, {asset_id}, depth)
             return await _found(db, graph, user_id)
 
-    async def of_digest(self, user_id: str, digest: Digest, depth: int) -> Found:
+    async def of_digest(self, user_id: str, digest: Digest, depth: int) -> LineageWalk:
         """What was made, directly or not, from assets while they had these bytes."""
         graph = Graph()
         async with self._readers.snapshot() as db:
@@ -128,10 +127,14 @@ async def _walk(
     seen: set[str] = set()
     for _ in range(depth):
         seen |= level
-        level = graph.add(await _edges(db, graph, sql, _json(level), user_id)) - seen
+        level = graph.add(await _edges(db, graph, sql, _ids_json(level), user_id)) - seen
         if not level:
             return
-    graph.truncated |= graph.lacks(await _edges(db, graph, sql, _json(level), user_id))
+    graph.truncated |= graph.lacks(await _edges(db, graph, sql, _ids_json(level), user_id))
+
+
+def _ids_json(ids: Iterable[str]) -> str:
+    return orjson.dumps(list(ids)).decode()
 
 
 async def _edges(db: aiosqlite.Connection, graph: Graph, sql: str, *parameters: str) -> list[Edge]:
@@ -140,18 +143,18 @@ async def _edges(db: aiosqlite.Connection, graph: Graph, sql: str, *parameters: 
     return edges
 
 
-async def _found(db: aiosqlite.Connection, graph: Graph, user_id: str) -> Found:
-    rows = await db.execute_fetchall(_NODES, (_json(graph.nodes), user_id))
+async def _found(db: aiosqlite.Connection, graph: Graph, user_id: str) -> LineageWalk:
+    rows = await db.execute_fetchall(_NODES, (_ids_json(graph.nodes), user_id))
     ((position,),) = await db.execute_fetchall(_REFLECTED)
-    return Found(graph, [json for (json,) in rows], position)
+    return LineageWalk(graph, [json for (json,) in rows], position)
 
 
-def document(root: str, found: Found) -> dict[str, Any]:
+def lineage_document(root: str, walk: LineageWalk) -> dict[str, Any]:
     """A walk as the API answers it, for orjson: assets are JSON already."""
-    edges = sorted(found.graph.edges)
+    edges = sorted(walk.graph.edges)
     return {
         "root": root,
-        "nodes": [orjson.Fragment(json) for json in found.json],
+        "nodes": [orjson.Fragment(json) for json in walk.json],
         "edges": [{"from": source, "to": derived} for source, derived in edges],
-        "truncated": found.graph.truncated,
+        "truncated": walk.graph.truncated,
     }

@@ -1,35 +1,32 @@
-"""Keyset pages: how many rows, in which order, and the cursor that says where the next one starts.
+"""What all lists share: keyset pages, their order and cursors, and the refusals of a request.
 
-A cursor names the key of a row, never an offset, so that a page is as quick at the end as at the
-beginning; it is bound to its query, and it outlives a rebuild, since its key is a position.
+A cursor names the key of a row, never an offset, so the last page of a list is as quick as the
+first. It is bound to its query, and stays valid after a rebuild, since its key is a position.
 """
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-import orjson
-
-from asset_ledger.ledger.errors import CursorError, ParameterError
-from asset_ledger.projections.queries.filters import Condition, conditions, lives, suggestion
+from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
 BRIEF: Final = 200
 """The longest page that the event loop may read itself, if one run of an index holds its rows."""
-_LAST: Final = 2**63 - 1
+LAST: Final = 2**63 - 1
 _SEAL: Final = 12
 """How many bytes of a hash bind a cursor to its query: not a secret, a check."""
 
 
 class Sort(NamedTuple):
-    """An order of rows by `seq`: its direction, the comparison from a start on, the first start.
+    """An order of rows: by `column` where one is named, then by `seq`.
 
-    By another column first, where one is named.
+    `onwards` is the comparison of a row with the start of a page; `start` is the first of all.
     """
 
     direction: str
@@ -40,14 +37,7 @@ class Sort(NamedTuple):
 
 SORTS: Final[Mapping[str, Sort]] = {
     "created_at": Sort("ASC", ">=", 0),
-    "-created_at": Sort("DESC", "<=", _LAST),
-}
-ASSET_SORTS: Final[Mapping[str, Sort]] = {
-    **SORTS,
-    "name": Sort("ASC", ">=", 0, "name"),
-    "-name": Sort("DESC", "<=", _LAST, "name"),
-    "size": Sort("ASC", ">=", 0, "size"),
-    "-size": Sort("DESC", "<=", _LAST, "size"),
+    "-created_at": Sort("DESC", "<=", LAST),
 }
 
 
@@ -62,72 +52,11 @@ class Page:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A request for a page, checked.
-
-    It starts at the row with seq `start`; in the order of a column, at that which has `key` there.
-    `lives` says whether tombstones are wanted, live assets, or both. Pages of one list are equal,
-    wherever they start.
-    """
-
-    user_id: str
-    conditions: tuple[Condition, ...]
-    lives: frozenset[bool]
-    sort: Sort
-    size: int
-    binding: bytes
-    start: int = field(compare=False)
-    key: str | int | None = field(default=None, compare=False)
-
-    @classmethod
-    def of(
-        cls,
-        user_id: str,
-        words: Mapping[str, Sequence[str]],
-        sort: str,
-        size: int,
-        cursor: str,
-        deleted: str = "false",
-    ) -> "Query":
-        """Check every part of a request. Raises ParameterError or CursorError."""
-        filters = tuple((word, tuple(values)) for word, values in words.items())
-        first = _first_page(user_id, filters, sort, size, deleted)
-        if not cursor:
-            return first
-        if first.sort.column is None:
-            return replace(first, start=open_cursor(cursor, first.binding))
-        key, start = orjson.loads(unseal(cursor, first.binding))
-        return replace(first, start=start, key=key)
-
-    def next_cursor(self, start: int | None) -> str:
-        """The cursor of the page that starts at a row; `""` where none does."""
-        return "" if start is None else seal_cursor(start, self.binding)
-
-    def next_key_cursor(self, key: str | int, start: int) -> str:
-        """The cursor of the page that starts at a row, in the order of a column."""
-        return seal(orjson.dumps([key, start]), self.binding)
-
-
-@lru_cache(maxsize=1_024)  # a list is read page by page: its words are checked once
-def _first_page(
-    user_id: str, words: tuple[tuple[str, tuple[str, ...]], ...], sort: str, size: int, deleted: str
-) -> Query:
-    order = sort_of(sort, ASSET_SORTS)
-    if size < 1:
-        raise _refused("page_size", "must be 1 or more")
-    wanted, shown = conditions(user_id, dict(words)), lives(deleted)
-    binding = orjson.dumps([user_id, sort, wanted, sorted(shown)], default=tuple)
-    return Query(
-        user_id, wanted, shown, order, min(size, MAX_PAGE_SIZE), binding, start=order.start
-    )
-
-
 def sort_of(word: str, known: Mapping[str, Sort] = SORTS) -> Sort:
     """The order that a word names. Raises ParameterError."""
     order = known.get(word)
     if order is None:
-        raise _refused("sort", f"must be one of {', '.join(known)}{suggestion(word, known)}")
+        raise refuse("sort", f"must be one of {', '.join(known)}{suggestion(word, known)}")
     return order
 
 
@@ -139,7 +68,7 @@ def seal_cursor(start: int, binding: bytes) -> str:
 def open_cursor(cursor: str, binding: bytes) -> int:
     """The start in a token. Raises CursorError for another query's, and for none of ours."""
     start = int.from_bytes(unseal(cursor, binding), "big")
-    if start > _LAST:
+    if start > LAST:
         raise CursorError("the cursor is none of ours")
     return start
 
@@ -166,5 +95,27 @@ def _seal(key: bytes, binding: bytes) -> bytes:
     return hashlib.sha256(b"asset-ledger/cursor/1\n" + key + binding).digest()[:_SEAL]
 
 
-def _refused(word: str, message: str) -> ParameterError:
+Unfilled = Callable[[], Collection[str]]
+"""Returns the columns of the generation in use that are not filled yet: `assets.node_id`."""
+
+
+def check_filled(unfilled: Unfilled, table: str, columns: Collection[str]) -> None:
+    """Raises ViewBehindError for a column that a migration added and no rebuild has filled yet.
+
+    A filter on such a column, which is NULL in every older row, would find nothing.
+    """
+    lacking = unfilled()
+    for column in sorted(columns) if lacking else ():
+        if f"{table}.{column}" in lacking:
+            raise ViewBehindError(f"{column} is being filled from the log; ask again in a while")
+
+
+def suggestion(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """`: did you mean node_id?` where a known word is close, else nothing."""
+    close = get_close_matches(word, list(known), n=1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def refuse(word: str, message: str) -> ParameterError:
+    """Return the refusal of one parameter: `<word>: <message>`."""
     return ParameterError(f"{word}: {message}", errors=[(word, message)])

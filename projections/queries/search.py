@@ -67,7 +67,7 @@ _ASSETS: Final = f"""
 """
 
 
-class Found(NamedTuple):
+class SearchPage(NamedTuple):
     """A page of what a search found: JSON of assets with their folders, a comma between two; how
     many there are in all; the cursor of the next page, or `""`; the position it reflects."""
 
@@ -91,7 +91,7 @@ class SearchQueries:
         *,
         page_size: int,
         cursor: str = "",
-    ) -> Found:
+    ) -> SearchPage:
         """What has every word of a query. Raises ParameterError for one without words, or with too
         many, and CursorError for another query's cursor."""
         words = words_of(query)
@@ -103,7 +103,7 @@ class SearchQueries:
         *seqs, (total, position) = rows
         page = [seq for seq, _ in seqs[:page_size]]
         following = seal_cursor(page[-1], binding) if len(seqs) > page_size else ""
-        return Found(await self._documents(page), total, following, position)
+        return SearchPage(await self._documents(page), total, following, position)
 
     async def named(self, user_id: str, name: str) -> AssetId:
         """The newest asset with exactly this name. Raises UnknownAssetError."""

@@ -17,6 +17,7 @@ from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.rebuild.digest import digest
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.live import LiveTables
@@ -176,3 +177,9 @@ async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueri
             catalog.catch_up()
 
         yield AssetQueries(readers[1], CatalogQueries(readers[0], readers[1], reach))
+
+
+async def read_job(jobs: JobQueries, user_id: str = "1") -> dict[str, Any]:
+    """The job `j` of a user, as its row has it."""
+    job: dict[str, Any] = orjson.loads((await jobs.find(user_id, "j")).json)
+    return job

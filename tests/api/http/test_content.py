@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.api.contract.errors import RangeError
-from asset_ledger.api.http.disposition import content_disposition, safety_headers
-from asset_ledger.api.http.ranges import Span, asked_range
+from asset_ledger.api.http.content_headers import (
+    Span,
+    asked_range,
+    content_disposition,
+    safety_headers,
+)
 from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 

@@ -1,5 +1,5 @@
-"""Forms that are broken in every way we could think of: never a 5xx, a hang or a stray file, and
-the quick way of reading a short form never disagrees with the exact one."""
+"""Broken forms are refused: never a 5xx, a hang or a stray file; and a form that arrives whole is
+answered like one that arrives in pieces."""
 
 import random
 from collections.abc import AsyncIterator, Iterator
@@ -25,7 +25,7 @@ VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
 
 
 async def chunked(body: bytes) -> AsyncIterator[bytes]:
-    """Without a Content-Length a body is never short: it goes through the push parser."""
+    """A body without a Content-Length is parsed in the pieces in which it arrives."""
     size = max(50, len(body) // 20)
     for start in range(0, len(body), size):
         yield body[start : start + size]

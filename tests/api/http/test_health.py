@@ -10,7 +10,7 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from asset_ledger.api.contract.readiness import ReadyOut
+from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.logs import JsonFormatter, PlainFormatter
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import PoisonFactError, StorageFailedError

@@ -11,7 +11,7 @@ from asset_ledger.api.contract.parameters import Parameters
 from asset_ledger.api.contract.problems import problem_of
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.projections.queries.filters import FILTERS as FILTERS_OF_THE_TABLE
+from asset_ledger.projections.queries.asset_query import FILTERS as FILTERS_OF_THE_TABLE
 from tests.api.running import Answer, Api
 
 

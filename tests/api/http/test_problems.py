@@ -6,7 +6,7 @@ import pytest
 
 from asset_ledger.api.contract import errors as http_errors
 from asset_ledger.api.contract.errors import FieldsError, MethodNotAllowedError, NoContentError
-from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN, document, problem_of
+from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN, problem_document, problem_of
 from asset_ledger.ledger import errors as ledger_errors
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -55,7 +55,7 @@ def test_a_more_special_error_has_its_own_status() -> None:
 
 
 def test_what_is_unforeseen_tells_only_where_to_look() -> None:
-    told = document(RuntimeError("the password is 123"), "abc")
+    told = problem_document(RuntimeError("the password is 123"), "abc")
 
     assert (told["status"], told["type"]) == (500, "urn:asset-ledger:internal-error")
     assert "password" not in str(told)
@@ -63,8 +63,8 @@ def test_what_is_unforeseen_tells_only_where_to_look() -> None:
 
 
 def test_parameters_and_fields_are_named_as_what_they_are() -> None:
-    parameter = document(ParameterError("x", errors=[("a", "b")]), "id")
-    fields = document(FieldsError([("a", "b"), ("c", "d")]), "id")
+    parameter = problem_document(ParameterError("x", errors=[("a", "b")]), "id")
+    fields = problem_document(FieldsError([("a", "b"), ("c", "d")]), "id")
 
     assert parameter["errors"] == [{"parameter": "a", "message": "b"}]
     assert fields["errors"] == [
@@ -77,7 +77,7 @@ def test_parameters_and_fields_are_named_as_what_they_are() -> None:
 def test_a_tombstone_says_who_when_and_where() -> None:
     error = AssetDeletedError("x", by="1", when="2026-01-01T00:00:00.000000Z", position=7)
 
-    told = document(error, "id")
+    told = problem_document(error, "id")
 
     assert told["deleted_by"] == "1"
     assert told["deleted_at"] == "2026-01-01T00:00:00.000000Z"
@@ -85,7 +85,7 @@ def test_a_tombstone_says_who_when_and_where() -> None:
 
 
 def test_what_is_said_back_is_always_utf8() -> None:
-    told = document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
+    told = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
 
     str(told).encode()
     assert told["detail"] == "x\\udcff"

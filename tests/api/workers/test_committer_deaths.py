@@ -14,7 +14,7 @@ import pytest
 
 from asset_ledger.api.workers import committer_process
 from asset_ledger.ledger.storage.folder_lock import hold_writing
-from tests.api.http.test_events_api import stream, take
+from tests.api.http.test_events import stream, take
 from tests.api.running import Api
 from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
 from tests.api.workers.test_committer_process import listed, verified

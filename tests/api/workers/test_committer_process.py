@@ -17,7 +17,7 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
 )
 from asset_ledger.ledger.ids import AssetId, new_asset_id
-from tests.api.http.test_events_api import stream, take
+from tests.api.http.test_events import stream, take
 from tests.api.running import Api, serving
 from tests.api.workers.busy import (
     CALLERS,

@@ -17,7 +17,7 @@ from asset_ledger.ledger.log.event_log import Tag
 from asset_ledger.ledger.reading import replay as replaying
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.as_of import PastQuery
-from asset_ledger.projections.queries.filters import conditions
+from asset_ledger.projections.queries.asset_query import conditions
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted
 from tests.projections.histories import histories

@@ -6,20 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.projections.queries.job_comparison import Comparison, Made, Row, align
+from asset_ledger.projections.queries.job_comparison import (
+    ComparedPair,
+    JobComparison,
+    MadeAsset,
+    align,
+)
 
 
-def made(*texts: str) -> list[Made]:
+def made(*texts: str) -> list[MadeAsset]:
     return [_made(text) for text in texts]
 
 
-def _made(text: str) -> Made:
+def _made(text: str) -> MadeAsset:
     node, _, rest = text.partition("/")
     name, _, digest = rest.partition("=")
-    return Made(node or None, name, Digest(digest) if digest else None, text.encode())
+    return MadeAsset(node or None, name, Digest(digest) if digest else None, text.encode())
 
 
-def told(rows: list[Row]) -> list[str]:
+def told(rows: list[ComparedPair]) -> list[str]:
     return [f"{row.status} {row.key.node_id or ''}/{row.key.name} {row.key.nth}" for row in rows]
 
 
@@ -55,8 +60,8 @@ def test_what_only_the_second_made_stands_where_it_made_it() -> None:
 
 
 def test_the_first_row_that_is_not_the_same_is_where_they_parted() -> None:
-    parted = Comparison("a", "b", align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9)
-    alike = Comparison("a", "b", align(made("n/a"), made("n/a")), 9)
+    parted = JobComparison("a", "b", align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9)
+    alike = JobComparison("a", "b", align(made("n/a"), made("n/a")), 9)
 
     assert parted.first_divergence is not None
     assert parted.first_divergence.key == ("m", "c", 1)

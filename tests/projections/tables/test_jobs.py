@@ -1,12 +1,8 @@
-from collections.abc import AsyncIterator
-from typing import Any
+"""The rows of jobs, filled from events."""
 
-import orjson
 import pytest
 
 from asset_ledger.ledger.domain.event import Fact, iso, moment
-from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import (
@@ -19,43 +15,9 @@ from tests.builders import (
     restored,
     started,
 )
-from tests.projections.world import World
+from tests.projections.world import World, read_job
 
 JOB = {"job_id": "j"}
-
-
-@pytest.fixture
-async def jobs(runner: Runner) -> AsyncIterator[JobQueries]:
-    readers = AsyncReaders(runner.database.path, size=1)
-    yield JobQueries(readers)
-    await readers.close()
-
-
-async def found(jobs: JobQueries, user_id: str = "1") -> dict[str, Any]:
-    job: dict[str, Any] = orjson.loads((await jobs.find(user_id, "j")).json)
-    return job
-
-
-async def test_a_job_that_only_its_assets_name_is_unframed(
-    here: World, runner: Runner, jobs: JobQueries
-) -> None:
-    here.write(runner, created(size=4, workflow_id="w", **JOB))
-
-    assert await found(jobs) == {
-        "job_id": "j",
-        "user_id": "1",
-        "workflow_id": "w",
-        "parent_job_id": None,
-        "status": "unframed",
-        "error": None,
-        "parameters": None,
-        "started_at": None,
-        "finished_at": None,
-        "assets": 1,
-        "bytes": 4,
-        "first_position": 2,
-        "last_position": 2,
-    }
 
 
 async def test_a_frame_tells_how_a_job_began_and_ended(
@@ -64,9 +26,9 @@ async def test_a_frame_tells_how_a_job_began_and_ended(
     begin = started(workflow_id="w", parent_job_id="p", private={"parameters": {"b": [1], "a": 2}})
     end = finished(status="failed", private={"error": "out of paint"})
     here.write(runner, begin)
-    running = await found(jobs)
+    running = await read_job(jobs)
     here.write(runner, created(**JOB), end)
-    over = await found(jobs)
+    over = await read_job(jobs)
 
     assert (running["status"], running["finished_at"]) == ("running", None)
     assert running["started_at"] == iso(moment(begin))
@@ -93,22 +55,7 @@ async def test_a_jobs_totals_are_those_of_its_live_assets(
     here.write(runner, created(size=4, **JOB), created(originator_id=asset_id(2), size=10, **JOB))
     here.write(runner, *later)
 
-    job = await found(jobs)
+    job = await read_job(jobs)
 
     assert (job["assets"], job["bytes"]) == totals
     assert job["last_position"] == here.feed.head()
-
-
-async def test_two_users_jobs_of_one_name_never_mix(
-    here: World, runner: Runner, jobs: JobQueries
-) -> None:
-    here.write(runner, created(size=4, **JOB))
-    here.write(runner, created(originator_id=asset_id(2), user_id="2", size=9, **JOB))
-
-    assert (await found(jobs))["bytes"] == 4
-    assert (await found(jobs, "2"))["bytes"] == 9
-
-
-async def test_a_job_that_nothing_names_is_unknown(jobs: JobQueries) -> None:
-    with pytest.raises(UnknownJobError):
-        await jobs.find("1", "j")

@@ -5,7 +5,7 @@ import gzip
 import orjson
 import pytest
 
-from asset_ledger.api.http.compression import accepts_gzip
+from asset_ledger.api.http.answers import accepts_gzip
 from tests.api.running import Api
 
 

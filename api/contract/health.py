@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from asset_ledger.api.contract.shapes import Shape
+from asset_ledger.api.contract.shapes import AnswerModel
 
 
-class PartOut(Shape):
+class PartOut(AnswerModel):
     """One part. Which members it has beyond the first two depends on what it is."""
 
     name: Annotated[str, Field(description="`writer`, `disk`, or `view` and its name.")]
@@ -22,7 +22,7 @@ class PartOut(Shape):
     ] = False
 
 
-class ReadyOut(Shape):
+class ReadyOut(AnswerModel):
     """Whether everything works, and what does not."""
 
     ready: bool

@@ -1,22 +1,65 @@
-"""A job replayed from the log is the job in the tables, at every position of every history."""
+"""Reading jobs: from the table, and folded from the log."""
 
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import pytest
 from hypothesis import given
 
 from asset_ledger.ledger.domain.event import Fact
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.jobs import document
+from asset_ledger.projections.queries.jobs import JobQueries, job_document
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.tables.assets import document as asset_document
+from tests.builders import (
+    asset_id,
+    created,
+)
 from tests.projections.histories import histories
-from tests.projections.world import World, select, world
+from tests.projections.world import World, read_job, select, world
 from tests.properties import examples
+
+
+async def test_a_job_that_only_its_assets_name_is_unframed(
+    here: World, runner: Runner, jobs: JobQueries
+) -> None:
+    here.write(runner, created(size=4, workflow_id="w", job_id="j"))
+
+    assert await read_job(jobs) == {
+        "job_id": "j",
+        "user_id": "1",
+        "workflow_id": "w",
+        "parent_job_id": None,
+        "status": "unframed",
+        "error": None,
+        "parameters": None,
+        "started_at": None,
+        "finished_at": None,
+        "assets": 1,
+        "bytes": 4,
+        "first_position": 2,
+        "last_position": 2,
+    }
+
+
+async def test_two_users_jobs_of_one_name_never_mix(
+    here: World, runner: Runner, jobs: JobQueries
+) -> None:
+    here.write(runner, created(size=4, job_id="j"))
+    here.write(runner, created(originator_id=asset_id(2), user_id="2", size=9, job_id="j"))
+
+    assert (await read_job(jobs))["bytes"] == 4
+    assert (await read_job(jobs, "2"))["bytes"] == 9
+
+
+async def test_a_job_that_nothing_names_is_unknown(jobs: JobQueries) -> None:
+    with pytest.raises(UnknownJobError):
+        await jobs.find("1", "j")
 
 
 class Told(NamedTuple):
@@ -27,6 +70,7 @@ class Told(NamedTuple):
 
 
 Jobs = dict[tuple[str, str], Told]
+
 
 LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_at IS NULL
     ORDER BY seq"""
@@ -72,4 +116,4 @@ def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
 
 def told_by(record: JobRecord) -> Told:
     assets = [orjson.loads(orjson.dumps(asset_document(asset))) for asset in record.live]
-    return Told(document(record), assets)
+    return Told(job_document(record), assets)

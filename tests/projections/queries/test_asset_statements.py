@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import Fact, parse_time
 from asset_ledger.ledger.errors import CursorError, ParameterError
-from asset_ledger.projections.queries import listing, ordering
+from asset_ledger.projections.queries import asset_statements as statements
+from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.assets import AssetQueries
-from asset_ledger.projections.queries.pages import BRIEF, Page, Query
+from asset_ledger.projections.queries.pages import BRIEF, Page
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted
 from tests.projections.histories import USERS, everything, histories
@@ -37,20 +38,20 @@ def page(
     deleted: str = "false",
 ) -> Page:
     """A page, read through the view's own connection."""
-    query = Query.of(user, words, sort, size, at, deleted)
+    query = AssetQuery.of(user, words, sort, size, at, deleted)
     if query.sort.column is None:
-        (row,) = rows(runner, listing.page_statement(query))
-        return listing.page_of(query, *row)
-    (row,) = rows(runner, ordering.ordered_statement(query))
-    return ordering.ordered_page(query, *row)
+        (row,) = rows(runner, statements.page_statement(query))
+        return statements.page_of(query, *row)
+    (row,) = rows(runner, statements.ordered_statement(query))
+    return statements.ordered_page(query, *row)
 
 
 def count(runner: Runner, user: str, words: Words, deleted: str) -> int:
-    query = Query.of(user, words, "created_at", 1, "", deleted)
-    return int(rows(runner, ordering.count_statement(query))[0][0])
+    query = AssetQuery.of(user, words, "created_at", 1, "", deleted)
+    return int(rows(runner, statements.count_statement(query))[0][0])
 
 
-def rows(runner: Runner, sql: listing.Sql) -> list[Any]:
+def rows(runner: Runner, sql: statements.Sql) -> list[Any]:
     return select(runner, sql.text, sql.parameters)
 
 
@@ -184,14 +185,14 @@ def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
 
 
 def _plan(runner: Runner, words: Words) -> list[str]:
-    sql, parameters, _ = listing.page_statement(Query.of("1", words, "created_at", 10, ""))
+    sql, parameters, _ = statements.page_statement(AssetQuery.of("1", words, "created_at", 10, ""))
     return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
 def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "WALK", 10)
+    monkeypatch.setattr(statements, "WALK", 10)
     kinds = ["image/png" if n % 25 == 0 else "text/plain" for n in range(1, 101)]
     made = [
         created(originator_id=asset_id(n), job_id="j", content_type=kind)
@@ -214,7 +215,7 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
 def test_tombstones_among_live_assets_are_walked_in_one_order(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "WALK", 5)
+    monkeypatch.setattr(statements, "WALK", 5)
     here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 31)])
     here.write(runner, *[deleted(originator_id=asset_id(n)) for n in range(3, 31, 3)])
 
@@ -311,11 +312,11 @@ def test_a_cursor_of_another_query_is_refused(
     cursor: str, user: str, words: Words, sort: str
 ) -> None:
     with pytest.raises(CursorError):
-        Query.of(user, words, sort, 2, cursor)
+        AssetQuery.of(user, words, sort, 2, cursor)
 
 
 def test_a_cursor_goes_on_with_another_page_size_and_order_of_words(cursor: str) -> None:
-    same = Query.of("1", {"job_id": ["j", "j"]}, "created_at", 7, cursor)
+    same = AssetQuery.of("1", {"job_id": ["j", "j"]}, "created_at", 7, cursor)
 
     assert same.start > 0
 
@@ -324,13 +325,13 @@ def test_a_cursor_altered_in_any_letter_is_refused(cursor: str) -> None:
     for place, letter in enumerate(cursor):
         other = cursor[:place] + ("A" if letter != "A" else "B") + cursor[place + 1 :]
         with pytest.raises(CursorError):
-            Query.of("1", {"job_id": ["j"]}, "created_at", 2, other)
+            AssetQuery.of("1", {"job_id": ["j"]}, "created_at", 2, other)
 
 
 @given(st.text(min_size=1))
 def test_a_cursor_of_any_text_is_refused(text: str) -> None:
     with pytest.raises(CursorError):
-        Query.of("1", {}, "created_at", 2, text)
+        AssetQuery.of("1", {}, "created_at", 2, text)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +356,7 @@ def test_a_request_that_makes_no_sense_is_refused_by_name(
     words: Words, asked: Mapping[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ParameterError) as refusal:
-        Query.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **asked})
+        AssetQuery.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **asked})
 
     ((named, why),) = refusal.value.errors
     assert named == field

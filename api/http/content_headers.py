@@ -1,0 +1,101 @@
+"""Header fields of contents: digests (RFC 9530), byte ranges (RFC 9110, 14), Content-Disposition.
+
+The contents of a ledger come from any source. A type that a browser could run in the origin of the
+API is saved instead of shown, and sandboxed.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from asset_ledger.api.contract.errors import RangeError
+from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.ledger.ids import Digest, digest_from_hex
+
+_SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=([^,;]*)")
+_BYTES: Final = re.compile(r":([A-Za-z0-9+/]{43}=):\s*")
+
+
+def repr_digest(digest: Digest) -> str:
+    """The field for a content with this digest."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(digest.partition(':')[2])).decode()}:"
+
+
+def announced_digest(headers: Mapping[str, str]) -> Digest | None:
+    """The SHA-256 that a raw body was announced with. Other algorithms are not checked.
+
+    Without a content coding the representation is the content, so either field says the same.
+    """
+    for name in ("Repr-Digest", "Content-Digest"):
+        found = _SHA256.search(headers.get(name, ""))
+        if found is not None:
+            return _digest(name, found[1])
+    return None
+
+
+def _digest(name: str, value: str) -> Digest:
+    found = _BYTES.fullmatch(value)
+    if found is None:
+        raise refuse(name, "must be sha-256=:<base64 of 32 bytes>:")
+    return digest_from_hex(base64.b64decode(found[1]).hex())
+
+
+_ONE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)
+
+
+class Span(NamedTuple):
+    """The bytes [start, stop)."""
+
+    start: int
+    stop: int
+
+
+def asked_range(header: str | None, size: int) -> Span | None:
+    """The part that a Range header asks for: `a-b`, `a-` or `-n`. Raises RangeError.
+
+    None is all of it: no header, several ranges (which a server may ignore), or none of ours.
+    """
+    found = _ONE.fullmatch(header or "")
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        return _suffix(int(last), size)
+    start, end = int(first), int(last) if last else size - 1
+    if last and end < start:
+        return None
+    if start >= size:
+        raise RangeError(size)
+    return Span(start, min(end, size - 1) + 1)
+
+
+def _suffix(length: int, size: int) -> Span | None:
+    if not length:
+        raise RangeError(size)
+    return Span(max(0, size - length), size) if size else None
+
+
+_SHOWN: Final = re.compile(r"(?:image|audio|video)/(?!svg)[\w.-]+|text/plain", re.ASCII)
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~\[\]-]")
+_ATTRIBUTE: Final = "!#$&+-.^_`|~"
+"""Besides letters and digits, what an extended value need not escape (RFC 8187, 3.2.1)."""
+
+
+def safety_headers(name: str, content_type: str) -> dict[str, str]:
+    """Content-Disposition and its guards, for a content with this name and type."""
+    shown = _SHOWN.fullmatch(content_type.partition(";")[0].strip().lower())
+    headers = {
+        "Content-Disposition": content_disposition("inline" if shown else "attachment", name),
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    return headers if shown else headers | {"Content-Security-Policy": "sandbox"}
+
+
+def content_disposition(kind: str, name: str) -> str:
+    """RFC 6266: the name for everybody in ASCII, and exactly for whoever reads `filename*`."""
+    plain = _UNSAFE.sub("_", name)
+    exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE)}"
+    return f'{kind}; filename="{plain}"{exact}'

@@ -1,0 +1,99 @@
+"""Pages of usage, from the running totals and counted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.errors import CursorError
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.usage import FILTERS, SORTS, UsageQueries, UsageQuery
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.tables.usage import DIMENSIONS
+from tests.builders import asset_id, created
+from tests.projections.counting import recounted, usage
+from tests.projections.histories import live
+from tests.projections.world import World
+
+
+async def pages(
+    queries: UsageQueries, query: UsageQuery, size: int
+) -> tuple[list[dict[str, Any]], int]:
+    """All pages of a query, one after the other, and how many they were."""
+    rows: list[dict[str, Any]] = []
+    cursor, count = "", 0
+    while cursor or not count:
+        page = await queries.page(query, page_size=size, cursor=cursor)
+        rows += orjson.loads(b"[%b]" % page.json)
+        cursor, count = page.next, count + 1
+    return rows, count
+
+
+@pytest.fixture
+def filled(here: World, runner: Runner) -> list[Asset]:
+    """Sixty assets of two users, three nodes, jobs and workflows, some of them made by nothing."""
+    ids = [None, "a", "b", "c"]
+    facts = [
+        created(
+            originator_id=asset_id(n),
+            user_id="12"[n % 7 == 0],
+            size=n * n % 17,
+            node_id=ids[n % 4],
+            job_id=ids[n % 3],
+            workflow_id=ids[n % 2],
+        )
+        for n in range(1, 61)
+    ]
+    here.write(runner, *facts)
+    return list(live(here.feed.read(0, 1_000)).values())
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+async def test_pages_are_the_groups_in_order_with_and_without_filters(
+    here: World, runner: Runner, filled: list[Asset], dimension: str, sort: str
+) -> None:
+    choices: list[dict[str, list[str]]] = [{}]
+    choices += [{name: ["a"]} for name in FILTERS] + [{"node_id": ["a", "b"], "job_id": ["a"]}]
+    choices += [{name: ["a", "b"] for name in FILTERS}, {"workflow_id": ["a"], "node_id": ["c"]}]
+    with usage(here) as part:
+        some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
+        for words in choices:
+            wanted = [a for a in filled if a.user_id == "1" and _matches(a, words)]
+            query = UsageQuery("1", dimension, words, sort)
+            rows, _ = await pages(UsageQueries(*some), query, 2)
+            assert [tuple(row.values()) for row in rows] == _expected(wanted, dimension, sort)
+        for readers in some:
+            await readers.close()
+
+
+def _matches(asset: Asset, words: dict[str, list[str]]) -> bool:
+    return all(getattr(asset, name) in values for name, values in words.items())
+
+
+def _expected(assets: Sequence[Asset], dimension: str, sort: str) -> list[tuple[Any, ...]]:
+    groups = recounted(assets)
+    rows = [(key, *value) for (_, name, key), value in groups.items() if name == dimension]
+    if sort == "key":
+        rows.sort()
+    else:
+        column = ("-count", "-bytes", "-largest").index(sort) + 1
+        rows.sort(key=lambda row: (row[column], row[0]), reverse=True)
+    return [(key or None, *rest) for key, *rest in rows]
+
+
+async def test_a_cursor_belongs_to_its_query(here: World, runner: Runner) -> None:
+    here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in (1, 2)])
+    query = UsageQuery("1", "node_id", {}, "-bytes")
+    with usage(here) as part:
+        readers = AsyncReaders(part.database.path, 1)
+        queries = UsageQueries(readers, readers)
+        first = await queries.page(query, page_size=1)
+
+        for other in (query._replace(sort="key"), query._replace(user_id="2")):
+            with pytest.raises(CursorError):
+                await queries.page(other, page_size=1, cursor=first.next)
+        assert (first.count, first.position) == (1, 3)
+        await readers.close()

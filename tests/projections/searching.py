@@ -1,0 +1,98 @@
+"""Searches of a test folder, and the scan of all assets that they are compared with."""
+
+import unicodedata
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import orjson
+
+from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.search import SearchPage, SearchQueries
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.start import follow
+from asset_ledger.projections.tables.search import Search
+from tests.builders import asset_id, created
+from tests.projections.world import World
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def naive(assets: Sequence[Asset], query: str) -> list[str]:
+    """Every asset looked at, every word looked for: what a search has to answer."""
+    words = folded(query).split()
+    found = [a for a in assets if all(any(has(t, w) for t in texts(a)) for w in words)]
+    return [asset.id for asset in sorted(found, key=lambda asset: -asset.seq)]
+
+
+def texts(asset: Asset) -> list[str]:
+    return [folded(text) for text in (asset.name, *asset.tags, *values(asset.metadata))]
+
+
+def values(metadata: Any) -> Iterator[str]:
+    match metadata:
+        case str():
+            yield metadata
+        case dict():
+            for value in metadata.values():
+                yield from values(value)
+        case list() | tuple():
+            for value in metadata:
+                yield from values(value)
+        case bool() | int() | float():
+            yield orjson.dumps(metadata).decode()
+
+
+def has(text: str, word: str) -> bool:
+    if len(word) > 2:
+        return word in text
+    return any(text.startswith(word, at) and begins(text, at) for at in range(len(text)))
+
+
+def begins(text: str, at: int) -> bool:
+    return at == 0 or not (text[at - 1].isalnum() and text[at].isalnum())
+
+
+@contextmanager
+def search(here: World) -> Iterator[Runner]:
+    part = follow(here.folder, 1, Search(), here.feed)
+    try:
+        yield part
+    finally:
+        part.close()
+
+
+@asynccontextmanager
+async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
+    """Searches in this folder, whose index was brought up to the log."""
+    with search(here) as part:
+        assert part.error is None
+        readers = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
+        try:
+            yield SearchQueries(*readers)
+        finally:
+            for each in readers:
+                await each.close()
+
+
+async def ids(found: SearchPage) -> list[str]:
+    return [asset["id"] for asset in orjson.loads(b"[%b]" % found.json)]
+
+
+async def find(here: World, runner: Runner, query: str, user_id: str = "1") -> list[str]:
+    async with queries(here, runner) as by:
+        found = await by.page(user_id, query, {}, page_size=1_000)
+        answer = await ids(found)
+        assert found.total == len(answer)
+        return answer
+
+
+def named(*names: str) -> list[Fact]:
+    return [
+        created(originator_id=asset_id(n), private={"name": name})
+        for n, name in enumerate(names, 1)
+    ]

@@ -48,7 +48,7 @@ async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.http.app import serve as serve_http
 
-    progress = ProgressBar("bringing the tables up to date")
+    progress = ProgressBar()
     async with open_backend(settings, progress) as backend:
         progress.close()
         backend.apart.allow()

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -11,17 +10,15 @@ from typing import Any, Final
 import orjson
 
 from asset_ledger.ledger.errors import RebuildError
+from asset_ledger.ledger.progress import Progress
 
 WORKER: Final = "asset_ledger.api.workers.rebuild_worker"
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of its last line, which has the rows that differ, at most."""
 
-Heard = Callable[[str, int, int], None]
-"""Called with a step, the position it has come to, and the one to reach."""
 
-
-async def perform(task: str, folder: Path, number: int, heard: Heard) -> dict[str, Any]:
+async def perform(task: str, folder: Path, number: int, progress: Progress) -> dict[str, Any]:
     """What the task came to. Whoever is cancelled here kills it.
 
     Raises RebuildError for what it failed of, and where the process died.
@@ -35,14 +32,14 @@ async def perform(task: str, folder: Path, number: int, heard: Heard) -> dict[st
         limit=MAX_LINE,
     )
     try:
-        return await _listen(process, heard)
+        return await _listen(process, progress)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
 
 
-async def _listen(process: Process, heard: Heard) -> dict[str, Any]:
+async def _listen(process: Process, progress: Progress) -> dict[str, Any]:
     if process.stdout is None:
         raise RuntimeError("a building process has pipes")
     async for line in process.stdout:
@@ -52,5 +49,5 @@ async def _listen(process: Process, heard: Heard) -> dict[str, Any]:
         if "done" in said:
             done: dict[str, Any] = said["done"]
             return done
-        heard(said["step"], said["position"], said["target"])
+        progress(said["step"], said["position"], said["target"])
     raise RebuildError("the process that built it died")

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
+from asset_ledger.ledger.progress import Progress as Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
 from asset_ledger.projections.projection import Projection, Statement
@@ -26,8 +27,8 @@ REFUSED: Final = "refused by a projection"
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with a position and the one to reach."""
+CATCHING_UP: Final = "bringing the tables up to date"
+"""The step that a start reports."""
 
 
 class Prepared(NamedTuple):
@@ -145,7 +146,7 @@ class Runner:
         while more:
             more = self.turn()
             if progress:
-                progress(self.position, max(target, self.position))
+                progress(CATCHING_UP, self.position, max(target, self.position))
 
     async def wait_for(self, position: int, within: float) -> None:
         """Return once the tables reflect a position. Raises ViewBehindError after so many s."""

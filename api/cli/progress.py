@@ -12,7 +12,7 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """A `Progress` of ours. The bar appears with the first call, and ends with `close`."""
+    """A `Progress` that draws a bar, from the first call until `close`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

@@ -41,10 +41,10 @@ class GenerationFiles:
         fill(runners, self._progress, step)
 
     def fill_like(self, in_use: Mapping[Path, Runner]) -> None:
-        """Fill each file as far as the file in use that stands farthest behind."""
-        stand = [stands_at(path, runner) for path, runner in in_use.items()]
-        upto = min((at for at in stand if at is not None), default=0)
-        self.fill("reading", list(in_use.values()), upto)
+        """Fill each file as far as the one in use stands. Reads every event once."""
+        stands = [(stands_at(path, built) or 0, built) for path, built in in_use.items()]
+        for upto in sorted({position for position, _ in stands}):
+            self.fill("reading", [built for at, built in stands if at >= upto], upto)
 
     def compare(self, path: Path, built: Runner, *, with_indexes: bool = False) -> FileComparison:
         """Compare a file in use with a built one. Raises what keeps that from the position."""

@@ -22,6 +22,7 @@ from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
@@ -30,7 +31,6 @@ from asset_ledger.ledger.reading.subscriptions import Tail
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import check_log
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
-from asset_ledger.projections.runtime.runner import Progress
 from asset_ledger.projections.serving import Views
 
 

@@ -14,10 +14,10 @@ from asset_ledger.ledger.content.packed import PACKED, Packed
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.folder_lock import hold_build, hold_writing
 from asset_ledger.projections.runtime.live import LiveTables
-from asset_ledger.projections.runtime.runner import Progress
 from asset_ledger.projections.runtime.start import start
 
 

@@ -132,15 +132,15 @@ async def record_with_this_release(folder: Path) -> None:
         await first.update(metadata={"frame_rate": 25})
 
 
-def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.Comparison:
+def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.GenerationComparison:
     """6. Generation 2, from the log; 7. held against generation 1, before it takes over."""
     with closing(Database(folder, 2, PROJECTIONS)) as database:
         migrate(database)
         runner = Runner(database, feed)
         runner.catch_up()
-        compared = comparison.Comparison(before=1, after=2)
+        compared = comparison.GenerationComparison(before=1, after=2)
         reach = runner.position.__eq__  # it is there already
-        compared.add(path_of(folder, 1), database, feed, reach)
+        compared.files.append(comparison.compare_file(path_of(folder, 1), runner, reach))
         database.declare("ready")
     return compared
 

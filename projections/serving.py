@@ -15,6 +15,7 @@ from typing import Final, Self
 from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.assets import AssetQueries
@@ -29,7 +30,7 @@ from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation, start_followers
 from asset_ledger.projections.runtime.generation_files import GenerationFiles
 from asset_ledger.projections.runtime.registry import PROJECTIONS, TABLES
-from asset_ledger.projections.runtime.runner import Progress, Runner
+from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.status import Status
 
 PATIENCE: Final = 1.0

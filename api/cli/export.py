@@ -60,9 +60,8 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
     from asset_ledger.api.export.ledger import export_ledger
 
     log = existing_log(data_dir)
-    facts, contents = ProgressBar("writing"), ProgressBar("writing", "contents")
-    with closing(facts), closing(contents):
-        exported = export_ledger(log.parent, folder, facts, contents)
+    with closing(ProgressBar()) as progress:
+        exported = export_ledger(log.parent, folder, progress)
     if as_json:
         click.echo(orjson.dumps(exported._asdict()))
     else:

@@ -79,7 +79,7 @@ async def _nodetool(
     from asset_ledger.api.imports.nodetool_files import AssetFiles
     from asset_ledger.api.imports.nodetool_table import open_table
 
-    with open_table(db) as table, closing(ProgressBar("importing", "rows")) as progress:
+    with open_table(db) as table, closing(ProgressBar()) as progress:
         files = AssetFiles(assets)
         async with _destination(dry_run=dry_run, **where) as destination:
             return await import_nodetool(table, files, destination, say, progress)
@@ -136,9 +136,8 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     from asset_ledger.api.imports.ledger import import_ledger
 
     into = folder_of(data_dir)
-    contents, facts = ProgressBar("importing", "contents"), ProgressBar("importing")
-    with closing(contents), closing(facts):
-        imported = asyncio.run(import_ledger(folder, into, contents, facts))
+    with closing(ProgressBar()) as progress:
+        imported = asyncio.run(import_ledger(folder, into, progress))
     if as_json:
         click.echo(orjson.dumps(imported._asdict()))
         return

@@ -12,36 +12,33 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """Call it with (done, of how many). The bar appears with the first call, ends with `close`."""
+    """A `Progress` that draws a bar, from the first call until `close`."""
 
-    def __init__(self, doing: str, unit: str = "facts") -> None:
+    def __init__(self) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit + " {task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
         )
-        self._doing = doing
+        self._step = ""
         self._task: TaskID | None = None
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are behind us."""
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that `done` of `total` of a step are done; a new step has a speed of its own."""
         if self._task is None:
             self._bar.start()
-            self._task = self._bar.add_task(self._doing, total=total, rate="")
+            self._task = self._bar.add_task(step, total=total, rate="")
+        elif step != self._step:
+            self._bar.reset(self._task, description=step)
+        self._step = step
         speed = self._bar.tasks[self._task].speed
         rate = f"{speed:,.0f}/s" if speed else ""
         self._bar.update(self._task, completed=done, total=total, rate=rate)
-
-    def step(self, doing: str) -> None:
-        """Say what is being done; a new step has a speed of its own."""
-        if doing != self._doing and self._task is not None:
-            self._bar.reset(self._task, description=doing)
-        self._doing = doing
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -16,10 +16,11 @@ from asset_ledger.ledger.errors import FolderLockedError, GenerationError, Rebui
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
-from asset_ledger.projections.rebuild.build import Report, build, next_number, rebuild, roll_back
+from asset_ledger.projections.rebuild.build import build, next_number, rebuild, roll_back
 from asset_ledger.projections.runtime.database import remove
 
 POLL: Final = 0.5
@@ -69,27 +70,22 @@ def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
     codec = Codec()
     with (
         closing(SqliteLog(DataFolder(folder).log, codec)) as log,
-        closing(ProgressBar("reading")) as progress,
+        closing(ProgressBar()) as progress,
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return _made(folder, feed, request, partial(_report, progress))
+        return _made(folder, feed, request, progress)
 
 
-def _made(folder: Path, feed: Feed, request: RebuildRequest, report: Report) -> dict[str, Any]:
+def _made(folder: Path, feed: Feed, request: RebuildRequest, progress: Progress) -> dict[str, Any]:
     if request.rollback:
-        return {"generation": roll_back(folder, feed, report), "result": "switched"}
+        return {"generation": roll_back(folder, feed, progress), "result": "switched"}
     if not request.dry_run:
-        return {**rebuild(folder, feed, report).document(), "result": "switched"}
+        return {**rebuild(folder, feed, progress).document(), "result": "switched"}
     number = next_number(folder)
     try:
-        return {**build(folder, number, feed, report).document(), "result": "discarded"}
+        return {**build(folder, number, feed, progress).document(), "result": "discarded"}
     finally:
         remove(folder, number)
-
-
-def _report(progress: ProgressBar, step: str, position: int, target: int) -> None:
-    progress.step(step)
-    progress(position, target)
 
 
 def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:
@@ -100,8 +96,8 @@ def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:
     begun = ask_server(errand)["building"]
     if RebuildRequest(begun["dry_run"], begun["rollback"]) != request:
         raise RebuildError("the server is at work on its tables already: wait for that, or cancel")
-    with closing(ProgressBar("reading")) as progress:
-        ended = _ended(ask_server, begun["started_at"], partial(_report, progress))
+    with closing(ProgressBar()) as progress:
+        ended = _ended(ask_server, begun["started_at"], progress)
     if ended["result"] in ("failed", "cancelled"):
         raise RebuildError(f"the rebuild {ended['result']}: {ended['error'] or 'somebody asked'}")
     compared = None
@@ -110,7 +106,7 @@ def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:
     return {**ended, "comparison": compared}
 
 
-def _ended(ask_server: Ask, started_at: str, report: Report) -> dict[str, Any]:
+def _ended(ask_server: Ask, started_at: str, progress: Progress) -> dict[str, Any]:
     while True:
         told = ask_server(Errand("GET", _PATH))
         last, building = told["last"], told["building"]
@@ -118,5 +114,5 @@ def _ended(ask_server: Ask, started_at: str, report: Report) -> dict[str, Any]:
             return dict(last)
         if building is None or building["started_at"] != started_at:
             raise RebuildError("the server was started anew, and its rebuild is forgotten")
-        report(building["state"], building["position"], building["target"])
+        progress(building["state"], building["position"], building["target"])
         time.sleep(POLL)

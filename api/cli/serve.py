@@ -51,7 +51,7 @@ async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.workers.committer_process import ProcessWorker
 
-    progress = ProgressBar("bringing the tables up to date")
+    progress = ProgressBar()
     if settings.writer == "thread":
         await _serve_with(settings, progress, None)
         return

@@ -51,24 +51,27 @@ def verify(
 def _verified(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[str, Any]]:
     """Findings, as they are found, and what was read, as it has been."""
     with TemporaryDirectory(prefix="asset-ledger-") as scratch:
-        yield from _record(folder, Path(scratch), given)
+        end = 0
+        for said in _record(folder, Path(scratch), given):
+            end = said.get("facts", end)
+            yield said
         if tables:
-            yield from _tables(folder, Path(scratch))
+            yield from _tables(folder, Path(scratch), end)
 
 
 def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str, Any]]:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.ledger.audit.folder import Audit
 
-    facts, contents = ProgressBar("reading the log"), ProgressBar("reading", "contents")
-    with closing(Audit(folder, scratch, given)) as audit, closing(facts), closing(contents):
-        for finding in audit.findings(facts, contents):
+    with closing(Audit(folder, scratch, given)) as audit, closing(ProgressBar()) as progress:
+        for finding in audit.findings(progress):
             yield finding._asdict()
         root = base64.b64encode(audit.root).decode()
         yield {"facts": audit.position, "contents": audit.contents, "root": root}
 
 
-def _tables(folder: Path, scratch: Path) -> Iterator[dict[str, Any]]:
+def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
+    """Findings in the tables, which should have reached the event `end`."""
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.ledger.audit.finding import Finding
     from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
@@ -79,13 +82,13 @@ def _tables(folder: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     from asset_ledger.projections.rebuild.verify import verify_tables
 
     log, codec = SqliteLogReader(folder / "ledger.db"), Codec()
-    with closing(log), closing(ProgressBar("making the tables again")) as progress:
+    with closing(log), closing(ProgressBar()) as progress:
         try:
             feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
         except (CorruptLogError, PoisonFactError) as error:
             yield Finding("tables", "as a whole", f"cannot be made again: {error}")._asdict()
             return
-        for said in verify_tables(folder, scratch, feed, progress):
+        for said in verify_tables(folder, scratch, feed, progress, end):
             yield said._asdict()
 
 
@@ -96,4 +99,7 @@ def _line(said: dict[str, Any]) -> str:
         return (
             f"read {said['facts']:,} facts and {said['contents']:,} contents; root {said['root']}"
         )
-    return f"made {said['file']} again up to {said['position']:,}; digest {said['digest']}"
+    made = f"made {said['file']} again up to {said['position']:,}"
+    if said["lag"]:
+        made += f", {said['lag']:,} before the end of the log"
+    return made if said["digest"] is None else f"{made}; digest {said['digest']}"

@@ -6,7 +6,7 @@ whose bytes were changed, a content that is missing) is refused, never exported.
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,11 +38,10 @@ from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
 from asset_ledger.ledger.storage.sqlite import open_scratch
-
-Progress = Callable[[int, int], None]
 
 _NOTES: Final = "CREATE TABLE named (digest TEXT PRIMARY KEY, position INTEGER) WITHOUT ROWID"
 _NOTE: Final = "INSERT INTO named VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -60,9 +59,7 @@ class Exported(NamedTuple):
     root: str
 
 
-def export_ledger(
-    data_dir: Path, target: Path, facts_done: Progress, contents_done: Progress
-) -> Exported:
+def export_ledger(data_dir: Path, target: Path, progress: Progress) -> Exported:
     """Write the ledger in a data folder to an empty folder, made if it is absent.
 
     Raises DataFolderError for a target that is not empty, CorruptLogError, PoisonFactError,
@@ -73,7 +70,7 @@ def export_ledger(
         if any(target.iterdir()):
             raise DataFolderError(f"{target} is not empty: name a folder for this export alone")
         with TemporaryDirectory(prefix="asset-ledger-") as scratch:
-            return _Export(data_dir, target, Path(scratch)).run(facts_done, contents_done)
+            return _Export(data_dir, target, Path(scratch)).run(progress)
 
 
 class _Export:
@@ -84,20 +81,20 @@ class _Export:
         self._notes = open_scratch(scratch / "notes.db", {})
         self._codec = Codec()
 
-    def run(self, facts_done: Progress, contents_done: Progress) -> Exported:
+    def run(self, progress: Progress) -> Exported:
         """Write everything, and the manifest last."""
         with closing(self._notes), closing(SqliteLogReader(self._files.log)) as log:
             self._notes.execute(_NOTES)
             identity, upto = read_identity(log, self._codec), log.head().position
             files = {
-                FACTS: self._write_facts(log, upto, facts_done),
+                FACTS: self._write_facts(log, upto, progress),
                 KEYS: self._write(
                     KEYS, (key._asdict() for key in keys_upto(self._files.log, upto))
                 ),
                 CHECKPOINTS: self._write(CHECKPOINTS, _checkpoints(log, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
-            files[CONTENTS], size = self._write_contents(contents_done)
+            files[CONTENTS], size = self._write_contents(progress)
         sync_folders(self._target)
         manifest = {
             "format": FORMAT,
@@ -115,7 +112,7 @@ class _Export:
                 file.write(document)
         return file.told
 
-    def _write_facts(self, log: SqliteLogReader, upto: int, done: Progress) -> LinesDigest:
+    def _write_facts(self, log: SqliteLogReader, upto: int, progress: Progress) -> LinesDigest:
         with LinesFile(self._target / FACTS) as file:
             after = 0
             while stored := log.read(after, PAGE, upto=upto):
@@ -125,7 +122,7 @@ class _Export:
                 for one, kept in zip(stored, hashes, strict=True):
                     file.write(self._line(one, kept))
                 after = stored[-1].id
-                done(after, upto)
+                progress("writing events", after, upto)
         if after != upto:
             raise CorruptLogError(f"the log ends at fact {after:,}, and had {upto:,}")
         return file.told
@@ -139,7 +136,7 @@ class _Export:
             self._notes.execute(_NOTE, (digest, stored.id))
         return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
 
-    def _write_contents(self, done: Progress) -> tuple[LinesDigest, int]:
+    def _write_contents(self, progress: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (
@@ -153,7 +150,7 @@ class _Export:
                     file.write(line)
                     size += line["size"]
                 count += len(page)
-                done(count, total)
+                progress("writing contents", count, total)
         return file.told, size
 
     def _pages(self) -> Iterator[list[tuple[Digest, int]]]:

@@ -7,7 +7,7 @@ where it was.
 
 import shutil
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -39,12 +39,11 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
 from asset_ledger.ledger.merkle.tree import leaf_hash
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import UNFINISHED, ContentFolder, DataFolder
 from asset_ledger.ledger.storage.files import storage_errors, sync_folder
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 from asset_ledger.ledger.storage.sqlite import BESIDE
-
-Progress = Callable[[int, int], None]
 
 PAGE: Final = 1_000
 CONTENTS_AT_ONCE: Final = 100
@@ -59,9 +58,7 @@ class ImportedLedger(NamedTuple):
     has_key: bool
 
 
-async def import_ledger(
-    source: Path, data_dir: Path, contents_done: Progress, facts_done: Progress
-) -> ImportedLedger:
+async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> ImportedLedger:
     """Make an empty data folder the ledger that was exported to `source`.
 
     Raises SourceError for an export that is damaged, DataFolderError for a folder in use or not
@@ -73,8 +70,8 @@ async def import_ledger(
         with _refused_leaves_nothing(data_dir), storage_errors("the ledger was not imported"):
             with closing(CopiedLog(data_dir, Codec())) as log:
                 copy = _Copy(source, data_dir, manifest, log)
-                contents = await copy.contents(contents_done)
-                copy.facts(facts_done)
+                contents = await copy.contents(progress)
+                copy.facts(progress)
                 copy.keys()
                 copy.checkpoints()
             finish(data_dir)
@@ -116,7 +113,7 @@ class _Copy:
     def _lines(self, name: str) -> Lines:
         return Lines(self._source, name, self._manifest)
 
-    async def contents(self, done: Progress) -> int:
+    async def contents(self, progress: Progress) -> int:
         """No fact without its bytes: contents come first."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._files.root) as contents:
@@ -126,7 +123,7 @@ class _Copy:
                     if len(small) >= CONTENTS_AT_ONCE:
                         packed.pack(small)
                         small = []
-                    done(number, len(lines))
+                    progress("importing contents", number, len(lines))
                 packed.pack(small)
         return len(lines)
 
@@ -151,7 +148,7 @@ class _Copy:
             await stage.discard()
         return [] if staged.small is None else [(staged.digest, staged.small)]
 
-    def facts(self, done: Progress) -> None:
+    def facts(self, progress: Progress) -> None:
         """All facts, after those that an interrupted import has copied already."""
         lines, known, page = self._lines(FACTS), self._log.head().position, list[Copied]()
         with closing(OfflineContents(self._files)) as contents:
@@ -166,10 +163,10 @@ class _Copy:
                 if len(page) == PAGE:
                     self._append(lines, page, contents)
                     page = []
-                    done(position, len(lines))
+                    progress("importing events", position, len(lines))
             if page:
                 self._append(lines, page, contents)
-                done(len(lines), len(lines))
+                progress("importing events", len(lines), len(lines))
         self._check_root(lines)
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:

@@ -17,11 +17,10 @@ from asset_ledger.api.imports.nodetool_rows import Item, item_of
 from asset_ledger.api.imports.nodetool_table import NodeToolRow, Table
 from asset_ledger.ledger.commands.imports import MOST, Imported, Presence
 from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.progress import Progress
 
 BATCH_BYTES: Final = 64 << 20
 """How many bytes of contents go along at once: so much is read again after a kill, at most."""
-
-Progress = Callable[[int, int], None]
 
 
 class ImportNote(NamedTuple):
@@ -72,7 +71,8 @@ async def import_nodetool(
         added = await destination.add([_sent(found) for found in wanted]) if wanted else ()
         tally.known += len(batch) - len(wanted)
         _tell(batch, added, present, tally, say)
-        progress(tally.recorded + tally.filled + tally.known + tally.refused, tally.rows)
+        done = tally.recorded + tally.filled + tally.known + tally.refused
+        progress("importing rows", done, tally.rows)
     return tally
 
 

@@ -12,17 +12,17 @@ from typing import Any, Final
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.child import Child
 from asset_ledger.api.workers.committer_wire import (
-    CatchingUp,
     Failure,
     Finish,
     Frames,
     Open,
+    Opening,
     decode_result,
     frame,
 )
 from asset_ledger.ledger.commit.requests import CommandRequest, GroupResult, Listener, Request
 from asset_ledger.ledger.log.event_log import Command
-from asset_ledger.projections.runtime.runner import Progress
+from asset_ledger.ledger.progress import Progress, no_progress
 
 WORKER: Final = "asset_ledger.api.workers.committer_worker"
 BUFFER: Final = 1 << 20
@@ -38,7 +38,7 @@ class ProcessWorker(asyncio.Protocol):
 
     eager: Final = 8  # it works while the event loop goes on to read other requests
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
         self._arguments = (str(settings.data_dir), settings.log_level, settings.log_format)
         self._progress = progress
         self._child: Child | None = None
@@ -123,9 +123,8 @@ class ProcessWorker(asyncio.Protocol):
         match message:
             case GroupResult():
                 self._receive(decode_result(message, self._commands))
-            case CatchingUp(position=position, target=target):
-                if self._progress is not None:
-                    self._progress(position, target)
+            case Opening():
+                self._progress(*message)
             case Failure() if self._opened is not None:
                 self._opened.set_exception(message.error())
 

@@ -27,11 +27,12 @@ class Finish(NamedTuple):
     """To the committer: commit what was sent, close the files and exit."""
 
 
-class CatchingUp(NamedTuple):
-    """From the committer, while it opens: the position of the tables, and the one to reach."""
+class Opening(NamedTuple):
+    """From the committer, while it opens the files: its progress, see `ledger.progress`."""
 
-    position: int
-    target: int
+    step: str
+    done: int
+    total: int
 
 
 class Placed(NamedTuple):

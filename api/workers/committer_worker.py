@@ -19,11 +19,11 @@ from typing import Any, Final
 from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.logs import configure
 from asset_ledger.api.workers.committer_wire import (
-    CatchingUp,
     Failure,
     Finish,
     Frames,
     Open,
+    Opening,
     encode_result,
     frame,
 )
@@ -50,11 +50,11 @@ def main() -> None:
 
 
 def _serve(folder: Path, channel: "Channel", opening: Open) -> None:
-    def catching_up(position: int, target: int) -> None:
-        channel.say(CatchingUp(position, target))
+    def progress(step: str, done: int, total: int) -> None:
+        channel.say(Opening(step, done, total))
 
     try:
-        with open_group_commit(folder, catching_up, again=opening.again) as group_commit:
+        with open_group_commit(folder, progress, again=opening.again) as group_commit:
             _commit(group_commit, channel)
     except (LedgerError, OSError) as error:
         channel.say(Failure.of(error))

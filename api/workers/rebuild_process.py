@@ -1,6 +1,5 @@
 """The rebuild process, as the server sees it: started for one task, and killed with it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,17 +7,15 @@ import orjson
 
 from asset_ledger.api.workers.child import Child
 from asset_ledger.ledger.errors import RebuildError
+from asset_ledger.ledger.progress import Progress
 
 WORKER: Final = "asset_ledger.api.workers.rebuild_worker"
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of its last line, which has the rows that differ, at most."""
 
-Heard = Callable[[str, int, int], None]
-"""Called with a step, the position it has come to, and the one to reach."""
 
-
-async def perform(task: str, folder: Path, number: int, heard: Heard) -> dict[str, Any]:
+async def perform(task: str, folder: Path, number: int, progress: Progress) -> dict[str, Any]:
     """Return the result of the task. Cancelled, it kills the process.
 
     Raises RebuildError if the task failed, and if the process died.
@@ -32,5 +29,5 @@ async def perform(task: str, folder: Path, number: int, heard: Heard) -> dict[st
             if "done" in said:
                 done: dict[str, Any] = said["done"]
                 return done
-            heard(said["step"], said["position"], said["target"])
+            progress(said["step"], said["position"], said["target"])
     raise RebuildError("the process that built it died")

@@ -17,10 +17,11 @@ from asset_ledger.api.workers.child import exit_with_server, give_way, server_ha
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build
-from asset_ledger.projections.rebuild.build import Report, build, catch_up
+from asset_ledger.projections.rebuild.build import build, catch_up
 
 NICE: Final = 19
 OFTEN: Final = 0.05
@@ -43,7 +44,7 @@ def main() -> None:
             say({"error": f"{type(error).__name__}: {error}"})
 
 
-Task = Callable[[Path, int, Feed, Report], dict[str, Any]]
+Task = Callable[[Path, int, Feed, Progress], dict[str, Any]]
 
 
 def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
@@ -53,12 +54,12 @@ def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
         return task(folder, number, feed, Teller())
 
 
-def _build(folder: Path, number: int, feed: Feed, report: Report) -> dict[str, Any]:
-    return build(folder, number, feed, report).document()
+def _build(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
+    return build(folder, number, feed, progress).document()
 
 
-def _catch_up(folder: Path, number: int, feed: Feed, report: Report) -> dict[str, Any]:
-    catch_up(folder, number, feed, report)
+def _catch_up(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
+    catch_up(folder, number, feed, progress)
     return {}
 
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.ids import digest_from_hex, digest_of
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
 
-Progress = Callable[[int, int], None]
 Note = Callable[[str, int], bool]
 """Called with a digest and a size; False if a content of that digest was there before."""
 
@@ -52,7 +52,7 @@ class ContentAudit:
             for _, *row in rows:
                 yield from self._packed_content(*row)
             start = rows[-1][0] + 1
-            self._progress(self.read, max(total, self.read))
+            self._progress("reading contents", self.read, max(total, self.read))
         for (said,) in db.execute("PRAGMA integrity_check").fetchmany(PAGE):
             if said != "ok":
                 yield Finding("content/packed.db", "as a file", str(said))
@@ -70,7 +70,7 @@ class ContentAudit:
         total = self.read + sum(1 for _ in _files(self._files.objects))
         for path in _files(self._files.objects):
             yield from self._object(path)
-            self._progress(self.read, max(total, self.read))
+            self._progress("reading contents", self.read, max(total, self.read))
 
     def _object(self, path: Path) -> Iterator[Finding]:
         self.read += 1

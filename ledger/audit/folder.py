@@ -4,7 +4,7 @@ It only reads, beside a running server too, and what it notes lies in a folder o
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +12,8 @@ from asset_ledger.ledger.audit.contents import ContentAudit
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.log import LogAudit
 from asset_ledger.ledger.audit.rows import AuditRows
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import DataFolder
-
-Progress = Callable[[int, int], None]
 
 NOTES: Final = "notes.db"
 
@@ -46,11 +45,11 @@ class Audit:
         """The root over these facts, once they were read."""
         return self._log.root
 
-    def findings(self, facts_read: Progress, contents_read: Progress) -> Iterator[Finding]:
+    def findings(self, progress: Progress) -> Iterator[Finding]:
         """Read everything, and tell what is wrong, as it is found."""
-        contents = ContentAudit(self._files.content, self._rows.note_content, contents_read)
+        contents = ContentAudit(self._files.content, self._rows.note_content, progress)
         try:
-            yield from self._log.findings(facts_read)
+            yield from self._log.findings(progress)
             yield from contents.findings()
             yield from self._rows.findings(self.position)
         except sqlite3.Error as error:  # what is torn cannot be read to its end

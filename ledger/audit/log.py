@@ -4,7 +4,7 @@ Nothing that the log keeps about itself is believed: each is derived anew, and c
 Memory does not grow with the log, and nothing is written to it, so that its server may run.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -16,8 +16,7 @@ from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError, ProofEr
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
 from asset_ledger.ledger.merkle.frontier import Frontier
 from asset_ledger.ledger.merkle.tree import HASH, leaf_hash, leaf_of
-
-Progress = Callable[[int, int], None]
+from asset_ledger.ledger.progress import Progress
 
 _GIVEN: Final = "the checkpoint given, of size"
 
@@ -50,13 +49,10 @@ class LogAudit:
         return self._tree.root()
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
-        """Read every fact, and tell what is wrong.
-
-        `progress` is called with the facts that were read, and how many there are.
-        """
+        """Read every fact, and tell what is wrong."""
         for page in self._rows.facts(self.upto):
             yield from self._page(page)
-            progress(min(page[-1].position, self.upto), self.upto)
+            progress("reading the log", min(page[-1].position, self.upto), self.upto)
         yield from self._cut()
 
     def _page(self, page: Sequence[Stored]) -> Iterator[Finding]:

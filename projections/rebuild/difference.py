@@ -1,7 +1,7 @@
-"""What differs between two tables of one name, in two generations that stand at one position.
+"""The differences between two tables of one name, in two generations at one position.
 
-Rows are joined by their primary key, in SQL: memory does not grow with the tables, and nothing of
-either is changed.
+Rows are joined by their primary key, in SQL: memory does not grow with the tables, and neither
+table is changed. The rows of a full-text index are its entries, which are compared as sets.
 """
 
 import sqlite3
@@ -54,10 +54,14 @@ class TableDifference(NamedTuple):
     rows: list[RowDifference]
 
     @property
+    def differing(self) -> int:
+        """How many rows differ."""
+        return self.added + self.removed + self.changed
+
+    @property
     def differs(self) -> bool:
-        """Whether anything would not be as it was."""
-        rows = self.added or self.removed or self.changed
-        return bool(rows or self.new_columns or self.lost_columns)
+        """Whether rows or columns differ."""
+        return bool(self.differing or self.new_columns or self.lost_columns)
 
 
 class Columns(NamedTuple):
@@ -73,10 +77,10 @@ def difference(db: sqlite3.Connection, table: str) -> TableDifference:
     if not before.key or before.key != after.key:  # nothing that its rows could be joined by
         return _replaced(db, table, before, after)
     shared = [name for name in after.names if name in before.names and name not in after.key]
-    comparison = _Comparison(db, table, after.key, shared)
-    counts = comparison.changed_columns()
+    joined = _JoinedTables(db, table, after.key, shared)
+    counts = joined.changed_columns()
     changed = counts.pop("", 0)
-    added, removed = comparison.count_only("next"), comparison.count_only("main")
+    added, removed = joined.count_only("next"), joined.count_only("main")
     return TableDifference(
         table=table,
         before=_count(db, "main", table),
@@ -87,7 +91,7 @@ def difference(db: sqlite3.Connection, table: str) -> TableDifference:
         columns={name: count for name, count in counts.items() if count},
         new_columns=[name for name in after.names if name not in before.names],
         lost_columns=[name for name in before.names if name not in after.names],
-        rows=list(comparison.examples()) if added or removed or changed else [],
+        rows=list(joined.examples()) if added or removed or changed else [],
     )
 
 
@@ -98,7 +102,7 @@ def columns_of(db: sqlite3.Connection, schema: str, table: str) -> Columns:
     return Columns([name for _, name, *_ in info], [name for _, name in ranked])
 
 
-class _Comparison:
+class _JoinedTables:
     """Two tables with one primary key. Column names are those of our own migrations."""
 
     def __init__(
@@ -129,7 +133,7 @@ class _Comparison:
         for row in self._some(f"SELECT {wanted} {self._joined}"):
             key, values = row[: len(self._key)], row[len(self._key) :]
             pairs = zip(self._columns, values[::2], values[1::2], strict=True)
-            differing = {name: (_short(a), _short(b)) for name, a, b in pairs if a != b}
+            differing = {name: (short(a), short(b)) for name, a, b in pairs if a != b}
             yield RowDifference("changed", self._named(key), differing)
         wanted = ", ".join(f'one."{name}"' for name in self._key)
         for change, one in _ONE_SIDED:
@@ -145,7 +149,7 @@ class _Comparison:
         return _ONLY.format(one=one, other=other, table=self._table, same_key=same_key)
 
     def _named(self, key: Sequence[Any]) -> dict[str, Any]:
-        return dict(zip(self._key, key, strict=True))
+        return dict(zip(self._key, map(short, key), strict=True))
 
 
 def _replaced(
@@ -173,8 +177,8 @@ def _count(db: sqlite3.Connection, schema: str, table: str) -> int:
     return int(count)
 
 
-def _short(value: Any) -> Any:
-    """A value as it is shown: text that is long is cut, bytes are hex."""
+def short(value: Any) -> Any:
+    """Return a value as it is shown: long text is cut, bytes are hex."""
     if isinstance(value, bytes):
         value = value.hex()
     if isinstance(value, str) and len(value) > LONGEST:

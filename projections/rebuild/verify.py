@@ -1,117 +1,138 @@
-"""The tables held against the log: made again beside those in use, up to where those stand, and
-compared row by row. Nothing of either is changed, so that their server may run.
+"""Verifying the tables in use: a dry-run rebuild in a scratch folder, and its comparison.
+
+Promise: every file of the generation in use is compared, or a finding names it. All of them are
+only read, so that their server may run.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from asset_ledger.ledger.audit.finding import Finding
-from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.errors import DataFolderError, LedgerError
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import FeedUpTo
-from asset_ledger.ledger.storage.sqlite import open_reader, read_only
-from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.digest import digest
-from asset_ledger.projections.runtime.database import Database, in_use, path_of
-from asset_ledger.projections.runtime.migrate import migrate
+from asset_ledger.projections.rebuild.files import GenerationFiles
+from asset_ledger.projections.rebuild.findings import WHOLE, row_findings
+from asset_ledger.projections.rebuild.integrity import check_file, has_schema_of
+from asset_ledger.projections.runtime.database import in_use, path_of
+from asset_ledger.projections.runtime.installed import why
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, others
-from asset_ledger.projections.runtime.runner import Progress, Runner
+from asset_ledger.projections.runtime.runner import Runner
 
-MOST: Final = 1_000
-"""How many rows of a table are told of at most."""
-
-_POSITIONS: Final = "SELECT position, log_id, leaf FROM main.positions"
-_DIFFERENT: Final = """
-    SELECT {key} FROM (SELECT * FROM main."{table}" EXCEPT SELECT * FROM again."{table}")
-    UNION SELECT {key} FROM (SELECT * FROM again."{table}" EXCEPT SELECT * FROM main."{table}")
-"""
+OTHER_SCHEMA: Final = "has the schema of another release: start the server once"
 
 
 class Verified(NamedTuple):
-    """A file of tables, the position that it stands at, and the digest that its facts give."""
+    """A file that was compared at a position; the digest that its tables should have, if any.
+
+    `lag`: how many events the log is ahead, as it was when the verification began.
+    """
 
     file: str
     position: int
-    digest: str
+    digest: str | None
+    lag: int
 
 
 def verify_tables(
-    folder: Path, scratch: Path, feed: FeedUpTo, progress: Progress
+    folder: Path, scratch: Path, feed: FeedUpTo, progress: Progress, end: int | None = None
 ) -> Iterator[Finding | Verified]:
-    """What is wrong with the tables in use, and what they should be. Made again in `scratch`.
+    """Compare the tables in use with those that the log gives, which are made in `scratch`.
 
-    Raises DataFolderError for tables of another release, which only a start can bring here.
+    `end`: the position that they should have reached; without it, the end of the log.
+    Raises DataFolderError for tables of another release, which only a start can bring to this one.
     """
     number = in_use(folder)
     if number is None:
+        for path in sorted(folder.glob("projections.g*.db")):
+            yield Finding(path.name, WHOLE, "was not verified: no generation is in use")
         return
-    parts: list[tuple[str, Sequence[Projection]]] = [("", PROJECTIONS)]
-    found = others()
-    parts += [(each.name, [each]) for each in (*FOLLOWING, *found.projections)]
-    yield from (Finding(name, "as a whole", reason) for name, reason in found.broken.items())
-    for part, projections in parts:
-        path = path_of(folder, number, part)
-        if path.exists():
-            again = Database(scratch, 1, projections, part)
-            with closing(again):
-                yield from _Comparison(path, again, feed, progress).findings()
+    upto = feed.end_of_log() if end is None else end
+    with ExitStack() as stack:
+        files = GenerationFiles(stack, scratch, number, feed, progress)
+        yield from _Verification(folder, number, files, scratch, upto).run()
 
 
-class _Comparison:
-    """One file of tables, and its twin that is made from the log."""
+class _Verification:
+    """One verification of one generation."""
 
-    def __init__(self, path: Path, again: Database, feed: FeedUpTo, progress: Progress) -> None:
-        self._path, self._again, self._feed, self._progress = path, again, feed, progress
+    def __init__(
+        self, folder: Path, number: int, files: GenerationFiles, scratch: Path, end: int
+    ) -> None:
+        self._folder, self._number = folder, number
+        self._files, self._scratch, self._end = files, scratch, end
 
-    def findings(self) -> Iterator[Finding | Verified]:
-        """Catch up with the file, then once more inside of a snapshot of it, and compare."""
-        migrate(self._again)
-        runner = Runner(self._again, self._feed)
-        with closing(open_reader(self._path)) as db:
-            self._refuse_other_schema(db)
-            db.execute("ATTACH ? AS again", (read_only(self._again.path),))
-            self._reach(runner, db)
-            db.execute("BEGIN")
-            if wrong := self._reach(runner, db):
-                yield wrong
-                return
-            for table in self._again.tables:
-                yield from _differences(db, self._path.name, table)
-        yield Verified(self._path.name, runner.position, digest(self._again.tables))
+    def run(self) -> Iterator[Finding | Verified]:
+        """Verify our own files, which are built side by side, then those of packages in turn."""
+        packages, broken = others()
+        yield from self._unknown({*broken, *(each.name for each in (*FOLLOWING, *packages))})
+        yield from (Finding(name, WHOLE, reason) for name, reason in broken.items())
+        yield from self._own()
+        for each in packages:
+            try:
+                yield from self._file(each.name, self._files.open([each], each.name))
+            except Exception as error:
+                yield Finding(each.name, WHOLE, f"was not verified: {why(each.name, error)}")
 
-    def _reach(self, runner: Runner, db: sqlite3.Connection) -> Finding | None:
-        """Bring the twin to where the file stands; why it cannot be, where it cannot."""
-        stands = set(db.execute(_POSITIONS))
-        if len(stands) != 1:
-            return self._finding("its projections stand at different positions")
-        ((position, log_id, leaf),) = stands
-        if position and (log_id, leaf) != (self._feed.log_id, self._feed.leaf_hash(position)):
-            return self._finding(f"stands at a fact {position} that this log does not have")
-        self._feed.upto = position
-        runner.catch_up(self._progress)
-        return self._finding(f"cannot be made again: {runner.error}") if runner.error else None
+    def _own(self) -> Iterator[Finding | Verified]:
+        built = {"": self._files.open(PROJECTIONS, "")}
+        built |= {each.name: self._files.open([each], each.name) for each in FOLLOWING}
+        for part, runner in built.items():
+            if self._is_of_another_release(part, runner):
+                remedy = "or leave the tables out with --no-tables"
+                raise DataFolderError(f"{self._path(part).name} {OTHER_SCHEMA}, {remedy}")
+        with suppress(LedgerError, sqlite3.Error):  # each file meets its own error below
+            self._files.fill_like({self._path(part): built[part] for part in built})
+        for part, runner in built.items():
+            yield from self._file(part, runner)
 
-    def _finding(self, what: str) -> Finding:
-        return Finding(self._path.name, "as a whole", what)
+    def _unknown(self, known: Collection[str]) -> Iterator[Finding]:
+        """Name the files of the generation that no projection of this installation fills."""
+        for path in sorted(self._folder.glob(f"projections.g{self._number}.*.db")):
+            part = path.name.split(".")[2]
+            if part not in known:
+                yield Finding(path.name, WHOLE, f"was not verified: {part} is not installed")
 
-    def _refuse_other_schema(self, db: sqlite3.Connection) -> None:
-        ours, theirs = (_schema(each) for each in (self._again.write, db))
-        if ours != theirs:
-            raise DataFolderError(
-                f"{self._path.name} has the schema of another release: start the server once, "
-                "or leave the tables out with --no-tables"
-            )
+    def _file(self, part: str, built: Runner) -> Iterator[Finding | Verified]:
+        path = self._path(part)
+        if not path.exists():
+            yield Finding(path.name, WHOLE, "is missing: the next start makes it from the log")
+            return
+        if self._is_of_another_release(part, built):
+            yield Finding(path.name, WHOLE, OTHER_SCHEMA)
+            return
+        try:
+            comparison = self._files.compare(path, built, with_indexes=True)
+        except (LedgerError, sqlite3.Error) as error:
+            yield Finding(path.name, WHOLE, f"cannot be made again: {error}")
+            return
+        if comparison.incomparable:
+            yield Finding(path.name, WHOLE, comparison.incomparable)
+            return
+        yield from row_findings(comparison)
+        yield from check_file(path, built.database, self._scratch)
+        tables, position = built.database.tables, comparison.position
+        lag = max(0, self._end - position)
+        yield Verified(path.name, position, digest(tables) if tables else None, lag)
+        yield from self._stalled(path, built, position)
 
+    def _is_of_another_release(self, part: str, built: Runner) -> bool:
+        path = self._path(part)
+        return path.exists() and not has_schema_of(path, built.database)
 
-def _schema(db: sqlite3.Connection) -> list[Any]:
-    return db.execute("SELECT name FROM main.schema_migrations ORDER BY name").fetchall()
+    def _stalled(self, path: Path, built: Runner, position: int) -> Iterator[Finding]:
+        """Find a projection that cannot go on to the end of the log, if it is not there yet."""
+        if position >= self._end:
+            return
+        try:
+            self._files.fill("reading", [built], self._end)
+        except (LedgerError, sqlite3.Error) as error:
+            at = f"stands at {position:,} of {self._end:,} events"
+            yield Finding(path.name, WHOLE, f"{at}, and cannot reach the last one: {error}")
 
-
-def _differences(db: sqlite3.Connection, file: str, table: str) -> Iterator[Finding]:
-    """The rows, by their keys, that are only in one of the two, or not the same in both."""
-    columns = db.execute(f'PRAGMA main.table_info("{table}")').fetchall()
-    key = ", ".join(f'"{name}"' for _, name, *_, rank in columns if rank)
-    for row in db.execute(_DIFFERENT.format(key=key, table=table)).fetchmany(MOST):
-        yield Finding(f"{file} {table}", " ".join(map(str, row)), "is not what the facts make it")
+    def _path(self, part: str) -> Path:
+        return path_of(self._folder, self._number, part)

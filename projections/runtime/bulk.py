@@ -7,17 +7,19 @@ says so itself: no start uses it.
 
 import gc
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import LedgerError, PoisonFactError
+from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import storage_error
 from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.indexes import defer_indexes, restore_indexes
-from asset_ledger.projections.runtime.runner import BATCH, Progress, Runner, execute
+from asset_ledger.projections.runtime.runner import BATCH, CATCHING_UP, Runner, execute
 
 A_TRANSACTION: Final = 16
 """How many batches one transaction takes: sums and indexes of words are settled once for them."""
@@ -35,7 +37,7 @@ def secure(database: Database) -> None:
     database.secure()
 
 
-def fill_new(runner: Runner, progress: Progress | None = None) -> None:
+def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
     """Take the log into a file that is new, if it is, and if the log has more than a few turns.
 
     As far as that goes: what it stops at stalls the next turn. Raises StorageFailedError for a file
@@ -45,23 +47,25 @@ def fill_new(runner: Runner, progress: Progress | None = None) -> None:
         return
     hasten(runner.database)
     with suppress(LedgerError, sqlite3.Error):
-        fill([runner], progress)
+        fill([runner], progress, CATCHING_UP)
     try:
         secure(runner.database)
     except sqlite3.Error as error:
         raise storage_error(error) from error
 
 
-def fill(runners: Sequence[Runner], progress: Progress | None = None) -> None:
-    """Take every fact that their feed tells of into each of these, side by side.
+def fill(
+    runners: Sequence[Runner], progress: Progress = no_progress, step: str = "reading"
+) -> None:
+    """Take every event that their feed tells of into each of these, side by side.
 
-    Raises what kept one of them from the last.
+    Reports its progress as that of a step. Raises what kept one of them from the last event.
     """
     feed = runners[0].feed
     target = feed.head()
     while any(runner.position < target for runner in runners):
         with _little_garbage():
-            _pour(runners, feed, target, progress)
+            _pour(runners, feed, target, partial(progress, step))
         for runner in runners:
             _look_closely(runner, target)
 
@@ -85,7 +89,9 @@ def _look_closely(runner: Runner, target: int) -> None:
             raise runner.error
 
 
-def _pour(runners: Sequence[Runner], feed: Feed, target: int, progress: Progress | None) -> None:
+def _pour(
+    runners: Sequence[Runner], feed: Feed, target: int, taken: Callable[[int, int], None]
+) -> None:
     """As far as the facts can be read, and as somebody takes them."""
     pourings = [_Pouring(runner) for runner in runners]
     position = min(runner.position for runner in runners)
@@ -97,8 +103,7 @@ def _pour(runners: Sequence[Runner], feed: Feed, target: int, progress: Progress
                 pouring.commit()
         if not any(pouring.goes_on for pouring in pourings):
             break
-        if progress:
-            progress(facts[-1].position, target)
+        taken(facts[-1].position, target)
     for pouring in pourings:
         pouring.commit()
 

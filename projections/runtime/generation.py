@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.database import Database, path_of
@@ -19,7 +20,7 @@ from asset_ledger.projections.runtime.migrate import (
     revision_of,
 )
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, TABLES
-from asset_ledger.projections.runtime.runner import Progress, Runner
+from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import Others, follow, follow_others
 
 NEAR: Final = 256

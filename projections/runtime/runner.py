@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
+from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
 from asset_ledger.projections.projection import Statement
@@ -26,8 +27,8 @@ REFUSED: Final = "refused by a projection"
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with a position and the one to reach."""
+CATCHING_UP: Final = "bringing the tables up to date"
+"""The step that a start reports."""
 
 
 class Prepared(NamedTuple):
@@ -107,7 +108,7 @@ class Runner(Status):
         while more:
             more = self.turn()
             if progress:
-                progress(self.position, max(target, self.position))
+                progress(CATCHING_UP, self.position, max(target, self.position))
 
     def close(self) -> None:
         """Close the write connection, once nobody is in a turn."""

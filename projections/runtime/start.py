@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.bulk import fill_new
@@ -29,7 +30,7 @@ from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.installed import why
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.registry import PROJECTIONS, others
-from asset_ledger.projections.runtime.runner import Progress, Runner
+from asset_ledger.projections.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ def _switched(
 
 
 def _catch_up(runner: Runner, progress: Progress | None) -> None:
-    fill_new(runner, progress)
+    fill_new(runner, progress or no_progress)
     runner.catch_up(progress)
     if runner.error is None:
         runner.database.declare("ready")

@@ -11,13 +11,14 @@ from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules
 
 HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
-LOW = ("errors", "ids")
+LOW = ("errors", "ids", "progress")
 STORED = (*LOW, "domain", "storage", "merkle", "log")
 """Packages that everything above the log may import."""
 
 LEDGER = {
     "errors": (),
     "ids": (),
+    "progress": (),
     "domain": LOW,
     "storage": LOW,
     "merkle": (*LOW, "storage"),
@@ -66,7 +67,7 @@ FLOOR_MAY_IMPORT = {
     "projections": (
         "projections",
         *(f"ledger.{room}" for room in ("errors", "ids", "domain", "storage", "log")),
-        *("ledger.reading.feed", "ledger.audit.finding"),
+        *("ledger.reading.feed", "ledger.audit.finding", "ledger.progress"),
     ),
     "api": FLOORS,
     NAMESPACE: ("api.sdk",),

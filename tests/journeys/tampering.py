@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.folder import Audit
+from asset_ledger.ledger.progress import no_progress
 
 LOG_TABLES: Final = (
     *("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads"),
@@ -22,7 +23,7 @@ def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Find
     """What an audit of a folder finds."""
     (scratch / "notes.db").unlink(missing_ok=True)
     with closing(Audit(folder, scratch, given)) as audit:
-        return list(audit.findings(lambda done, total: None, lambda done, total: None))
+        return list(audit.findings(no_progress))
 
 
 def file_of(folder: Path, table: str) -> Path:

@@ -55,6 +55,14 @@ async def test_it_works_beside_a_server(tmp_path: Path) -> None:
     assert [said["file"] for said in done[1:]] == FILES
 
 
+def test_the_digest_is_told_of_tables_that_it_covers(folder: Path) -> None:
+    tables = verified(folder)[1:]
+
+    assert ["digest" in line for line in tables] == [True, True, False, False]
+    said = [orjson.loads(line) for line in verified(folder, "--json")[1:]]
+    assert [each["digest"] is None for each in said] == [False, False, True, True]
+
+
 def test_a_changed_row_of_the_tables_is_found_by_its_key(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "projections.g1.db")) as db:
         db.execute("UPDATE assets SET size = 7 WHERE name = '0.png'")
@@ -63,7 +71,11 @@ def test_a_changed_row_of_the_tables_is_found_by_its_key(folder: Path) -> None:
         db.execute("DELETE FROM usage WHERE dimension = 'job_id'")
         db.commit()
 
-    found = [line for line in verified(folder, code=FOUND) if "facts make" in line]
+    found = [
+        line
+        for line in verified(folder, code=FOUND)
+        if "events make" in line or "is missing" in line
+    ]
 
     assert [line.split()[:2] for line in found] == [
         ["projections.g1.db", "assets"],

@@ -18,6 +18,7 @@ from asset_ledger.api.imports.errors import SourceError
 from asset_ledger.api.imports.ledger import import_ledger
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
+from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.storage.data_folder import UNFINISHED
 from tests.api.running import serving
 from tests.journeys.audit import audit
@@ -107,7 +108,7 @@ def test_an_imported_ledger_has_the_same_history_to_the_byte(
 async def test_an_imported_ledger_serves_signs_and_knows_its_retries(
     original: Path, export: Path, data_dir: Path
 ) -> None:
-    await import_ledger(export, data_dir, ignore, ignore)
+    await import_ledger(export, data_dir, no_progress)
     shutil.copy(original / "checkpoint.key", data_dir)
 
     async with serving(Settings(data_dir=data_dir)) as api:
@@ -151,7 +152,7 @@ async def test_a_ledger_is_exported_beside_its_server(tmp_path: Path) -> None:
         told = await asyncio.to_thread(ask, *export)
 
     assert json.loads(told.output)["facts"] == 2
-    assert (await import_ledger(tmp_path / "out", tmp_path / "in", ignore, ignore)).contents == 1
+    assert (await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)).contents == 1
 
 
 def test_an_export_of_an_import_is_the_same_export(
@@ -299,20 +300,18 @@ async def test_an_import_into_a_folder_in_use_names_who_has_it(
     assert "is in use by process" in str(told.exception)
 
 
-@pytest.mark.parametrize("phase", [0, 1])
+@pytest.mark.parametrize("step", ["importing contents", "importing events"])
 async def test_an_interrupted_import_serves_nobody_and_goes_on(
-    original: Path, export: Path, data_dir: Path, phase: int
+    original: Path, export: Path, data_dir: Path, step: str
 ) -> None:
-    progress = [ignore, ignore]
-    progress[phase] = interrupt
     with pytest.raises(KeyboardInterrupt):
-        await import_ledger(export, data_dir, progress[0], progress[1])
+        await import_ledger(export, data_dir, interrupted_at(step))
     assert UNFINISHED in left_in(data_dir)
     with pytest.raises(DataFolderError, match="was interrupted: run it again"):
         async with serving(Settings(data_dir=data_dir)):
             pass
 
-    await import_ledger(export, data_dir, ignore, ignore)
+    await import_ledger(export, data_dir, no_progress)
 
     assert rows(data_dir, "stored_events") == rows(original, "stored_events")
 
@@ -324,7 +323,7 @@ async def test_an_import_that_was_killed_while_it_made_its_log_goes_on(
     (data_dir / UNFINISHED).touch()
     (data_dir / f"{UNFINISHED}-journal").touch()  # a file of SQLite's has one until it has a WAL
 
-    await import_ledger(export, data_dir, ignore, ignore)
+    await import_ledger(export, data_dir, no_progress)
 
     assert rows(data_dir, "stored_events") == rows(original, "stored_events")
 
@@ -333,13 +332,13 @@ async def test_another_export_does_not_go_on_where_one_was_interrupted(
     export: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        await import_ledger(export, data_dir, ignore, interrupt)
+        await import_ledger(export, data_dir, interrupted_at("importing events"))
     await fill(tmp_path / "other")
     out = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "other")
     await asyncio.to_thread(ask, *out)
 
     with pytest.raises(SourceError, match="is not the export that was interrupted here"):
-        await import_ledger(tmp_path / "out", data_dir, ignore, ignore)
+        await import_ledger(tmp_path / "out", data_dir, no_progress)
 
 
 @pytest.mark.parametrize("kind", ["BLOB", "TEXT"])
@@ -372,13 +371,14 @@ def test_a_ledger_that_lacks_a_content_is_not_exported(
     assert "which fact 5 names" in str(told.exception)
 
 
-def ignore(done: int, total: int) -> None:
-    """Nobody looks."""
+def interrupted_at(step: str) -> Progress:
+    """A progress that is interrupted by Ctrl-C when a step reports for the first time."""
 
+    def interrupt(reported: str, done: int, total: int) -> None:
+        if reported == step:
+            raise KeyboardInterrupt
 
-def interrupt(done: int, total: int) -> None:
-    """Ctrl-C, at the first sign of life."""
-    raise KeyboardInterrupt
+    return interrupt
 
 
 def altered_leaf(fact: dict[str, Any]) -> None:

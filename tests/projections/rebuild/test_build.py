@@ -5,7 +5,7 @@ import pytest
 from asset_ledger.ledger.errors import DataFolderError, PoisonFactError
 from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
 from asset_ledger.projections.rebuild.build import adopt, build, next_number
-from asset_ledger.projections.rebuild.comparison import Comparison
+from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.difference import TableDifference
 from asset_ledger.projections.runtime.database import Database, in_use, numbers
 from asset_ledger.projections.runtime.generation import open_generation
@@ -18,14 +18,14 @@ from tests.projections.unreadable import FromTheFuture
 from tests.projections.world import World, digest_of, select, world
 
 
-def compared(here: World) -> Comparison:
+def compared(here: World) -> GenerationComparison:
     """How a generation that is built now compares to the one in use; it is left behind."""
     comparison = build(here.folder, next_number(here.folder), here.feed).comparison
     assert comparison is not None
     return comparison
 
 
-def table(comparison: Comparison, name: str) -> TableDifference:
+def table(comparison: GenerationComparison, name: str) -> TableDifference:
     (found,) = [each for each in comparison.tables if each.table == name]
     return found
 
@@ -47,7 +47,12 @@ def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
 
     assert (built.digest, built.position) == (value, here.feed.head())
     assert built.comparison is not None
-    assert [each.table for each in built.comparison.tables] == ["jobs", "assets", "edges", "usage"]
+    assert [each.table for each in built.comparison.tables] == [
+        *("jobs", "assets", "edges"),
+        *("usage", "usage_assets", "usage_blocks", "usage_changes", "usage_lost"),
+        *("search_assets", "search_text_docsize"),
+        "catalog",
+    ]
     assert (built.comparison.differs, built.comparison.reasons) == (False, [])
     assert in_use(here.folder) == 1
 

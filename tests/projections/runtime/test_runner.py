@@ -177,7 +177,7 @@ def test_progress_is_told_up_to_the_end_of_the_log(here: World) -> None:
     here.append(*made(*range(1, BATCH + 5)))
     told: list[tuple[int, int]] = []
 
-    runner = start(here.folder, here.feed, lambda done, target: told.append((done, target)))
+    runner = start(here.folder, here.feed, lambda _, done, target: told.append((done, target)))
     runner.database.close()
 
     end = BATCH + 5

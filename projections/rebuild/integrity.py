@@ -1,0 +1,81 @@
+"""Checks of a file of tables as a whole: its schema, and SQLite's own checks."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
+from asset_ledger.projections.rebuild.comparison import full_text_indexes
+from asset_ledger.projections.rebuild.findings import WHOLE
+from asset_ledger.projections.rebuild.full_text import check_index
+from asset_ledger.projections.runtime.database import Database, delete
+
+COPY: Final = "copy.db"
+
+MOST: Final = 100
+"""How many errors of one file are named."""
+
+_SCHEMA: Final = "SELECT name FROM schema_migrations ORDER BY name"
+_OBJECTS: Final = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+_DEFERRED: Final = "SELECT 'index', name FROM deferred_indexes"
+
+
+def has_schema_of(path: Path, built: Database) -> bool:
+    """Whether a file has the migrations of this release; also True for one that cannot be read."""
+    try:
+        with closing(open_reader(path)) as db:
+            return db.execute(_SCHEMA).fetchall() == built.write.execute(_SCHEMA).fetchall()
+    except sqlite3.DatabaseError:
+        return True  # the comparison says what is wrong with it
+
+
+def check_file(path: Path, built: Database, scratch: Path) -> Iterator[Finding]:
+    """Compare the schema with that of a built file, and run SQLite's checks.
+
+    A file with a full-text index is copied to `scratch` for them.
+    """
+    try:
+        with closing(open_reader(path)) as db:
+            db.text_factory = spell_out
+            yield from _schema_findings(path.name, db, built)
+            if indexes := full_text_indexes(db):
+                yield from _check_copy(path.name, db, built, scratch / COPY, sorted(indexes))
+            else:
+                yield from _check(path.name, db, built)
+    except sqlite3.DatabaseError as error:
+        yield Finding(path.name, WHOLE, str(error))
+
+
+def _schema_findings(file: str, db: sqlite3.Connection, built: Database) -> Iterator[Finding]:
+    has = set(db.execute(_OBJECTS))
+    should = {*built.write.execute(_OBJECTS), *built.write.execute(_DEFERRED)}
+    for kind, name in sorted(should - has):
+        yield Finding(f"{file} {kind}", name, "is missing")
+    for kind, name in sorted(has - should):
+        yield Finding(f"{file} {kind}", name, "is there, and no migration makes it")
+
+
+def _check_copy(
+    file: str, db: sqlite3.Connection, built: Database, copy: Path, indexes: list[str]
+) -> Iterator[Finding]:
+    try:
+        with closing(sqlite3.connect(copy, isolation_level=None)) as copied:
+            copied.text_factory = spell_out
+            db.backup(copied)
+            yield from _check(file, copied, built)
+            for table in indexes:
+                for what in check_index(copied, table):
+                    yield Finding(f"{file} {table}", WHOLE, what)
+    finally:
+        delete(copy)
+
+
+def _check(file: str, db: sqlite3.Connection, built: Database) -> Iterator[Finding]:
+    for projection in built.projections:
+        for name, function in projection.functions.items():  # an index may be over one of them
+            db.create_function(name, -1, function, deterministic=True)
+    said: list[Any] = db.execute("PRAGMA integrity_check").fetchmany(MOST)
+    yield from (Finding(file, WHOLE, line) for (line,) in said if line != "ok")

@@ -1,0 +1,387 @@
+"""`asset-ledger verify` compares every table of every projection with what the log gives."""
+
+import asyncio
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.ids import digest_of
+from asset_ledger.projections.tables.search import word_heads
+from tests.api.running import serving
+from tests.journeys.client import talking
+from tests.journeys.server import run
+from tests.journeys.server import serving as serving_apart
+from tests.projections.packages import PROJECTION, plant
+
+FINE, FOUND, REFUSED = 0, 1, 2
+
+NAMED = PROJECTION.replace("PRIMARY KEY)", "PRIMARY KEY, kind TEXT)").replace(
+    '"INSERT INTO seen VALUES (?)", (recorded.position,)',
+    '"INSERT INTO seen VALUES (?, ?)", (recorded.position, recorded.event.TOPIC)',
+)
+REFUSING = PROJECTION.replace(
+    "        yield",
+    "        if recorded.position == 3:\n            raise ValueError('no')\n        yield",
+)
+
+
+class Case(NamedTuple):
+    """A row of a table: its file, what selects it, its key, and SQL that changes it.
+
+    `other`: SQL that makes another row of a copy of this one; `other_key`: the key of that.
+    """
+
+    part: str
+    row: str
+    key: str
+    change: str
+    other: str
+    other_key: str
+
+
+USAGE_KEY = "user_id=1 dimension=job_id key="
+CASES = {
+    "assets": Case("g2", "seq = 2", "seq=2", "size = 7", "seq = 9, id = 'x'", "seq=9"),
+    "jobs": Case(
+        *("g2", "true", "user_id=1 job_id=j", "status = 'running'"),
+        *("job_id = 'x'", "user_id=1 job_id=x"),
+    ),
+    "edges": Case(
+        *("g2", "true", r"source=\w+ derived=\w+", "digest = 'd'"),
+        *("source = 'x', derived = 'y'", "source=x derived=y"),
+    ),
+    "usage": Case(
+        *("g2.usage", "dimension = 'job_id'", f"{USAGE_KEY}j", "count = 7"),
+        *("key = 'x'", f"{USAGE_KEY}x"),
+    ),
+    "usage_assets": Case("g2.usage", "seq = 2", "seq=2", "size = 7", "seq = 9, id = 'x'", "seq=9"),
+    "search_assets": Case(
+        "g2.search", "seq = 2", "seq=2", "filename = 'z'", "seq = 9, id = 'x'", "seq=9"
+    ),
+    "catalog": Case("g2.catalog", "seq = 2", "seq=2", "name = 'z'", "seq = 9, id = 'x'", "seq=9"),
+    "seen": Case(
+        "g2.seen", "position = 2", "position=2", "kind = 'z'", "position = 9", "position=9"
+    ),
+}
+
+
+async def record(data_dir: Path) -> None:
+    """Two assets of a job, the second made from the first."""
+    async with serving(Settings(data_dir=data_dir)) as api:
+        first = await api.created(b"1", name="a.png", job_id="j", tags=["t"], metadata={"m": "v"})
+        await api.created(b"2", name="b.png", job_id="j", derived_from=[first["id"]])
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of three events, and beside it one whose generation 2 has a package's projection."""
+    folder = tmp_path_factory.mktemp("origin")
+    asyncio.run(record(folder / "data"))
+    plant(folder / "site", NAMED)
+    shutil.copytree(folder / "data", folder / "rebuilt")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(folder / "site"))
+        assert run("rebuild", "--data-dir", folder / "rebuilt").returncode == FINE
+        assert verify(folder / "rebuilt", FINE) == []
+    return folder
+
+
+@pytest.fixture
+def folder(origin: Path, tmp_path: Path) -> Path:
+    """A copy of the ledger, with generation 1 in use."""
+    return Path(shutil.copytree(origin / "data", tmp_path / "data"))
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages that every command imports from."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def rebuilt(origin: Path, tmp_path: Path, site: Path) -> Path:
+    """A copy of the ledger with generation 2 in use, and the package installed."""
+    shutil.copytree(origin / "site", site)
+    return Path(shutil.copytree(origin / "rebuilt", tmp_path / "rebuilt"))
+
+
+def verify(folder: Path, code: int = FOUND) -> list[str]:
+    """The findings of the command."""
+    done = run("verify", "--data-dir", folder)
+    assert (done.returncode, done.stderr) == (code, ""), done.stdout
+    return [line for line in done.stdout.splitlines() if not re.match(r"read \d|made proj", line)]
+
+
+def change(folder: Path, part: str, *statements: str) -> None:
+    """Run SQL in one file of tables."""
+    with closing(sqlite3.connect(folder / f"projections.{part}.db")) as db, db:
+        for statement in statements:
+            db.execute(statement)
+
+
+@pytest.mark.parametrize("table", CASES)
+def test_a_row_that_was_deleted_is_found_by_its_key(rebuilt: Path, table: str) -> None:
+    case = CASES[table]
+    change(rebuilt, case.part, f"DELETE FROM {table} WHERE {case.row}")
+
+    (found,) = verify(rebuilt)
+
+    name = f"projections.{case.part}.db {table}"
+    assert re.fullmatch(rf"{re.escape(name)} {case.key}: is missing", found)
+
+
+@pytest.mark.parametrize("table", CASES)
+def test_a_row_that_was_changed_is_found_with_its_columns(rebuilt: Path, table: str) -> None:
+    case = CASES[table]
+    change(rebuilt, case.part, f"UPDATE {table} SET {case.change} WHERE {case.row}")
+
+    (found,) = verify(rebuilt)
+
+    name, column = f"projections.{case.part}.db {table}", case.change.split()[0]
+    what = f"is not what the events make it: {column}"
+    assert re.fullmatch(rf"{re.escape(name)} {case.key}: {what}", found)
+
+
+@pytest.mark.parametrize("table", CASES)
+def test_a_row_that_was_added_is_found_by_its_key(rebuilt: Path, table: str) -> None:
+    case = CASES[table]
+    change(
+        *(rebuilt, case.part, f"CREATE TEMP TABLE one AS SELECT * FROM {table} WHERE {case.row}"),
+        *(f"UPDATE one SET {case.other}", f"INSERT INTO {table} SELECT * FROM one"),
+    )
+
+    (found,) = verify(rebuilt)
+
+    name = f"projections.{case.part}.db {table}"
+    assert found == f"{name} {case.other_key}: is there, and no event makes it"
+
+
+def test_a_word_that_a_full_text_index_lacks_is_found(folder: Path) -> None:
+    forget = "INSERT INTO search_heads (search_heads, rowid, heads) VALUES ('delete', 2, '{}')"
+    change(folder, "g1.search", forget.format(word_heads("t")))
+
+    (found,) = verify(folder)
+
+    name = "projections.g1.search.db search_heads"
+    assert found == f"{name} term={word_heads('t')} doc=2: is missing"
+
+
+def test_a_word_that_a_full_text_index_has_too_many_is_found(folder: Path) -> None:
+    change(folder, "g1.search", "INSERT INTO search_heads (rowid, heads) VALUES (9, 'cat')")
+
+    (found,) = verify(folder)
+
+    name = "projections.g1.search.db search_heads"
+    assert found == f"{name} term=cat doc=9: is there, and no event makes it"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM search_text_data WHERE id > 10",
+        "UPDATE search_text_data SET block = zeroblob(length(block)) WHERE id > 10",
+        "UPDATE search_text_docsize SET sz = x'010101' WHERE id = 2",
+    ],
+)
+def test_a_corrupted_full_text_index_is_found_though_its_rows_are_right(
+    folder: Path, damage: str
+) -> None:
+    change(folder, "g1.search", damage)
+
+    found = verify(folder)
+
+    assert [line for line in found if line.startswith("projections.g1.search.db")] == found
+    assert found
+
+
+def test_an_index_that_is_missing_is_named(folder: Path) -> None:
+    change(folder, "g1.catalog", "DROP INDEX catalog_by_size")
+
+    assert verify(folder) == ["projections.g1.catalog.db index catalog_by_size: is missing"]
+
+
+def test_a_trigger_that_no_migration_makes_is_named(folder: Path) -> None:
+    change(folder, "g1", "CREATE TRIGGER t AFTER INSERT ON jobs BEGIN DELETE FROM jobs; END")
+
+    (found,) = verify(folder)
+
+    assert found == "projections.g1.db trigger t: is there, and no migration makes it"
+
+
+def test_columns_that_no_migration_makes_are_named(folder: Path) -> None:
+    change(folder, "g1.catalog", "ALTER TABLE catalog ADD COLUMN smell TEXT")
+
+    (found,) = verify(folder)
+
+    name = "projections.g1.catalog.db catalog as a whole"
+    assert found == f"{name}: has a column of no migration, smell"
+
+
+@pytest.mark.parametrize("part", ["usage", "search", "catalog", "seen"])
+def test_a_file_that_is_missing_is_named(rebuilt: Path, part: str) -> None:
+    (rebuilt / f"projections.g2.{part}.db").unlink()
+
+    (found,) = verify(rebuilt)
+
+    assert found.startswith(f"projections.g2.{part}.db as a whole: is missing")
+
+
+def test_files_of_a_generation_without_its_tables_are_named(folder: Path) -> None:
+    (folder / "projections.g1.db").unlink()
+
+    found = verify(folder)
+
+    parts = ["catalog", "search", "usage"]
+    assert [line.split()[0] for line in found] == [f"projections.g1.{part}.db" for part in parts]
+    assert {line.partition(": ")[2] for line in found} == {
+        "was not verified: no generation is in use"
+    }
+
+
+def test_tables_that_are_no_database_are_named(folder: Path) -> None:
+    for part in ("", ".usage"):
+        (folder / f"projections.g1{part}.db").write_bytes(b"no database at all" * 1_000)
+
+    assert {line.split()[0] for line in verify(folder)} >= {
+        *("projections.g1.db", "projections.g1.usage.db")
+    }
+
+
+def test_a_damaged_file_is_named_and_the_others_are_verified(folder: Path) -> None:
+    (folder / "projections.g1.usage.db").write_bytes(b"no database at all" * 1_000)
+    change(folder, "g1.catalog", "DELETE FROM catalog WHERE seq = 2")
+
+    usage, catalog = verify(folder)
+
+    assert usage == "projections.g1.usage.db as a whole: file is not a database"
+    assert catalog == "projections.g1.catalog.db catalog seq=2: is missing"
+
+
+@pytest.mark.parametrize(
+    ("position", "what"),
+    [
+        ("position = 99", "stands at an event 99 that this log does not have"),
+        ("leaf = x'00'", "stands at an event 3 that this log does not have"),
+        ("log_id = 'other'", "stands at an event 3 that this log does not have"),
+    ],
+)
+def test_a_position_that_the_log_does_not_have_is_named(
+    folder: Path, position: str, what: str
+) -> None:
+    change(folder, "g1.search", f"UPDATE positions SET {position}")
+
+    assert verify(folder) == [f"projections.g1.search.db as a whole: {what}"]
+
+
+def test_projections_of_one_file_at_two_positions_are_named(folder: Path) -> None:
+    change(folder, "g1", "UPDATE positions SET position = 2 WHERE projection = 'jobs'")
+
+    (found,) = verify(folder)
+
+    assert found == ("projections.g1.db as a whole: its projections stand at different positions")
+
+
+def test_a_projection_that_follows_later_is_verified_as_far_as_it_is(
+    folder: Path, tmp_path: Path
+) -> None:
+    usage = folder / "projections.g1.usage.db"
+    shutil.copy(usage, tmp_path / "before.db")
+    with serving_apart(folder) as server, talking(server.port) as client:
+        client.created(name="later.png")
+        assert server.stop() == 0
+    shutil.copy(tmp_path / "before.db", usage)
+
+    done = run("verify", "--data-dir", folder)
+
+    assert done.returncode == FINE
+    made = "made projections.g1.usage.db again up to 3, 1 before the end of the log; digest "
+    assert made in done.stdout
+
+
+def test_a_projection_that_cannot_take_an_event_is_named_with_the_reason(
+    folder: Path, site: Path
+) -> None:
+    plant(site, REFUSING)
+    with serving_apart(folder) as server:
+        assert server.stop() == 0
+
+    (found,) = verify(folder)
+
+    what = "stands at 2 of 3 events, and cannot reach the last one: "
+    assert found.startswith(f"projections.g1.seen.db as a whole: {what}")
+    assert "ValueError('no')" in found
+
+
+def test_a_projection_that_cannot_be_loaded_is_named(rebuilt: Path, site: Path) -> None:
+    (site / "seen_module.py").write_text("import nothing_of_this_name")
+
+    (found,) = verify(rebuilt)
+
+    assert found.startswith("seen as a whole: ModuleNotFoundError")
+
+
+def test_a_projection_that_is_not_installed_is_named(
+    rebuilt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+
+    assert verify(rebuilt) == [
+        "projections.g2.seen.db as a whole: was not verified: seen is not installed"
+    ]
+
+
+FORGET = "DELETE FROM schema_migrations"
+
+
+def test_another_schema_of_a_package_is_named_and_all_else_is_verified(rebuilt: Path) -> None:
+    change(rebuilt, "g2.seen", FORGET)
+    change(rebuilt, "g2", "UPDATE assets SET size = 7 WHERE seq = 2")
+
+    assets, seen = verify(rebuilt)
+
+    assert assets.startswith("projections.g2.db assets seq=2")
+    assert seen == (
+        "projections.g2.seen.db as a whole: has the schema of another release: "
+        "start the server once"
+    )
+
+
+@pytest.mark.parametrize("part", ["g1", "g1.usage", "g1.search", "g1.catalog"])
+def test_tables_of_another_release_are_refused(folder: Path, part: str) -> None:
+    change(folder, part, FORGET)
+
+    done = run("verify", "--data-dir", folder)
+
+    assert done.returncode == REFUSED
+    assert done.stderr.endswith(
+        "has the schema of another release: start the server once, or leave the tables out "
+        "with --no-tables\n"
+    )
+
+
+def test_the_files_in_use_are_only_read(rebuilt: Path) -> None:
+    files = sorted(rebuilt.glob("*.db"))
+    before = [digest_of(path.read_bytes()) for path in files]
+    change(rebuilt, "g2.search", "DELETE FROM search_assets")
+    spoilt = [digest_of(path.read_bytes()) for path in files]
+
+    verify(rebuilt)
+
+    assert [digest_of(path.read_bytes()) for path in files] == spoilt != before
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+
+    assert verify(folder, FINE) == []
+    assert list((tmp_path / "tmp").iterdir()) == []

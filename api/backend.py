@@ -29,7 +29,7 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Tail
 from asset_ledger.ledger.service import Ledger
-from asset_ledger.ledger.storage.data_folder import check_log
+from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Views
 
@@ -61,18 +61,19 @@ async def open_backend(
     has the folder, or what is in it cannot be used.
     """
     folder, codec = settings.data_dir, Codec()
+    files = DataFolder(folder)
     worker = worker or ThreadWorker(partial(open_group_commit, folder, progress))
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
         check_log(folder)
-        tokens = Tokens(folder / "access.db")
+        tokens = Tokens(files.access)
         stack.callback(tokens.close)
         committer = Committer(worker, settings.queue_size)
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last: its connections fold the WAL files
-        contents = await open_local_contents(folder / "content")
+        contents = await open_local_contents(files.content.root)
         stack.push_async_callback(contents.close)
-        log = SqliteLogReader(folder / "ledger.db")
+        log = SqliteLogReader(files.log)
         stack.callback(log.close)
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         replay = AsyncReplay(Replay(log, codec))
@@ -87,8 +88,8 @@ async def open_backend(
         stack.push_async_callback(rebuilds.close)
         if views.generation.expanded:
             rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
-        proofs = Proofs(log, codec, feed, replay, committer, folder / "checkpoint.key")
-        thumbnails = Thumbnails(folder / "derived", ledger.open_content)
+        proofs = Proofs(log, codec, feed, replay, committer, files.key)
+        thumbnails = Thumbnails(files.derived, ledger.open_content)
         stack.push_async_callback(thumbnails.close)
         yield Backend(
             settings=settings,

@@ -10,12 +10,13 @@ from pathlib import Path
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.commit.group_commit import GroupCommit
-from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build, hold_writing
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
@@ -31,13 +32,12 @@ def open_group_commit(
     `again`: a server that runs opens them once more, maybe beside a rebuild, whose files stay.
     Waits for a worker that finishes its last group. Raises DataFolderError.
     """
-    codec = Codec()
+    files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
         stack.enter_context(hold_writing(folder))
-        packed = stack.enter_context(closing(Packed(folder / "content" / PACKED)))
-        log = stack.enter_context(closing(SqliteLog(folder / "ledger.db", codec)))
-        key_file = folder / "checkpoint.key"
-        opened = open_identity(log, codec, key_file, new_log_id=uuid4().hex)
+        packed = stack.enter_context(closing(Packed(files.content.packed)))
+        log = stack.enter_context(closing(SqliteLog(files.log, codec)))
+        opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if again else hold_build(folder):
             runner = start(folder, feed, progress, keep_others=again)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
@@ -25,6 +25,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 
 A_COMMIT: Final = 5_000
 JOBS_AT_ONCE: Final = 10
@@ -80,7 +81,7 @@ def command(n: int) -> Command:
 async def pack(folder: Path) -> None:
     """Make every content durable before a fact names it."""
     await (await open_local_contents(folder)).close()
-    with closing(Packed(folder / PACKED)) as packed:
+    with closing(Packed(ContentFolder(folder).packed)) as packed:
         packed.pack([(each.digest, each.small or b"") for each in STAGED])
 
 

@@ -80,10 +80,10 @@ class Views:
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog, self._unfilled)
         self.jobs = JobQueries(readers[TABLES], self._unfilled)
-        self.comparisons = CompareQueries(readers[TABLES])
+        self.comparisons = CompareQueries(readers[TABLES], self._unfilled)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
-        self.usage = UsageQueries(readers["usage"], readers[TABLES])
+        self.usage = UsageQueries(readers["usage"], readers[TABLES], self._unfilled)
         self.search = SearchQueries(readers["search"], readers[TABLES])
         self._folder, self._served, self._feed = folder, served, feed
         self._next: _Served | None = None

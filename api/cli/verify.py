@@ -79,9 +79,10 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     from asset_ledger.ledger.log.opening import read_identity
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
     from asset_ledger.ledger.reading.feed import FeedUpTo
+    from asset_ledger.ledger.storage.data_folder import DataFolder
     from asset_ledger.projections.rebuild.verify import verify_tables
 
-    log, codec = SqliteLogReader(folder / "ledger.db"), Codec()
+    log, codec = SqliteLogReader(DataFolder(folder).log), Codec()
     with closing(log), closing(ProgressBar()) as progress:
         try:
             feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)

@@ -45,7 +45,7 @@ class ProcessWorker(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._listener: Listener | None = None
         self._opened: asyncio.Future[GroupResult] | None = None
-        self._closing = False
+        self._is_open = False
 
     async def spawn(self) -> None:
         """Start the process, which loads its modules and waits. Raises OSError."""
@@ -68,18 +68,17 @@ class ProcessWorker(asyncio.Protocol):
         """
         again = self._listener is not None
         self._listener = listener
-        if self._transport is None:
-            await self._kill()
-            await self.spawn()
         self._opened = asyncio.get_running_loop().create_future()
-        self._say(Open(again))
         try:
+            if self._transport is None:
+                await self._kill()
+                await self.spawn()
+            self._say(Open(again))
             return await self._opened
         except BaseException:
+            self._opened.cancel()
             await self._kill()
             raise
-        finally:
-            self._opened = None
 
     def send(self, requests: Sequence[Request]) -> None:
         """Have these requests committed, in this order."""
@@ -90,7 +89,7 @@ class ProcessWorker(asyncio.Protocol):
 
     async def close(self) -> None:
         """Have the process commit what was sent, close the files and exit."""
-        self._closing = True
+        self._is_open = False
         if self._child is None:
             return
         self._say(Finish())
@@ -109,10 +108,10 @@ class ProcessWorker(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """For asyncio."""
         self._transport = None
-        if self._opened is not None:
-            if not self._opened.done():
-                self._opened.set_exception(ConnectionResetError(DIED))
-        elif self._listener is not None and not self._closing:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(ConnectionResetError(DIED))
+        if self._is_open and self._listener is not None:
+            self._is_open = False
             self._listener.lose(DIED)
 
     def _say(self, message: Any) -> None:
@@ -125,14 +124,15 @@ class ProcessWorker(asyncio.Protocol):
                 self._receive(decode_result(message, self._commands))
             case Opening():
                 self._progress(*message)
-            case Failure() if self._opened is not None:
+            case Failure() if self._opened is not None and not self._opened.done():
                 self._opened.set_exception(message.error())
 
     def _receive(self, result: GroupResult) -> None:
-        if self._opened is not None and not self._opened.done():
-            self._opened.set_result(result)
-        elif self._listener is not None:
+        if self._is_open and self._listener is not None:
             self._listener.receive(result)
+        elif self._opened is not None and not self._opened.done():
+            self._is_open = True
+            self._opened.set_result(result)
 
     async def _kill(self) -> None:
         if self._transport is not None:

@@ -79,6 +79,7 @@ class Committer:
         self._waiting: list[Request] = []
         self._switching: SwitchRequest | None = None
         self._restart: asyncio.Task[None] | None = None
+        self._is_attached = False
         self.slots = Slots(queue_size)
         self.behind = False
         self.failure: StorageFailedError | None = None
@@ -92,6 +93,7 @@ class Committer:
     def attach(self, feed: LiveFeed, replay: AsyncReplay, tables: TablesObserver) -> None:
         """Report every result to the feed and the tables, before any caller is answered."""
         self._feed, self._replay, self._tables = feed, replay, tables
+        self._is_attached = True
         self.receive(self._last)
 
     @property
@@ -155,6 +157,8 @@ class Committer:
     def receive(self, result: GroupResult) -> None:
         """Take a worker's result: first the log and the tables, which a caller may read at once."""
         self._last, self.behind, self.failure = result, result.behind, result.failure
+        if not self._is_attached:
+            return
         if result.commands:
             self.groups.count(result.commands)
             self.seconds.count(result.seconds)

@@ -19,8 +19,6 @@ from asset_ledger.ledger.storage.sqlite import (
     transaction,
 )
 
-PACKED: Final = "packed.db"
-
 FIND: Final = "SELECT bytes FROM contents WHERE digest = ?"
 
 # Not WITHOUT ROWID: large rows in the order of their hashes cost twice as much (measured).

@@ -18,7 +18,7 @@ from asset_ledger.ledger.log.group import Group, Rows, tags_of
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash
-from asset_ledger.ledger.storage.data_folder import UNFINISHED
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import sync_folder
 from asset_ledger.ledger.storage.readers import Readers
 from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
@@ -72,7 +72,8 @@ def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
 
 def finish(folder: Path) -> None:
     """Give the log, which is closed, the name under which it is opened from now on."""
-    (folder / UNFINISHED).rename(folder / "ledger.db")
+    files = DataFolder(folder)
+    files.unfinished_log.rename(files.log)
     sync_folder(folder)
 
 
@@ -81,7 +82,7 @@ class CopiedLog(SqliteLog):
 
     def __init__(self, folder: Path, codec: Codec) -> None:
         """Begin, or go on where it was interrupted. Raises CorruptLogError."""
-        super().__init__(folder / UNFINISHED, codec)
+        super().__init__(DataFolder(folder).unfinished_log, codec)
 
     def copy(self, facts: Sequence[Copied]) -> None:
         """Append the next facts, all at once. Raises NotNextError."""

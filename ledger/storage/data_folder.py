@@ -43,6 +43,8 @@ class DataFolder:
         self.access: Final = root / "access.db"  # hashed tokens
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.lock: Final = root / "lock"  # of the one server, with its address and its secret
+        self.committer_lock: Final = root / "committer.lock"  # of the process that commits
+        self.build_lock: Final = root / "projections.lock"  # of the process that builds tables
 
 
 def check_log(folder: Path) -> None:

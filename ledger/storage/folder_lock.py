@@ -14,6 +14,7 @@ from asset_ledger.ledger.errors import (
     DataFolderError,
     FolderLockedError,
 )
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
 
 
@@ -66,7 +67,7 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
     descriptor = _open_lock(folder)
     try:
         _take(descriptor, folder)
-        if (folder / "writer.lock").exists():
+        if DataFolder(folder).committer_lock.exists():
             with hold_writing(folder):
                 pass  # a server that was killed has left a process that finishes its last group
         try:
@@ -83,14 +84,14 @@ def hold_build(folder: Path) -> Iterator[None]:
 
     It outlives its server by an instant, and what it still writes would be in the next one's way.
     """
-    with _hold(folder / "projections.lock"):
+    with _hold(DataFolder(folder).build_lock):
         yield
 
 
 @contextmanager
 def hold_writing(folder: Path) -> Iterator[None]:
     """Be the process that writes for the server of this folder; waits for one that is dying."""
-    with _hold(folder / "writer.lock"):
+    with _hold(DataFolder(folder).committer_lock):
         yield
 
 
@@ -107,7 +108,7 @@ def _hold(path: Path) -> Iterator[None]:
 def _open_lock(folder: Path) -> int:
     try:
         make_folder(folder)
-        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        return os.open(DataFolder(folder).lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataFolderError(f"{folder} cannot be a data folder: {error.strerror}") from error
 
@@ -124,7 +125,7 @@ def _take(descriptor: int, folder: Path) -> None:
 def holder_of(folder: Path) -> Holder | None:
     """Who has this data folder, as far as its lock file says; None if nobody does."""
     try:
-        return _read_holder((folder / "lock").read_bytes())
+        return _read_holder(DataFolder(folder).lock.read_bytes())
     except OSError:
         return None
 

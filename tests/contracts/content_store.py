@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Stage, Staged
 from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 
 MIB = 1 << 20
 SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]
@@ -21,7 +22,7 @@ class PackingStore:
     """A content store, and beside it the packed file, which the group commit writes."""
 
     def __init__(self, store: ContentStore, folder: Path) -> None:
-        self._store, self._packed = store, Packed(folder / PACKED)
+        self._store, self._packed = store, Packed(ContentFolder(folder).packed)
 
     def stage(self) -> Stage:
         return self._store.stage()

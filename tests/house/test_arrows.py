@@ -47,16 +47,17 @@ API = {
     "environment": ("settings",),
     "logs": (),
     "tokens": ("contract",),
-    "workers": (*SETTINGS, "logs"),
+    "engine": (),
+    "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
-    "backend": (*SETTINGS, "thumbnails", "tokens", "workers"),
+    "backend": (*SETTINGS, "engine", "thumbnails", "tokens", "workers"),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend"),
     "imports": ("contract", "export", "sdk"),
     "http": (*SETTINGS, "backend", "thumbnails", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "sdk", "export", "imports"),
+        *("http", "sdk", "export", "imports", "workers"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}
@@ -68,6 +69,7 @@ FLOOR_MAY_IMPORT = {
         "projections",
         *(f"ledger.{room}" for room in ("errors", "ids", "domain", "storage", "log")),
         *("ledger.reading.feed", "ledger.audit.finding", "ledger.progress"),
+        "ledger.commit.requests",  # what the committer asks the tables, and nothing of how
     ),
     "api": FLOORS,
     NAMESPACE: ("api.sdk",),

@@ -13,7 +13,7 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import Committed, TablesState
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
-from asset_ledger.ledger.content.packed import PACKED, Packed
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Command
@@ -22,6 +22,7 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.storage.data_folder import DataFolder
 
 LOG: Final = "0" * 32
 """The log id of a feed whose log has no first event."""
@@ -130,7 +131,7 @@ async def open_parts(
     tables = Tables()
     contents = await open_local_contents(folder / "content")
     opened_log = log(folder / "ledger.db", Codec())
-    opened_packed = packed(folder / "content" / PACKED)
+    opened_packed = packed(DataFolder(folder).content.packed)
 
     @contextmanager
     def files() -> Iterator[GroupCommit]:

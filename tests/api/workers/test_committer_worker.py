@@ -14,7 +14,7 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.committer_process import WORKER
-from asset_ledger.api.workers.committer_wire import Failure, Frames, Open, frame
+from asset_ledger.api.workers.committer_wire import Failure, Frames, Open, Opening, frame
 from asset_ledger.ledger.commit.requests import CheckpointRequest, GroupResult
 from tests.api.running import serving
 from tests.api.workers.busy import PATIENCE
@@ -26,11 +26,33 @@ DEFECT: Final = (
 """A worker with a defect of ours in its first group."""
 
 
+class ServerEnd:
+    """The server's end of the socket to a committer."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end, self._frames = end, Frames()
+        self._heard: list[object] = []
+
+    def say(self, message: object) -> None:
+        self._end.sendall(frame(message))
+
+    def hear(self) -> object:
+        """The next message that is no progress of its opening."""
+        while True:
+            while self._heard:
+                if not isinstance(message := self._heard.pop(0), Opening):
+                    return message
+            received = self._end.recv(1 << 16)
+            assert received, "the committer went"
+            self._heard += self._frames.feed(received)
+
+    def close(self) -> None:
+        self._end.close()
+
+
 @contextmanager
-def worker(
-    folder: Path, *program: str
-) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
-    """A writing process for this folder, and the server's end of its socket."""
+def worker(folder: Path, *program: str) -> Iterator[tuple["subprocess.Popen[bytes]", ServerEnd]]:
+    """A committer process for this folder, and the server's end of its socket."""
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
     with theirs:
@@ -39,17 +61,9 @@ def worker(
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
     with process, ours:
         try:
-            yield process, ours
+            yield process, ServerEnd(ours)
         finally:
             process.kill()
-
-
-def told(server: socket.socket) -> object:
-    """The next message."""
-    frames = Frames()
-    for message in frames.feed(server.recv(1 << 16)):
-        return message
-    raise AssertionError("the process went, or said half a message")
 
 
 def is_held(lock: Path) -> bool:
@@ -75,10 +89,10 @@ async def folder(data_dir: Path) -> Path:
 
 
 def test_a_committer_holds_its_lock_while_its_files_are_open(folder: Path) -> None:
-    lock = folder / "writer.lock"
+    lock = folder / "committer.lock"
     with worker(folder) as (process, server):
-        server.sendall(frame(Open(again=False)))
-        opened = told(server)
+        server.say(Open(again=False))
+        opened = server.hear()
         assert isinstance(opened, GroupResult)
         assert (opened.head, opened.tables.generation, opened.tables.position) == (2, 1, 2)
         assert is_held(lock)
@@ -91,17 +105,17 @@ def test_a_committer_whose_server_dies_while_it_loads_exits_silently(folder: Pat
     with worker(folder) as (process, server):
         server.close()
         assert ended(process) == (0, b"")
-    assert not is_held(folder / "writer.lock")
+    assert not is_held(folder / "committer.lock")
 
 
 def test_a_committer_ignores_the_signals_that_stop_its_server(folder: Path) -> None:
     with worker(folder) as (process, server):
-        server.sendall(frame(Open(again=False)))
-        assert isinstance(told(server), GroupResult)
+        server.say(Open(again=False))
+        assert isinstance(server.hear(), GroupResult)
         for number in (signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
-        server.sendall(frame([CheckpointRequest(1, 1, "note")]))
-        kept = told(server)
+        server.say([CheckpointRequest(1, 1, "note")])
+        kept = server.hear()
         assert isinstance(kept, GroupResult)
         assert kept.answers == [(1, "note")]
         server.close()
@@ -110,9 +124,9 @@ def test_a_committer_ignores_the_signals_that_stop_its_server(folder: Path) -> N
 
 def test_a_committer_exits_at_once_on_an_internal_error(folder: Path) -> None:
     with worker(folder, "-c", DEFECT) as (process, server):
-        server.sendall(frame(Open(again=False)))
-        assert isinstance(told(server), GroupResult)
-        server.sendall(frame([CheckpointRequest(1, 1, "note")]))
+        server.say(Open(again=False))
+        assert isinstance(server.hear(), GroupResult)
+        server.say([CheckpointRequest(1, 1, "note")])
         code, said = ended(process)
         assert code == 1
         assert b"gives up" in said
@@ -122,8 +136,8 @@ def test_a_committer_exits_at_once_on_an_internal_error(folder: Path) -> None:
 def test_a_committer_that_cannot_open_a_file_says_why_and_exits(folder: Path) -> None:
     (folder / "content" / "packed.db").write_bytes(b"no database" * 1000)
     with worker(folder) as (process, server):
-        server.sendall(frame(Open(again=False)))
-        refusal = told(server)
+        server.say(Open(again=False))
+        refusal = server.hear()
         assert isinstance(refusal, Failure)
         assert "packed.db: file is not a database" in str(refusal.error())
         assert ended(process) == (0, b"")

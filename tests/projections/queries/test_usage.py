@@ -63,7 +63,7 @@ async def test_pages_are_the_groups_in_order_with_and_without_filters(
         for words in choices:
             wanted = [a for a in filled if a.user_id == "1" and _matches(a, words)]
             query = UsageQuery("1", dimension, words, sort)
-            rows, _ = await pages(UsageQueries(*some), query, 2)
+            rows, _ = await pages(UsageQueries(some[0], some[1]), query, 2)
             assert [tuple(row.values()) for row in rows] == _expected(wanted, dimension, sort)
         for readers in some:
             await readers.close()

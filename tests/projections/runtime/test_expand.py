@@ -15,6 +15,7 @@ from asset_ledger.ledger.errors import DataFolderError, NewerSchemaError, ViewBe
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
+from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.rebuild.verify import verify_tables
 from asset_ledger.projections.runtime import migrate as migrating
@@ -117,6 +118,27 @@ async def test_a_filter_on_what_the_rows_lack_is_not_answered(
             with pytest.raises(ViewBehindError, match=f"{column} is being filled from the log"):
                 await asked
         assert (await views.assets.page("1", {"workflow_id": ["w"]})).json
+
+
+@pytest.mark.parametrize(
+    ("group_by", "filters"),
+    [("content_type", {"job_id": ["job_1"]}), ("node_id", {"workflow_id": ["w"]})],
+)
+async def test_usage_counted_by_an_unfilled_column_is_not_answered(
+    older: World, group_by: str, filters: dict[str, list[str]]
+) -> None:
+    async with reading(older) as views:
+        with pytest.raises(ViewBehindError, match="_id is being filled from the log"):
+            await views.usage.page(UsageQuery("1", group_by, filters, "key"), page_size=9)
+        by_type = UsageQuery("1", "content_type", {"workflow_id": ["w"]}, "key")
+        assert (await views.usage.page(by_type, page_size=9)).json
+        assert (await views.usage.page(UsageQuery("1", "node_id", {}, "key"), page_size=9)).json
+
+
+async def test_jobs_are_not_compared_before_their_assets_are_filled(older: World) -> None:
+    async with reading(older) as views:
+        with pytest.raises(ViewBehindError, match="job_id is being filled from the log"):
+            await views.comparisons.compare("1", "job_0", "job_1")
 
 
 async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(

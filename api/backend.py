@@ -31,7 +31,7 @@ from asset_ledger.ledger.reading.subscriptions import Tail
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Backend:
     proofs: Proofs
     feed: LiveFeed
     tail: Tail
-    views: Views
+    projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
     thumbnails: Thumbnails
@@ -78,15 +78,17 @@ async def open_backend(
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
-        views = await Views.open(folder, opened.tables, feed, progress)
-        stack.push_async_callback(views.close)
-        committer.attach(feed, replay, views)
-        stack.push_async_callback(committer.drain)  # before the views, which take what is left
-        ledger = Ledger.of(committer, replay, contents, views)
+        projections = await Projections.open(folder, opened.tables, feed, progress)
+        stack.push_async_callback(projections.close)
+        committer.attach(feed, replay, projections)
+        stack.push_async_callback(
+            committer.drain
+        )  # before the projections, which take what is left
+        ledger = Ledger.of(committer, replay, contents, projections)
         await ledger.delete.finish_interrupted()
-        rebuilds = Rebuilds(folder, views, feed, committer)
+        rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.close)
-        if views.generation.expanded:
+        if projections.generation.expanded:
             rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
         thumbnails = Thumbnails(files.derived, ledger.open_content)
@@ -99,7 +101,7 @@ async def open_backend(
             proofs=proofs,
             feed=feed,
             tail=Tail(feed, event_text),
-            views=views,
+            projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
             thumbnails=thumbnails,

@@ -11,7 +11,7 @@ from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
-WriterKind = Literal["process", "thread"]
+CommitterKind = Literal["process", "thread"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(7777, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
-    data_dir: Path = Field(Path("data"), description="the folder of facts, contents and tables")
+    data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
     auth: Auth = Field("local", description="who may call: anybody here, tokens, or signed tokens")
     jwt_key: SecretStr | None = Field(
         None, description="what verifies a signed token: a secret (HS256), or a public key in PEM"
@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
     queue_size: int = Field(1024, ge=1, description="how many writes may wait before 503")
-    writer: WriterKind = Field(
-        "process", description="what writes once the server is busy: a process of its own, a thread"
+    committer: CommitterKind = Field(
+        "process", description="where commits run: a worker process, or a thread of the server"
     )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="how much is logged, on standard error")

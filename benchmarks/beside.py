@@ -142,7 +142,7 @@ class Folder:
 def measure(server: Server, kind: Zip | Folder, rounds: int) -> Beside:
     client, measured = Client(server), Beside()
     for _ in range(rounds):
-        settle(server)  # lists alone are beside nothing, not beside views that catch up
+        settle(server)  # lists alone are beside nothing, not beside projections that catch up
         measured.take(client, kind.work)
         kind.check()
     return measured

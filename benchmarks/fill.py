@@ -1,6 +1,6 @@
 """A big ledger, made fast: many users, workflows, jobs and nodes, without a single HTTP request.
 
-Promise: it is a real ledger. Facts are decided, encoded, hashed and committed by the product's own
+Promise: it is a real ledger. Events are decided, encoded, hashed and committed by the product's own
 code, each has its bytes, and the tables are left for the product to build.
 """
 
@@ -68,18 +68,18 @@ def command(n: int) -> Command:
         job_id=NAMES["job"].format(job),
     )
     user = user_of(n)
-    facts = create(
+    events = create(
         wanted,
         asset_id=new_asset_id(),
         size=content.size,
         digest=content.digest,
         origin=Origin(by=user, user_id=user),
     )
-    return Command(facts)
+    return Command(events)
 
 
 async def pack(folder: Path) -> None:
-    """Make every content durable before a fact names it."""
+    """Make every content durable before an event names it."""
     await (await open_local_contents(folder)).close()
     with closing(Packed(ContentFolder(folder).packed)) as packed:
         packed.pack([(each.digest, each.small or b"") for each in STAGED])

@@ -1,7 +1,7 @@
-"""How far the views that follow lag behind while uploads go on as fast as they can, and how long
+"""How far the projections that follow lag behind while uploads go on as fast as they can, and how long
 they take to catch up.
 
-Promise: what is waited for is the log's last fact, in every view.
+Promise: what is waited for is the log's last event, in every projection.
 """
 
 import re
@@ -29,7 +29,7 @@ BETWEEN: Final = 0.2
 """Seconds between two looks: each costs the server some milliseconds."""
 PATIENCE: Final = 120.0
 
-_LAG: Final = re.compile(r'^asset_ledger_view_lag\{view="(\w+)"\} (\S+)$', re.MULTILINE)
+_LAG: Final = re.compile(r'^asset_ledger_projection_lag\{projection="(\w+)"\} (\S+)$', re.MULTILINE)
 
 Lags = Mapping[str, float]
 
@@ -56,13 +56,13 @@ class Uploading(threading.Thread):
 
 
 def lags(client: HTTPConnection) -> Lags:
-    """How many facts each view lacks now."""
+    """How many events each projection lacks now."""
     client.request("GET", "/metrics")
     return {name: float(lag) for name, lag in _LAG.findall(client.getresponse().read().decode())}
 
 
 def watched(server: Server, connections: int, seconds: int) -> Round:
-    """Upload, look on, and wait for every view."""
+    """Upload, look on, and wait for every projection."""
     client, uploading = (
         HTTPConnection(urlsplit(server.url).netloc),
         Uploading(server, connections, seconds),
@@ -80,7 +80,7 @@ def watched(server: Server, connections: int, seconds: int) -> Round:
 
 
 def catching_up(client: HTTPConnection) -> dict[str, float]:
-    """When each view has everything, in s from now. Raises BenchmarkError if one never has."""
+    """When each projection has everything, in s from now. Raises BenchmarkError if one never has."""
     start, caught_up = time.perf_counter(), dict[str, float]()
     while True:
         since, seen = time.perf_counter() - start, lags(client)
@@ -90,12 +90,12 @@ def catching_up(client: HTTPConnection) -> dict[str, float]:
         if len(caught_up) == len(seen):
             return caught_up
         if since > PATIENCE:
-            raise BenchmarkError("a view does not catch up")
+            raise BenchmarkError("a projection does not catch up")
         time.sleep(BETWEEN / 10)
 
 
 def settle(server: Server) -> None:
-    """Return once every view has everything."""
+    """Return once every projection has everything."""
     client = HTTPConnection(urlsplit(server.url).netloc)
     catching_up(client)
     client.close()
@@ -103,8 +103,8 @@ def settle(server: Server) -> None:
 
 def table(rounds: list[Round]) -> Table:
     rate = median(one.load.rate for one in rounds)
-    title = f"Views behind {rate:,.0f} uploads a second"
-    grid = Table("view", "facts behind, median", "most", "catches up in", title=title)
+    title = f"Projections behind {rate:,.0f} uploads a second"
+    grid = Table("projection", "events behind, median", "most", "catches up in", title=title)
     for name in rounds[0].caught_up:
         behind = [one[name] for each in rounds for one in each.seen]
         caught_up = median(one.caught_up[name] for one in rounds)
@@ -118,7 +118,7 @@ def table(rounds: list[Round]) -> Table:
 @click.option("--seconds", type=click.IntRange(1), default=20, help="Length of a run.")
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), help="A disk to measure.")
 def main(connections: int, rounds: int, seconds: int, folder: Path | None) -> None:
-    """Upload without a pause, and print how far each view is behind, and how long it stays so."""
+    """Upload without a pause, and print how far each projection is behind, and how long it stays so."""
     with tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-", dir=folder) as temporary:
         about = {**machine(), **disk(Path(temporary))}
         with (

@@ -60,17 +60,17 @@ HASTE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-32000")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How long it took to make something of so many facts, how much of that the processor was at
+    """How long it took to make something of so many events, how much of that the processor was at
     work for it, and the most memory it took."""
 
-    facts: int
+    events: int
     seconds: float
     cpu_seconds: float
     peak_mib: float
 
     @property
     def rate(self) -> float:
-        return self.facts / self.seconds
+        return self.events / self.seconds
 
 
 def by_sql(log: Path, folder: Path) -> Callable[[], int]:
@@ -95,7 +95,7 @@ def by_sql(log: Path, folder: Path) -> Callable[[], int]:
     return make
 
 
-def by_facts(log: Path, folder: Path) -> Callable[[], int]:
+def by_events(log: Path, folder: Path) -> Callable[[], int]:
     """The product: the table of assets, and nothing else."""
     runner = Runner(migrated(folder, [Assets()]), feed_of(log))
 
@@ -109,7 +109,7 @@ def by_facts(log: Path, folder: Path) -> Callable[[], int]:
 
 
 def one_by_one(log: Path, folder: Path) -> Callable[[], int]:
-    """A transaction for each fact, each as durable as a library's that knows no batches."""
+    """A transaction for each event, each as durable as a library's that knows no batches."""
     feed = feed_of(log)
     runner = Runner(migrated(folder, [Assets()]), feed)
     runner.database.write.execute("PRAGMA synchronous=FULL")
@@ -124,7 +124,7 @@ def one_by_one(log: Path, folder: Path) -> Callable[[], int]:
 
 
 SINGLE: Final = 5_000
-"""How many facts are taken one by one: their time does not depend on how many there are."""
+"""How many events are taken one by one: their time does not depend on how many there are."""
 
 
 def generation(log: Path, folder: Path) -> Callable[[], int]:
@@ -166,8 +166,8 @@ def in_a_process(way: Way, log: Path, folder: Path) -> Made:
 def measured(way: Way, log: Path, folder: Path) -> Made:
     make = way(log, folder)
     start, busy = time.perf_counter(), time.process_time()
-    facts = make()
-    return Made(facts, time.perf_counter() - start, time.process_time() - busy, peak_mib())
+    events = make()
+    return Made(events, time.perf_counter() - start, time.process_time() - busy, peak_mib())
 
 
 def peak_mib() -> float:
@@ -181,7 +181,7 @@ def compare(log: Path, scratch: Path) -> None:
     """Raises BenchmarkError unless the floor's rows are those of the product."""
     with temporary(scratch) as floor, temporary(scratch) as product:
         by_sql(log, floor)()
-        by_facts(log, product)()
+        by_events(log, product)()
         with closing(sqlite3.connect(path_of(floor, 1), uri=True)) as db:
             db.execute("ATTACH ? AS product", (read_only(path_of(product, 1)),))
             for one, other in (("main", "product"), ("product", "main")):

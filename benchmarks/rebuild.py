@@ -1,5 +1,5 @@
 """Making the tables of a big log: against one SQL statement that fills the same table, against a
-transaction for each fact, beside a server that answers lists meanwhile, and at a start.
+transaction for each event, beside a server that answers lists meanwhile, and at a start.
 
 Promise: every way is measured in turns with what it is compared to, on the same log.
 """
@@ -22,13 +22,13 @@ from benchmarks.crawl import crawl, get, write_paths
 from benchmarks.fill import names
 from benchmarks.load import Load, pages
 from benchmarks.machine import BenchmarkError, disk, machine
-from benchmarks.making import Made, Way, by_facts, by_sql, compare, generation, made, one_by_one
+from benchmarks.making import Made, Way, by_events, by_sql, compare, generation, made, one_by_one
 from benchmarks.read_path import ledger
 from benchmarks.servers import product_command, serving
 
 WAYS: Final[dict[str, Way]] = {
     "one SQL statement": by_sql,
-    "assets": by_facts,
+    "assets": by_events,
     "assets, one by one": one_by_one,
     "the whole generation": generation,
 }
@@ -57,11 +57,11 @@ def over(mine: Sequence[Made], theirs: Sequence[Made], of: Callable[[Made], floa
 
 
 def seconds(made: Made) -> float:
-    return made.seconds / made.facts
+    return made.seconds / made.events
 
 
 def cpu_seconds(made: Made) -> float:
-    return made.cpu_seconds / made.facts
+    return made.cpu_seconds / made.events
 
 
 RATIOS: Final = (
@@ -73,11 +73,11 @@ BARS: Final = "bars for the assets: 2 times SQL's time (aim 1.5), 10 times one b
 
 
 def table(makings: Makings) -> Table:
-    head = ("made", "facts", "facts/s", "CPU us", "peak MiB", *(name for name, _, _ in RATIOS))
+    head = ("made", "events", "events/s", "CPU us", "peak MiB", *(name for name, _, _ in RATIOS))
     grid = Table(*head, caption=BARS)
     for name, runs in makings.items():
         cells = (
-            f"{runs[0].facts:,}",
+            f"{runs[0].events:,}",
             f"{median(made.rate for made in runs):,.0f}",
             f"{median(map(cpu_seconds, runs)) * 1e6:.1f}",
             f"{median(made.peak_mib for made in runs):.0f}",
@@ -91,8 +91,8 @@ def memory(few: Path, big: Made, scratch: Path) -> str:
     """The most memory that a whole generation takes, of a small log and of a big one."""
     small = made(generation, few / "ledger.db", scratch)
     return (
-        f"memory: {small.peak_mib:.0f} MiB for {small.facts:,} facts, "
-        f"{big.peak_mib:.0f} MiB for {big.facts:,}: {big.peak_mib / small.peak_mib:.2f} times"
+        f"memory: {small.peak_mib:.0f} MiB for {small.events:,} events, "
+        f"{big.peak_mib:.0f} MiB for {big.events:,}: {big.peak_mib / small.peak_mib:.2f} times"
     )
 
 

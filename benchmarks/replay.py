@@ -1,4 +1,4 @@
-"""Replaying one job of 100 facts among a million, beside reading the same rows by bare aiosqlite.
+"""Replaying one job of 100 events among a million, beside reading the same rows by bare aiosqlite.
 
 Promise: every job's rows lie apart in the log, and each replay has its own neighbour among the
 reads that it is compared with.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
 from asset_ledger.ledger.ids import new_asset_id
@@ -35,34 +35,34 @@ from asset_ledger.ledger.reading.replay import Replay
 from benchmarks.fill import A_COMMIT, STAGED, command, record
 from benchmarks.machine import BenchmarkError, machine
 
-FACTS: Final = 100
+EVENTS: Final = 100
 JOBS: Final = [f"replayed_{n:02d}" for n in range(50)]
 BAR: Final = 3.0
-FLOOR, REPLAYED, TOLD = "rows by aiosqlite", "replayed to facts", "and told as JSON"
+FLOOR, REPLAYED, TOLD = "rows by aiosqlite", "replayed to events", "and told as JSON"
 
 _ROWS: Final = """SELECT e.rowid, e.* FROM event_tags t
     CROSS JOIN stored_events e ON e.rowid = t.position
     WHERE t.user_id = '1' AND t.kind = 'job' AND t.value = ? ORDER BY t.position"""
 
 Reading = Callable[[str], Awaitable[int]]
-"""Reads a job, and answers how many facts it has."""
+"""Reads a job, and answers how many events it has."""
 
 
-def fill(folder: Path, facts: int, progress: Progress) -> None:
-    """A log of so many facts, with one fact of every job that is replayed each hundredth of it."""
+def fill(folder: Path, events: int, progress: Progress) -> None:
+    """A log of so many events, with one event of every job that is replayed each hundredth of it."""
     codec = Codec()
     log = SqliteLog(folder / "ledger.db", codec)
     try:
         open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)
-        bar = progress.add_task(f"{facts:,} facts", total=facts)
-        between = facts // FACTS - len(JOBS)
-        for first in range(0, FACTS * between, between):
+        bar = progress.add_task(f"{events:,} events", total=events)
+        between = events // EVENTS - len(JOBS)
+        for first in range(0, EVENTS * between, between):
             for start in range(first, first + between, A_COMMIT):
                 record(
                     log, [command(n) for n in range(start, min(start + A_COMMIT, first + between))]
                 )
             record(log, [made_in(job) for job in JOBS])
-            progress.advance(bar, facts // FACTS)
+            progress.advance(bar, events // EVENTS)
     finally:
         log.close()
 
@@ -70,14 +70,14 @@ def fill(folder: Path, facts: int, progress: Progress) -> None:
 def made_in(job: str) -> Command:
     wanted = NewAsset(name="output.txt", content_type="text/plain", node_id="n", job_id=job)
     content = STAGED[0]
-    facts = create(
+    events = create(
         wanted,
         asset_id=new_asset_id(),
         size=content.size,
         digest=content.digest,
         origin=Origin(by="1", user_id="1"),
     )
-    return Command(facts)
+    return Command(events)
 
 
 async def rows(db: aiosqlite.Connection, job: str) -> int:
@@ -89,9 +89,9 @@ async def replayed(replay: Replay, job: str) -> int:
 
 
 async def told(replay: Replay, job: str) -> int:
-    facts = await asyncio.to_thread(replay.job, "1", job, 0, 1_000)
-    orjson.dumps([fact_out(fact) for fact in facts])
-    return len(facts)
+    events = await asyncio.to_thread(replay.job, "1", job, 0, 1_000)
+    orjson.dumps([event_out(event) for event in events])
+    return len(events)
 
 
 async def measure(path: Path, uri: str, rounds: int) -> dict[str, list[float]]:
@@ -115,16 +115,16 @@ async def measure(path: Path, uri: str, rounds: int) -> dict[str, list[float]]:
 
 async def timed(reading: Reading, job: str) -> float:
     start = time.perf_counter()
-    facts = await reading(job)
+    events = await reading(job)
     spent = (time.perf_counter() - start) * 1e6
-    if facts != FACTS:
-        raise BenchmarkError(f"{job} has {facts} facts")
+    if events != EVENTS:
+        raise BenchmarkError(f"{job} has {events} events")
     return spent
 
 
-def table(facts: int, taken: dict[str, list[float]]) -> Table:
+def table(events: int, taken: dict[str, list[float]]) -> Table:
     grid = Table(
-        "reading", "median us", "over the rows", "bar", title=f"{FACTS} of {facts:,} facts"
+        "reading", "median us", "over the rows", "bar", title=f"{EVENTS} of {events:,} events"
     )
     for name, times in taken.items():
         bar = str(BAR) if name == REPLAYED else ""
@@ -138,16 +138,16 @@ def over(times: Sequence[float], floor: Sequence[float]) -> float:
 
 
 @click.command()
-@click.option("--facts", type=click.IntRange(10_000), default=1_000_000, show_default=True)
+@click.option("--events", type=click.IntRange(10_000), default=1_000_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=20, help="How often each job is read.")
-def main(facts: int, rounds: int) -> None:
+def main(events: int, rounds: int) -> None:
     """Replay jobs from a big log and print what it costs over the bare rows."""
     with tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-") as folder:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            fill(Path(folder), facts, progress)
+            fill(Path(folder), events, progress)
         path = Path(folder) / "ledger.db"
         taken = asyncio.run(measure(path, f"{path.as_uri()}?mode=ro", rounds))
-    Console().print(table(facts, taken))
+    Console().print(table(events, taken))
     click.echo(" · ".join(f"{name} {value}" for name, value in machine().items()))
 
 

@@ -32,7 +32,7 @@ _IDS: Final = """SELECT originator_id FROM stored_events
     WHERE rowid % ? = 2 AND state ->> '$.user_id' = '1' LIMIT 5000"""
 
 
-THREADS: Final = ("--writer", "threads")
+THREADS: Final = ("--committer", "threads")
 """Both write in the process that is measured: what `treeless` leaves out, it leaves out there."""
 
 
@@ -72,8 +72,8 @@ def prove(data_dir: Path, rounds: int, seconds: int) -> Turns:
 def ids(data_dir: Path) -> list[str]:
     """Assets from all over the log, in an order that no cache would like."""
     db = sqlite3.connect(data_dir / "ledger.db")
-    (facts,) = db.execute("SELECT max(rowid) FROM stored_events").fetchone()
-    found = [row[0] for row in db.execute(_IDS, (max(3, facts // 4_001),))]
+    (events,) = db.execute("SELECT max(rowid) FROM stored_events").fetchone()
+    found = [row[0] for row in db.execute(_IDS, (max(3, events // 4_001),))]
     db.close()
     return sorted(found, key=lambda asset_id: str(asset_id)[::-1])
 

@@ -57,7 +57,7 @@ def paths(server: Server, assets: int) -> dict[str, list[str]]:
 
 @contextmanager
 def ready(data_dir: Path, progress: Progress) -> Iterator[Server]:
-    """The product on this folder: it builds its views before it listens."""
+    """The product on this folder: it builds its projections before it listens."""
     start = time.monotonic()
     with serving("product", product_command(data_dir)) as server:
         progress.console.print(f"ready after {time.monotonic() - start:.1f} s")

@@ -1,7 +1,7 @@
 """Durable uploads of 4 KiB against the write floor, in turns on the same disk.
 
 Promise: a ratio is printed only if every upload was answered 2xx and, on the stopped folder,
-the log holds no fewer facts than uploads were acknowledged and no more than were sent.
+the log holds no fewer events than uploads were acknowledged and no more than were sent.
 """
 
 import sqlite3
@@ -76,24 +76,24 @@ def loads_of(server: str, turns: Turns) -> list[Load]:
 
 
 def check_log(database: Path, loads: list[Load]) -> None:
-    """Every acknowledged upload is a fact, and nothing is a fact that nobody sent.
+    """Every acknowledged upload is an event, and nothing is an event that nobody sent.
 
     What wrk had sent but not yet seen answered when its time was up lies between the two.
     """
-    facts = count_created(database)
+    events = count_created(database)
     acknowledged, sent = sum(load.acknowledged for load in loads), sum(load.sent for load in loads)
-    if not acknowledged <= facts <= sent:
+    if not acknowledged <= events <= sent:
         raise BenchmarkError(
-            f"{acknowledged} uploads were acknowledged and {sent} sent, but the log holds {facts}"
+            f"{acknowledged} uploads were acknowledged and {sent} sent, but the log holds {events}"
         )
 
 
 def count_created(database: Path) -> int:
-    """Facts of the log besides its first, `ledger.opened`."""
+    """Events of the log besides its first, `ledger.opened`."""
     log = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        (facts,) = log.execute("SELECT count(*) FROM stored_events").fetchone()
-        return int(facts) - 1
+        (events,) = log.execute("SELECT count(*) FROM stored_events").fetchone()
+        return int(events) - 1
     finally:
         log.close()
 

@@ -1,4 +1,4 @@
-"""A column is added: `frame_rate`, which older facts have in their metadata, if at all.
+"""A column is added: `frame_rate`, which older events have in their metadata, if at all.
 
     python examples/add_a_column.py
 
@@ -23,7 +23,7 @@ from asset_ledger import ProcessingContext, connect
 from asset_ledger.ledger.domain.asset import AssetCreated, AssetDescribed
 from asset_ledger.ledger.domain.event import UNSET, Recorded, UnsetType
 from asset_ledger.ledger.ids import new_asset_id
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -78,7 +78,7 @@ class AssetDescribed2(AssetDescribed):
 
 
 KINDS = {AssetCreated: AssetCreated2, AssetDescribed: AssetDescribed2}
-CODEC = Codec(FactMapper(tuple(KINDS.get(kind, kind) for kind in FACTS)))
+CODEC = Codec(EventMapper(tuple(KINDS.get(kind, kind) for kind in EVENTS)))
 
 
 MIGRATION = "20300101_000000_add_frame_rate_to_assets"
@@ -94,13 +94,13 @@ def add_frame_rate(db: sqlite3.Connection) -> None:
 
 
 class NextAssets:
-    """4. The projection: one statement more where a fact says something of it."""
+    """4. The projection: one statement more where an event says something of it."""
 
     name = Assets.name
     tables = Assets.tables
     migrations = (
         *Assets.migrations,
-        Migration(MIGRATION, add_frame_rate, needs_facts=True, fills=("assets.frame_rate",)),
+        Migration(MIGRATION, add_frame_rate, needs_events=True, fills=("assets.frame_rate",)),
     )
     functions = Assets.functions
     settling = Assets.settling
@@ -146,8 +146,8 @@ def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.GenerationComp
 
 
 def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
-    """A new fact says its frame rate itself, and its bytes say that they are of version 2."""
-    fact = AssetCreated2(
+    """A new event says its frame rate itself, and its bytes say that they are of version 2."""
+    event = AssetCreated2(
         originator_id=new_asset_id(),
         originator_version=1,
         by="1",
@@ -157,7 +157,7 @@ def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
         frame_rate=120.0,
         private={"name": "d.mp4"},
     )
-    log.append([Command([fact])], lambda _: None)
+    log.append([Command([event])], lambda _: None)
     start(folder, feed, projections=PROJECTIONS).close()
 
 
@@ -178,7 +178,7 @@ def add_the_column(folder: Path) -> None:
         for table in compared.tables:
             print(f"{table.table}: {table.after} rows, new columns: {table.new_columns}")
         record_with_the_next(folder, log, feed)
-        versions = [orjson.loads(fact.state).get("class_version", 1) for fact in log.read(0, 100)]
+        versions = [orjson.loads(event.state).get("class_version", 1) for event in log.read(0, 100)]
         print("versions in the log, none of them rewritten:", versions)
     print("from 25 frames a second on:", ", ".join(names_from(folder, "25")))
 

@@ -1,4 +1,4 @@
-"""The facts: what happened, recorded once, in one order, never changed.
+"""The events: what happened, recorded once, in one order, never changed.
 
 Nothing here knows who asks (`api`) or which tables answer (`projections`).
 """

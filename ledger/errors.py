@@ -8,14 +8,14 @@ LedgerError
 │   ├── DigestMismatchError        the bytes are not the ones that were announced
 │   ├── UnknownAssetError          no such asset, or somebody else's
 │   │   └── UnknownVersionError      the asset has not had so many versions
-│   ├── UnknownJobError            no fact of the caller's names this job
+│   ├── UnknownJobError            no event of the caller's names this job
 │   ├── UnknownTileError           the tree has no such tile, or not that wide yet
 │   ├── AssetDeletedError          a tombstone: it can be restored, not changed
 │   ├── VersionConflictError       somebody else changed it first
 │   ├── PreconditionFailedError    it is not at the version that If-Match names
 │   ├── JobStateError              the job was started or finished otherwise
 │   ├── GenerationError            there is no generation of the tables to go back to
-│   ├── TooLargeError              a field, a fact or a body above its limit
+│   ├── TooLargeError              a field, an event or a body above its limit
 │   ├── FieldError                 a field has a value that it cannot have
 │   └── KeyReusedError             the Idempotency-Key was used for another request
 ├── UnavailableError             the service is at fault: the same request may succeed later
@@ -24,7 +24,7 @@ LedgerError
 │   ├── StorageFailedError         the disk refused; nothing was recorded
 │   │   ├── DiskFullError            ... for want of space
 │   │   └── SigningKeyError          the log's own key is not there: no checkpoint can be signed
-│   └── ViewBehindError            the tables do not reflect that position yet
+│   └── ProjectionBehindError            the tables do not reflect that position yet
 ├── AddressError                 the service cannot listen where it was told to
 ├── RebuildError                 the tables could not be made anew: those in use stay
 ├── ProofError                   a proof, a signature or a checkpoint does not hold
@@ -32,7 +32,7 @@ LedgerError
     ├── FolderLockedError          another process serves it
     ├── CorruptLogError            the log contradicts itself
     ├── NewerSchemaError           made by a later release
-    └── PoisonFactError            a stored fact that this release cannot read
+    └── PoisonEventError            a stored event that this release cannot read
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ class UnknownVersionError(UnknownAssetError):
 
 
 class UnknownJobError(RefusedError):
-    """None of the caller's facts names this job."""
+    """None of the caller's events names this job."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id}")
@@ -130,7 +130,7 @@ class GenerationError(RefusedError):
 
 
 class TooLargeError(RefusedError):
-    """A field, a fact or a body is above its limit."""
+    """A field, an event or a body is above its limit."""
 
 
 class FieldError(RefusedError):
@@ -177,7 +177,7 @@ class SigningKeyError(StorageFailedError):
     """The key that signs the log's checkpoints is not there, or is another log's."""
 
 
-class ViewBehindError(UnavailableError):
+class ProjectionBehindError(UnavailableError):
     """The tables do not reflect the position that was asked for yet."""
 
 
@@ -212,12 +212,12 @@ class NewerSchemaError(DataFolderError):
 PoisonCause = Literal["unknown topic", "later version", "broken bytes", "refused by a projection"]
 
 
-class PoisonFactError(DataFolderError):
-    """A stored fact that this release cannot read, or that a projection cannot take.
+class PoisonEventError(DataFolderError):
+    """A stored event that this release cannot read, or that a projection cannot take.
 
-    `reason` may quote what is in the fact, which is its owner's business; `cause` does not.
+    `reason` may quote what is in the event, which is its owner's business; `cause` does not.
     """
 
     def __init__(self, position: int, reason: str, cause: PoisonCause = "broken bytes") -> None:
-        super().__init__(f"the fact at position {position} cannot be read: {reason}")
+        super().__init__(f"the event at position {position} cannot be read: {reason}")
         self.position, self.reason, self.cause = position, reason, cause

@@ -1,4 +1,4 @@
-"""The two names that facts are full of: asset ids and content digests.
+"""The two names that events are full of: asset ids and content digests.
 
 Both are plain strings, checked once at the door by `parse_*` and trusted after it.
 """
@@ -45,9 +45,9 @@ def digest_of(content: bytes) -> Digest:
     Hashed in slices: from 2,048 bytes on hashlib lets go of the GIL, and an event loop that does so
     for the 4 us of a small upload gets it back from a busy thread a switch interval later.
     """
-    hashed, view = hashlib.sha256(), memoryview(content)
+    hashed, projection = hashlib.sha256(), memoryview(content)
     for start in range(0, len(content), _GIL_KEPT):
-        hashed.update(view[start : start + _GIL_KEPT])
+        hashed.update(projection[start : start + _GIL_KEPT])
     return digest_from_hex(hashed.hexdigest())
 
 

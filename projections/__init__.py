@@ -1,4 +1,4 @@
-"""The views: tables made from the facts, which can be thrown away and made again.
+"""The projections: tables made from the events, which can be thrown away and made again.
 
-They read the words of the ledger (facts, ids, the feed) and never its writer or its stores.
+They read the words of the ledger (events, ids, the feed) and never its writer or its stores.
 """

@@ -1,7 +1,7 @@
 """What a projection is: a name, its tables, how they came to be, and a pure function from a
-recorded fact to SQL statements.
+recorded event to SQL statements.
 
-Statements depend on the fact alone (and on rows of the same file, inside their SQL), so the tables
+Statements depend on the event alone (and on rows of the same file, inside their SQL), so the tables
 are the same whether they follow the log live or are made again from its beginning.
 """
 
@@ -25,7 +25,7 @@ class Statement(NamedTuple):
 
 
 class Projection(Protocol):
-    """Tables that are made from facts.
+    """Tables that are made from events.
 
     `functions` are SQL functions that its statements call. They MUST answer the same for the same
     arguments, on any machine, or a rebuild would not give the same rows.
@@ -37,7 +37,7 @@ class Projection(Protocol):
 
     @property
     def tables(self) -> Sequence[str]:
-        """Those whose rows the digest of the views is over."""
+        """Those whose rows the digest of the projections is over."""
 
     @property
     def migrations(self) -> Sequence[Migration]:
@@ -49,7 +49,7 @@ class Projection(Protocol):
 
     @property
     def settling(self) -> Sequence[str]:
-        """SQL that ends every transaction of facts, before the position moves: sums of a batch."""
+        """SQL that ends every transaction of events, before the position moves: sums of a batch."""
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """What this fact changes. Pure: no clock, no database. What it raises refuses the fact."""
+        """What this event changes. Pure: no clock, no database. What it raises refuses the event."""

@@ -70,7 +70,7 @@ class _Served:
         await asyncio.to_thread(self.following.close)
 
 
-class Views:
+class Projections:
     """What callers read, for one event loop. A generation that takes over keeps the queries."""
 
     def __init__(self, folder: Path, served: _Served, state: TablesState, feed: LiveFeed) -> None:
@@ -140,12 +140,14 @@ class Views:
         return await self.assets.buried(user_id, parent_id, after, before, limit)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user that has these bytes now. Raises ViewBehindError."""
+        """A live asset of this user that has these bytes now. Raises ProjectionBehindError."""
         return await self.catalog.owner_of(user_id, digest)
 
-    async def reach(self, position: int, views: Sequence[str] = (TABLES,)) -> None:
-        """Return once these reflect a position. Raises ViewBehindError after a second."""
-        await asyncio.gather(*(self.runners[name].wait_for(position, PATIENCE) for name in views))
+    async def reach(self, position: int, projections: Sequence[str] = (TABLES,)) -> None:
+        """Return once these reflect a position. Raises ProjectionBehindError after a second."""
+        await asyncio.gather(
+            *(self.runners[name].wait_for(position, PATIENCE) for name in projections)
+        )
 
     async def refusing(self, position: int) -> list[str]:
         """The projections that stand before an event and cannot take it."""
@@ -226,8 +228,8 @@ class Views:
             await asyncio.to_thread(runner.turn)
 
 
-async def _learned(views: Views, state: TablesState) -> None:
-    views.learn(state)
+async def _learned(projections: Projections, state: TablesState) -> None:
+    projections.learn(state)
 
 
 async def _follow(runner: Runner, feed: LiveFeed) -> None:

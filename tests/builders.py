@@ -1,4 +1,4 @@
-"""Facts, intents and commands for tests, each field with a default: name only what matters."""
+"""Events, intents and commands for tests, each field with a default: name only what matters."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from asset_ledger.ledger.domain.asset import (
     fold,
 )
 from asset_ledger.ledger.domain.decisions import NewAsset
-from asset_ledger.ledger.domain.event import Fact, Origin, Recorded
+from asset_ledger.ledger.domain.event import Event, Origin, Recorded
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.event_log import Command, CommandKey
@@ -85,17 +85,17 @@ def finished(**given: Any) -> JobFinished:
     return JobFinished(**{"status": "completed", **_envelope(given, 2)})
 
 
-def recorded(*facts: Fact, first: int = 1) -> list[Recorded]:
-    """Facts as a log would have them: one a position, one a second."""
-    for position, fact in enumerate(facts, first):
-        if fact.recorded_at is None:
-            object.__setattr__(fact, "recorded_at", at(position))
-    return [Recorded(position, fact) for position, fact in enumerate(facts, first)]
+def recorded(*events: Event, first: int = 1) -> list[Recorded]:
+    """Events as a log would have them: one a position, one a second."""
+    for position, event in enumerate(events, first):
+        if event.recorded_at is None:
+            object.__setattr__(event, "recorded_at", at(position))
+    return [Recorded(position, event) for position, event in enumerate(events, first)]
 
 
-def folded(*facts: Fact) -> Asset:
-    """The asset that these facts of one stream add up to."""
-    asset = fold(recorded(*facts))
+def folded(*events: Event) -> Asset:
+    """The asset that these events of one stream add up to."""
+    asset = fold(recorded(*events))
     assert asset is not None
     return asset
 
@@ -111,10 +111,10 @@ def origin(**given: Any) -> Origin:
 
 
 def command(
-    *facts: Fact, key: CommandKey | None = None, guards: Mapping[str, int] | None = None
+    *events: Event, key: CommandKey | None = None, guards: Mapping[str, int] | None = None
 ) -> Command:
-    """A command of these facts; guards by stream."""
-    return Command(facts, guards=guards or {}, key=key)
+    """A command of these events; guards by stream."""
+    return Command(events, guards=guards or {}, key=key)
 
 
 def command_key(**given: Any) -> CommandKey:

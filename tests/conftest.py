@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from asset_ledger.projections import serving as views
+from asset_ledger.projections import serving as projections
 from tests.properties import FULL
 
 settings.register_profile("house", deadline=None, print_blob=True)
@@ -13,6 +13,6 @@ settings.load_profile("house")
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a view waits until it is there: by the second that a caller is given, a view
+    """Who waits for a projection waits until it is there: by the second that a caller is given, a projection
     that follows by itself is late whenever this machine is busy."""
-    monkeypatch.setattr(views, "PATIENCE", 60.0)
+    monkeypatch.setattr(projections, "PATIENCE", 60.0)

@@ -33,7 +33,7 @@ def audit_bundle(
     token: str | None,
     user: str,
 ) -> None:
-    """Write JOB_ID as a zip: its facts, proven, its files, and a verify.py that needs only Python.
+    """Write JOB_ID as a zip: its events, proven, its files, and a verify.py that needs only Python.
 
     Out of the data folder, deleted files too, also while its server runs; or through a server by
     its address, which does not give those out.
@@ -42,7 +42,7 @@ def audit_bundle(
 
     proof, read = _local(data_dir, user, job_id) if url is None else _remote(url, token, job_id)
     written = write_bundle(output, job_id, proof, read)
-    click.echo(f"{output} has {written.facts:,} facts and {written.files:,} files")
+    click.echo(f"{output} has {written.events:,} events and {written.files:,} files")
     for digest in written.absent:
         click.echo(f"not in it, for its asset is deleted: {digest}")
     click.echo(f"signed by {proof['key']}")

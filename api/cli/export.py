@@ -52,7 +52,7 @@ def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO)
 @DATA_DIR
 @JSON
 def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
-    """The whole ledger into FOLDER, which has to be empty: every fact, and every content.
+    """The whole ledger into FOLDER, which has to be empty: every event, and every content.
 
     All of everybody, in the clear. Not in it: checkpoint.key, tokens, and the tables.
     """
@@ -66,7 +66,7 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
         click.echo(orjson.dumps(exported._asdict()))
     else:
         click.echo(
-            f"{folder} has all {exported.facts:,} facts and {exported.contents:,} contents "
+            f"{folder} has all {exported.events:,} events and {exported.contents:,} contents "
             f"({exported.size:,} bytes); root {exported.root}"
         )
 

@@ -142,7 +142,7 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
         click.echo(orjson.dumps(imported._asdict()))
         return
     click.echo(
-        f"{into} has all {imported.facts:,} facts and {imported.contents:,} contents; "
+        f"{into} has all {imported.events:,} events and {imported.contents:,} contents; "
         f"root {imported.root}"
     )
     if not imported.has_key:

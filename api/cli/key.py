@@ -19,7 +19,7 @@ def key() -> None:
 @DATA_DIR
 @JSON
 def list_keys(data_dir: Path | None, as_json: bool) -> None:
-    """Print every verifier key of the log, and the fact from which on it is in force.
+    """Print every verifier key of the log, and the event from which on it is in force.
 
     Keep the first one where nobody can change it: each later one is signed by the one before.
     """
@@ -45,7 +45,7 @@ def rotate(data_dir: Path | None, as_json: bool) -> None:
 
     folder = existing_log(data_dir).parent
     known = administer(folder, Errand("POST", "/api/log/key/rotate"), _rotate_here)
-    text = f"from fact {known['since']:,} on, checkpoints are signed by {known['key']}"
+    text = f"from event {known['since']:,} on, checkpoints are signed by {known['key']}"
     _print(as_json, known, f"{text}\nback up checkpoint.key anew")
 
 

@@ -47,7 +47,7 @@ URL: Final = click.option(
 )
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
-USER: Final = click.option("--user", default="1", show_default=True, help="Whose facts.")
+USER: Final = click.option("--user", default="1", show_default=True, help="Whose events.")
 
 
 def together(*options: Decorator) -> Decorator:
@@ -65,7 +65,7 @@ WHERE: Final = together(DATA_DIR, URL, TOKEN)
 """Which ledger: `data_dir`, or `url` and `token`."""
 
 SOURCE: Final = together(WHERE, USER)
-"""Whose facts of which ledger: the arguments of `open_source`."""
+"""Whose events of which ledger: the arguments of `open_source`."""
 
 
 def folder_of(data_dir: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""`asset-ledger rebuild`: the tables made anew from the facts, beside those in use."""
+"""`asset-ledger rebuild`: the tables made anew from the events, beside those in use."""
 
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ def rebuild(
 ) -> None:
     """Make the tables anew from the log, beside those in use, which serve until the switch.
 
-    In the data folder, or by the server that has it: nobody waits for it. With --skip, a fact that
+    In the data folder, or by the server that has it: nobody waits for it. With --skip, an event that
     they cannot take is set aside first, for ever.
 
-    Exit code 1 where rows were not what the facts make them, or where a projection that is not ours
+    Exit code 1 where rows were not what the events make them, or where a projection that is not ours
     could not be made.
     """
     from asset_ledger.api.cli.rebuilding import RebuildRequest, make
@@ -85,7 +85,7 @@ def _tell_people(made: dict[str, Any], *, diff: bool) -> None:
         return
     holds = "would hold" if made["result"] == "discarded" else "holds"
     click.echo(
-        f"generation {number} {holds} all {made['position']:,} facts; "
+        f"generation {number} {holds} all {made['position']:,} events; "
         f"its digest is {made['digest']}"
     )
     for name, value in made["others"].items():

@@ -43,8 +43,8 @@ class Remote:
         path = f"/api/assets/{asset_id}/content?version={version}"
         return drain(Download(self._client, path).chunks())
 
-    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """The facts of a job, oldest first."""
+    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        """The events of a job, oldest first."""
         path, query = f"/api/jobs/{segment(job_id)}/history", query_of({"as_of": as_of})
         return map(orjson.loads, self._lines(path, query, {"Accept": "application/x-ndjson"}))
 
@@ -54,7 +54,7 @@ class Remote:
         return compared
 
     def events(self, asked: Query, after: int | None) -> Iterator[dict[str, Any]]:
-        """Facts as they are recorded, for ever: a connection that was lost is made again.
+        """Events as they are recorded, for ever: a connection that was lost is made again.
 
         Raises what the first one is refused with.
         """

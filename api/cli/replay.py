@@ -1,4 +1,4 @@
-"""`asset-ledger replay`: a job's history from the facts, whether a server runs or not."""
+"""`asset-ledger replay`: a job's history from the events, whether a server runs or not."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -8,7 +8,7 @@ import orjson
 
 from asset_ledger.api.cli.options import JSON, SOURCE
 
-_HEADINGS: Final = ("position", "time", "by", "node", "fact", "asset", "what changed")
+_HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what changed")
 
 
 @click.command()
@@ -17,31 +17,31 @@ _HEADINGS: Final = ("position", "time", "by", "node", "fact", "asset", "what cha
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
 def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
-    """List the facts of JOB_ID in order: what happened, when, by whom, and what it changed.
+    """List the events of JOB_ID in order: what happened, when, by whom, and what it changed.
 
     Reads the log alone, without a lock: it works while a server runs and while the tables are
-    missing. Or asks a server. With --json, one fact a line.
+    missing. Or asks a server. With --json, one event a line.
     """
     from asset_ledger.api.cli.source import open_source
     from asset_ledger.api.cli.tables import print_table
 
     with open_source(**where) as source:
-        facts = source.job_facts(job_id, as_of)
+        events = source.job_events(job_id, as_of)
         if as_json:
-            _print_lines(facts)
+            _print_lines(events)
         else:
-            print_table(f"job {job_id}", _HEADINGS, _rows(facts))
+            print_table(f"job {job_id}", _HEADINGS, _rows(events))
 
 
-def _print_lines(facts: Iterable[dict[str, Any]]) -> None:
-    for fact in facts:
-        click.echo(orjson.dumps(fact))
+def _print_lines(events: Iterable[dict[str, Any]]) -> None:
+    for event in events:
+        click.echo(orjson.dumps(event))
 
 
-def _rows(facts: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    for fact in facts:
-        who = (fact["position"], fact["time"], fact["by"], fact["node_id"])
-        yield *who, fact["topic"], fact["asset_id"], _changed(fact["data"])
+def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for event in events:
+        who = (event["position"], event["time"], event["by"], event["node_id"])
+        yield *who, event["topic"], event["asset_id"], _changed(event["data"])
 
 
 def _changed(data: dict[str, Any]) -> str:

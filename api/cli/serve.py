@@ -29,7 +29,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("cors_origins")
 @setting("max_upload_bytes")
 @setting("queue_size")
-@setting("writer")
+@setting("committer")
 @setting("lenient_queries")
 @setting("log_level")
 @setting("log_format")
@@ -52,7 +52,7 @@ async def _serve(settings: Settings) -> None:
     from asset_ledger.api.workers.committer_process import ProcessWorker
 
     progress = ProgressBar()
-    if settings.writer == "thread":
+    if settings.committer == "thread":
         await _serve_with(settings, progress, None)
         return
     worker = ProcessWorker(settings, progress)

@@ -1,4 +1,4 @@
-"""`--skip POSITION --because REASON`: a fact that the tables cannot take is set aside, in a data
+"""`--skip POSITION --because REASON`: an event that the tables cannot take is set aside, in a data
 folder, or by the server that has it.
 """
 
@@ -19,7 +19,9 @@ Command = Callable[..., None]
 def skipping(command: Command) -> Command:
     """Give a command the two options: what they name is set aside before it runs."""
 
-    @click.option("--skip", type=int, metavar="POSITION", help="Go on without this fact, for ever.")
+    @click.option(
+        "--skip", type=int, metavar="POSITION", help="Go on without this event, for ever."
+    )
     @click.option("--because", metavar="REASON", help="Why it is left out: the log keeps it.")
     @wraps(command)
     def before(*arguments: Any, skip: int | None, because: str | None, **options: Any) -> None:
@@ -43,11 +45,11 @@ def _skipped(position: int, because: str, options: dict[str, Any]) -> dict[str, 
 
 def _line(said: dict[str, Any]) -> str:
     names = ", ".join(said["projections"])
-    return f"fact {said['skipped']:,} is set aside for {names}: fact {said['position']:,} says so"
+    return f"event {said['skipped']:,} is set aside for {names}: event {said['position']:,} says so"
 
 
 async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
-    """Raises FieldError where no projection stands still before the fact."""
+    """Raises FieldError where no projection stands still before the event."""
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_from
     from asset_ledger.api.contract.fields import read_as

@@ -1,4 +1,4 @@
-"""Where a command reads facts: the log in a data folder, without a lock, or a server.
+"""Where a command reads events: the log in a data folder, without a lock, or a server.
 
 Both answer in the shapes of the API, so that a command prints either alike.
 """
@@ -13,8 +13,8 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import existing_log
-from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_facts
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
+from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_events
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -35,27 +35,27 @@ _FILTERS: Final = Parameters(*EVENT_FILTERS)
 class Source(Protocol):
     """What there is to read."""
 
-    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """The facts of a job, oldest first. Raises UnknownJobError."""
+    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+        """The events of a job, oldest first. Raises UnknownJobError."""
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
         """Two jobs side by side. Raises UnknownJobError."""
 
     def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        """Facts as they are recorded, for ever: from a position on, or from now on."""
+        """Events as they are recorded, for ever: from a position on, or from now on."""
 
 
 class LocalSource:
-    """One user's facts in a log, which may be in use and may have no tables."""
+    """One user's events in a log, which may be in use and may have no tables."""
 
     def __init__(self, replay: Replay, user_id: str) -> None:
         self._replay, self._user_id = replay, user_id
 
-    def job_facts(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
         upto = None if as_of is None else self._replay.position_as_of(_read_as_of(as_of))
         after = 0
         while page := self._replay.job(self._user_id, job_id, after, PAGE, upto=upto):
-            yield from map(fact_out, page)
+            yield from map(event_out, page)
             after = page[-1].position
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
@@ -65,11 +65,11 @@ class LocalSource:
         return dict(orjson.loads(compared))
 
     def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        wanted = wanted_facts(_FILTERS.read(asked), self._user_id)
+        wanted = wanted_events(_FILTERS.read(asked), self._user_id)
         position = self._replay.head() if after is None else after
         while True:
-            before, (facts, position) = position, self._replay.events_after(wanted, position, PAGE)
-            yield from map(fact_out, facts)
+            before, (events, position) = position, self._replay.events_after(wanted, position, PAGE)
+            yield from map(event_out, events)
             if position == before:
                 time.sleep(POLL)
 

@@ -53,7 +53,7 @@ def _verified(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[
     with TemporaryDirectory(prefix="asset-ledger-") as scratch:
         end = 0
         for said in _record(folder, Path(scratch), given):
-            end = said.get("facts", end)
+            end = said.get("events", end)
             yield said
         if tables:
             yield from _tables(folder, Path(scratch), end)
@@ -67,14 +67,14 @@ def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str,
         for finding in audit.findings(progress):
             yield finding._asdict()
         root = base64.b64encode(audit.root).decode()
-        yield {"facts": audit.position, "contents": audit.contents, "root": root}
+        yield {"events": audit.position, "contents": audit.contents, "root": root}
 
 
 def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     """Findings in the tables, which should have reached the event `end`."""
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.ledger.audit.finding import Finding
-    from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
+    from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.opening import read_identity
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -86,7 +86,7 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     with closing(log), closing(ProgressBar()) as progress:
         try:
             feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
-        except (CorruptLogError, PoisonFactError) as error:
+        except (CorruptLogError, PoisonEventError) as error:
             yield Finding("tables", "as a whole", f"cannot be made again: {error}")._asdict()
             return
         for said in verify_tables(folder, scratch, feed, progress, end):
@@ -98,7 +98,7 @@ def _line(said: dict[str, Any]) -> str:
         return f"{said['table']} {said['where']}: {said['what']}"
     if "root" in said:
         return (
-            f"read {said['facts']:,} facts and {said['contents']:,} contents; root {said['root']}"
+            f"read {said['events']:,} events and {said['contents']:,} contents; root {said['root']}"
         )
     made = f"made {said['file']} again up to {said['position']:,}"
     if said["lag"]:

@@ -74,7 +74,7 @@ def witness(
     _keep(state, {"key": in_force, "checkpoint": note})
     if in_force != kept:
         click.echo(f"the key that was kept has signed its successor: {in_force}")
-    click.echo(f"{new.origin} has {new.size:,} facts, and begins with all that was seen before")
+    click.echo(f"{new.origin} has {new.size:,} events, and begins with all that was seen before")
 
 
 def _believed(remote: "Remote") -> str:
@@ -107,7 +107,7 @@ def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:
     if old.origin != new.origin:
         raise ProofError(f"it is {new.origin} now, and was {old.origin}")
     if new.size < old.size:
-        raise ProofError(f"it has {new.size:,} facts now, and had {old.size:,}")
+        raise ProofError(f"it has {new.size:,} events now, and had {old.size:,}")
     try:
         path = _path(remote, old.size, new.size)
     except ParameterError as error:

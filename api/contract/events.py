@@ -1,11 +1,11 @@
-"""Facts as they are recorded: which are asked for, and how a stream of them is written."""
+"""Events as they are recorded: which are asked for, and how a stream of them is written."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import orjson
 
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.parameters import (
     MAX_POSITION,
     Asked,
@@ -17,15 +17,15 @@ from asset_ledger.api.contract.parameters import (
 )
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.ids import parse_asset_id
-from asset_ledger.ledger.log.codec import FACTS
+from asset_ledger.ledger.log.codec import EVENTS
 from asset_ledger.ledger.reading.event_filter import Wanted
 
-TOPICS: Final = tuple(sorted(kind.TOPIC for kind in FACTS))
+TOPICS: Final = tuple(sorted(kind.TOPIC for kind in EVENTS))
 
-AFTER: Final = Parameter("after", "Only facts after this position.", whole(0, MAX_POSITION))
+AFTER: Final = Parameter("after", "Only events after this position.", whole(0, MAX_POSITION))
 
 LIMIT: Final = Parameter(
-    "limit", "How many facts at most; above 1,000 is read as 1,000.", page_size, default=100
+    "limit", "How many events at most; above 1,000 is read as 1,000.", page_size, default=100
 )
 
 EVENT_FILTERS: Final[Sequence[Parameter]] = (
@@ -40,12 +40,12 @@ EVENT_FILTERS: Final[Sequence[Parameter]] = (
 
 
 def asks_for_all(asked: Asked) -> bool:
-    """Whether everyone's facts are asked for: that takes a scope of its own."""
+    """Whether everyone's events are asked for: that takes a scope of its own."""
     return asked.get("all") == "true"
 
 
-def wanted_facts(asked: Asked, user_id: str) -> Wanted:
-    """The facts that a query asks for."""
+def wanted_events(asked: Asked, user_id: str) -> Wanted:
+    """The events that a query asks for."""
     return Wanted(
         user_id=None if asks_for_all(asked) else user_id,
         topics=frozenset(asked.get("topic", ())),
@@ -65,7 +65,7 @@ def read_last_event_id(text: str) -> int:
 
 
 def event_text(recorded: Recorded) -> bytes:
-    """A fact as a server-sent event: the position is its id, the topic its kind."""
-    data = orjson.dumps(fact_out(recorded))  # JSON has no line breaks, which would end the field
+    """An event as a server-sent event: the position is its id, the topic its kind."""
+    data = orjson.dumps(event_out(recorded))  # JSON has no line breaks, which would end the field
     topic = recorded.event.TOPIC.encode()
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (recorded.position, topic, data)

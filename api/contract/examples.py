@@ -23,9 +23,9 @@ from asset_ledger.api.contract.shapes import (
     ComparisonOut,
     ConsistencyOut,
     DeletedOut,
+    EventOut,
+    EventPage,
     EventsOut,
-    FactOut,
-    FactPage,
     FoundPage,
     ImportsOut,
     JobOut,
@@ -66,7 +66,7 @@ _ASSET: Final[Mapping[str, Any]] = {
     "tags": ["draft"],
     "derived_from": [],
 }
-_FACT: Final[Mapping[str, Any]] = {
+_EVENT: Final[Mapping[str, Any]] = {
     "position": 2,
     "topic": "asset.created",
     "time": _TIME,
@@ -169,9 +169,9 @@ _TOKEN: Final[Mapping[str, Any]] = {
 }
 
 _PARTS: Final = [
-    {"name": "writer", "ok": True, "reason": None, "waiting": 0},
+    {"name": "committer", "ok": True, "reason": None, "waiting": 0},
     {"name": "disk", "ok": True, "free_bytes": 53687091200},
-    {"name": "view tables", "ok": True, "reason": None, "position": 2, "lag": 0},
+    {"name": "projection tables", "ok": True, "reason": None, "position": 2, "lag": 0},
 ]
 
 EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
@@ -190,9 +190,9 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     JobFinishIn: {"status": "completed"},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
-    FactOut: _FACT,
-    FactPage: {"facts": [_FACT], "next": ""},
-    EventsOut: {"facts": [_FACT], "next": 2},
+    EventOut: _EVENT,
+    EventPage: {"events": [_EVENT], "next": ""},
+    EventsOut: {"events": [_EVENT], "next": 2},
     ComparisonOut: {
         "a": "job_456",
         "b": "job_457",
@@ -213,7 +213,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "checkpoint": "asset-ledger/019bd6f0a3c4\n2\n...",
         "key": "asset-ledger/019bd6f0a3c4+...",
         "rotations": [],
-        "facts": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
+        "events": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
     },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
@@ -234,7 +234,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
 NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "id": ("The asset's id.", _ID),
     "folder_id": ("The folder's id.", _ID),
-    "job_id": ("The job's id, as its facts have it.", "job_456"),
+    "job_id": ("The job's id, as its events have it.", "job_456"),
     "a": ("The one job's id.", "job_456"),
     "b": ("The other job's id.", "job_457"),
     "name": ("A file's name.", "output.txt"),

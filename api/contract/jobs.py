@@ -52,7 +52,7 @@ JOB_FILTERS: Final[Sequence[Parameter]] = (
 
 JOB_SORT: Final = Parameter(
     "sort",
-    "By first fact: oldest or newest first.",
+    "By first event: oldest or newest first.",
     one_of(("created_at", "-created_at")),
     default="created_at",
 )

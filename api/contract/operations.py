@@ -37,7 +37,7 @@ class Operation:
     errors: Sequence[type[LedgerError]]
     scope: Scope | None
     parameters: Parameters
-    views: Sequence[str]
+    projections: Sequence[str]
     takes: Mapping[str, Model | Schema]
     gives: Sequence[str]
     statuses: Sequence[int]
@@ -62,7 +62,7 @@ def operation(
     errors: Sequence[type[LedgerError]] = (),
     scope: Scope | None = None,
     parameters: Sequence[Parameter] = (),
-    views: Sequence[str] = ("tables",),
+    projections: Sequence[str] = ("tables",),
     takes: Model | Mapping[str, Model | Schema] | None = None,
     gives: Sequence[str] = (),
     statuses: Sequence[int] = (),
@@ -70,7 +70,7 @@ def operation(
 ) -> Callable[[Handler], Operation]:
     """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes.
 
-    `views` are those that it reads: where a client names a position, they have to be there.
+    `projections` are those that it reads: where a client names a position, they have to be there.
     For its description: `takes` is the model of its JSON body, or one for each media type;
     `gives` the media types and `statuses` the statuses of good answers, the usual one first;
     `headers` the names of request headers that it heeds.
@@ -86,7 +86,7 @@ def operation(
             errors=tuple(errors),
             scope=scope,
             parameters=Parameters(*parameters),
-            views=tuple(views),
+            projections=tuple(projections),
             takes=takes if isinstance(takes, Mapping) else {JSON: takes} if takes else {},
             gives=tuple(gives) or ((JSON,) if answers else (BYTES,)),
             statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),

@@ -34,6 +34,7 @@ from asset_ledger.ledger.errors import (
     OutcomeUnknownError,
     ParameterError,
     PreconditionFailedError,
+    ProjectionBehindError,
     RefusedError,
     StorageFailedError,
     TooLargeError,
@@ -42,7 +43,6 @@ from asset_ledger.ledger.errors import (
     UnknownJobError,
     UnknownTileError,
     VersionConflictError,
-    ViewBehindError,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -87,7 +87,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
     OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: ask again", 1),
     StorageFailedError: Problem(503, "storage-failed", "The disk refused", 5),
-    ViewBehindError: Problem(503, "view-behind", "The tables are not there yet", 1),
+    ProjectionBehindError: Problem(503, "projection-behind", "The tables are not there yet", 1),
     DiskFullError: Problem(507, "disk-full", "There is no space left"),
 }
 

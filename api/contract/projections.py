@@ -29,8 +29,8 @@ class ServingOut(AnswerModel):
 
     generation: int
     revision: Annotated[str, Field(description="The last migration of its schema.")]
-    position: Annotated[int, Field(description="The last fact that it reflects.")]
-    lag: Annotated[int, Field(description="How many facts it lacks.")]
+    position: Annotated[int, Field(description="The last event that it reflects.")]
+    lag: Annotated[int, Field(description="How many events it lacks.")]
     state: Literal["live", "stalled"]
     error: Annotated[str | None, Field(description="Why it stands still.")]
     rows: Annotated[dict[str, int], Field(description="How many, by table.")]
@@ -71,7 +71,7 @@ class EndedOut(AnswerModel):
     others: Annotated[dict[str, Hex], Field(description="Digests of projections not ours.")]
     broken: Annotated[dict[str, str], Field(description="Why one of those was not made.")]
     differences: Annotated[
-        int | None, Field(description="Rows that were not what the facts make them.")
+        int | None, Field(description="Rows that were not what the events make them.")
     ]
     rollback: bool
     started_at: Time

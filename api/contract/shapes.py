@@ -43,7 +43,7 @@ class AssetOut(AnswerModel):
     etag: Annotated[str, Field(pattern=r"^v\d+$")]
     digest: Digest | None
     version: int
-    position: Annotated[int, Field(description="Of its last fact in the log.")]
+    position: Annotated[int, Field(description="Of its last event in the log.")]
     updated_at: Time
     tags: list[str]
     derived_from: list[Id]
@@ -63,8 +63,8 @@ class ImportsOut(AnswerModel):
     outcomes: list[ImportedOut]
 
 
-class ProvenFactOut(AnswerModel):
-    """A fact's stored bytes as they were hashed, and its inclusion path, both in base64."""
+class ProvenEventOut(AnswerModel):
+    """An event's stored bytes as they were hashed, and its inclusion path, both in base64."""
 
     position: int
     leaf: str
@@ -72,19 +72,19 @@ class ProvenFactOut(AnswerModel):
 
 
 class ProofOut(AnswerModel):
-    """Facts, and the signed checkpoint that their paths lead to."""
+    """Events, and the signed checkpoint that their paths lead to."""
 
     format: Literal["asset-ledger-proof/1"]
     checkpoint: Annotated[str, Field(description="A C2SP signed note.")]
     key: Annotated[str, Field(description="A C2SP verifier key: compare it with the one you keep.")]
     rotations: Annotated[
-        list[ProvenFactOut], Field(description="How an earlier key leads to this one.")
+        list[ProvenEventOut], Field(description="How an earlier key leads to this one.")
     ]
-    facts: list[ProvenFactOut]
+    events: list[ProvenEventOut]
 
 
 class RecordedOut(AssetOut):
-    """A new asset; with the proof of its fact where `Prefer: return=receipt` asked for it."""
+    """A new asset; with the proof of its event where `Prefer: return=receipt` asked for it."""
 
     receipt: ProofOut | None = None
 
@@ -160,7 +160,7 @@ class UsagePage(AnswerModel):
 
 
 class JobOut(AnswerModel):
-    """A job. `assets` and `bytes` count its live assets; `unframed`: nobody started or ended it."""
+    """A job. `assets` and `bytes` count its live assets; `untracked`: nobody started or ended it."""
 
     job_id: str
     user_id: str
@@ -223,8 +223,8 @@ class LineageOut(AnswerModel):
     truncated: bool
 
 
-class FactOut(AnswerModel):
-    """A fact. `data` holds its own fields: an absent one was not touched, null was cleared."""
+class EventOut(AnswerModel):
+    """An event. `data` holds its own fields: an absent one was not touched, null was cleared."""
 
     position: int
     topic: str
@@ -240,16 +240,16 @@ class FactOut(AnswerModel):
 
 
 class EventsOut(AnswerModel):
-    """Some facts in the order of the log. `next` is the integer to pass as `after`."""
+    """Some events in the order of the log. `next` is the integer to pass as `after`."""
 
-    facts: list[FactOut]
+    events: list[EventOut]
     next: int
 
 
-class FactPage(AnswerModel):
-    """Some facts in the order of the log, and the cursor of the next page."""
+class EventPage(AnswerModel):
+    """Some events in the order of the log, and the cursor of the next page."""
 
-    facts: list[FactOut]
+    events: list[EventOut]
     next: str
 
 
@@ -261,7 +261,7 @@ class LogKeyOut(AnswerModel):
 
 
 class NamedKeyOut(LogKeyOut):
-    """A key, with the leaf of the fact that names it, in base64: its position is `since`."""
+    """A key, with the leaf of the event that names it, in base64: its position is `since`."""
 
     leaf: str
 

@@ -1,8 +1,8 @@
-"""An audit bundle: one job's facts with their proof, the files that they name, and the program that
+"""An audit bundle: one job's events with their proof, the files that they name, and the program that
 checks it all without us.
 
     verify.py       nothing but Python's standard library
-    proof.json      the proof object: checkpoint, key, and every fact with its path
+    proof.json      the proof object: checkpoint, key, and every event with its path
     manifest.json   which job, and which files are not in here
     prov.json       the job as W3C PROV-JSON, to be read: it is not covered by the proof
     files/<sha256>  the contents, each version once
@@ -20,7 +20,7 @@ from eventsourcing.persistence import Notification
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.export.verify import parts
 from asset_ledger.ledger.domain.asset import content_of
-from asset_ledger.ledger.domain.event import Recorded, TaggedFact
+from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import AssetDeletedError
 from asset_ledger.ledger.ids import Digest
@@ -47,36 +47,36 @@ Read = Callable[[Named], Iterable[bytes]]
 class Bundled(NamedTuple):
     """What went into a bundle."""
 
-    facts: int
+    events: int
     files: int
     absent: list[Digest]
 
 
 def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> Bundled:
-    """Write the bundle of a job, whose every fact this proof has.
+    """Write the bundle of a job, whose every event this proof has.
 
     Raises ProofError for a proof that does not hold: nobody is handed a bundle that fails.
     """
     check_proof(proof, proof["key"])
-    facts = [_recorded(proven) for proven in proof["facts"]]
-    user_id = next(fact.event.user_id for fact in facts if isinstance(fact.event, TaggedFact))
+    events = [_recorded(proven) for proven in proof["events"]]
+    user_id = next(each.event.user_id for each in events if isinstance(each.event, TaggedEvent))
     record = JobRecord(user_id, job_id)
-    record.add(facts)
+    record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
     with ZipFile(output, "w", ZIP_DEFLATED) as bundle:
-        absent = _write_files(bundle, facts, read)
+        absent = _write_files(bundle, events, read)
         manifest = {"format": FORMAT, "job_id": job_id, "user_id": user_id, "absent": absent}
         bundle.write(_VERIFIER, "verify.py")
         bundle.writestr("proof.json", orjson.dumps(proof))
         bundle.writestr("manifest.json", orjson.dumps(manifest))
         bundle.writestr("prov.json", orjson.dumps(prov_json(record, log_id)))
-    return Bundled(len(facts), len({named.digest for named in _named(facts)}), absent)
+    return Bundled(len(events), len({named.digest for named in _named(events)}), absent)
 
 
-def _write_files(bundle: ZipFile, facts: list[Recorded], read: Read) -> list[Digest]:
+def _write_files(bundle: ZipFile, events: list[Recorded], read: Read) -> list[Digest]:
     """Write each content once; those that nobody gives out."""
     places: dict[Digest, list[Named]] = {}
-    for named in _named(facts):
+    for named in _named(events):
         places.setdefault(named.digest, []).append(named)
     return [
         digest
@@ -99,14 +99,14 @@ def _write_file(bundle: ZipFile, named: Named, read: Read) -> bool:
     return True
 
 
-def _named(facts: Iterable[Recorded]) -> Iterator[Named]:
-    for _, event in facts:
+def _named(events: Iterable[Recorded]) -> Iterator[Named]:
+    for _, event in events:
         if (digest := content_of(event)) is not None:
             yield Named(event.originator_id, event.originator_version, digest)
 
 
 def _recorded(proven: Mapping[str, Any]) -> Recorded:
-    """The fact in a leaf. Raises PoisonFactError."""
+    """The event in a leaf. Raises PoisonEventError."""
     stream, version, topic, state = parts(base64.b64decode(proven["leaf"]))
     position = proven["position"]
     return Codec().decode(

@@ -1,9 +1,9 @@
 """The files of an exported ledger, as they are written: in lines, hashed, durable when closed.
 
-facts.ndjson        every fact, in order, each with its leaf: the bytes that were hashed
+events.ndjson        every event, in order, each with its leaf: the bytes that were hashed
 keys.ndjson         the Idempotency-Keys, so that a retry is still one
 checkpoints.ndjson  the signed checkpoints
-contents.ndjson     every content that a fact names; up to 64 KiB its bytes stand here
+contents.ndjson     every content that an event names; up to 64 KiB its bytes stand here
 objects/ab/cd/<hex> the larger ones, a file each
 ledger.json         what there has to be; written last: without it, nothing was exported
 """
@@ -23,13 +23,13 @@ from asset_ledger.ledger.storage.files import sync_folder
 FORMAT: Final = "asset-ledger-export/1"
 
 MANIFEST: Final = "ledger.json"
-FACTS: Final = "facts.ndjson"
+EVENTS: Final = "events.ndjson"
 KEYS: Final = "keys.ndjson"
 CHECKPOINTS: Final = "checkpoints.ndjson"
 CONTENTS: Final = "contents.ndjson"
 
 MAX_LINE: Final = 1 << 20
-"""How many bytes a line has at most: a fact with its leaf, or a small content in base64."""
+"""How many bytes a line has at most: an event with its leaf, or a small content in base64."""
 
 
 class LinesDigest(NamedTuple):

@@ -1,6 +1,6 @@
 """A whole ledger as NDJSON and files: its history, and the bytes of everything it names.
 
-Promise: it is read at one position, also beside a running server, and what does not add up (a fact
+Promise: it is read at one position, also beside a running server, and what does not add up (an event
 whose bytes were changed, a content that is missing) is refused, never exported.
 """
 
@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 from eventsourcing.persistence import Notification
 
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.export.files import (
     CHECKPOINTS,
     CONTENTS,
-    FACTS,
+    EVENTS,
     FORMAT,
     KEYS,
     MANIFEST,
@@ -53,7 +53,7 @@ _CONTENTS_AT_ONCE: Final = 100
 class Exported(NamedTuple):
     """What was exported. `size`: of the contents, in bytes."""
 
-    facts: int
+    events: int
     contents: int
     size: int
     root: str
@@ -62,7 +62,7 @@ class Exported(NamedTuple):
 def export_ledger(data_dir: Path, target: Path, progress: Progress) -> Exported:
     """Write the ledger in a data folder to an empty folder, made if it is absent.
 
-    Raises DataFolderError for a target that is not empty, CorruptLogError, PoisonFactError,
+    Raises DataFolderError for a target that is not empty, CorruptLogError, PoisonEventError,
     StorageFailedError.
     """
     with storage_errors(f"{target} was not written"):
@@ -87,7 +87,7 @@ class _Export:
             self._notes.execute(_NOTES)
             identity, upto = read_identity(log, self._codec), log.head().position
             files = {
-                FACTS: self._write_facts(log, upto, progress),
+                EVENTS: self._write_events(log, upto, progress),
                 KEYS: self._write(
                     KEYS, (key._asdict() for key in keys_upto(self._files.log, upto))
                 ),
@@ -99,7 +99,7 @@ class _Export:
         manifest = {
             "format": FORMAT,
             "log_id": identity.log_id,
-            "facts": upto,
+            "events": upto,
             "root": root,
             "files": {name: told._asdict() for name, told in files.items()},
         }
@@ -112,29 +112,29 @@ class _Export:
                 file.write(document)
         return file.told
 
-    def _write_facts(self, log: SqliteLogReader, upto: int, progress: Progress) -> LinesDigest:
-        with LinesFile(self._target / FACTS) as file:
+    def _write_events(self, log: SqliteLogReader, upto: int, progress: Progress) -> LinesDigest:
+        with LinesFile(self._target / EVENTS) as file:
             after = 0
             while stored := log.read(after, PAGE, upto=upto):
                 hashes = log.leaf_hashes(after, len(stored))
                 if len(hashes) != len(stored):
-                    raise CorruptLogError(f"the log lacks leaves after fact {after:,}")
+                    raise CorruptLogError(f"the log lacks leaves after event {after:,}")
                 for one, kept in zip(stored, hashes, strict=True):
                     file.write(self._line(one, kept))
                 after = stored[-1].id
                 progress("writing events", after, upto)
         if after != upto:
-            raise CorruptLogError(f"the log ends at fact {after:,}, and had {upto:,}")
+            raise CorruptLogError(f"the log ends at event {after:,}, and had {upto:,}")
         return file.told
 
     def _line(self, stored: Notification, kept: bytes) -> Mapping[str, Any]:
         leaf = _leaf(stored)
         if leaf_hash(leaf) != kept:
-            raise CorruptLogError(f"fact {stored.id:,} was changed: see asset-ledger verify")
+            raise CorruptLogError(f"event {stored.id:,} was changed: see asset-ledger verify")
         recorded = self._codec.decode(stored)
         if (digest := content_of(recorded.event)) is not None:
             self._notes.execute(_NOTE, (digest, stored.id))
-        return {**fact_out(recorded), "leaf": b64encode(leaf).decode()}
+        return {**event_out(recorded), "leaf": b64encode(leaf).decode()}
 
     def _write_contents(self, progress: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
@@ -165,7 +165,7 @@ class _Export:
             _check(digest, digest_of(small), position)
             return {"digest": digest, "size": len(small), "bytes": b64encode(small).decode()}
         if not self._files.content.object(digest).is_file():
-            raise CorruptLogError(f"{digest}, which fact {position:,} names, is missing")
+            raise CorruptLogError(f"{digest}, which event {position:,} names, is missing")
         copied = ContentFolder(self._target).object(digest)
         copied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         hashed = hashlib.sha256()
@@ -186,7 +186,7 @@ def _leaf(stored: Notification) -> bytes:
     try:
         return leaf_of(stream, version, stored.topic, stored.state)
     except (TypeError, ValueError, AttributeError) as error:  # a column has another type
-        raise CorruptLogError(f"fact {stored.id:,} was changed: {error}") from error
+        raise CorruptLogError(f"event {stored.id:,} was changed: {error}") from error
 
 
 def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:
@@ -197,7 +197,7 @@ def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:
 
 def _check(digest: Digest, found: Digest, position: int) -> None:
     if digest != found:
-        raise CorruptLogError(f"{digest}, which fact {position:,} names, has other bytes by now")
+        raise CorruptLogError(f"{digest}, which event {position:,} names, has other bytes by now")
 
 
 def _checkpoints(log: SqliteLogReader, upto: int) -> Iterator[Mapping[str, Any]]:

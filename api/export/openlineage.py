@@ -19,7 +19,7 @@ _SPEC: Final = "https://openlineage.io/spec"
 _SCHEMA: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 
 _ENDS: Final[Mapping[JobStatus, str]] = {
-    "unframed": "OTHER",
+    "untracked": "OTHER",
     "running": "RUNNING",
     "completed": "COMPLETE",
     "failed": "FAIL",
@@ -36,11 +36,11 @@ Event = dict[str, Any]
 
 
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
-    """The run events of a job that has facts."""
+    """The run events of a job that has events."""
     writer = _RunEventWriter(record, Names(log_id, record.user_id))
     frame, nodes, (first, last) = record.frame, by_node(record), record.span
     began, ended = frame and frame.started_at, frame and frame.finished_at
-    status = frame.status if frame else "unframed"
+    status = frame.status if frame else "untracked"
     yield writer.event("START", began or first, None, ())
     for node_id, assets in nodes.items():
         if node_id is not None:

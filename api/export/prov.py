@@ -49,7 +49,7 @@ class _ProvWriter:
                 "prov:startTime": iso(frame.started_at) if frame and frame.started_at else None,
                 "prov:endTime": iso(frame.finished_at) if frame and frame.finished_at else None,
                 "ledger:job_id": record.job_id,
-                "ledger:status": frame.status if frame else "unframed",
+                "ledger:status": frame.status if frame else "untracked",
                 "ledger:error": frame.error if frame else None,
             }
         )

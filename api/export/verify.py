@@ -144,11 +144,11 @@ def decoded(text: str) -> bytes:
         raise WrongError("something is not base64") from error
 
 
-# The facts: leaves of a Merkle tree (RFC 6962), each with its path to the root.
+# The events: leaves of a Merkle tree (RFC 6962), each with its path to the root.
 
 
-class Fact(NamedTuple):
-    """A fact, read from the bytes that the tree is made of."""
+class Event(NamedTuple):
+    """An event, read from the bytes that the tree is made of."""
 
     position: int
     stream: str
@@ -168,18 +168,18 @@ def root_over(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
             here, last = here >> 1, last >> 1
         here, last = here >> 1, last >> 1
     if last or not 0 <= index < size:
-        raise WrongError(f"fact {index + 1}: its path does not fit a tree of {size} facts")
+        raise WrongError(f"event {index + 1}: its path does not fit a tree of {size} events")
     return hashed
 
 
-def proven_fact(proven: dict[str, Any], checkpoint: Checkpoint) -> Fact:
-    """A fact that the signed tree has at its position. Raises WrongError."""
+def proven_event(proven: dict[str, Any], checkpoint: Checkpoint) -> Event:
+    """An event that the signed tree has at its position. Raises WrongError."""
     position, leaf = int(proven["position"]), decoded(proven["leaf"])
     path = [decoded(hashed) for hashed in proven["path"]]
     if root_over(leaf, position - 1, checkpoint.size, path) != checkpoint.root:
-        raise WrongError(f"fact {position}: is not what the log has at this position")
+        raise WrongError(f"event {position}: is not what the log has at this position")
     stream, version, topic, state = parts(leaf)
-    return Fact(position, stream.decode(), int(version), topic.decode(), json.loads(state))
+    return Event(position, stream.decode(), int(version), topic.decode(), json.loads(state))
 
 
 def parts(leaf: bytes) -> list[bytes]:
@@ -190,7 +190,7 @@ def parts(leaf: bytes) -> list[bytes]:
         found.append(rest[4 : 4 + length])
         rest = rest[4 + length :]
     if len(found) != 4 or not leaf.startswith(LEAF_PREFIX):
-        raise WrongError("a leaf is not the leaf of a fact")
+        raise WrongError("a leaf is not the leaf of an event")
     return found
 
 
@@ -220,33 +220,33 @@ def check_both_signed(log_id: str, said: dict[str, Any]) -> None:
             raise WrongError(f"a change of the key was not signed by {key}")
 
 
-# What the facts say together, and the files that they name.
+# What the events say together, and the files that they name.
 
 
-def wrong_with_job(job: dict[str, Any], facts: list[Fact]) -> Iterator[str]:
-    """Where these are not all the facts of this job, from its first one on."""
-    names = {(fact.said.get("user_id"), fact.said.get("job_id")) for fact in facts}
+def wrong_with_job(job: dict[str, Any], events: list[Event]) -> Iterator[str]:
+    """Where these are not all the events of this job, from its first one on."""
+    names = {(event.said.get("user_id"), event.said.get("job_id")) for event in events}
     if names != {(job["user_id"], job["job_id"])}:
-        yield f"the facts are not all of job {job['job_id']!r} of user {job['user_id']!r}"
-    numbers = [fact.said.get("job_seq") for fact in facts]
-    if numbers != list(range(1, len(facts) + 1)):
+        yield f"the events are not all of job {job['job_id']!r} of user {job['user_id']!r}"
+    numbers = [event.said.get("job_seq") for event in events]
+    if numbers != list(range(1, len(events) + 1)):
         yield f"job_seq is not 1, 2, 3 ... without a hole: {numbers[:20]}"
-    positions = [fact.position for fact in facts]
+    positions = [event.position for event in events]
     if positions != sorted(set(positions)):
-        yield "the facts are not in the order of the log"
-    for fact in facts:
-        if fact.topic == "job.finished" and fact.said.get("facts") != fact.said.get("job_seq"):
-            yield f"fact {fact.position}: the job ended with another number of facts"
+        yield "the events are not in the order of the log"
+    for event in events:
+        if event.topic == "job.finished" and event.said.get("events") != event.said.get("job_seq"):
+            yield f"event {event.position}: the job ended with another number of events"
 
 
-def named_files(facts: list[Fact]) -> dict[str, int]:
-    """The digests that the facts name, with their sizes."""
-    said = [fact.said for fact in facts if fact.said.get("digest")]
+def named_files(events: list[Event]) -> dict[str, int]:
+    """The digests that the events name, with their sizes."""
+    said = [event.said for event in events if event.said.get("digest")]
     return {each["digest"]: each["size"] for each in said}
 
 
 def wrong_with_files(bundle: Place, named: dict[str, int], absent: list[str]) -> Iterator[str]:
-    """Where the files are not the ones that the facts name."""
+    """Where the files are not the ones that the events name."""
     for digest, size in named.items():
         if digest in absent:
             continue
@@ -258,7 +258,7 @@ def wrong_with_files(bundle: Place, named: dict[str, int], absent: list[str]) ->
     known = {digest.removeprefix("sha256:") for digest in named}
     files = bundle / "files"
     if extra := {file.name for file in files.iterdir()} - known if files.exists() else set():
-        yield f"no fact names these files: {sorted(extra)}"
+        yield f"no event names these files: {sorted(extra)}"
 
 
 def digest_and_size(file: Place) -> tuple[str, int]:
@@ -280,37 +280,37 @@ def check(bundle: Place, kept_key: str | None) -> bool:
     rotations = proof.get("rotations", [])
     key = followed(kept_key or str(proof["key"]), rotations)
     checkpoint = signed_checkpoint(proof["checkpoint"], key)
-    print(f"ok     the checkpoint of {checkpoint.origin} over {checkpoint.size} facts is signed")
+    print(f"ok     the checkpoint of {checkpoint.origin} over {checkpoint.size} events is signed")
     for rotation in rotations:
-        at = proven_fact(rotation, checkpoint).position
-        print(f"ok     the key was changed by fact {at}, and both keys signed that")
-    facts = [proven_fact(proven, checkpoint) for proven in proof["facts"]]
-    print(f"ok     {len(facts)} facts are in that log, each at its position, unchanged")
-    named = named_files(facts)
-    wrong = [*wrong_with_job(job, facts), *wrong_with_files(bundle, named, job["absent"])]
+        at = proven_event(rotation, checkpoint).position
+        print(f"ok     the key was changed by event {at}, and both keys signed that")
+    events = [proven_event(proven, checkpoint) for proven in proof["events"]]
+    print(f"ok     {len(events)} events are in that log, each at its position, unchanged")
+    named = named_files(events)
+    wrong = [*wrong_with_job(job, events), *wrong_with_files(bundle, named, job["absent"])]
     for each in wrong:
         print(f"WRONG  {each}")
     if not wrong:
-        tell(job, facts, named, checkpoint)
+        tell(job, events, named, checkpoint)
     if kept_key is None:
         print(f"note   the key came with the bundle; compare it with the one you kept: {key}")
     return not wrong
 
 
 def tell(
-    job: dict[str, Any], facts: list[Fact], named: dict[str, int], checkpoint: Checkpoint
+    job: dict[str, Any], events: list[Event], named: dict[str, int], checkpoint: Checkpoint
 ) -> None:
     """Say what is proven by now, and what is not."""
-    counted = ", ".join(f"{n} {topic}" for topic, n in Counter(f.topic for f in facts).items())
+    counted = ", ".join(f"{n} {topic}" for topic, n in Counter(f.topic for f in events).items())
     print(f"ok     job {job['job_id']!r} of user {job['user_id']!r}: {counted}")
-    print("ok     job_seq counts 1, 2, 3 ...: no fact is left out before the last one here")
+    print("ok     job_seq counts 1, 2, 3 ...: no event is left out before the last one here")
     absent = [digest for digest in named if digest in job["absent"]]
-    print(f"ok     {len(named) - len(absent)} files are the ones that the facts name")
+    print(f"ok     {len(named) - len(absent)} files are the ones that the events name")
     for digest in absent:
         print(f"note   the bundle comes without {digest}")
-    if all(fact.topic != "job.finished" for fact in facts):
+    if all(event.topic != "job.finished" for event in events):
         print("note   the job was not finished: its end may be missing here")
-    print(f"note   nothing is shown about facts after position {checkpoint.size}")
+    print(f"note   nothing is shown about events after position {checkpoint.size}")
     print("note   nothing is shown about prov.json, which is there to be read")
 
 

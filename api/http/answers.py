@@ -58,7 +58,7 @@ def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[st
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     if outcome.behind:
-        headers["Ledger-View"] = "behind"
+        headers["Ledger-Projection"] = "behind"
     return headers
 
 

@@ -174,7 +174,7 @@ class Server(web.Server):
         request.asked = self._read_query(request, operation)
         position = request.asked.get("min_position")
         if position is not None:
-            await self._backend.views.reach(position, operation.views)
+            await self._backend.projections.reach(position, operation.projections)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 

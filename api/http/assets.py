@@ -36,10 +36,10 @@ from asset_ledger.ledger.errors import (
     MalformedBodyError,
     ParameterError,
     PreconditionFailedError,
+    ProjectionBehindError,
     TooLargeError,
     UnknownAssetError,
     VersionConflictError,
-    ViewBehindError,
 )
 from asset_ledger.ledger.log.event_log import Tag
 from asset_ledger.ledger.reading.replay import Replay
@@ -96,7 +96,7 @@ async def create_asset(request: Request) -> web.Response:
     "GET",
     "/api/assets",
     answers=AssetPage,
-    errors=[ParameterError, CursorError, ViewBehindError],
+    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=LISTING,
 )
@@ -110,7 +110,7 @@ async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     asked, filters = request.asked, request.filters(FILTERS) | fixed
     position = await request.as_of()
     if position is None:
-        page = await request.views.assets.page(
+        page = await request.projections.assets.page(
             request.user_id,
             filters,
             sort=asked["sort"],
@@ -129,7 +129,7 @@ async def _count(request: Request, filters: Filters, position: int | None) -> in
     if position is not None:
         raise refuse("count", "is not told of a list as_of a position")
     deleted = request.asked.get("deleted", "false")
-    return await request.views.assets.count(request.user_id, filters, deleted=deleted)
+    return await request.projections.assets.count(request.user_id, filters, deleted=deleted)
 
 
 async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
@@ -157,7 +157,7 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
     "GET",
     "/api/assets/{id}",
     answers=AssetOut,
-    errors=[UnknownAssetError, AssetDeletedError, ParameterError, ViewBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, ParameterError, ProjectionBehindError],
     scope="read",
     parameters=[VERSION, MIN_POSITION, AS_OF],
     statuses=[200, 304],
@@ -173,7 +173,7 @@ async def get_asset(request: Request) -> web.Response:
             Replay.asset_as_of, request.user_id, request.asset_id, position
         )
         return json_answer(document_json(asset).encode(), position)
-    found = await request.views.assets.find(request.user_id, request.asset_id)
+    found = await request.projections.assets.find(request.user_id, request.asset_id)
     json = await json_of_version(request, found)
     version = request.asked.get("version", found.version)
     return asset_answer(request, AssetRow(json, version, found.position))
@@ -181,7 +181,7 @@ async def get_asset(request: Request) -> web.Response:
 
 async def _home(request: Request) -> web.Response:
     home = home_document(request.user_id, await request.ledger.replay(Replay.recorded_at, 1))
-    return json_answer(orjson.dumps(home), request.views.position)
+    return json_answer(orjson.dumps(home), request.projections.position)
 
 
 def asset_answer(request: Request, row: AssetRow) -> web.Response:

@@ -44,9 +44,9 @@ async def bulk_delete(request: Request) -> web.Response:
         fields = read_bulk(await read_json_as(request, JSON))
         filters = filters_of(fields)
         if fields["dry_run"]:
-            count = await request.views.assets.count(request.user_id, filters)
-            return json_answer(orjson.dumps({"count": count}), request.views.position)
-        find = partial(request.views.assets.matching, request.user_id, filters)
+            count = await request.projections.assets.count(request.user_id, filters)
+            return json_answer(orjson.dumps({"count": count}), request.projections.position)
+        find = partial(request.projections.assets.matching, request.user_id, filters)
         count, deletion = await request.ledger.delete.matching(
             request.call(), find, expected_of(fields), fields
         )

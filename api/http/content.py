@@ -15,8 +15,8 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     PreconditionFailedError,
+    ProjectionBehindError,
     UnknownAssetError,
-    ViewBehindError,
 )
 from asset_ledger.ledger.ids import Digest
 
@@ -32,7 +32,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
         AssetDeletedError,
         PreconditionFailedError,
         RangeError,
-        ViewBehindError,
+        ProjectionBehindError,
     ],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
@@ -42,7 +42,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
 )
 async def get_content(request: Request) -> web.StreamResponse:
     """The bytes of an asset, or one range of them; also those that it had at a version."""
-    found = await request.views.assets.find(request.user_id, request.asset_id)
+    found = await request.projections.assets.find(request.user_id, request.asset_id)
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)
     etag = f'"{digest}"'

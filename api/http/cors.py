@@ -20,7 +20,7 @@ _TAKEN: Final = (
 )
 _SHOWN: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Idempotency-Replayed,"
-    " Ledger-Position, Ledger-View, Link, Location, Preference-Applied, Repr-Digest, Retry-After,"
+    " Ledger-Position, Ledger-Projection, Link, Location, Preference-Applied, Repr-Digest, Retry-After,"
     " WWW-Authenticate, X-Request-Id"
 )
 _DAY: Final = "86400"

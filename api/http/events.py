@@ -1,4 +1,4 @@
-"""The log as it grows: the facts after a position, and a stream of them that never ends."""
+"""The log as it grows: the events after a position, and a stream of them that never ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,15 +7,15 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import (
     AFTER,
     EVENT_FILTERS,
     LIMIT,
     asks_for_all,
     read_last_event_id,
-    wanted_facts,
+    wanted_events,
 )
-from asset_ledger.api.contract.facts import fact_out
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import EventsOut
 from asset_ledger.api.http.answers import json_answer
@@ -49,10 +49,10 @@ _HEADERS: Final = {
     parameters=[AFTER, LIMIT, *EVENT_FILTERS],
 )
 async def list_events(request: Request) -> web.Response:
-    """The caller's next facts after a position, and the position to go on from."""
+    """The caller's next events after a position, and the position to go on from."""
     wanted, after = _wanted(request), request.asked.get("after", 0)
     heard = await request.ledger.replay(Replay.events_after, wanted, after, request.asked["limit"])
-    body = {"facts": [fact_out(fact) for fact in heard.facts], "next": heard.next}
+    body = {"events": [event_out(event) for event in heard.events], "next": heard.next}
     return json_answer(orjson.dumps(body), heard.next)
 
 
@@ -66,7 +66,7 @@ async def list_events(request: Request) -> web.Response:
     headers=["Last-Event-ID"],
 )
 async def stream_events(request: Request) -> web.StreamResponse:
-    """The caller's facts as server-sent events, from a position on or from now on."""
+    """The caller's events as server-sent events, from a position on or from now on."""
     wanted, after = _wanted(request), _seen(request)
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
@@ -80,7 +80,7 @@ async def stream_events(request: Request) -> web.StreamResponse:
 def _wanted(request: Request) -> Wanted:
     if asks_for_all(request.asked):
         request.principal.require("admin")
-    return wanted_facts(request.asked, request.user_id)
+    return wanted_events(request.asked, request.user_id)
 
 
 def _seen(request: Request) -> int:

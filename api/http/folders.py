@@ -17,9 +17,9 @@ from asset_ledger.ledger.errors import (
     AssetDeletedError,
     FieldError,
     MalformedBodyError,
+    ProjectionBehindError,
     TooLargeError,
     UnknownAssetError,
-    ViewBehindError,
 )
 from asset_ledger.ledger.ids import AssetId
 
@@ -30,19 +30,19 @@ ZIP: Final = "application/zip"
     "GET",
     "/api/assets/{folder_id}/recursive",
     answers=AssetTree,
-    errors=[UnknownAssetError, AssetDeletedError, ViewBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError],
     scope="read",
     parameters=[MIN_POSITION],
 )
 async def list_tree(request: Request) -> web.StreamResponse:
     """Everything in a folder, at any depth; the user's id is the home folder."""
     folder = await _folder(request)
-    headers = {"Content-Type": JSON, POSITION: str(request.views.position)}
+    headers = {"Content-Type": JSON, POSITION: str(request.projections.position)}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     if request.method != "HEAD":
         separator = b'{"assets":['
-        async for _, page in request.views.folders.below(request.user_id, folder):
+        async for _, page in request.projections.folders.below(request.user_id, folder):
             if page:
                 await response.write(separator + b",\n".join(member.json for member in page))
                 separator = b",\n"
@@ -56,7 +56,7 @@ async def _folder(request: Request) -> AssetId | None:
     if request.named["folder_id"] == request.user_id:
         return None
     folder = request.id_named("folder_id")
-    await request.views.assets.find(request.user_id, folder)
+    await request.projections.assets.find(request.user_id, folder)
     return folder
 
 
@@ -69,7 +69,7 @@ async def _folder(request: Request) -> AssetId | None:
         TooLargeError,
         UnknownAssetError,
         AssetDeletedError,
-        ViewBehindError,
+        ProjectionBehindError,
     ],
     scope="read",
     takes=DownloadIn,
@@ -78,10 +78,10 @@ async def _folder(request: Request) -> AssetId | None:
 async def download_assets(request: Request) -> web.StreamResponse:
     """Assets as one zip: folders with all that is in them, under names that are safe to unpack."""
     asset_ids = wanted_ids(await read_json_as(request, JSON, limit=MAX_LIST))
-    folders, user_id = request.views.folders, request.user_id
+    folders, user_id = request.projections.folders, request.user_id
     async for _ in folders.chosen(user_id, asset_ids):
         pass  # what is refused is refused before the head is sent
-    headers = {"Content-Type": ZIP, POSITION: str(request.views.position)}
+    headers = {"Content-Type": ZIP, POSITION: str(request.projections.position)}
     headers["Content-Disposition"] = content_disposition("attachment", "assets.zip")
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)

@@ -14,8 +14,8 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.errors import PoisonFactError
-from asset_ledger.projections.serving import Views
+from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.projections.serving import Projections
 
 SCARCE: Final = 64 * 1024 * 1024
 """Bytes of free space below which a group of writes may not fit any more."""
@@ -37,14 +37,14 @@ async def livez(_: Request) -> web.Response:
 
 @operation("GET", "/readyz", answers=ReadyOut, statuses=[200, 503])
 async def readyz(request: Request) -> web.Response:
-    """Whether everything works: the writer, the disk, and each view of the facts."""
+    """Whether everything works: the writer, the disk, and each projection of the events."""
     backend = request.backend
     free = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
         {"name": "disk", "ok": free >= SCARCE, "free_bytes": free},
-        *_views(backend.views, head),
+        *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
     body = orjson.dumps({"ready": ready, "parts": parts})
@@ -68,20 +68,20 @@ def _committer(committer: Committer) -> dict[str, Any]:
     if committer.failure is not None:
         reason = str(committer.failure)
     taken = committer.slots.taken
-    return {"name": "writer", "ok": reason is None, "reason": reason, "waiting": taken}
+    return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
 
 
-def _views(views: Views, head: int) -> Iterator[dict[str, Any]]:
-    for name, runner in views.runners.items():
-        part = _view(name, _reason(runner.error), runner.position, head)
-        yield part | {"optional": True} if name in views.others else part
-    for name, reason in views.broken.items():
-        yield _view(name, reason, 0, head) | {"optional": True}
+def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:
+    for name, runner in projections.runners.items():
+        part = _projection(name, _reason(runner.error), runner.position, head)
+        yield part | {"optional": True} if name in projections.others else part
+    for name, reason in projections.broken.items():
+        yield _projection(name, reason, 0, head) | {"optional": True}
 
 
-def _view(name: str, reason: str | None, position: int, head: int) -> dict[str, Any]:
+def _projection(name: str, reason: str | None, position: int, head: int) -> dict[str, Any]:
     return {
-        "name": f"view {name}",
+        "name": f"projection {name}",
         "ok": reason is None,
         "reason": reason,
         "position": position,
@@ -90,7 +90,7 @@ def _view(name: str, reason: str | None, position: int, head: int) -> dict[str, 
 
 
 def _reason(error: Exception | None) -> str | None:
-    """Why a view stands still. What is in a fact is nobody's business here: the log has it."""
-    if isinstance(error, PoisonFactError):
-        return f"the fact at position {error.position} cannot be read: {error.cause}"
+    """Why a projection stands still. What is in an event is nobody's business here: the log has it."""
+    if isinstance(error, PoisonEventError):
+        return f"the event at position {error.position} cannot be read: {error.cause}"
     return str(error) if error is not None else None

@@ -1,4 +1,4 @@
-"""Histories, replayed from the log: every fact about a job, or an asset, in the log's order."""
+"""Histories, replayed from the log: every event about a job, or an asset, in the log's order."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Final
@@ -8,8 +8,8 @@ from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import AS_OF, CURSOR, PAGE_SIZE
-from asset_ledger.api.contract.shapes import FactPage
-from asset_ledger.api.http.facts import BATCH, LINES, History, facts_answer
+from asset_ledger.api.contract.shapes import EventPage
+from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import (
@@ -26,41 +26,41 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
 @operation(
     "GET",
     "/api/jobs/{job_id}/history",
-    answers=FactPage,
+    answers=EventPage,
     errors=[UnknownJobError, ParameterError, CursorError],
     scope="read",
     parameters=HISTORY,
     gives=[JSON, LINES, BATCH],
 )
 async def get_job_history(request: Request) -> web.StreamResponse:
-    """The facts of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
+    """The events of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
     job_id, upto = request.named["job_id"], await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
     def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
         return replay(Replay.job, user_id, job_id, after, limit, upto=upto)
 
-    return await facts_answer(request, History(read, upto, _name(request, "history", job_id)))
+    return await events_answer(request, History(read, upto, _name(request, "history", job_id)))
 
 
 @operation(
     "GET",
     "/api/assets/{id}/history",
-    answers=FactPage,
+    answers=EventPage,
     errors=[UnknownAssetError, ParameterError, CursorError],
     scope="read",
     parameters=HISTORY,
     gives=[JSON, LINES, BATCH],
 )
 async def get_asset_history(request: Request) -> web.StreamResponse:
-    """The facts of an asset, oldest first, in the same forms; also after it was deleted."""
+    """The events of an asset, oldest first, in the same forms; also after it was deleted."""
     asset_id, upto = request.asset_id, await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
     def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.asset_facts, user_id, asset_id, after, limit, upto=upto)
+        return replay(Replay.asset_events, user_id, asset_id, after, limit, upto=upto)
 
-    return await facts_answer(request, History(read, upto, _name(request, "asset", asset_id)))
+    return await events_answer(request, History(read, upto, _name(request, "asset", asset_id)))
 
 
 async def _upto(request: Request) -> int:

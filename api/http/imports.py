@@ -61,8 +61,8 @@ async def import_assets(request: Request) -> web.Response:
             receipt = await _recorded(request, batch)
     asked = {asset_id: present.get(asset_id) for asset_id in batch.asked}
     body = orjson.dumps(imports_out([*batch.refused, *receipt.imported], asked))
-    headers = {"Ledger-View": "behind"} if receipt.behind else {}
-    position = receipt.position or request.views.position
+    headers = {"Ledger-Projection": "behind"} if receipt.behind else {}
+    position = receipt.position or request.projections.position
     return json_answer(body, position, status=202 if receipt.behind else 200, headers=headers)
 
 

@@ -33,9 +33,9 @@ from asset_ledger.ledger.errors import (
     LedgerError,
     MalformedBodyError,
     ParameterError,
+    ProjectionBehindError,
     TooLargeError,
     UnknownJobError,
-    ViewBehindError,
 )
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import comparison_document
@@ -55,14 +55,14 @@ _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
     "GET",
     "/api/jobs",
     answers=JobPage,
-    errors=[ParameterError, CursorError, ViewBehindError],
+    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=JOB_LISTING,
 )
 async def list_jobs(request: Request) -> web.Response:
     """A page of the caller's jobs that match every filter, and the cursor of the next."""
     asked = request.asked
-    page = await request.views.jobs.page(
+    page = await request.projections.jobs.page(
         request.user_id,
         request.filters(JOB_FILTERS),
         sort=asked["sort"],
@@ -77,13 +77,13 @@ async def list_jobs(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}",
     answers=JobOut,
-    errors=[UnknownJobError, ViewBehindError],
+    errors=[UnknownJobError, ProjectionBehindError],
     scope="read",
     parameters=[MIN_POSITION],
 )
 async def get_job(request: Request) -> web.Response:
     """One job: its frame, if it was given one, and what its live assets come to."""
-    found = await request.views.jobs.find(request.user_id, request.named["job_id"])
+    found = await request.projections.jobs.find(request.user_id, request.named["job_id"])
     return json_answer(found.json, found.position)
 
 
@@ -91,7 +91,7 @@ async def get_job(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}/assets",
     answers=AssetPage,
-    errors=[UnknownJobError, ParameterError, CursorError, ViewBehindError],
+    errors=[UnknownJobError, ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
 )
@@ -108,14 +108,14 @@ async def list_job_assets(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{a}/compare/{b}",
     answers=ComparisonOut,
-    errors=[UnknownJobError, ViewBehindError],
+    errors=[UnknownJobError, ProjectionBehindError],
     scope="read",
     parameters=[MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
     """What two jobs made: alike, different, only in one; and the first that differs."""
     a, b = request.named["a"], request.named["b"]
-    comparison = await request.views.comparisons.compare(request.user_id, a, b)
+    comparison = await request.projections.comparisons.compare(request.user_id, a, b)
     return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
 
@@ -155,7 +155,7 @@ async def finish_job(request: Request) -> web.Response:
 
 async def _framed(request: Request, job_id: str, framed: JobReceipt) -> web.Response:
     """The job as of a write: its row, unless the tables are behind, or ahead by now."""
-    row = await request.views.jobs.find_as_of(request.user_id, job_id, framed.position)
+    row = await request.projections.jobs.find_as_of(request.user_id, job_id, framed.position)
     if row is None:
         record = await request.ledger.replay(
             Replay.job_record, request.user_id, job_id, upto=framed.position

@@ -10,7 +10,7 @@ from asset_ledger.api.contract.parameters import MIN_POSITION, Parameter, one_of
 from asset_ledger.api.contract.shapes import LineageOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import ParameterError, UnknownAssetError, ViewBehindError
+from asset_ledger.ledger.errors import ParameterError, ProjectionBehindError, UnknownAssetError
 from asset_ledger.ledger.ids import parse_digest
 from asset_ledger.projections.queries.lineage import lineage_document
 
@@ -28,14 +28,14 @@ DIGEST: Final = Parameter("digest", "Of the bytes.", parse_digest)
     "GET",
     "/api/assets/{id}/lineage",
     answers=LineageOut,
-    errors=[UnknownAssetError, ParameterError, ViewBehindError],
+    errors=[UnknownAssetError, ParameterError, ProjectionBehindError],
     scope="read",
     parameters=[DIRECTION, DEPTH, MIN_POSITION],
 )
 async def get_lineage(request: Request) -> web.Response:
     """The assets around one, tombstones too, and the edges from sources to what was derived."""
     asset_id, asked = request.asset_id, request.asked
-    walk = await request.views.lineage.of_asset(
+    walk = await request.projections.lineage.of_asset(
         request.user_id, asset_id, asked["direction"], asked["depth"]
     )
     return json_answer(orjson.dumps(lineage_document(asset_id, walk)), walk.position)
@@ -45,12 +45,14 @@ async def get_lineage(request: Request) -> web.Response:
     "GET",
     "/api/lineage",
     answers=LineageOut,
-    errors=[ParameterError, ViewBehindError],
+    errors=[ParameterError, ProjectionBehindError],
     scope="read",
     parameters=[DIGEST, DEPTH, MIN_POSITION],
 )
 async def get_lineage_of_bytes(request: Request) -> web.Response:
     """Everything that was made, directly or not, from assets while they had these bytes."""
     digest = required(request.asked, "digest")
-    walk = await request.views.lineage.of_digest(request.user_id, digest, request.asked["depth"])
+    walk = await request.projections.lineage.of_digest(
+        request.user_id, digest, request.asked["depth"]
+    )
     return json_answer(orjson.dumps(lineage_document(digest, walk)), walk.position)

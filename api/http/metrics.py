@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
-from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.ledger.errors import PoisonEventError
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -61,7 +61,7 @@ class _Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._requests()
         yield from self._writes()
-        yield from self._views()
+        yield from self._projections()
         yield from self._rebuilds()
 
     def _requests(self) -> Iterator[Metric]:
@@ -91,30 +91,32 @@ class _Numbers(Collector):
         yield _histogram("group_size", "Commands in one transaction.", committer.groups)
         yield _histogram("commit_seconds", "From a group's start to its answers.", seconds)
 
-    def _views(self) -> Iterator[Metric]:
-        head, runners = self._backend.feed.head(), self._backend.views.runners
+    def _projections(self) -> Iterator[Metric]:
+        head, runners = self._backend.feed.head(), self._backend.projections.runners
         yield _gauge("position", "The last position of the log.", head)
-        lag = GaugeMetricFamily(f"{_PREFIX}view_lag", "Facts that a view lacks.", labels=["view"])
+        lag = GaugeMetricFamily(
+            f"{_PREFIX}projection_lag", "Events that a projection lacks.", labels=["projection"]
+        )
         stalled = GaugeMetricFamily(
-            f"{_PREFIX}view_stalled", "1 if a view cannot go on.", labels=["view"]
+            f"{_PREFIX}projection_stalled", "1 if a projection cannot go on.", labels=["projection"]
         )
         poison = GaugeMetricFamily(
-            f"{_PREFIX}view_poison_position",
-            "The fact that a view cannot take, and stands still before.",
-            labels=["view", "cause"],
+            f"{_PREFIX}projection_poison_position",
+            "The event that a projection cannot take, and stands still before.",
+            labels=["projection", "cause"],
         )
         for name, runner in runners.items():
-            if isinstance(runner.error, PoisonFactError):
+            if isinstance(runner.error, PoisonEventError):
                 poison.add_metric([name, runner.error.cause], runner.error.position)
             lag.add_metric([name], max(0, head - runner.position))
             stalled.add_metric([name], runner.state == "stalled")
-        for name in self._backend.views.broken:
+        for name in self._backend.projections.broken:
             lag.add_metric([name], head)
             stalled.add_metric([name], 1)
         yield from (lag, stalled, poison)
 
     def _rebuilds(self) -> Iterator[Metric]:
-        rebuilds, generation = self._backend.rebuilds, self._backend.views.generation
+        rebuilds, generation = self._backend.rebuilds, self._backend.projections.generation
         yield _gauge("generation", "The tables in use, by their number.", generation.number)
         yield _gauge("rebuilding", "1 while tables are made anew.", bool(rebuilds.building))
         ended = CounterMetricFamily(

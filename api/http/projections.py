@@ -38,7 +38,7 @@ async def get_projections(request: Request) -> web.Response:
     statuses=[202],
 )
 async def rebuild_projections(request: Request) -> web.Response:
-    """Make the tables anew from the facts, beside those in use. One that runs goes on."""
+    """Make the tables anew from the events, beside those in use. One that runs goes on."""
     sent: dict[str, Any] = read_as(RebuildIn, await read_optional_json(request))
     begun = request.backend.rebuilds.start(dry_run=sent["dry_run"])
     return await _answer(request, 202, begun)
@@ -75,7 +75,7 @@ async def get_difference(request: Request) -> web.Response:
 
 async def _answer(request: Request, code: int = 200, begun: Building | None = None) -> web.Response:
     backend = request.backend
-    folder, views = backend.settings.data_dir, backend.views
-    document = await status(folder, views, backend.rebuilds, begun)
+    folder, projections = backend.settings.data_dir, backend.projections
+    document = await status(folder, projections, backend.rebuilds, begun)
     headers = {"Cache-Control": "no-store"}
-    return json_answer(orjson.dumps(document), views.position, status=code, headers=headers)
+    return json_answer(orjson.dumps(document), projections.position, status=code, headers=headers)

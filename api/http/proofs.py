@@ -1,4 +1,4 @@
-"""Proofs of one's own facts: their stored bytes, each with its path to a root that was signed."""
+"""Proofs of one's own events: their stored bytes, each with its path to a root that was signed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,10 +10,10 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import ProofOut
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
-from asset_ledger.ledger.merkle.proof import END, ProvenFact, beginning, document
+from asset_ledger.ledger.merkle.proof import END, ProvenEvent, beginning, document
 
 A_PIECE: Final = 200
-"""How many facts of a job are proven at once."""
+"""How many events of a job are proven at once."""
 
 
 @operation(
@@ -24,7 +24,7 @@ A_PIECE: Final = 200
     scope="audit",
 )
 async def get_asset_proof(request: Request) -> web.Response:
-    """Every fact of an asset, deleted or not, with the proof that the log has it."""
+    """Every event of an asset, deleted or not, with the proof that the log has it."""
     proof = await request.proofs.asset(request.user_id, request.asset_id)
     return web.Response(body=orjson.dumps(document(*proof)), headers={"Content-Type": JSON})
 
@@ -37,31 +37,31 @@ async def get_asset_proof(request: Request) -> web.Response:
     scope="audit",
 )
 async def get_job_proof(request: Request) -> web.StreamResponse:
-    """Every fact that names a job, with the proof that the log has it; sent piece by piece."""
+    """Every event that names a job, with the proof that the log has it; sent piece by piece."""
     user_id, job_id = request.user_id, request.named["job_id"]
     signed = await request.proofs.checkpoint()
-    facts = await request.proofs.job(user_id, job_id, signed, 0, A_PIECE)
+    events = await request.proofs.job(user_id, job_id, signed, 0, A_PIECE)
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(beginning(signed) + _joined(facts))
-        while facts := await request.proofs.job(
-            user_id, job_id, signed, facts[-1].position, A_PIECE
+        await response.write(beginning(signed) + _joined(events))
+        while events := await request.proofs.job(
+            user_id, job_id, signed, events[-1].position, A_PIECE
         ):
-            await response.write(b"," + _joined(facts))
+            await response.write(b"," + _joined(events))
         await response.write(END)
     await response.write_eof()
     return response
 
 
-def _joined(facts: Sequence[ProvenFact]) -> bytes:
-    return b",".join(orjson.dumps(fact.document()) for fact in facts)
+def _joined(events: Sequence[ProvenEvent]) -> bytes:
+    return b",".join(orjson.dumps(event.document()) for event in events)
 
 
 async def with_receipt(
     request: Request, asset: bytes, position: int
 ) -> tuple[bytes, Mapping[str, str]]:
-    """An asset's JSON with the proof of its fact, and the header that says so.
+    """An asset's JSON with the proof of its event, and the header that says so.
 
     Without, where none could be signed for after all: the asset is recorded, and stays so.
     """

@@ -19,7 +19,7 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
@@ -60,8 +60,8 @@ class Request(web.BaseRequest):
         return self.backend.proofs
 
     @property
-    def views(self) -> Views:
-        return self.backend.views
+    def projections(self) -> Projections:
+        return self.backend.projections
 
     @property
     def asset_id(self) -> AssetId:

@@ -15,8 +15,8 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     CursorError,
     ParameterError,
+    ProjectionBehindError,
     UnknownAssetError,
-    ViewBehindError,
 )
 
 
@@ -24,15 +24,15 @@ from asset_ledger.ledger.errors import (
     "GET",
     "/api/assets/search",
     answers=FoundPage,
-    errors=[ParameterError, CursorError, ViewBehindError],
+    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=SEARCH,
-    views=("search", "tables"),
+    projections=("search", "tables"),
 )
 async def search_assets(request: Request) -> web.Response:
     """The caller's live assets that have every word, the newest first, with their folders."""
     asked = request.asked
-    found = await request.views.search.page(
+    found = await request.projections.search.page(
         request.user_id,
         asked["query"],
         request.filters(SEARCH_FILTERS),
@@ -51,17 +51,17 @@ async def search_assets(request: Request) -> web.Response:
     "GET",
     "/api/assets/by-filename/{name}",
     answers=AssetOut,
-    errors=[UnknownAssetError, ViewBehindError],
+    errors=[UnknownAssetError, ProjectionBehindError],
     scope="read",
     parameters=[MIN_POSITION],
-    views=("search", "tables"),
+    projections=("search", "tables"),
     statuses=[200, 304],
     headers=["If-None-Match"],
 )
 async def get_asset_by_filename(request: Request) -> web.Response:
     """The newest of the caller's live assets with exactly this name."""
-    views = request.views
-    await views.reach(views.position, ("search",))  # who has just uploaded it means it
-    asset_id = await views.search.named(request.user_id, request.named["name"])
-    found = await views.assets.find(request.user_id, asset_id)
+    projections = request.projections
+    await projections.reach(projections.position, ("search",))  # who has just uploaded it means it
+    asset_id = await projections.search.named(request.user_id, request.named["name"])
+    found = await projections.assets.find(request.user_id, asset_id)
     return asset_answer(request, found)

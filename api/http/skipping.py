@@ -1,4 +1,4 @@
-"""A fact that projections cannot take is set aside, by whoever administers the ledger."""
+"""An event that projections cannot take is set aside, by whoever administers the ledger."""
 
 from typing import Any, Final
 
@@ -40,8 +40,8 @@ _ERRORS: Final = (
     statuses=[200, 202],
     headers=["Idempotency-Key"],
 )
-async def skip_fact(request: Request) -> web.Response:
-    """Let the projections that cannot take a fact go on without it. The log says so for ever."""
+async def skip_event(request: Request) -> web.Response:
+    """Let the projections that cannot take an event go on without it. The log says so for ever."""
     with request.ledger.slots.take():
         sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
         position, because = sent["position"], sent["because"]

@@ -14,7 +14,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError, ViewBehindError
+from asset_ledger.ledger.errors import AssetDeletedError, ProjectionBehindError, UnknownAssetError
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -27,7 +27,7 @@ _HEADERS: Final = {
 @operation(
     "GET",
     "/api/assets/{id}/thumbnail",
-    errors=[UnknownAssetError, AssetDeletedError, UndrawableError, ViewBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, UndrawableError, ProjectionBehindError],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[MEDIA_TYPE],
@@ -36,7 +36,7 @@ _HEADERS: Final = {
 )
 async def get_thumbnail(request: Request) -> web.Response:
     """A WebP of at most 512 pixels a side of an image, or of a moment of a video."""
-    found = await request.views.assets.find(request.user_id, request.asset_id)
+    found = await request.projections.assets.find(request.user_id, request.asset_id)
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)
     etag = f'"{digest}-thumbnail-{DRAWN}"'

@@ -1,6 +1,6 @@
 """The body of a change: JSON or bytes in, an intent out, and new bytes where it brings some.
 
-Promise: leaving the `with` block forgets every byte that no fact names.
+Promise: leaving the `with` block forgets every byte that no event names.
 """
 
 from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@
 - anything else: the content itself, its fields as query parameters (`tags` and `derived_from`
   repeat, `metadata` is JSON text), checked against Repr-Digest or Content-Digest.
 
-Promise: leaving the `with` block forgets every byte that no fact names.
+Promise: leaving the `with` block forgets every byte that no event names.
 """
 
 from contextlib import suppress
@@ -31,7 +31,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
 from asset_ledger.ledger.content.store import Kept, Stage, Staged
 from asset_ledger.ledger.domain.asset import FOLDER
-from asset_ledger.ledger.errors import ViewBehindError
+from asset_ledger.ledger.errors import ProjectionBehindError
 from asset_ledger.ledger.ids import Digest
 
 
@@ -108,7 +108,7 @@ class Upload:
         """
         if not waits_to_be_asked(self._request):
             return None
-        with suppress(ViewBehindError):
+        with suppress(ProjectionBehindError):
             kept = await self._request.ledger.create.find_content(self._request.call(), announced)
             if kept is not None and self._request.content_length in (None, kept.size):
                 return kept

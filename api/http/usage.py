@@ -7,7 +7,7 @@ from asset_ledger.api.contract.shapes import UsagePage
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
+from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
 
 
@@ -15,17 +15,17 @@ from asset_ledger.projections.queries.usage import UsageQuery
     "GET",
     "/api/assets/usage",
     answers=UsagePage,
-    errors=[ParameterError, CursorError, ViewBehindError],
+    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=USAGE,
-    views=("usage", "tables"),
+    projections=("usage", "tables"),
 )
 async def get_usage(request: Request) -> web.Response:
     """Count, bytes, largest, first and last of the caller's live assets, in groups."""
     asked = request.asked
     filters = request.filters(USAGE_FILTERS)
     query = UsageQuery(request.user_id, asked["group_by"], filters, asked["sort"])
-    page = await request.views.usage.page(
+    page = await request.projections.usage.page(
         query, page_size=asked["page_size"], cursor=asked.get("cursor", "")
     )
     parts = (query.group_by.encode(), page.json, page.next.encode())

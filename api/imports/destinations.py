@@ -1,6 +1,6 @@
 """Where imported assets go: a ledger in this process, or one that a server has.
 
-Both record the same facts, by whoever administers the ledger: `system`, or the caller of a server.
+Both record the same events, by whoever administers the ledger: `system`, or the caller of a server.
 """
 
 from base64 import b64encode

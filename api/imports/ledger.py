@@ -1,4 +1,4 @@
-"""An exported ledger into an empty data folder: the same history, fact by fact as its bytes stand.
+"""An exported ledger into an empty data folder: the same history, event by event as its bytes stand.
 
 Promise: the folder is a ledger only once all of it is there, durable, and has the root that was
 exported. An import that is refused leaves the folder as empty as it was; one that is killed goes on
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from asset_ledger.api.export.files import CHECKPOINTS, CONTENTS, FACTS, KEYS
+from asset_ledger.api.export.files import CHECKPOINTS, CONTENTS, EVENTS, KEYS
 from asset_ledger.api.imports.destinations import pieces_of
 from asset_ledger.api.imports.errors import SourceError
 from asset_ledger.api.imports.ledger_lines import (
@@ -21,7 +21,7 @@ from asset_ledger.api.imports.ledger_lines import (
     Lines,
     Manifest,
     read_content,
-    read_fact,
+    read_event,
     read_key,
     read_manifest,
     read_note,
@@ -31,7 +31,7 @@ from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import content_of
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_of
@@ -52,7 +52,7 @@ CONTENTS_AT_ONCE: Final = 100
 class ImportedLedger(NamedTuple):
     """What was imported, and whether the key that signs its checkpoints is there."""
 
-    facts: int
+    events: int
     contents: int
     root: str
     has_key: bool
@@ -71,12 +71,12 @@ async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> Imp
             with closing(CopiedLog(data_dir, Codec())) as log:
                 copy = _Copy(source, data_dir, manifest, log)
                 contents = await copy.contents(progress)
-                copy.facts(progress)
+                copy.events(progress)
                 copy.keys()
                 copy.checkpoints()
             finish(data_dir)
     has_key = DataFolder(data_dir).key.exists()
-    return ImportedLedger(manifest.facts, contents, _base64(manifest.root), has_key)
+    return ImportedLedger(manifest.events, contents, _base64(manifest.root), has_key)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ class _Copy:
         return Lines(self._source, name, self._manifest)
 
     async def contents(self, progress: Progress) -> int:
-        """No fact without its bytes: contents come first."""
+        """No event without its bytes: contents come first."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._files.root) as contents:
             with closing(Packed(self._files.packed)) as packed:
@@ -148,14 +148,14 @@ class _Copy:
             await stage.discard()
         return [] if staged.small is None else [(staged.digest, staged.small)]
 
-    def facts(self, progress: Progress) -> None:
-        """All facts, after those that an interrupted import has copied already."""
-        lines, known, page = self._lines(FACTS), self._log.head().position, list[Copied]()
+    def events(self, progress: Progress) -> None:
+        """All events, after those that an interrupted import has copied already."""
+        lines, known, page = self._lines(EVENTS), self._log.head().position, list[Copied]()
         with closing(OfflineContents(self._files)) as contents:
             for position, line in enumerate(lines, 1):
-                copied = read_fact(lines, line, position, self._codec)
+                copied = read_event(lines, line, position, self._codec)
                 if position == 1:
-                    self._check_log(lines, copied.fact)
+                    self._check_log(lines, copied.event)
                 if position <= known:
                     self._check_known(position, copied)
                     continue
@@ -171,10 +171,10 @@ class _Copy:
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
         first = self._log.head().position + 1
-        sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.fact))])
-        for position, (_, fact, _) in enumerate(page, first):
-            digest = content_of(fact)
-            if digest is not None and sizes.get(digest) != getattr(fact, "size", None):
+        sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.event))])
+        for position, (_, event, _) in enumerate(page, first):
+            digest = content_of(event)
+            if digest is not None and sizes.get(digest) != getattr(event, "size", None):
                 raise lines.wrong(f"{digest} is not among the contents", position)
         try:
             self._log.copy(page)
@@ -182,23 +182,23 @@ class _Copy:
             raise lines.wrong(error, error.position) from error
 
     def keys(self) -> None:
-        """The Idempotency-Keys, whose facts are there by now."""
+        """The Idempotency-Keys, whose events are there by now."""
         lines = self._lines(KEYS)
         rows = (read_key(lines, line) for line in lines)
         while page := list[KeyRow](islice(rows, PAGE)):
             self._log.copy_keys(page)
 
     def checkpoints(self) -> None:
-        """The signed checkpoints, each of which has to be of these facts."""
+        """The signed checkpoints, each of which has to be of these events."""
         lines = self._lines(CHECKPOINTS)
         for line in lines:
-            size, note = read_note(lines, line, self._manifest.facts)
+            size, note = read_note(lines, line, self._manifest.events)
             if read_checkpoint(note).root != self._log.root(size):
-                raise lines.wrong(f"it is no checkpoint of the first {size:,} facts")
+                raise lines.wrong(f"it is no checkpoint of the first {size:,} events")
             self._log.keep_checkpoint(size, note)
 
-    def _check_log(self, lines: Lines, fact: Fact) -> None:
-        if not isinstance(fact, LedgerOpened) or fact.log_id != self._manifest.log_id:
+    def _check_log(self, lines: Lines, event: Event) -> None:
+        if not isinstance(event, LedgerOpened) or event.log_id != self._manifest.log_id:
             raise lines.wrong("it does not open the log that the manifest names")
 
     def _check_known(self, position: int, copied: Copied) -> None:
@@ -206,10 +206,10 @@ class _Copy:
             raise SourceError(f"{self._source} is not the export that was interrupted here")
 
     def _check_root(self, lines: Lines) -> None:
-        """The facts are those that were exported, and all of them."""
+        """The events are those that were exported, and all of them."""
         size, root = self._log.head().position, self._log.root(self._log.head().position)
-        if (size, root) != (self._manifest.facts, self._manifest.root):
-            told = f"{self._manifest.facts:,} facts with the root {_base64(self._manifest.root)}"
+        if (size, root) != (self._manifest.events, self._manifest.root):
+            told = f"{self._manifest.events:,} events with the root {_base64(self._manifest.root)}"
             raise lines.wrong(f"there are {size:,} with the root {_base64(root)}, not {told}")
 
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import orjson
 from eventsourcing.persistence import Notification, StoredEvent
 
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.export.files import FORMAT, MANIFEST, MAX_LINE, LinesDigest
 from asset_ledger.api.export.verify import WrongError, parts
 from asset_ledger.api.imports.errors import SourceError, reading
-from asset_ledger.ledger.errors import PoisonFactError, ProofError
+from asset_ledger.ledger.errors import PoisonEventError, ProofError
 from asset_ledger.ledger.ids import Digest, parse_digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, KeyRow
@@ -30,7 +30,7 @@ class Manifest(NamedTuple):
     """What an export says that it has."""
 
     log_id: str
-    facts: int
+    events: int
     root: bytes
     files: Mapping[str, LinesDigest]
 
@@ -51,7 +51,7 @@ def read_manifest(folder: Path) -> Manifest:
         if said["format"] != FORMAT:
             raise SourceError(f"{path} is of the format {said['format']}, not of {FORMAT}")
         files = {name: LinesDigest(**told) for name, told in said["files"].items()}
-        return Manifest(said["log_id"], said["facts"], b64decode(said["root"]), files)
+        return Manifest(said["log_id"], said["events"], b64decode(said["root"]), files)
     except FileNotFoundError as error:
         raise SourceError(f"there is no {path}: this is no export that was finished") from error
     except OSError as error:
@@ -105,17 +105,17 @@ class Lines:
         return found
 
 
-def read_fact(lines: Lines, line: Mapping[str, Any], position: int, codec: Codec) -> Copied:
-    """The fact on a line, from its leaf, which has to say what the line says. SourceError."""
+def read_event(lines: Lines, line: Mapping[str, Any], position: int, codec: Codec) -> Copied:
+    """The event on a line, from its leaf, which has to say what the line says. SourceError."""
     try:
         leaf = b64decode(line["leaf"], validate=True)
         stream, version, topic, state = parts(leaf)
         stored = StoredEvent(stream.decode("ascii"), int(version), topic.decode(), state)
         recorded = codec.decode(Notification(*_fields(stored), position))
-        said = orjson.loads(orjson.dumps(fact_out(recorded)))
+        said = orjson.loads(orjson.dumps(event_out(recorded)))
     except (binascii.Error, ValueError, TypeError, KeyError, WrongError) as error:
         raise lines.wrong(f"its leaf cannot be read: {error!r}") from error
-    except PoisonFactError as error:
+    except PoisonEventError as error:
         raise lines.wrong(error) from error
     if leaf_of(*_fields(stored)) != leaf or not _agree(said, line):
         raise lines.wrong("its leaf does not say what the line says")
@@ -157,9 +157,9 @@ def _fields(stored: StoredEvent) -> tuple[str, int, str, bytes]:
 
 
 def _agree(said: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
-    """Whether two readings of a fact agree, where both say something.
+    """Whether two readings of an event agree, where both say something.
 
-    A later release may say more of a fact than the one that exported it.
+    A later release may say more of an event than the one that exported it.
     """
     mine, theirs = said["data"], line.get("data")
     if not isinstance(theirs, dict):

@@ -18,7 +18,7 @@ COLUMNS: Final = (
     *("created_at", "duration", "size", "node_id", "job_id"),
 )
 OPTIONAL: Final = frozenset({"size", "node_id", "job_id"})
-"""Columns that older files do not have. `updated_at` is not read: no fact can claim it."""
+"""Columns that older files do not have. `updated_at` is not read: no event can claim it."""
 
 _COLUMNS_OF: Final = "SELECT name FROM pragma_table_info('nodetool_assets')"
 _COUNTS: Final = """SELECT count(*), count(id) - count(DISTINCT lower(replace(id, '-', '')))

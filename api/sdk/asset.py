@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, Unpack
 
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters, Usage
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 from asset_ledger.ledger.errors import DigestMismatchError
@@ -124,9 +124,9 @@ class Asset(AssetRecord):
             partial.unlink(missing_ok=True)
         return target
 
-    async def history(self) -> list[Fact]:
-        """Every fact about it, oldest first. Raises UnknownAssetError."""
-        return [Fact.of(document) async for document in self.gateway.asset_history(self.id)]
+    async def history(self) -> list[Event]:
+        """Every event about it, oldest first. Raises UnknownAssetError."""
+        return [Event.of(document) async for document in self.gateway.asset_history(self.id)]
 
     async def update(
         self,

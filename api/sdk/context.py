@@ -18,7 +18,7 @@ from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters
 from asset_ledger.ledger.errors import LedgerError
 
 MAX_ERROR: Final = 4_000
@@ -152,11 +152,11 @@ class ProcessingContext:
             stack.pop_all()  # from here on it is the caller's to close
             return file
 
-    async def history(self) -> AsyncGenerator[Fact]:
-        """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
+    async def history(self) -> AsyncGenerator[Event]:
+        """The events of this job, in the log's order. Raises UnknownJobError if it has none."""
         gateway = self._reach()
         async for document in gateway.job_history(self.job_id):
-            yield Fact.of(document)
+            yield Event.of(document)
 
     def _reach(self) -> Gateway:
         """The ledger that this context asks, for its user."""

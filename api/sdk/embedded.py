@@ -18,7 +18,7 @@ from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, read_fields
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
-from asset_ledger.api.contract.facts import fact_out
+from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
 from asset_ledger.api.contract.parameters import (
@@ -64,7 +64,7 @@ class EmbeddedGateway:
     """See `asset_ledger.api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
 
     def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
-        self._ledger, self._views = backend.ledger, backend.views
+        self._ledger, self._projections = backend.ledger, backend.projections
         self._user_id, self._caller, self._patience = user_id, user_id, patience
 
     def for_user(self, user_id: str) -> Self:
@@ -80,13 +80,13 @@ class EmbeddedGateway:
 
     async def find(self, asset_id: str) -> Document:
         """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        found = await self._views.assets.find(self._user_id, read_asset_id(asset_id))
+        found = await self._projections.assets.find(self._user_id, read_asset_id(asset_id))
         return _read(found.json)
 
     async def page(self, query: Query) -> Document:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         asked = _LISTING.read(query)
-        page = await self._views.assets.page(
+        page = await self._projections.assets.page(
             self._user_id,
             {name: asked[name] for name in _FILTER_NAMES if name in asked},
             sort=asked["sort"],
@@ -101,7 +101,7 @@ class EmbeddedGateway:
         asked = _USAGE.read(query)
         filters = {each.name: asked[each.name] for each in USAGE_FILTERS if each.name in asked}
         wanted = UsageQuery(self._user_id, asked["group_by"], filters, asked["sort"])
-        page = await self._views.usage.page(
+        page = await self._projections.usage.page(
             wanted, page_size=asked["page_size"], cursor=asked.get("cursor", "")
         )
         return {"usage": orjson.loads(b"[%b]" % page.json), "next": page.next}
@@ -135,10 +135,10 @@ class EmbeddedGateway:
         return await self._patience.ask(deletion)
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
+        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
         replay, user_id, known_id = self._ledger.replay, self._user_id, read_asset_id(asset_id)
         return _documents(
-            lambda after, limit: replay(Replay.asset_facts, user_id, known_id, after, limit)
+            lambda after, limit: replay(Replay.asset_events, user_id, known_id, after, limit)
         )
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
@@ -150,7 +150,7 @@ class EmbeddedGateway:
         await self._patience.ask(partial(self._finish, self._call(), job_id, fields_json(fields)))
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The facts of a job, in the log's order. Raises UnknownJobError."""
+        """The events of a job, in the log's order. Raises UnknownJobError."""
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
 
@@ -179,7 +179,7 @@ class EmbeddedGateway:
             await stage.discard()
 
     async def _at_version(self, asset_id: AssetId, version: int | None) -> Document:
-        found = await self._views.assets.find(self._user_id, asset_id)
+        found = await self._projections.assets.find(self._user_id, asset_id)
         if version is None or version == found.version:
             return _read(found.json)
         return document(
@@ -221,12 +221,12 @@ class EmbeddedGateway:
 async def _documents(
     read: Callable[[int, int], Awaitable[Sequence[Recorded]]],
 ) -> AsyncGenerator[Document]:
-    """All facts of a history, of which `read(after, limit)` answers the next ones."""
+    """All events of a history, of which `read(after, limit)` answers the next ones."""
     after = 0
-    while facts := await read(after, MAX_PAGE):
-        for fact in facts:
-            yield _read(orjson.dumps(fact_out(fact)))
-        after = facts[-1].position
+    while events := await read(after, MAX_PAGE):
+        for event in events:
+            yield _read(orjson.dumps(event_out(event)))
+        after = events[-1].position
 
 
 def _read(json: bytes) -> Document:

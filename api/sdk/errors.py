@@ -29,6 +29,7 @@ from asset_ledger.ledger.errors import (
     OutcomeUnknownError,
     ParameterError,
     PreconditionFailedError,
+    ProjectionBehindError,
     RefusedError,
     StorageFailedError,
     TooLargeError,
@@ -36,7 +37,6 @@ from asset_ledger.ledger.errors import (
     UnknownAssetError,
     UnknownJobError,
     VersionConflictError,
-    ViewBehindError,
 )
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "OutcomeUnknownError",
     "ParameterError",
     "PreconditionFailedError",
+    "ProjectionBehindError",
     "RateLimitedError",
     "RefusedError",
     "SaveError",
@@ -68,7 +69,6 @@ __all__ = [
     "UnknownJobError",
     "UnreachableError",
     "VersionConflictError",
-    "ViewBehindError",
     "WorkflowError",
 ]
 

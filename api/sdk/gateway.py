@@ -64,7 +64,7 @@ class Gateway(Protocol):
         """The ids of what this deleted. Raises UnknownAssetError."""
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
+        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
         """Record that a job begins. Raises JobStateError if it began otherwise."""
@@ -73,4 +73,4 @@ class Gateway(Protocol):
         """Record how a job ended. Raises JobStateError if it ended otherwise."""
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The facts of a job, in the log's order. Raises UnknownJobError."""
+        """The events of a job, in the log's order. Raises UnknownJobError."""

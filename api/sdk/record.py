@@ -1,4 +1,4 @@
-"""Assets and facts as the SDK gives them: the API's JSON with types, and nothing that asks."""
+"""Assets and events as the SDK gives them: the API's JSON with types, and nothing that asks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -40,7 +40,7 @@ class AssetRecord:
     """An asset as it was when it was asked for.
 
     `digest` is None for a folder and for metadata without a file; `parent_id` at home is the
-    user's id; `etag` is `v<version>`; `position` is that of its last fact.
+    user's id; `etag` is `v<version>`; `position` is that of its last event.
     """
 
     id: str
@@ -111,10 +111,10 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
-    """One fact, as it was recorded: `position` is its place in the log, `job_seq` in its job.
+class Event:
+    """One event, as it was recorded: `position` is its place in the log, `job_seq` in its job.
 
-    In `data`, an absent key says that this fact did not touch a field, None that it has none.
+    In `data`, an absent key says that this event did not touch a field, None that it has none.
     """
 
     position: int
@@ -131,6 +131,6 @@ class Fact:
 
     @classmethod
     def of(cls, document: Document) -> Self:
-        """The fact that a document of the API describes."""
+        """The event that a document of the API describes."""
         known = {f.name: document[f.name] for f in fields(cls)}
         return cls(**known | {"time": parse_time(known["time"])})

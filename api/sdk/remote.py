@@ -76,8 +76,8 @@ class RemoteGateway:
         return list(answer["deleted_asset_ids"])
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The facts of an asset, also of a deleted one. Raises UnknownAssetError."""
-        return self._facts(f"{_asset(asset_id)}/history")
+        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
+        return self._events(f"{_asset(asset_id)}/history")
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
         """Record that a job begins. Raises JobStateError if it began otherwise."""
@@ -90,8 +90,8 @@ class RemoteGateway:
         await self._write("POST", f"{_job(job_id)}/finish", body)
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The facts of a job, in the log's order. Raises UnknownJobError."""
-        return self._facts(f"{_job(job_id)}/history")
+        """The events of a job, in the log's order. Raises UnknownJobError."""
+        return self._events(f"{_job(job_id)}/history")
 
     async def _write(
         self,
@@ -103,13 +103,13 @@ class RemoteGateway:
         headers = {"Idempotency-Key": new_key(), **headers}
         return await self._client.ask(method, path, headers=headers, body=body)
 
-    async def _facts(self, path: str) -> AsyncGenerator[Document]:
+    async def _events(self, path: str) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
             query = [("page_size", "1000"), ("cursor", cursor)]
             page = await self._client.ask("GET", path, query=query)
-            for fact in page["facts"]:
-                yield fact
+            for event in page["events"]:
+                yield event
             cursor = page["next"]
             if not cursor:
                 return

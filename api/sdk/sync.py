@@ -44,7 +44,7 @@ from asset_ledger.api.sdk.errors import (
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Fact, Filters, Usage
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
 from asset_ledger.api.sdk.results import Output
 from asset_ledger.api.sdk.workflow import Graph
@@ -55,7 +55,7 @@ __all__ = [
     "AssetDeletedError",
     "BaseNode",
     "Connection",
-    "Fact",
+    "Event",
     "FieldError",
     "ForbiddenError",
     "Gateway",
@@ -197,8 +197,8 @@ class Asset(AssetRecord):
         """Write the bytes to a file, which has its name only once it is whole."""
         return run(self._awaited.save(path))
 
-    def history(self) -> list[Fact]:
-        """Every fact about it, oldest first."""
+    def history(self) -> list[Event]:
+        """Every event about it, oldest first."""
         return run(self._awaited.history())
 
     def update(
@@ -309,8 +309,8 @@ class ProcessingContext:
         """An asset's bytes as an open file, at its beginning; on disk where they are many."""
         return run(self.awaited.download(asset))
 
-    def history(self) -> Iterator[Fact]:
-        """The facts of this job, in the log's order. Raises UnknownJobError if it has none."""
+    def history(self) -> Iterator[Event]:
+        """The events of this job, in the log's order. Raises UnknownJobError if it has none."""
         return drain(self.awaited.history())
 
 

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.commit.requests import Answer, GroupResult
-from asset_ledger.ledger.domain.event import Recorded, TaggedFact, moment, stamp, stamp_job_seq
+from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, moment, stamp, stamp_job_seq
 from asset_ledger.ledger.log.event_log import Appended, Command
 
 _LENGTH: Final = Struct("!I")
@@ -114,7 +114,7 @@ def decode_result(result: GroupResult, commands: dict[int, Command]) -> GroupRes
 def _encode(answer: Answer) -> Any:
     if isinstance(answer, Appended) and not answer.replayed:
         events = [each.event for each in answer.recorded]
-        job_seqs = [each.job_seq if isinstance(each, TaggedFact) else None for each in events]
+        job_seqs = [each.job_seq if isinstance(each, TaggedEvent) else None for each in events]
         return Placed(answer.first, moment(events[0]), job_seqs, answer.leaf)
     return _failure(answer) if isinstance(answer, Exception) else answer
 
@@ -136,10 +136,10 @@ def _exception(sent: Any) -> Any:
 
 def _placed(placed: Placed, command: Command) -> Appended:
     recorded = []
-    numbered = zip(command.facts, placed.job_seqs, strict=True)
+    numbered = zip(command.events, placed.job_seqs, strict=True)
     for position, (event, job_seq) in enumerate(numbered, placed.first):
         stamp(event, placed.recorded_at)
-        if isinstance(event, TaggedFact) and job_seq is not None:
+        if isinstance(event, TaggedEvent) and job_seq is not None:
             stamp_job_seq(event, job_seq)
         recorded.append(Recorded(position, event))
     return Appended(placed.first, recorded[-1].position, recorded=recorded, leaf=placed.leaf)

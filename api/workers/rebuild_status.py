@@ -6,25 +6,25 @@ from typing import Any
 
 from asset_ledger.api.workers.rebuilds import Building, Ended, Rebuilds
 from asset_ledger.projections.runtime.kept_generation import kept_before
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 
 
 async def status(
-    folder: Path, views: Views, rebuilds: Rebuilds, begun: Building | None = None
+    folder: Path, projections: Projections, rebuilds: Rebuilds, begun: Building | None = None
 ) -> dict[str, Any]:
     """The document of `GET /api/projections`. What was `begun` just now may have ended already, and
     is told of all the same: whoever began it has to learn its name."""
-    generation, building = views.generation, begun or rebuilds.building
+    generation, building = projections.generation, begun or rebuilds.building
     rows = await asyncio.to_thread(generation.count_rows)
     kept = await asyncio.to_thread(kept_before, folder, generation.number)
     return {
         "serving": {
             "generation": generation.number,
             "revision": generation.revision,
-            "position": views.position,
-            "lag": views.tables.lag,
-            "state": views.tables.state,
-            "error": None if views.tables.error is None else str(views.tables.error),
+            "position": projections.position,
+            "lag": projections.tables.lag,
+            "state": projections.tables.state,
+            "error": None if projections.tables.error is None else str(projections.tables.error),
             "rows": rows,
             "digest": rebuilds.digests.get(generation.number),
         },

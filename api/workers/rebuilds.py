@@ -23,7 +23,7 @@ from asset_ledger.projections.rebuild.build import next_number, remove_but
 from asset_ledger.projections.runtime.database import remove
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.kept_generation import kept_before, usable
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 
 Result = Literal["switched", "discarded", "cancelled", "failed"]
 
@@ -78,8 +78,10 @@ class Rebuilds:
     are those of generations that were built since the start, and where they stood.
     """
 
-    def __init__(self, folder: Path, views: Views, feed: LiveFeed, committer: Committer) -> None:
-        self._folder, self._views = folder, views
+    def __init__(
+        self, folder: Path, projections: Projections, feed: LiveFeed, committer: Committer
+    ) -> None:
+        self._folder, self._projections = folder, projections
         self._feed, self._committer = feed, committer
         self.building: Building | None = None
         self.last: Ended | None = None
@@ -100,7 +102,7 @@ class Rebuilds:
 
         Raises GenerationError where there is none of this release's schema, and during a rebuild.
         """
-        current = self._views.generation.number
+        current = self._projections.generation.number
         kept = usable(await asyncio.to_thread(kept_before, self._folder, current))
         if self.building is not None:
             raise GenerationError("the tables are being made anew: cancel that first")
@@ -149,13 +151,13 @@ class Rebuilds:
             self.compared = built["comparison"]
             if building.dry_run:
                 return Ended(building, "discarded", built)
-            before = self._views.generation.number
+            before = self._projections.generation.number
             await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
             await asyncio.to_thread(remove_but, self._folder, {before, number})
             return Ended(building, "switched", built)
         finally:
-            if self._views.generation.number != number:
+            if self._projections.generation.number != number:
                 await asyncio.to_thread(remove, self._folder, number)
 
     async def _go_back(self, building: Building) -> Ended:
@@ -172,4 +174,4 @@ class Rebuilds:
         number, retire = building.generation, building.rollback
         following = await asyncio.to_thread(open_followers, self._folder, number, self._feed)
         switch = partial(self._committer.switch, number, retire=retire)
-        await self._views.switch(following, switch)
+        await self._projections.switch(following, switch)

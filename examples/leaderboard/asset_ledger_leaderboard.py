@@ -51,7 +51,7 @@ class Leaderboard:
     """The projection."""
 
     name = "leaderboard"
-    migrations = (Migration("20260124_000000_create_leaderboard", create, needs_facts=True),)
+    migrations = (Migration("20260124_000000_create_leaderboard", create, needs_events=True),)
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         """One more for its node, where a node made it."""

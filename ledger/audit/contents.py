@@ -1,6 +1,6 @@
 """Every content of a data folder, read again: its bytes have to be what its name says.
 
-A content that no fact names is no fault: a write that was cut short may have left it.
+A content that no event names is no fault: a write that was cut short may have left it.
 """
 
 import hashlib

@@ -19,7 +19,7 @@ NOTES: Final = "notes.db"
 
 
 class Audit:
-    """One audit of a data folder, of the facts that it had when the audit began."""
+    """One audit of a data folder, of the events that it had when the audit began."""
 
     def __init__(self, folder: Path, scratch: Path, given: Sequence[str] = ()) -> None:
         """`given`: checkpoints that somebody kept. Notes are made in the folder `scratch`.
@@ -37,12 +37,12 @@ class Audit:
 
     @property
     def position(self) -> int:
-        """The last fact that is audited."""
+        """The last event that is audited."""
         return self._log.upto
 
     @property
     def root(self) -> bytes:
-        """The root over these facts, once they were read."""
+        """The root over these events, once they were read."""
         return self._log.root
 
     def findings(self, progress: Progress) -> Iterator[Finding]:

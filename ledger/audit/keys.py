@@ -1,4 +1,4 @@
-"""The keys of a log as an auditor follows them: the first from fact 1, each later one from the
+"""The keys of a log as an auditor follows them: the first from event 1, each later one from the
 rotation that the key before it signed.
 """
 
@@ -14,18 +14,18 @@ from asset_ledger.ledger.merkle.succession import check_succession
 
 
 class KeyChain:
-    """Which log this is, and the key in force after the facts that were read so far."""
+    """Which log this is, and the key in force after the events that were read so far."""
 
     def __init__(self) -> None:
         self.log_id = self.origin = self.in_force = ""
 
     def read(self, stored: Stored, said: Mapping[str, Any]) -> list[str]:
-        """Go on over one fact; what is wrong with it, as far as it is about keys."""
+        """Go on over one event; what is wrong with it, as far as it is about keys."""
         try:
             if stored.position == 1:
                 self._open(stored, said)
             elif stored.topic == LedgerOpened.TOPIC:
-                raise ProofError("a log is opened by its first fact alone")
+                raise ProofError("a log is opened by its first event alone")
             elif stored.topic == KeyRotated.TOPIC:
                 self._rotate(stored, said)
         except ProofError as error:
@@ -37,7 +37,7 @@ class KeyChain:
     def open(self, note: str) -> Checkpoint:
         """What a checkpoint says, if the key in force signed it. Raises ProofError."""
         if not self.in_force:
-            raise ProofError("no fact says whose signature to expect")
+            raise ProofError("no event says whose signature to expect")
         return open_checkpoint(note, self.in_force)
 
     def _open(self, stored: Stored, said: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The log read again from its first fact: leaves, tree, keys and checkpoints, from the bytes alone.
+"""The log read again from its first event: leaves, tree, keys and checkpoints, from the bytes alone.
 
 Nothing that the log keeps about itself is believed: each is derived anew, and compared both ways.
 Memory does not grow with the log, and nothing is written to it, so that its server may run.
@@ -12,7 +12,7 @@ from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.keys import KeyChain
 from asset_ledger.ledger.audit.rows import PAGE, AuditRows
 from asset_ledger.ledger.audit.stored import Stored, read_said
-from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError, ProofError
+from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError, ProofError
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
 from asset_ledger.ledger.merkle.frontier import Frontier
 from asset_ledger.ledger.merkle.tree import HASH, leaf_hash, leaf_of
@@ -24,7 +24,7 @@ _LINES: Final = 5
 """A checkpoint as this log keeps it: origin, size, root, an empty line, its own signature."""
 
 _NO_LEAF: Final = bytes(HASH)
-"""Stands for a fact that is not there and left no hash."""
+"""Stands for an event that is not there and left no hash."""
 
 
 class LogAudit:
@@ -33,11 +33,11 @@ class LogAudit:
     def __init__(self, rows: AuditRows, given: Sequence[str] = ()) -> None:
         """`given` are checkpoints that somebody kept.
 
-        Raises CorruptLogError for a log without a fact, ProofError for a checkpoint of another log.
+        Raises CorruptLogError for a log without an event, ProofError for a checkpoint of another log.
         """
         self.upto = rows.head()
         if self.upto < 1:
-            raise CorruptLogError("there is no fact in this log")
+            raise CorruptLogError("there is no event in this log")
         self._rows, self._tree, self._keys = rows, Frontier(), KeyChain()
         self._given = [(_size_in(note, rows), note) for note in given]
         self._last_time = ""
@@ -45,12 +45,12 @@ class LogAudit:
 
     @property
     def root(self) -> bytes:
-        """The root over every fact that was read."""
+        """The root over every event that was read."""
         return self._tree.root()
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
-        """Read every fact, and tell what is wrong."""
-        for page in self._rows.facts(self.upto):
+        """Read every event, and tell what is wrong."""
+        for page in self._rows.events(self.upto):
             yield from self._page(page)
             progress("reading the log", min(page[-1].position, self.upto), self.upto)
         yield from self._cut()
@@ -76,7 +76,7 @@ class LogAudit:
     def _lost(
         self, position: int, leaves: Mapping[int, bytes], notes: Mapping[int, str]
     ) -> Iterator[Finding]:
-        """The facts before this one that are not there: the tree goes on over what they left.
+        """The events before this one that are not there: the tree goes on over what they left.
 
         Where more than a page is gone, there is nothing left to go on over.
         """
@@ -93,18 +93,18 @@ class LogAudit:
             return Finding("stored_events", str(stored.position), "a column has another type")
         try:
             return read_said(stored)
-        except PoisonFactError as error:
+        except PoisonEventError as error:
             return Finding("stored_events", str(stored.position), error.reason)
 
     def _envelope(self, stored: Stored, words: Mapping[str, Any]) -> Iterator[Finding]:
         where = str(stored.position)
         if words["recorded_at"] < self._last_time:
-            yield Finding("stored_events", where, "was recorded before the fact before it")
+            yield Finding("stored_events", where, "was recorded before the event before it")
         self._last_time = words["recorded_at"]
         if ("job_id" in words) != ("job_seq" in words):
             yield Finding("stored_events", where, "has a job without a job_seq, or the reverse")
-        if stored.topic == "job.finished" and words.get("facts") != words.get("job_seq"):
-            yield Finding("stored_events", where, "counts other facts of its job than it has")
+        if stored.topic == "job.finished" and words.get("events") != words.get("job_seq"):
+            yield Finding("stored_events", where, "counts other events of its job than it has")
         for wrong in self._keys.read(stored, words):
             yield Finding("stored_events", where, wrong)
 
@@ -116,14 +116,14 @@ class LogAudit:
         if kept is None:
             yield Finding("event_leaves", where, "is missing")
         elif kept != derived:
-            yield Finding("event_leaves", where, "is not the hash of the fact at this position")
+            yield Finding("event_leaves", where, "is not the hash of the event at this position")
         yield from self._grow(derived, notes)
 
     def _grow(self, hashed: bytes, notes: Mapping[int, str]) -> Iterator[Finding]:
         for tile, hashes in self._tree.add(hashed):
             kept = self._rows.tile(tile.level, tile.index)
             if kept != hashes:
-                what = "is missing" if kept is None else "holds other hashes than the facts give"
+                what = "is missing" if kept is None else "holds other hashes than the events give"
                 yield Finding("merkle_tiles", f"{tile.level}/{tile.index}", what)
         yield from self._checkpoints(notes.get(self._tree.size))
 
@@ -146,18 +146,18 @@ class LogAudit:
             yield Finding(table, str(size), str(error))
             return
         if signed.size != size:
-            yield Finding(table, str(size), f"is a checkpoint of {signed.size:,} facts")
+            yield Finding(table, str(size), f"is a checkpoint of {signed.size:,} events")
         elif signed.root != self._tree.root():
-            yield Finding(table, str(size), "its root is not the one of the facts up to here")
+            yield Finding(table, str(size), "its root is not the one of the events up to here")
 
     def _cut(self) -> Iterator[Finding]:
         for size in [size for size, _ in self._given if size > self.upto]:
-            what = f"the log has only {self.upto:,} facts: its end is missing"
+            what = f"the log has only {self.upto:,} events: its end is missing"
             yield Finding(_GIVEN, str(size), what)
 
 
 def _leaf_hash(stored: Stored) -> bytes:
-    """The hash of a row as it stands; of no fact, if a column has another type."""
+    """The hash of a row as it stands; of no event, if a column has another type."""
     if not stored.typed or not stored.stream.isascii():
         return _NO_LEAF
     return leaf_hash(leaf_of(stored.stream, stored.version, stored.topic, stored.state))
@@ -166,7 +166,7 @@ def _leaf_hash(stored: Stored) -> bytes:
 def _size_in(given: str, rows: AuditRows) -> int:
     """The size in a checkpoint of this log. Raises ProofError."""
     checkpoint, opened = read_checkpoint(given), KeyChain()
-    for stored in chain.from_iterable(rows.facts(1)):
+    for stored in chain.from_iterable(rows.events(1)):
         if stored.position == 1 and stored.typed:
             opened.read(stored, read_said(stored))
     if opened.origin not in ("", checkpoint.origin):

@@ -1,4 +1,4 @@
-"""The tables beside the facts, compared both ways with what the facts' own bytes say.
+"""The tables beside the events, compared both ways with what the events' own bytes say.
 
 Notes of what was read go into a file of the audit's own, so that memory does not grow with the
 log, and SQL compares the two. The log is only read, also beside its server: what was committed
@@ -36,7 +36,7 @@ _ASKED: Final = """INSERT INTO asked
     SELECT user_id, command_hash(user_id, key, operation, fingerprint), first_position,
         last_position, key FROM log.command_keys"""
 
-_FACTS: Final = """SELECT rowid, * FROM log.stored_events
+_EVENTS: Final = """SELECT rowid, * FROM log.stored_events
     WHERE rowid >= ? AND rowid <= ? ORDER BY rowid LIMIT ?"""
 _LEAVES: Final = "SELECT position, hash FROM log.event_leaves WHERE position BETWEEN ? AND ?"
 _TILE: Final = "SELECT hashes FROM log.merkle_tiles WHERE level = ? AND idx = ?"
@@ -83,7 +83,7 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(
         "event_tags",
-        "no fact says so",
+        "no event says so",
         f"""SELECT {_TAG.format(kind="kind", value="value")} FROM log.event_tags AS t
         WHERE NOT ({_new("position")}) AND NOT EXISTS (SELECT 1 FROM said AS s
             WHERE s.position = t.position AND s.user_id = t.user_id AND t.value = CASE t.kind
@@ -103,7 +103,7 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(
         "job_heads",
-        "is not where the facts of the job end",
+        "is not where the events of the job end",
         f"""SELECT {_JOB} FROM log.job_heads AS h
         WHERE seq IS NOT (
             SELECT ifnull(max(job_seq), 0) FROM said AS s
@@ -122,7 +122,7 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(
         "command_keys",
-        "the facts that it names do not name it",
+        "the events that it names do not name it",
         f"""SELECT {_KEY} FROM asked AS a WHERE NOT ({_new("last")} AND first > :upto)
             AND (last < first OR last - first + 1 IS NOT (SELECT count(*) FROM said AS s
                 WHERE s.position BETWEEN first AND last
@@ -130,20 +130,20 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(
         "command_keys",
-        "no key explains the command of this fact",
+        "no key explains the command of this event",
         """SELECT position FROM said AS s WHERE command IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM asked AS a WHERE a.user_id = s.user_id AND a.command = s.command
                 AND s.position BETWEEN first AND last)""",
     ),
     Check(
         "event_leaves",
-        "there is no such fact",
+        "there is no such event",
         f"""SELECT position FROM log.event_leaves
         WHERE (position < 1 OR position > :upto) AND NOT ({_new("position")})""",
     ),
     Check(
         "checkpoints",
-        "the log has not had so many facts",
+        "the log has not had so many events",
         f"""SELECT size FROM log.checkpoints
         WHERE (size < 1 OR size > :upto) AND NOT ({_new("size")})""",
     ),
@@ -170,7 +170,7 @@ CHECKS: Final[Sequence[Check]] = (
 
 
 class AuditRows:
-    """A log in a SQLite file as its auditor reads it, with notes of what its facts say."""
+    """A log in a SQLite file as its auditor reads it, with notes of what its events say."""
 
     def __init__(self, log: Path, scratch: Path) -> None:
         """Raises sqlite3.Error if the file cannot be read."""
@@ -180,14 +180,14 @@ class AuditRows:
             self._db.execute(statement)
 
     def head(self) -> int:
-        """The last position of the log; 0 where it has no fact."""
+        """The last position of the log; 0 where it has no event."""
         (head,) = self._db.execute(_HEAD).fetchone()
         return head or 0
 
-    def facts(self, upto: int) -> Iterator[list[Stored]]:
+    def events(self, upto: int) -> Iterator[list[Stored]]:
         """Every row up to a position, page by page."""
         start = _SMALLEST
-        while rows := self._db.execute(_FACTS, (start, upto, PAGE)).fetchall():
+        while rows := self._db.execute(_EVENTS, (start, upto, PAGE)).fetchall():
             yield [Stored(*row) for row in rows]
             start = rows[-1][0] + 1
 
@@ -205,14 +205,14 @@ class AuditRows:
         return dict(self._db.execute(_CHECKPOINTS, (first, last)).fetchall())
 
     def note(self, said: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-        """Remember what the facts at these positions say."""
+        """Remember what the events at these positions say."""
         rows = [(position, *map(words.get, _COLUMNS)) for position, words in said]
         self._db.execute("BEGIN")
         self._db.executemany(_NOTE, rows)
         self._db.execute("COMMIT")
 
     def findings(self, upto: int) -> Iterator[Finding]:
-        """What is wrong with the tables, once every fact up to a position, and
+        """What is wrong with the tables, once every event up to a position, and
         every content, has been noted.
         """
         self._db.execute(_INDEX)

@@ -1,6 +1,6 @@
-"""What the stored bytes of a fact say of it, read without the classes that made them.
+"""What the stored bytes of an event say of it, read without the classes that made them.
 
-An audit reads facts as a stranger would: by the names that are frozen into the bytes.
+An audit reads events as a stranger would: by the names that are frozen into the bytes.
 """
 
 import re
@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.ledger.errors import PoisonEventError
 
 TEXTS: Final = ("by", "user_id", "workflow_id", "node_id", "job_id", "command", "digest")
-NUMBERS: Final = ("job_seq", "facts", "size")
+NUMBERS: Final = ("job_seq", "events", "size")
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
@@ -34,13 +34,13 @@ class Stored(NamedTuple):
 
 
 def read_said(stored: Stored) -> dict[str, Any]:
-    """The JSON in a fact's state. Raises PoisonFactError unless its envelope is one."""
+    """The JSON in an event's state. Raises PoisonEventError unless its envelope is one."""
     try:
         said = orjson.loads(stored.state)
     except ValueError as error:
-        raise PoisonFactError(stored.position, str(error)) from error
+        raise PoisonEventError(stored.position, str(error)) from error
     if not isinstance(said, dict) or not _is_envelope(said):
-        raise PoisonFactError(stored.position, "its bytes are not the envelope of a fact")
+        raise PoisonEventError(stored.position, "its bytes are not the envelope of an event")
     return said
 
 

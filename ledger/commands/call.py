@@ -26,7 +26,7 @@ class Call:
     actor: str | None = None
 
     def origin(self, key: CommandKey | None) -> Origin:
-        """What the facts of this call say about where they come from."""
+        """What the events of this call say about where they come from."""
         return Origin(
             by=self.actor or self.user_id,
             user_id=self.user_id,
@@ -68,7 +68,7 @@ class Receipt(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """The assets that became tombstones, and the position of the last of these facts."""
+    """The assets that became tombstones, and the position of the last of these events."""
 
     ids: Sequence[AssetId]
     position: int

@@ -45,20 +45,20 @@ class Create:
         origin, asset_id = call.origin(key), self._new_id()
 
         async def decide() -> Decision:
-            facts = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
+            events = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
             guards = await self._surroundings(call.user_id, wanted)
             if isinstance(staged, Kept):
                 guards |= await self._owner(call.user_id, staged.digest)
             elif staged is not None and staged.small is None:
                 await self._contents.publish(staged)
-            return facts, guards
+            return events, guards
 
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self._receipt(committed)
 
     async def find_content(self, call: Call, digest: Digest) -> Kept | None:
         """A content that the caller owns: a live asset of his has it now, or this very
-        Idempotency-Key made one that had. None for any other. Raises ViewBehindError.
+        Idempotency-Key made one that had. None for any other. Raises ProjectionBehindError.
         """
         owner = await self._tables.owner_of(call.user_id, digest)
         if owner is None and not await self._was_made(call, digest):
@@ -67,7 +67,7 @@ class Create:
         return None if content is None else await _kept(digest, content)
 
     async def _surroundings(self, user_id: str, wanted: NewAsset) -> dict[str, int]:
-        """The folder that an asset goes into must be as it was when the fact is recorded."""
+        """The folder that an asset goes into must be as it was when the event is recorded."""
         if wanted.derived_from:
             await self._replay(Replay.sources, user_id, wanted.derived_from)
         if wanted.parent_id is None:
@@ -76,7 +76,7 @@ class Create:
         return {folder.id: folder.version}
 
     async def _owner(self, user_id: str, digest: Digest) -> dict[str, int]:
-        """The asset that the bytes belong to must have them still when the fact is recorded."""
+        """The asset that the bytes belong to must have them still when the event is recorded."""
         owner_id = await self._tables.owner_of(user_id, digest)
         if owner_id is None:
             raise not_owned()
@@ -90,14 +90,14 @@ class Create:
         if call.key is None:
             return False
         known = await self._replay(Replay.command_of, call.user_id, call.key)
-        facts = await self._replay.recorded(known) if known else ()
-        made = (fact.event for fact in facts)
+        recorded = await self._replay.recorded(known) if known else ()
+        made = (each.event for each in recorded)
         return any(isinstance(event, AssetCreated) and event.digest == digest for event in made)
 
     async def _receipt(self, committed: Committed | None) -> Receipt:
         asset = fold(await self._replay.recorded(committed.appended)) if committed else None
         if committed is None or asset is None:
-            raise CorruptLogError("a new asset was recorded without the fact that creates it")
+            raise CorruptLogError("a new asset was recorded without the event that creates it")
         appended = committed.appended
         return Receipt(asset, appended.last, appended.replayed, committed.behind)
 

@@ -153,7 +153,7 @@ class Delete:
             for asset in found:
                 check_version(asset, call.if_match)
             tally.folders += [a.id for a in found if a.is_folder and a.id not in tally.folders]
-            return [fact for asset in found for fact in delete(asset, origin=origin)], guards
+            return [event for asset in found for event in delete(asset, origin=origin)], guards
 
         committed = await self._committer.commit(key, decide)
         if committed is not None:
@@ -173,8 +173,10 @@ class Delete:
             await self._count(known, tally)
 
     async def _count(self, appended: Appended, tally: _Tally) -> None:
-        facts = [recorded.event for recorded in await self._replay.recorded(appended)]
-        buried = [AssetId(fact.originator_id) for fact in facts if isinstance(fact, AssetDeleted)]
+        events = [recorded.event for recorded in await self._replay.recorded(appended)]
+        buried = [
+            AssetId(event.originator_id) for event in events if isinstance(event, AssetDeleted)
+        ]
         tally.ids += buried
         tally.commands += 1
         tally.position = max(tally.position, appended.last)

@@ -20,7 +20,7 @@ from asset_ledger.ledger.domain.decisions import (
     describe,
     replace_content,
 )
-from asset_ledger.ledger.domain.event import UNSET, Fact, Json, Origin
+from asset_ledger.ledger.domain.event import UNSET, Event, Json, Origin
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
@@ -53,11 +53,11 @@ class Edit:
 
         async def decide() -> Decision:
             asset = await self.current(call, asset_id)
-            facts = _changes(asset, wanted, staged, origin)
+            events = _changes(asset, wanted, staged, origin)
             guards = await self._path(asset, wanted)
             if staged is not None and staged.small is None:
                 await self._contents.publish(staged)
-            return facts, guards
+            return events, guards
 
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self.receipt(call, asset_id, committed)
@@ -90,7 +90,7 @@ class Edit:
         return {folder.id: folder.version for folder in path}
 
 
-def _changes(asset: Asset, wanted: Label, staged: Staged | None, origin: Origin) -> Sequence[Fact]:
+def _changes(asset: Asset, wanted: Label, staged: Staged | None, origin: Origin) -> Sequence[Event]:
     """New content is recorded first: the type that comes with it is said of the bytes."""
     if staged is None:
         return describe(asset, wanted, origin=origin)

@@ -12,7 +12,7 @@ from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.content.store import ContentStore, Staged
 from asset_ledger.ledger.domain.asset import FOLDER, Asset
 from asset_ledger.ledger.domain.decisions import NewAsset, create, replace_content
-from asset_ledger.ledger.domain.event import Fact, Origin
+from asset_ledger.ledger.domain.event import Event, Origin
 from asset_ledger.ledger.errors import FieldError, TooLargeError, VersionConflictError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -47,7 +47,7 @@ class Imported(NamedTuple):
 
 
 class ImportReceipt(NamedTuple):
-    """What became of a batch, one by one. `position`: of its last fact; None if it has none."""
+    """What became of a batch, one by one. `position`: of its last event; None if it has none."""
 
     imported: Sequence[Imported]
     position: int | None
@@ -60,7 +60,7 @@ class Plan:
 
     replay: Replay
     by: str
-    facts: list[Fact] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     guards: dict[str, int] = field(default_factory=dict)
     imported: list[Imported] = field(default_factory=list)
     large: list[Staged] = field(default_factory=list)
@@ -92,16 +92,16 @@ class Plan:
     def _create(self, one: Import) -> None:
         size, digest = (one.staged.size, one.staged.digest) if one.staged else (0, None)
         origin = Origin(by=self.by, user_id=one.user_id)
-        facts = create(one.wanted, asset_id=one.asset_id, size=size, digest=digest, origin=origin)
+        events = create(one.wanted, asset_id=one.asset_id, size=size, digest=digest, origin=origin)
         self._check_sources(one)
         self.guards |= self._folder(one)
-        self.facts += facts
+        self.events += events
         self.made[one.asset_id] = one
         self._publish(one.staged)
 
     def _fill(self, asset: Asset, staged: Staged) -> None:
         origin = Origin(by=self.by, user_id=asset.user_id)
-        self.facts += replace_content(
+        self.events += replace_content(
             asset,
             size=staged.size,
             digest=staged.digest,
@@ -115,7 +115,7 @@ class Plan:
             self.large.append(staged)
 
     def _folder(self, one: Import) -> dict[str, int]:
-        """The folder that it lies in, which has to be as it was when the facts are recorded."""
+        """The folder that it lies in, which has to be as it was when the events are recorded."""
         parent_id = one.wanted.parent_id
         if parent_id is None or self._is_new_folder(one, parent_id):
             return {}
@@ -184,7 +184,7 @@ class Imports:
             imported = plan.imported
             for staged in plan.large:
                 await self._contents.publish(staged)
-            return plan.facts, plan.guards
+            return plan.events, plan.guards
 
         small = [one.staged for one in batch if one.staged is not None]
         committed = await self._committer.commit(None, decide, small)

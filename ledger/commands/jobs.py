@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from asset_ledger.ledger.commands.call import Call
 from asset_ledger.ledger.commit.committer import Committer, Decision
-from asset_ledger.ledger.domain.event import Fact, Json, Origin
+from asset_ledger.ledger.domain.event import Event, Json, Origin
 from asset_ledger.ledger.domain.job import Job, JobEnd, JobStart, finish, start
 from asset_ledger.ledger.log.event_log import CommandKey
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
-Decide = Callable[[Job | None, Origin], Sequence[Fact]]
+Decide = Callable[[Job | None, Origin], Sequence[Event]]
 
 
 class JobReceipt(NamedTuple):

@@ -40,7 +40,7 @@ class Restore:
     async def asset(self, call: Call, asset_id: AssetId) -> Receipt:
         """Restore an asset, to its home where its folder is gone; a folder with its contents.
 
-        Raises UnknownAssetError, PreconditionFailedError, ViewBehindError (restoring it again goes
+        Raises UnknownAssetError, PreconditionFailedError, ProjectionBehindError (restoring it again goes
         on with the contents), and what every write may raise.
         """
         key = call.command_key("restore-asset", asset_id=asset_id)
@@ -62,7 +62,7 @@ class Restore:
     async def _refill(self, call: Call, key: CommandKey | None, folder_id: AssetId) -> int:
         """Restore what was deleted along with a folder, and with the folders in it.
 
-        Answers the position of the last fact; 0 where there was nothing to restore.
+        Answers the position of the last event; 0 where there was nothing to restore.
         """
         folders, commands, last = [folder_id], 0, 0
         while folders:
@@ -85,8 +85,8 @@ class Restore:
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
             found[:] = [] if folder.deleted else _gone_with(folder, assets)
-            facts = [f for a in found for f in restore(a, homeless=False, origin=origin)]
-            return facts, {folder.id: folder.version}
+            events = [f for a in found for f in restore(a, homeless=False, origin=origin)]
+            return events, {folder.id: folder.version}
 
         committed = await self._committer.commit(key, decide) if ids else None
         return (found, committed.appended.last) if committed else ([], 0)

@@ -18,7 +18,7 @@ from asset_ledger.ledger.reading.replay import Replay
 
 
 class Skipped(NamedTuple):
-    """The projections that go on without a fact, as of the position of the facts that say so."""
+    """The projections that go on without an event, as of the position of the events that say so."""
 
     position: int
     projections: Sequence[str]
@@ -43,13 +43,13 @@ class Skip:
         async def decide() -> Decision:
             refusing = await self._tables.refusing(position)
             if not refusing:
-                raise FieldError("position", "no projection stands still before this fact")
+                raise FieldError("position", "no projection stands still before this event")
             return await self._events(call.origin(key), refusing, position, reason), {}
 
-        key = call.command_key("skip-fact", fields=fields)
+        key = call.command_key("skip-event", fields=fields)
         committed = await self._committer.commit(key, decide)
         if committed is None:
-            raise CorruptLogError("a fact was set aside without a fact that says so")
+            raise CorruptLogError("an event was set aside without an event that says so")
         appended = committed.appended
         events = [each.event for each in await self._replay.recorded(appended)]
         names = [event.projection for event in events if isinstance(event, ProjectionSkipped)]

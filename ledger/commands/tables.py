@@ -10,7 +10,7 @@ class TableQueries(Protocol):
     """Questions that the log alone cannot answer quickly."""
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user that has these bytes now. Raises ViewBehindError."""
+        """A live asset of this user that has these bytes now. Raises ProjectionBehindError."""
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> Sequence[AssetId]:
         """Live assets directly in a folder."""
@@ -24,7 +24,7 @@ class TableQueries(Protocol):
         """Assets directly in a folder that were deleted between two positions."""
 
     async def reach(self, position: int) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError after a second."""
+        """Return once the tables reflect a position. Raises ProjectionBehindError after a second."""
 
     async def refusing(self, position: int) -> Sequence[str]:
         """The projections that stand before an event and cannot take it."""

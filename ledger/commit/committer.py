@@ -25,7 +25,7 @@ from asset_ledger.ledger.commit.requests import (
 )
 from asset_ledger.ledger.commit.slots import Slots
 from asset_ledger.ledger.content.store import Staged
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import (
     GenerationError,
     LedgerError,
@@ -48,7 +48,7 @@ RESTART_SECONDS: Final = 1.0
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, MAX_GROUP)
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
-Decision = tuple[Sequence[Fact], Mapping[str, int]]
+Decision = tuple[Sequence[Event], Mapping[str, int]]
 """The events to record, and the streams that were only read for it, with their versions."""
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What can happen to an asset, and the state that it adds up to. What is to happen: `decisions.py`.
 
-Pure: nothing here awaits, reads a clock or touches a disk. `evolve` folds facts into an `Asset`.
+Pure: nothing here awaits, reads a clock or touches a disk. `evolve` folds events into an `Asset`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import (
     UNSET,
-    Fact,
+    Event,
     Json,
     Recorded,
-    TaggedFact,
+    TaggedEvent,
     UnsetType,
     moment,
     private_of,
@@ -25,7 +25,7 @@ FOLDER: Final = "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetCreated(TaggedFact):
+class AssetCreated(TaggedEvent):
     """A node, a job or a person made something. Private: name, metadata, tags, duration."""
 
     TOPIC: ClassVar[str] = "asset.created"
@@ -38,7 +38,7 @@ class AssetCreated(TaggedFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetDescribed(TaggedFact):
+class AssetDescribed(TaggedEvent):
     """The label changed; the bytes and their history did not. What is absent did not change."""
 
     TOPIC: ClassVar[str] = "asset.described"
@@ -47,7 +47,7 @@ class AssetDescribed(TaggedFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetContentReplaced(TaggedFact):
+class AssetContentReplaced(TaggedEvent):
     """New bytes under the same id; the old ones stay readable by version."""
 
     TOPIC: ClassVar[str] = "asset.content_replaced"
@@ -57,7 +57,7 @@ class AssetContentReplaced(TaggedFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetDeleted(TaggedFact):
+class AssetDeleted(TaggedEvent):
     """The asset became a tombstone."""
 
     TOPIC: ClassVar[str] = "asset.deleted"
@@ -65,7 +65,7 @@ class AssetDeleted(TaggedFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetRestored(TaggedFact):
+class AssetRestored(TaggedEvent):
     """The tombstone became an asset again."""
 
     TOPIC: ClassVar[str] = "asset.restored"
@@ -73,10 +73,10 @@ class AssetRestored(TaggedFact):
 
 
 class Asset(NamedTuple):
-    """What the facts about one asset add up to.
+    """What the events about one asset add up to.
 
     `created_at` is the claimed time where one was given, else the recorded one; `seq` is the
-    position of its first fact, `position` that of its last.
+    position of its first event, `position` that of its last.
     """
 
     id: AssetId
@@ -114,7 +114,7 @@ PRIVATE_FIELDS: Final = ("name", "metadata", "tags", "duration")
 
 
 def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
-    """The state after one more fact of the asset's stream. Facts of other kinds change nothing."""
+    """The state after one more event of the asset's stream. Events of other kinds change nothing."""
     event = recorded.event
     if isinstance(event, AssetCreated):
         return _born(recorded.position, event)
@@ -131,10 +131,10 @@ def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
     )
 
 
-def fold(facts: Iterable[Recorded]) -> Asset | None:
-    """The asset that these facts of one stream, in order, add up to; None if there are none."""
+def fold(events: Iterable[Recorded]) -> Asset | None:
+    """The asset that these events of one stream, in order, add up to; None if there are none."""
     asset: Asset | None = None
-    for recorded in facts:
+    for recorded in events:
         asset = evolve(asset, recorded)
     return asset
 
@@ -165,13 +165,13 @@ def _born(position: int, event: AssetCreated) -> Asset:
     )
 
 
-def content_of(event: Fact) -> Digest | None:
+def content_of(event: Event) -> Digest | None:
     """Return the digest of the content that an event names, if it names one."""
     return event.digest if isinstance(event, AssetCreated | AssetContentReplaced) else None
 
 
-def changes_of(event: Fact) -> dict[str, Any] | None:
-    """The fields of the state that a later fact sets; None for a fact that is not an asset's."""
+def changes_of(event: Event) -> dict[str, Any] | None:
+    """The fields of the state that a later event sets; None for an event that is not an asset's."""
     match event:
         case AssetDescribed():
             return described_changes(event)

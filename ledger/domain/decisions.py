@@ -1,6 +1,6 @@
-"""What may become of an asset: the state and an intent in, the facts to record out, or a refusal.
+"""What may become of an asset: the state and an intent in, the events to record out, or a refusal.
 
-Pure, like the facts. What a decision takes for granted of other streams (the folders above an
+Pure, like the events. What a decision takes for granted of other streams (the folders above an
 asset) is read by its caller, who guards it: see `editing.py`.
 """
 
@@ -30,7 +30,7 @@ from asset_ledger.ledger.domain.checks import (
     check_tags,
     check_text,
 )
-from asset_ledger.ledger.domain.event import UNSET, Fact, Json, Origin, UnsetType, iso
+from asset_ledger.ledger.domain.event import UNSET, Event, Json, Origin, UnsetType, iso
 from asset_ledger.ledger.errors import AssetDeletedError, FieldError, PreconditionFailedError
 from asset_ledger.ledger.ids import AssetId, Digest
 
@@ -122,7 +122,7 @@ def merge_patch(target: Mapping[str, Json], patch: Mapping[str, Json]) -> Mappin
 
 def create(
     wanted: NewAsset, *, asset_id: AssetId, size: int, digest: Digest | None, origin: Origin
-) -> list[Fact]:
+) -> list[Event]:
     """Decide that a new asset exists.
 
     Raises FieldError for a value that a field cannot have, TooLargeError for too much metadata.
@@ -157,7 +157,7 @@ def create(
     ]
 
 
-def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Fact]:
+def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Event]:
     """Decide a new label. Asking for the one it has records nothing.
 
     Raises AssetDeletedError, FieldError and TooLargeError.
@@ -174,7 +174,7 @@ def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Fact]:
 
 def replace_content(
     asset: Asset, *, size: int, digest: Digest, content_type: str, origin: Origin
-) -> list[Fact]:
+) -> list[Event]:
     """Decide that an asset has other bytes, of this type. The same ones again record nothing.
 
     Raises AssetDeletedError and FieldError.
@@ -192,14 +192,14 @@ def replace_content(
     ]
 
 
-def delete(asset: Asset, *, origin: Origin, reason: str | None = None) -> list[Fact]:
+def delete(asset: Asset, *, origin: Origin, reason: str | None = None) -> list[Event]:
     """Decide that an asset becomes a tombstone. One that is a tombstone already records nothing."""
     if asset.deleted:
         return []
     return [AssetDeleted(**next_version(asset, origin), reason=reason)]
 
 
-def restore(asset: Asset, *, homeless: bool, origin: Origin) -> list[Fact]:
+def restore(asset: Asset, *, homeless: bool, origin: Origin) -> list[Event]:
     """Decide that a tombstone becomes an asset again. One that is none records nothing.
 
     `homeless`: the folder that it was in is not there any more, so that it goes home.
@@ -214,7 +214,7 @@ def restore(asset: Asset, *, homeless: bool, origin: Origin) -> list[Fact]:
 
 
 def next_version(asset: Asset, origin: Origin) -> dict[str, Any]:
-    """The envelope of the next fact in an asset's stream: its owner and tags are the asset's."""
+    """The envelope of the next event in an asset's stream: its owner and tags are the asset's."""
     return {
         "originator_id": asset.id,
         "originator_version": asset.version + 1,

@@ -1,7 +1,7 @@
-"""What every fact carries: its stream, its envelope, its moment. Facts are frozen and flat.
+"""What every event carries: its stream, its envelope, its moment. Events are frozen and flat.
 
-A fact is decided without `recorded_at` and `job_seq`; only the log knows those, and it stamps
-them when the fact gets its position. What the stored bytes lack can never be added, so the
+An event is decided without `recorded_at` and `job_seq`; only the log knows those, and it stamps
+them when the event gets its position. What the stored bytes lack can never be added, so the
 envelope is whole from the first day.
 """
 
@@ -17,7 +17,7 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 class Unset(Enum):
-    """The type of UNSET: the fact says nothing of this field, which is not: it says null."""
+    """The type of UNSET: the event says nothing of this field, which is not: it says null."""
 
     UNSET = "unset"
 
@@ -27,7 +27,7 @@ UnsetType = Literal[Unset.UNSET]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Event:
     """Something that happened, in one stream, at one version of it.
 
     `originator_id` is the stream (32 hex digits), `originator_version` counts 1, 2, 3 ... in it;
@@ -51,11 +51,11 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaggedFact(Fact):
-    """A fact about an asset or a job: it belongs to somebody and carries the tags of its origin."""
+class TaggedEvent(Event):
+    """An event about an asset or a job: it belongs to somebody and carries the tags of its origin."""
 
     COUNTS_ITS_JOB: ClassVar[bool] = False
-    """Whether the log also stamps `facts`: how many facts the job has, this one included."""
+    """Whether the log also stamps `events`: how many events the job has, this one included."""
 
     user_id: str
     workflow_id: str | None = None
@@ -77,54 +77,54 @@ class Origin:
     traceparent: str | None = None
 
 
-_NAMES: Final[dict[type[Fact], tuple[str, ...]]] = {}
+_NAMES: Final[dict[type[Event], tuple[str, ...]]] = {}
 
 
-def _names(kind: type[Fact]) -> tuple[str, ...]:
+def _names(kind: type[Event]) -> tuple[str, ...]:
     if kind not in _NAMES:
         _NAMES[kind] = tuple(field.name for field in fields(kind))
     return _NAMES[kind]
 
 
-def _made_again(kind: type[Fact], values: Sequence[Any]) -> Fact:
-    fact = kind.__new__(kind)
+def _made_again(kind: type[Event], values: Sequence[Any]) -> Event:
+    event = kind.__new__(kind)
     for name, value in zip(_names(kind), values, strict=True):
-        object.__setattr__(fact, name, value)
-    return fact
+        object.__setattr__(event, name, value)
+    return event
 
 
 class Recorded(NamedTuple):
-    """A fact and its place in the one order of the log: 1, 2, 3 ... without gaps."""
+    """An event and its place in the one order of the log: 1, 2, 3 ... without gaps."""
 
     position: int
-    event: Fact
+    event: Event
 
 
-def stamp(fact: Fact, recorded_at: datetime) -> None:
-    """Set the moment on a fact that the log is about to store."""
-    object.__setattr__(fact, "recorded_at", recorded_at)
+def stamp(event: Event, recorded_at: datetime) -> None:
+    """Set the moment on an event that the log is about to store."""
+    object.__setattr__(event, "recorded_at", recorded_at)
 
 
-def stamp_job_seq(fact: TaggedFact, job_seq: int) -> None:
-    """Number the fact among its job's, on a fact that the log is about to store."""
-    object.__setattr__(fact, "job_seq", job_seq)
-    if fact.COUNTS_ITS_JOB:
-        object.__setattr__(fact, "facts", job_seq)
+def stamp_job_seq(event: TaggedEvent, job_seq: int) -> None:
+    """Number the event among its job's, on an event that the log is about to store."""
+    object.__setattr__(event, "job_seq", job_seq)
+    if event.COUNTS_ITS_JOB:
+        object.__setattr__(event, "events", job_seq)
 
 
-def private_of(fact: TaggedFact) -> Mapping[str, Json]:
-    """The personal fields of a fact: the one place to open them, once they are encrypted."""
-    return fact.private
+def private_of(event: TaggedEvent) -> Mapping[str, Json]:
+    """The personal fields of an event: the one place to open them, once they are encrypted."""
+    return event.private
 
 
-def moment(fact: Fact) -> datetime:
-    """When the fact was recorded; ValueError if it was not yet."""
-    if fact.recorded_at is None:
-        raise ValueError("this fact was not recorded yet")
-    return fact.recorded_at
+def moment(event: Event) -> datetime:
+    """When the event was recorded; ValueError if it was not yet."""
+    if event.recorded_at is None:
+        raise ValueError("this event was not recorded yet")
+    return event.recorded_at
 
 
-@lru_cache(maxsize=256)  # the facts of a group share their moment
+@lru_cache(maxsize=256)  # the events of a group share their moment
 def iso(when: datetime) -> str:
     """UTC in 27 characters (`2026-01-01T00:00:00.000000Z`), so that text order is time order."""
     utc = when if when.tzinfo is UTC else when.astimezone(UTC)

@@ -1,6 +1,6 @@
 """The frame around a job's work: that it started, with what, and how it ended.
 
-A job needs no frame: any fact may name a `job_id`. Two users may both have a `job_456`, so a
+A job needs no frame: any event may name a `job_id`. Two users may both have a `job_456`, so a
 job's stream is made of both names.
 """
 
@@ -14,25 +14,25 @@ import orjson
 
 from asset_ledger.ledger.domain.checks import MAX_ID, check_metadata, check_tag, check_text
 from asset_ledger.ledger.domain.event import (
-    Fact,
+    Event,
     Json,
     Origin,
     Recorded,
-    TaggedFact,
+    TaggedEvent,
     moment,
     private_of,
 )
 from asset_ledger.ledger.errors import FieldError, JobStateError
 
 Ending = Literal["completed", "failed", "cancelled"]
-JobStatus = Literal["unframed", "running"] | Ending
+JobStatus = Literal["untracked", "running"] | Ending
 
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
 MAX_ERROR: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobStarted(TaggedFact):
+class JobStarted(TaggedEvent):
     """Somebody said that a job begins. Private: parameters."""
 
     TOPIC: ClassVar[str] = "job.started"
@@ -40,21 +40,21 @@ class JobStarted(TaggedFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFinished(TaggedFact):
+class JobFinished(TaggedEvent):
     """Somebody said that a job is over. Private: error.
 
-    `facts` counts the job's facts, this one included: a history that lacks one shows it.
+    `events` counts the job's events, this one included: a history that lacks one shows it.
     """
 
     TOPIC: ClassVar[str] = "job.finished"
     COUNTS_ITS_JOB: ClassVar[bool] = True
     status: Ending
-    facts: int = 0
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the facts of a job's own stream add up to."""
+    """What the events of a job's own stream add up to."""
 
     job_id: str
     user_id: str
@@ -74,7 +74,7 @@ def job_stream(user_id: str, job_id: str) -> str:
 
 
 def evolve(job: Job | None, recorded: Recorded) -> Job | None:
-    """The state after one more fact of the job's stream. Facts of other kinds change nothing."""
+    """The state after one more event of the job's stream. Events of other kinds change nothing."""
     event = recorded.event
     if not isinstance(event, JobStarted | JobFinished):
         return job
@@ -119,7 +119,7 @@ class JobEnd:
     error: str | None = None
 
 
-def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> list[Fact]:
+def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
     """Decide that a job begins. Beginning it again with the same values records nothing.
 
     Raises JobStateError if it began otherwise or is over without having begun, FieldError and
@@ -142,7 +142,7 @@ def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> 
     return []
 
 
-def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> list[Fact]:
+def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
     """Decide that a job is over; it need not have been started. Repeating it records nothing.
 
     Raises JobStateError if it ended otherwise, FieldError for a value that a field cannot have.
@@ -163,7 +163,7 @@ def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> l
 
 
 def _next_version(job: Job | None, job_id: str, origin: Origin) -> dict[str, Any]:
-    """The envelope of the next fact in a job's stream."""
+    """The envelope of the next event in a job's stream."""
     return {
         "originator_id": job_stream(origin.user_id, job_id),
         "originator_version": job.version + 1 if job else 1,

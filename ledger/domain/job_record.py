@@ -1,6 +1,6 @@
-"""What all the facts that name one job add up to: its frame, and the assets that it made.
+"""What all the events that name one job add up to: its frame, and the assets that it made.
 
-A replay: it needs nothing but the job's facts, in order, and says what the tables say.
+A replay: it needs nothing but the job's events, in order, and says what the tables say.
 """
 
 from collections.abc import Iterable
@@ -36,9 +36,9 @@ class JobRecord:
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """When its first and its last fact were recorded. Raises ValueError if it has none."""
+        """When its first and its last event were recorded. Raises ValueError if it has none."""
         if self.first is None or self.last is None:
-            raise ValueError(f"job {self.job_id} has no facts")
+            raise ValueError(f"job {self.job_id} has no events")
         return moment(self.first.event), moment(self.last.event)
 
     @property
@@ -46,9 +46,9 @@ class JobRecord:
         """The assets that are no tombstones."""
         return [asset for asset in self.assets.values() if not asset.deleted]
 
-    def add(self, facts: Iterable[Recorded]) -> None:
-        """Fold the next facts in."""
-        for recorded in facts:
+    def add(self, events: Iterable[Recorded]) -> None:
+        """Fold the next events in."""
+        for recorded in events:
             self._add(recorded)
 
     def _add(self, recorded: Recorded) -> None:

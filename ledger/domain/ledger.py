@@ -1,22 +1,22 @@
 """What the ledger records about itself, in the stream that bears the log's own id.
 
-Fact 1 of every log is `LedgerOpened`: it says which log this is and whose signature to expect.
+Event 1 of every log is `LedgerOpened`: it says which log this is and whose signature to expect.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of everything that is frozen into stored bytes: envelope, leaves, command hashes."""
 
 SYSTEM: Final = "system"
-"""The actor of facts that no caller asked for."""
+"""The actor of events that no caller asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerOpened(Fact):
+class LedgerOpened(Event):
     """A log began: its id (32 hex digits), its origin line and its verifier key (both C2SP)."""
 
     TOPIC: ClassVar[str] = "ledger.opened"
@@ -28,7 +28,7 @@ class LedgerOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRotated(Fact):
+class KeyRotated(Event):
     """Checkpoints are signed by another key from here on; both keys signed this change."""
 
     TOPIC: ClassVar[str] = "key.rotated"
@@ -39,8 +39,8 @@ class KeyRotated(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectionSkipped(Fact):
-    """Somebody set a fact aside that a projection could not read, and said why.
+class ProjectionSkipped(Event):
+    """Somebody set an event aside that a projection could not read, and said why.
 
     `command` and `user_id`: the hash and the owner of the Idempotency-Key that came along, if any.
     """

@@ -1,4 +1,4 @@
-"""How a request is recognised when it comes again: its fingerprint, and the hash that facts keep.
+"""How a request is recognised when it comes again: its fingerprint, and the hash that events keep.
 
 Both are frozen into stored bytes: `verify` derives them from what a client still has.
 """
@@ -46,7 +46,7 @@ def fingerprint(
 
 
 def command_hash(key: CommandKey | None) -> str | None:
-    """What a fact keeps of the key that asked for it: SHA-256 hex; None where there was none."""
+    """What an event keeps of the key that asked for it: SHA-256 hex; None where there was none."""
     if key is None:
         return None
     hashed = hashlib.sha256(_PREFIX)

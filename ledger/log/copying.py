@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from asset_ledger.ledger.domain.event import Fact, TaggedFact, moment
+from asset_ledger.ledger.domain.event import Event, TaggedEvent, moment
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Command, Head
@@ -32,7 +32,7 @@ _INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
 
 
 class KeyRow(NamedTuple):
-    """An Idempotency-Key, what it was used for, and where its facts are."""
+    """An Idempotency-Key, what it was used for, and where its events are."""
 
     user_id: str
     key: str
@@ -43,15 +43,15 @@ class KeyRow(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """A fact, as its bytes stand and as they read, and the leaf that they were hashed in."""
+    """An event, as its bytes stand and as they read, and the leaf that they were hashed in."""
 
     stored: StoredEvent
-    fact: Fact
+    event: Event
     leaf: bytes
 
 
 class NotNextError(LedgerError):
-    """The fact at `position` is not the one that can follow those before it."""
+    """The event at `position` is not the one that can follow those before it."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -59,7 +59,7 @@ class NotNextError(LedgerError):
 
 
 def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
-    """Every Idempotency-Key whose facts are at most at a position, also beside a server."""
+    """Every Idempotency-Key whose events are at most at a position, also beside a server."""
     readers = Readers(log_file)
     try:
         last = ("", "")
@@ -78,18 +78,18 @@ def finish(folder: Path) -> None:
 
 
 class CopiedLog(SqliteLog):
-    """A log that takes another's facts as they stand. Its folder is locked."""
+    """A log that takes another's events as they stand. Its folder is locked."""
 
     def __init__(self, folder: Path, codec: Codec) -> None:
         """Begin, or go on where it was interrupted. Raises CorruptLogError."""
         super().__init__(DataFolder(folder).unfinished_log, codec)
 
-    def copy(self, facts: Sequence[Copied]) -> None:
-        """Append the next facts, all at once. Raises NotNextError."""
+    def copy(self, events: Sequence[Copied]) -> None:
+        """Append the next events, all at once. Raises NotNextError."""
         with transaction(self._db):
-            group = self._group(facts)
+            group = self._group(events)
             self._insert(group)
-        self._head = Head(group.position, moment(facts[-1].fact))
+        self._head = Head(group.position, moment(events[-1].event))
 
     def copy_keys(self, rows: Sequence[KeyRow]) -> None:
         """Keep these Idempotency-Keys; those that are there already stay."""
@@ -97,42 +97,42 @@ class CopiedLog(SqliteLog):
             insert_rows(self._db, _INSERT_KEYS, rows)
 
     def root(self, size: int) -> bytes:
-        """The root over the first `size` facts."""
+        """The root over the first `size` events."""
         return Tiles(self).root(size)
 
-    def _group(self, facts: Sequence[Copied]) -> Group:
-        touched = self._touched([Command([copied.fact for copied in facts])])
+    def _group(self, events: Sequence[Copied]) -> Group:
+        touched = self._touched([Command([copied.event for copied in events])])
         group = Group(touched, self._codec, datetime.now(UTC), _nothing)
         last = self._head.recorded_at
-        for copied in facts:
+        for copied in events:
             group.position += 1
-            fact = copied.fact
-            if last is not None and moment(fact) < last:
+            event = copied.event
+            if last is not None and moment(event) < last:
                 raise NotNextError(group.position, "is older than the one before it")
-            last = moment(fact)
-            _follow(group, fact)
+            last = moment(event)
+            _follow(group, event)
             group.rows.extend(_rows(group.position, copied))
         return group
 
 
-def _follow(group: Group, fact: Fact) -> None:
-    """Raises NotNextError unless this is the next fact of its stream and of its job."""
-    versions, stream = group.touched.versions, fact.originator_id
-    if fact.originator_version != versions.get(stream, 0) + 1:
+def _follow(group: Group, event: Event) -> None:
+    """Raises NotNextError unless this is the next event of its stream and of its job."""
+    versions, stream = group.touched.versions, event.originator_id
+    if event.originator_version != versions.get(stream, 0) + 1:
         raise NotNextError(group.position, f"is not the next version of {stream}")
-    versions[stream] = fact.originator_version
-    if not isinstance(fact, TaggedFact) or fact.job_id is None:
+    versions[stream] = event.originator_version
+    if not isinstance(event, TaggedEvent) or event.job_id is None:
         return
-    job = (fact.user_id, fact.job_id)
-    if fact.job_seq != group.touched.job_seqs.get(job, 0) + 1:
-        raise NotNextError(group.position, f"its job_seq is not the next one of {fact.job_id}")
-    group.touched.job_seqs[job] = fact.job_seq
+    job = (event.user_id, event.job_id)
+    if event.job_seq != group.touched.job_seqs.get(job, 0) + 1:
+        raise NotNextError(group.position, f"its job_seq is not the next one of {event.job_id}")
+    group.touched.job_seqs[job] = event.job_seq
 
 
 def _rows(position: int, copied: Copied) -> Rows:
-    fact = copied.fact
-    tags = tags_of(fact) if isinstance(fact, TaggedFact) else []
-    owner = fact.user_id if isinstance(fact, TaggedFact) else ""
+    event = copied.event
+    tags = tags_of(event) if isinstance(event, TaggedEvent) else []
+    owner = event.user_id if isinstance(event, TaggedEvent) else ""
     return Rows(
         events=[copied.stored],
         leaves=[(position, leaf_hash(copied.leaf))],

@@ -1,4 +1,4 @@
-"""The log of facts: the promises that every log makes, and the words for talking to one.
+"""The log of events: the promises that every log makes, and the words for talking to one.
 
 All of it blocks: it is called from threads, never on the event loop.
 """
@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple, Protocol
 
 from eventsourcing.persistence import Notification
 
-from asset_ledger.ledger.domain.event import Fact, Recorded
+from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.errors import StorageFailedError
 
 TagKind = Literal["workflow", "node", "job"]
 
 
 class Tag(NamedTuple):
-    """One user's workflow, node or job: every fact that names it can be read by it."""
+    """One user's workflow, node or job: every event that names it can be read by it."""
 
     user_id: str
     kind: TagKind
@@ -38,21 +38,21 @@ class CommandKey:
 class Command:
     """What one caller wants recorded: all of it, or nothing.
 
-    Each fact names the version it makes of its stream. `guards` are streams that were only read,
+    Each event names the version it makes of its stream. `guards` are streams that were only read,
     with the version they had: if one has moved on, the decision is stale.
     """
 
-    facts: Sequence[Fact]
+    events: Sequence[Event]
     guards: Mapping[str, int] = field(default_factory=dict)
     key: CommandKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The command's facts are in the log, durable. `replayed`: they were there before, by its key.
+    """The command's events are in the log, durable. `replayed`: they were there before, by its key.
 
     `recorded` is empty for a replay; read the log between the two positions instead. `leaf` is the
-    leaf hash of the last fact, `prepared` what the caller's `prepare` made of the facts.
+    leaf hash of the last event, `prepared` what the caller's `prepare` made of the events.
     """
 
     first: int
@@ -67,23 +67,23 @@ Outcome = Appended | Exception
 """What became of one command: its refusal (or failure) is a value, so that it is its own alone."""
 
 Prepare = Callable[[Sequence[Recorded]], object]
-"""Called with a command's stamped facts before they are inserted; what it raises refuses them."""
+"""Called with a command's stamped events before they are inserted; what it raises refuses them."""
 
 
 class Head(NamedTuple):
-    """The end of the log: its last position and that fact's time. 0 and None while it is empty."""
+    """The end of the log: its last position and that event's time. 0 and None while it is empty."""
 
     position: int
     recorded_at: datetime | None
 
 
 class LogReader(Protocol):
-    """A log of facts, read: also while somebody else appends to it.
+    """A log of events, read: also while somebody else appends to it.
 
-    - Positions MUST be 1, 2, 3 ... without gaps, in the order in which readers see the facts.
-    - A reader that reads from its last position on MUST see every fact once, in order.
+    - Positions MUST be 1, 2, 3 ... without gaps, in the order in which readers see the events.
+    - A reader that reads from its last position on MUST see every event once, in order.
     - The leaf hashes MUST be those of the stored bytes, and a full tile of level 1 or up MUST be
-      there as soon as its last fact is (`merkle.tiles.TileSource`).
+      there as soon as its last event is (`merkle.tiles.TileSource`).
     """
 
     def head(self) -> Head:
@@ -92,19 +92,19 @@ class LogReader(Protocol):
     def read(
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Notification]:
-        """The next `limit` stored facts after a position, in order; only a tag's, where given."""
+        """The next `limit` stored events after a position, in order; only a tag's, where given."""
 
     def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """All stored facts of one stream, in order, up to a position where given."""
+        """All stored events of one stream, in order, up to a position where given."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """What an Idempotency-Key was used for, and its first and last position."""
 
     def leaf_hash(self, position: int) -> bytes | None:
-        """The Merkle leaf hash of the fact at a position."""
+        """The Merkle leaf hash of the event at a position."""
 
     def leaf_hashes(self, after: int, limit: int) -> Sequence[bytes]:
-        """The leaf hashes of the next facts after a position."""
+        """The leaf hashes of the next events after a position."""
 
     def full_tile(self, level: int, index: int) -> bytes | None:
         """A full tile of level 1 or up: 256 hashes in one piece; None while it is not full."""
@@ -117,16 +117,16 @@ class LogReader(Protocol):
 
 
 class EventLog(LogReader, Protocol):
-    """An append-only log of facts.
+    """An append-only log of events.
 
     - `append` MUST answer each command by itself, in order: a refused one leaves no trace and
       does not touch the others. When it returns, every `Appended` is durable.
     - `append` MUST refuse a command whose stream or guard is at another version
       (VersionConflictError), and whose key was used for another request (KeyReusedError). The
       same key with the same request MUST answer the first outcome and record nothing.
-    - `recorded_at` MUST NOT be below that of the fact before; `job_seq` MUST be 1, 2, 3 ... for
+    - `recorded_at` MUST NOT be below that of the event before; `job_seq` MUST be 1, 2, 3 ... for
       each owner's job.
-    - Stored facts MUST refuse UPDATE, DELETE and REPLACE.
+    - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from asset_ledger.ledger.domain.event import Fact, Recorded, TaggedFact, stamp, stamp_job_seq
+from asset_ledger.ledger.domain.event import Event, Recorded, TaggedEvent, stamp, stamp_job_seq
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -23,7 +23,7 @@ JobName = tuple[str, str]
 
 
 class KnownKey(NamedTuple):
-    """What a recorded Idempotency-Key was used for, and where its facts are."""
+    """What a recorded Idempotency-Key was used for, and where its events are."""
 
     operation: str
     fingerprint: str
@@ -60,7 +60,7 @@ class Rows:
 
 def streams_of(commands: Iterable[Command]) -> list[str]:
     """The streams whose versions decide about these commands."""
-    streams = {fact.originator_id for command in commands for fact in command.facts}
+    streams = {event.originator_id for command in commands for event in command.events}
     return list(streams.union(*(command.guards for command in commands)))
 
 
@@ -70,14 +70,14 @@ def keys_of(commands: Iterable[Command]) -> list[tuple[str, str]]:
 
 
 def jobs_of(commands: Iterable[Command]) -> list[JobName]:
-    """The jobs whose facts these commands add to."""
-    facts = (fact for command in commands for fact in command.facts)
-    return list({job for fact in facts if (job := _job_of(fact))})
+    """The jobs whose events these commands add to."""
+    events = (event for command in commands for event in command.events)
+    return list({job for event in events if (job := _job_of(event))})
 
 
-def _job_of(fact: Fact) -> JobName | None:
-    if isinstance(fact, TaggedFact) and fact.job_id is not None:
-        return fact.user_id, fact.job_id
+def _job_of(event: Event) -> JobName | None:
+    if isinstance(event, TaggedEvent) and event.job_id is not None:
+        return event.user_id, event.job_id
     return None
 
 
@@ -94,7 +94,7 @@ class Group:
         self._prepare = prepare
 
     def add(self, command: Command) -> Outcome:
-        """The command's facts get their places, or it gets its refusal."""
+        """The command's events get their places, or it gets its refusal."""
         try:
             return self._replay(command.key) or self._record(command)
         except LedgerError as refusal:
@@ -114,8 +114,8 @@ class Group:
 
     def _record(self, command: Command) -> Appended:
         versions = self._checked_versions(command)
-        job_seqs = self._stamped_jobs(command.facts)
-        recorded = [Recorded(self.position + n, fact) for n, fact in enumerate(command.facts, 1)]
+        job_seqs = self._stamped_jobs(command.events)
+        recorded = [Recorded(self.position + n, event) for n, event in enumerate(command.events, 1)]
         rows = self._rows(recorded)
         appended = Appended(
             first=self.position + 1,
@@ -136,33 +136,35 @@ class Group:
             if known.get(stream, 0) != version:
                 raise VersionConflictError(f"{stream} changed since it was read")
         after: dict[str, int] = {}
-        for fact in command.facts:
-            stream = fact.originator_id
+        for event in command.events:
+            stream = event.originator_id
             current = after.get(stream, known.get(stream, 0))
-            if fact.originator_version != current + 1:
+            if event.originator_version != current + 1:
                 raise VersionConflictError(f"{stream} is at version {current}, not the one read")
-            after[stream] = fact.originator_version
+            after[stream] = event.originator_version
         return after
 
-    def _stamped_jobs(self, facts: Sequence[Fact]) -> dict[JobName, int]:
-        """Stamp each fact; answers the job heads after them."""
+    def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, int]:
+        """Stamp each event; answers the job heads after them."""
         heads: dict[JobName, int] = {}
-        for fact in facts:
-            stamp(fact, self.recorded_at)
-            job = _job_of(fact)
-            if job is not None and isinstance(fact, TaggedFact):
+        for event in events:
+            stamp(event, self.recorded_at)
+            job = _job_of(event)
+            if job is not None and isinstance(event, TaggedEvent):
                 heads[job] = heads.get(job, self.touched.job_seqs.get(job, 0)) + 1
-                stamp_job_seq(fact, heads[job])
+                stamp_job_seq(event, heads[job])
         return heads
 
     def _rows(self, recorded: Sequence[Recorded]) -> Rows:
         rows = Rows()
-        for position, fact in recorded:
-            event = self._codec.encode(fact)
-            leaf = leaf_of(fact.originator_id, fact.originator_version, event.topic, event.state)
-            rows.events.append(event)
+        for position, event in recorded:
+            stored = self._codec.encode(event)
+            leaf = leaf_of(
+                event.originator_id, event.originator_version, stored.topic, stored.state
+            )
+            rows.events.append(stored)
             rows.leaves.append((position, leaf_hash(leaf)))
-            rows.tags.extend(_tags(position, fact))
+            rows.tags.extend(_tags(position, event))
         return rows
 
     def _accept(self, key: CommandKey | None, appended: Appended, rows: Rows) -> None:
@@ -174,13 +176,13 @@ class Group:
         self.position = appended.last
 
 
-def _tags(position: int, fact: Fact) -> Iterator[tuple[str, str, str, int]]:
-    if isinstance(fact, TaggedFact):
-        for kind, value in tags_of(fact):
-            yield fact.user_id, kind, value, position
+def _tags(position: int, event: Event) -> Iterator[tuple[str, str, str, int]]:
+    if isinstance(event, TaggedEvent):
+        for kind, value in tags_of(event):
+            yield event.user_id, kind, value, position
 
 
-def tags_of(fact: TaggedFact) -> list[tuple[str, Any]]:
-    """The kinds and values under which a fact can be found again."""
-    tags = (("workflow", fact.workflow_id), ("node", fact.node_id), ("job", fact.job_id))
+def tags_of(event: TaggedEvent) -> list[tuple[str, Any]]:
+    """The kinds and values under which an event can be found again."""
+    tags = (("workflow", event.workflow_id), ("node", event.node_id), ("job", event.job_id))
     return [(kind, value) for kind, value in tags if value is not None]

@@ -1,9 +1,9 @@
-"""Which key signs a log's checkpoints, from which fact on, and how another one takes its place.
+"""Which key signs a log's checkpoints, from which event on, and how another one takes its place.
 
 A rotation may be killed between any two of its steps; some key in force is always at hand:
 
 1. the new key is made durable, as `checkpoint.key.next`;
-2. the fact `key.rotated`, signed by both keys, is committed: from here on the new key is in force;
+2. the event `key.rotated`, signed by both keys, is committed: from here on the new key is in force;
 3. `checkpoint.key.next` takes the place of `checkpoint.key`, and the old key is gone.
 
 Killed before 2, the old key is in force and in its place, and what lies beside it is overwritten
@@ -50,17 +50,19 @@ def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
     for stored in rotations(log, opened.log_id):
         rotated = codec.decode(stored).event
         if not isinstance(rotated, KeyRotated):
-            raise CorruptLogError(f"fact {stored.id} is not what its topic says")
+            raise CorruptLogError(f"event {stored.id} is not what its topic says")
         try:
             check_succession(opened.log_id, keys[-1].key, asdict(rotated))
         except ProofError as error:
-            raise CorruptLogError(f"fact {stored.id} is no rotation of the key: {error}") from error
+            raise CorruptLogError(
+                f"event {stored.id} is no rotation of the key: {error}"
+            ) from error
         keys.append(KeyInForce(stored.id, rotated.new_key))
     return keys
 
 
 def rotations(log: LogReader, log_id: str, *, upto: int | None = None) -> list[Notification]:
-    """The stored facts that put a key in another's place, in order, up to a position."""
+    """The stored events that put a key in another's place, in order, up to a position."""
     stream = log.stream(log_id, upto=upto)
     return [stored for stored in stream if stored.topic == KeyRotated.TOPIC]
 
@@ -73,7 +75,7 @@ def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
 
 
 def settle_key(key_file: Path, in_force: str) -> None:
-    """Finish a rotation that was killed after its fact was committed; else change nothing."""
+    """Finish a rotation that was killed after its event was committed; else change nothing."""
     waiting = _next(key_file)
     if waiting.exists() and _is_key(waiting, in_force):
         move_key(waiting, key_file)
@@ -85,16 +87,16 @@ def rotate(log: EventLog, codec: Codec, key_file: Path) -> KeyInForce:
     The folder must be locked, and its server stopped: a server that runs does the same by
     `Proofs.rotate`. Raises SigningKeyError without the key in force.
     """
-    fact = rotation(log, codec, signer_in_force(log, codec, key_file), by=SYSTEM)
-    (outcome,) = log.append([Command([fact])], lambda _: None)
+    event = rotation(log, codec, signer_in_force(log, codec, key_file), by=SYSTEM)
+    (outcome,) = log.append([Command([event])], lambda _: None)
     if not isinstance(outcome, Appended):
         raise outcome
-    settle_key(key_file, fact.new_key)
-    return KeyInForce(outcome.last, fact.new_key)
+    settle_key(key_file, event.new_key)
+    return KeyInForce(outcome.last, event.new_key)
 
 
 def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRotated:
-    """The fact that puts a new key, which is durable already, in the place of the signer's.
+    """The event that puts a new key, which is durable already, in the place of the signer's.
 
     Raises SigningKeyError without that: it has to sign its own end.
     """

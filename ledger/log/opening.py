@@ -1,10 +1,10 @@
-"""The first fact of a log: which log this is, and whose signature to expect on its checkpoints."""
+"""The first event of a log: which log this is, and whose signature to expect on its checkpoints."""
 
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.domain.ledger import FORMAT, SYSTEM, LedgerOpened, origin_line
-from asset_ledger.ledger.errors import CorruptLogError
+from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader
 from asset_ledger.ledger.merkle.key import load_or_make_key, verifier_key
@@ -13,9 +13,9 @@ _FIRST: Final = 1
 
 
 def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: str) -> LedgerOpened:
-    """Fact 1 of this log; an empty log is given it, with a new key.
+    """Event 1 of this log; an empty log is given it, with a new key.
 
-    Raises CorruptLogError if fact 1 is something else.
+    Raises CorruptLogError if event 1 is something else.
     """
     if not log.head().position:
         _open_new(log, key_file, new_log_id)
@@ -23,12 +23,22 @@ def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: st
 
 
 def read_identity(log: LogReader, codec: Codec) -> LedgerOpened:
-    """Fact 1 of a log that has one. Raises CorruptLogError for any other."""
+    """Event 1 of a log that has one. Raises CorruptLogError, and DataFolderError for a format that
+    this release does not read."""
     for stored in log.read(0, _FIRST):
         opened = codec.decode(stored).event
         if isinstance(opened, LedgerOpened):
+            _check_format(opened)
             return opened
-    raise CorruptLogError("fact 1 does not open a log: this file is no asset ledger")
+    raise CorruptLogError("event 1 does not open a log: this file is no asset ledger")
+
+
+def _check_format(opened: LedgerOpened) -> None:
+    if opened.format != FORMAT:
+        raise DataFolderError(
+            f"this ledger has format {opened.format}, and this release reads format {FORMAT} only:"
+            " use the release that made it, or begin a new data folder"
+        )
 
 
 def _open_new(log: EventLog, key_file: Path, log_id: str) -> None:

@@ -62,12 +62,12 @@ _SIDE_TABLES: Final = (
         position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
 )
 
-# Facts never change. recursive_triggers lets the DELETE guard see a REPLACE, but a stranger's
+# Events never change. recursive_triggers lets the DELETE guard see a REPLACE, but a stranger's
 # connection has it off: hence the guard before INSERT.
 _GUARDS: Final = (
     *(
         f"""CREATE TRIGGER IF NOT EXISTS {table}_never_{verb} BEFORE {verb} ON {table}
-        BEGIN SELECT RAISE(ABORT, 'facts never change'); END"""
+        BEGIN SELECT RAISE(ABORT, 'events never change'); END"""
         for table in ("stored_events", "event_tags", "command_keys", "event_leaves")
         for verb in ("UPDATE", "DELETE")
     ),
@@ -75,7 +75,7 @@ _GUARDS: Final = (
         WHEN EXISTS (SELECT 1 FROM stored_events WHERE originator_id = NEW.originator_id
                      AND originator_version = NEW.originator_version)
           OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
-        BEGIN SELECT RAISE(ABORT, 'facts never change'); END""",
+        BEGIN SELECT RAISE(ABORT, 'events never change'); END""",
 )
 _SCHEMA: Final = (*_SIDE_TABLES, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
 
@@ -136,16 +136,16 @@ class SqliteLog(SqliteLogReader):
             raise
 
     def _load_head(self) -> Head:
-        """The last fact, after a look whether its leaf is the one that was hashed."""
+        """The last event, after a look whether its leaf is the one that was hashed."""
         (leaves,) = self._db.execute("SELECT max(position) FROM event_leaves").fetchone()
         last = self._db.execute(LAST).fetchone()
         if (last[0] if last else None) != leaves:
-            raise CorruptLogError(f"{self._path} lacks facts or leaves at its end. {RESTORE}")
+            raise CorruptLogError(f"{self._path} lacks events or leaves at its end. {RESTORE}")
         if last is None:
             return Head(0, None)
         position, *stored, kept = last
         if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != kept:
-            raise CorruptLogError(f"{self._path}: fact {position} was changed. {RESTORE}")
+            raise CorruptLogError(f"{self._path}: event {position} was changed. {RESTORE}")
         return head_of(last)
 
     @property

@@ -48,14 +48,14 @@ class SqliteLogReader(TreeRows):
     def read(
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Notification]:
-        """The next stored facts after a position, at most 1,000 of them."""
+        """The next stored events after a position, at most 1,000 of them."""
         window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
         if tag is None:
             return self._notifications(_AFTER, window)
         return self._notifications(_AFTER_BY_TAG, (*tag, *window))
 
     def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """All stored facts of one stream, in order."""
+        """All stored events of one stream, in order."""
         return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
 
     def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
@@ -73,7 +73,7 @@ class SqliteLogReader(TreeRows):
         return None
 
     def leaf_hash(self, position: int) -> bytes | None:
-        """The Merkle leaf hash of the fact at a position."""
+        """The Merkle leaf hash of the event at a position."""
         rows = self._readers.rows(_LEAF, (position,))
         return rows[0][0] if rows else None
 

@@ -19,13 +19,13 @@ TREE_TABLES: Final = (
 )
 TREE_GUARDS: Final = tuple(
     f"""CREATE TRIGGER IF NOT EXISTS {table}_never_{verb} BEFORE {verb} ON {table}
-    BEGIN SELECT RAISE(ABORT, 'facts never change'); END"""
+    BEGIN SELECT RAISE(ABORT, 'events never change'); END"""
     for table in ("merkle_tiles", "checkpoints")
     for verb in ("UPDATE", "DELETE")
 ) + tuple(
     f"""CREATE TRIGGER IF NOT EXISTS {table}_never_REPLACE BEFORE INSERT ON {table}
     WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})
-    BEGIN SELECT RAISE(ABORT, 'facts never change'); END"""
+    BEGIN SELECT RAISE(ABORT, 'events never change'); END"""
     for table, same in (
         ("merkle_tiles", "level = NEW.level AND idx = NEW.idx OR rowid = NEW.rowid"),
         ("checkpoints", "size = NEW.size"),
@@ -42,7 +42,7 @@ _TILED: Final = "SELECT coalesce(max(idx) + 1, 0) FROM merkle_tiles WHERE level 
 _SIGNED: Final = "SELECT coalesce(max(size), 0) FROM checkpoints"
 
 _A_TILE: Final = WIDTH**2
-"""How many facts fill a tile of level 1."""
+"""How many events fill a tile of level 1."""
 
 _A_COMMIT: Final = 64 * _A_TILE
 
@@ -56,7 +56,7 @@ class TreeRows:
         self._select = select
 
     def leaf_hashes(self, after: int, limit: int) -> list[bytes]:
-        """The leaf hashes of the next facts after a position."""
+        """The leaf hashes of the next events after a position."""
         return [hashed for (hashed,) in self._select(_LEAF_HASHES, (after, after + limit))]
 
     def full_tile(self, level: int, index: int) -> bytes | None:
@@ -70,7 +70,7 @@ class TreeRows:
 
 
 def keep_tiles(db: sqlite3.Connection, before: int, size: int) -> None:
-    """Insert the tiles that the facts after `before` filled, into a transaction that is ours."""
+    """Insert the tiles that the events after `before` filled, into a transaction that is ours."""
     if before // _A_TILE == size // _A_TILE:
         return
     tiles = Tiles(_rows_of(db))
@@ -95,11 +95,11 @@ def bring_tree_up(db: sqlite3.Connection, size: int) -> None:
     (tiled,), (signed,) = (db.execute(sql).fetchone() for sql in (_TILED, _SIGNED))
     grown = max(tiled * _A_TILE, signed)
     if grown > size:
-        raise CorruptLogError(f"the log has {size:,} facts and had {grown:,}: its end is missing")
+        raise CorruptLogError(f"the log has {size:,} events and had {grown:,}: its end is missing")
     for before in range(tiled * _A_TILE, size - size % _A_TILE, _A_COMMIT):
         with transaction(db):
             keep_tiles(db, before, min(before + _A_COMMIT, size))
-        logger.info("the tree has tiles over %d of %d facts", min(before + _A_COMMIT, size), size)
+        logger.info("the tree has tiles over %d of %d events", min(before + _A_COMMIT, size), size)
 
 
 def keep_checkpoint(db: sqlite3.Connection, size: int, note: str) -> str:

@@ -1,1 +1,1 @@
-"""Tamper evidence: RFC 6962 hashing over the facts, and the key that signs checkpoints of it."""
+"""Tamper evidence: RFC 6962 hashing over the events, and the key that signs checkpoints of it."""

@@ -1,4 +1,4 @@
-"""Checkpoints: the root over the first so many facts, signed under the log's name.
+"""Checkpoints: the root over the first so many events, signed under the log's name.
 
 Byte for byte a C2SP tlog-checkpoint in a C2SP signed note, with an Ed25519 signature; the key's
 name is the log's origin line.
@@ -18,7 +18,7 @@ _KEY_ID: Final = 4
 
 
 class Checkpoint(NamedTuple):
-    """What is signed: which log, how many facts it has, and the root over them."""
+    """What is signed: which log, how many events it has, and the root over them."""
 
     origin: str
     size: int

@@ -111,7 +111,7 @@ class Signer:
     """
 
     def __init__(self, file: Path, key: str) -> None:
-        """`key` is the verifier key that the log's facts name."""
+        """`key` is the verifier key that the log's events name."""
         self.key = key
         self.file = file
         self._private: Ed25519PrivateKey | None = None

@@ -1,4 +1,4 @@
-"""The proof object: facts, each with its stored bytes and its path to the root that was signed.
+"""The proof object: events, each with its stored bytes and its path to the root that was signed.
 
 Whoever holds the log's verifier key can check it without our server, and `check_proof` does.
 """
@@ -20,15 +20,15 @@ END: Final = b"]}"
 """What closes a proof that is sent piece by piece."""
 
 
-class ProvenFact(NamedTuple):
-    """A fact by its position, the bytes that were hashed, and its inclusion path."""
+class ProvenEvent(NamedTuple):
+    """An event by its position, the bytes that were hashed, and its inclusion path."""
 
     position: int
     leaf: bytes
     path: Sequence[bytes]
 
     def document(self) -> dict[str, Any]:
-        """The fact as it is in the proof object."""
+        """The event as it is in the proof object."""
         return {
             "position": self.position,
             "leaf": _encoded(self.leaf),
@@ -43,54 +43,54 @@ class Signed(NamedTuple):
     size: int
     note: str
     key: str
-    rotations: Sequence[ProvenFact] = ()
+    rotations: Sequence[ProvenEvent] = ()
 
 
-def document(signed: Signed, facts: Sequence[ProvenFact]) -> dict[str, Any]:
-    """The proof object of these facts."""
+def document(signed: Signed, events: Sequence[ProvenEvent]) -> dict[str, Any]:
+    """The proof object of these events."""
     return {
         "format": FORMAT,
         "checkpoint": signed.note,
         "key": signed.key,
         "rotations": [rotation.document() for rotation in signed.rotations],
-        "facts": [fact.document() for fact in facts],
+        "events": [event.document() for event in events],
     }
 
 
 def beginning(signed: Signed) -> bytes:
-    """The proof object up to its first fact; facts with commas between them follow, then `END`."""
+    """The proof object up to its first event; events with commas between them follow, then `END`."""
     return orjson.dumps(document(signed, ())).removesuffix(END)
 
 
-def check_proof(proof: Mapping[str, Any], key: str) -> tuple[Checkpoint, list[ProvenFact]]:
+def check_proof(proof: Mapping[str, Any], key: str) -> tuple[Checkpoint, list[ProvenEvent]]:
     """What a proof object proves to who holds this verifier key of the log, or an earlier one.
 
-    That each fact's bytes are what the log has at its position; not that no fact is left out.
+    That each event's bytes are what the log has at its position; not that no event is left out.
     Raises ProofError.
     """
-    note, rotations, facts = _read(proof)
+    note, rotations, events = _read(proof)
     checkpoint = open_checkpoint(note, key_after(key, (each.leaf for each in rotations)))
-    for fact in (*rotations, *facts):
-        index = fact.position - 1
-        check_inclusion(leaf_hash(fact.leaf), index, checkpoint.size, fact.path, checkpoint.root)
-    return checkpoint, facts
+    for event in (*rotations, *events):
+        index = event.position - 1
+        check_inclusion(leaf_hash(event.leaf), index, checkpoint.size, event.path, checkpoint.root)
+    return checkpoint, events
 
 
-def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenFact], list[ProvenFact]]:
+def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenEvent], list[ProvenEvent]]:
     if proof.get("format") != FORMAT:
         raise ProofError(f"this is no proof of the format {FORMAT}")
     match proof:
-        case {"checkpoint": str(note), "facts": [*facts]}:
+        case {"checkpoint": str(note), "events": [*events]}:
             rotations = proof.get("rotations", ())  # bundles of before they were told have none
-            return note, [_fact(each) for each in rotations], [_fact(fact) for fact in facts]
-    raise ProofError("a proof has a checkpoint and facts")
+            return note, [_event(each) for each in rotations], [_event(event) for event in events]
+    raise ProofError("a proof has a checkpoint and events")
 
 
-def _fact(fact: Any) -> ProvenFact:
-    match fact:
+def _event(event: Any) -> ProvenEvent:
+    match event:
         case {"position": int(position), "leaf": str(leaf), "path": [*path]}:
-            return ProvenFact(position, _decoded(leaf), [_decoded(hashed) for hashed in path])
-    raise ProofError("a proven fact has a position, a leaf and a path")
+            return ProvenEvent(position, _decoded(leaf), [_decoded(hashed) for hashed in path])
+    raise ProofError("a proven event has a position, a leaf and a path")
 
 
 def _encoded(data: bytes) -> str:

@@ -51,7 +51,7 @@ def _rotation(leaf: bytes, log_id: str) -> Mapping[str, Any]:
     """What a leaf says. Raises ProofError unless it is one of this log's rotations."""
     stream, _, topic, state = parts_of(leaf)
     if (stream, topic) != (log_id.encode(), TOPIC.encode()):
-        raise ProofError("a rotation is a fact of the log itself")
+        raise ProofError("a rotation is an event of the log itself")
     said = orjson.loads(state)
     if not all(isinstance(said.get(name), str) for name in (*_KEYS, *_SIGNATURES)):
         raise ProofError("a rotation names two keys, and bears their signatures")

@@ -1,6 +1,6 @@
 """The tree cut into tiles of 256 hashes (C2SP tlog-tiles), and the roots and proofs made from them.
 
-A proof at a million facts reads three tiles and the right edge of the tree. What a tile has once
+A proof at a million events reads three tiles and the right edge of the tree. What a tile has once
 held never changes, so it is remembered.
 """
 
@@ -93,7 +93,7 @@ class TileSource(Protocol):
     """What keeps the hashes."""
 
     def leaf_hashes(self, after: int, limit: int) -> Sequence[bytes]:
-        """The leaf hashes of the next facts after a position."""
+        """The leaf hashes of the next events after a position."""
 
     def full_tile(self, level: int, index: int) -> bytes | None:
         """A full tile of level 1 or up, if it is kept: 256 hashes in one piece."""
@@ -102,7 +102,7 @@ class TileSource(Protocol):
 class Tiles:
     """The tree, read tile by tile. Any thread may ask.
 
-    Sizes that are asked for must not be beyond the source's last fact.
+    Sizes that are asked for must not be beyond the source's last event.
     """
 
     def __init__(self, source: TileSource) -> None:

@@ -1,4 +1,4 @@
-"""The Merkle tree over the facts, exactly as RFC 6962 section 2.1 has it. Pure.
+"""The Merkle tree over the events, exactly as RFC 6962 section 2.1 has it. Pure.
 
 Whatever keeps the hashes serves them as a `Node`; roots and proofs are made from that alone, and
 they are checked with nothing but the hashes in them (RFC 9162 sections 2.1.3 and 2.1.4).
@@ -29,7 +29,7 @@ Range = tuple[int, int]
 def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes:
     """The bytes of a leaf: a prefix, then four parts, each behind its length as u32 big-endian.
 
-    A fact's position is not among them: it is the leaf's index plus one.
+    An event's position is not among them: it is the leaf's index plus one.
     """
     leaf = bytearray(LEAF_PREFIX)
     for part in (originator_id.encode("ascii"), b"%d" % version, topic.encode(), state):
@@ -48,7 +48,7 @@ def parts_of(leaf: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     match found:
         case [stream, version, topic, state] if leaf.startswith(LEAF_PREFIX):
             return stream, version, topic, state
-    raise ProofError("a leaf is not the leaf of a fact")
+    raise ProofError("a leaf is not the leaf of an event")
 
 
 def leaf_hash(leaf: bytes) -> bytes:

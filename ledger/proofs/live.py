@@ -30,7 +30,7 @@ from asset_ledger.ledger.log.key_rotation import (
 )
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenFact, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
 from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -83,14 +83,14 @@ class Proofs:
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
         kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # a signature by the same key of the same root would be the same
-            raise CorruptLogError(f"another checkpoint of {size:,} facts was signed before")
+            raise CorruptLogError(f"another checkpoint of {size:,} events was signed before")
         return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
 
-    def _changes(self, size: int) -> list[ProvenFact]:
+    def _changes(self, size: int) -> list[ProvenEvent]:
         return self._proven(rotations(self._log, self._log_id, upto=size), size)
 
     def known_keys(self) -> list[tuple[KeyInForce, bytes]]:
-        """Every key of this log, each with the leaf of the fact that names it. Reads the log."""
+        """Every key of this log, each with the leaf of the event that names it. Reads the log."""
         known = keys_in_force(self._log, self._codec)
         return [(key, _leaf(self._log.read(key.since - 1, 1)[0])) for key in known]
 
@@ -100,14 +100,14 @@ class Proofs:
         Raises SigningKeyError without the key in force, and what the writer raises.
         """
         async with self._signing:
-            fact = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
+            event = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
             try:
-                written = await self._committer.append(Command([fact]))
+                written = await self._committer.append(Command([event]))
             finally:
                 self._signer = await asyncio.to_thread(  # the log says whether it was recorded
                     signer_in_force, self._log, self._codec, self._signer.file
                 )
-        return KeyInForce(written.appended.last, fact.new_key)
+        return KeyInForce(written.appended.last, event.new_key)
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the log of one size begins with that of another. Raises ParameterError."""
@@ -119,47 +119,47 @@ class Proofs:
             )
         return await asyncio.to_thread(self._tiles.consistency_path, first, second)
 
-    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenFact]]:
-        """Every fact of one asset, tombstones too. Raises UnknownAssetError."""
+    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenEvent]]:
+        """Every event of one asset, tombstones too. Raises UnknownAssetError."""
         await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
-        return signed, await asyncio.to_thread(self._asset_facts, asset_id, signed.size)
+        return signed, await asyncio.to_thread(self._asset_events, asset_id, signed.size)
 
-    def _asset_facts(self, asset_id: AssetId, size: int) -> list[ProvenFact]:
+    def _asset_events(self, asset_id: AssetId, size: int) -> list[ProvenEvent]:
         return self._proven(self._log.stream(asset_id, upto=size), size)
 
     async def job(
         self, user_id: str, job_id: str, signed: Signed, after: int, limit: int
-    ) -> list[ProvenFact]:
-        """The next facts of a job after a position, up to the checkpoint's.
+    ) -> list[ProvenEvent]:
+        """The next events of a job after a position, up to the checkpoint's.
 
-        Raises UnknownJobError if no fact of this user's names the job.
+        Raises UnknownJobError if no event of this user's names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        facts = await asyncio.to_thread(self._job_facts, tag, signed.size, after, limit)
-        if not facts and not after:
+        events = await asyncio.to_thread(self._job_events, tag, signed.size, after, limit)
+        if not events and not after:
             raise UnknownJobError(job_id)
-        return facts
+        return events
 
-    def _job_facts(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenFact]:
+    def _job_events(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenEvent]:
         return self._proven(self._log.read(after, limit, tag=tag, upto=size), size)
 
-    async def receipt(self, position: int) -> tuple[Signed, list[ProvenFact]] | None:
-        """The proof of one fact; None if it cannot be signed for: what is recorded stays so."""
+    async def receipt(self, position: int) -> tuple[Signed, list[ProvenEvent]] | None:
+        """The proof of one event; None if it cannot be signed for: what is recorded stays so."""
         try:
             signed = await self.checkpoint(covering=position)
         except UnavailableError as error:
-            logger.warning("no receipt for fact %d: %s", position, error)
+            logger.warning("no receipt for event %d: %s", position, error)
             return None
-        return signed, await asyncio.to_thread(self._fact, position, signed.size)
+        return signed, await asyncio.to_thread(self._event, position, signed.size)
 
-    def _fact(self, position: int, size: int) -> list[ProvenFact]:
+    def _event(self, position: int, size: int) -> list[ProvenEvent]:
         return self._proven(self._log.read(position - 1, 1), size)
 
-    def _proven(self, stored: Iterable[Notification], size: int) -> list[ProvenFact]:
+    def _proven(self, stored: Iterable[Notification], size: int) -> list[ProvenEvent]:
         return [
-            ProvenFact(fact.id, _leaf(fact), self._tiles.inclusion_path(fact.id - 1, size))
-            for fact in stored
+            ProvenEvent(event.id, _leaf(event), self._tiles.inclusion_path(event.id - 1, size))
+            for event in stored
         ]
 
     async def tile(self, tile: Tile) -> bytes:
@@ -175,11 +175,11 @@ class Proofs:
 
     def _entries(self, tile: Tile) -> bytes:
         stored = self._log.read(tile.first, tile.width)
-        return b"".join(bundled(_leaf(fact)) for fact in stored)
+        return b"".join(bundled(_leaf(event)) for event in stored)
 
 
 def bundled(leaf: bytes) -> bytes:
-    """An entry of a bundle. A leaf of 65,536 bytes would not fit; no fact makes one."""
+    """An entry of a bundle. A leaf of 65,536 bytes would not fit; no event makes one."""
     return len(leaf).to_bytes(2, "big") + leaf
 
 

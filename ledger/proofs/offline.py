@@ -13,7 +13,7 @@ from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenFact, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -25,37 +25,37 @@ Ask = Callable[[FolderLockedError], object]
 
 def prove_job(
     files: DataFolder, user_id: str, job_id: str, ask: Ask
-) -> tuple[Signed, list[ProvenFact]]:
-    """Every fact of a job, proven by the first checkpoint that covers them.
+) -> tuple[Signed, list[ProvenEvent]]:
+    """Every event of a job, proven by the first checkpoint that covers them.
 
     Where none is kept, one is signed here, or by the server that has the folder. Raises
     UnknownJobError, FolderLockedError and SigningKeyError.
     """
     with closing(SqliteLogReader(files.log)) as log:
-        facts = _facts(log, Tag(user_id, "job", job_id))
-        if not facts:
+        events = _events(log, Tag(user_id, "job", job_id))
+        if not events:
             raise UnknownJobError(job_id)
-        signed = _kept(log, facts[-1][0]) or _sign(log, files, facts[-1][0], ask)
+        signed = _kept(log, events[-1][0]) or _sign(log, files, events[-1][0], ask)
         log_id = read_identity(log, Codec()).log_id
         changes = _leaves(rotations(log, log_id, upto=signed.size))
         signed = signed._replace(rotations=_proven(log, signed.size, changes))
-        return signed, _proven(log, signed.size, facts)
+        return signed, _proven(log, signed.size, events)
 
 
-def _proven(log: LogReader, size: int, facts: Sequence[tuple[int, bytes]]) -> list[ProvenFact]:
+def _proven(log: LogReader, size: int, events: Sequence[tuple[int, bytes]]) -> list[ProvenEvent]:
     tiles = Tiles(log)
     return [
-        ProvenFact(position, leaf, tiles.inclusion_path(position - 1, size))
-        for position, leaf in facts
+        ProvenEvent(position, leaf, tiles.inclusion_path(position - 1, size))
+        for position, leaf in events
     ]
 
 
-def _facts(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
-    """Position and leaf of every fact of a tag."""
-    facts: list[tuple[int, bytes]] = []
-    while page := log.read(facts[-1][0] if facts else 0, PAGE, tag=tag):
-        facts += _leaves(page)
-    return facts
+def _events(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
+    """Position and leaf of every event of a tag."""
+    events: list[tuple[int, bytes]] = []
+    while page := log.read(events[-1][0] if events else 0, PAGE, tag=tag):
+        events += _leaves(page)
+    return events
 
 
 def _leaves(page: Iterable[Notification]) -> list[tuple[int, bytes]]:

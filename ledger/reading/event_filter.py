@@ -1,4 +1,4 @@
-"""Which facts somebody wants to hear of, and how they are found after a position."""
+"""Which events somebody wants to hear of, and how they are found after a position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import Final, NamedTuple
 import orjson
 from eventsourcing.persistence import Notification
 
-from asset_ledger.ledger.domain.event import Fact, Recorded
+from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader, Tag, TagKind
 
 PAGE: Final = 1_000
-"""How many facts are read at a time."""
+"""How many events are read at a time."""
 
 WALK: Final = 20_000
-"""How many facts one request looks at for those that are wanted."""
+"""How many events one request looks at for those that are wanted."""
 
 _KINDS: Final[Sequence[TagKind]] = ("job", "node", "workflow")
 """The narrowest first."""
@@ -25,7 +25,7 @@ _KINDS: Final[Sequence[TagKind]] = ("job", "node", "workflow")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A choice of facts. What is None or empty does not narrow it; `user_id` None: everybody's."""
+    """A choice of events. What is None or empty does not narrow it; `user_id` None: everybody's."""
 
     user_id: str | None
     topics: frozenset[str] = frozenset()
@@ -34,13 +34,13 @@ class Wanted:
     workflow_id: str | None = None
     asset_id: AssetId | None = None
 
-    def holds(self, fact: Fact) -> bool:
-        """Whether this fact is wanted."""
-        if self.topics and fact.TOPIC not in self.topics:
+    def holds(self, event: Event) -> bool:
+        """Whether this event is wanted."""
+        if self.topics and event.TOPIC not in self.topics:
             return False
-        if self.asset_id is not None and fact.originator_id != self.asset_id:
+        if self.asset_id is not None and event.originator_id != self.asset_id:
             return False
-        return all(getattr(fact, name, None) == value for name, value in self._named)
+        return all(getattr(event, name, None) == value for name, value in self._named)
 
     @cached_property
     def _named(self) -> Sequence[tuple[str, str]]:
@@ -63,32 +63,32 @@ class Wanted:
 
     @cached_property
     def mark(self) -> bytes:
-        """Bytes that a stored fact of this user has in it: most others need not be decoded."""
+        """Bytes that a stored event of this user has in it: most others need not be decoded."""
         return b"" if self.user_id is None else orjson.dumps({"user_id": self.user_id})[1:-1]
 
 
 class Heard(NamedTuple):
-    """Some facts, and the position to go on from: others may have been looked at after them."""
+    """Some events, and the position to go on from: others may have been looked at after them."""
 
-    facts: list[Recorded]
+    events: list[Recorded]
     next: int
 
 
 def events_after(log: LogReader, codec: Codec, wanted: Wanted, after: int, limit: int) -> Heard:
-    """The next facts that are wanted, found among the next 20,000 of the log, or of the tag."""
-    facts: list[Recorded] = []
+    """The next events that are wanted, found among the next 20,000 of the log, or of the tag."""
+    events: list[Recorded] = []
     head = log.head().position
     for _ in range(WALK // PAGE):
         stored = _read(log, wanted, after, head)
         for one in stored:
             after = one.id
-            if wanted.mark in one.state and wanted.holds((fact := codec.decode(one)).event):
-                facts.append(fact)
-            if len(facts) == limit:
-                return Heard(facts, after)
+            if wanted.mark in one.state and wanted.holds((event := codec.decode(one)).event):
+                events.append(event)
+            if len(events) == limit:
+                return Heard(events, after)
         if len(stored) < PAGE:
-            return Heard(facts, max(after, head))
-    return Heard(facts, after)
+            return Heard(events, max(after, head))
+    return Heard(events, after)
 
 
 def _read(log: LogReader, wanted: Wanted, after: int, upto: int) -> Sequence[Notification]:

@@ -40,7 +40,7 @@ class Feed:
         return self._log.leaf_hash(position)
 
     def read(self, after: int, limit: int, *, upto: int | None = None) -> list[Recorded]:
-        """The next `limit` events after a position. Raises PoisonFactError if one is unreadable."""
+        """The next `limit` events after a position. Raises PoisonEventError if one is unreadable."""
         return [self._codec.decode(stored) for stored in self._log.read(after, limit, upto=upto)]
 
     def skips(self) -> frozenset[Skip]:

@@ -1,4 +1,4 @@
-"""What the log says, and nothing else: states folded from facts, histories read by tag. Blocks."""
+"""What the log says, and nothing else: states folded from events, histories read by tag. Blocks."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ class Replay:
         self._log, self._codec = log, codec
 
     def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:
-        """One asset as the facts up to a position leave it, tombstone or not.
+        """One asset as the events up to a position leave it, tombstone or not.
 
         Raises UnknownAssetError, for somebody else's too.
         """
@@ -61,7 +61,7 @@ class Replay:
         return asset
 
     def asset_at_version(self, user_id: str, asset_id: AssetId, version: int) -> Asset:
-        """One asset as its first facts left it. Raises UnknownAssetError, UnknownVersionError."""
+        """One asset as its first events left it. Raises UnknownAssetError, UnknownVersionError."""
         stored = self._log.stream(asset_id)
         asset = fold(self._decoded(stored[:version]))
         if asset is None or asset.user_id != user_id:
@@ -75,7 +75,7 @@ class Replay:
     ) -> tuple[list[Asset], int | None]:
         """The next assets that were made with a tag, as they were, and are wanted.
 
-        Also after which position to go on, where many facts were looked at in vain; None if not.
+        Also after which position to go on, where many events were looked at in vain; None if not.
         """
         found: list[Asset] = []
         for _ in range(WALK // PAGE):
@@ -133,29 +133,29 @@ class Replay:
                 raise FieldError("derived_from", f"there is no asset {asset_id}") from error
 
     def between(self, first: int, last: int) -> list[Recorded]:
-        """The facts at positions `first` to `last`."""
+        """The events at positions `first` to `last`."""
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
     def job(
         self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
     ) -> list[Recorded]:
-        """The next facts of a job after a position: its assets' and its own.
+        """The next events of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no fact of this user's, up to a position, names the job.
+        Raises UnknownJobError if no event of this user's, up to a position, names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        facts = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
-        if not facts and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
+        events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
+        if not events and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
             raise UnknownJobError(job_id)
-        return facts
+        return events
 
-    def asset_facts(
+    def asset_events(
         self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
     ) -> list[Recorded]:
-        """The next facts of an asset after a position. Raises UnknownAssetError."""
+        """The next events of an asset after a position. Raises UnknownAssetError."""
         stored = self._log.stream(asset_id, upto=upto)
         born = self._decoded(stored[:1])
-        if not any(_is_born(fact, user_id) for fact in born):
+        if not any(_is_born(event, user_id) for event in born):
             raise UnknownAssetError(asset_id)
         return self._decoded([one for one in stored if one.id > after][:limit])
 
@@ -173,19 +173,19 @@ class Replay:
         return as_of
 
     def recorded_at(self, position: int) -> datetime:
-        """When the fact at a position was recorded."""
-        (fact,) = self.between(position, position)
-        return moment(fact.event)
+        """When the event at a position was recorded."""
+        (recorded,) = self.between(position, position)
+        return moment(recorded.event)
 
     def frame(self, user_id: str, job_id: str) -> Job | None:
-        """What a job's own facts say of it; None if it was neither started nor finished."""
+        """What a job's own events say of it; None if it was neither started nor finished."""
         job: Job | None = None
         for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
             job = evolve_job(job, recorded)
         return job
 
     def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
-        """Everything that a job's facts up to a position add up to. Raises UnknownJobError."""
+        """Everything that a job's events up to a position add up to. Raises UnknownJobError."""
         record, tag = JobRecord(user_id, job_id), Tag(user_id, "job", job_id)
         while stored := self._log.read(record.last_position, PAGE, tag=tag, upto=upto):
             record.add(self._decoded(stored))
@@ -194,7 +194,7 @@ class Replay:
         return record
 
     def events_after(self, wanted: Wanted, after: int, limit: int) -> Heard:
-        """The next facts that somebody wants to hear of, and where to go on."""
+        """The next events that somebody wants to hear of, and where to go on."""
         return events_after(self._log, self._codec, wanted, after, limit)
 
     def head(self) -> int:
@@ -226,5 +226,6 @@ class Replay:
         return [self._codec.decode(notification) for notification in stored]
 
 
-def _is_born(fact: Recorded, user_id: str) -> bool:
-    return isinstance(fact.event, AssetCreated) and fact.event.user_id == user_id
+def _is_born(recorded: Recorded, user_id: str) -> bool:
+    event = recorded.event
+    return isinstance(event, AssetCreated) and event.user_id == user_id

@@ -1,4 +1,4 @@
-"""The latest facts, read and told once for all who follow the log as it grows.
+"""The latest events, read and told once for all who follow the log as it grows.
 
 Who follows from a position on misses nothing and hears nothing twice: what is no longer kept here
 is read from the log.
@@ -8,23 +8,23 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from asset_ledger.ledger.domain.event import Fact, Recorded
+from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.event_filter import Wanted
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
 KEPT: Final = 4_096
-"""How many facts are kept at least, once that many were read."""
+"""How many events are kept at least, once that many were read."""
 
 PAGE: Final = 1_000
 
 
 class Told(NamedTuple):
-    """A fact, its position, and the text that all followers are sent of it."""
+    """An event, its position, and the text that all followers are sent of it."""
 
     position: int
-    fact: Fact
+    event: Event
     text: bytes
 
 
@@ -43,14 +43,14 @@ class Tail:
         return self._feed.ended
 
     def after(self, position: int) -> Sequence[Told] | None:
-        """What is here of the facts after a position; None where the log has to be read."""
+        """What is here of the events after a position; None where the log has to be read."""
         if position >= self._last:
             return ()
         start = position + 1 - (self._last + 1 - len(self._told))
         return None if start < 0 else self._told[start:]
 
     async def wait_beyond(self, position: int) -> None:
-        """Return once the log has facts after a position and they were read, or it has ended."""
+        """Return once the log has events after a position and they were read, or it has ended."""
         head = await self._feed.wait_beyond(position)
         if head - self._last > KEPT:  # nobody followed for a while
             self._told, self._last = [], head - KEPT
@@ -71,8 +71,8 @@ class Tail:
             del self._told[:-KEPT]
 
     def _told_after(self, position: int) -> list[Told]:
-        facts = self._feed.read(position, PAGE)
-        return [Told(fact.position, fact.event, self.tell(fact)) for fact in facts]
+        recorded = self._feed.read(position, PAGE)
+        return [Told(each.position, each.event, self.tell(each)) for each in recorded]
 
 
 class Follower:
@@ -83,7 +83,7 @@ class Follower:
         self._position = position
 
     async def text(self) -> bytes:
-        """The text of the next facts, which waits for them; empty where none is wanted.
+        """The text of the next events, which waits for them; empty where none is wanted.
 
         Who stops waiting has missed nothing: he asks again.
         """
@@ -95,10 +95,10 @@ class Follower:
             told = self._tail.after(self._position) or ()
         if told:
             self._position = told[-1].position
-        return b"".join(one.text for one in told if self._wanted.holds(one.fact))
+        return b"".join(one.text for one in told if self._wanted.holds(one.event))
 
     async def _from_log(self) -> bytes:
-        facts, self._position = await self._replay(
+        events, self._position = await self._replay(
             Replay.events_after, self._wanted, self._position, PAGE
         )
-        return b"".join(map(self._tail.tell, facts))
+        return b"".join(map(self._tail.tell, events))

@@ -25,7 +25,7 @@ REST: Final = 50
 MAPPED: Final = 2_147_418_112
 """Bytes of the file to map into memory, the most that SQLite maps: pages are copied beyond them.
 Copying takes a third of a page's time. A disk that fails under a mapping ends the process (SIGBUS):
-views may be read like this, since the log has all that is in them, but nothing else."""
+projections may be read like this, since the log has all that is in them, but nothing else."""
 
 
 class BriefReader:

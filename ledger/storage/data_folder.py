@@ -54,7 +54,7 @@ def check_log(folder: Path) -> None:
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
         )
-    # A start that was killed leaves no content: the first fact is durable before the first one.
+    # A start that was killed leaves no content: the first event is durable before the first one.
     if not _has_rows(files.log, "stored_events") and _holds_contents(files.content):
         raise DataFolderError(
             f"{files.log} is missing or empty, but contents are there: restore it from the backup,"

@@ -146,7 +146,7 @@ def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]])
     Answers the rowid of the last row, where it was inserted by such a statement.
 
     Each statement lets go of the GIL three times, `executemany` at each row, and beside a busy
-    thread each time it gets it back late: a group of 8 facts took a third less like this.
+    thread each time it gets it back late: a group of 8 events took a third less like this.
     """
     if not _VALUES.search(sql):
         db.executemany(sql, rows)

@@ -2,12 +2,12 @@
 
 import sqlite3
 
-needs_facts = True
+needs_events = True
 
 STATEMENTS = (
     """
     CREATE TABLE assets (
-        seq INTEGER PRIMARY KEY,  -- position of the first fact: every index ends with it for free
+        seq INTEGER PRIMARY KEY,  -- position of the first event: every index ends with it for free
         id TEXT NOT NULL UNIQUE,
         json TEXT NOT NULL,       -- the asset as the API answers it
         user_id TEXT NOT NULL,

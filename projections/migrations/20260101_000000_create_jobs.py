@@ -2,7 +2,7 @@
 
 import sqlite3
 
-needs_facts = True
+needs_events = True
 
 
 def upgrade(db: sqlite3.Connection) -> None:
@@ -18,7 +18,7 @@ def upgrade(db: sqlite3.Connection) -> None:
             job_id TEXT NOT NULL,
             workflow_id TEXT,
             parent_job_id TEXT,
-            status TEXT NOT NULL DEFAULT 'unframed',
+            status TEXT NOT NULL DEFAULT 'untracked',
             error TEXT,
             parameters TEXT,
             started_at TEXT,

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-needs_facts = True
+needs_events = True
 
 STATEMENTS = (
     """

@@ -6,7 +6,7 @@ block's extremes along at most, and those are found again in the block.
 
 import sqlite3
 
-needs_facts = True
+needs_events = True
 
 DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day")
 BLOCK = 1_024

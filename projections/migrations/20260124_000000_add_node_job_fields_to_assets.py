@@ -5,7 +5,7 @@ Rows from before serve without both columns until a rebuild has filled them: see
 
 import sqlite3
 
-needs_facts = True
+needs_events = True
 fills = ("assets.node_id", "assets.job_id")
 
 STATEMENTS = (
@@ -35,6 +35,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Add both columns, the indexes over them and over tombstones, and both to the view."""
+    """Add both columns, the indexes over them and over tombstones, and both to the projection."""
     for statement in STATEMENTS:
         db.execute(statement)

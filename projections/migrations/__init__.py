@@ -1,6 +1,6 @@
 """Dated changes to the tables, applied in the order of their names, each exactly once.
 
-A migration is a module with `upgrade(db)` and `needs_facts`: whether rows that were projected
+A migration is a module with `upgrade(db)` and `needs_events`: whether rows that were projected
 before it lack something that only the log can tell. It may have `fills`: the columns that they
 lack, where those rows are of use all the same until they are made anew. It never begins or commits
 a transaction: `migrate` owns that, so that a change and its record are one.
@@ -21,7 +21,7 @@ class Migration(NamedTuple):
 
     name: str
     upgrade: Callable[[sqlite3.Connection], None]
-    needs_facts: bool
+    needs_events: bool
     fills: Sequence[str] | None = None
 
 
@@ -29,7 +29,7 @@ def load(name: str) -> Migration:
     """The migration of this package in the file `<name>.py`; such names no `import` can spell."""
     module = import_module(f"{__name__}.{name}")
     fills = getattr(module, "fills", None)
-    return Migration(name, module.upgrade, module.needs_facts, fills)
+    return Migration(name, module.upgrade, module.needs_events, fills)
 
 
 def in_order(migrations: Iterable[Migration]) -> list[Migration]:

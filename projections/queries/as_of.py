@@ -1,4 +1,4 @@
-"""Lists of assets as they were: the same words as for the table, asked of assets folded from facts.
+"""Lists of assets as they were: the same words as for the table, asked of assets folded from events.
 
 A page costs what it holds: it walks one tag of the log in the order of creation, and folds no
 asset that is not on it.

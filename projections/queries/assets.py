@@ -89,7 +89,7 @@ class AssetQueries:
 
         `filters` are request words and their values, any of which may match; `deleted` is `true`,
         `false` or `any`. Raises ParameterError for an unknown word, an empty value or a page below
-        1, CursorError for another query's, ViewBehindError where the catalog is.
+        1, CursorError for another query's, ProjectionBehindError where the catalog is.
         """
         query = AssetQuery.of(user_id, filters, sort, page_size, cursor, deleted)
         self._check_filled(query)
@@ -119,7 +119,7 @@ class AssetQueries:
         return [AssetId(asset_id) for (asset_id,) in rows]
 
     def _check_filled(self, query: AssetQuery) -> None:
-        """Raises ViewBehindError for a filter on what the rows do not have yet."""
+        """Raises ProjectionBehindError for a filter on what the rows do not have yet."""
         columns = {each.column for condition in query.conditions for each in condition.any_of}
         check_filled(self._unfilled, "assets", columns)
 

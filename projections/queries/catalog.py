@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 Reach = Callable[[int], Awaitable[None]]
-"""Returns once the catalog reflects a position. Raises ViewBehindError."""
+"""Returns once the catalog reflects a position. Raises ProjectionBehindError."""
 
 
 class CatalogQueries:
@@ -60,7 +60,7 @@ class CatalogQueries:
     async def page(self, query: AssetQuery) -> Page:
         """Matches among the next 20,000 live assets in the order of a column, and where to go on.
 
-        Raises ParameterError where tombstones are wanted, ViewBehindError.
+        Raises ParameterError where tombstones are wanted, ProjectionBehindError.
         """
         if True in query.lives:
             message = f"must be false in a list of more than {WALK:,} assets by {query.sort.column}"
@@ -79,7 +79,7 @@ class CatalogQueries:
         return Page(b",\n".join(shown), len(shown), after, position)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user's that has these bytes now. Raises ViewBehindError."""
+        """A live asset of this user's that has these bytes now. Raises ProjectionBehindError."""
         await self._caught_up()
         rows = await self._catalog.rows(_OWNERS, (user_id, short(digest), CHUNK))
         seqs = orjson.dumps([seq for (seq,) in rows]).decode()

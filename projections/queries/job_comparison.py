@@ -108,7 +108,7 @@ def _row(key: PairKey, a: MadeAsset | None, b: MadeAsset | None) -> ComparedPair
 
 
 def compare_records(a: JobRecord, b: JobRecord, position: int) -> JobComparison:
-    """Two jobs that were folded from their facts."""
+    """Two jobs that were folded from their events."""
     return JobComparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
 
 
@@ -159,7 +159,7 @@ class CompareQueries:
         self._readers, self._unfilled = readers, unfilled
 
     async def compare(self, user_id: str, a: str, b: str) -> JobComparison:
-        """Two jobs of one user, at one position. Raises UnknownJobError and ViewBehindError."""
+        """Two jobs of one user, at one position. Raises UnknownJobError and ProjectionBehindError."""
         check_filled(self._unfilled, "assets", ("job_id", "node_id"))
         wanted = orjson.dumps([a, b]).decode()
         async with self._readers.snapshot() as db:

@@ -42,14 +42,14 @@ WALK: Final = 20_000
 
 
 def job_document(record: JobRecord) -> dict[str, Any]:
-    """The job as the API answers it, folded from its facts instead of read from the table."""
+    """The job as the API answers it, folded from its events instead of read from the table."""
     frame, live = record.frame, record.live
     return {
         "job_id": record.job_id,
         "user_id": record.user_id,
         "workflow_id": record.workflow_id,
         "parent_job_id": frame.parent_job_id if frame else None,
-        "status": frame.status if frame else "unframed",
+        "status": frame.status if frame else "untracked",
         "error": frame.error if frame else None,
         "parameters": frame.parameters if frame else None,
         "started_at": iso(frame.started_at) if frame and frame.started_at else None,
@@ -75,7 +75,7 @@ class JobQueries:
         self._readers, self._unfilled = readers, unfilled
 
     async def find(self, user_id: str, job_id: str) -> JobRow:
-        """One job. Raises UnknownJobError if none of the user's facts names it."""
+        """One job. Raises UnknownJobError if none of the user's events names it."""
         for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
             return JobRow(*row)
         raise UnknownJobError(job_id)
@@ -95,7 +95,7 @@ class JobQueries:
         page_size: int,
         cursor: str = "",
     ) -> Page:
-        """The user's jobs that match every filter, by first fact, from a cursor on.
+        """The user's jobs that match every filter, by first event, from a cursor on.
 
         Raises ParameterError for an unknown sort, CursorError for another query's cursor.
         """

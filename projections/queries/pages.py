@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-from asset_ledger.ledger.errors import CursorError, ParameterError, ViewBehindError
+from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBehindError
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
@@ -100,14 +100,16 @@ Unfilled = Callable[[], Collection[str]]
 
 
 def check_filled(unfilled: Unfilled, table: str, columns: Collection[str]) -> None:
-    """Raises ViewBehindError for a column that a migration added and no rebuild has filled yet.
+    """Raises ProjectionBehindError for a column that a migration added and no rebuild has filled yet.
 
     A filter on such a column, which is NULL in every older row, would find nothing.
     """
     lacking = unfilled()
     for column in sorted(columns) if lacking else ():
         if f"{table}.{column}" in lacking:
-            raise ViewBehindError(f"{column} is being filled from the log; ask again in a while")
+            raise ProjectionBehindError(
+                f"{column} is being filled from the log; ask again in a while"
+            )
 
 
 def suggestion(word: str, known: Sequence[str] | Mapping[str, object]) -> str:

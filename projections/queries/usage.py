@@ -93,11 +93,11 @@ class UsageQueries:
         """Groups in order, from a cursor on. Raises CursorError for another query's cursor."""
         if query.filters:  # counted over the assets
             check_filled(self._unfilled, "assets", {*query.filters, query.group_by})
-        readers, view = (self._assets, "assets") if query.filters else (self._totals, "usage")
+        readers, projection = (self._assets, "assets") if query.filters else (self._totals, "usage")
         start = _start(cursor, query) if cursor else None
         sql, parameters = _statement(query, start, page_size + 1)
         brief = not query.filters and page_size <= BRIEF  # a run of an index, where nothing filters
-        *rows, (_, _, position) = await readers.rows(sql, [*parameters, view], brief)
+        *rows, (_, _, position) = await readers.rows(sql, [*parameters, projection], brief)
         page = rows[:page_size]
         after = ""
         if len(rows) > page_size:

@@ -1,4 +1,4 @@
-"""The digest of the views: the same rows give the same digest, on any machine and any engine.
+"""The digest of the projections: the same rows give the same digest, on any machine and any engine.
 
 SHA-256 over each table in name order: its name and a newline, then each row in primary key order,
 as a JSON object with sorted keys, and a newline. Bytes are hex. The API's stored JSON, made from

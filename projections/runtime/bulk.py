@@ -1,4 +1,4 @@
-"""Filling files of views with many facts: the log is read once for all of them, and a new file is
+"""Filling files of projections with many events: the log is read once for all of them, and a new file is
 made in haste: its rows first, its indexes after them, and nothing of it safe before the end.
 
 Promise: the rows are those that following the log gives, and a file that was not filled to its end
@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from asset_ledger.ledger.domain.event import Recorded
-from asset_ledger.ledger.errors import LedgerError, PoisonFactError
+from asset_ledger.ledger.errors import LedgerError, PoisonEventError
 from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import storage_error
@@ -72,7 +72,7 @@ def fill(
 
 @contextmanager
 def _little_garbage() -> Iterator[None]:
-    """What lives already is not looked through for garbage, again and again, while facts come and
+    """What lives already is not looked through for garbage, again and again, while events come and
     go: that took a quarter of the time."""
     gc.freeze()
     try:
@@ -92,46 +92,46 @@ def _look_closely(runner: Runner, target: int) -> None:
 def _pour(
     runners: Sequence[Runner], feed: Feed, target: int, taken: Callable[[int, int], None]
 ) -> None:
-    """As far as the facts can be read, and as somebody takes them."""
+    """As far as the events can be read, and as somebody takes them."""
     pourings = [_Pouring(runner) for runner in runners]
     position = min(runner.position for runner in runners)
-    for n, facts in enumerate(_batches(feed, position, target), 1):
+    for n, events in enumerate(_batches(feed, position, target), 1):
         for pouring in pourings:
-            pouring.take(facts)
+            pouring.take(events)
         if n % A_TRANSACTION == 0:
             for pouring in pourings:
                 pouring.commit()
         if not any(pouring.goes_on for pouring in pourings):
             break
-        taken(facts[-1].position, target)
+        taken(events[-1].position, target)
     for pouring in pourings:
         pouring.commit()
 
 
 def _batches(feed: Feed, position: int, target: int) -> Iterator[list[Recorded]]:
-    """The facts after a position, up to the target or to one that cannot be read."""
-    with suppress(PoisonFactError):
+    """The events after a position, up to the target or to one that cannot be read."""
+    with suppress(PoisonEventError):
         while position < target:
-            facts = feed.read(position, BATCH, upto=target)
-            yield facts
-            position = facts[-1].position
+            events = feed.read(position, BATCH, upto=target)
+            yield events
+            position = events[-1].position
 
 
 class _Pouring:
-    """One file, and the facts that come to it. It stops at what it cannot take."""
+    """One file, and the events that come to it. It stops at what it cannot take."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner, self._db = runner, runner.database.write
         self._last = runner.position
         self.goes_on = True
 
-    def take(self, facts: Sequence[Recorded]) -> None:
+    def take(self, events: Sequence[Recorded]) -> None:
         """The rows of those that it does not have yet, in a transaction that `commit` ends."""
-        new = facts[max(0, self._last + 1 - facts[0].position) :]
+        new = events[max(0, self._last + 1 - events[0].position) :]
         if self.goes_on and new:
             try:
                 prepared = self._runner.prepare(new)
-            except PoisonFactError:
+            except PoisonEventError:
                 self.goes_on = False  # with the rows before it
                 return
             with self._guarded():

@@ -1,4 +1,4 @@
-"""Generations of the views: files `projections.g<N>.db`, each of which says its own state.
+"""Generations of the projections: files `projections.g<N>.db`, each of which says its own state.
 
 The highest that is ready is the one in use. A generation that is not ready yet is finished or
 thrown away at the next start, never read as if it were whole; numbers are never used again.
@@ -40,7 +40,7 @@ _CREATE: Final = (
     """
     CREATE TABLE IF NOT EXISTS positions (
         projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
-        leaf BLOB NOT NULL  -- leaf hash of the fact at that position
+        leaf BLOB NOT NULL  -- leaf hash of the event at that position
     )
     """,
     """
@@ -251,7 +251,7 @@ def _state_of(folder: Path, number: int, projections: Sequence[Projection]) -> S
     except sqlite3.DatabaseError as error:
         if not is_wreck(error):
             raise
-        return "unreadable"  # views are disposable: the facts make another one
+        return "unreadable"  # projections are disposable: the events make another one
     try:
         return database.state
     finally:

@@ -24,7 +24,7 @@ from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import Others, follow, follow_others
 
 NEAR: Final = 256
-"""How many facts two generations may be apart for the one to take over in a turn: a group's."""
+"""How many events two generations may be apart for the one to take over in a turn: a group's."""
 
 
 class Generation:

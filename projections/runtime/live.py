@@ -41,7 +41,7 @@ class LiveTables:
         return self._next is not None
 
     def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
-        """What these events change, in any generation of this release. Raises PoisonFactError."""
+        """What these events change, in any generation of this release. Raises PoisonEventError."""
         return self._runner.prepare(recorded)
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:

@@ -1,6 +1,6 @@
-"""Brings a file of views to the schema of this release, before anything reads or fills it.
+"""Brings a file of projections to the schema of this release, before anything reads or fills it.
 
-Each migration and its record are one transaction. One that needs facts empties the tables, forgets
+Each migration and its record are one transaction. One that needs events empties the tables, forgets
 their positions and marks the file `building` in that same transaction: wherever a kill strikes,
 the file is either as it was, or says itself that it has to be filled from the log again.
 
@@ -21,7 +21,7 @@ from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.database import BOOKKEEPING, Database
 
 LONG: Final = 100_000
-"""More facts than that are not read before a server listens: some two seconds of work."""
+"""More events than that are not read before a server listens: some two seconds of work."""
 
 _RECORD: Final = "INSERT INTO schema_migrations VALUES (?, ?)"
 
@@ -29,7 +29,7 @@ _RECORD: Final = "INSERT INTO schema_migrations VALUES (?, ?)"
 def migrate(database: Database, log: int = 0) -> bool:
     """Apply what the file lacks, in the order of names; whether it must be filled from the log.
 
-    `log` is how many facts there are. Where it is long, a migration that needs them expands the
+    `log` is how many events there are. Where it is long, a migration that needs them expands the
     tables and leaves the rows as they are, if they are of use like that: see `unfilled`.
     Raises NewerSchemaError for a file that a later release has changed.
     """
@@ -50,7 +50,7 @@ def unfilled(expanded: Collection[str], projections: Sequence[Projection]) -> se
 
 
 def _serves_meanwhile(database: Database, missing: Sequence[Migration]) -> bool:
-    needy = [migration for migration in missing if migration.needs_facts]
+    needy = [migration for migration in missing if migration.needs_events]
     return database.state == "ready" and all(each.fills is not None for each in needy)
 
 
@@ -73,17 +73,17 @@ def _refuse_newer(applied: Collection[str], known: Sequence[Migration]) -> None:
     unknown = set(applied) - {migration.name for migration in known}
     if unknown:
         raise NewerSchemaError(
-            f"the views are at revision {max(unknown)}, this release knows {revision_of(known)}:"
+            f"the projections are at revision {max(unknown)}, this release knows {revision_of(known)}:"
             " use the later release, or delete the projections file to have it made again"
         )
 
 
 def _apply(database: Database, migration: Migration, *, is_changed: bool) -> None:
-    """Change the tables, unless that was done before; empty them where they need facts."""
+    """Change the tables, unless that was done before; empty them where they need events."""
     with transaction(database.write) as db:
         if not is_changed:
             migration.upgrade(db)
-        if migration.needs_facts:
+        if migration.needs_events:
             empty(db)
             database.mark("building")
         db.execute("DELETE FROM expanded_migrations WHERE name = ?", (migration.name,))
@@ -92,7 +92,7 @@ def _apply(database: Database, migration: Migration, *, is_changed: bool) -> Non
 
 def _expand(database: Database, migration: Migration, *, is_changed: bool) -> None:
     """Change the tables, unless that was done before; what older rows lack, they go on lacking."""
-    if not migration.needs_facts:
+    if not migration.needs_events:
         _apply(database, migration, is_changed=False)
     elif not is_changed:
         with transaction(database.write) as db:

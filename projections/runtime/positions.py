@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from asset_ledger.ledger.errors import ViewBehindError
+from asset_ledger.ledger.errors import ProjectionBehindError
 
 
 class _Waiter(NamedTuple):
@@ -35,7 +35,7 @@ class Watermark:
         _wake(reached)
 
     async def reach(self, position: int, within: float) -> None:
-        """Return once it is there. Raises ViewBehindError after so many seconds."""
+        """Return once it is there. Raises ProjectionBehindError after so many seconds."""
         loop = asyncio.get_running_loop()
         waiter = _Waiter(position, loop.create_future(), loop)
         with self._lock:
@@ -48,7 +48,7 @@ class Watermark:
         except TimeoutError:
             if (there := self._position) < position:  # else it came while the loop stood still
                 message = f"the tables reflect position {there:,}, not {position:,} yet"
-                raise ViewBehindError(message) from None
+                raise ProjectionBehindError(message) from None
         finally:
             self._forget(waiter)
 

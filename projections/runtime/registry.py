@@ -13,7 +13,7 @@ from asset_ledger.projections.tables.search import Search
 from asset_ledger.projections.tables.usage import Usage
 
 PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
-"""Jobs first: what a fact takes from a job's bytes is still in `assets` then."""
+"""Jobs first: what an event takes from a job's bytes is still in `assets` then."""
 
 FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())
 """Those that no write waits for: each in a file of its own, at a position of its own."""

@@ -1,7 +1,7 @@
-"""Follows the log: facts become rows, and the position moves in the same transaction.
+"""Follows the log: events become rows, and the position moves in the same transaction.
 
-Live facts and facts read back from the log take one path, so a live view is a rebuild that has
-caught up. What goes wrong stalls the view and nothing else: the log goes on, and the view takes it
+Live events and events read back from the log take one path, so a live projection is a rebuild that has
+caught up. What goes wrong stalls the projection and nothing else: the log goes on, and the projection takes it
 from there once it can.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
-from asset_ledger.ledger.errors import CorruptLogError, PoisonFactError
+from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
@@ -21,7 +21,7 @@ from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.status import Status
 
 BATCH: Final = 1_000
-"""How many facts one transaction takes from the log: a turn that a writer can wait for."""
+"""How many events one transaction takes from the log: a turn that a writer can wait for."""
 
 REFUSED: Final = "refused by a projection"
 
@@ -32,7 +32,7 @@ CATCHING_UP: Final = "bringing the tables up to date"
 
 
 class Prepared(NamedTuple):
-    """The statements of some neighbouring facts."""
+    """The statements of some neighbouring events."""
 
     first: int
     last: int
@@ -66,31 +66,31 @@ class Runner(Status):
             if position and log_id != self.feed.log_id:
                 return f"the tables were made from the log {log_id}"
             if position and self.feed.leaf_hash(position) != leaf:
-                return f"the tables reflect another fact at position {position:,} than the log has"
+                return f"the tables reflect another event at position {position:,} than the log has"
         return None
 
     def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
-        """The statements of these neighbouring facts, computed without touching anything.
+        """The statements of these neighbouring events, computed without touching anything.
 
-        Raises PoisonFactError for a fact that no row can be made of.
+        Raises PoisonEventError for an event that no row can be made of.
         """
         statements: list[Statement] = []
-        for fact in recorded:
+        for event in recorded:
             try:
-                for projection in self.taking(fact.position):
-                    statements += projection.statements(fact)
+                for projection in self.taking(event.position):
+                    statements += projection.statements(event)
             except Exception as error:
-                raise PoisonFactError(fact.position, repr(error), REFUSED) from error
+                raise PoisonEventError(event.position, repr(error), REFUSED) from error
         return Prepared(recorded[0].position, recorded[-1].position, statements)
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
         """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
 
-        Never raises: what fails stalls the view, and a later turn takes it from the log.
+        Never raises: what fails stalls the projection, and a later turn takes it from the log.
         """
         with self._turn:
             batch = [group for group in prepared if isinstance(group, Prepared)]
-            if self.position < last and not isinstance(self.error, PoisonFactError):
+            if self.position < last and not isinstance(self.error, PoisonEventError):
                 if self.error is None and self._continues(batch, last):
                     self._guarded(lambda: self._write(batch, last, leaf))
                 else:
@@ -116,7 +116,7 @@ class Runner(Status):
             self.database.close()
 
     def _guarded(self, work: Callable[[], bool]) -> bool:
-        """Do it; a failure becomes the state of the view instead of its caller's problem."""
+        """Do it; a failure becomes the state of the projection instead of its caller's problem."""
         try:
             if self.error:
                 self.reload()  # a COMMIT that failed may have happened
@@ -126,13 +126,13 @@ class Runner(Status):
             self._stall(error)
             return False
         if self.error:
-            logger.warning("the views are live again, at position %d", self.position)
+            logger.warning("the projections are live again, at position %d", self.position)
         self.error = None
         return more
 
     def _stall(self, error: Exception) -> None:
         if self.error is None:
-            logger.error("the views stall at position %d", self.position, exc_info=error)
+            logger.error("the projections stall at position %d", self.position, exc_info=error)
         self.error = error
 
     def _continues(self, batch: Sequence[Prepared], last: int) -> bool:
@@ -152,29 +152,29 @@ class Runner(Status):
         return False
 
     def _readable(self, limit: int) -> Prepared | None:
-        """The next facts, up to one that cannot be read or taken. Raises if that is the first."""
+        """The next events, up to one that cannot be read or taken. Raises if that is the first."""
         try:
             return self._next(limit)
-        except PoisonFactError as error:
+        except PoisonEventError as error:
             readable = error.position - self.position - 1
             return self._next(readable) if readable else self._first(error.position)
 
     def _first(self, position: int) -> Prepared | None:
-        """The next fact, for those who have not set it aside. Raises unless they can take it."""
+        """The next event, for those who have not set it aside. Raises unless they can take it."""
         if not self.taking(position):
             return Prepared(position, position, [])
         return self._next(1)
 
     def leaf(self, position: int) -> bytes:
-        """The leaf hash of the fact at a position. Raises CorruptLogError if the log has none."""
+        """The leaf hash of the event at a position. Raises CorruptLogError if the log has none."""
         leaf = self.feed.leaf_hash(position)
         if leaf is None:
             raise CorruptLogError(f"the log has no leaf hash at position {position:,}")
         return leaf
 
     def _next(self, limit: int) -> Prepared | None:
-        facts = self.feed.read(self.position, limit)
-        return self.prepare(facts) if facts else None
+        events = self.feed.read(self.position, limit)
+        return self.prepare(events) if events else None
 
     def _write(self, batch: Sequence[Prepared], last: int, leaf: bytes) -> bool:
         with transaction(self.database.write) as db:
@@ -184,7 +184,7 @@ class Runner(Status):
         return True
 
     def settle(self, last: int, leaf: bytes) -> None:
-        """End a transaction of facts up to `last`: sum them up, and move the position."""
+        """End a transaction of events up to `last`: sum them up, and move the position."""
         for settling in self._settling:
             self.database.write.execute(settling)
         self.database.write.execute(
@@ -199,14 +199,14 @@ class Runner(Status):
 
 
 def _fewer(group: Prepared, error: sqlite3.Error) -> int:
-    """How many facts to try next, to find the one whose statements fail.
+    """How many events to try next, to find the one whose statements fail.
 
-    Raises PoisonFactError once it is found, and what is no statement's fault.
+    Raises PoisonEventError once it is found, and what is no statement's fault.
     """
     if not is_statements_own(error):
         raise error
     if group.first == group.last:
-        raise PoisonFactError(group.first, repr(error), REFUSED) from error
+        raise PoisonEventError(group.first, repr(error), REFUSED) from error
     return (group.last - group.first + 1) // 2
 
 

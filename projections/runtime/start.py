@@ -1,6 +1,6 @@
-"""Filling the views from the log, and what a start does to trust those that are there.
+"""Filling the projections from the log, and what a start does to trust those that are there.
 
-Views that cannot be trusted are never touched: the next generation is made beside them and takes
+Projections that cannot be trusted are never touched: the next generation is made beside them and takes
 over in one step, so that a start that is killed has changed nothing.
 """
 
@@ -50,7 +50,7 @@ def start(
     *,
     keep_others: bool = False,
 ) -> Runner:
-    """The views of this log, migrated and caught up, or made anew where they are not its own.
+    """The projections of this log, migrated and caught up, or made anew where they are not its own.
 
     `keep_others`: a rebuild may be under way, whose files are not to be removed.
     Ends stalled, with `error` set, where the log cannot be read to its end.
@@ -59,7 +59,7 @@ def start(
     opened = _opened(current, feed, progress)
     if isinstance(opened, Runner):
         return opened
-    logger.warning("making the views anew: %s", opened)
+    logger.warning("making the projections anew: %s", opened)
     return _switched(folder, feed, progress, projections)
 
 

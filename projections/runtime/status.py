@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from asset_ledger.ledger.domain.event import Recorded
-from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.reading.feed import Feed, Skip
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.positions import Watermark
@@ -44,7 +44,7 @@ class Status:
         return self._watermark.is_awaited(self.feed.head())
 
     async def wait_for(self, position: int, within: float) -> None:
-        """Return once the tables reflect a position. Raises ViewBehindError after so many s."""
+        """Return once the tables reflect a position. Raises ProjectionBehindError after so many s."""
         await self._watermark.reach(position, within)
 
     def learn(self, position: int, error: Exception | None) -> None:
@@ -64,10 +64,10 @@ class Status:
         taking = self.taking(position)
         try:
             events = self.feed.read(position - 1, 1)
-        except PoisonFactError:
+        except PoisonEventError:
             return [each.name for each in taking]
         refusing = [each.name for each in taking if not _takes(each, events)]
-        stalled = isinstance(self.error, PoisonFactError) and self.error.position == position
+        stalled = isinstance(self.error, PoisonEventError) and self.error.position == position
         return refusing or ([each.name for each in taking] if stalled else [])
 
     def taking(self, position: int) -> Sequence[Projection]:

@@ -1,7 +1,7 @@
-"""The table of assets: what each fact changes in it, and the JSON that each of its rows holds.
+"""The table of assets: what each event changes in it, and the JSON that each of its rows holds.
 
 Every row holds the API's JSON of its asset, so that reading serialises nothing. `document` is the
-only maker of that JSON: for rows, and for answers that a write folds from the facts.
+only maker of that JSON: for rows, and for answers that a write folds from the events.
 """
 
 import re
@@ -23,7 +23,7 @@ _canonical: Final = CanonicalJson()
 
 
 def canonical(value: Any) -> str:
-    """JSON text with sorted keys: live facts and those read back from the log give the same."""
+    """JSON text with sorted keys: live events and those read back from the log give the same."""
     return _canonical.encode(value).decode()
 
 
@@ -61,7 +61,7 @@ def document(asset: Asset) -> dict[str, Any]:
 
 
 def home_document(user_id: str, since: datetime) -> dict[str, Any]:
-    """The folder that everything is in which is in no other: no fact ever made it."""
+    """The folder that everything is in which is in no other: no event ever made it."""
     home = Asset(
         id=AssetId(user_id),
         version=0,
@@ -184,7 +184,7 @@ class Assets:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A row for a new asset; for a later fact what it sets, and the JSON of the row anew."""
+        """A row for a new asset; for a later event what it sets, and the JSON of the row anew."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             yield _insert(recorded, event)
@@ -195,7 +195,7 @@ class Assets:
 def _insert(recorded: Recorded, event: AssetCreated) -> Statement:
     asset = evolve(None, recorded)
     if asset is None:
-        raise ValueError("a created fact folds into an asset")
+        raise ValueError("a created event folds into an asset")
     row = (*_row(asset), iso(moment(event)), document_json(asset))
     return Statement(_INSERT, row, independent=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
-from asset_ledger.ledger.domain.event import Fact, Recorded, private_of
+from asset_ledger.ledger.domain.event import Event, Recorded, private_of
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
@@ -32,7 +32,7 @@ class Catalog:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A row for a new asset; for a later fact what it sets."""
+        """A row for a new asset; for a later event what it sets."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             name = private_of(event).get("name", "")
@@ -44,8 +44,8 @@ class Catalog:
             yield Statement(sql, (*changes.values(), event.originator_id))
 
 
-def _changes(event: Fact) -> dict[str, Any]:
-    """What a fact sets of the columns of the catalog."""
+def _changes(event: Event) -> dict[str, Any]:
+    """What an event sets of the columns of the catalog."""
     changes = changes_of(event) or {}
     columns = {name: changes[name] for name in changes if name in _COLUMNS}
     if "digest" in columns:

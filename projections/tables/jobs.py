@@ -1,7 +1,7 @@
 """The table of jobs: running totals of what each made, and its frame where somebody gave it one.
 
-Totals count live assets. A fact that does not carry the size it takes away finds it in `assets`,
-so this projection's statements for a fact run before those of the assets projection.
+Totals count live assets. An event that does not carry the size it takes away finds it in `assets`,
+so this projection's statements for an event run before those of the assets projection.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from asset_ledger.ledger.domain.asset import (
     AssetDeleted,
     AssetRestored,
 )
-from asset_ledger.ledger.domain.event import Recorded, TaggedFact, iso, moment, private_of
+from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, iso, moment, private_of
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.log.codec import CanonicalJson
 from asset_ledger.projections.migrations import Migration, load
@@ -46,9 +46,9 @@ class Jobs:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """What a fact that names a job changes of it; nothing for any other."""
+        """What an event that names a job changes of it; nothing for any other."""
         event = recorded.event
-        if not isinstance(event, TaggedFact) or event.job_id is None:
+        if not isinstance(event, TaggedEvent) or event.job_id is None:
             return
         if isinstance(event, AssetCreated):
             yield _created(recorded.position, event)
@@ -66,8 +66,8 @@ def _created(position: int, event: AssetCreated) -> Statement:
     return Statement(_CREATED, row, independent=True)
 
 
-def _changes(event: TaggedFact) -> tuple[str, tuple[Any, ...]]:
-    """What a fact sets, as SQL, and its parameters."""
+def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
+    """What an event sets, as SQL, and its parameters."""
     asset_id = event.originator_id
     match event:
         case AssetDeleted():

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
-from asset_ledger.ledger.domain.event import Fact, Json, Recorded, private_of
+from asset_ledger.ledger.domain.event import Event, Json, Recorded, private_of
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
@@ -66,14 +66,18 @@ def word_heads(*texts: str) -> str:
 
 
 def lines(values: Iterable[Json]) -> str:
-    """The texts and numbers in these values and in what they hold, folded, a line each."""
+    """The texts and numbers in these values and in what they hold, folded, a line each.
+
+    Values of an object in the order of its names: an event read back from the log has its names in
+    that order, whatever order they were sent in, and has to give the same row.
+    """
     left, texts = list(values), []
     while left:
         value = left.pop()
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, Mapping):
-            left += value.values()
+            left += [value[name] for name in sorted(value)]
         elif isinstance(value, Sequence):
             left += value
         elif value is not None:
@@ -119,12 +123,12 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     return {
         "name": fold(fields.get("name") or ""),
         "tags": lines(fields.get("tags") or ()),
-        "metadata": lines(metadata.values()),
+        "metadata": lines([metadata]),
     }
 
 
-def _changes(event: Fact) -> dict[str, Any]:
-    """What a fact sets of the columns of `search_assets`."""
+def _changes(event: Event) -> dict[str, Any]:
+    """What an event sets of the columns of `search_assets`."""
     changes = changes_of(event) or {}
     texts = _texts(changes)
     columns: dict[str, Any] = {name: texts[name] for name in texts if name in changes}

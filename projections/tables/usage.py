@@ -1,5 +1,5 @@
 """Running totals of live assets: how many, how large, since when, by node, job, workflow, content
-type and day. It follows the log by itself, and sums a batch of facts before it touches a total.
+type and day. It follows the log by itself, and sums a batch of events before it touches a total.
 
 Promise: a total is what counting its live assets anew would give, also after deletions,
 replacements and restores.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
-from asset_ledger.ledger.domain.event import Fact, Recorded, iso, moment
+from asset_ledger.ledger.domain.event import Event, Recorded, iso, moment
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
@@ -130,8 +130,8 @@ def _entered(position: int, event: AssetCreated) -> Statement:
     return Statement(_ENTER, row, independent=True)
 
 
-def _changes(event: Fact) -> dict[str, Any]:
-    """What a fact sets of the columns that usage is made of."""
+def _changes(event: Event) -> dict[str, Any]:
+    """What an event sets of the columns that usage is made of."""
     changes = changes_of(event) or {}
     columns: dict[str, Any] = {
         name: changes[name] for name in ("size", "content_type") if name in changes

@@ -98,9 +98,9 @@ class Api:
         return self.backend.feed.head()
 
     async def settled(self) -> None:
-        """Return once every view reflects all that was recorded, those that follow by themselves
+        """Return once every projection reflects all that was recorded, those that follow by themselves
         too: until then their rows and positions move on."""
-        for runner in self.backend.views.runners.values():
+        for runner in self.backend.projections.runners.values():
             await runner.wait_for(self.head(), 60)  # a hang fails; it is no matter of speed
 
 

@@ -185,7 +185,7 @@ class EventLogContract:
         assert isinstance(third, Appended)
         assert positions(log) == [1, 2]
 
-    def test_a_fact_above_the_limit_fails_alone(self, log: EventLog) -> None:
+    def test_an_event_above_the_limit_fails_alone(self, log: EventLog) -> None:
         huge = creation(1, job_id="j", private={"name": "x" * 60_000})
 
         outcome, _ = append(log, huge, creation(2, job_id="j"))
@@ -204,7 +204,7 @@ class EventLogContract:
         assert known == sorted(known)
         assert log.head().recorded_at == known[-1]
 
-    def test_a_job_numbers_its_facts_for_each_owner(self, log: EventLog) -> None:
+    def test_a_job_numbers_its_events_for_each_owner(self, log: EventLog) -> None:
         appended(
             log,
             command(started()),
@@ -219,13 +219,13 @@ class EventLogContract:
         assert job_seqs(log, "2", "j") == [1]
         assert job_seqs(log, "1", "other") == [1]
 
-    def test_the_end_of_a_job_counts_its_facts(self, log: EventLog) -> None:
+    def test_the_end_of_a_job_counts_its_events(self, log: EventLog) -> None:
         appended(log, command(started()), creation(1, job_id="j"), command(finished()))
 
         last = Codec().decode(log.read(2, 1)[0]).event
-        assert last.facts == 3  # type: ignore[attr-defined]
+        assert last.events == 3  # type: ignore[attr-defined]
 
-    def test_tags_find_the_facts_of_one_user_and_nobody_elses(self, log: EventLog) -> None:
+    def test_tags_find_the_events_of_one_user_and_nobody_elses(self, log: EventLog) -> None:
         tags = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
         appended(
             log, creation(1, **tags), creation(2, user_id="2", **tags), creation(3, job_id="j")
@@ -255,7 +255,7 @@ class EventLogContract:
         assert [stored.id for stored in log.stream(asset_id(1), upto=2)] == [1]
         assert log.stream(asset_id(9)) == []
 
-    def test_each_fact_has_the_leaf_hash_of_its_stored_bytes(self, log: EventLog) -> None:
+    def test_each_event_has_the_leaf_hash_of_its_stored_bytes(self, log: EventLog) -> None:
         (outcome,) = appended(log, command(*folder_of_two()))
 
         for stored in log.read(0, 10):
@@ -274,8 +274,8 @@ class EventLogContract:
         assert list(log.leaf_hashes(1, 2)) == each[1:3]
         assert list(log.leaf_hashes(5, 10)) == []
 
-    @pytest.mark.slow  # 65,536 facts
-    def test_a_tile_is_there_as_soon_as_its_last_fact_is(self, log: EventLog) -> None:
+    @pytest.mark.slow  # 65,536 events
+    def test_a_tile_is_there_as_soon_as_its_last_event_is(self, log: EventLog) -> None:
         appended(log, *(creation(n) for n in range(1, WIDTH**2)))
         assert log.full_tile(1, 0) is None
 
@@ -318,11 +318,11 @@ class EventLogContract:
 
 
 def folder_of_two() -> list[Any]:
-    """Two facts of two streams."""
+    """Two events of two streams."""
     return [created(originator_id=asset_id(11)), created(originator_id=asset_id(12))]
 
 
 def job_seqs(log: EventLog, user_id: str, job_id: str) -> list[int]:
-    """The numbers that a job's facts bear, in order."""
+    """The numbers that a job's events bear, in order."""
     stored = log.read(0, 1000, tag=Tag(user_id, "job", job_id))
     return [Codec().decode(one).event.job_seq for one in stored]  # type: ignore[attr-defined]

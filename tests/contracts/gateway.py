@@ -350,10 +350,10 @@ class GatewayContract:
         async with ProcessingContext(user_id=user_id, job_id="j", gateway=gateway) as context:
             asset = await context.create_asset("a", content=b"x", parent_id=user_id)
         renamed = await asset.update(name="b")
-        facts = [*await asset.history(), *[fact async for fact in context.history()]]
+        events = [*await asset.history(), *[event async for event in context.history()]]
 
         assert (asset.user_id, asset.parent_id) == (user_id, user_id)
-        assert {fact.by for fact in facts} == {"1"}
+        assert {event.by for event in events} == {"1"}
         assert await Asset.paginate(gateway=gateway, user_id=user_id) == ([renamed], "")
         assert await (await context.find_asset(asset.id)).content() == b"x"
 
@@ -367,34 +367,36 @@ class GatewayContract:
         assert await Asset.paginate(gateway=gateway) == ([], "")
         assert await Asset.paginate(gateway=asset.gateway, user_id="1") == ([], "")
 
-    async def test_a_job_tells_its_facts_in_order(self, context: ProcessingContext) -> None:
+    async def test_a_job_tells_its_events_in_order(self, context: ProcessingContext) -> None:
         first = await context.create_asset("1", content=b"1", node_id="n")
         second = await context.create_asset("2", content=b"2")
         await first.delete()
 
-        facts = [fact async for fact in context.history()]
+        events = [event async for event in context.history()]
 
-        assert [(fact.topic, fact.asset_id) for fact in facts] == [
+        assert [(event.topic, event.asset_id) for event in events] == [
             ("asset.created", first.id),
             ("asset.created", second.id),
             ("asset.deleted", first.id),
         ]
-        assert [fact.job_seq for fact in facts] == [1, 2, 3]
-        assert {(fact.job_id, fact.workflow_id, fact.by) for fact in facts} == {("j", "w", "1")}
-        assert facts[0].data["name"] == "1"
-        assert facts[0].node_id == "n"
-        assert facts[0].time <= facts[1].time <= facts[2].time
+        assert [event.job_seq for event in events] == [1, 2, 3]
+        assert {(event.job_id, event.workflow_id, event.by) for event in events} == {
+            ("j", "w", "1")
+        }
+        assert events[0].data["name"] == "1"
+        assert events[0].node_id == "n"
+        assert events[0].time <= events[1].time <= events[2].time
 
-    async def test_an_asset_tells_its_facts_also_after_its_end(
+    async def test_an_asset_tells_its_events_also_after_its_end(
         self, context: ProcessingContext
     ) -> None:
         asset = await context.create_asset("a", content=b"x")
         await asset.delete()
 
-        facts = await asset.history()
+        events = await asset.history()
 
-        assert [fact.topic for fact in facts] == ["asset.created", "asset.deleted"]
-        assert {fact.asset_id for fact in facts} == {asset.id}
+        assert [event.topic for event in events] == ["asset.created", "asset.deleted"]
+        assert {event.asset_id for event in events} == {asset.id}
 
     async def test_a_label_changes_and_the_bytes_do_not(self, context: ProcessingContext) -> None:
         asset = await context.create_asset(
@@ -488,12 +490,12 @@ class GatewayContract:
         async with ProcessingContext(workflow_id="w", gateway=gateway) as context:
             await context.create_asset("a", content=b"x")
 
-        facts = [fact async for fact in context.history()]
+        events = [event async for event in context.history()]
 
-        assert [fact.topic for fact in facts] == ["job.started", "asset.created", "job.finished"]
-        assert {(fact.workflow_id, fact.job_id) for fact in facts} == {("w", context.job_id)}
-        assert facts[-1].data["status"] == "completed"
-        assert facts[-1].data["facts"] == 3
+        assert [event.topic for event in events] == ["job.started", "asset.created", "job.finished"]
+        assert {(event.workflow_id, event.job_id) for event in events} == {("w", context.job_id)}
+        assert events[-1].data["status"] == "completed"
+        assert events[-1].data["events"] == 3
 
     async def test_a_job_that_fails_says_why(self, gateway: Gateway) -> None:
         context = ProcessingContext(gateway=gateway)
@@ -502,7 +504,7 @@ class GatewayContract:
             async with context:
                 raise ZeroDivisionError("a\nb\0c\udcff" + "!" * 100_000)
 
-        *_, last = [fact async for fact in context.history()]
+        *_, last = [event async for event in context.history()]
         assert last.data["status"] == "failed"
         assert last.data["error"].startswith("ZeroDivisionError: a\nbc?!!!")
 
@@ -520,7 +522,7 @@ class GatewayContract:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        *_, last = [fact async for fact in context.history()]
+        *_, last = [event async for event in context.history()]
         assert last.data["status"] == "cancelled"
 
     async def test_a_job_begins_and_ends_once(self, gateway: Gateway) -> None:
@@ -533,7 +535,7 @@ class GatewayContract:
             async with ProcessingContext(job_id="j", workflow_id="another", gateway=gateway):
                 pass
 
-        assert [fact.topic async for fact in again.history()] == ["job.started", "job.finished"]
+        assert [event.topic async for event in again.history()] == ["job.started", "job.finished"]
 
     async def test_an_end_that_cannot_be_recorded_does_not_hide_the_failure(
         self, gateway: Gateway
@@ -552,15 +554,15 @@ class GatewayContract:
         async with ProcessingContext(job_id=job_id, gateway=gateway) as context:
             await context.create_asset("a", content=b"x")
 
-        facts = [fact async for fact in context.history()]
-        assert [fact.job_id for fact in facts] == [job_id] * 3
+        events = [event async for event in context.history()]
+        assert [event.job_id for event in events] == [job_id] * 3
         assert len([a async for a in Asset.iterate(job_id=job_id, gateway=gateway)]) == 1
 
     async def test_an_unknown_job_is_named(self, gateway: Gateway) -> None:
         context = ProcessingContext(job_id="what/ever?", gateway=gateway)
 
         with pytest.raises(UnknownJobError) as refused:
-            _ = [fact async for fact in context.history()]
+            _ = [event async for event in context.history()]
 
         assert refused.value.job_id == "what/ever?"
 

@@ -1,7 +1,7 @@
-"""One fully dressed example of every fact, whose stored bytes lie beside this file for ever.
+"""One fully dressed example of every event, whose stored bytes lie beside this file for ever.
 
 `python -m tests.golden.examples` writes the files that do not exist yet. It never rewrites one: a
-fact whose shape changes needs a new `class_version`, an upcast, and files of its own.
+event whose shape changes needs a new `class_version`, an upcast, and files of its own.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from asset_ledger.ledger.domain.asset import (
     AssetDescribed,
     AssetRestored,
 )
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
 from asset_ledger.ledger.ids import AssetId, Digest
@@ -22,7 +22,7 @@ from asset_ledger.ledger.log.codec import Codec
 from tests.builders import at
 from tests.golden.shapes import keep
 
-FOLDER = Path(__file__).parent / "facts"
+FOLDER = Path(__file__).parent / "events"
 
 _ASSET = AssetId("0197a5b2c3d47e8f9a0b1c2d3e4f5a6b")
 _LOG = "c0ffee00c0ffee00c0ffee00c0ffee00"
@@ -56,13 +56,13 @@ def _own(version: int) -> dict[str, Any]:
 
 _JOB = job_stream("1", "job_456")
 
-EXAMPLES: tuple[Fact, ...] = (
+EXAMPLES: tuple[Event, ...] = (
     LedgerOpened(
         **_own(1),
         log_id=_LOG,
         origin=f"asset-ledger/{_LOG}",
         public_key=f"asset-ledger/{_LOG}+00112233+AAAA",
-        format=1,
+        format=2,
         erasable=False,
     ),
     AssetCreated(
@@ -90,18 +90,18 @@ EXAMPLES: tuple[Fact, ...] = (
     AssetDeleted(**_tagged(4), reason="a mistake"),
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
-    JobFinished(**_tagged(2, _JOB), status="failed", facts=7, private={"error": "out of memory"}),
+    JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
     ProjectionSkipped(**_own(2), projection="assets", position=17, reason="made by a test"),
     KeyRotated(**_own(3), old_key="old", new_key="new", old_signature="a", new_signature="b"),
 )
 
 
-def golden_file(fact: Fact) -> Path:
-    """Where the stored bytes of this fact, in its class's version, lie."""
-    return FOLDER / f"{fact.TOPIC}.v{fact.class_version}.json"
+def golden_file(event: Event) -> Path:
+    """Where the stored bytes of this event, in its class's version, lie."""
+    return FOLDER / f"{event.TOPIC}.v{event.class_version}.json"
 
 
-MEANINGS: dict[str, Fact] = {golden_file(example).name: example for example in EXAMPLES}
+MEANINGS: dict[str, Event] = {golden_file(example).name: example for example in EXAMPLES}
 """What the bytes in each file mean today. A version that is no longer written gets a line here."""
 
 

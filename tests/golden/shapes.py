@@ -1,5 +1,5 @@
-"""The shape of every version of every fact, as it was first shipped; and what is wrong with the
-facts of today, held against that.
+"""The shape of every version of every event, as it was first shipped; and what is wrong with the
+events of today, held against that.
 
 Bytes alone do not show every change: a field that nobody sets is in none of them.
 """
@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import orjson
 
-from asset_ledger.ledger.domain.event import Fact
-from asset_ledger.ledger.log.codec import FACTS, shape_of
+from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.log.codec import EVENTS, shape_of
 
 SHAPES: Final = Path(__file__).parent / "shapes"
 
@@ -31,13 +31,13 @@ _WORDS: Final = (
 )
 
 
-def shape_file(folder: Path, kind: type[Fact], version: int) -> Path:
+def shape_file(folder: Path, kind: type[Event], version: int) -> Path:
     """Where the shape of a version lies."""
     return folder / f"{kind.TOPIC}.v{version}.json"
 
 
-def shape(kind: type[Fact]) -> Shape:
-    """The shape of a class of facts, in words that outlive any move of the code."""
+def shape(kind: type[Event]) -> Shape:
+    """The shape of a class of events, in words that outlive any move of the code."""
     hints = get_type_hints(kind)
     return {name: _said(hints[name], default) for name, default in shape_of(kind).fields}
 
@@ -69,15 +69,15 @@ def _word(kind: type) -> str:
     return next(word for known, word in _WORDS if issubclass(kind, known))
 
 
-def wrong_shapes(kinds: Sequence[type[Fact]], folder: Path = SHAPES) -> list[str]:
-    """What is wrong with these facts, each with what to do about it; [] if nothing is.
+def wrong_shapes(kinds: Sequence[type[Event]], folder: Path = SHAPES) -> list[str]:
+    """What is wrong with these events, each with what to do about it; [] if nothing is.
 
-    A fact whose shape changed needs a new version, an upcast from the one before, and its own file.
+    An event whose shape changed needs a new version, an upcast from the one before, and its own file.
     """
     return [wrong for kind in kinds for wrong in (*_changed(kind, folder), *_stranded(kind))]
 
 
-def _changed(kind: type[Fact], folder: Path) -> Iterator[str]:
+def _changed(kind: type[Event], folder: Path) -> Iterator[str]:
     for version in range(1, kind.class_version + 1):
         if not shape_file(folder, kind, version).exists():
             yield f"{kind.TOPIC} v{version} has no file: run `python -m tests.golden.examples`"
@@ -94,13 +94,13 @@ def _changed(kind: type[Fact], folder: Path) -> Iterator[str]:
         )
 
 
-def _stranded(kind: type[Fact]) -> Iterator[str]:
+def _stranded(kind: type[Event]) -> Iterator[str]:
     for older in range(1, kind.class_version):
         if not hasattr(kind, f"upcast_v{older}_v{older + 1}"):
             yield f"{kind.TOPIC} v{older} cannot be read: write upcast_v{older}_v{older + 1}"
 
 
-def keep(kinds: Sequence[type[Fact]] = FACTS, folder: Path = SHAPES) -> None:
+def keep(kinds: Sequence[type[Event]] = EVENTS, folder: Path = SHAPES) -> None:
     """Write the shapes that have no file yet. One that has is never rewritten."""
     folder.mkdir(exist_ok=True)
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""The stored bytes of every fact ever shipped: they are hashed, so they can never be otherwise."""
+"""The stored bytes of every event ever shipped: they are hashed, so they can never be otherwise."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,23 +7,23 @@ from typing import Any, ClassVar
 import pytest
 from eventsourcing.persistence import Notification
 
-from asset_ledger.ledger.domain.event import Fact, TaggedFact
-from asset_ledger.ledger.log.codec import FACTS, Codec
+from asset_ledger.ledger.domain.event import Event, TaggedEvent
+from asset_ledger.ledger.log.codec import EVENTS, Codec
 from tests.golden.examples import EXAMPLES, FOLDER, MEANINGS, golden_file
 from tests.golden.shapes import SHAPES, keep, wrong_shapes
 
 FILES = sorted(file.name for file in FOLDER.iterdir())
 
-by_topic = pytest.mark.parametrize("example", EXAMPLES, ids=lambda fact: fact.TOPIC)
+by_topic = pytest.mark.parametrize("example", EXAMPLES, ids=lambda event: event.TOPIC)
 
 
 @by_topic
-def test_a_fact_encodes_to_the_bytes_it_was_first_shipped_with(example: Fact) -> None:
+def test_an_event_encodes_to_the_bytes_it_was_first_shipped_with(example: Event) -> None:
     assert Codec().encode(example).state == golden_file(example).read_bytes()
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_the_bytes_of_old_decode_to_the_fact_of_today(file: str) -> None:
+def test_the_bytes_of_old_decode_to_the_event_of_today(file: str) -> None:
     meaning = MEANINGS[file]
     stored = Notification(
         originator_id=meaning.originator_id,
@@ -36,23 +36,23 @@ def test_the_bytes_of_old_decode_to_the_fact_of_today(file: str) -> None:
     assert Codec().decode(stored).event == meaning
 
 
-def test_every_version_of_every_fact_has_its_golden_bytes() -> None:
+def test_every_version_of_every_event_has_its_golden_bytes() -> None:
     shipped = {
-        f"{kind.TOPIC}.v{n}.json" for kind in FACTS for n in range(1, kind.class_version + 1)
+        f"{kind.TOPIC}.v{n}.json" for kind in EVENTS for n in range(1, kind.class_version + 1)
     }
 
     assert {*FILES} == {*MEANINGS} == shipped
     assert {file.name for file in SHAPES.iterdir()} == shipped
-    assert {type(example) for example in EXAMPLES} == set(FACTS)
+    assert {type(example) for example in EXAMPLES} == set(EVENTS)
 
 
-def test_no_fact_has_another_shape_than_the_one_its_version_was_shipped_with() -> None:
-    assert wrong_shapes(FACTS) == []
+def test_no_event_has_another_shape_than_the_one_its_version_was_shipped_with() -> None:
+    assert wrong_shapes(EVENTS) == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Smelt(TaggedFact):
-    """A fact as it was shipped."""
+class Smelt(TaggedEvent):
+    """An event as it was shipped."""
 
     TOPIC: ClassVar[str] = "test.smelt"
     smell: str
@@ -60,7 +60,7 @@ class Smelt(TaggedFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stronger(Smelt):
-    """The same with one field more, which most facts do not have: no stored byte would show it."""
+    """The same with one field more, which most events do not have: no stored byte would show it."""
 
     strength: float | None = None
 
@@ -90,7 +90,7 @@ class Renamed(Smelt):
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> Path:
-    """What the first version of that fact looked like."""
+    """What the first version of that event looked like."""
     keep([Smelt], tmp_path)
     return tmp_path
 

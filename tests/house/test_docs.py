@@ -11,9 +11,9 @@ from asset_ledger.api.contract.operations import Operation
 from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.domain.event import Fact, TaggedFact
+from asset_ledger.ledger.domain.event import Event, TaggedEvent
 from asset_ledger.ledger.errors import LedgerError
-from asset_ledger.ledger.log.codec import FACTS
+from asset_ledger.ledger.log.codec import EVENTS
 from asset_ledger.projections.tables.assets import document as asset_document
 from tests.builders import created, folded
 from tests.house.console import broken_links, document, steps, surprises, table
@@ -102,10 +102,10 @@ def test_every_number_of_the_server_is_listed(tmp_path: Path) -> None:
     assert [name for name in own if f"`{name}`" not in listed] == []
 
 
-@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.TOPIC)
-def test_every_fact_is_described_with_its_own_fields(kind: type[Fact]) -> None:
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
+def test_every_event_is_described_with_its_own_fields(kind: type[Event]) -> None:
     described = {row[0].strip("`"): row[1] for row in table(AUDIT, "topic")}
-    envelope = {field.name for field in (*fields(Fact), *fields(TaggedFact))}
+    envelope = {field.name for field in (*fields(Event), *fields(TaggedEvent))}
     own = [field.name for field in fields(kind) if field.name not in envelope]
 
     assert [name for name in own if f"`{name}`" not in described[kind.TOPIC]] == []

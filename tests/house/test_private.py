@@ -45,13 +45,13 @@ def test_only_the_codec_and_the_helper_look_inside_private() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "name = fact.private['name']",
+        "name = event.private['name']",
         "name = recorded.event.private.get('name')",
         "body |= body.pop('private')",
-        "body = getattr(fact, 'private', {})",
+        "body = getattr(event, 'private', {})",
         "name = decoded['private']['name']",
         "SQL = \"SELECT state ->> '$.private.name' FROM stored_events\"",
-        "match fact:\n    case AssetCreated(private=fields):\n        pass",
+        "match event:\n    case AssetCreated(private=fields):\n        pass",
     ],
 )
 def test_another_reader_of_private_is_found(line: str) -> None:
@@ -62,9 +62,9 @@ def test_another_reader_of_private_is_found(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "name = private_of(fact)['name']",
-        "class AssetCreated(Fact):\n    private: Mapping[str, Json]",
-        "fact = AssetCreated(private={'name': name})",
+        "name = private_of(event)['name']",
+        "class AssetCreated(Event):\n    private: Mapping[str, Json]",
+        "event = AssetCreated(private={'name': name})",
         "headers['Cache-Control'] = 'private'",
     ],
 )

@@ -19,7 +19,7 @@ CHANGING: Final = ("parent_id", "name", "content_type", "size", "digest")
 DERIVED: Final = (*CHECKED, "parent_id", "name", "content_type", "size", "digest", "deleted")
 
 
-class StoredFact(NamedTuple):
+class StoredEvent(NamedTuple):
     """A row of stored_events, and what its bytes say."""
 
     position: int
@@ -34,24 +34,24 @@ class StoredFact(NamedTuple):
         return found
 
 
-def audit(data_dir: Path) -> list[StoredFact]:
-    """The facts of a folder in which every promise holds."""
+def audit(data_dir: Path) -> list[StoredEvent]:
+    """The events of a folder in which every promise holds."""
     with reading(data_dir / "ledger.db") as db:
-        facts = facts_of(db)
-        check_order(facts)
-        check_leaves(db, facts)
-        check_tags(db, facts)
-        check_jobs(db, facts)
-        check_keys(db, facts)
-    check_contents(data_dir, facts)
-    check_tables(data_dir, facts)
-    return facts
+        events = events_of(db)
+        check_order(events)
+        check_leaves(db, events)
+        check_tags(db, events)
+        check_jobs(db, events)
+        check_keys(db, events)
+    check_contents(data_dir, events)
+    check_tables(data_dir, events)
+    return events
 
 
-def facts_in(data_dir: Path) -> list[StoredFact]:
-    """The facts of a folder, as they are stored."""
+def events_in(data_dir: Path) -> list[StoredEvent]:
+    """The events of a folder, as they are stored."""
     with reading(data_dir / "ledger.db") as db:
-        return facts_of(db)
+        return events_of(db)
 
 
 @contextmanager
@@ -64,94 +64,94 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def facts_of(db: sqlite3.Connection, after: int = 0) -> list[StoredFact]:
+def events_of(db: sqlite3.Connection, after: int = 0) -> list[StoredEvent]:
     """What the log holds after a position, by the order that SQLite keeps: its rowids."""
     rows = db.execute(
         "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events"
         " WHERE rowid > ? ORDER BY rowid",
         (after,),
     )
-    return [StoredFact(*row) for row in rows]
+    return [StoredEvent(*row) for row in rows]
 
 
-def check_order(facts: Sequence[StoredFact]) -> None:
+def check_order(events: Sequence[StoredEvent]) -> None:
     """Positions without gaps; versions 1, 2, 3 ... in each stream; time never goes back."""
-    assert [fact.position for fact in facts] == list(range(1, len(facts) + 1))
-    assert facts[0].topic == "ledger.opened"
+    assert [event.position for event in events] == list(range(1, len(events) + 1))
+    assert events[0].topic == "ledger.opened"
     streams: Counter[str] = Counter()
-    for fact in facts:
-        streams[fact.stream] += 1
-        assert fact.version == streams[fact.stream], fact
-    times = [fact.says["recorded_at"] for fact in facts]
+    for event in events:
+        streams[event.stream] += 1
+        assert event.version == streams[event.stream], event
+    times = [event.says["recorded_at"] for event in events]
     assert times == sorted(times)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", when) for when in times)
 
 
-def check_leaves(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
-    """Each fact's leaf hash, from the words of the design alone."""
+def check_leaves(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
+    """Each event's leaf hash, from the words of the design alone."""
     kept = db.execute("SELECT position, hash FROM event_leaves ORDER BY position").fetchall()
-    assert kept == [(fact.position, leaf_hash(fact)) for fact in facts]
+    assert kept == [(event.position, leaf_hash(event)) for event in events]
 
 
-def leaf_hash(fact: StoredFact) -> bytes:
+def leaf_hash(event: StoredEvent) -> bytes:
     """SHA-256 of 0x00, the prefix, and four parts behind their lengths."""
     hashed = hashlib.sha256(b"\x00asset-ledger/leaf/1\n")
-    texts = (fact.stream, str(fact.version), fact.topic)
-    for part in (*(text.encode() for text in texts), fact.state):
+    texts = (event.stream, str(event.version), event.topic)
+    for part in (*(text.encode() for text in texts), event.state):
         hashed.update(len(part).to_bytes(4, "big") + part)
     return hashed.digest()
 
 
-def check_tags(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
+def check_tags(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
     """Every tag that the bytes name is kept, and no other."""
     kept = db.execute("SELECT user_id, kind, value, position FROM event_tags").fetchall()
     derived = [
-        (fact.says["user_id"], kind, fact.says[f"{kind}_id"], fact.position)
-        for fact in facts
+        (event.says["user_id"], kind, event.says[f"{kind}_id"], event.position)
+        for event in events
         for kind in ("workflow", "node", "job")
-        if fact.says.get(f"{kind}_id") is not None
+        if event.says.get(f"{kind}_id") is not None
     ]
     assert sorted(kept) == sorted(derived)
 
 
-def check_jobs(db: sqlite3.Connection, facts: Iterable[StoredFact]) -> None:
-    """A job's facts are numbered 1, 2, 3 ... and its head is the last number."""
+def check_jobs(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
+    """A job's events are numbered 1, 2, 3 ... and its head is the last number."""
     numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for fact in facts:
-        if fact.says.get("job_id") is None:
-            assert "job_seq" not in fact.says, fact
+    for event in events:
+        if event.says.get("job_id") is None:
+            assert "job_seq" not in event.says, event
         else:
-            numbers[fact.says["user_id"], fact.says["job_id"]].append(fact.says["job_seq"])
+            numbers[event.says["user_id"], event.says["job_id"]].append(event.says["job_seq"])
     for job, seqs in numbers.items():
         assert seqs == list(range(1, len(seqs) + 1)), job
     kept = db.execute("SELECT user_id, job_id, seq FROM job_heads").fetchall()
     assert sorted(kept) == sorted((*job, seqs[-1]) for job, seqs in numbers.items())
 
 
-def check_keys(db: sqlite3.Connection, facts: Sequence[StoredFact]) -> None:
+def check_keys(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:
     """The keys that are kept explain every `command` in the bytes, and nothing else."""
     explained = {}
     for user_id, key, operation, fingerprint, first, last in db.execute(
         "SELECT user_id, key, operation, fingerprint, first_position, last_position"
         " FROM command_keys"
     ):
-        for fact in facts[first - 1 : last]:
-            assert fact.says["by"] == user_id
-            assert fact.position not in explained
-            explained[fact.position] = command_hash(key, operation, fingerprint)
-    assert explained == {f.position: f.says["command"] for f in facts if "command" in f.says}
+        for event in events[first - 1 : last]:
+            assert event.says["by"] == user_id
+            assert event.position not in explained
+            explained[event.position] = command_hash(key, operation, fingerprint)
+    assert explained == {f.position: f.says["command"] for f in events if "command" in f.says}
 
 
 def command_hash(key: str, operation: str, fingerprint: str) -> str:
-    """What facts keep of an Idempotency-Key."""
+    """What events keep of an Idempotency-Key."""
     hashed = hashlib.sha256(b"asset-ledger/command/1\n")
     for part in (key.encode(), operation.encode(), fingerprint.encode()):
         hashed.update(len(part).to_bytes(4, "big") + part)
     return hashed.hexdigest()
 
 
-def check_contents(data_dir: Path, facts: Iterable[StoredFact]) -> None:
-    """Every content that a fact names is there; what is there is what its name says."""
+def check_contents(data_dir: Path, events: Iterable[StoredEvent]) -> None:
+    """Every content that an event names is there; what is there is what its name says."""
     content = data_dir / "content"
     assert not list((content / "tmp").iterdir())
     sizes = dict(objects(content))
@@ -160,9 +160,9 @@ def check_contents(data_dir: Path, facts: Iterable[StoredFact]) -> None:
             assert digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
             assert digest not in sizes, "kept twice"
             sizes[digest] = len(packed)
-    for fact in facts:
-        if fact.says.get("digest") is not None:
-            assert sizes[fact.says["digest"]] == fact.says["size"], fact
+    for event in events:
+        if event.says.get("digest") is not None:
+            assert sizes[event.says["digest"]] == event.says["size"], event
 
 
 def objects(content: Path) -> Iterator[tuple[str, int]]:
@@ -175,38 +175,38 @@ def objects(content: Path) -> Iterator[tuple[str, int]]:
             yield f"sha256:{name}", path.stat().st_size
 
 
-def check_tables(data_dir: Path, facts: Sequence[StoredFact]) -> None:
-    """The tables in use reflect every fact, and nothing else."""
+def check_tables(data_dir: Path, events: Sequence[StoredEvent]) -> None:
+    """The tables in use reflect every event, and nothing else."""
     with reading(current_tables(data_dir)) as db:
         positions = db.execute("SELECT DISTINCT position FROM positions").fetchall()
-        assert positions == [(len(facts),)]
+        assert positions == [(len(events),)]
         columns = ", ".join(DERIVED[:-1])
         rows = db.execute(f"SELECT {columns}, deleted_at IS NOT NULL FROM assets ORDER BY seq")
         shown = [dict(zip(DERIVED, row, strict=True)) for row in rows]
-    assert shown == list(folded(facts).values())
+    assert shown == list(folded(events).values())
 
 
-def folded(facts: Iterable[StoredFact]) -> dict[str, dict[str, Any]]:
-    """What the facts say of each asset, in the order in which they were made."""
+def folded(events: Iterable[StoredEvent]) -> dict[str, dict[str, Any]]:
+    """What the events say of each asset, in the order in which they were made."""
     assets: dict[str, dict[str, Any]] = {}
-    for fact in facts:
-        match fact.topic:
+    for event in events:
+        match event.topic:
             case "asset.created":
-                assets[fact.stream] = {
-                    **{name: fact.says.get(name) for name in DERIVED},
-                    "id": fact.stream,
-                    "seq": fact.position,
-                    "name": fact.says["private"]["name"],
+                assets[event.stream] = {
+                    **{name: event.says.get(name) for name in DERIVED},
+                    "id": event.stream,
+                    "seq": event.position,
+                    "name": event.says["private"]["name"],
                     "deleted": 0,
                 }
             case "asset.deleted" | "asset.restored":
-                assets[fact.stream]["deleted"] = int(fact.topic == "asset.deleted")
+                assets[event.stream]["deleted"] = int(event.topic == "asset.deleted")
             case "asset.described" | "asset.content_replaced":
-                said = {**fact.says, **fact.says.get("private", {})}
-                assets[fact.stream] |= {name: said[name] for name in CHANGING if name in said}
+                said = {**event.says, **event.says.get("private", {})}
+                assets[event.stream] |= {name: said[name] for name in CHANGING if name in said}
             case _:
                 continue
-        assets[fact.stream] |= {"version": fact.version, "position": fact.position}
+        assets[event.stream] |= {"version": event.version, "position": event.position}
     return assets
 
 
@@ -225,7 +225,7 @@ def state_of(path: Path) -> str | None:
 
 
 def tables_digest(path: Path) -> str:
-    """SHA-256 over the rows of the views, from the words of the design alone."""
+    """SHA-256 over the rows of the projections, from the words of the design alone."""
     hashed = hashlib.sha256()
     usage = path.with_name(f"{path.stem}.usage.db")
     for file, table, key in (

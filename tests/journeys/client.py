@@ -95,7 +95,7 @@ class Client:
                 return found
 
     def history(self, job_id: str) -> list[Any]:
-        """Every fact of a job."""
+        """Every event of a job."""
         reply = self.get(f"/api/jobs/{job_id}/history", Accept="application/x-ndjson")
         assert reply.status == 200, reply.body
         return [json.loads(line) for line in reply.body.splitlines()]

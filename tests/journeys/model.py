@@ -12,7 +12,7 @@ Doc = dict[str, Any]
 
 @dataclass
 class Model:
-    """One user's ledger. Position 1 is the fact that opens it."""
+    """One user's ledger. Position 1 is the event that opens it."""
 
     head: int = 1
     live: dict[str, Doc] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Model:
         return [asset for asset in live if all(_hits(asset, given) for given in filters.items())]
 
     def _happened(self, topic: str, asset_id: str, content: bytes | None = None) -> None:
-        """One more fact about an asset that is live."""
+        """One more event about an asset that is live."""
         asset, contents = self.live[asset_id], self.contents[asset_id]
         self.head += 1
         version = asset["version"] + 1

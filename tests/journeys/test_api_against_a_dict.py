@@ -332,8 +332,8 @@ class ApiAndDict(RuleBasedStateMachine):
         if expected is None:
             assert self.get(path).slug == "unknown-job"
             return
-        facts = self.pages(path, "facts", {"page_size": size})
-        assert [{name: fact[name] for name in expected[0]} for fact in facts] == expected
+        events = self.pages(path, "events", {"page_size": size})
+        assert [{name: event[name] for name in expected[0]} for event in events] == expected
 
     def pages(self, path: str, what: str, query: dict[str, Any]) -> list[Doc]:
         """Every page, none of which is longer than asked, and only the last of which may be."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import audit, facts_in, objects
+from tests.journeys.audit import audit, events_in, objects
 from tests.journeys.client import (
     FORM,
     FORM_END,
@@ -98,7 +98,7 @@ def test_the_private_file_of_an_upload_goes_with_its_client(server: Server, data
 
     until(lambda: not any(arriving.iterdir()), "the file is removed")
 
-    assert len(facts_in(data_dir)) == 1
+    assert len(events_in(data_dir)) == 1
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
     head = request_head(FORM | {"Content-Length": str(len(body)), "Idempotency-Key": "k"})
     with holding(data_dir / "projections.g1.db"), plugged(server.port) as plug:
         plug.sendall(head + body)
-        until(lambda: len(facts_in(data_dir)) == 2, "the fact is recorded")
+        until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
         go_away(plug)
 
     client.created(name="b.bin")
@@ -127,14 +127,14 @@ def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_th
     body = form(LARGE, {"name": "a.bin"})
     with ThreadPoolExecutor(1) as threads, holding(data_dir / "projections.g1.db"):
         before = threads.submit(send_and_wait, server.port, 0)
-        until(lambda: len(facts_in(data_dir)) == 2, "the fact before it is recorded")
+        until(lambda: len(events_in(data_dir)) == 2, "the event before it is recorded")
         with plugged(server.port) as plug:
             plug.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
             until(lambda: any(objects(data_dir / "content")), "the content is published")
             go_away(plug)
 
     assert before.result() in (201, 202)
-    until(lambda: len(facts_in(data_dir)) == 3, "the fact is recorded")
+    until(lambda: len(events_in(data_dir)) == 3, "the event is recorded")
 
     assert client.created(name="b.bin")["position"] == 4
     assert [asset["name"] for asset in client.assets()] == ["0.bin", "a.bin", "b.bin"]
@@ -151,8 +151,8 @@ def test_clients_that_never_wait_for_their_answers_may_ask_again(
         replies = list(threads.map(lambda n: send_and_wait(server.port, n), range(100)))
 
     assert replies == [201] * 100
-    facts = audit(data_dir)
-    names = sorted(fact.says["private"]["name"] for fact in facts[1:])
+    events = audit(data_dir)
+    names = sorted(event.says["private"]["name"] for event in events[1:])
     assert names == sorted(f"{number}.bin" for number in range(100))
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.storage.data_folder import UNFINISHED
-from tests.journeys.audit import audit, facts_in, reading
+from tests.journeys.audit import audit, events_in, reading
 from tests.journeys.load import Load, under_load
 from tests.journeys.server import program, run, serving, until
 
 pytestmark = pytest.mark.slow
 
 LEAST = 2_500
-"""How many facts the ledger has at least."""
+"""How many events the ledger has at least."""
 
 
 def test_an_import_that_is_killed_again_and_again_ends_with_the_same_history(
     tmp_path: Path, data_dir: Path
 ) -> None:
     with serving(data_dir) as server, under_load(server.port, Load(), seed=1):
-        until(lambda: facts(data_dir / "ledger.db") > LEAST, f"{LEAST} facts were recorded")
+        until(lambda: events(data_dir / "ledger.db") > LEAST, f"{LEAST} events were recorded")
         beside = run("export", "ledger", tmp_path / "beside", "--data-dir", data_dir)
         server.kill()  # which ends the load, too
     assert beside.returncode == 0, beside.stderr
@@ -35,7 +35,7 @@ def test_an_import_that_is_killed_again_and_again_ends_with_the_same_history(
     done = run("import", "ledger", tmp_path / "out", "--data-dir", copy)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert facts_in(copy) == facts_in(data_dir)
+    assert events_in(copy) == events_in(data_dir)
     assert exported.stdout.split()[-1] in done.stdout  # the root
     shutil.copy(data_dir / "checkpoint.key", copy)
     with serving(copy) as server:
@@ -46,10 +46,10 @@ def test_an_import_that_is_killed_again_and_again_ends_with_the_same_history(
 
 
 def killed_somewhere(export: Path, copy: Path) -> None:
-    """Kill an import among the contents, then among the facts; a server refuses the folder."""
+    """Kill an import among the contents, then among the events; a server refuses the folder."""
     for least in (0, 1):
         with program("import", "ledger", export, "--data-dir", copy) as importing:
-            until(lambda: facts(copy / UNFINISHED) >= least, "it had come so far")  # noqa: B023
+            until(lambda: events(copy / UNFINISHED) >= least, "it had come so far")  # noqa: B023
             importing.kill()
         assert importing.returncode == -signal.SIGKILL
         assert not (copy / "ledger.db").exists()
@@ -57,7 +57,7 @@ def killed_somewhere(export: Path, copy: Path) -> None:
         assert (refused.returncode, "was interrupted: run it again" in refused.stderr) == (2, True)
 
 
-def facts(log: Path) -> int:
+def events(log: Path) -> int:
     """How many there are, also while they are written; -1 before there is a log."""
     with suppress(sqlite3.Error), reading(log) as db:
         return int(db.execute("SELECT count(*) FROM event_leaves").fetchone()[0])

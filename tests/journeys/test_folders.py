@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.journeys.audit import audit, facts_in
+from tests.journeys.audit import audit, events_in
 from tests.journeys.client import Client, talking
 from tests.journeys.server import Server, until
 
@@ -18,7 +18,7 @@ def test_nothing_outlives_a_folder_that_is_deleted_while_others_put_things_into_
     folder = client.folder()["id"]
     with ThreadPoolExecutor(6) as threads:
         putters = [threads.submit(put_until_refused, server.port, folder) for _ in range(6)]
-        until(lambda: len(facts_in(data_dir)) > 300, "the folder fills")
+        until(lambda: len(events_in(data_dir)) > 300, "the folder fills")
         reply = client.delete(f"/api/assets/{folder}")
         put = {asset_id for putter in putters for asset_id in putter.result()}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import audit, facts_in, objects
+from tests.journeys.audit import audit, events_in, objects
 from tests.journeys.client import BROKEN, Client, Reply, plugged, request_head, talking
 from tests.journeys.holding import holding
 from tests.journeys.load import CONNECTIONS, MANY, Load, under_load
@@ -54,8 +54,8 @@ def check(server: Server, load: Load) -> None:
     audit(server.data_dir)
     check_acknowledged(server, load)
     send_again(server, load)
-    facts = audit(server.data_dir)
-    names = [f.says["private"]["name"] for f in facts if f.topic == "asset.created"]
+    events = audit(server.data_dir)
+    names = [f.says["private"]["name"] for f in events if f.topic == "asset.created"]
     keyed = [upload.name for upload, _ in load.acknowledged.values() if upload.key]
     assert [name for name in keyed if names.count(name) != 1] == []
 
@@ -91,7 +91,7 @@ def upload_or_break(port: int, content: bytes, key: str) -> Reply | None:
 
 
 @pytest.mark.slow
-def test_killed_between_content_and_fact_it_keeps_bytes_that_nobody_names(
+def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
     server: Server, data_dir: Path
 ) -> None:
     with ThreadPoolExecutor() as threads, holding(data_dir / "ledger.db"):
@@ -113,12 +113,12 @@ def test_killed_between_content_and_fact_it_keeps_bytes_that_nobody_names(
 
 
 @pytest.mark.slow
-def test_killed_between_fact_and_table_it_shows_the_asset_after_the_next_start(
+def test_killed_between_event_and_table_it_shows_the_asset_after_the_next_start(
     server: Server, data_dir: Path
 ) -> None:
     with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
         upload = threads.submit(upload_or_break, server.port, b"small", "k")
-        until(lambda: len(facts_in(data_dir)) == 2, "the fact is recorded")
+        until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
         server.kill()
         assert upload.result() is None
 
@@ -131,7 +131,7 @@ def test_killed_between_fact_and_table_it_shows_the_asset_after_the_next_start(
         reply = client.upload(b"small", "k", name="a.bin", job_id="j")
         assert (reply.status, reply.replayed) == (201, True)
         assert reply.json == asset
-    assert len(facts_in(data_dir)) == 2
+    assert len(events_in(data_dir)) == 2
 
 
 @pytest.mark.slow
@@ -162,15 +162,15 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     # Tables that stand still show what is left once, and no more of it.
     with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
-        until(lambda: len(facts_in(data_dir)) > 2_003, "the deletion has begun")
+        until(lambda: len(events_in(data_dir)) > 2_003, "the deletion has begun")
         server.kill()
         deletion.result()
     server.start()
 
-    facts = audit(data_dir)
-    tombstones = [fact for fact in facts if fact.topic == "asset.deleted"]
+    events = audit(data_dir)
+    tombstones = [event for event in events if event.topic == "asset.deleted"]
     assert len(tombstones) == 2_002
-    by = [fact.says["by"] for fact in tombstones]
+    by = [event.says["by"] for event in tombstones]
     assert by == ["1"] * by.count("1") + ["system"] * by.count("system")
     assert 0 < by.count("1") < 2_002
     with talking(server.port) as client:

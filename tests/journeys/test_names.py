@@ -87,6 +87,6 @@ def test_ids_of_nodes_and_jobs_may_be_anything_that_a_url_can_spell(
         for kind in ("job_id", "node_id", "workflow_id"):
             assert client.assets(**{kind: word}) == [asset]
         if word != "../j":  # in a path it goes up
-            (fact,) = client.history(quote(word, safe=""))
-            assert (fact["asset_id"], fact["job_id"]) == (asset["id"], word)
+            (event,) = client.history(quote(word, safe=""))
+            assert (event["asset_id"], event["job_id"]) == (asset["id"], word)
     audit(data_dir)

@@ -83,7 +83,7 @@ def check_stopped(server: Server) -> None:
 
 
 def recorded(data_dir: Path) -> int:
-    """How many facts there are, also while they are written."""
+    """How many events there are, also while they are written."""
     with suppress(sqlite3.Error), reading(data_dir / "ledger.db") as db:
         return int(db.execute("SELECT count(*) FROM event_leaves").fetchone()[0])
     return 0

@@ -18,6 +18,7 @@ from asset_ledger.ledger.storage.folder_lock import hold_build
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load
+from tests.journeys.processes import children_of, command_of
 from tests.journeys.server import Server, run, serving, until
 from tests.journeys.test_kills import check_acknowledged
 
@@ -95,11 +96,11 @@ def ended(client: Client) -> Any:
 
 
 def kill_builders(server: Server) -> None:
-    """End every process that the server has begun, as `kill -9` does."""
-    for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for pid in children.read_text("ascii").split():
-                os.kill(int(pid), signal.SIGKILL)
+    """End every process that builds for the server, as `kill -9` does."""
+    for pid in children_of(server.pid):
+        if b"rebuild_worker" in command_of(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def check_leftovers(data_dir: Path) -> None:
 
 
 def check_against_a_build_from_scratch(data_dir: Path) -> None:
-    """The tables that came through it all are those that the facts make."""
+    """The tables that came through it all are those that the events make."""
     audit(data_dir)
     live = tables_digest(current_tables(data_dir))
     done = run("rebuild", "--dry-run", "--json", "--data-dir", data_dir)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.audit import audit, facts_in, objects
+from tests.journeys.audit import audit, events_in, objects
 from tests.journeys.client import Client, Reply, talking
 from tests.journeys.server import Server
 
@@ -73,7 +73,7 @@ def test_requests_that_race_with_one_key_record_once(
         assert {reply.status for reply in racers} == {201}
         assert len({reply.body for reply in racers}) == 1
         assert sorted(reply.replayed for reply in racers) == [False, True, True, True]
-    assert len(facts_in(data_dir)) == 11
+    assert len(events_in(data_dir)) == 11
     audit(data_dir)
 
 

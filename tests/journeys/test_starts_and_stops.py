@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import audit, facts_in
+from tests.journeys.audit import audit, events_in
 from tests.journeys.client import BROKEN, Client, plugged, read_reply, request_head, talking
 from tests.journeys.server import PATIENCE, Server, program, run, serving, until
 
@@ -27,8 +27,10 @@ def test_a_server_that_is_asked_to_stop_exits_with_zero_and_leaves_one_file_each
 
     assert server.errors == ""
     left = {path.name for path in data_dir.rglob("*.db*")}
-    views = {f"projections.g1{view}.db" for view in ("", ".catalog", ".search", ".usage")}
-    assert left == {"access.db", "ledger.db", "packed.db", *views}  # no WAL is left
+    projections = {
+        f"projections.g1{projection}.db" for projection in ("", ".catalog", ".search", ".usage")
+    }
+    assert left == {"access.db", "ledger.db", "packed.db", *projections}  # no WAL is left
     audit(data_dir)
 
 
@@ -73,11 +75,11 @@ def test_a_stop_under_load_answers_what_it_records(server: Server, data_dir: Pat
 
     with ThreadPoolExecutor(8) as threads:
         uploads = [threads.submit(upload, number) for number in range(8)]
-        until(lambda: len(facts_in(data_dir)) > 200, "uploads are under way")
+        until(lambda: len(events_in(data_dir)) > 200, "uploads are under way")
         assert server.stop() == 0
         answered = {asset_id for upload in uploads for asset_id in upload.result()}
 
-    assert answered == {fact.stream for fact in audit(data_dir)[1:]}
+    assert answered == {event.stream for event in audit(data_dir)[1:]}
     assert server.errors == ""
 
 
@@ -133,12 +135,12 @@ def test_a_rebuild_and_a_replay_go_on_beside_a_server(
     replayed = run("replay", "job_456", "--json", "--data-dir", data_dir)
 
     assert (rebuilt.returncode, rebuilt.stderr) == (0, "")
-    assert rebuilt.stdout.startswith("generation 2 holds all 2 facts; its digest is ")
+    assert rebuilt.stdout.startswith("generation 2 holds all 2 events; its digest is ")
     assert replayed.returncode == 0, replayed.stderr
     assert asset["id"] in replayed.stdout
 
 
-def test_a_log_whose_last_fact_was_changed_is_refused_with_what_to_do(
+def test_a_log_whose_last_event_was_changed_is_refused_with_what_to_do(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     client.created()

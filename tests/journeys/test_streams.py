@@ -74,10 +74,10 @@ async def recorded(session: aiohttp.ClientSession, job_id: str | None) -> list[i
     """What there is to see, as a page of the log."""
     query = asked(job_id) | {"limit": "1000"}
     async with session.get("/api/events", params=query) as answer:
-        return [fact["position"] for fact in (await answer.json())["facts"]]
+        return [event["position"] for event in (await answer.json())["events"]]
 
 
-async def test_each_of_fifty_sees_every_fact_once_and_in_order(tmp_path: Path) -> None:
+async def test_each_of_fifty_sees_every_event_once_and_in_order(tmp_path: Path) -> None:
     jobs = [f"job_{number}" for number in range(WRITERS)]
     moods = [random.Random(number) for number in range(SUBSCRIBERS)]
     subscribers = [

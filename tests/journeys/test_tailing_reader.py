@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import StoredFact, audit, facts_of, reading
+from tests.journeys.audit import StoredEvent, audit, events_of, reading
 from tests.journeys.client import Client, talking
 from tests.journeys.server import Server
 
@@ -28,13 +28,13 @@ def test_readers_of_the_file_and_of_a_history_miss_nothing_under_eight_writers(
         acknowledged = {asset_id for writer in writers for asset_id in writer.result()}
         written.set()
 
-    facts = audit(data_dir)
-    assert tail.result() == facts
-    assert {fact.stream for fact in facts[1:]} == acknowledged
-    assert len(facts) == 1 + WRITERS * EACH + WRITERS * EACH // 3
+    events = audit(data_dir)
+    assert tail.result() == events
+    assert {event.stream for event in events[1:]} == acknowledged
+    assert len(events) == 1 + WRITERS * EACH + WRITERS * EACH // 3
     for seqs in histories.result():
         assert seqs == list(range(1, len(seqs) + 1))
-    assert len(histories.result()[-1]) == len(facts) - 1
+    assert len(histories.result()[-1]) == len(events) - 1
 
 
 def write(port: int, number: int) -> set[str]:
@@ -49,16 +49,16 @@ def write(port: int, number: int) -> set[str]:
     return ids
 
 
-def tailed(data_dir: Path, written: threading.Event) -> Iterator[StoredFact]:
+def tailed(data_dir: Path, written: threading.Event) -> Iterator[StoredEvent]:
     """Everything in the file, read from the last position on, again and again."""
     after, more = 0, True
     with reading(data_dir / "ledger.db") as db:
         while more:
             more = not written.is_set()  # asked before reading: then the last look sees all
-            for fact in facts_of(db, after):
-                assert fact.position == after + 1
-                after = fact.position
-                yield fact
+            for event in events_of(db, after):
+                assert event.position == after + 1
+                after = event.position
+                yield event
 
 
 def read_again_and_again(server: Server, written: threading.Event) -> Iterator[list[int]]:
@@ -78,7 +78,7 @@ def history_in_pages(client: Client) -> list[int]:
         if reply.status == 404:  # nobody has written yet
             return []
         page = json.loads(reply.body)
-        seqs += [fact["job_seq"] for fact in page["facts"]]
+        seqs += [event["job_seq"] for event in page["events"]]
         cursor = page["next"]
         if not cursor:
             return seqs

@@ -14,9 +14,11 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
 from tests.journeys.tampering import audited, owning, tamper
@@ -95,7 +97,7 @@ def test_a_thousand_changes_are_found(kept: Kept, copies: Path) -> None:
     ],
 )
 def test_a_changed_tile_is_found(tmp_path: Path, change: str) -> None:
-    """65,536 facts fill the first tile of level 1."""
+    """65,536 events fill the first tile of level 1."""
     folder = tmp_path / "data"
     make_log(folder, 65_536)
     assert audited(folder, tmp_path) == []
@@ -106,17 +108,18 @@ def test_a_changed_tile_is_found(tmp_path: Path, change: str) -> None:
     assert {finding.table for finding in audited(folder, tmp_path)} == {"merkle_tiles"}
 
 
-def make_log(folder: Path, facts: int) -> None:
-    """A log of this many facts, without contents."""
+def make_log(folder: Path, events: int) -> None:
+    """A log of this many events, without contents."""
     asyncio.run(make_contents(folder))
+    Packed(DataFolder(folder).content.packed).close()
     log = SqliteLog(folder / "ledger.db", Codec())
     open_identity(log, Codec(), folder / "checkpoint.key", new_log_id="ab" * 16)
-    for first in range(1, facts, 1_000):
-        numbers = range(first, min(first + 1_000, facts))
+    for first in range(1, events, 1_000):
+        numbers = range(first, min(first + 1_000, events))
         made = [
             created(originator_id=asset_id(n), digest=None, size=0, job_id="j") for n in numbers
         ]
-        log.append([command(fact) for fact in made], lambda _: None)
+        log.append([command(event) for event in made], lambda _: None)
     log.close()
 
 

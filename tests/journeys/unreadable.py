@@ -1,18 +1,18 @@
-"""A fact of a release that is not out yet, in a log on the disk."""
+"""An event of a release that is not out yet, in a log on the disk."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.journeys.audit import StoredFact, facts_in, leaf_hash
+from tests.journeys.audit import StoredEvent, events_in, leaf_hash
 
 
 def record_something_unreadable(data_dir: Path) -> int:
     """What a later release might have recorded, well-formed in every other way; its position."""
-    last = facts_in(data_dir)[-1]
+    last = events_in(data_dir)[-1]
     state = b'{"by":"1","recorded_at":"%b"}' % last.says["recorded_at"].encode()
-    fact = StoredFact(last.position + 1, "f" * 32, 1, "asset.reimagined", state)
+    event = StoredEvent(last.position + 1, "f" * 32, 1, "asset.reimagined", state)
     with closing(sqlite3.connect(data_dir / "ledger.db")) as db, db:
-        db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", fact[1:])
-        db.execute("INSERT INTO event_leaves VALUES (?, ?)", (fact.position, leaf_hash(fact)))
-    return fact.position
+        db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", event[1:])
+        db.execute("INSERT INTO event_leaves VALUES (?, ?)", (event.position, leaf_hash(event)))
+    return event.position

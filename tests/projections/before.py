@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.migrate import migrations_of, revision_of
@@ -19,7 +19,7 @@ from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
-DIGEST: Final = "60299a05c52860bd650dd60a2203e1cb8f65b64ea10d72d0323b78c34b4d5c33"
+DIGEST: Final = "c061be31e709506581dbe75f02d8ee5bb39b377d042864f3c66417313bcfddea"
 """Of all tables that today's schema makes of the kept log, on every machine."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))
@@ -56,9 +56,9 @@ def plant(patch: pytest.MonkeyPatch, *migrations: Migration) -> None:
     patch.setattr(Assets, "migrations", (*Assets.migrations, *migrations))
 
 
-def facts() -> list[Fact]:
+def events() -> list[Event]:
     """Twelve assets of two jobs, of which one was changed and one deleted."""
-    made: list[Fact] = [
+    made: list[Event] = [
         created(originator_id=asset_id(n), job_id=f"job_{n % 2}", node_id="node", workflow_id="w")
         for n in range(1, 13)
     ]

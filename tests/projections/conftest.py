@@ -19,8 +19,8 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def runner(here: World) -> Iterator[Runner]:
-    """The views of that folder."""
-    with here.views() as it:
+    """The projections of that folder."""
+    with here.projections() as it:
         yield it
 
 

@@ -1,4 +1,4 @@
-"""Random histories: facts that a ledger could have recorded, in an order that it could have."""
+"""Random histories: events that a ledger could have recorded, in an order that it could have."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import Asset, evolve
 from asset_ledger.ledger.domain.decisions import next_version
-from asset_ledger.ledger.domain.event import Fact, Origin, Recorded
+from asset_ledger.ledger.domain.event import Event, Origin, Recorded
 from tests.builders import (
     asset_id,
     at,
@@ -36,8 +36,8 @@ TAGS = st.lists(st.sampled_from(["t", "%"]) | TEXT, max_size=3, unique=True)
 
 
 @st.composite
-def births(draw: st.DrawFn, number: int) -> Fact:
-    """The first fact of the asset with this number."""
+def births(draw: st.DrawFn, number: int) -> Event:
+    """The first event of the asset with this number."""
     private: dict[str, Any] = {"name": draw(NAMES)}
     private |= draw(st.fixed_dictionaries({}, optional={"tags": TAGS, "duration": NUMBER}))
     metadata = draw(METADATA)
@@ -56,12 +56,12 @@ def births(draw: st.DrawFn, number: int) -> Fact:
 
 
 @st.composite
-def changes(draw: st.DrawFn, asset: Asset) -> Fact:
-    """One more fact of an asset, which may be a tombstone."""
+def changes(draw: st.DrawFn, asset: Asset) -> Event:
+    """One more event of an asset, which may be a tombstone."""
     envelope = next_version(asset, Origin(by="9", user_id=asset.user_id))
     if asset.deleted:
         return restored(**envelope)
-    make: Callable[..., Fact] = draw(st.sampled_from([described, replaced, deleted]))
+    make: Callable[..., Event] = draw(st.sampled_from([described, replaced, deleted]))
     if make is replaced:
         return replaced(**envelope, size=draw(SIZES), content_type=draw(TYPES))
     if make is deleted:
@@ -74,21 +74,21 @@ def changes(draw: st.DrawFn, asset: Asset) -> Fact:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Fact]:
+def histories(draw: st.DrawFn) -> list[Event]:
     """Assets that are made, change, go and come back; among them perhaps a framed job."""
     assets: list[Asset] = []
-    facts: list[Fact] = []
+    events: list[Event] = []
     for _ in range(draw(st.integers(0, 20))):
         known = draw(st.integers(0, len(assets)))
-        fact = draw(births(len(assets)) if known == len(assets) else changes(assets[known]))
-        facts.append(fact)
-        asset = evolve(assets[known] if known < len(assets) else None, recorded(fact)[0])
+        event = draw(births(len(assets)) if known == len(assets) else changes(assets[known]))
+        events.append(event)
+        asset = evolve(assets[known] if known < len(assets) else None, recorded(event)[0])
         assert asset is not None
         assets[known:] = [asset, *assets[known + 1 :]]
-    return [*facts, *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
+    return [*events, *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
 
 
-FRAMES: dict[str, Callable[[], list[Fact]]] = {
+FRAMES: dict[str, Callable[[], list[Event]]] = {
     "none": list,
     "running": lambda: [started(job_id="a")],
     "over": lambda: [started(job_id="a"), finished(job_id="a")],
@@ -97,16 +97,16 @@ FRAMES: dict[str, Callable[[], list[Fact]]] = {
 """The frame of job `a` of user 1."""
 
 
-def everything(facts: list[Recorded]) -> dict[str, Asset]:
-    """The assets that a whole log's facts add up to, tombstones too, in creation order."""
+def everything(events: list[Recorded]) -> dict[str, Asset]:
+    """The assets that a whole log's events add up to, tombstones too, in creation order."""
     assets: dict[str, Asset] = {}
-    for fact in facts:
-        asset = evolve(assets.get(fact.event.originator_id), fact)
+    for event in events:
+        asset = evolve(assets.get(event.event.originator_id), event)
         if asset is not None:
             assets[asset.id] = asset
     return assets
 
 
-def live(facts: list[Recorded]) -> dict[str, Asset]:
+def live(events: list[Recorded]) -> dict[str, Asset]:
     """The live ones among them."""
-    return {id: asset for id, asset in everything(facts).items() if not asset.deleted}
+    return {id: asset for id, asset in everything(events).items() if not asset.deleted}

@@ -2,7 +2,7 @@
 
 `python -m tests.projections.kills FOLDER` takes a folder with a log and the tables from before the
 second migration. With `expands` its log counts as a long one.
-For each k it copies the folder, forks a child that dies before the k-th statement on the views'
+For each k it copies the folder, forks a child that dies before the k-th statement on the projections'
 own connection, and starts from what that child left. Prints a JSON object a kill: what was killed,
 k, and the digest and error of the start after it. Ends where a child outlives its last statement.
 """
@@ -60,7 +60,7 @@ def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
 
 def starts(folder: Path) -> None:
     """Bring the tables from before forward."""
-    with world(folder) as here, here.views() as live:
+    with world(folder) as here, here.projections() as live:
         for projection in registry.FOLLOWING:
             rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
@@ -72,14 +72,14 @@ def expands(folder: Path) -> None:
 
 
 def rebuilds(folder: Path) -> None:
-    """Make today's views anew."""
+    """Make today's projections anew."""
     with world(folder) as here:
         build.rebuild(folder, here.feed)
 
 
 def after(folder: Path) -> dict[str, Any]:
     """What the next start makes of the folder."""
-    with world(folder) as here, here.views() as runner:
+    with world(folder) as here, here.projections() as runner:
         return {
             "digest": digest_of(runner),
             "error": runner.error and repr(runner.error),

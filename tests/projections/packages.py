@@ -24,7 +24,7 @@ class Seen:
     """Every position that it was shown."""
 
     name = "seen"
-    migrations = (Migration("20260101_000000_create_seen", create, needs_facts=True),)
+    migrations = (Migration("20260101_000000_create_seen", create, needs_events=True),)
 
     def statements(self, recorded):
         yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from asset_ledger.ledger.domain.asset import Asset
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.search import SearchPage, SearchQueries
 from asset_ledger.projections.runtime.runner import Runner
@@ -91,7 +91,7 @@ async def find(here: World, runner: Runner, query: str, user_id: str = "1") -> l
         return answer
 
 
-def named(*names: str) -> list[Fact]:
+def named(*names: str) -> list[Event]:
     return [
         created(originator_id=asset_id(n), private={"name": name})
         for n, name in enumerate(names, 1)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from asset_ledger.ledger.errors import DataFolderError, ViewBehindError
+from asset_ledger.ledger.errors import DataFolderError, ProjectionBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import build, next_number
 from asset_ledger.projections.runtime.generation import open_followers
@@ -22,19 +22,19 @@ async def server(here: World) -> AsyncIterator[Served]:
 
 
 def usage_of(server: Served) -> Runner:
-    usage = server.views.runners["usage"]
+    usage = server.projections.runners["usage"]
     assert isinstance(usage, Runner)
     return usage
 
 
-async def test_views_answer_what_was_recorded_before_they_were_opened(here: World) -> None:
+async def test_projections_answer_what_was_recorded_before_they_were_opened(here: World) -> None:
     here.append(created(job_id="j"))
 
     async with served(here) as server:
-        page = await server.views.assets.page("1", {"job_id": ["j"]})
+        page = await server.projections.assets.page("1", {"job_id": ["j"]})
         assert orjson.loads(page.json)["id"] == ID
-        assert orjson.loads((await server.views.jobs.find("1", "j")).json)["assets"] == 1
-        assert server.views.position == 2
+        assert orjson.loads((await server.projections.jobs.find("1", "j")).json)["assets"] == 1
+        assert server.projections.position == 2
 
 
 async def test_tables_that_fell_behind_catch_up_with_the_next_turn(server: Served) -> None:
@@ -43,16 +43,16 @@ async def test_tables_that_fell_behind_catch_up_with_the_next_turn(server: Serve
     await asyncio.to_thread(server.tables.turn)
     server.tell()
 
-    await server.views.reach(2)
-    assert (await server.views.assets.find("1", ID)).position == 2
+    await server.projections.reach(2)
+    assert (await server.projections.assets.find("1", ID)).position == 2
 
 
-async def test_views_wait_no_longer_than_they_are_told(server: Served) -> None:
-    with pytest.raises(ViewBehindError):
-        await server.views.tables.wait_for(9, 0)
+async def test_projections_wait_no_longer_than_they_are_told(server: Served) -> None:
+    with pytest.raises(ProjectionBehindError):
+        await server.projections.tables.wait_for(9, 0)
 
 
-async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
+async def test_a_projection_that_rests_is_woken_by_who_waits_for_it(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It rests for an hour, because the log grew while it took its turn."""
@@ -76,10 +76,10 @@ async def test_a_view_that_rests_is_woken_by_who_waits_for_it(
 
         await usage.wait_for(3, 60)
 
-        assert (await server.views.usage.page(BY_DAY, page_size=10)).position == 3
+        assert (await server.projections.usage.page(BY_DAY, page_size=10)).position == 3
 
 
-async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
+async def test_a_projection_that_found_nothing_to_take_hears_of_the_next_event(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only one that stalls waits before its next turn: here, for an hour."""
@@ -104,58 +104,58 @@ async def test_a_view_that_found_nothing_to_take_hears_of_the_next_fact(
 async def test_a_generation_takes_over_in_one_step(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
     async with served(here) as server:
-        views = server.views
-        first = await views.assets.page("1", {}, page_size=4)
+        projections = server.projections
+        first = await projections.assets.page("1", {}, page_size=4)
         number = await built(here)
         server.write(created(originator_id=asset_id(10)))
-        waiting = asyncio.create_task(views.reach(13))
-        searching = asyncio.create_task(views.reach(13, ("search",)))
+        waiting = asyncio.create_task(projections.reach(13))
+        searching = asyncio.create_task(projections.reach(13, ("search",)))
         await asyncio.sleep(0)
 
         await server.switch(number)
 
-        assert (views.generation.number, views.position) == (number, 12)
-        rest = await views.assets.page("1", {}, page_size=100, cursor=first.next)
+        assert (projections.generation.number, projections.position) == (number, 12)
+        rest = await projections.assets.page("1", {}, page_size=100, cursor=first.next)
         assert (first.count, rest.count) == (4, 7)
         server.write(created(originator_id=asset_id(11)))
         await waiting
         await searching
-        assert (await views.assets.find("1", asset_id(11))).position == 13
+        assert (await projections.assets.find("1", asset_id(11))).position == 13
 
 
 async def test_a_switch_that_fails_changes_nothing(here: World) -> None:
     here.append(created())
     async with served(here) as server:
-        number, before = await built(here), server.views.generation
+        number, before = await built(here), server.projections.generation
         following = await asyncio.to_thread(open_followers, here.folder, number, server.feed)
 
         async def fail() -> None:
             raise OSError("no")
 
         with pytest.raises(OSError, match="no"):
-            await server.views.switch(following, fail)
+            await server.projections.switch(following, fail)
 
         server.write(created(originator_id=asset_id(2)))
-        await server.views.reach(3, ("usage",))
-        assert server.views.generation is before
-        assert (await server.views.assets.find("1", asset_id(2))).position == 3
+        await server.projections.reach(3, ("usage",))
+        assert server.projections.generation is before
+        assert (await server.projections.assets.find("1", asset_id(2))).position == 3
 
 
 async def test_tables_of_another_generation_are_adopted_after_a_restart(here: World) -> None:
     """A committer that was started again found its tables damaged, and made others."""
     async with served(here) as server:
         server.write(created())
-        await server.views.reach(2, ("usage",))
+        await server.projections.reach(2, ("usage",))
         number = await built(here)
         server.tables.begin_switch(number, retire=False)
         assert server.tables.turn() == number
 
-        await server.views.adopt(server.tables.state)
+        await server.projections.adopt(server.tables.state)
 
-        assert server.views.generation.number == number
+        assert server.projections.generation.number == number
         server.write(created(originator_id=asset_id(2)))
-        await server.views.reach(3, ("tables", "usage", "search", "catalog"))
-        assert (await server.views.assets.page("1", {})).count == 2
+        await server.projections.reach(3, ("tables", "usage", "search", "catalog"))
+        assert (await server.projections.assets.page("1", {})).count == 2
 
 
 async def test_a_generation_that_is_missing_is_refused_and_the_present_one_goes_on(
@@ -165,21 +165,21 @@ async def test_a_generation_that_is_missing_is_refused_and_the_present_one_goes_
         server.tables.begin_switch(7, retire=False)
 
     server.write(created())
-    await server.views.reach(2)
+    await server.projections.reach(2)
 
 
 async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -> None:
     """Every page is one of a whole table, and no position goes back."""
     async with served(here) as server:
-        views = server.views
+        projections = server.projections
         positions = {"tables": 0, "usage": 0}
         done = False
 
         async def read() -> None:
             while not done:
                 seen = dict(positions)  # before it asks: the other reader's answer may overtake
-                page = await views.assets.page("1", {}, page_size=1_000)
-                usage = await views.usage.page(BY_DAY, page_size=10)
+                page = await projections.assets.page("1", {}, page_size=1_000)
+                usage = await projections.usage.page(BY_DAY, page_size=10)
                 assert page.count == page.position - 1
                 assert page.position >= seen["tables"]
                 assert usage.position >= seen["usage"]
@@ -189,7 +189,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
         async def write(number: int) -> None:
             last = await asyncio.to_thread(server.record, created(originator_id=asset_id(number)))
             server.tell()
-            found = await views.assets.find("1", asset_id(number))
+            found = await projections.assets.find("1", asset_id(number))
             assert found.position >= last
 
         readers = [asyncio.create_task(read()) for _ in range(2)]
@@ -203,7 +203,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
         done = True
         await asyncio.gather(*readers)
 
-        assert views.generation.number == 4
+        assert projections.generation.number == 4
 
 
 async def built(here: World) -> int:

@@ -1,4 +1,4 @@
-"""A log on real files, and what the writer does with it and a view, without its thread."""
+"""A log on real files, and what the writer does with it and a projection, without its thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from asset_ledger.ledger.domain.event import Fact, Recorded
-from asset_ledger.ledger.domain.ledger import LedgerOpened
+from asset_ledger.ledger.domain.event import Event, Recorded
+from asset_ledger.ledger.domain.ledger import FORMAT, LedgerOpened
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Prepare
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -24,7 +24,7 @@ from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow, start
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.catalog import Catalog
 from tests.builders import command
 
@@ -47,31 +47,32 @@ class World:
                     log_id=log_id,
                     origin=f"asset-ledger/{log_id}",
                     public_key="key",
+                    format=FORMAT,
                 )
             )
 
-    def append(self, *facts: Fact, prepare: Prepare = lambda _: None) -> list[Appended]:
-        """Record each fact by a command of its own, all in one transaction."""
-        outcomes = self.log.append([command(fact) for fact in facts], prepare)
+    def append(self, *events: Event, prepare: Prepare = lambda _: None) -> list[Appended]:
+        """Record each event by a command of its own, all in one transaction."""
+        outcomes = self.log.append([command(event) for event in events], prepare)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, Appended)]
 
-    def write(self, runner: Runner, *facts: Fact) -> bool:
-        """Record facts as one group, and show them in the view as the writer does."""
-        appended = self.append(*facts, prepare=runner.prepare)
+    def write(self, runner: Runner, *events: Event) -> bool:
+        """Record events as one group, and show them in the projection as the writer does."""
+        appended = self.append(*events, prepare=runner.prepare)
         last = appended[-1]
         return runner.apply([each.prepared for each in appended], last.last, last.leaf)
 
     def stream(self, asset_id: str) -> list[Recorded]:
-        """The stored facts of an asset."""
-        facts = self.feed.read(0, 1_000)
-        return [fact for fact in facts if fact.event.originator_id == asset_id]
+        """The stored events of an asset."""
+        recorded = self.feed.read(0, 1_000)
+        return [each for each in recorded if each.event.originator_id == asset_id]
 
     @contextmanager
-    def views(self) -> Iterator[Runner]:
-        """The views of this folder, as a start opens them."""
+    def projections(self) -> Iterator[Runner]:
+        """The projections of this folder, as a start opens them."""
         runner = start(self.folder, self.feed)
         try:
             yield runner
@@ -82,24 +83,26 @@ class World:
 class Served:
     """The tables of a world as a server has them: one thread fills them, the event loop reads."""
 
-    def __init__(self, here: World, tables: LiveTables, views: Views, feed: LiveFeed) -> None:
-        self.here, self.tables, self.views, self.feed = here, tables, views, feed
+    def __init__(
+        self, here: World, tables: LiveTables, projections: Projections, feed: LiveFeed
+    ) -> None:
+        self.here, self.tables, self.projections, self.feed = here, tables, projections, feed
 
-    def record(self, *facts: Fact) -> int:
-        """Record facts as one group and fill the tables, as the committer does. Any thread."""
-        appended = self.here.append(*facts, prepare=self.tables.prepare)
+    def record(self, *events: Event) -> int:
+        """Record events as one group and fill the tables, as the committer does. Any thread."""
+        appended = self.here.append(*events, prepare=self.tables.prepare)
         last = appended[-1]
         self.tables.apply([each.prepared for each in appended], last.last, last.leaf)
         return last.last
 
     def tell(self) -> None:
-        """Tell the views and the feed of it, as the committer does. On the event loop."""
-        self.views.learn(self.tables.state)
+        """Tell the projections and the feed of it, as the committer does. On the event loop."""
+        self.projections.learn(self.tables.state)
         self.feed.grew(self.here.log.head().position)
 
-    def write(self, *facts: Fact) -> int:
-        """Record facts and tell of them; the position of the last."""
-        last = self.record(*facts)
+    def write(self, *events: Event) -> int:
+        """Record events and tell of them; the position of the last."""
+        last = self.record(*events)
         self.tell()
         return last
 
@@ -115,7 +118,7 @@ class Served:
             if isinstance(ended, Exception):
                 raise ended
 
-        await self.views.switch(following, switch)
+        await self.projections.switch(following, switch)
 
 
 @asynccontextmanager
@@ -123,11 +126,11 @@ async def served(here: World) -> AsyncIterator[Served]:
     """The tables of a world, as a server opens them."""
     tables = LiveTables(here.folder, start(here.folder, here.feed))
     feed = LiveFeed(here.log, Codec(), here.feed.log_id)
-    views = await Views.open(here.folder, tables.state, feed)
+    projections = await Projections.open(here.folder, tables.state, feed)
     try:
-        yield Served(here, tables, views, feed)
+        yield Served(here, tables, projections, feed)
     finally:
-        await views.close()
+        await projections.close()
         tables.close()
 
 
@@ -142,7 +145,7 @@ def world(folder: Path, **given: Any) -> Iterator[World]:
 
 
 def select(runner: Runner, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-    """Rows as the view's own connection sees them."""
+    """Rows as the projection's own connection sees them."""
     return runner.database.write.execute(sql, parameters).fetchall()
 
 
@@ -152,7 +155,7 @@ def answers(runner: Runner) -> dict[str, Any]:
 
 
 def digest_of(runner: Runner) -> str:
-    """The digest of the views' rows, those that follow included."""
+    """The digest of the projections' rows, those that follow included."""
     folder, number = runner.database.path.parent, runner.database.number
     with ExitStack() as stack:
         tables = runner.database.tables
@@ -165,7 +168,7 @@ def digest_of(runner: Runner) -> str:
 
 @asynccontextmanager
 async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
-    """The reads of a view's assets, with a catalog that was brought up to the log."""
+    """The reads of a projection's assets, with a catalog that was brought up to the log."""
     catalog = follow(here.folder, runner.database.number, Catalog(), here.feed)
     async with AsyncExitStack() as stack:
         stack.callback(catalog.close)

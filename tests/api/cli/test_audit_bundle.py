@@ -85,9 +85,9 @@ def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, made: Path)
     code, said = judged(bundle, "--key", key_of(made / "data"))
 
     assert code == FINE
-    assert "4 facts are in that log" in said
-    assert "3 files are the ones that the facts name" in said
-    assert "nothing is shown about facts after position 6" in said
+    assert "4 events are in that log" in said
+    assert "3 files are the ones that the events name" in said
+    assert "nothing is shown about events after position 6" in said
     assert said.endswith("The bundle holds.\n")
 
 
@@ -112,25 +112,25 @@ def test_a_missing_and_an_added_file_are_refused(bundle: Path) -> None:
 
     assert code == FAILED
     assert "the file is missing" in said
-    assert "no fact names these files" in said
+    assert "no event names these files" in said
 
 
-def test_a_forged_fact_is_refused(bundle: Path) -> None:
+def test_a_forged_event_is_refused(bundle: Path) -> None:
     def forge(proof: Any) -> None:
-        leaf = base64.b64decode(proof["facts"][0]["leaf"])
-        proof["facts"][0]["leaf"] = base64.b64encode(leaf.replace(b"a.txt", b"b.txt")).decode()
+        leaf = base64.b64decode(proof["events"][0]["leaf"])
+        proof["events"][0]["leaf"] = base64.b64encode(leaf.replace(b"a.txt", b"b.txt")).decode()
 
     change(bundle, "proof.json", forge)
 
     assert judged(bundle) == (
         FAILED,
         judged(bundle)[1].splitlines()[0]
-        + "\nWRONG  fact 2: is not what the log has at this position\nThe bundle does NOT hold.\n",
+        + "\nWRONG  event 2: is not what the log has at this position\nThe bundle does NOT hold.\n",
     )
 
 
-def test_a_fact_left_out_is_refused(bundle: Path) -> None:
-    change(bundle, "proof.json", lambda proof: proof["facts"].pop(1))
+def test_an_event_left_out_is_refused(bundle: Path) -> None:
+    change(bundle, "proof.json", lambda proof: proof["events"].pop(1))
 
     code, said = judged(bundle)
 
@@ -139,7 +139,7 @@ def test_a_fact_left_out_is_refused(bundle: Path) -> None:
 
 
 def test_an_end_left_out_shows(bundle: Path) -> None:
-    change(bundle, "proof.json", lambda proof: proof["facts"].pop())
+    change(bundle, "proof.json", lambda proof: proof["events"].pop())
 
     assert "the job was not finished: its end may be missing here" in judged(bundle)[1]
 
@@ -164,7 +164,7 @@ async def test_another_logs_key_or_checkpoint_is_refused(bundle: Path, tmp_path:
 
     change(bundle, "proof.json", lambda proof: proof.update(checkpoint=note, key=other))
     code, said = judged(bundle)
-    assert (code, "its path does not fit a tree of 1 facts" in said) == (FAILED, True)
+    assert (code, "its path does not fit a tree of 1 events" in said) == (FAILED, True)
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_bundle_over_a_change_of_the_key_holds_under_the_key_of_before(
     for key in (("--key", first), ("--key", key_of(tmp_path / "data")), ()):
         code, said = judged(bundle, *key)
 
-        assert (code, said.count("the key was changed by fact")) == (FINE, 2), said
+        assert (code, said.count("the key was changed by event")) == (FINE, 2), said
 
 
 def test_a_change_of_the_key_that_is_left_out_or_forged_is_refused(
@@ -209,7 +209,7 @@ def test_a_change_of_the_key_that_is_left_out_or_forged_is_refused(
         proof["rotations"][0]["position"] += 1
 
     def another(proof: Any) -> None:
-        proof["rotations"][0] = proof["facts"][0]
+        proof["rotations"][0] = proof["events"][0]
 
     for edit, reason in (
         (lambda proof: proof["rotations"].pop(), "was not signed with this key"),
@@ -259,7 +259,7 @@ async def test_the_server_that_has_the_folder_signs_what_no_checkpoint_covers(
     assert (done.returncode, done.stderr) == (FINE, "")
     assert (again.returncode, again.stdout) == (FINE, done.stdout)
     code, said = judged(unpacked(output, tmp_path / "bundle"), "--key", key_of(folder))
-    assert (code, "4 facts are in that log" in said) == (FINE, True)
+    assert (code, "4 events are in that log" in said) == (FINE, True)
 
 
 async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ async def record_a_job(api: Api) -> None:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with one job's four facts, which no server has open."""
+    """A data folder with one job's four events, which no server has open."""
 
     async def record(folder: Path) -> None:
         async with serving(Settings(data_dir=folder)) as api:
@@ -59,17 +59,17 @@ def replayed(folder: Path) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in done.stdout.splitlines()]
 
 
-async def test_replay_lists_a_jobs_facts_in_order(folder: Path) -> None:
-    facts = replayed(folder)
+async def test_replay_lists_a_jobs_events_in_order(folder: Path) -> None:
+    events = replayed(folder)
 
-    assert [fact["position"] for fact in facts] == [2, 3, 4, 5]
-    assert [fact["job_seq"] for fact in facts] == [1, 2, 3, 4]
-    assert [fact["topic"] for fact in facts] == ["asset.created"] * 3 + ["asset.deleted"]
-    assert [fact["node_id"] for fact in facts] == ["load", "save", "save", "save"]
-    assert {fact["by"] for fact in facts} == {"1"}
+    assert [event["position"] for event in events] == [2, 3, 4, 5]
+    assert [event["job_seq"] for event in events] == [1, 2, 3, 4]
+    assert [event["topic"] for event in events] == ["asset.created"] * 3 + ["asset.deleted"]
+    assert [event["node_id"] for event in events] == ["load", "save", "save", "save"]
+    assert {event["by"] for event in events} == {"1"}
 
 
-async def test_replay_shows_people_one_line_a_fact(folder: Path) -> None:
+async def test_replay_shows_people_one_line_an_event(folder: Path) -> None:
     done = run("replay", "job_456", "--data-dir", folder)
 
     assert done.returncode == FINE
@@ -92,9 +92,9 @@ async def test_replay_works_while_a_server_runs_and_says_what_the_api_says(tmp_p
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await record_a_job(api)
 
-        facts = replayed(tmp_path / "data")
+        events = replayed(tmp_path / "data")
 
-        assert facts == (await api.get("/api/jobs/job_456/history")).json["facts"]
+        assert events == (await api.get("/api/jobs/job_456/history")).json["events"]
 
 
 @pytest.mark.parametrize("arguments", [("no_such_job",), ("job_456", "--user", "2")])
@@ -120,7 +120,7 @@ async def test_a_rebuild_gives_the_same_digest_every_time(folder: Path) -> None:
 async def test_a_rebuild_says_what_it_made(folder: Path) -> None:
     done = run("rebuild", "--data-dir", folder)
 
-    assert "holds all 5 facts; its digest is " in done.stdout
+    assert "holds all 5 events; its digest is " in done.stdout
 
 
 async def test_a_projection_of_somebody_else_is_rebuilt_and_verified_too(
@@ -147,12 +147,12 @@ async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_
     verified = run("verify", "--data-dir", folder)
 
     assert (rebuilt.returncode, verified.returncode) == (FOUND, FOUND)
-    assert "holds all 5 facts" in rebuilt.stdout
+    assert "holds all 5 events" in rebuilt.stdout
     assert "asset-ledger: seen was not made: AttributeError" in rebuilt.stderr
     assert "seen as a whole: AttributeError" in verified.stdout
 
 
-async def test_a_rebuild_stops_at_a_fact_that_it_cannot_read_until_that_is_set_aside(
+async def test_a_rebuild_stops_at_an_event_that_it_cannot_read_until_that_is_set_aside(
     folder: Path,
 ) -> None:
     poison = record_something_unreadable(folder)
@@ -162,26 +162,26 @@ async def test_a_rebuild_stops_at_a_fact_that_it_cannot_read_until_that_is_set_a
     again = run("rebuild", "--data-dir", folder)
 
     assert (refused.returncode, refused.stdout) == (REFUSED, "")
-    assert f"fact at position {poison} cannot be read: no fact has the topic" in refused.stderr
+    assert f"event at position {poison} cannot be read: no event has the topic" in refused.stderr
     assert (because.returncode, again.returncode) == (FINE, FINE)
-    assert f"fact {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
+    assert f"event {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
     assert because.stdout.split()[-1] == again.stdout.split()[-1]
     assert run("verify", "--data-dir", folder).returncode == FINE
 
 
 @pytest.mark.parametrize("options", [("--skip", "5"), ("--because", "a test")])
-def test_a_fact_is_set_aside_with_a_reason_only(folder: Path, options: tuple[str, ...]) -> None:
+def test_an_event_is_set_aside_with_a_reason_only(folder: Path, options: tuple[str, ...]) -> None:
     done = run("rebuild", "--data-dir", folder, *options)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
     assert "--skip and --because go together" in done.stderr
 
 
-def test_a_fact_that_nobody_stands_before_is_not_set_aside(folder: Path) -> None:
+def test_an_event_that_nobody_stands_before_is_not_set_aside(folder: Path) -> None:
     done = run("rebuild", "--data-dir", folder, "--skip", "2", "--because", "a test")
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert "no projection stands still before this fact" in done.stderr
+    assert "no projection stands still before this event" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])
@@ -438,13 +438,13 @@ async def test_tail_prints_what_was_recorded_and_what_comes(tmp_path: Path) -> N
 
             done = await following
 
-            facts = [orjson.loads(line) for line in done.stdout.splitlines()]
+            events = [orjson.loads(line) for line in done.stdout.splitlines()]
             assert (done.returncode, done.stderr) == (FINE, "")
-            assert [fact["position"] for fact in facts] == list(range(4, head + 2))
-            assert facts == (await api.get("/api/events?after=3&job_id=job_456")).json["facts"]
+            assert [event["position"] for event in events] == list(range(4, head + 2))
+            assert events == (await api.get("/api/events?after=3&job_id=job_456")).json["events"]
 
 
-async def test_tail_shows_people_one_line_a_fact(folder: Path) -> None:
+async def test_tail_shows_people_one_line_an_event(folder: Path) -> None:
     done = run(
         "tail", "--after", "0", "--topic", "asset.deleted", "--count", "1", "--data-dir", folder
     )

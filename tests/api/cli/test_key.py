@@ -42,7 +42,7 @@ async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Pat
     (since, old), (later, new) = keys(folder)
     assert (since, old, later) == (1, first, 2)
     assert new in done.stdout
-    assert "from fact 2 on" in done.stdout
+    assert "from event 2 on" in done.stdout
     assert open_checkpoint(before, old).size == 1
     assert open_checkpoint(await checkpoint(folder), new).size == 2
 
@@ -64,7 +64,7 @@ def test_a_running_server_is_asked_to_rotate_and_goes_on(folder: Path, auth: str
     assert [path.name for path in folder.glob("*.key*")] == ["checkpoint.key"]
 
 
-async def test_facts_from_before_are_proven_under_the_new_key(folder: Path) -> None:
+async def test_events_from_before_are_proven_under_the_new_key(folder: Path) -> None:
     async with serving(Settings(data_dir=folder)) as api:
         asset = await api.created(b"x")
     rotated = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
@@ -74,8 +74,8 @@ async def test_facts_from_before_are_proven_under_the_new_key(folder: Path) -> N
         assert (await api.get(f"/api/assets/{asset['id']}")).status == 200
 
     assert proof["key"] == rotated["key"]
-    signed, (fact,) = check_proof(proof, rotated["key"])
-    assert (signed.size, fact.position, rotated["since"]) == (3, 2, 3)
+    signed, (event,) = check_proof(proof, rotated["key"])
+    assert (signed.size, event.position, rotated["since"]) == (3, 2, 3)
 
 
 async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:

@@ -27,7 +27,7 @@ def empty(log: Path) -> None:
 
 
 def begin_anew(log: Path) -> None:
-    """Put a log without a fact in its place."""
+    """Put a log without an event in its place."""
     log.unlink()
     SqliteLog(log, Codec()).close()
 

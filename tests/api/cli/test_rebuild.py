@@ -44,7 +44,7 @@ def rebuilt(where: list[str | Path], *options: str, code: int = FINE) -> dict[st
 
 
 def spoil(server: Server) -> None:
-    """Give the tables a row that the facts did not make."""
+    """Give the tables a row that the events did not make."""
     with closing(sqlite3.connect(server.data_dir / "projections.g1.db")) as db, db:
         db.execute("UPDATE assets SET size = 1")
 
@@ -124,7 +124,7 @@ def test_options_that_exclude_each_other_are_refused(
 
 
 @pytest.mark.parametrize("how", ["in the folder", "through its server", "at its address"])
-def test_a_fact_is_set_aside_wherever_the_tables_are_made_anew(server: Server, how: str) -> None:
+def test_an_event_is_set_aside_wherever_the_tables_are_made_anew(server: Server, how: str) -> None:
     server.stop()
     poison = record_something_unreadable(server.data_dir)
     if how != "in the folder":
@@ -135,7 +135,9 @@ def test_a_fact_is_set_aside_wherever_the_tables_are_made_anew(server: Server, h
     done = run("rebuild", *where, "--skip", str(poison), "--because", "a test")
 
     assert (refused.returncode, refused.stderr.count("\n")) == (REFUSED, 1), refused.stderr
-    assert f"the fact at position {poison} cannot be read: no fact has the topic" in refused.stderr
+    assert (
+        f"the event at position {poison} cannot be read: no event has the topic" in refused.stderr
+    )
     assert (done.returncode, done.stderr.count("\n")) == (FINE, 1), done.stderr
-    assert f"fact {poison} is set aside for jobs, assets, lineage, usage, search" in done.stderr
+    assert f"event {poison} is set aside for jobs, assets, lineage, usage, search" in done.stderr
     assert run("verify", "--data-dir", server.data_dir).returncode == FINE

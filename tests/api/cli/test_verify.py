@@ -21,7 +21,7 @@ FILES = ["projections.g1.db", *(f"projections.g1.{each.name}.db" for each in FOL
 
 @pytest.fixture
 async def folder(tmp_path: Path) -> Path:
-    """A ledger of three facts, whose last checkpoint somebody kept beside it."""
+    """A ledger of three events, whose last checkpoint somebody kept beside it."""
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         for n in range(2):
             await api.created(b"%d" % n, name=f"{n}.png", job_id="j")
@@ -39,7 +39,7 @@ def verified(folder: Path, *options: str | Path, code: int = FINE) -> list[str]:
 async def test_a_whole_record_is_fine_and_says_what_was_read(folder: Path, tmp_path: Path) -> None:
     log, *tables = verified(folder, "--checkpoint", tmp_path / "kept")
 
-    assert log.startswith("read 3 facts and 2 contents; root ")
+    assert log.startswith("read 3 events and 2 contents; root ")
     assert log.split()[-1] in (tmp_path / "kept").read_text("utf-8")
     assert [line.split()[1] for line in tables] == FILES
     assert tables[0].startswith("made projections.g1.db again up to 3; digest ")
@@ -51,7 +51,7 @@ async def test_it_works_beside_a_server(tmp_path: Path) -> None:
 
         done = [orjson.loads(line) for line in verified(tmp_path / "data", "--json")]
 
-    assert (done[0]["facts"], done[0]["contents"]) == (2, 1)
+    assert (done[0]["events"], done[0]["contents"]) == (2, 1)
     assert [said["file"] for said in done[1:]] == FILES
 
 
@@ -91,7 +91,7 @@ def test_every_finding_is_a_line_that_says_where(folder: Path) -> None:
     found = verified(folder, "--no-tables", code=FOUND)
 
     assert found[:2] == [
-        "event_tags job=k of user 1 at 3: no fact says so",
+        "event_tags job=k of user 1 at 3: no event says so",
         "event_tags job=j of user 1 at 3: is missing",
     ]
 
@@ -107,7 +107,7 @@ def test_a_log_that_was_cut_shows_against_a_kept_checkpoint(folder: Path, tmp_pa
     assert len(verified(folder, "--no-tables")) == 1
     first, *_ = verified(folder, "--no-tables", "--checkpoint", tmp_path / "kept", code=FOUND)
     assert first == (
-        "the checkpoint given, of size 3: the log has only 2 facts: its end is missing"
+        "the checkpoint given, of size 3: the log has only 2 events: its end is missing"
     )
 
 
@@ -136,11 +136,11 @@ async def test_a_history_that_was_made_anew_shows_against_a_kept_checkpoint(
 
     assert len(verified(folder, "--no-tables")) == 1
     found = verified(folder, "--no-tables", "--checkpoint", tmp_path / "kept", code=FOUND)
-    assert "its root is not the one of the facts up to here" in found[0]
+    assert "its root is not the one of the events up to here" in found[0]
 
 
 async def _forge(folder: Path, opened: tuple[object, ...], leaf: tuple[object, ...]) -> None:
-    """Another history of the same log, from its first fact on, by the log's own key."""
+    """Another history of the same log, from its first event on, by the log's own key."""
     async with serving(Settings(data_dir=folder.with_name("empty"))):
         pass
     shutil.copy(folder.with_name("empty") / "ledger.db", folder / "ledger.db")

@@ -29,7 +29,7 @@ async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path
     seen = (tmp_path / "seen.json").read_bytes()
 
     assert [done.returncode for done in (first, second, again)] == [FINE, FINE, FINE]
-    assert "has 5 facts, and begins with all that was seen before" in again.stdout
+    assert "has 5 events, and begins with all that was seen before" in again.stdout
 
     async with serving(Settings(data_dir=tmp_path / "fork")) as api:
         shorter = await in_thread("witness", api.url, *state)
@@ -40,7 +40,7 @@ async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path
         longer = await in_thread("witness", api.url, *state)
 
     assert [done.returncode for done in (shorter, same_size, longer)] == [FORKED] * 3
-    assert "it has 2 facts now, and had 5" in shorter.stdout
+    assert "it has 2 events now, and had 5" in shorter.stdout
     assert "two trees of 5 leaves have different roots" in same_size.stdout
     assert "does not begin with" in longer.stdout
     assert longer.stdout.count("\n— asset-ledger/") == 2

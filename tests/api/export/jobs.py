@@ -1,6 +1,6 @@
 """A job to export: it failed, and what it made is from another job's photo."""
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.builders import asset_id, created, deleted, finished, recorded, started
 
@@ -9,9 +9,9 @@ PHOTO = asset_id(9)
 """An asset of another job."""
 
 
-def record_of(*facts: Fact) -> JobRecord:
+def record_of(*events: Event) -> JobRecord:
     record = JobRecord("1", "job.4/5")
-    record.add(recorded(*facts))
+    record.add(recorded(*events))
     return record
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.export.openlineage import run_events
-from asset_ledger.ledger.domain.event import Fact, iso
+from asset_ledger.ledger.domain.event import Event, iso
 from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
 from tests.builders import DIGEST, asset_id, at, created, finished, started
 
@@ -17,9 +17,9 @@ def exported() -> list[dict[str, Any]]:
     return list(run_events(example(), LOG_ID))
 
 
-def told(facts: list[Fact]) -> list[tuple[str, str]]:
-    events = run_events(record_of(*facts), LOG_ID)
-    return [(event["job"]["name"], event["eventType"]) for event in events]
+def told(events: list[Event]) -> list[tuple[str, str]]:
+    run = run_events(record_of(*events), LOG_ID)
+    return [(event["job"]["name"], event["eventType"]) for event in run]
 
 
 def test_a_job_starts_its_nodes_start_and_end_and_it_ends() -> None:
@@ -43,7 +43,7 @@ def test_a_job_starts_its_nodes_start_and_end_and_it_ends() -> None:
         ([finished(status="cancelled", **JOB)], "ABORT", "COMPLETE"),
     ],
 )
-def test_an_end_says_what_is_known_of_it(frame: list[Fact], job_end: str, node_end: str) -> None:
+def test_an_end_says_what_is_known_of_it(frame: list[Event], job_end: str, node_end: str) -> None:
     assert told([*frame, created(node_id="n", **JOB)])[2:] == [
         ("job.4/5.n", node_end),
         ("job.4/5", job_end),

@@ -11,7 +11,7 @@ from openlineage.client.generated import base
 from openlineage.client.serde import Serde
 
 from asset_ledger.api.export.openlineage import run_events
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.api.export.jobs import LOG_ID, example
 from tests.builders import asset_id, created, finished, recorded, started
@@ -96,13 +96,13 @@ def test_whatever_things_are_called_their_client_takes_it(
     job_id: str, node_id: str, name: str, status: Any
 ) -> None:
     tags = {"job_id": job_id, "workflow_id": name}
-    facts: list[Fact] = [
+    events: list[Event] = [
         started(parent_job_id=node_id, **tags),
         created(originator_id=asset_id(1), node_id=node_id, private={"name": name}, **tags),
     ]
-    facts += [finished(status=status, private={"error": name}, **tags)] if status else []
+    events += [finished(status=status, private={"error": name}, **tags)] if status else []
     record = JobRecord("1", job_id)
-    record.add(recorded(*facts))
+    record.add(recorded(*events))
 
     for event in run_events(record, LOG_ID):
         assert comparable(theirs(event)) == comparable(event)

@@ -106,5 +106,5 @@ def test_every_name_that_is_used_is_declared() -> None:
 def test_a_job_without_a_frame_has_no_times() -> None:
     document = prov_json(record_of(created(job_id="job.4/5")), LOG_ID)
 
-    assert document["activity"][JOB] == {"ledger:job_id": "job.4/5", "ledger:status": "unframed"}
+    assert document["activity"][JOB] == {"ledger:job_id": "job.4/5", "ledger:status": "untracked"}
     assert "wasInformedBy" not in document

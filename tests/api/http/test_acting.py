@@ -60,13 +60,13 @@ async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
     await acting(admin, "POST", "/api/jobs/j/finish", json={"status": "completed"})
     await acting(admin, "DELETE", path)
 
-    facts = (await alice.get("/api/events?after=0")).json["facts"]
+    events = (await alice.get("/api/events?after=0")).json["events"]
     deleted = await alice.get(path)
-    proven = (await alice.get(f"{path}/proof")).json["facts"]
-    stored = [base64.b64decode(fact["leaf"]) for fact in proven]
+    proven = (await alice.get(f"{path}/proof")).json["events"]
+    stored = [base64.b64decode(event["leaf"]) for event in proven]
 
     assert (asset["user_id"], asset["parent_id"]) == ("alice", "alice")
-    assert [fact["by"] for fact in facts] == ["root", "root", "alice", "root", "root"]
+    assert [event["by"] for event in events] == ["root", "root", "alice", "root", "root"]
     assert len(stored) == 4
     assert all(b'"user_id":"alice"' in leaf for leaf in stored)
     assert (deleted.slug, deleted.json["deleted_by"]) == ("asset-deleted", "root")
@@ -180,9 +180,9 @@ async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
     await acting(admin, "POST", "/api/import", data=line, headers=ndjson)
     await acting(admin, "POST", "/api/log/key/rotate")
 
-    facts = (await admin.get("/api/events?after=1&all=true")).json["facts"]
+    events = (await admin.get("/api/events?after=1&all=true")).json["events"]
 
-    assert [(fact["topic"], fact["by"]) for fact in facts] == [
+    assert [(event["topic"], event["by"]) for event in events] == [
         ("asset.created", "root"),
         ("key.rotated", "root"),
     ]
@@ -217,7 +217,7 @@ async def test_without_tokens_the_local_user_may_ask_for_anybody(data_dir: Path)
         asset = (await made(who)).json
         history = (await acting(who, "GET", f"/api/assets/{asset['id']}/history")).json
 
-        assert (asset["user_id"], history["facts"][0]["by"]) == ("alice", "1")
+        assert (asset["user_id"], history["events"][0]["by"]) == ("alice", "1")
         assert (await local.get("/api/assets")).json["assets"] == []
 
 

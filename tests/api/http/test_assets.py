@@ -11,7 +11,7 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.ids import digest_of
-from asset_ledger.projections import serving as views
+from asset_ledger.projections import serving as projections
 from tests.api.running import FORM, Api, closed, form, part, serving
 
 NODETOOL = [
@@ -590,12 +590,12 @@ class TestReading:
 
         there = await api.get(f"/api/assets/{created['id']}?min_position={created['position']}")
         listed = await api.get(f"/api/assets?min_position={created['position']}")
-        monkeypatch.setattr(views, "PATIENCE", 0.0)  # it will not come
+        monkeypatch.setattr(projections, "PATIENCE", 0.0)  # it will not come
         never = await api.get(f"/api/assets?min_position={created['position'] + 1}")
 
         assert (there.status, listed.status) == (200, 200)
         assert int(listed.headers["Ledger-Position"]) >= created["position"]
-        assert (never.status, never.slug) == (503, "view-behind")
+        assert (never.status, never.slug) == (503, "projection-behind")
         assert never.headers["Retry-After"] == "1"
 
 

@@ -88,7 +88,7 @@ async def ask(who: Caller, entry: Operation, names: Names, **options: Any) -> An
 
 
 def told(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
-    """An answer without what differs in any two: ids, and the moments and places of own facts."""
+    """An answer without what differs in any two: ids, and the moments and places of own events."""
     text = answer.body.decode("latin-1")
     kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("date", "x-request-id")}
     said = [text, *kept.values()]
@@ -219,7 +219,7 @@ async def test_head_tells_no_more_than_get(api: Api, alices: Names) -> None:
 
 
 @pytest.mark.parametrize("entry", ENDLESS, ids=lambda entry: str(entry.paths[0]))
-async def test_a_stream_tells_nobody_of_anothers_facts(
+async def test_a_stream_tells_nobody_of_anothers_events(
     api: Api, alices: Names, entry: Operation
 ) -> None:
     bob = caller(api, "bob", "audit", "write")
@@ -298,18 +298,18 @@ async def test_two_users_jobs_of_the_same_name_never_mix(api: Api) -> None:
     his = [await bob.created(b"b", name="b", job_id="job_456")]
     started = await bob.call("POST", "/api/jobs/job_456/start", json={"workflow_id": "w"})
 
-    for who, assets, facts in ((alice, hers, 3), (bob, his, 2)):
+    for who, assets, events in ((alice, hers, 3), (bob, his, 2)):
         job = (await who.get("/api/jobs/job_456")).json
-        history = (await who.get("/api/jobs/job_456/history")).json["facts"]
+        history = (await who.get("/api/jobs/job_456/history")).json["events"]
         listed = (await who.get("/api/assets?job_id=job_456")).json["assets"]
-        proof = (await who.get("/api/jobs/job_456/proof")).json["facts"]
+        proof = (await who.get("/api/jobs/job_456/proof")).json["events"]
 
         assert [asset["id"] for asset in listed] == [asset["id"] for asset in assets]
-        assert {fact["by"] for fact in history} == {assets[0]["user_id"]}
-        assert [fact["job_seq"] for fact in history] == list(range(1, facts + 1))
-        assert (job["assets"], len(proof)) == (len(assets), facts)
+        assert {event["by"] for event in history} == {assets[0]["user_id"]}
+        assert [event["job_seq"] for event in history] == list(range(1, events + 1))
+        assert (job["assets"], len(proof)) == (len(assets), events)
     assert started.json["status"] == "running"
-    assert (await alice.get("/api/jobs/job_456")).json["status"] == "unframed"
+    assert (await alice.get("/api/jobs/job_456")).json["status"] == "untracked"
 
 
 async def test_one_key_of_two_users_is_two_keys(api: Api) -> None:

@@ -320,7 +320,7 @@ class TestFolders:
             )
 
             assert {created.status, moved.status} <= {201, 422}
-            assert await api.backend.views.orphans(10) == []
+            assert await api.backend.projections.orphans(10) == []
 
     async def test_home_is_a_folder_with_the_users_id(self, api: Api) -> None:
         home = await api.get("/api/assets/1")
@@ -450,7 +450,7 @@ class TestRestoring:
 
         assert (answer.status, answer.json["parent_id"]) == (200, "1")
         assert answer.headers["Ledger-Position"] == str(api.head())
-        assert await api.backend.views.orphans(10) == []
+        assert await api.backend.projections.orphans(10) == []
 
     async def test_a_folder_comes_back_with_what_was_deleted_along_with_it(self, api: Api) -> None:
         place = await folder(api)
@@ -506,7 +506,7 @@ class TestRestoring:
         listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
         assert (restored.status, deleted.status) == (200, 200)
         assert len(listed.json["assets"]) == 100
-        assert await api.backend.views.orphans(10) == []
+        assert await api.backend.projections.orphans(10) == []
 
     async def test_what_has_left_a_folder_is_not_deleted_with_it(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

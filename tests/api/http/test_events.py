@@ -1,4 +1,4 @@
-"""The log as it grows, through HTTP: facts after a position, and streams that miss nothing."""
+"""The log as it grows, through HTTP: events after a position, and streams that miss nothing."""
 
 import asyncio
 import socket
@@ -24,11 +24,11 @@ from tests.api.running import Api, serving
 async def told(api: Api, query: str = "") -> list[int]:
     answer = await api.get(f"/api/events{query}")
     assert answer.status == 200, answer.body
-    return [fact["position"] for fact in answer.json["facts"]]
+    return [event["position"] for event in answer.json["events"]]
 
 
 async def record(api: Api) -> list[Any]:
-    """Facts 2 to 6: two of job j (one by node n), a job's start, a free one, a deletion."""
+    """Events 2 to 6: two of job j (one by node n), a job's start, a free one, a deletion."""
     first = await api.created(job_id="j", node_id="n", workflow_id="w")
     second = await api.created(job_id="j")
     await api.call("POST", "/api/jobs/j/start")
@@ -37,25 +37,25 @@ async def record(api: Api) -> list[Any]:
     return [first, second, free]
 
 
-async def test_events_are_the_callers_facts_in_order(api: Api) -> None:
+async def test_events_are_the_callers_events_in_order(api: Api) -> None:
     await record(api)
 
     answer = await api.get("/api/events")
 
-    assert [fact["position"] for fact in answer.json["facts"]] == [2, 3, 4, 5, 6]
-    assert answer.json["facts"][0] == (await api.get("/api/jobs/j/history")).json["facts"][0]
+    assert [event["position"] for event in answer.json["events"]] == [2, 3, 4, 5, 6]
+    assert answer.json["events"][0] == (await api.get("/api/jobs/j/history")).json["events"][0]
     assert answer.json["next"] == 6
     assert answer.headers["Ledger-Position"] == "6"
 
 
-async def test_everyones_facts_are_those_of_the_log(api: Api) -> None:
+async def test_everyones_events_are_those_of_the_log(api: Api) -> None:
     await record(api)
 
     assert await told(api, "?all=true") == [1, 2, 3, 4, 5, 6]
     assert await told(api, "?all=true&topic=ledger.opened") == [1]
 
 
-async def test_filters_narrow_the_facts_together(api: Api) -> None:
+async def test_filters_narrow_the_events_together(api: Api) -> None:
     first, _, free = await record(api)
 
     assert await told(api, "?job_id=j") == [2, 3, 4, 6]
@@ -73,13 +73,13 @@ async def test_next_leads_through_everything_once(api: Api) -> None:
     seen, after = [], 0
     while True:
         answer = (await api.get(f"/api/events?after={after}&limit=2&job_id=j")).json
-        seen += [fact["position"] for fact in answer["facts"]]
-        if not answer["facts"]:
+        seen += [event["position"] for event in answer["events"]]
+        if not answer["events"]:
             break
         after = answer["next"]
 
     assert seen == [2, 3, 4, 6]
-    assert (await api.get("/api/events?after=99")).json == {"facts": [], "next": 99}
+    assert (await api.get("/api/events?after=99")).json == {"events": [], "next": 99}
 
 
 async def test_a_request_that_looked_in_vain_says_where_to_go_on(
@@ -92,8 +92,8 @@ async def test_a_request_that_looked_in_vain_says_where_to_go_on(
     first = (await api.get("/api/events?topic=asset.deleted")).json
     second = (await api.get(f"/api/events?topic=asset.deleted&after={first['next']}")).json
 
-    assert (first["facts"], first["next"]) == ([], 4)
-    assert [fact["position"] for fact in second["facts"]] == [6]
+    assert (first["events"], first["next"]) == ([], 4)
+    assert [event["position"] for event in second["events"]] == [6]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_a_stream_tells_what_is_recorded_from_now_on(api: Api) -> None:
         (heard,) = await take(blocks, 1)
 
     assert (heard.id, heard.event) == ("3", "asset.created")
-    assert heard.data == (await api.get("/api/events?after=2")).json["facts"][0]
+    assert heard.data == (await api.get("/api/events?after=2")).json["events"][0]
     assert heard.data["asset_id"] == asset["id"]
 
 

@@ -46,11 +46,11 @@ async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
     async with serving(Settings(data_dir=tmp_path)) as api:
         for column, value in (("node_id", "node_0"), ("job_id", "job_1")):
             behind = await api.get(f"/api/assets?{column}={value}")
-            assert (behind.status, behind.slug) == (503, "view-behind")
+            assert (behind.status, behind.slug) == (503, "projection-behind")
             assert int(behind.headers["Retry-After"]) > 0
             sent = {"filter": {"missing": column}, "dry_run": True}
             deletion = await api.call("POST", "/api/assets/bulk-delete", json=sent)
-            assert (deletion.status, deletion.slug) == (503, "view-behind")
+            assert (deletion.status, deletion.slug) == (503, "projection-behind")
         assert (await api.get("/api/assets?workflow_id=w")).status == 200
 
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.logs import JsonFormatter, PlainFormatter
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.errors import PoisonFactError, StorageFailedError
+from asset_ledger.ledger.errors import PoisonEventError, StorageFailedError
 from tests.api.calling import asking_for_tokens, caller
 from tests.api.running import FORM, Api, form, serving
 from tests.projections.packages import importable, plant
@@ -51,20 +51,20 @@ async def test_whoever_looks_after_the_server_needs_no_token(path: str, data_dir
         assert (await api.call("HEAD", path)).body == b""
 
 
-async def test_a_new_server_is_ready_and_says_where_its_views_are(api: Api) -> None:
+async def test_a_new_server_is_ready_and_says_where_its_projections_are(api: Api) -> None:
     await api.created()
     await api.settled()
 
     status, parts = await ready(api)
 
     assert status == 200
-    assert {name.removeprefix("view ") for name in parts} == {
-        "writer",
+    assert {name.removeprefix("projection ") for name in parts} == {
+        "committer",
         "disk",
-        *api.backend.views.runners,
+        *api.backend.projections.runners,
     }
-    assert parts["view tables"] == {
-        "name": "view tables",
+    assert parts["projection tables"] == {
+        "name": "projection tables",
         "ok": True,
         "reason": None,
         "position": api.head(),
@@ -81,7 +81,7 @@ async def test_a_disk_that_failed_makes_it_not_ready(
     status, parts = await ready(api)
 
     assert status == 503
-    assert (parts["writer"]["ok"], parts["writer"]["reason"]) == (False, str(failure))
+    assert (parts["committer"]["ok"], parts["committer"]["reason"]) == (False, str(failure))
     assert (await api.get("/livez")).status == 200
     assert (await numbers(api))["read_only"] == 1
 
@@ -102,21 +102,23 @@ async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
     assert (status, parts["disk"]) == (503, {"name": "disk", "ok": False, "free_bytes": 5})
 
 
-async def test_a_view_that_stands_still_says_where_and_nothing_of_the_fact(api: Api) -> None:
+async def test_a_projection_that_stands_still_says_where_and_nothing_of_the_event(api: Api) -> None:
     await api.created()
-    api.backend.views.tables.error = PoisonFactError(
+    api.backend.projections.tables.error = PoisonEventError(
         2, "KeyError('a name of somebody')", "refused by a projection"
     )
 
     status, parts = await ready(api)
 
     assert status == 503
-    reason = "the fact at position 2 cannot be read: refused by a projection"
-    assert parts["view tables"]["reason"] == reason
-    assert parts["view tables"]["position"] == api.head()
+    reason = "the event at position 2 cannot be read: refused by a projection"
+    assert parts["projection tables"]["reason"] == reason
+    assert parts["projection tables"]["position"] == api.head()
     counted = await numbers(api)
-    assert counted["view_stalled{view=tables}"] == 1
-    assert counted["view_poison_position{cause=refused by a projection,view=tables}"] == 2
+    assert counted["projection_stalled{projection=tables}"] == 1
+    assert (
+        counted["projection_poison_position{cause=refused by a projection,projection=tables}"] == 2
+    )
 
 
 async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_ready(
@@ -129,15 +131,15 @@ async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_re
             counted = await numbers(api)
 
     assert status == 200
-    assert parts["view seen"] == {
-        "name": "view seen",
+    assert parts["projection seen"] == {
+        "name": "projection seen",
         "ok": False,
         "reason": "ModuleNotFoundError: No module named 'nothing_of_this_name'",
         "position": 0,
         "lag": 1,
         "optional": True,
     }
-    assert counted["view_stalled{view=seen}"] == 1
+    assert counted["projection_stalled{projection=seen}"] == 1
 
 
 async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
@@ -160,7 +162,7 @@ async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
     assert counted["sent_bytes_total"] > 1000
 
 
-async def test_writes_and_views_are_measured(api: Api) -> None:
+async def test_writes_and_projections_are_measured(api: Api) -> None:
     for _ in range(3):
         await api.created()
     await api.settled()
@@ -173,7 +175,7 @@ async def test_writes_and_views_are_measured(api: Api) -> None:
     assert counted["commit_seconds_sum"] > 0
     assert (counted["writes_waiting"], counted["read_only"]) == (0, 0)
     assert counted["position"] == api.head()
-    assert counted["view_lag{view=tables}"] == 0
+    assert counted["projection_lag{projection=tables}"] == 0
     assert counted["process_open_fds"] > 0
 
 

@@ -1,4 +1,4 @@
-"""A job's history through HTTP: the facts that name the job, in order, by the page or the line."""
+"""A job's history through HTTP: the events that name the job, in order, by the page or the line."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,8 +6,8 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from asset_ledger.api.http import facts as answers
-from asset_ledger.api.http.facts import BATCH, LINES
+from asset_ledger.api.http import event_pages as answers
+from asset_ledger.api.http.event_pages import BATCH, LINES
 from asset_ledger.ledger.domain.job import job_stream
 from asset_ledger.ledger.ids import digest_of
 from tests.api.running import Api
@@ -28,15 +28,19 @@ async def test_a_history_tells_everything_in_order(api: Api) -> None:
 
     told = await history(api, "j")
 
-    facts = told["facts"]
+    events = told["events"]
     assert told["next"] == ""
-    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.created", "asset.deleted"]
-    assert [fact["asset_id"] for fact in facts] == [first["id"], second["id"], first["id"]]
-    assert [fact["job_seq"] for fact in facts] == [1, 2, 3]
-    assert [fact["version"] for fact in facts] == [1, 1, 2]
-    assert [fact["position"] for fact in facts] == [2, 5, 6]
-    assert {fact["by"] for fact in facts} == {"1"}
-    assert facts[0] == {
+    assert [event["topic"] for event in events] == [
+        "asset.created",
+        "asset.created",
+        "asset.deleted",
+    ]
+    assert [event["asset_id"] for event in events] == [first["id"], second["id"], first["id"]]
+    assert [event["job_seq"] for event in events] == [1, 2, 3]
+    assert [event["version"] for event in events] == [1, 1, 2]
+    assert [event["position"] for event in events] == [2, 5, 6]
+    assert {event["by"] for event in events} == {"1"}
+    assert events[0] == {
         "position": 2,
         "topic": "asset.created",
         "time": first["created_at"],
@@ -57,7 +61,7 @@ async def test_a_history_tells_everything_in_order(api: Api) -> None:
             "name": "first",
         },
     }
-    assert facts[2]["data"] == {"reason": None}
+    assert events[2]["data"] == {"reason": None}
 
 
 async def test_pages_walk_through_a_history_once(api: Api) -> None:
@@ -67,7 +71,7 @@ async def test_pages_walk_through_a_history_once(api: Api) -> None:
     pages, cursor = [], ""
     while True:
         page = await history(api, "j", f"?page_size=3&cursor={cursor}")
-        pages.append([fact["job_seq"] for fact in page["facts"]])
+        pages.append([event["job_seq"] for event in page["events"]])
         cursor = page["next"]
         if not cursor:
             break
@@ -94,7 +98,7 @@ async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
 
     lines = [orjson.loads(line) for line in whole.body.splitlines()]
     assert whole.headers["Content-Type"] == "application/x-ndjson"
-    assert lines == (await history(api, "j"))["facts"]
+    assert lines == (await history(api, "j"))["events"]
     assert [orjson.loads(line) for line in rest.body.splitlines()] == lines[2:]
 
 
@@ -123,12 +127,12 @@ async def test_head_of_a_history_has_no_body(api: Api, accept: str) -> None:
 async def test_a_job_may_be_called_anything(api: Api, job_id: str) -> None:
     await api.created(job_id=job_id)
 
-    assert [fact["job_id"] for fact in (await history(api, job_id))["facts"]] == [job_id]
+    assert [event["job_id"] for event in (await history(api, job_id))["events"]] == [job_id]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize("job_id", ["nobody", "%00", "j%C3%B6b"])
-async def test_a_job_that_no_fact_names_is_404(api: Api, job_id: str, accept: str) -> None:
+async def test_a_job_that_no_event_names_is_404(api: Api, job_id: str, accept: str) -> None:
     answer = await api.get(f"/api/jobs/{job_id}/history", Accept=accept)
 
     assert (answer.status, answer.slug) == (404, "unknown-job")
@@ -157,10 +161,10 @@ async def test_an_asset_has_a_history_of_its_own(api: Api) -> None:
     await api.created(job_id="j")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
 
-    facts = (await api.get(f"/api/assets/{asset['id']}/history")).json["facts"]
+    events = (await api.get(f"/api/assets/{asset['id']}/history")).json["events"]
 
-    assert [fact["position"] for fact in facts] == [2, 4]
-    assert [fact["topic"] for fact in facts] == ["asset.created", "asset.deleted"]
+    assert [event["position"] for event in events] == [2, 4]
+    assert [event["topic"] for event in events] == ["asset.created", "asset.deleted"]
 
 
 async def test_pages_walk_through_an_assets_history(api: Api) -> None:
@@ -171,7 +175,7 @@ async def test_pages_walk_through_an_assets_history(api: Api) -> None:
     first = (await api.get(path)).json
     second = (await api.get(f"{path}&cursor={first['next']}")).json
 
-    assert [fact["version"] for fact in first["facts"] + second["facts"]] == [1, 2]
+    assert [event["version"] for event in first["events"] + second["events"]] == [1, 2]
     assert second["next"] == ""
 
 
@@ -190,18 +194,18 @@ async def test_a_history_as_cloud_events_is_the_same_history(api: Api) -> None:
 
     batch = await api.get("/api/jobs/j/history", Accept="application/cloudevents-batch+json")
 
-    facts = (await history(api, "j"))["facts"]
+    events = (await history(api, "j"))["events"]
     assert batch.headers["Content-Type"] == "application/cloudevents-batch+json"
-    assert [event["data"] for event in batch.json] == facts
+    assert [event["data"] for event in batch.json] == events
     assert batch.json[1] == {
         "specversion": "1.0",
         "id": "3",
         "source": f"asset-ledger/{api.backend.feed.log_id}",
         "type": "asset-ledger.asset.created",
         "subject": asset["id"],
-        "time": facts[1]["time"],
+        "time": events[1]["time"],
         "datacontenttype": "application/json",
-        "data": facts[1],
+        "data": events[1],
     }
     assert batch.json[0]["subject"] == "j"
 
@@ -229,13 +233,13 @@ async def test_a_history_can_be_read_as_it_was(api: Api) -> None:
 
     for as_of in ("3", second["created_at"]):
         answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")
-        assert [fact["position"] for fact in answer.json["facts"]] == [2, 3]
+        assert [event["position"] for event in answer.json["events"]] == [2, 3]
         assert answer.headers["Ledger-Position"] == "3"
     asset = await api.get(f"/api/assets/{first['id']}/history?as_of=3")
-    assert [fact["topic"] for fact in asset.json["facts"]] == ["asset.created"]
+    assert [event["topic"] for event in asset.json["events"]] == ["asset.created"]
 
 
-async def test_before_its_first_fact_a_job_was_unknown(api: Api) -> None:
+async def test_before_its_first_event_a_job_was_unknown(api: Api) -> None:
     await api.created(job_id="j")
 
     for as_of in ("0", "1", "1999-12-31T23:59:59Z"):
@@ -248,7 +252,7 @@ async def test_a_time_that_has_not_come_is_now(api: Api) -> None:
 
     answer = await api.get("/api/jobs/j/history?as_of=2999-01-01T00:00:00-12:00")
 
-    assert (len(answer.json["facts"]), answer.headers["Ledger-Position"]) == (1, "2")
+    assert (len(answer.json["events"]), answer.headers["Ledger-Position"]) == (1, "2")
 
 
 @pytest.mark.parametrize(

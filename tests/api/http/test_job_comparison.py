@@ -70,7 +70,7 @@ async def test_a_job_that_only_began_made_nothing(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("a", "b"), [("a", "nobody"), ("nobody", "a"), ("nobody", "nobody")])
-async def test_a_job_that_no_fact_names_is_404(api: Api, a: str, b: str) -> None:
+async def test_a_job_that_no_event_names_is_404(api: Api, a: str, b: str) -> None:
     await api.created(job_id="a")
 
     answer = await api.get(f"/api/jobs/{a}/compare/{b}")

@@ -36,7 +36,7 @@ async def ids(api: Api, query: str = "") -> list[str]:
     return [job["job_id"] for job in answer.json["jobs"]]
 
 
-async def test_a_job_that_only_its_assets_name_is_unframed(api: Api) -> None:
+async def test_a_job_that_only_its_assets_name_is_untracked(api: Api) -> None:
     await api.created(b"four", job_id="j", workflow_id="w")
 
     assert await job(api, "j") == {
@@ -44,7 +44,7 @@ async def test_a_job_that_only_its_assets_name_is_unframed(api: Api) -> None:
         "user_id": "1",
         "workflow_id": "w",
         "parent_job_id": None,
-        "status": "unframed",
+        "status": "untracked",
         "error": None,
         "parameters": None,
         "started_at": None,
@@ -72,16 +72,16 @@ async def test_a_job_begins_makes_something_and_ends(api: Api) -> None:
     assert over.json["started_at"] <= over.json["finished_at"]
 
 
-async def test_the_end_says_how_many_facts_the_job_has(api: Api) -> None:
+async def test_the_end_says_how_many_events_the_job_has(api: Api) -> None:
     await start(api, "j")
     await api.created(job_id="j")
     await finish(api, "j", status="completed")
 
-    facts = (await api.get("/api/jobs/j/history")).json["facts"]
+    events = (await api.get("/api/jobs/j/history")).json["events"]
 
-    assert [fact["topic"] for fact in facts] == ["job.started", "asset.created", "job.finished"]
-    assert [fact["job_seq"] for fact in facts] == [1, 2, 3]
-    assert facts[-1]["data"] == {"status": "completed", "facts": 3}
+    assert [event["topic"] for event in events] == ["job.started", "asset.created", "job.finished"]
+    assert [event["job_seq"] for event in events] == [1, 2, 3]
+    assert events[-1]["data"] == {"status": "completed", "events": 3}
 
 
 async def test_a_job_may_end_that_nobody_started(api: Api) -> None:
@@ -217,7 +217,7 @@ async def test_a_job_id_may_be_anything_that_can_be_read(api: Api) -> None:
     assert (odd.status, odd.slug) == (422, "bad-field")
 
 
-async def test_jobs_are_listed_by_their_first_fact(api: Api) -> None:
+async def test_jobs_are_listed_by_their_first_event(api: Api) -> None:
     for job_id in ("b", "a", "c"):
         await api.created(job_id=job_id)
     await start(api, "b")
@@ -235,7 +235,7 @@ async def test_filters_narrow_the_list_together(api: Api) -> None:
 
     assert await ids(api, "?workflow_id=w") == ["b", "c", "d"]
     assert await ids(api, "?workflow_id=w&workflow_id=v&status=running") == ["a", "b"]
-    assert await ids(api, "?status=failed&status=unframed&workflow_id=w") == ["c", "d"]
+    assert await ids(api, "?status=failed&status=untracked&workflow_id=w") == ["c", "d"]
     assert await ids(api, "?parent_job_id=a") == ["b"]
     assert await ids(api, "?status=cancelled") == []
 
@@ -322,7 +322,7 @@ async def test_a_job_without_live_assets_has_an_empty_list(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/assets", "/history"])
-async def test_a_job_that_no_fact_names_is_404(api: Api, path: str) -> None:
+async def test_a_job_that_no_event_names_is_404(api: Api, path: str) -> None:
     answer = await api.get(f"/api/jobs/nobody{path}")
 
     assert (answer.status, answer.slug) == (404, "unknown-job")

@@ -11,7 +11,7 @@ import pytest
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import ProofError
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenFact, check_proof
+from asset_ledger.ledger.merkle.proof import ProvenEvent, check_proof
 from asset_ledger.ledger.merkle.succession import key_after
 from asset_ledger.ledger.merkle.tiles import WIDTH, Tile
 from asset_ledger.ledger.merkle.tree import HASH, Tree, check_consistency, leaf_hash, root
@@ -21,7 +21,7 @@ RECEIPT = {"Prefer": "return=receipt"}
 
 
 async def log_key(api: Api) -> str:
-    """The verifier key that fact 1 of the log names: what a stranger would keep."""
+    """The verifier key that event 1 of the log names: what a stranger would keep."""
     (opened,) = await asyncio.to_thread(api.backend.feed.read, 0, 1)
     key: str = opened.event.public_key  # type: ignore[attr-defined]
     return key
@@ -33,10 +33,10 @@ async def checkpoint(api: Api) -> Checkpoint:
     return open_checkpoint(answer.body.decode(), await log_key(api))
 
 
-async def proven(api: Api, answer: Answer) -> list[ProvenFact]:
+async def proven(api: Api, answer: Answer) -> list[ProvenEvent]:
     assert answer.status == 200, answer.body
-    _, facts = check_proof(answer.json, await log_key(api))
-    return facts
+    _, events = check_proof(answer.json, await log_key(api))
+    return events
 
 
 def hashes(tile: bytes) -> list[bytes]:
@@ -70,7 +70,7 @@ async def test_a_checkpoint_is_still_the_same_after_a_restart(data_dir: Path) ->
     assert notes[0] == notes[1]
 
 
-async def test_every_key_is_told_with_the_fact_that_names_it(api: Api) -> None:
+async def test_every_key_is_told_with_the_event_that_names_it(api: Api) -> None:
     await api.created(b"x")
     note = (await api.get("/api/log/checkpoint")).body.decode()
     rotated = (await api.call("POST", "/api/log/key/rotate")).json
@@ -101,51 +101,51 @@ async def test_who_kept_the_first_key_can_check_a_proof_after_any_rotation(api: 
             check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
 
 
-async def test_a_rotation_is_a_fact_like_any_other(api: Api) -> None:
+async def test_a_rotation_is_an_event_like_any_other(api: Api) -> None:
     """The tables are not behind it, and who follows the log hears of it."""
     rotated = await api.call("POST", "/api/log/key/rotate")
     events = await api.get("/api/events?all=true&topic=key.rotated")
 
     assert rotated.headers["Ledger-Position"] == "2"
-    assert [fact["by"] for fact in events.json["facts"]] == ["1"]
+    assert [event["by"] for event in events.json["events"]] == ["1"]
     assert (await api.get("/api/assets?min_position=2")).status == 200
     assert (await api.created(b"x"))["position"] == 3
 
 
-async def test_an_asset_is_proven_with_all_its_facts(api: Api) -> None:
+async def test_an_asset_is_proven_with_all_its_events(api: Api) -> None:
     asset = await api.created(b"x", name="cat.png")
     await api.created(b"y")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
 
-    facts = await proven(api, await api.get(f"/api/assets/{asset['id']}/proof"))
+    events = await proven(api, await api.get(f"/api/assets/{asset['id']}/proof"))
 
-    assert [fact.position for fact in facts] == [2, 4]
-    assert all(asset["id"].encode() in fact.leaf for fact in facts)
-    assert b"cat.png" in facts[0].leaf
-    assert b"asset.deleted" in facts[1].leaf
+    assert [event.position for event in events] == [2, 4]
+    assert all(asset["id"].encode() in event.leaf for event in events)
+    assert b"cat.png" in events[0].leaf
+    assert b"asset.deleted" in events[1].leaf
 
 
-async def test_a_job_is_proven_with_all_its_facts(api: Api) -> None:
+async def test_a_job_is_proven_with_all_its_events(api: Api) -> None:
     for n in range(3):
         await api.created(b"%d" % n, job_id="j")
         await api.created(b"%d" % n, job_id="other")
     await api.call("POST", "/api/jobs/j/finish", json={"status": "completed"})
 
-    facts = await proven(api, await api.get("/api/jobs/j/proof"))
+    events = await proven(api, await api.get("/api/jobs/j/proof"))
 
-    assert [fact.position for fact in facts] == [2, 4, 6, 8]
-    assert b'"facts":4' in facts[-1].leaf
+    assert [event.position for event in events] == [2, 4, 6, 8]
+    assert b'"events":4' in events[-1].leaf
 
 
-async def test_a_job_of_many_facts_is_proven_in_one_document(api: Api) -> None:
+async def test_a_job_of_many_events_is_proven_in_one_document(api: Api) -> None:
     """More than one piece, and more than one tile."""
     uploads = [api.created(b"%d" % n, job_id="j") for n in range(420)]
     for first in range(0, len(uploads), 60):
         await asyncio.gather(*uploads[first : first + 60])
 
-    facts = await proven(api, await api.get("/api/jobs/j/proof"))
+    events = await proven(api, await api.get("/api/jobs/j/proof"))
 
-    assert [fact.position for fact in facts] == list(range(2, 422))
+    assert [event.position for event in events] == list(range(2, 422))
 
 
 async def test_head_of_a_proof_has_no_body(api: Api) -> None:
@@ -169,8 +169,8 @@ async def test_what_is_not_there_has_no_proof(api: Api) -> None:
 async def test_a_forged_proof_is_refused_with_the_reason(api: Api) -> None:
     await api.created(b"x", job_id="j")
     key, proof = await log_key(api), (await api.get("/api/jobs/j/proof")).json
-    leaf = base64.b64decode(proof["facts"][0]["leaf"])
-    proof["facts"][0]["leaf"] = base64.b64encode(leaf.replace(b"image/png", b"image/gif")).decode()
+    leaf = base64.b64decode(proof["events"][0]["leaf"])
+    proof["events"][0]["leaf"] = base64.b64encode(leaf.replace(b"image/png", b"image/gif")).decode()
 
     with pytest.raises(ProofError, match="path of leaf 1 does not lead to the root of 2 leaves"):
         check_proof(proof, key)
@@ -192,9 +192,9 @@ async def test_an_upload_is_answered_with_its_receipt_where_one_is_preferred(api
 
     assert answer.status == 201
     assert answer.headers["Preference-Applied"] == "return=receipt"
-    _, (fact,) = check_proof(asset.pop("receipt"), await log_key(api))
-    assert fact.position == asset["position"] == 2
-    assert b"cat.png" in fact.leaf
+    _, (event,) = check_proof(asset.pop("receipt"), await log_key(api))
+    assert event.position == asset["position"] == 2
+    assert b"cat.png" in event.leaf
     assert (await api.get(f"/api/assets/{asset['id']}")).json == asset
 
 
@@ -206,7 +206,7 @@ async def test_a_receipt_can_be_had_again_with_the_same_key(api: Api) -> None:
     again = await api.upload(b"x", headers=headers)
 
     assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.json["receipt"]["facts"][0]["leaf"] == first["facts"][0]["leaf"]
+    assert again.json["receipt"]["events"][0]["leaf"] == first["events"][0]["leaf"]
     check_proof(again.json["receipt"], await log_key(api))
 
 

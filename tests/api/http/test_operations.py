@@ -45,8 +45,8 @@ async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) 
     shaped("get_asset", await api.get(path))
     assert len(shaped("list_assets", await api.get("/api/assets"))["assets"]) == 3
     assert shaped("delete_asset", await api.call("DELETE", path))["deleted_asset_ids"]
-    assert len(shaped("get_job_history", await api.get("/api/jobs/j/history"))["facts"]) == 2
-    assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["facts"]) == 2
+    assert len(shaped("get_job_history", await api.get("/api/jobs/j/history"))["events"]) == 2
+    assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["events"]) == 2
 
 
 async def test_every_answer_to_a_change_has_its_shape(api: Api) -> None:
@@ -66,7 +66,7 @@ async def test_every_proof_has_its_shape(api: Api) -> None:
     receipt = {"Prefer": "return=receipt"}
     asset = shaped("create_asset", await api.upload(b"x", job_id="j", headers=receipt))
 
-    assert asset["receipt"]["facts"]
+    assert asset["receipt"]["events"]
     shaped("get_asset_proof", await api.get(f"/api/assets/{asset['id']}/proof"))
     shaped("get_job_proof", await api.get("/api/jobs/j/proof"))
     shaped("get_consistency", await api.get("/api/log/proof?first=1&second=2"))
@@ -80,7 +80,7 @@ async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
     shaped("finish_job", await api.call("POST", "/api/jobs/j/finish", json={"status": "failed"}))
     shaped("get_job", await api.get("/api/jobs/j"))
     shaped("compare_jobs", await api.get("/api/jobs/j/compare/j"))
-    assert len(shaped("list_events", await api.get("/api/events"))["facts"]) == 3
+    assert len(shaped("list_events", await api.get("/api/events"))["events"]) == 3
     assert len(shaped("list_jobs", await api.get("/api/jobs"))["jobs"]) == 1
     assert len(shaped("list_job_assets", await api.get("/api/jobs/j/assets"))["assets"]) == 1
 

@@ -67,7 +67,7 @@ async def projections(api: Api) -> Any:
 
 async def write(api: Api, sql: str) -> None:
     """Change the tables in use, beside the committer."""
-    number = api.backend.views.generation.number
+    number = api.backend.projections.generation.number
 
     def execute() -> None:
         path = api.backend.settings.data_dir / f"projections.g{number}.db"
@@ -78,7 +78,7 @@ async def write(api: Api, sql: str) -> None:
 
 
 async def spoil(api: Api) -> None:
-    """Give the tables in use a row that the facts did not make."""
+    """Give the tables in use a row that the events did not make."""
     await write(api, "UPDATE assets SET size = 1, json = '{}'")
 
 
@@ -100,7 +100,7 @@ async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) 
     await api.created(job_id="j")
     await api.settled()
     counted = (await projections(api))["serving"]["rows"]
-    await write(api, "DELETE FROM assets")  # by no fact
+    await write(api, "DELETE FROM assets")  # by no event
 
     assert (await projections(api))["serving"]["rows"] == counted
     await api.created(job_id="j")
@@ -252,7 +252,7 @@ async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Ap
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 
-async def test_a_rebuild_that_cannot_read_a_fact_says_which(data_dir: Path) -> None:
+async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
     poison = record_something_unreadable(data_dir)

@@ -64,7 +64,7 @@ async def test_an_upload_under_way_is_finished_before_the_server_stops(
         assert answer.startswith(b"HTTP/1.1 201 ")
         assert b"\r\nConnection: close\r\n" in answer
         asset = orjson.loads(answer.partition(b"\r\n\r\n")[2])
-        assert (await backend.views.assets.find("1", asset["id"])).version == 1
+        assert (await backend.projections.assets.find("1", asset["id"])).version == 1
 
 
 async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None:
@@ -78,7 +78,7 @@ async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None
 async def test_a_client_that_goes_away_does_not_undo_its_upload(
     api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held between its content and its fact, the upload outlives its client."""
+    """Held between its content and its event, the upload outlives its client."""
     gate, append = threading.Event(), SqliteLog.append
 
     def held(log: SqliteLog, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
@@ -112,7 +112,7 @@ async def until_refused(url: str) -> None:
 
 
 async def until_packed(packed: Path) -> None:
-    """A content is packed right before its fact is committed."""
+    """A content is packed right before its event is committed."""
     while not await asyncio.to_thread(contents, packed):
         pass
 
@@ -137,13 +137,13 @@ async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
         async with serving(Settings(data_dir=folder)) as api:
             await api.created(b"x" * 100_000, job_id="j")
             await api.get(f"/api/assets/search?query=a&min_position={api.head()}")
-            return weakref.ref(api.backend.views)
+            return weakref.ref(api.backend.projections)
 
     await used(tmp_path / "first")  # what is made once a process is there by now
     before = held()
 
-    views = [await used(tmp_path / f"{number}") for number in range(3)]
+    projections = [await used(tmp_path / f"{number}") for number in range(3)]
 
     gc.collect()
     assert held() == before
-    assert [view() for view in views] == [None, None, None]
+    assert [projection() for projection in projections] == [None, None, None]

@@ -1,4 +1,4 @@
-"""Setting a fact aside, over HTTP: what stands still goes on, and the log says why for ever."""
+"""Setting an event aside, over HTTP: what stands still goes on, and the log says why for ever."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ EVERYBODY = ["jobs", "assets", "lineage", "usage", "search", "catalog"]
 
 @pytest.fixture
 async def poison(data_dir: Path) -> int:
-    """The position of a fact that this release cannot read, after an asset."""
+    """The position of an event that this release cannot read, after an asset."""
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(name="before")
     return record_something_unreadable(data_dir)
@@ -26,7 +26,7 @@ async def poison(data_dir: Path) -> int:
 
 @pytest.fixture
 async def stalled(data_dir: Path, poison: int) -> AsyncIterator[Api]:
-    """A server whose views all stand still before that fact."""
+    """A server whose projections all stand still before that event."""
     async with serving(Settings(data_dir=data_dir)) as api:
         yield api
 
@@ -40,7 +40,9 @@ async def names(api: Api) -> list[str]:
     return [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
 
 
-async def test_views_that_stand_still_go_on_without_the_fact(stalled: Api, poison: int) -> None:
+async def test_projections_that_stand_still_go_on_without_the_event(
+    stalled: Api, poison: int
+) -> None:
     behind = await stalled.upload(name="after")
     assert behind.status == 202
     assert await names(stalled) == ["before"]
@@ -61,11 +63,11 @@ async def test_the_log_says_who_set_what_aside_for_whom_and_why(stalled: Api, po
 
     answer = await stalled.get(f"/api/events?after={poison}&all=true")
 
-    facts = answer.json["facts"]
-    assert [fact["topic"] for fact in facts] == ["projection.skipped"] * len(EVERYBODY)
-    assert [fact["data"]["projection"] for fact in facts] == EVERYBODY
-    assert {fact["data"]["position"] for fact in facts} == {poison}
-    assert {(fact["by"], fact["data"]["reason"]) for fact in facts} == {("1", WHY)}
+    events = answer.json["events"]
+    assert [event["topic"] for event in events] == ["projection.skipped"] * len(EVERYBODY)
+    assert [event["data"]["projection"] for event in events] == EVERYBODY
+    assert {event["data"]["position"] for event in events} == {poison}
+    assert {(event["by"], event["data"]["reason"]) for event in events} == {("1", WHY)}
 
 
 async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, poison: int) -> None:
@@ -78,7 +80,7 @@ async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, pois
     assert stalled.head() == poison + len(EVERYBODY)
 
 
-async def test_an_audit_knows_the_key_that_a_fact_was_set_aside_with(
+async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
     stalled: Api, data_dir: Path, poison: int
 ) -> None:
     await skip(stalled, poison, **{"Idempotency-Key": "k"})
@@ -90,7 +92,7 @@ async def test_an_audit_knows_the_key_that_a_fact_was_set_aside_with(
     assert (audited.returncode, audited.stderr) == (0, "")
 
 
-async def test_what_the_views_took_or_will_take_cannot_be_set_aside(
+async def test_what_the_projections_took_or_will_take_cannot_be_set_aside(
     stalled: Api, poison: int
 ) -> None:
     for position in (1, poison - 1, poison + 1, 10_000):
@@ -103,7 +105,7 @@ async def test_what_the_views_took_or_will_take_cannot_be_set_aside(
 
 
 @pytest.mark.parametrize(("position", "because"), [(0, WHY), (3, ""), (3, "x" * 1_001)])
-async def test_a_fact_is_set_aside_by_its_position_and_with_a_reason(
+async def test_an_event_is_set_aside_by_its_position_and_with_a_reason(
     stalled: Api, position: int, because: str
 ) -> None:
     assert (await skip(stalled, position, because)).slug == "bad-field"
@@ -112,8 +114,10 @@ async def test_a_fact_is_set_aside_by_its_position_and_with_a_reason(
 async def test_a_stall_is_told_with_its_position_and_its_cause(stalled: Api, poison: int) -> None:
     ready, metrics = await stalled.get("/readyz"), await stalled.get("/metrics")
 
-    reasons = {part["reason"] for part in ready.json["parts"] if part["name"][:4] == "view"}
+    reasons = {
+        part["reason"] for part in ready.json["parts"] if part["name"].startswith("projection ")
+    }
     assert ready.status == 503
-    assert reasons == {f"the fact at position {poison} cannot be read: unknown topic"}
-    wanted = f'view_poison_position{{cause="unknown topic",view="tables"}} {poison}.0'
+    assert reasons == {f"the event at position {poison} cannot be read: unknown topic"}
+    wanted = f'projection_poison_position{{cause="unknown topic",projection="tables"}} {poison}.0'
     assert wanted.encode() in metrics.body

@@ -68,8 +68,8 @@ async def test_a_token_is_its_user(api: Api) -> None:
     assert asset["user_id"] == "alice"
     assert (await alice.get(f"/api/assets/{asset['id']}")).status == 200
     assert (await bob.get(f"/api/assets/{asset['id']}")).slug == "unknown-asset"
-    (fact,) = (await alice.get("/api/jobs/j/history")).json["facts"]
-    assert fact["by"] == "alice"
+    (event,) = (await alice.get("/api/jobs/j/history")).json["events"]
+    assert event["by"] == "alice"
 
 
 async def test_the_scheme_is_read_in_any_case(api: Api) -> None:

@@ -81,7 +81,7 @@ async def test_one_that_is_refused_costs_no_other(api: Api) -> None:
     assert set(told.values()) == {"recorded", "refused"}
 
 
-async def test_a_fact_that_is_too_large_costs_no_other(api: Api) -> None:
+async def test_an_event_that_is_too_large_costs_no_other(api: Api) -> None:
     tags = ["t" * 1_000 + str(number) for number in range(70)]
 
     told = await outcomes(api, line(1, b"x"), line(2, b"x", tags=tags), line(3, b"x"))
@@ -147,8 +147,8 @@ async def test_only_an_admin_imports_and_for_whom_he_likes(data_dir: Any) -> Non
 
         alice = caller(api, "alice", "read", "audit")
         assert (await alice.get(f"/api/assets/{ID}")).json["user_id"] == "alice"
-        (fact,) = (await alice.get(f"/api/assets/{ID}/history")).json["facts"]
-        assert fact["by"] == "root"
+        (event,) = (await alice.get(f"/api/assets/{ID}/history")).json["events"]
+        assert event["by"] == "root"
         other = {"data": line(1, b"x", user_id="bob"), "headers": LINES}
         refused = (await admin.call("POST", "/api/import", **other)).json["outcomes"]
         assert refused[0]["reason"] == "id: is that of another user's asset"

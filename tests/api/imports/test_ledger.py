@@ -30,7 +30,7 @@ TABLES = ("stored_events", "event_leaves", "event_tags", "command_keys", "job_he
 
 
 async def fill(data_dir: Path) -> None:
-    """Facts of every kind, contents of either size, a retried write and a checkpoint."""
+    """Events of every kind, contents of either size, a retried write and a checkpoint."""
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.call("POST", "/api/jobs/j/start", json={"parameters": {"text": "Ünïcödé 😀"}})
         folder = await api.created(None, name="f", content_type="folder")
@@ -151,7 +151,7 @@ async def test_a_ledger_is_exported_beside_its_server(tmp_path: Path) -> None:
         export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data", "--json")
         told = await asyncio.to_thread(ask, *export)
 
-    assert json.loads(told.output)["facts"] == 2
+    assert json.loads(told.output)["events"] == 2
     assert (await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)).contents == 1
 
 
@@ -166,43 +166,43 @@ def test_an_export_of_an_import_is_the_same_export(
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a fact's leaf": (
-        lambda export: change(export / "facts.ndjson", 3, altered_leaf),
-        "facts.ndjson is damaged in line 3: its leaf does not say what the line says",
+    "an event's leaf": (
+        lambda export: change(export / "events.ndjson", 3, altered_leaf),
+        "events.ndjson is damaged in line 3: its leaf does not say what the line says",
     ),
-    "a fact's words": (
+    "an event's words": (
         lambda export: change(
-            export / "facts.ndjson", 4, lambda fact: fact["data"].update(name="mine")
+            export / "events.ndjson", 4, lambda event: event["data"].update(name="mine")
         ),
-        "facts.ndjson is damaged in line 4: its leaf does not say what the line says",
+        "events.ndjson is damaged in line 4: its leaf does not say what the line says",
     ),
-    "a fact's owner": (
-        lambda export: change(export / "facts.ndjson", 4, lambda fact: fact.update(by="2")),
-        "facts.ndjson is damaged in line 4: its leaf does not say what the line says",
+    "an event's owner": (
+        lambda export: change(export / "events.ndjson", 4, lambda event: event.update(by="2")),
+        "events.ndjson is damaged in line 4: its leaf does not say what the line says",
     ),
     "no leaf": (
-        lambda export: change(export / "facts.ndjson", 2, lambda fact: fact.pop("leaf")),
-        "facts.ndjson is damaged in line 2: its leaf cannot be read",
+        lambda export: change(export / "events.ndjson", 2, lambda event: event.pop("leaf")),
+        "events.ndjson is damaged in line 2: its leaf cannot be read",
     ),
     "half a line": (
-        lambda export: cut(export / "facts.ndjson", 200),
-        "facts.ndjson is damaged in line 12: it has no end",
+        lambda export: cut(export / "events.ndjson", 200),
+        "events.ndjson is damaged in line 12: it has no end",
     ),
     "lines cut off": (
-        lambda export: drop_last_lines(export / "facts.ndjson", 2),
-        "facts.ndjson ends after line 10; it had 12",
+        lambda export: drop_last_lines(export / "events.ndjson", 2),
+        "events.ndjson ends after line 10; it had 12",
     ),
     "no line at all": (
         lambda export: (export / "contents.ndjson").write_bytes(b""),
         "contents.ndjson ends after line 0; it had 4",
     ),
-    "a fact dropped": (
-        lambda export: drop_line(export / "facts.ndjson", 5),
-        "facts.ndjson is damaged in line 5: its leaf does not say what the line says",
+    "an event dropped": (
+        lambda export: drop_line(export / "events.ndjson", 5),
+        "events.ndjson is damaged in line 5: its leaf does not say what the line says",
     ),
     "no JSON": (
-        lambda export: (export / "facts.ndjson").write_bytes(b"\x00" * 99 + b"\n"),
-        "facts.ndjson is damaged in line 1",
+        lambda export: (export / "events.ndjson").write_bytes(b"\x00" * 99 + b"\n"),
+        "events.ndjson is damaged in line 1",
     ),
     "a small content": (
         lambda export: change(export / "contents.ndjson", 1, altered_bytes),
@@ -239,11 +239,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another root": (
         lambda export: manifest(export, root=base64.b64encode(bytes(32)).decode()),
-        "facts.ndjson is damaged in line 12: there are 12 with the root",
+        "events.ndjson is damaged in line 12: there are 12 with the root",
     ),
     "another log": (
         lambda export: manifest(export, log_id="0" * 32),
-        "facts.ndjson is damaged in line 1: it does not open the log",
+        "events.ndjson is damaged in line 1: it does not open the log",
     ),
     "a missing file": (lambda export: (export / "keys.ndjson").unlink(), "cannot be read"),
     "a file that is not named": (
@@ -267,7 +267,9 @@ def test_a_damaged_export_is_refused_where_it_is_damaged_and_leaves_nothing(
     assert not data_dir.exists() or left_in(data_dir) == set()
 
 
-def test_a_fact_whose_content_is_not_there_is_refused(copy_of_export: Path, data_dir: Path) -> None:
+def test_an_event_whose_content_is_not_there_is_refused(
+    copy_of_export: Path, data_dir: Path
+) -> None:
     digest = json.loads(drop_line(copy_of_export / "contents.ndjson", 1))["digest"]
     told = json.loads((copy_of_export / "ledger.json").read_bytes())["files"]
     manifest(
@@ -353,7 +355,7 @@ def test_a_ledger_that_was_tampered_with_is_not_exported(
     told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
 
     assert isinstance(told.exception, CorruptLogError)
-    assert "fact 4 was changed" in str(told.exception)
+    assert "event 4 was changed" in str(told.exception)
     assert not (tmp_path / "out" / "ledger.json").exists()
 
 
@@ -368,7 +370,7 @@ def test_a_ledger_that_lacks_a_content_is_not_exported(
     told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
 
     assert isinstance(told.exception, CorruptLogError)
-    assert "which fact 5 names" in str(told.exception)
+    assert "which event 5 names" in str(told.exception)
 
 
 def interrupted_at(step: str) -> Progress:
@@ -381,9 +383,9 @@ def interrupted_at(step: str) -> Progress:
     return interrupt
 
 
-def altered_leaf(fact: dict[str, Any]) -> None:
-    leaf = base64.b64decode(fact["leaf"])
-    fact["leaf"] = base64.b64encode(leaf.replace(b'"by":"1"', b'"by":"2"')).decode()
+def altered_leaf(event: dict[str, Any]) -> None:
+    leaf = base64.b64decode(event["leaf"])
+    event["leaf"] = base64.b64encode(leaf.replace(b'"by":"1"', b'"by":"2"')).decode()
 
 
 def altered_bytes(content: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def test_an_asset_is_made_found_read_and_deleted(
     with context.download(asset) as file:
         assert file.read(3) == b"xxx"
     assert asset.delete() == [asset.id]
-    assert [fact.topic for fact in asset.history()] == ["asset.created", "asset.deleted"]
+    assert [event.topic for event in asset.history()] == ["asset.created", "asset.deleted"]
     with pytest.raises(AssetDeletedError):
         Asset.get(asset.id)
 
@@ -97,7 +97,7 @@ def test_a_context_frames_its_job(context: ProcessingContext) -> None:
     with ProcessingContext(job_id="framed") as job, pytest.raises(UnknownAssetError):
         job.find_asset("nothing")
 
-    assert [fact.topic for fact in job.history()] == ["job.started", "job.finished"]
+    assert [event.topic for event in job.history()] == ["job.started", "job.finished"]
 
 
 def test_what_is_installed_is_asked_until_it_is_closed(

@@ -54,14 +54,14 @@ async def history(gateway: Gateway) -> list[dict[str, Any]]:
     """What a run of the three nodes recorded, with names in the place of ids and times."""
     context = ProcessingContext(workflow_id="w", job_id="j", gateway=gateway)
     await run_three(context)
-    facts = [fact async for fact in context.history()]
-    names = {fact.asset_id: fact.data["name"] for fact in facts if "name" in fact.data}
+    events = [event async for event in context.history()]
+    names = {event.asset_id: event.data["name"] for event in events if "name" in event.data}
     told = []
-    for fact in facts:
-        data = dict(fact.data)
+    for event in events:
+        data = dict(event.data)
         data["derived_from"] = [names[source] for source in data.get("derived_from", ())]
-        rest = {name: value for name, value in vars(fact).items() if name not in ("time", "data")}
-        told.append({**rest, "asset_id": names.get(fact.asset_id), "data": data})
+        rest = {name: value for name, value in vars(event).items() if name not in ("time", "data")}
+        told.append({**rest, "asset_id": names.get(event.asset_id), "data": data})
     return told
 
 

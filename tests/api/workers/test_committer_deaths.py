@@ -18,7 +18,7 @@ from tests.api.http.test_events import stream, take
 from tests.api.running import Api
 from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
 from tests.api.workers.test_committer_process import listed, verified
-from tests.journeys.audit import audit, facts_in
+from tests.journeys.audit import audit, events_in
 from tests.journeys.holding import holding
 
 UNKNOWN = (503, "outcome-unknown")
@@ -42,7 +42,7 @@ async def upload_for_sure(api: Api, key: str, heard: Counter[int]) -> Any:
 
 async def check_recorded_once(api: Api, data_dir: Path, keys: list[str]) -> None:
     """Each is in the table and in the log, once; the log is whole."""
-    await until(lambda: api.backend.views.position == api.head())
+    await until(lambda: api.backend.projections.position == api.head())
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(keys)
     named = [f.says["private"]["name"] for f in audit(data_dir) if f.topic == "asset.created"]
     assert sorted(named) == sorted(keys)
@@ -86,7 +86,7 @@ async def test_killed_between_event_and_table_the_caller_is_answered_unknown(
         last, before = api.head(), children()
         with holding(data_dir / "projections.g1.db"):
             upload = asyncio.create_task(api.upload(b"k", name="k", headers=key))
-            await until(lambda: len(facts_in(data_dir)) > last)
+            await until(lambda: len(events_in(data_dir)) > last)
             kill(before)
             answer = await upload
             assert (answer.status, answer.slug) == UNKNOWN

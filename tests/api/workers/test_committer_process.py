@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import (
     KeyReusedError,
     LedgerError,
-    PoisonFactError,
+    PoisonEventError,
     VersionConflictError,
 )
 from asset_ledger.ledger.ids import AssetId, new_asset_id
@@ -101,14 +101,14 @@ async def test_a_rebuild_and_a_rollback_switch_the_tables_of_the_committer(
     assets += await upload_together(api, "beside")
     ended = await api.backend.rebuilds.wait()
     assert ended is not None
-    assert (ended.result, api.backend.views.generation.number) == ("switched", 2)
+    assert (ended.result, api.backend.projections.generation.number) == ("switched", 2)
     assets += await upload_together(api, "after")
     await check_kept(api, assets)
 
     await api.backend.rebuilds.roll_back()
     ended = await api.backend.rebuilds.wait()
     assert ended is not None
-    assert (ended.result, api.backend.views.generation.number) == ("switched", 1)
+    assert (ended.result, api.backend.projections.generation.number) == ("switched", 1)
     assets += await upload_together(api, "back")
     await check_kept(api, assets)
     assert len(children()) == 1
@@ -127,8 +127,8 @@ async def test_an_answer_can_be_read_back_at_once(api: Api) -> None:
     await asyncio.gather(*(upload_and_read(n) for n in range(CALLERS)))
 
 
-def unreadable(asset_id: AssetId) -> Fact:
-    """A fact that no row can be made of."""
+def unreadable(asset_id: AssetId) -> Event:
+    """An event that no row can be made of."""
     return created(originator_id=asset_id, derived_from=5)
 
 
@@ -153,14 +153,14 @@ async def test_a_refusal_is_the_same_in_a_process_and_in_a_thread(api: Api, data
     async with serving(Settings(data_dir=data_dir.with_name("thread"))) as thread:
         here = await refusals(thread)
 
-    kinds = [VersionConflictError, VersionConflictError, KeyReusedError, PoisonFactError]
+    kinds = [VersionConflictError, VersionConflictError, KeyReusedError, PoisonEventError]
     assert [type(error) for error in here] == [type(error) for error in there] == kinds
     for one, other in zip(here, there, strict=True):
         assert vars(one).keys() == vars(other).keys()
     _, _, reused, poison = there
     assert isinstance(reused, KeyReusedError)
     assert str(reused) == f"Idempotency-Key {reused.key!r} was used before, for another request"
-    assert isinstance(poison, PoisonFactError)
+    assert isinstance(poison, PoisonEventError)
     assert (poison.position, poison.cause) == (api.head() + 1, "refused by a projection")
 
 
@@ -270,7 +270,7 @@ async def test_a_subscriber_misses_nothing_and_hears_nothing_twice(data_dir: Pat
             heard += await take(blocks, 1)
 
         assert [int(each.id) for each in heard] == [*range(2, last + 2)]
-        told = (await api.get("/api/events?all=true&limit=1000")).json["facts"]
+        told = (await api.get("/api/events?all=true&limit=1000")).json["events"]
         assert [each.data for each in heard][: len(told) - 1] == told[1:]
     assert len(audit(data_dir)) == last + 1
 

@@ -38,7 +38,7 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.PreconditionFailedError: errors.PreconditionFailedError("a" * 32, 7),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),
-    errors.PoisonFactError: errors.PoisonFactError(7, "no reason", "refused by a projection"),
+    errors.PoisonEventError: errors.PoisonEventError(7, "no reason", "refused by a projection"),
     errors.ParameterError: errors.ParameterError("no", errors=[("first", "must be a number")]),
 }
 """Those that are not made of one message."""
@@ -114,7 +114,7 @@ def test_a_defect_arrives_as_what_it_was(error: Exception) -> None:
 
 
 def test_the_state_of_log_and_tables_arrives() -> None:
-    poison = MADE[errors.PoisonFactError]
+    poison = MADE[errors.PoisonEventError]
     failure = errors.StorageFailedError("the disk failed; read-only until a restart")
     sent = GroupResult(7, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
 
@@ -125,29 +125,29 @@ def test_the_state_of_log_and_tables_arrives() -> None:
     assert (heard.commands, heard.seconds, heard.behind) == (3, 0.5, True)
 
 
-def test_a_commands_facts_stay_and_get_their_places() -> None:
+def test_a_commands_events_stay_and_get_their_places() -> None:
     wanted = command(created(job_id="j"), finished(job_id="j"), created(originator_id="b" * 32))
     kept: Command = crossed(CommandRequest(1, wanted)).command
-    assert list(kept.facts) == list(wanted.facts)
-    places = stamped(recorded(*kept.facts, first=8), job_seqs=[3, 4, None])
+    assert list(kept.events) == list(wanted.events)
+    places = stamped(recorded(*kept.events, first=8), job_seqs=[3, 4, None])
     answer = Appended(8, 10, recorded=places, leaf=b"leaf", prepared=object())
 
     heard = crossed_answer(answer, wanted)
 
     assert isinstance(heard, Appended)
     assert (heard.first, heard.last, heard.replayed, heard.leaf) == (8, 10, False, b"leaf")
-    assert heard.recorded == [Recorded(8 + n, fact) for n, fact in enumerate(wanted.facts)]
-    numbers = [getattr(fact, "job_seq") for fact in wanted.facts]  # noqa: B009 - of any fact
+    assert heard.recorded == [Recorded(8 + n, event) for n, event in enumerate(wanted.events)]
+    numbers = [getattr(event, "job_seq") for event in wanted.events]  # noqa: B009 - of any event
     assert numbers == [3, 4, None]
-    assert getattr(wanted.facts[1], "facts") == 4  # noqa: B009
-    assert {fact.recorded_at for fact in wanted.facts} == {kept.facts[0].recorded_at}
+    assert getattr(wanted.events[1], "events") == 4  # noqa: B009
+    assert {event.recorded_at for event in wanted.events} == {kept.events[0].recorded_at}
 
 
 def stamped(places: list[Recorded], job_seqs: list[int | None]) -> list[Recorded]:
     """As the log numbers them: one moment for a command."""
-    for (_, fact), job_seq in zip(places, job_seqs, strict=True):
-        object.__setattr__(fact, "recorded_at", places[0].event.recorded_at)
-        object.__setattr__(fact, "job_seq", job_seq)
+    for (_, event), job_seq in zip(places, job_seqs, strict=True):
+        object.__setattr__(event, "recorded_at", places[0].event.recorded_at)
+        object.__setattr__(event, "job_seq", job_seq)
     return places
 
 

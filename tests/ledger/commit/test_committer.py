@@ -30,7 +30,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         yield parts
 
 
-async def test_an_answer_comes_after_the_fact_is_durable_and_shown(parts: Parts) -> None:
+async def test_an_answer_comes_after_the_event_is_durable_and_shown(parts: Parts) -> None:
     with parts.held():
         answer = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
@@ -67,7 +67,7 @@ async def test_one_refusal_in_a_group_is_one_callers_own(parts: Parts) -> None:
     assert (await fine).appended.first == 2
 
 
-async def test_a_view_that_is_behind_is_told_to_the_caller(parts: Parts) -> None:
+async def test_a_projection_that_is_behind_is_told_to_the_caller(parts: Parts) -> None:
     parts.tables.is_lagging = True
 
     assert (await parts.committer.append(creation(1))).behind
@@ -104,7 +104,7 @@ async def test_closing_records_what_still_waits(tmp_path: Path) -> None:
     assert [(await answer).appended.first for answer in answers] == [1, 2, 3, 4, 5]
 
 
-async def test_small_contents_are_durable_with_their_fact(parts: Parts) -> None:
+async def test_small_contents_are_durable_with_their_event(parts: Parts) -> None:
     content = await parts.staged(b"meow")
 
     await parts.committer.append(creation(1), [content])
@@ -215,7 +215,7 @@ async def test_eight_writers_and_a_tail_that_misses_nothing(tmp_path: Path) -> N
             while len(seen) < 400:
                 after = seen[-1] if seen else 0
                 seen.extend(
-                    fact.position for fact in await asyncio.to_thread(parts.feed.read, after, 7)
+                    event.position for event in await asyncio.to_thread(parts.feed.read, after, 7)
                 )
 
         await asyncio.gather(tail(), *(write(n) for n in range(1, 9)))

@@ -1,4 +1,4 @@
-"""Given facts, when something is asked of an asset, then these facts follow, or that refusal."""
+"""Given events, when something is asked of an asset, then these events follow, or that refusal."""
 
 import math
 from typing import Any
@@ -28,21 +28,26 @@ from tests.builders import (
 
 
 def created_from(**wanted: Any) -> Any:
-    (fact,) = create(new_asset(**wanted), asset_id=ID, size=4, digest=DIGEST, origin=origin())
-    return fact
+    (event,) = create(new_asset(**wanted), asset_id=ID, size=4, digest=DIGEST, origin=origin())
+    return event
 
 
 def test_a_new_asset_carries_the_ids_of_its_origin() -> None:
-    fact = created_from(workflow_id="w", node_id="n", job_id="j")
+    event = created_from(workflow_id="w", node_id="n", job_id="j")
 
-    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")
-    assert (fact.originator_id, fact.originator_version, fact.by, fact.user_id) == (ID, 1, "1", "1")
+    assert (event.workflow_id, event.node_id, event.job_id) == ("w", "n", "j")
+    assert (event.originator_id, event.originator_version, event.by, event.user_id) == (
+        ID,
+        1,
+        "1",
+        "1",
+    )
 
 
 def test_what_people_wrote_is_kept_apart_from_what_machines_did() -> None:
-    fact = created_from(name="a cat", metadata={"k": 1}, tags=["x"], duration=1.5)
+    event = created_from(name="a cat", metadata={"k": 1}, tags=["x"], duration=1.5)
 
-    assert private_of(fact) == {
+    assert private_of(event) == {
         "name": "a cat",
         "metadata": {"k": 1},
         "tags": ["x"],
@@ -51,9 +56,9 @@ def test_what_people_wrote_is_kept_apart_from_what_machines_did() -> None:
 
 
 def test_a_manual_upload_belongs_to_no_node_job_or_workflow() -> None:
-    fact = created_from()
+    event = created_from()
 
-    assert (fact.workflow_id, fact.node_id, fact.job_id) == (None, None, None)
+    assert (event.workflow_id, event.node_id, event.job_id) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "nul\0", "tab\t", "\x7f", "\ud800", "n" * 4097])
@@ -126,17 +131,17 @@ def test_a_folder_has_no_file() -> None:
 
 
 def test_a_folder_without_a_file_is_a_folder() -> None:
-    facts = create(
+    events = create(
         new_asset(content_type="folder"), asset_id=ID, size=0, digest=None, origin=origin()
     )
 
-    assert folded(*facts).is_folder
+    assert folded(*events).is_folder
 
 
 def test_deleting_leaves_a_tombstone_that_says_who_and_when() -> None:
-    facts = delete(folded(created()), origin=origin(by="2"))
+    events = delete(folded(created()), origin=origin(by="2"))
 
-    tombstone = folded(created(), *facts)
+    tombstone = folded(created(), *events)
     assert tombstone.deleted
     assert (tombstone.deleted_by, tombstone.deleted_at) == ("2", at(2))
     assert tombstone.version == 2
@@ -146,13 +151,13 @@ def test_deleting_a_tombstone_records_nothing() -> None:
     assert delete(folded(created(), deleted()), origin=origin()) == []
 
 
-def test_a_later_fact_keeps_the_owner_and_the_tags_of_the_first() -> None:
+def test_a_later_event_keeps_the_owner_and_the_tags_of_the_first() -> None:
     asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="7"))
 
-    (fact,) = delete(asset, origin=origin(by="2", user_id="2"))
+    (event,) = delete(asset, origin=origin(by="2", user_id="2"))
 
-    assert fact.user_id == "7"  # type: ignore[attr-defined]
-    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")  # type: ignore[attr-defined]
+    assert event.user_id == "7"  # type: ignore[attr-defined]
+    assert (event.workflow_id, event.node_id, event.job_id) == ("w", "n", "j")  # type: ignore[attr-defined]
 
 
 def test_a_restored_asset_is_what_it_was() -> None:
@@ -186,7 +191,7 @@ def test_a_claimed_time_is_the_time_of_creation() -> None:
     assert folded(created()).created_at == at(1)
 
 
-def test_facts_of_other_streams_change_nothing() -> None:
+def test_events_of_other_streams_change_nothing() -> None:
     asset = folded(created())
 
     assert evolve(asset, recorded(started())[0]) is asset

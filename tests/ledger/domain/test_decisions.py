@@ -1,4 +1,4 @@
-"""Given an asset, when somebody wants to change it, then these facts follow, or that refusal."""
+"""Given an asset, when somebody wants to change it, then these events follow, or that refusal."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from asset_ledger.ledger.domain.decisions import (
     replace_content,
     restore,
 )
-from asset_ledger.ledger.domain.event import UNSET, Fact, private_of
+from asset_ledger.ledger.domain.event import UNSET, Event, private_of
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     FieldError,
@@ -37,13 +37,13 @@ OTHER = Digest("sha256:" + "c" * 64)
 
 
 def labelled(asset: Asset, **wanted: Any) -> Any:
-    """The one fact that a new label makes, or None."""
-    facts = describe(asset, Label(**wanted), origin=origin())
-    assert len(facts) < 2
-    return facts[0] if facts else None
+    """The one event that a new label makes, or None."""
+    events = describe(asset, Label(**wanted), origin=origin())
+    assert len(events) < 2
+    return events[0] if events else None
 
 
-def replaced_with(asset: Asset, **given: Any) -> list[Fact]:
+def replaced_with(asset: Asset, **given: Any) -> list[Event]:
     content = {"size": 9, "digest": OTHER, "content_type": "image/png", **given}
     return replace_content(asset, origin=origin(), **content)
 
@@ -51,21 +51,21 @@ def replaced_with(asset: Asset, **given: Any) -> list[Fact]:
 def test_a_new_label_says_only_what_changed() -> None:
     asset = folded(created(private={"name": "cat.png", "tags": ["a"]}))
 
-    fact = labelled(asset, name="dog.png", tags=["a"], content_type="image/png")
+    event = labelled(asset, name="dog.png", tags=["a"], content_type="image/png")
 
-    assert private_of(fact) == {"name": "dog.png"}
-    assert (fact.parent_id, fact.content_type) == (UNSET, UNSET)
-    assert fact.originator_version == 2
+    assert private_of(event) == {"name": "dog.png"}
+    assert (event.parent_id, event.content_type) == (UNSET, UNSET)
+    assert event.originator_version == 2
 
 
 def test_a_change_keeps_the_ids_of_the_origin() -> None:
     asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="2"))
 
-    fact = describe(asset, Label(name="x"), origin=origin(by="9", user_id="2"))[0]
+    event = describe(asset, Label(name="x"), origin=origin(by="9", user_id="2"))[0]
 
-    assert isinstance(fact, type(described()))
-    assert (fact.workflow_id, fact.node_id, fact.job_id) == ("w", "n", "j")
-    assert (fact.user_id, fact.by) == ("2", "9")
+    assert isinstance(event, type(described()))
+    assert (event.workflow_id, event.node_id, event.job_id) == ("w", "n", "j")
+    assert (event.user_id, event.by) == ("2", "9")
 
 
 def test_asking_for_the_label_it_has_records_nothing() -> None:
@@ -85,19 +85,19 @@ def test_asking_for_the_label_it_has_records_nothing() -> None:
 def test_metadata_that_json_tells_apart_is_another(before: Any, after: Any) -> None:
     private = {"name": "n"} if before is None else {"name": "n", "metadata": before}
 
-    fact = labelled(folded(created(private=private)), metadata=after)
+    event = labelled(folded(created(private=private)), metadata=after)
 
-    assert private_of(fact) == {"metadata": after}
+    assert private_of(event) == {"metadata": after}
 
 
-def test_what_is_cleared_is_null_in_the_fact() -> None:
+def test_what_is_cleared_is_null_in_the_event() -> None:
     private = {"name": "n", "metadata": {"a": 1}, "tags": ["x"], "duration": 1}
     birth = created(private=private, parent_id=asset_id(9))
 
-    fact = labelled(folded(birth), metadata=None, tags=None, duration=None, parent_id=None)
-    asset = folded(birth, fact)
+    event = labelled(folded(birth), metadata=None, tags=None, duration=None, parent_id=None)
+    asset = folded(birth, event)
 
-    assert private_of(fact) == {"metadata": None, "tags": None, "duration": None}
+    assert private_of(event) == {"metadata": None, "tags": None, "duration": None}
     assert (asset.metadata, asset.tags, asset.duration, asset.parent_id) == (None, (), None, None)
     assert labelled(asset, tags=[], metadata=None) is None
 
@@ -138,8 +138,8 @@ def test_a_folder_stays_a_folder() -> None:
 
 def test_other_bytes_are_a_new_version() -> None:
     birth = created()
-    (fact,) = replaced_with(folded(birth), content_type="image/webp")
-    asset = folded(birth, fact)
+    (event,) = replaced_with(folded(birth), content_type="image/webp")
+    asset = folded(birth, event)
 
     assert (asset.digest, asset.size, asset.content_type) == (OTHER, 9, "image/webp")
     assert (asset.version, asset.name) == (2, "cat.png")
@@ -163,26 +163,26 @@ def test_a_tombstone_accepts_no_change_and_says_who_made_it_one() -> None:
 
 
 def test_a_tombstone_comes_back_as_it_was() -> None:
-    facts = [created(parent_id=asset_id(9)), deleted()]
+    events = [created(parent_id=asset_id(9)), deleted()]
 
-    (fact,) = restore(folded(*facts), homeless=False, origin=origin())
-    asset = folded(*facts, fact)
+    (event,) = restore(folded(*events), homeless=False, origin=origin())
+    asset = folded(*events, event)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, asset_id(9), 3)
 
 
 def test_a_tombstone_whose_folder_is_gone_comes_home() -> None:
-    facts: list[Fact] = [created(parent_id=asset_id(9)), deleted()]
+    events: list[Event] = [created(parent_id=asset_id(9)), deleted()]
 
-    back = restore(folded(*facts), homeless=True, origin=origin())
-    asset = folded(*facts, *back)
+    back = restore(folded(*events), homeless=True, origin=origin())
+    asset = folded(*events, *back)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, None, 4)
 
 
-@pytest.mark.parametrize("facts", [[created()], [created(), deleted(), restored()]])
-def test_restoring_what_is_no_tombstone_records_nothing(facts: list[Fact]) -> None:
-    assert restore(folded(*facts), homeless=False, origin=origin()) == []
+@pytest.mark.parametrize("events", [[created()], [created(), deleted(), restored()]])
+def test_restoring_what_is_no_tombstone_records_nothing(events: list[Event]) -> None:
+    assert restore(folded(*events), homeless=False, origin=origin()) == []
 
 
 def test_a_folder_cannot_be_inside_of_itself() -> None:
@@ -197,7 +197,7 @@ def test_a_folder_cannot_be_inside_of_itself() -> None:
 
 
 def test_an_asset_at_another_version_fails_the_precondition() -> None:
-    asset = folded(*(fact.event for fact in recorded(created(), deleted(), restored())))
+    asset = folded(*(each.event for each in recorded(created(), deleted(), restored())))
 
     check_version(asset, None)
     check_version(asset, 3)

@@ -1,11 +1,11 @@
-"""What the facts of a job's own stream add up to."""
+"""What the events of a job's own stream add up to."""
 
 import uuid
 from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import (
     Job,
     JobEnd,
@@ -50,32 +50,32 @@ def test_a_failed_job_says_why_and_keeps_how_it_began() -> None:
     assert (job.version, job.started_at, job.workflow_id) == (2, at(1), "w")
 
 
-def test_facts_of_assets_do_not_frame_a_job() -> None:
+def test_events_of_assets_do_not_frame_a_job() -> None:
     (asset,) = recorded(created(job_id="j"))
 
     assert evolve(None, asset) is None
 
 
-def framed(*facts: Fact) -> Job | None:
-    """The job that these facts of its stream add up to."""
+def framed(*events: Event) -> Job | None:
+    """The job that these events of its stream add up to."""
     job: Job | None = None
-    for fact in recorded(*facts):
-        job = evolve(job, fact)
+    for event in recorded(*events):
+        job = evolve(job, event)
     return job
 
 
-def begin(job: Job | None, **wanted: Any) -> list[Fact]:
+def begin(job: Job | None, **wanted: Any) -> list[Event]:
     return start(job, JobStart(**wanted), job_id="j", origin=origin(command="c"))
 
 
-def end(job: Job | None, status: Any = "completed", error: str | None = None) -> list[Fact]:
+def end(job: Job | None, status: Any = "completed", error: str | None = None) -> list[Event]:
     return finish(job, JobEnd(status=status, error=error), job_id="j", origin=origin(command="c"))
 
 
 def test_a_new_job_begins_with_what_it_was_given() -> None:
-    (fact,) = begin(None, workflow_id="w", parent_job_id="p", parameters={"a": 1})
+    (event,) = begin(None, workflow_id="w", parent_job_id="p", parameters={"a": 1})
 
-    assert fact == JobStarted(
+    assert event == JobStarted(
         originator_id=job_stream("1", "j"),
         originator_version=1,
         by="1",
@@ -89,9 +89,9 @@ def test_a_new_job_begins_with_what_it_was_given() -> None:
 
 
 def test_a_running_job_ends_in_its_workflow() -> None:
-    (fact,) = end(framed(started(workflow_id="w")), "failed", "why")
+    (event,) = end(framed(started(workflow_id="w")), "failed", "why")
 
-    assert fact == JobFinished(
+    assert event == JobFinished(
         originator_id=job_stream("1", "j"),
         originator_version=2,
         by="1",
@@ -105,10 +105,10 @@ def test_a_running_job_ends_in_its_workflow() -> None:
 
 
 def test_a_job_that_nobody_started_may_end_and_not_begin_any_more() -> None:
-    (fact,) = end(None)
+    (event,) = end(None)
 
     with pytest.raises(JobStateError, match="without ever being started"):
-        begin(framed(fact))
+        begin(framed(event))
 
 
 def test_saying_the_same_again_records_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Facts to bytes and back: canonical, typed, upcast, and never trusting what a file names."""
+"""Events to bytes and back: canonical, typed, upcast, and never trusting what a file names."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import AssetCreated
-from asset_ledger.ledger.domain.event import Fact, TaggedFact, iso, parse_time
-from asset_ledger.ledger.errors import PoisonFactError, TooLargeError
-from asset_ledger.ledger.log.codec import MAX_FACT, Codec, FactMapper
+from asset_ledger.ledger.domain.event import Event, TaggedEvent, iso, parse_time
+from asset_ledger.ledger.errors import PoisonEventError, TooLargeError
+from asset_ledger.ledger.log.codec import MAX_EVENT, Codec, EventMapper
 from tests.builders import ID, at, created, described
 
 
-def stored_again(event: StoredEvent, *, codec: Codec | None = None) -> Fact:
+def stored_again(event: StoredEvent, *, codec: Codec | None = None) -> Event:
     notification = Notification(ID, 1, event.topic, event.state, 7)
     return (codec or Codec()).decode(notification).event
 
@@ -72,14 +72,14 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.text(), json_values, max_size=5), st.text(min_size=1))
 def test_whatever_json_people_write_comes_back_as_it_was(metadata: Any, name: str) -> None:
-    fact = created(recorded_at=at(0), private={"name": name, "metadata": metadata})
+    event = created(recorded_at=at(0), private={"name": name, "metadata": metadata})
 
-    assert stored_again(Codec().encode(fact)) == fact
+    assert stored_again(Codec().encode(event)) == event
 
 
-def test_a_fact_above_the_limit_is_refused() -> None:
+def test_an_event_above_the_limit_is_refused() -> None:
     with pytest.raises(TooLargeError, match="the limit is 60,000"):
-        Codec().encode(created(private={"name": "x" * MAX_FACT}))
+        Codec().encode(created(private={"name": "x" * MAX_EVENT}))
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_a_fact_above_the_limit_is_refused() -> None:
         ("asset.created", b'{"recorded_at":"yesterday"}'),
     ],
 )
-def test_bytes_that_make_no_fact_are_poison_with_their_position(topic: str, state: bytes) -> None:
-    with pytest.raises(PoisonFactError) as poisoned:
+def test_bytes_that_make_no_event_are_poison_with_their_position(topic: str, state: bytes) -> None:
+    with pytest.raises(PoisonEventError) as poisoned:
         Codec().decode(poison(topic, state))
 
     assert poisoned.value.position == 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Painted(TaggedFact):
-    """The third shape of a fact: first it had no colour, then a number, now a name."""
+class Painted(TaggedEvent):
+    """The third shape of an event: first it had no colour, then a number, now a name."""
 
     TOPIC: ClassVar[str] = "test.painted"
     class_version: ClassVar[int] = 3
@@ -127,17 +127,17 @@ class Painted(TaggedFact):
     ],
 )
 def test_every_version_ever_stored_is_read_in_the_shape_of_today(state: bytes, colour: str) -> None:
-    codec = Codec(FactMapper((AssetCreated, Painted)))
+    codec = Codec(EventMapper((AssetCreated, Painted)))
 
-    fact = codec.decode(Notification(ID, 1, "test.painted", state, 1)).event
+    event = codec.decode(Notification(ID, 1, "test.painted", state, 1)).event
 
-    assert isinstance(fact, Painted)
-    assert fact.colour == colour
+    assert isinstance(event, Painted)
+    assert event.colour == colour
 
 
-def test_a_raised_version_is_stored_with_the_fact() -> None:
-    codec = Codec(FactMapper((Painted,)))
-    fact = Painted(originator_id=ID, originator_version=1, by="1", user_id="1", colour="red")
+def test_a_raised_version_is_stored_with_the_event() -> None:
+    codec = Codec(EventMapper((Painted,)))
+    event = Painted(originator_id=ID, originator_version=1, by="1", user_id="1", colour="red")
 
-    assert b'"class_version":3' in codec.encode(fact).state
-    assert stored_again(codec.encode(fact), codec=codec) == fact
+    assert b'"class_version":3' in codec.encode(event).state
+    assert stored_again(codec.encode(event), codec=codec) == event

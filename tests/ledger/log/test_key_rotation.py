@@ -27,12 +27,12 @@ LOG = "0" * 31 + "1"
 
 
 def rotated_by(log: SqliteLog, key_file: Path) -> KeyRotated:
-    """The fact of a rotation, done now."""
+    """The event of a rotation, done now."""
     since, _ = rotate(log, Codec(), key_file)
     (stored,) = log.read(since - 1, 1)
-    fact = Codec().decode(stored).event
-    assert isinstance(fact, KeyRotated)
-    return fact
+    event = Codec().decode(stored).event
+    assert isinstance(event, KeyRotated)
+    return event
 
 
 def check_rotation(log_id: str, in_force: str, rotated: KeyRotated) -> None:
@@ -60,7 +60,7 @@ def checkpoint(key_file: Path, key: str, size: int) -> str:
     return sign_checkpoint(Checkpoint(origin_line(LOG), size, bytes(32)), Signer(key_file, key))
 
 
-def test_from_the_fact_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> None:
+def test_from_the_event_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> None:
     appended(log, creation(2))
     old = current(log)
 
@@ -125,7 +125,7 @@ def test_without_the_key_in_force_nothing_is_rotated(log: SqliteLog, key_file: P
     assert log.head().position == 1
 
 
-def test_killed_before_the_fact_the_old_key_goes_on(log: SqliteLog, key_file: Path) -> None:
+def test_killed_before_the_event_the_old_key_goes_on(log: SqliteLog, key_file: Path) -> None:
     old = current(log)
     make_key(key_file.with_name("checkpoint.key.next"))
 
@@ -136,7 +136,7 @@ def test_killed_before_the_fact_the_old_key_goes_on(log: SqliteLog, key_file: Pa
     Signer(key_file, rotated.new_key).check()
 
 
-def test_killed_after_the_fact_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
+def test_killed_after_the_event_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
     before = key_file.read_bytes()
     rotated = rotated_by(log, key_file)
     key_file.rename(key_file.with_name("checkpoint.key.next"))
@@ -191,7 +191,7 @@ def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path
     )
     appended(log, command(forgery))
 
-    with pytest.raises(CorruptLogError, match="fact 2 is no rotation of the key"):
+    with pytest.raises(CorruptLogError, match="event 2 is no rotation of the key"):
         keys_in_force(log, Codec())
 
 
@@ -206,7 +206,7 @@ def test_a_kill_before_any_line_of_it_leaves_a_key_that_signs(
 
     positions = [settled(folder) for folder in killed]
     assert positions == sorted(positions)
-    assert set(positions) == {2, 3}  # some died before the fact, some after it
+    assert set(positions) == {2, 3}  # some died before the event, some after it
     assert len(killed) > 30
 
 

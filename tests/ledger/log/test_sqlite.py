@@ -109,7 +109,7 @@ GUARDED = ("stored_events", "event_leaves", "merkle_tiles", "checkpoints")
         "REPLACE INTO checkpoints VALUES (1, 'z')",
     ],
 )
-def test_facts_never_change(path: Path, attack: str, recursive_triggers: str) -> None:
+def test_events_never_change(path: Path, attack: str, recursive_triggers: str) -> None:
     log = SqliteLog(path, Codec())
     appended(log, command(created(originator_id=asset_id(1), job_id="j"), key=command_key()))
     log.keep_checkpoint(1, "signed")
@@ -120,14 +120,14 @@ def test_facts_never_change(path: Path, attack: str, recursive_triggers: str) ->
     before = [rows(path, f"SELECT * FROM {table}") for table in GUARDED]
     db.execute(f"PRAGMA recursive_triggers={recursive_triggers}")
 
-    with pytest.raises(sqlite3.IntegrityError, match="facts never change"):
+    with pytest.raises(sqlite3.IntegrityError, match="events never change"):
         db.execute(attack)
 
     db.close()
     assert [rows(path, f"SELECT * FROM {table}") for table in GUARDED] == before
 
 
-def test_a_clock_that_jumps_back_does_not_take_the_facts_with_it(path: Path) -> None:
+def test_a_clock_that_jumps_back_does_not_take_the_events_with_it(path: Path) -> None:
     clock = iter([at(100), at(50), at(150)])
     log = SqliteLog(path, Codec(), clock=lambda: next(clock))
 
@@ -355,7 +355,7 @@ def test_deleting_is_appending(log: SqliteLog) -> None:
     assert [stored.topic for stored in log.read(0, 10)] == ["asset.created", "asset.deleted"]
 
 
-def test_two_logs_hash_the_same_facts_to_the_same_leaves(tmp_path: Path) -> None:
+def test_two_logs_hash_the_same_events_to_the_same_leaves(tmp_path: Path) -> None:
     def leaves(name: str, clock: datetime) -> list[bytes | None]:
         log = SqliteLog(tmp_path / name, Codec(), clock=lambda: clock)
         appended(log, creation(1), creation(2))
@@ -366,22 +366,22 @@ def test_two_logs_hash_the_same_facts_to_the_same_leaves(tmp_path: Path) -> None
     assert leaves("a.db", at(1)) == leaves("b.db", at(1)) != leaves("c.db", at(2))
 
 
-def a_log_without_tiles(path: Path, facts: int) -> None:
-    """A log as an earlier release left it: facts and their leaves, and no table of tiles."""
+def a_log_without_tiles(path: Path, events: int) -> None:
+    """A log as an earlier release left it: events and their leaves, and no table of tiles."""
     log = SqliteLog(path, Codec())
     appended(log, creation(1))
     (first,) = log.read(0, 1)
     log.close()
     without_guards(
         path,
-        f"""WITH RECURSIVE n(v) AS (VALUES (2) UNION ALL SELECT v + 1 FROM n WHERE v < {facts})
+        f"""WITH RECURSIVE n(v) AS (VALUES (2) UNION ALL SELECT v + 1 FROM n WHERE v < {events})
         INSERT INTO stored_events SELECT printf('%032x', v), 1, topic, state
         FROM n, stored_events WHERE stored_events.rowid = 1""",
         "DROP TABLE merkle_tiles",
     )
     leaves = (
         (n, leaf_hash(leaf_of(asset_id(n), 1, first.topic, first.state)))
-        for n in range(2, facts + 1)
+        for n in range(2, events + 1)
     )
     db = sqlite3.connect(path)
     with db:
@@ -422,7 +422,7 @@ def test_a_commit_that_fails_leaves_no_tile(path: Path) -> None:
     log.close()
 
 
-def test_a_log_that_lost_leaves_takes_no_more_facts_into_its_tree(path: Path) -> None:
+def test_a_log_that_lost_leaves_takes_no_more_events_into_its_tree(path: Path) -> None:
     a_log_without_tiles(path, WIDTH**2 - 1)
     without_guards(path, "DELETE FROM event_leaves WHERE position = 7")
     log = SqliteLog(path, Codec())
@@ -435,19 +435,19 @@ def test_a_log_that_lost_leaves_takes_no_more_facts_into_its_tree(path: Path) ->
     log.close()
 
 
-@pytest.mark.parametrize("facts", [2, 1])
-def test_a_log_that_is_shorter_than_it_was_signed_is_not_opened(path: Path, facts: int) -> None:
+@pytest.mark.parametrize("events", [2, 1])
+def test_a_log_that_is_shorter_than_it_was_signed_is_not_opened(path: Path, events: int) -> None:
     log = SqliteLog(path, Codec())
     appended(log, creation(1), creation(2), creation(3))
     log.keep_checkpoint(3, "signed")
     log.close()
     without_guards(
         path,
-        f"DELETE FROM stored_events WHERE rowid > {facts}",
-        f"DELETE FROM event_leaves WHERE position > {facts}",
+        f"DELETE FROM stored_events WHERE rowid > {events}",
+        f"DELETE FROM event_leaves WHERE position > {events}",
     )
 
-    with pytest.raises(CorruptLogError, match=f"has {facts} facts and had 3: its end is missing"):
+    with pytest.raises(CorruptLogError, match=f"has {events} events and had 3: its end is missing"):
         SqliteLog(path, Codec())
 
 

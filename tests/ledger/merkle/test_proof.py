@@ -15,7 +15,7 @@ from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
 from asset_ledger.ledger.merkle.key import Signer, load_or_make_key, verifier_key
 from asset_ledger.ledger.merkle.proof import (
     END,
-    ProvenFact,
+    ProvenEvent,
     Signed,
     beginning,
     check_proof,
@@ -41,9 +41,9 @@ def signed(signer: Signer) -> Signed:
     return Signed(size, note, signer.key)
 
 
-def proven(position: int, size: int = len(LEAVES)) -> ProvenFact:
+def proven(position: int, size: int = len(LEAVES)) -> ProvenEvent:
     index = position - 1
-    return ProvenFact(position, LEAVES[index], inclusion_path(index, size, TREE.node))
+    return ProvenEvent(position, LEAVES[index], inclusion_path(index, size, TREE.node))
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +54,30 @@ def proof(signed: Signed) -> dict[str, Any]:
 def test_a_proof_says_which_bytes_are_at_which_position(
     proof: dict[str, Any], signer: Signer
 ) -> None:
-    checkpoint, facts = check_proof(proof, signer.key)
+    checkpoint, events = check_proof(proof, signer.key)
 
     assert checkpoint == Checkpoint(ORIGIN, 11, root(11, TREE.node))
-    assert [(fact.position, fact.leaf) for fact in facts] == [(2, b"leaf 1"), (11, b"leaf 10")]
+    assert [(event.position, event.leaf) for event in events] == [(2, b"leaf 1"), (11, b"leaf 10")]
 
 
 def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: Signed) -> None:
-    assert list(proof) == ["format", "checkpoint", "key", "rotations", "facts"]
+    assert list(proof) == ["format", "checkpoint", "key", "rotations", "events"]
     assert proof["format"] == "asset-ledger-proof/1"
     assert (proof["checkpoint"], proof["key"]) == (signed.note, signed.key)
-    assert list(proof["facts"][0]) == ["position", "leaf", "path"]
-    assert base64.b64decode(proof["facts"][0]["leaf"]) == b"leaf 1"
+    assert list(proof["events"][0]) == ["position", "leaf", "path"]
+    assert base64.b64decode(proof["events"][0]["leaf"]) == b"leaf 1"
 
 
 def test_a_proof_that_is_sent_in_pieces_is_the_same(proof: dict[str, Any], signed: Signed) -> None:
-    pieces = b",".join(orjson.dumps(fact) for fact in proof["facts"])
+    pieces = b",".join(orjson.dumps(event) for event in proof["events"])
 
     assert beginning(signed) + pieces + END == orjson.dumps(proof)
 
 
-def changed(proof: dict[str, Any], **fact: Any) -> dict[str, Any]:
-    """The proof with other values in its first fact."""
+def changed(proof: dict[str, Any], **event: Any) -> dict[str, Any]:
+    """The proof with other values in its first event."""
     other = copy.deepcopy(proof)
-    other["facts"][0].update(fact)
+    other["events"][0].update(event)
     return other
 
 
@@ -128,12 +128,12 @@ def test_a_path_into_a_tree_of_another_size_is_refused(signed: Signed, signer: S
         {},
         {"format": "asset-ledger-proof/2"},
         {"checkpoint": None},
-        {"facts": None},
-        {"facts": [None]},
-        {"facts": [{"position": "1", "leaf": "", "path": []}]},
-        {"facts": [{"position": 1, "leaf": "!", "path": []}]},
-        {"facts": [{"position": 1, "leaf": "", "path": [None]}]},
-        {"facts": [{"position": 1, "leaf": "", "path": ["AAAA"] * 4}]},
+        {"events": None},
+        {"events": [None]},
+        {"events": [{"position": "1", "leaf": "", "path": []}]},
+        {"events": [{"position": 1, "leaf": "!", "path": []}]},
+        {"events": [{"position": 1, "leaf": "", "path": [None]}]},
+        {"events": [{"position": 1, "leaf": "", "path": ["AAAA"] * 4}]},
     ],
 )
 def test_junk_is_refused(proof: dict[str, Any], signer: Signer, junk: dict[str, Any]) -> None:
@@ -146,9 +146,9 @@ def test_no_flipped_bit_of_a_path_or_a_leaf_goes_unnoticed(
     proof: dict[str, Any], signer: Signer, data: st.DataObject
 ) -> None:
     forged = copy.deepcopy(proof)
-    fact = data.draw(st.sampled_from(forged["facts"]))
+    event = data.draw(st.sampled_from(forged["events"]))
     texts, where = data.draw(
-        st.sampled_from([(fact, "leaf"), *((fact["path"], n) for n in range(len(fact["path"])))])
+        st.sampled_from([(event, "leaf"), *((event["path"], n) for n in range(len(event["path"])))])
     )
     flipped = bytearray(base64.b64decode(texts[where]))
     bit = data.draw(st.integers(0, 8 * len(flipped) - 1))

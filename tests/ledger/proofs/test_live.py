@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, SigningKeyError
-from asset_ledger.ledger.log.codec import MAX_FACT, Codec
+from asset_ledger.ledger.log.codec import MAX_EVENT, Codec
 from asset_ledger.ledger.log.event_log import Command, Outcome, Prepare
 from asset_ledger.ledger.log.key_rotation import KeyInForce
 from asset_ledger.ledger.log.opening import open_identity
@@ -26,7 +26,7 @@ LOG = "f" * 32
 
 
 class FillingLog(SqliteLog):
-    """A log whose disk has no room for checkpoints while `full`, nor for facts while `failing`."""
+    """A log whose disk has no room for checkpoints while `full`, nor for events while `failing`."""
 
     full = False
     failing = False
@@ -94,7 +94,7 @@ async def test_a_size_that_nobody_asked_for_is_not_signed(signing: Signing) -> N
     assert [size for size, _ in signing.log.checkpoints(0, 10)] == [1, 4]
 
 
-async def test_a_checkpoint_that_covers_a_fact_is_good_for_its_receipt(signing: Signing) -> None:
+async def test_a_checkpoint_that_covers_an_event_is_good_for_its_receipt(signing: Signing) -> None:
     await signing.grow(1)
     known = await signing.proofs.checkpoint()
     await signing.grow(2)
@@ -110,14 +110,14 @@ async def test_a_receipt_that_cannot_be_signed_for_is_none_and_can_be_had_later(
     signing.log.full = True
 
     assert await signing.proofs.receipt(2) is None
-    assert "no receipt for fact 2: the disk is full" in caplog.text
+    assert "no receipt for event 2: the disk is full" in caplog.text
     with pytest.raises(DiskFullError):
         await signing.proofs.checkpoint()
 
     signing.log.full = False
     receipt = await signing.proofs.receipt(2)
     assert receipt is not None
-    assert [fact.position for fact in receipt[1]] == [2]
+    assert [event.position for event in receipt[1]] == [2]
 
 
 async def test_without_the_key_no_receipt_is_promised(signing: Signing) -> None:
@@ -136,14 +136,14 @@ async def test_from_a_rotation_on_the_new_key_signs_and_proofs_say_how_it_came(
     before = await signing.proofs.checkpoint()
     rotated = await signing.proofs.rotate("alice")
     await signing.grow(2)
-    signed, facts = await signing.proofs.asset("1", asset_id(2))
+    signed, events = await signing.proofs.asset("1", asset_id(2))
 
     assert open_checkpoint(before.note, signing.key).size == 2
     assert open_checkpoint(signed.note, rotated.key).size == 4
     assert rotated.since == 3
     assert [known for known, _ in signing.proofs.known_keys()] == [(1, signing.key), rotated]
-    assert [fact.position for fact in signed.rotations] == [3]
-    proof = document(signed, facts)
+    assert [event.position for event in signed.rotations] == [3]
+    proof = document(signed, events)
     for kept in (signing.key, rotated.key):
         assert check_proof(proof, kept)[0].size == 4
 
@@ -178,12 +178,12 @@ async def test_no_checkpoint_of_a_rotated_log_bears_the_old_key(signing: Signing
 async def test_a_second_root_for_one_size_is_never_shown(signing: Signing) -> None:
     signing.log.keep_checkpoint(1, "another note, which somebody else put here")
 
-    with pytest.raises(CorruptLogError, match="another checkpoint of 1 facts was signed before"):
+    with pytest.raises(CorruptLogError, match="another checkpoint of 1 events was signed before"):
         await signing.proofs.checkpoint()
 
 
-def test_every_fact_fits_into_a_bundle() -> None:
-    longest = leaf_of("0" * 32, 2**63, "t" * 100, b"x" * MAX_FACT)
+def test_every_event_fits_into_a_bundle() -> None:
+    longest = leaf_of("0" * 32, 2**63, "t" * 100, b"x" * MAX_EVENT)
 
     assert len(longest) < 2**16
     assert bundled(longest)[:2] == len(longest).to_bytes(2, "big")

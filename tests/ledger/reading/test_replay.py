@@ -1,4 +1,4 @@
-"""What a moment means: the last fact that was recorded by then, however many share it."""
+"""What a moment means: the last event that was recorded by then, however many share it."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ SECONDS = (1, 1, 1, 2, 5, 5, 8)
 
 @pytest.fixture(scope="module")
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """A log with a fact at each of these seconds."""
+    """A log with an event at each of these seconds."""
     now = iter(SECONDS)
     folder: Path = tmp_path_factory.mktemp("replay")
     log = SqliteLog(folder / "ledger.db", Codec(), clock=lambda: at(next(now)))
@@ -31,7 +31,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 
 @given(seconds=st.integers(0, 90).map(lambda tenths: tenths / 10))
 @settings(max_examples=50)
-def test_a_moment_is_the_last_fact_that_was_recorded_by_then(
+def test_a_moment_is_the_last_event_that_was_recorded_by_then(
     replay: Replay, seconds: float
 ) -> None:
     assert replay.position_as_of(at(seconds)) == sum(second <= seconds for second in SECONDS)

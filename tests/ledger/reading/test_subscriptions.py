@@ -22,9 +22,9 @@ class Following:
         self.tail = Tail(parts.feed, self.tell)
         self.told = 0
 
-    def tell(self, fact: Recorded) -> bytes:
+    def tell(self, event: Recorded) -> bytes:
         self.told += 1
-        return b"%d " % fact.position
+        return b"%d " % event.position
 
     async def write(self, count: int, user_id: str = "1") -> None:
         first, self._written = self._written, self._written + count
@@ -46,7 +46,7 @@ async def following(tmp_path: Path) -> AsyncIterator[Following]:
 
 
 async def heard(follower: Follower, last: int) -> list[int]:
-    """What he hears until the fact at this position."""
+    """What he hears until the event at this position."""
     text = b""
     while not text.endswith(b"%d " % last):
         async with asyncio.timeout(30):
@@ -101,7 +101,7 @@ async def test_who_stops_waiting_has_missed_nothing(following: Following) -> Non
     assert await heard(follower, 2) == [1, 2]
 
 
-async def test_nobody_hears_of_anothers_facts(following: Following) -> None:
+async def test_nobody_hears_of_anothers_events(following: Following) -> None:
     follower = following.follower(0, user_id="1")
     await following.write(2, user_id="2")
     await following.write(1)

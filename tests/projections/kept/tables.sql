@@ -59,7 +59,7 @@ CREATE TABLE jobs (
             job_id TEXT NOT NULL,
             workflow_id TEXT,
             parent_job_id TEXT,
-            status TEXT NOT NULL DEFAULT 'unframed',
+            status TEXT NOT NULL DEFAULT 'untracked',
             error TEXT,
             parameters TEXT,
             started_at TEXT,
@@ -71,16 +71,16 @@ CREATE TABLE jobs (
             PRIMARY KEY (user_id, job_id)
         ) WITHOUT ROWID
         ;
-INSERT INTO "jobs" VALUES ('1', 'job_0', 'w', NULL, 'unframed', NULL, NULL, NULL, NULL, 5, 3800, 5, 20);
+INSERT INTO "jobs" VALUES ('1', 'job_0', 'w', NULL, 'untracked', NULL, NULL, NULL, NULL, 5, 3800, 5, 20);
 INSERT INTO "jobs" VALUES ('1', 'job_1', 'w', NULL, 'completed', NULL, '{"steps":20}', '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z', 6, 3105, 2, 22);
-INSERT INTO "jobs" VALUES ('alice', 'job_1', NULL, NULL, 'unframed', NULL, NULL, NULL, NULL, 1, 4, 21, 21);
+INSERT INTO "jobs" VALUES ('alice', 'job_1', NULL, NULL, 'untracked', NULL, NULL, NULL, NULL, 1, 4, 21, 21);
 CREATE TABLE positions (
         projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
         leaf BLOB NOT NULL  -- leaf hash of the fact at that position
     );
-INSERT INTO "positions" VALUES ('jobs', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
-INSERT INTO "positions" VALUES ('assets', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
-INSERT INTO "positions" VALUES ('lineage', 22, 'abababababababababababababababab', X'F216CA47693C764BCEF191844AF64B4A0B1D53A2445C4E590997789C1E0676E6');
+INSERT INTO "positions" VALUES ('jobs', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
+INSERT INTO "positions" VALUES ('assets', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
+INSERT INTO "positions" VALUES ('lineage', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
 CREATE TABLE schema_migrations (
         name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
     );

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import CursorError, ParameterError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Tag
@@ -64,21 +64,21 @@ def tabled(runner: Runner, words: Words) -> list[Any]:
     return [orjson.loads(json) for (json,) in select(runner, sql, parameters)]
 
 
-def recorded(here: World, runner: Runner, facts: list[Fact]) -> Iterator[int]:
-    for fact in facts:
-        assert here.write(runner, fact)
+def recorded(here: World, runner: Runner, events: list[Event]) -> Iterator[int]:
+    for event in events:
+        assert here.write(runner, event)
         yield here.feed.head()
 
 
-@given(facts=histories(), job_id=LETTER, rest=FILTERS)
+@given(events=histories(), job_id=LETTER, rest=FILTERS)
 @examples(40)
 def test_a_list_is_what_it_was_at_every_position(
-    facts: list[Fact], job_id: str, rest: Words
+    events: list[Event], job_id: str, rest: Words
 ) -> None:
     words = {"job_id": [job_id], **rest}
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        with here.views() as runner:
-            shown = {at: tabled(runner, words) for at in recorded(here, runner, facts)}
+        with here.projections() as runner:
+            shown = {at: tabled(runner, words) for at in recorded(here, runner, events)}
         replay = Replay(here.log, Codec())
 
         assert {position: listed(replay, words, position, 2) for position in shown} == shown

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import Asset
-from asset_ledger.ledger.domain.event import Fact, parse_time
+from asset_ledger.ledger.domain.event import Event, parse_time
 from asset_ledger.ledger.errors import CursorError, ParameterError
 from asset_ledger.projections.queries import asset_statements as statements
 from asset_ledger.projections.queries.asset_query import AssetQuery
@@ -37,7 +37,7 @@ def page(
     at: str = "",
     deleted: str = "false",
 ) -> Page:
-    """A page, read through the view's own connection."""
+    """A page, read through the projection's own connection."""
     query = AssetQuery.of(user, words, sort, size, at, deleted)
     if query.sort.column is None:
         (row,) = rows(runner, statements.page_statement(query))
@@ -135,12 +135,12 @@ REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 @examples(60)
 @given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
 def test_pages_are_what_a_naive_filter_finds(
-    facts: list[Fact], requests: list[tuple[Words, int, str]]
+    events: list[Event], requests: list[tuple[Words, int, str]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        here.append(*facts) if facts else None
+        here.append(*events) if events else None
         state = everything(here.feed.read(0, 1_000))
-        with here.views() as runner:
+        with here.projections() as runner:
             for words, size, deleted in requests:
                 for user in USERS:
                     for sort in SORTS:

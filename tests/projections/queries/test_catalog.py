@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import Asset
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import CursorError, ParameterError
 from asset_ledger.projections.queries import assets as assets_reads
 from asset_ledger.projections.queries import catalog as catalog_reads
@@ -63,12 +63,12 @@ def _fits(asset: Asset, words: Any) -> bool:
 @examples(40)
 @given(histories(), FILTERS, st.integers(1, 4))
 async def test_long_lists_are_what_a_naive_sort_gives(
-    facts: list[Fact], words: Any, size: int
+    events: list[Event], words: Any, size: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        here.append(*facts) if facts else None
+        here.append(*events) if events else None
         state = live(here.feed.read(0, 1_000))
-        with here.views() as runner:
+        with here.projections() as runner:
             async with asset_queries(here, runner) as assets:
                 for user in USERS:
                     for sort in ORDERS:

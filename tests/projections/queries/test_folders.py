@@ -1,5 +1,5 @@
 from asset_ledger.ledger.domain.asset import FOLDER
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.folders import FolderQueries
@@ -8,7 +8,7 @@ from tests.builders import asset_id, created
 from tests.projections.world import World
 
 
-def folder(number: int, parent: AssetId | None) -> Fact:
+def folder(number: int, parent: AssetId | None) -> Event:
     label = {"content_type": FOLDER, "digest": None, "parent_id": parent}
     return created(originator_id=asset_id(number), **label)
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.log.codec import Codec
@@ -25,7 +25,7 @@ from tests.projections.world import World, read_job, select, world
 from tests.properties import examples
 
 
-async def test_a_job_that_only_its_assets_name_is_unframed(
+async def test_a_job_that_only_its_assets_name_is_untracked(
     here: World, runner: Runner, jobs: JobQueries
 ) -> None:
     here.write(runner, created(size=4, workflow_id="w", job_id="j"))
@@ -35,7 +35,7 @@ async def test_a_job_that_only_its_assets_name_is_unframed(
         "user_id": "1",
         "workflow_id": "w",
         "parent_job_id": None,
-        "status": "unframed",
+        "status": "untracked",
         "error": None,
         "parameters": None,
         "started_at": None,
@@ -76,12 +76,12 @@ LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_a
     ORDER BY seq"""
 
 
-@given(facts=histories())
+@given(events=histories())
 @examples(40)
-def test_a_replayed_job_is_the_projected_one_at_every_position(facts: list[Fact]) -> None:
+def test_a_replayed_job_is_the_projected_one_at_every_position(events: list[Event]) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        with here.views() as runner:
-            shown = {position: tabled(runner) for position in recorded(here, runner, facts)}
+        with here.projections() as runner:
+            shown = {position: tabled(runner) for position in recorded(here, runner, events)}
         replay = Replay(here.log, Codec())
 
         assert {position: replayed(replay, jobs, position) for position, jobs in shown.items()} == (
@@ -89,10 +89,10 @@ def test_a_replayed_job_is_the_projected_one_at_every_position(facts: list[Fact]
         )
 
 
-def recorded(here: World, runner: Runner, facts: list[Fact]) -> Any:
-    """Record one fact after the other, and answer the position of each."""
-    for fact in facts:
-        assert here.write(runner, fact)
+def recorded(here: World, runner: Runner, events: list[Event]) -> Any:
+    """Record one event after the other, and answer the position of each."""
+    for event in events:
+        assert here.write(runner, event)
         yield here.feed.head()
 
 

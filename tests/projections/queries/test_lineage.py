@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -30,7 +30,7 @@ async def lines(runner: Runner) -> AsyncIterator[LineageQueries]:
     await readers.close()
 
 
-def derived(number: int, *sources: int, **given: Any) -> Fact:
+def derived(number: int, *sources: int, **given: Any) -> Event:
     """The asset with this number, made from those."""
     made_from = tuple(asset_id(source) for source in sources)
     return created(originator_id=asset_id(number), derived_from=made_from, **given)
@@ -150,15 +150,15 @@ async def test_nobody_sees_anothers_lineage(
 @settings(max_examples=25)
 def test_a_walk_finds_what_a_plain_walk_finds(sources: list[set[int]], root: int) -> None:
     known = [{source for source in made_from if source < n} for n, made_from in enumerate(sources)]
-    facts = [derived(n, *sorted(made_from)) for n, made_from in enumerate(known)]
-    if root >= len(facts):
+    events = [derived(n, *sorted(made_from)) for n, made_from in enumerate(known)]
+    if root >= len(events):
         return
     with (
         tempfile.TemporaryDirectory() as folder,
         world(Path(folder)) as here,
-        here.views() as runner,
+        here.projections() as runner,
     ):
-        here.write(runner, *facts)
+        here.write(runner, *events)
         assert len(select(runner, "SELECT * FROM edges")) == sum(map(len, known))
         found = {way: asyncio.run(_asked(runner, root, way)) for way in ("up", "down")}
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import FOLDER
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import CursorError, ParameterError
 from asset_ledger.projections.queries.search import words_of
 from asset_ledger.projections.runtime.runner import Runner
@@ -39,7 +39,7 @@ WORDS = st.text(LETTERS, max_size=5)
 
 
 @st.composite
-def shelves(draw: st.DrawFn) -> list[Fact]:
+def shelves(draw: st.DrawFn) -> list[Event]:
     """Assets with texts that are alike."""
     count = draw(st.integers(1, 6))
     values = TEXT | st.lists(TEXT | st.integers(-(2**63), 2**63 - 1), max_size=2)
@@ -64,12 +64,12 @@ def shelves(draw: st.DrawFn) -> list[Fact]:
 @example(named("a AND b", "a b"), "AND")
 @example(named("straße", "STRASSE"), "Stras")
 @example(named("x-*", "x"), "x-*")
-async def test_a_search_finds_what_a_naive_scan_finds(facts: list[Fact], query: str) -> None:
+async def test_a_search_finds_what_a_naive_scan_finds(events: list[Event], query: str) -> None:
     if not folded(query).split():
         return
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        here.append(*facts)
-        with here.views() as runner:
+        here.append(*events)
+        with here.projections() as runner:
             assets = list(live(here.feed.read(0, 1_000)).values())
             for text in (query, *texts(assets[0])):
                 if folded(text).split():
@@ -128,7 +128,7 @@ async def test_a_search_can_be_narrowed(here: World, runner: Runner) -> None:
 
 
 async def test_what_is_found_says_which_folder_it_is_in(here: World, runner: Runner) -> None:
-    def folder(number: int, name: str, parent: str | None) -> Fact:
+    def folder(number: int, name: str, parent: str | None) -> Event:
         label = {"content_type": FOLDER, "digest": None, "parent_id": parent}
         return created(originator_id=asset_id(number), private={"name": name}, **label)
 

@@ -35,7 +35,7 @@ async def pages(
 def filled(here: World, runner: Runner) -> list[Asset]:
     """Sixty assets of two users, three nodes, jobs and workflows, some of them made by nothing."""
     ids = [None, "a", "b", "c"]
-    facts = [
+    events = [
         created(
             originator_id=asset_id(n),
             user_id="12"[n % 7 == 0],
@@ -46,7 +46,7 @@ def filled(here: World, runner: Runner) -> list[Asset]:
         )
         for n in range(1, 61)
     ]
-    here.write(runner, *facts)
+    here.write(runner, *events)
     return list(live(here.feed.read(0, 1_000)).values())
 
 

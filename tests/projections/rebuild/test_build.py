@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.errors import DataFolderError, PoisonFactError
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.errors import DataFolderError, PoisonEventError
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.rebuild.build import adopt, build, next_number
 from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.difference import TableDifference
@@ -13,7 +13,7 @@ from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow
 from tests.builders import asset_id, created, deleted
-from tests.projections.before import facts
+from tests.projections.before import events
 from tests.projections.unreadable import FromTheFuture
 from tests.projections.world import World, digest_of, select, world
 
@@ -40,7 +40,7 @@ def catch_up_all(here: World, runner: Runner) -> None:
 def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
     here: World, runner: Runner
 ) -> None:
-    here.write(runner, *facts())
+    here.write(runner, *events())
     value = digest_of(runner)
 
     built = build(here.folder, 2, here.feed)
@@ -59,7 +59,7 @@ def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
 
 def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -> None:
     indexes = "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name"
-    here.write(runner, *facts())
+    here.write(runner, *events())
 
     build(here.folder, 2, here.feed)
 
@@ -70,7 +70,7 @@ def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -
 def test_a_comparison_names_the_rows_and_the_columns_that_would_change(
     here: World, runner: Runner
 ) -> None:
-    here.write(runner, *facts())
+    here.write(runner, *events())
     catch_up_all(here, runner)
     db = runner.database.write
     ids = [id for (id,) in select(runner, "SELECT id FROM assets ORDER BY seq")]
@@ -96,7 +96,7 @@ def test_a_comparison_names_the_rows_and_the_columns_that_would_change(
 
 
 def test_a_comparison_is_at_the_position_of_the_one_in_use(here: World, runner: Runner) -> None:
-    here.write(runner, *facts())
+    here.write(runner, *events())
     position = runner.position
     here.append(*[created(originator_id=asset_id(n)) for n in range(100, 110)])
 
@@ -108,7 +108,7 @@ def test_a_comparison_is_at_the_position_of_the_one_in_use(here: World, runner: 
 
 
 def test_columns_that_only_one_of_two_has_are_told_apart(here: World, runner: Runner) -> None:
-    here.write(runner, *facts())
+    here.write(runner, *events())
     runner.database.write.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
     runner.database.write.execute("ALTER TABLE jobs DROP COLUMN error")
 
@@ -120,8 +120,8 @@ def test_columns_that_only_one_of_two_has_are_told_apart(here: World, runner: Ru
 
 
 def test_tables_of_another_log_are_not_compared(here: World, tmp_path: Path) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         runner.database.write.execute("UPDATE positions SET log_id = 'other'")
 
     comparison = compared(here)
@@ -130,46 +130,46 @@ def test_tables_of_another_log_are_not_compared(here: World, tmp_path: Path) -> 
 
 
 def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
         here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
 
-        with pytest.raises(PoisonFactError):
+        with pytest.raises(PoisonEventError):
             build(tmp_path, 1, here.feed)
 
         assert list(tmp_path.glob("projections.*")) == []
 
 
 def test_what_was_adopted_serves_and_the_one_before_is_kept(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
     for number in (2, 3):
         build(here.folder, number, here.feed)
         adopt(here.folder, number)
 
     assert numbers(here.folder) == [2, 3]
-    with here.views() as runner:
+    with here.projections() as runner:
         assert runner.database.number == 3
         assert select(runner, "SELECT * FROM deferred_indexes") == []
 
 
 def test_a_file_that_lacks_indexes_gets_them_back_before_it_is_used(here: World) -> None:
-    here.append(*facts())
+    here.append(*events())
     database = Database(here.folder, 1, PROJECTIONS)
     database.write.execute(
         "INSERT INTO deferred_indexes VALUES ('again', 'CREATE INDEX again ON jobs (status)')"
     )
     database.close()
 
-    with here.views() as runner:
+    with here.projections() as runner:
         found = select(runner, "SELECT count(*) FROM sqlite_master WHERE name = 'again'")
 
     assert found == [(1,)]
 
 
 def test_a_generation_of_another_schema_is_not_opened(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         runner.database.write.execute(
             "DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations)"
         )
@@ -197,5 +197,5 @@ def test_strays_of_a_removal_that_was_killed_are_removed_by_a_start(here: World)
     ):
         (here.folder / name).touch()
 
-    with here.views():
+    with here.projections():
         assert list(here.folder.glob("projections.g7.*")) == []

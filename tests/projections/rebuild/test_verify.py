@@ -30,7 +30,7 @@ def full(here: World) -> World:
     here.append(
         *[created(originator_id=asset_id(n), private={"name": names[n]}) for n in range(ASSETS)]
     )
-    with here.views() as runner:
+    with here.projections() as runner:
         for projection in FOLLOWING:
             follow(here.folder, runner.database.number, projection, here.feed).close()
     return here

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.domain.event import Fact, Recorded
-from asset_ledger.ledger.errors import PoisonFactError
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.domain.event import Event, Recorded
+from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.projection import Projection, Statement
 from asset_ledger.projections.rebuild.digest import rows
 from asset_ledger.projections.runtime import bulk
@@ -26,7 +26,7 @@ from tests.projections.world import World, select, world
 FILES = [("", PROJECTIONS), *((each.name, [each]) for each in FOLLOWING)]
 
 
-def life(number: int) -> Iterator[Fact]:
+def life(number: int) -> Iterator[Event]:
     """An asset, and what becomes of every third one."""
     job, stream = f"job_{number % 7}", asset_id(number)
     private = {"name": f"cat {number}.png", "tags": ["t"], "metadata": {"seed": number}}
@@ -43,8 +43,8 @@ def life(number: int) -> Iterator[Fact]:
 @pytest.fixture
 def long(here: World) -> World:
     """A log of several batches."""
-    facts = [fact for number in range(1, 1_000) for fact in life(number)]
-    here.append(*facts, finished(job_id="job_1", originator_version=1))
+    events = [event for number in range(1, 1_000) for event in life(number)]
+    here.append(*events, finished(job_id="job_1", originator_version=1))
     return here
 
 
@@ -109,7 +109,7 @@ def test_the_log_is_read_once_for_all_files(long: World, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def abandoned(long: World) -> World:
-    """Views that were made once, and files of the next generation that nobody filled to the end."""
+    """Projections that were made once, and files of the next generation that nobody filled to the end."""
     for part, projections in FILES:
         runner = new(long, 1, part, list(projections))
         hasten(runner.database)
@@ -118,12 +118,14 @@ def abandoned(long: World) -> World:
 
 
 def test_a_file_that_was_not_filled_to_its_end_is_thrown_away(abandoned: World) -> None:
-    with abandoned.views() as runner:
+    with abandoned.projections() as runner:
         assert (runner.database.number, runner.position) == (2, abandoned.feed.head())
         assert numbers(abandoned.folder) == [2]
 
 
-def test_a_view_that_follows_and_was_not_filled_to_its_end_is_made_anew(abandoned: World) -> None:
+def test_a_projection_that_follows_and_was_not_filled_to_its_end_is_made_anew(
+    abandoned: World,
+) -> None:
     runner = follow(abandoned.folder, 1, Usage(), abandoned.feed)
 
     assert (runner.database.state, runner.position) == ("ready", abandoned.feed.head())
@@ -132,22 +134,22 @@ def test_a_view_that_follows_and_was_not_filled_to_its_end_is_made_anew(abandone
 
 
 def test_a_filled_file_is_as_safe_as_any(long: World) -> None:
-    with long.views() as runner:
+    with long.projections() as runner:
         settings = ("journal_mode", "synchronous", "secure_delete", "cache_size")
         kept = [select(runner, f"PRAGMA {setting}")[0][0] for setting in settings]
 
     assert kept == ["wal", 1, 1, -32000]
 
 
-def test_a_poison_fact_far_into_the_log_stalls_the_view_at_the_fact_before_it(
+def test_a_poison_event_far_into_the_log_stalls_the_projection_at_the_event_before_it(
     tmp_path: Path,
 ) -> None:
-    with world(tmp_path, codec=Codec(FactMapper((*FACTS, FromTheFuture)))) as here:
+    with world(tmp_path, codec=Codec(EventMapper((*EVENTS, FromTheFuture)))) as here:
         here.append(*[created(originator_id=asset_id(n)) for n in range(1, BATCH + 500)])
         here.append(FromTheFuture(originator_id="9" * 32, originator_version=1, by="1"))
         here.append(*[created(originator_id=asset_id(n)) for n in range(5_000, 5_010)])
 
-        with here.views() as runner:
+        with here.projections() as runner:
             assert (runner.state, runner.position) == ("stalled", BATCH + 500)
             live = (
                 "FROM assets INDEXED BY assets_by_user WHERE user_id = '1' AND deleted_at IS NULL"
@@ -156,7 +158,7 @@ def test_a_poison_fact_far_into_the_log_stalls_the_view_at_the_fact_before_it(
 
 
 class Squeamish(Usage):
-    """Cannot take any fact."""
+    """Cannot take any event."""
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         raise ValueError("not this one")
@@ -165,7 +167,7 @@ class Squeamish(Usage):
 def test_one_that_fails_is_told_of_and_the_others_are_as_far_as_it_was_tried(long: World) -> None:
     squeamish, usage = new(long, 1, "usage", [Squeamish()]), new(long, 2, "usage", [Usage()])
 
-    with pytest.raises(PoisonFactError, match="not this one"):
+    with pytest.raises(PoisonEventError, match="not this one"):
         fill([squeamish, usage])
 
     assert (squeamish.position, usage.position) == (0, long.feed.head())

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from asset_ledger.ledger.errors import DataFolderError, NewerSchemaError, ViewBehindError
+from asset_ledger.ledger.errors import DataFolderError, NewerSchemaError, ProjectionBehindError
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
@@ -22,7 +22,7 @@ from asset_ledger.projections.runtime import migrate as migrating
 from asset_ledger.projections.runtime.kept_generation import kept_before
 from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.runtime.start import start
-from asset_ledger.projections.serving import Views
+from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created
 from tests.projections.before import (
@@ -37,7 +37,7 @@ from tests.projections.before import (
 )
 from tests.projections.world import World, select, served
 
-SMELL = Migration(PLANTED, add_smell, needs_facts=True, fills=("assets.smell",))
+SMELL = Migration(PLANTED, add_smell, needs_events=True, fills=("assets.smell",))
 
 pytestmark = pytest.mark.usefixtures("long")
 
@@ -49,9 +49,9 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def reading(here: World) -> AsyncIterator[Views]:
+async def reading(here: World) -> AsyncIterator[Projections]:
     async with served(here) as server:
-        yield server.views
+        yield server.projections
 
 
 def read(here: World, sql: str, number: int = 1) -> list[Any]:
@@ -66,20 +66,20 @@ def with_a_node(here: World, number: int = 1) -> int:
     return int(count)
 
 
-async def test_tables_that_lack_a_column_serve_at_once_and_take_new_facts(older: World) -> None:
+async def test_tables_that_lack_a_column_serve_at_once_and_take_new_events(older: World) -> None:
     async with served(older) as server:
-        views = server.views
-        assert (views.generation.number, views.generation.expanded) == (1, True)
-        assert views.generation.revision.startswith(BASELINE)
-        assert views.position == 22
-        page = await views.assets.page("1", {"workflow_id": ["w"]})
+        projections = server.projections
+        assert (projections.generation.number, projections.generation.expanded) == (1, True)
+        assert projections.generation.revision.startswith(BASELINE)
+        assert projections.position == 22
+        page = await projections.assets.page("1", {"workflow_id": ["w"]})
         assert len(orjson.loads(b"[%b]" % page.json)) == 9
         assert with_a_node(older) == 0
 
         server.write(created(originator_id=asset_id(200), node_id="new"))
 
         assert with_a_node(older) == 1
-        found = await views.assets.find("1", asset_id(200))
+        found = await projections.assets.find("1", asset_id(200))
         assert orjson.loads(found.json)["node_id"] == "new"
 
 
@@ -88,11 +88,11 @@ async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
         rebuilt = rebuild(older.folder, older.feed)
 
     assert rebuilt.digest == DIGEST
-    async with reading(older) as views:
-        assert (views.generation.number, views.generation.expanded) == (2, False)
-        assert (views.generation.revision, views.generation.unfilled) == (NEWEST, set())
+    async with reading(older) as projections:
+        assert (projections.generation.number, projections.generation.expanded) == (2, False)
+        assert (projections.generation.revision, projections.generation.unfilled) == (NEWEST, set())
         assert with_a_node(older, 2) == 12
-        page = await views.assets.page("1", {"node_id": ["node_0"]})
+        page = await projections.assets.page("1", {"node_id": ["node_0"]})
         assert len(orjson.loads(b"[%b]" % page.json)) == 4
 
 
@@ -108,16 +108,18 @@ async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
 async def test_a_filter_on_what_the_rows_lack_is_not_answered(
     older: World, filters: dict[str, list[str]], column: str
 ) -> None:
-    async with reading(older) as views:
+    async with reading(older) as projections:
         for asked in (
-            views.assets.page("1", filters),
-            views.assets.page("1", filters, sort="-name"),
-            views.assets.count("1", filters),
-            views.assets.matching("1", filters),
+            projections.assets.page("1", filters),
+            projections.assets.page("1", filters, sort="-name"),
+            projections.assets.count("1", filters),
+            projections.assets.matching("1", filters),
         ):
-            with pytest.raises(ViewBehindError, match=f"{column} is being filled from the log"):
+            with pytest.raises(
+                ProjectionBehindError, match=f"{column} is being filled from the log"
+            ):
                 await asked
-        assert (await views.assets.page("1", {"workflow_id": ["w"]})).json
+        assert (await projections.assets.page("1", {"workflow_id": ["w"]})).json
 
 
 @pytest.mark.parametrize(
@@ -127,18 +129,20 @@ async def test_a_filter_on_what_the_rows_lack_is_not_answered(
 async def test_usage_counted_by_an_unfilled_column_is_not_answered(
     older: World, group_by: str, filters: dict[str, list[str]]
 ) -> None:
-    async with reading(older) as views:
-        with pytest.raises(ViewBehindError, match="_id is being filled from the log"):
-            await views.usage.page(UsageQuery("1", group_by, filters, "key"), page_size=9)
+    async with reading(older) as projections:
+        with pytest.raises(ProjectionBehindError, match="_id is being filled from the log"):
+            await projections.usage.page(UsageQuery("1", group_by, filters, "key"), page_size=9)
         by_type = UsageQuery("1", "content_type", {"workflow_id": ["w"]}, "key")
-        assert (await views.usage.page(by_type, page_size=9)).json
-        assert (await views.usage.page(UsageQuery("1", "node_id", {}, "key"), page_size=9)).json
+        assert (await projections.usage.page(by_type, page_size=9)).json
+        assert (
+            await projections.usage.page(UsageQuery("1", "node_id", {}, "key"), page_size=9)
+        ).json
 
 
 async def test_jobs_are_not_compared_before_their_assets_are_filled(older: World) -> None:
-    async with reading(older) as views:
-        with pytest.raises(ViewBehindError, match="job_id is being filled from the log"):
-            await views.comparisons.compare("1", "job_0", "job_1")
+    async with reading(older) as projections:
+        with pytest.raises(ProjectionBehindError, match="job_id is being filled from the log"):
+            await projections.comparisons.compare("1", "job_0", "job_1")
 
 
 async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(
@@ -146,10 +150,12 @@ async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(
 ) -> None:
     plant(monkeypatch, SMELL._replace(fills=("jobs.status",)))
 
-    async with reading(older) as views:
-        with pytest.raises(ViewBehindError, match="status is being filled"):
-            await views.jobs.page("1", {"status": ["running"]}, sort="created_at", page_size=9)
-        assert (await views.jobs.page("1", {}, sort="created_at", page_size=9)).json
+    async with reading(older) as projections:
+        with pytest.raises(ProjectionBehindError, match="status is being filled"):
+            await projections.jobs.page(
+                "1", {"status": ["running"]}, sort="created_at", page_size=9
+            )
+        assert (await projections.jobs.page("1", {}, sort="created_at", page_size=9)).json
 
 
 async def test_rows_of_which_only_the_json_changes_answer_every_filter(
@@ -158,36 +164,39 @@ async def test_rows_of_which_only_the_json_changes_answer_every_filter(
     monkeypatch.setattr(migrating, "LONG", 1_000)
     start(older.folder, older.feed).close()
     monkeypatch.setattr(migrating, "LONG", 0)
-    plant(monkeypatch, Migration(PLANTED, lambda _: None, needs_facts=True, fills=()))
+    plant(monkeypatch, Migration(PLANTED, lambda _: None, needs_events=True, fills=()))
 
-    async with reading(older) as views:
-        assert (views.generation.expanded, views.generation.unfilled) == (True, set())
-        assert (await views.assets.page("1", {"node_id": ["node_0"]})).json
+    async with reading(older) as projections:
+        assert (projections.generation.expanded, projections.generation.unfilled) == (True, set())
+        assert (await projections.assets.page("1", {"node_id": ["node_0"]})).json
         rebuild(older.folder, older.feed)
-    async with reading(older) as views:
-        assert (views.generation.expanded, views.generation.revision) == (False, PLANTED)
+    async with reading(older) as projections:
+        assert (projections.generation.expanded, projections.generation.revision) == (
+            False,
+            PLANTED,
+        )
 
 
 async def test_a_start_that_is_repeated_changes_nothing_more(older: World) -> None:
     for _ in range(2):
-        async with reading(older) as views:
-            assert (views.generation.number, views.generation.expanded) == (1, True)
+        async with reading(older) as projections:
+            assert (projections.generation.number, projections.generation.expanded) == (1, True)
 
 
 async def test_a_log_that_is_short_is_read_before_anything_is_answered(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with reading(older) as views:
-        assert views.generation.expanded
+    async with reading(older) as projections:
+        assert projections.generation.expanded
     monkeypatch.setattr(migrating, "LONG", 1_000)
 
-    async with reading(older) as views:
-        assert (views.generation.number, views.generation.expanded) == (1, False)
-        assert views.generation.revision == NEWEST
+    async with reading(older) as projections:
+        assert (projections.generation.number, projections.generation.expanded) == (1, False)
+        assert projections.generation.revision == NEWEST
         assert with_a_node(older) == 12
 
 
-async def test_tables_that_are_of_no_use_without_facts_are_filled_before_anything_is_answered(
+async def test_tables_that_are_of_no_use_without_events_are_filled_before_anything_is_answered(
     older: World,
 ) -> None:
     with closing(sqlite3.connect(older.folder / "projections.g1.db")) as db:
@@ -197,9 +206,9 @@ async def test_tables_that_are_of_no_use_without_facts_are_filled_before_anythin
             " DELETE FROM schema_migrations WHERE name <> '20260101_000000_create_assets'"
         )
 
-    async with reading(older) as views:
-        assert (views.generation.number, views.generation.expanded) == (1, False)
-        assert views.generation.revision == NEWEST
+    async with reading(older) as projections:
+        assert (projections.generation.number, projections.generation.expanded) == (1, False)
+        assert projections.generation.revision == NEWEST
         assert read(older, "SELECT count(*), sum(assets) FROM jobs") == [(3, 12)]
 
 

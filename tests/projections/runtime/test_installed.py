@@ -81,7 +81,7 @@ async def test_the_example_follows_the_log_and_is_asked(here: World) -> None:
     async with served(here) as server:
         day = made(here)
         server.tell()
-        await server.views.runners["leaderboard"].wait_for(here.feed.head(), 30)
+        await server.projections.runners["leaderboard"].wait_for(here.feed.head(), 30)
 
         assert best(here.folder, day) == [("paint", 2, 2), ("blur", 1, 1)]
         assert best(here.folder, "1999-12-31") == []
@@ -99,7 +99,7 @@ def test_a_rebuild_makes_the_example_too_and_its_digest_is_its_own(here: World) 
     assert path_of(here.folder, 2, "leaderboard").exists()
 
 
-def test_the_digest_of_our_views_is_the_same_whatever_else_is_installed(
+def test_the_digest_of_our_projections_is_the_same_whatever_else_is_installed(
     here: World, example: Path
 ) -> None:
     made(here)
@@ -151,15 +151,15 @@ async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebu
     async with AsyncExitStack() as stack:
         with importable(tmp_path / "first"):
             server = await stack.enter_async_context(served(here))
-            assert set(server.views.others) == {"seen"}
+            assert set(server.projections.others) == {"seen"}
         with importable(tmp_path / "second"):
             await switched(server)
 
-        assert set(server.views.others) == {"spotted"}
+        assert set(server.projections.others) == {"spotted"}
         server.write(created(originator_id=asset_id(9)))
-        await server.views.runners["spotted"].wait_for(here.feed.head(), 30)
-        assert (await server.views.assets.page("1", {})).position > 0
-        assert server.views.generation.number == 2
+        await server.projections.runners["spotted"].wait_for(here.feed.head(), 30)
+        assert (await server.projections.assets.page("1", {})).position > 0
+        assert server.projections.generation.number == 2
 
 
 BROKEN = {
@@ -189,12 +189,12 @@ async def test_a_projection_that_is_broken_is_told_of_and_stops_nothing(
     plant(site, code, name=name)
 
     async with served(here) as server:
-        views = server.views
-        assert [*views.broken] == [name]
-        assert reason in views.broken[name]
+        projections = server.projections
+        assert [*projections.broken] == [name]
+        assert reason in projections.broken[name]
         assert f"the projection {name} is not used" in caplog.text
-        assert (await views.assets.page("1", {"node_id": ["blur"]})).json
-        assert {runner.position for runner in views.runners.values()} == {6}
+        assert (await projections.assets.page("1", {"node_id": ["blur"]})).json
+        assert {runner.position for runner in projections.runners.values()} == {6}
 
 
 async def test_two_packages_with_one_name_are_both_left_out(here: World, site: Path) -> None:
@@ -202,7 +202,7 @@ async def test_two_packages_with_one_name_are_both_left_out(here: World, site: P
     plant(site, package="other")
 
     async with served(here) as server:
-        assert server.views.broken == {"seen": "ValueError: the name seen is taken"}
+        assert server.projections.broken == {"seen": "ValueError: the name seen is taken"}
 
 
 STATEMENT = 'yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))'
@@ -211,7 +211,7 @@ STATEMENT = 'yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,)
 @pytest.mark.parametrize(
     "refusing", ["raise KeyError('smell')", 'yield Statement("INSERT INTO sean VALUES (1)", ())']
 )
-async def test_a_projection_that_cannot_take_a_fact_stalls_there_and_alone(
+async def test_a_projection_that_cannot_take_an_event_stalls_there_and_alone(
     here: World, site: Path, refusing: str
 ) -> None:
     made(here)
@@ -219,10 +219,10 @@ async def test_a_projection_that_cannot_take_a_fact_stalls_there_and_alone(
     plant(site, PROJECTION.replace(STATEMENT, choosy))
 
     async with served(here) as server:
-        states = {name: status.state for name, status in server.views.runners.items()}
+        states = {name: status.state for name, status in server.projections.runners.items()}
         assert states.pop("seen") == "stalled"
         assert set(states.values()) == {"live"}
-        assert server.views.runners["seen"].position < 4
+        assert server.projections.runners["seen"].position < 4
 
 
 def test_a_rebuild_beside_a_broken_projection_makes_the_rest_and_names_it(
@@ -243,12 +243,12 @@ async def test_a_file_of_a_later_version_of_its_package_is_refused_by_both_revis
 ) -> None:
     plant(site)
     async with served(here) as server:
-        seen = server.views.runners["seen"]
+        seen = server.projections.runners["seen"]
         assert isinstance(seen, Runner)
         seen.database.write.execute(
             "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
         )
 
     async with served(here) as server:
-        assert "20991231_000000_add_smell" in server.views.broken["seen"]
-        assert "20260101_000000_create_seen" in server.views.broken["seen"]
+        assert "20991231_000000_add_smell" in server.projections.broken["seen"]
+        assert "20260101_000000_create_seen" in server.projections.broken["seen"]

@@ -33,14 +33,14 @@ def test_a_kill_before_any_statement_is_made_good_by_the_next_start(
     made_good([kill for kill in killed if kill["work"] == work])
 
 
-def test_a_kill_while_older_views_are_expanded_is_made_good_too(
+def test_a_kill_while_older_projections_are_expanded_is_made_good_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     made_good(kills(tmp_path_factory.mktemp("older"), "expands"))
 
 
 def made_good(kills: list[dict[str, Any]]) -> None:
-    """Whatever the kill left, the next start has the views of today."""
+    """Whatever the kill left, the next start has the projections of today."""
     assert {(kill["digest"], kill["error"], kill["state"]) for kill in kills} == {
         (DIGEST, None, "ready")
     }

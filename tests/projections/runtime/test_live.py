@@ -2,7 +2,7 @@
 
 import pytest
 
-from asset_ledger.ledger.errors import PoisonFactError
+from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.runtime.generation import NEAR
 from asset_ledger.projections.runtime.live import LiveTables
@@ -39,7 +39,7 @@ def test_a_generation_that_stalls_on_its_way_does_not_take_over(
     with monkeypatch.context() as patch:
         patch.setattr(Assets, "statements", _refuse)
         ended = live.turn()
-    assert isinstance(ended, PoisonFactError)
+    assert isinstance(ended, PoisonEventError)
 
     written = here.append(created(originator_id=asset_id(9_999)), prepare=live.prepare)[0]
     live.apply([written.prepared], written.last, written.leaf)

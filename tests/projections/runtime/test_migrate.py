@@ -34,12 +34,12 @@ ROWS = 14
 @pytest.fixture
 def forward(older: World) -> Iterator[Runner]:
     """Today's tables, in the file from before the second migration."""
-    with older.views() as runner:
+    with older.projections() as runner:
         yield runner
 
 
 def schema_of(runner: Runner) -> dict[str, object]:
-    """The columns of every table, the SQL of every index and view."""
+    """The columns of every table, the SQL of every index and projection."""
     made = select(runner, "SELECT name, type, sql FROM sqlite_master WHERE sql NOT NULL")
     return {
         name: select(runner, f'PRAGMA table_info("{name}")') if kind == "table" else sql
@@ -84,18 +84,18 @@ def test_a_file_brought_forward_is_the_same_file_with_the_digest_of_a_new_one(
     forward.close()
 
     assert rebuild(older.folder, older.feed).digest == DIGEST
-    with older.views() as anew:
+    with older.projections() as anew:
         assert (anew.database.number, answers(anew)) == (2, shown)
         assert schema_of(anew) == schema
 
 
 async def test_a_file_brought_forward_answers_every_query(older: World) -> None:
     async with served(older) as server:
-        views = server.views
-        page = await views.assets.page("1", {"node_id": ["node_0"]}, sort="-name")
-        dog = await views.assets.page("1", {"name": ["dog.png"]})
-        cats = await views.search.page("1", "katze", {}, page_size=100)
-        sources = await views.lineage.of_asset("1", asset_id(7), "up", 3)
+        projections = server.projections
+        page = await projections.assets.page("1", {"node_id": ["node_0"]}, sort="-name")
+        dog = await projections.assets.page("1", {"name": ["dog.png"]})
+        cats = await projections.search.page("1", "katze", {}, page_size=100)
+        sources = await projections.lineage.of_asset("1", asset_id(7), "up", 3)
 
     assert len(orjson.loads(b"[%b]" % page.json)) == 4
     assert orjson.loads(dog.json)["id"] == asset_id(3)
@@ -119,7 +119,7 @@ def test_every_dated_file_belongs_to_a_projection() -> None:
 
 
 def test_a_file_of_a_later_release_is_refused_by_both_revisions(here: World) -> None:
-    with here.views() as runner:
+    with here.projections() as runner:
         runner.database.write.execute(
             "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
         )
@@ -128,11 +128,11 @@ def test_a_file_of_a_later_release_is_refused_by_both_revisions(here: World) -> 
         start(here.folder, here.feed)
 
 
-def test_a_migration_that_needs_no_facts_leaves_the_rows_where_they_are(
+def test_a_migration_that_needs_no_events_leaves_the_rows_where_they_are(
     older: World, forward: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward.close()
-    plant(monkeypatch, Migration(PLANTED, add_smell, needs_facts=False))
+    plant(monkeypatch, Migration(PLANTED, add_smell, needs_events=False))
 
     with closing(Database(older.folder, 1, PROJECTIONS)) as database:
         assert migrate(database) is False
@@ -154,7 +154,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
         assert database.write.execute("SELECT count(*) FROM assets").fetchone() == (ROWS,)
 
 
-def test_a_file_brought_forward_goes_on_with_live_facts(older: World, forward: Runner) -> None:
+def test_a_file_brought_forward_goes_on_with_live_events(older: World, forward: Runner) -> None:
     assert older.write(forward, created(originator_id=asset_id(200), node_id="new"))
 
     ((json,),) = select(forward, "SELECT json FROM assets WHERE node_id = 'new'")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from asset_ledger.ledger.errors import ViewBehindError
+from asset_ledger.ledger.errors import ProjectionBehindError
 from asset_ledger.projections.runtime.positions import Watermark
 
 
@@ -18,7 +18,7 @@ async def waiting(watermark: Watermark, position: int) -> "asyncio.Task[None]":
 async def test_whose_time_is_up_before_it_is_there_is_told_where_it_is() -> None:
     task = await waiting(Watermark(4), 5)
 
-    with pytest.raises(ViewBehindError, match="reflect position 4, not 5 yet"):
+    with pytest.raises(ProjectionBehindError, match="reflect position 4, not 5 yet"):
         await task
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.domain.event import Fact
-from asset_ledger.ledger.errors import PoisonFactError, ViewBehindError
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.errors import PoisonEventError, ProjectionBehindError
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.runtime.runner import BATCH, Runner
 from asset_ledger.projections.runtime.start import start
 from tests.builders import asset_id, created, recorded
@@ -26,7 +26,7 @@ def free_disk(runner: Runner) -> None:
     runner.database.write.execute("PRAGMA max_page_count = 1000000")
 
 
-def made(*numbers: int) -> list[Fact]:
+def made(*numbers: int) -> list[Event]:
     return [created(originator_id=asset_id(n), private={"name": "x" * 4_000}) for n in numbers]
 
 
@@ -39,14 +39,14 @@ def test_a_group_is_shown_with_its_position_in_one_transaction(here: World, runn
     assert kept == [(name, 3, here.feed.log_id, leaf) for name in ("assets", "jobs", "lineage")]
 
 
-def test_a_fact_that_no_row_can_be_made_of_is_refused_before_it_is_stored(runner: Runner) -> None:
+def test_an_event_that_no_row_can_be_made_of_is_refused_before_it_is_stored(runner: Runner) -> None:
     unprojectable = created(private={"name": "x", "duration": "long"})
 
-    with pytest.raises(PoisonFactError, match="position 7"):
+    with pytest.raises(PoisonEventError, match="position 7"):
         runner.prepare(recorded(unprojectable, first=7))
 
 
-def test_a_full_disk_stalls_the_view_and_the_next_write_takes_it_from_the_log(
+def test_a_full_disk_stalls_the_projection_and_the_next_write_takes_it_from_the_log(
     here: World, runner: Runner
 ) -> None:
     fill_disk(runner)
@@ -61,7 +61,9 @@ def test_a_full_disk_stalls_the_view_and_the_next_write_takes_it_from_the_log(
     assert (runner.state, runner.position, ids(runner)) == ("live", 6, [1, 2, 3, 4, 5])
 
 
-def test_a_stalled_view_recovers_by_a_turn_without_a_write(here: World, runner: Runner) -> None:
+def test_a_stalled_projection_recovers_by_a_turn_without_a_write(
+    here: World, runner: Runner
+) -> None:
     fill_disk(runner)
     here.write(runner, *made(1))
     free_disk(runner)
@@ -71,7 +73,7 @@ def test_a_stalled_view_recovers_by_a_turn_without_a_write(here: World, runner: 
     assert (runner.state, ids(runner)) == ("live", [1])
 
 
-def test_a_write_waits_for_one_batch_of_what_the_view_missed_and_no_more(
+def test_a_write_waits_for_one_batch_of_what_the_projection_missed_and_no_more(
     here: World, runner: Runner
 ) -> None:
     here.append(*made(*range(1, 2 * BATCH - 5)))
@@ -100,17 +102,17 @@ def test_a_command_that_was_lost_on_the_way_is_taken_from_the_log(
 
 @pytest.fixture
 def poisoned(tmp_path: Path) -> World:
-    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     return World(tmp_path, codec=newer)
 
 
-def test_a_poison_fact_stalls_the_view_at_the_fact_before_it(poisoned: World) -> None:
+def test_a_poison_event_stalls_the_projection_at_the_event_before_it(poisoned: World) -> None:
     poison = FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1")
     poisoned.append(*made(1, 2), poison, *made(3))
 
-    with poisoned.views() as runner:
+    with poisoned.projections() as runner:
         assert (runner.state, runner.position, ids(runner)) == ("stalled", 3, [1, 2])
-        assert isinstance(runner.error, PoisonFactError)
+        assert isinstance(runner.error, PoisonEventError)
         assert runner.error.position == 4
         assert "asset.dreamt" in runner.error.reason
         assert not poisoned.write(runner, *made(4))
@@ -130,19 +132,19 @@ async def test_waiting_for_a_position_ends_when_another_thread_shows_it(
 
 
 async def test_waiting_for_a_position_that_does_not_come_is_refused(runner: Runner) -> None:
-    with pytest.raises(ViewBehindError, match="position 1, not 2 yet"):
+    with pytest.raises(ProjectionBehindError, match="position 1, not 2 yet"):
         await runner.wait_for(2, 0)
 
 
 def test_tables_of_another_log_are_made_anew(tmp_path: Path) -> None:
-    with world(tmp_path) as first, first.views() as runner:
+    with world(tmp_path) as first, first.projections() as runner:
         first.write(runner, *made(1))
     for file in tmp_path.glob("ledger.db*"):
         file.unlink()
     with world(tmp_path, log_id="cd" * 16) as second:
         second.append(*made(2))
 
-        with second.views() as runner:
+        with second.projections() as runner:
             assert ids(runner) == [2]
             assert runner.database.number == 2
 
@@ -151,11 +153,11 @@ def test_tables_ahead_of_a_log_restored_from_a_backup_are_made_anew(tmp_path: Pa
     with world(tmp_path) as before:
         before.append(*made(1))
     backup = (tmp_path / "ledger.db").read_bytes()
-    with world(tmp_path) as later, later.views() as runner:
+    with world(tmp_path) as later, later.projections() as runner:
         later.write(runner, *made(2, 3))
     (tmp_path / "ledger.db").write_bytes(backup)
 
-    with world(tmp_path) as restored, restored.views() as runner:
+    with world(tmp_path) as restored, restored.projections() as runner:
         assert ids(runner) == [1]
 
 
@@ -163,13 +165,13 @@ def test_tables_of_another_past_of_the_same_log_are_made_anew(tmp_path: Path) ->
     with world(tmp_path):
         pass
     backup = (tmp_path / "ledger.db").read_bytes()
-    with world(tmp_path) as one_way, one_way.views() as runner:
+    with world(tmp_path) as one_way, one_way.projections() as runner:
         one_way.write(runner, *made(1))
     (tmp_path / "ledger.db").write_bytes(backup)
     with world(tmp_path) as other_way:
         other_way.append(*made(2))
 
-        with other_way.views() as runner:
+        with other_way.projections() as runner:
             assert ids(runner) == [2]
 
 
@@ -185,13 +187,13 @@ def test_progress_is_told_up_to_the_end_of_the_log(here: World) -> None:
     assert told[-1] == (end, end)
 
 
-def test_one_fact_at_a_time_or_all_at_once_gives_the_same_digest(here: World) -> None:
-    with here.views() as runner:
+def test_one_event_at_a_time_or_all_at_once_gives_the_same_digest(here: World) -> None:
+    with here.projections() as runner:
         for number in range(1, 40):
             here.write(runner, *made(number))
         value = digest_of(runner)
     for file in here.folder.glob("projections.*"):
         file.unlink()
 
-    with here.views() as runner:
+    with here.projections() as runner:
         assert digest_of(runner) == value

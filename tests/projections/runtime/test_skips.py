@@ -1,4 +1,4 @@
-"""A fact that a projection cannot take: it stands still there, alone, until the fact is set aside;
+"""An event that a projection cannot take: it stands still there, alone, until the event is set aside;
 and whoever makes the tables again leaves out what was left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ import pytest
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import ProjectionSkipped
-from asset_ledger.ledger.errors import PoisonFactError
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.rebuild.build import rebuild
@@ -28,8 +28,8 @@ OURS: Final = ["jobs", "assets", "lineage"]
 
 @pytest.fixture
 def poisoned(tmp_path: Path) -> Iterator[World]:
-    """A log whose third fact is of a later release, between two assets."""
-    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    """A log whose third event is of a later release, between two assets."""
+    newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
         poison = FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1")
         here.append(created(), poison, created(originator_id=asset_id(2)))
@@ -37,7 +37,7 @@ def poisoned(tmp_path: Path) -> Iterator[World]:
 
 
 def set_aside(here: World, position: int, *projections: str) -> None:
-    """Record that these go on without a fact."""
+    """Record that these go on without an event."""
     known = len(here.log.stream(LOG_ID))
     for version, projection in enumerate(projections, known + 1):
         here.append(
@@ -56,10 +56,10 @@ def ids(runner: Runner) -> list[int]:
     return [int(each, 16) for (each,) in select(runner, "SELECT id FROM assets ORDER BY seq")]
 
 
-def test_nobody_passes_a_fact_that_nobody_set_aside(poisoned: World) -> None:
-    with poisoned.views() as runner:
+def test_nobody_passes_an_event_that_nobody_set_aside(poisoned: World) -> None:
+    with poisoned.projections() as runner:
         assert (runner.position, ids(runner)) == (POISON - 1, [1])
-        assert isinstance(runner.error, PoisonFactError)
+        assert isinstance(runner.error, PoisonEventError)
         assert (runner.error.position, runner.error.cause) == (POISON, "unknown topic")
         assert runner.refusing(POISON) == OURS
         assert runner.refusing(POISON - 1) == []
@@ -67,10 +67,10 @@ def test_nobody_passes_a_fact_that_nobody_set_aside(poisoned: World) -> None:
         assert runner.refusing(POISON + 100) == []
 
 
-def test_a_fact_that_was_set_aside_is_passed_by_the_views_that_stood_before_it(
+def test_an_event_that_was_set_aside_is_passed_by_the_projections_that_stood_before_it(
     poisoned: World,
 ) -> None:
-    with poisoned.views() as runner:
+    with poisoned.projections() as runner:
         set_aside(poisoned, POISON, *OURS)
         runner.catch_up()
 
@@ -82,7 +82,7 @@ def test_a_fact_that_was_set_aside_is_passed_by_the_views_that_stood_before_it(
 def test_every_rebuild_leaves_out_what_was_set_aside_and_gives_the_same_digest(
     poisoned: World,
 ) -> None:
-    with poisoned.views() as runner:
+    with poisoned.projections() as runner:
         set_aside(poisoned, POISON, *OURS, "usage", "search", "catalog")
         runner.catch_up()
         live = digest_of(runner)
@@ -92,8 +92,8 @@ def test_every_rebuild_leaves_out_what_was_set_aside_and_gives_the_same_digest(
     assert first.digest == second.digest == live
 
 
-def test_a_view_goes_on_only_without_what_it_set_aside_itself(poisoned: World) -> None:
-    with poisoned.views() as runner:
+def test_a_projection_goes_on_only_without_what_it_set_aside_itself(poisoned: World) -> None:
+    with poisoned.projections() as runner:
         set_aside(poisoned, POISON, "usage", "jobs", "assets")
         runner.catch_up()
         assert (runner.position, runner.refusing(POISON)) == (POISON - 1, ["lineage"])
@@ -103,7 +103,7 @@ def test_a_view_goes_on_only_without_what_it_set_aside_itself(poisoned: World) -
         usage.close()
 
 
-def test_a_release_that_can_read_the_fact_leaves_it_out_all_the_same(poisoned: World) -> None:
+def test_a_release_that_can_read_the_event_leaves_it_out_all_the_same(poisoned: World) -> None:
     set_aside(poisoned, POISON, "choosy")
     runner = start(poisoned.folder, poisoned.feed, projections=[Choosy(refused=99)])
     value = digest_of_choosy(runner)
@@ -111,7 +111,7 @@ def test_a_release_that_can_read_the_fact_leaves_it_out_all_the_same(poisoned: W
     for file in poisoned.folder.glob("projections.*"):
         file.unlink()
 
-    poisoned.feed._codec = Codec(FactMapper((*FACTS, FromTheFuture)))
+    poisoned.feed._codec = Codec(EventMapper((*EVENTS, FromTheFuture)))
     runner = start(poisoned.folder, poisoned.feed, projections=[Choosy(refused=99)])
 
     assert digest_of_choosy(runner) == value
@@ -128,7 +128,7 @@ class Choosy:
 
     name: Final = "choosy"
     tables: Final = ("seen",)
-    migrations: Final = (Migration("20260101_000000_create_seen", create, needs_facts=True),)
+    migrations: Final = (Migration("20260101_000000_create_seen", create, needs_events=True),)
     functions: Final[Mapping[str, Any]] = {}
     settling: Final[Sequence[str]] = ()
 
@@ -137,7 +137,7 @@ class Choosy:
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         if recorded.position == self._refused:
-            raise KeyError("a word of the fact")
+            raise KeyError("a word of the event")
         yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))
 
 
@@ -145,10 +145,10 @@ def digest_of_choosy(runner: Runner) -> list[int]:
     return [position for (position,) in select(runner, "SELECT position FROM seen ORDER BY 1")]
 
 
-def test_a_fact_that_one_projection_refuses_is_set_aside_for_that_one_alone(here: World) -> None:
+def test_an_event_that_one_projection_refuses_is_set_aside_for_that_one_alone(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 10)])
     runner = start(here.folder, here.feed, projections=[*PROJECTIONS, Choosy(refused=5)])
-    assert isinstance(runner.error, PoisonFactError)
+    assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (4, 5)
     assert runner.error.cause == "refused by a projection"
     assert runner.refusing(5) == ["choosy"]
@@ -161,11 +161,11 @@ def test_a_fact_that_one_projection_refuses_is_set_aside_for_that_one_alone(here
     runner.close()
 
 
-def test_a_fact_whose_statements_fail_is_found_among_its_neighbours(here: World) -> None:
+def test_an_event_whose_statements_fail_is_found_among_its_neighbours(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 40)])
     runner = start(here.folder, here.feed, projections=[Choosy(refused=99)])
 
-    assert isinstance(runner.error, PoisonFactError)
+    assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (6, 7)
     assert "CHECK constraint failed" in runner.error.reason
     assert runner.refusing(7) == ["choosy"]
@@ -175,11 +175,11 @@ def test_a_fact_whose_statements_fail_is_found_among_its_neighbours(here: World)
     runner.close()
 
 
-def test_a_disk_that_is_full_is_no_facts_fault(here: World) -> None:
-    with here.views() as runner:
+def test_a_disk_that_is_full_is_no_events_fault(here: World) -> None:
+    with here.projections() as runner:
         runner.database.write.execute("PRAGMA max_page_count = 1")
         here.append(*[created(originator_id=asset_id(n)) for n in range(2, 100)])
         runner.catch_up()
 
-        assert not isinstance(runner.error, PoisonFactError)
+        assert not isinstance(runner.error, PoisonEventError)
         assert runner.refusing(2) == []

@@ -3,32 +3,32 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.errors import PoisonFactError
-from asset_ledger.ledger.log.codec import FACTS, Codec, FactMapper
+from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.runtime.database import numbers
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted, restored
-from tests.projections.before import facts
+from tests.projections.before import events
 from tests.projections.unreadable import FromTheFuture
 from tests.projections.world import World, digest_of, select, world
 
 
-def test_deleting_the_views_loses_nothing(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+def test_deleting_the_projections_loses_nothing(here: World) -> None:
+    with here.projections() as runner:
+        here.write(runner, *events())
         value = digest_of(runner)
     for file in here.folder.glob("projections.*"):
         file.unlink()
 
-    with here.views() as runner:
+    with here.projections() as runner:
         assert digest_of(runner) == value
         assert select(runner, "SELECT count(*) FROM assets") == [(12,)]
 
 
 def test_a_rebuild_puts_the_next_generation_in_use_and_keeps_the_one_before(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         value = digest_of(runner)
 
     first = rebuild(here.folder, here.feed)
@@ -37,13 +37,13 @@ def test_a_rebuild_puts_the_next_generation_in_use_and_keeps_the_one_before(here
     assert rebuild(here.folder, here.feed).generation == 3
     assert numbers(here.folder) == [2, 3]
 
-    with here.views() as runner:
+    with here.projections() as runner:
         assert runner.database.number == 3
 
 
 def test_a_rebuild_makes_altered_rows_good(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         value = digest_of(runner)
         runner.database.write.execute("UPDATE assets SET size = 1, node_id = 'other'")
         assert digest_of(runner) != value
@@ -52,16 +52,16 @@ def test_a_rebuild_makes_altered_rows_good(here: World) -> None:
 
 
 def test_a_rebuild_that_cannot_read_the_log_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    newer = Codec(FactMapper((*FACTS, FromTheFuture)))
+    newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
-        with here.views() as runner:
+        with here.projections() as runner:
             here.write(runner, created())
         here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
 
-        with pytest.raises(PoisonFactError, match="position 3"):
+        with pytest.raises(PoisonEventError, match="position 3"):
             rebuild(tmp_path, here.feed)
 
-        with here.views() as runner:
+        with here.projections() as runner:
             assert (runner.database.number, runner.position) == (1, 2)
             assert numbers(tmp_path) == [1]
 
@@ -72,7 +72,7 @@ def test_a_deleted_asset_stays_deleted_and_a_restored_one_stays_restored(here: W
 
     rebuild(here.folder, here.feed)
 
-    with here.views() as runner:
+    with here.projections() as runner:
         live = select(runner, "SELECT id FROM assets WHERE deleted_at IS NULL")
         assert live == [(asset_id(2),)]
 
@@ -85,26 +85,26 @@ def test_readers_see_a_generation_in_use_as_ready(here: World, runner: Runner) -
 
 
 def test_a_wal_left_behind_by_a_deleted_file_does_not_come_to_life(here: World) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         value, path = digest_of(runner), runner.database.path
         wal = Path(f"{path}-wal").read_bytes()
     path.unlink()
     Path(f"{path}-wal").write_bytes(wal)
 
-    with here.views() as runner:
+    with here.projections() as runner:
         assert digest_of(runner) == value
 
 
 @pytest.mark.parametrize("page", range(1, 12))
 def test_a_wrecked_file_is_made_anew_or_was_not_needed(here: World, page: int) -> None:
-    with here.views() as runner:
-        here.write(runner, *facts())
+    with here.projections() as runner:
+        here.write(runner, *events())
         path = runner.database.path
     with path.open("r+b") as file:
         file.seek(page * 4096 - 4096)
         file.write(b"\xff" * 4096)
     here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(100, 300)])
 
-    with here.views() as runner:
+    with here.projections() as runner:
         assert (runner.error, runner.position) == (None, here.feed.head())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import FOLDER, evolve
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.runtime.runner import Runner
@@ -102,8 +102,8 @@ def test_one_state_has_one_text_whatever_the_order_of_its_metadata() -> None:
         [deleted(), restored()],
     ],
 )
-def test_a_later_fact_rewrites_the_row_and_its_json(
-    here: World, runner: Runner, later: list[Fact]
+def test_a_later_event_rewrites_the_row_and_its_json(
+    here: World, runner: Runner, later: list[Event]
 ) -> None:
     private = {"name": "cat.png", "metadata": {"a": 1}, "tags": ["t"], "duration": 1.5}
     here.write(runner, created(private=private))
@@ -114,25 +114,25 @@ def test_a_later_fact_rewrites_the_row_and_its_json(
 
 def _document_of(here: World, asset_id: str) -> object:
     asset = None
-    for fact in here.stream(asset_id):
-        asset = evolve(asset, fact)
+    for event in here.stream(asset_id):
+        asset = evolve(asset, event)
     assert asset is not None
     return document(asset)
 
 
 @examples(60)
 @given(histories(), st.integers(1, 8))
-def test_rows_are_what_the_facts_add_up_to_live_and_anew(facts: list[Fact], group: int) -> None:
+def test_rows_are_what_the_events_add_up_to_live_and_anew(events: list[Event], group: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        with here.views() as live:
-            for first in range(0, len(facts), group):
-                assert here.write(live, *facts[first : first + group]), live.error
+        with here.projections() as live:
+            for first in range(0, len(events), group):
+                assert here.write(live, *events[first : first + group]), live.error
             shown, texts, value = answers(live), _texts(live), digest_of(live)
             assert shown == {id: _document_of(here, id) for id in shown}
             assert _totals(live) == _recounted(live)
         for file in here.folder.glob("projections.*"):
             file.unlink()
-        with here.views() as anew:
+        with here.projections() as anew:
             assert digest_of(anew) == value
             assert _texts(anew) == texts
 

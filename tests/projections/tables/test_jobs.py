@@ -2,7 +2,7 @@
 
 import pytest
 
-from asset_ledger.ledger.domain.event import Fact, iso, moment
+from asset_ledger.ledger.domain.event import Event, iso, moment
 from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import (
@@ -50,7 +50,7 @@ async def test_a_frame_tells_how_a_job_began_and_ended(
     ],
 )
 async def test_a_jobs_totals_are_those_of_its_live_assets(
-    here: World, runner: Runner, jobs: JobQueries, later: list[Fact], totals: tuple[int, int]
+    here: World, runner: Runner, jobs: JobQueries, later: list[Event], totals: tuple[int, int]
 ) -> None:
     here.write(runner, created(size=4, **JOB), created(originator_id=asset_id(2), size=10, **JOB))
     here.write(runner, *later)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.projections.runtime import runner as running
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, deleted, described, restored
@@ -26,20 +26,20 @@ from tests.properties import examples
 @examples(50)
 @given(histories(), st.integers(1, 7))
 async def test_what_is_learnt_is_what_is_live_whatever_happened(
-    facts: list[Fact], batch: int
+    events: list[Event], batch: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(running, "BATCH", batch)
         with world(Path(folder)) as here:
-            for fact in facts:
-                here.append(fact)
+            for event in events:
+                here.append(event)
             with search(here) as part:
                 check = "INSERT INTO {0} ({0}, rank) VALUES ('integrity-check', 0)"
                 for index in ("search_text", "search_heads"):
                     part.database.write.execute(check.format(index))
             assets = live(here.feed.read(0, 1_000)).values()
             words = {word for asset in assets for text in texts(asset) for word in text.split()}
-            with here.views() as runner:
+            with here.projections() as runner:
                 for user in ("1", "2"):
                     own = [asset for asset in assets if asset.user_id == user]
                     for word in sorted(words)[:8]:
@@ -57,7 +57,7 @@ async def test_what_was_deleted_or_renamed_is_not_found_until_it_comes_back(
     assert await find(here, runner, "dog") == [asset_id(1)]
 
 
-def test_an_index_that_needs_facts_is_emptied(here: World) -> None:
+def test_an_index_that_needs_events_is_emptied(here: World) -> None:
     here.append(*named("cat"))
     with search(here) as part:
         from_before = part.database.path

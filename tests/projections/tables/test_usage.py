@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.domain.event import Fact
+from asset_ledger.ledger.domain.event import Event
 from asset_ledger.projections.runtime import runner as running
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted, described, replaced, restored
@@ -28,13 +28,13 @@ def totals(part: Runner) -> Totals:
 @examples(80)
 @given(histories(), st.integers(1, 7))
 def test_totals_are_what_counting_the_live_assets_anew_would_give(
-    facts: list[Fact], batch: int
+    events: list[Event], batch: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(running, "BATCH", batch)
         with world(Path(folder)) as here, usage(here) as part:
-            for fact in facts:
-                here.append(fact)
+            for event in events:
+                here.append(event)
             part.catch_up()
 
             assert part.error is None

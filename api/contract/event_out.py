@@ -1,4 +1,4 @@
-"""A fact on the wire: one shape for histories, events, lines and exports."""
+"""An event on the wire: one shape for histories, events, lines and exports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -8,54 +8,54 @@ from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import (
     UNSET,
-    Fact,
+    Event,
     Recorded,
-    TaggedFact,
+    TaggedEvent,
     iso,
     moment,
     private_of,
 )
-from asset_ledger.ledger.log.codec import FACTS
+from asset_ledger.ledger.log.codec import EVENTS
 
-_ENVELOPE: Final = frozenset(field.name for kind in (Fact, TaggedFact) for field in fields(kind))
+_ENVELOPE: Final = frozenset(field.name for kind in (Event, TaggedEvent) for field in fields(kind))
 _ASSET: Final = "asset."
 
 
 class _Own(NamedTuple):
-    """The fields of one kind of facts beyond the envelope, and what reads them all."""
+    """The fields of one kind of events beyond the envelope, and what reads them all."""
 
     names: Sequence[str]
-    values: Callable[[Fact], Sequence[Any]]
+    values: Callable[[Event], Sequence[Any]]
 
 
-def _own(kind: type[Fact]) -> _Own:
+def _own(kind: type[Event]) -> _Own:
     names = [field.name for field in fields(kind) if field.name not in _ENVELOPE]
     return _Own(names, _reader(names))
 
 
-def _reader(names: Sequence[str]) -> Callable[[Fact], Sequence[Any]]:
+def _reader(names: Sequence[str]) -> Callable[[Event], Sequence[Any]]:
     """`attrgetter`, which answers a tuple only for two names or more."""
     match names:
         case []:
             return lambda _: ()
         case [name]:
-            return lambda fact: (getattr(fact, name),)
+            return lambda event: (getattr(event, name),)
     return attrgetter(*names)
 
 
-_OWN: Final[Mapping[str, _Own]] = {kind.TOPIC: _own(kind) for kind in FACTS}
+_OWN: Final[Mapping[str, _Own]] = {kind.TOPIC: _own(kind) for kind in EVENTS}
 _tags: Final = attrgetter("job_id", "workflow_id", "node_id", "job_seq")
 _NO_TAGS: Final = (None, None, None, None)
 
 
-def fact_out(recorded: Recorded) -> dict[str, Any]:
-    """One fact as JSON has it. `data` holds the fact's own fields, private ones merged in.
+def event_out(recorded: Recorded) -> dict[str, Any]:
+    """One event as JSON has it. `data` holds the event's own fields, private ones merged in.
 
-    An absent key of `data` says that this fact did not touch the field, null that it has none.
+    An absent key of `data` says that this event did not touch the field, null that it has none.
     """
     position, event = recorded
     topic = event.TOPIC
-    tags = _tags(event) if isinstance(event, TaggedFact) else _NO_TAGS
+    tags = _tags(event) if isinstance(event, TaggedEvent) else _NO_TAGS
     job_id, workflow_id, node_id, job_seq = tags
     return {
         "position": position,
@@ -73,27 +73,27 @@ def fact_out(recorded: Recorded) -> dict[str, Any]:
 
 
 def cloud_event(recorded: Recorded, source: str) -> dict[str, Any]:
-    """The fact inside a CloudEvent (1.0, JSON format). `source` names the log."""
-    fact = fact_out(recorded)
+    """The event inside a CloudEvent (1.0, JSON format). `source` names the log."""
+    event = event_out(recorded)
     return {
         "specversion": "1.0",
         "id": str(recorded.position),
         "source": source,
-        "type": f"asset-ledger.{fact['topic']}",
-        "subject": fact["asset_id"] or fact["job_id"] or source,
-        "time": fact["time"],
+        "type": f"asset-ledger.{event['topic']}",
+        "subject": event["asset_id"] or event["job_id"] or source,
+        "time": event["time"],
         "datacontenttype": "application/json",
-        "data": fact,
+        "data": event,
     }
 
 
-def _data(event: Fact) -> dict[str, Any]:
+def _data(event: Event) -> dict[str, Any]:
     own = _OWN[event.TOPIC]
     data = {
         name: value if type(value) is not datetime else iso(value)
         for name, value in zip(own.names, own.values(event), strict=True)
         if value is not UNSET
     }
-    if isinstance(event, TaggedFact):
+    if isinstance(event, TaggedEvent):
         data.update(private_of(event))
     return data

@@ -118,7 +118,7 @@ def test_a_history_replays_without_tables_and_without_a_server(
     replayed = run("replay", "j", "--json", "--data-dir", data_dir)
 
     assert [json.loads(line) for line in replayed.stdout.splitlines()] == history
-    assert [fact["job_seq"] for fact in history] == list(range(1, len(history) + 1))
+    assert [event["job_seq"] for event in history] == list(range(1, len(history) + 1))
     assert run("replay", "nobody's", "--data-dir", data_dir).returncode == 2
 
 
@@ -153,7 +153,7 @@ def test_a_restored_backup_is_noticed_and_its_tables_are_made_anew(
 def test_tables_of_a_future_that_was_taken_back_are_told_from_ours(
     server: Server, client: Client, data_dir: Path, tmp_path: Path
 ) -> None:
-    """The log is as long as the tables say, and the facts at its end are others."""
+    """The log is as long as the tables say, and the events at its end are others."""
     client.created(name="common")
     assert server.stop() == 0
     backup = shutil.copy(data_dir / "ledger.db", tmp_path / "backup.db")
@@ -196,10 +196,10 @@ def test_a_write_whose_tables_are_stuck_is_accepted_and_says_that_they_are_behin
 ) -> None:
     with holding(data_dir / "projections.g1.db"):
         reply = client.upload(b"small", "k", name="a.bin", job_id="j")
-        assert (reply.status, reply.headers["Ledger-View"]) == (202, "behind")
+        assert (reply.status, reply.headers["Ledger-Projection"]) == (202, "behind")
         assert client.assets() == []
-        assert client.get("/api/assets?min_position=2").slug == "view-behind"
-        assert [fact["asset_id"] for fact in client.history("j")] == [reply.json["id"]]
+        assert client.get("/api/assets?min_position=2").slug == "projection-behind"
+        assert [event["asset_id"] for event in client.history("j")] == [reply.json["id"]]
 
     until(lambda: client.assets() == [reply.json], "the tables have caught up by themselves")
     assert client.upload(b"small", "k", name="a.bin", job_id="j").status == 201

@@ -1,11 +1,11 @@
-"""A fact that this release cannot read stalls the tables, and nothing else."""
+"""An event that this release cannot read stalls the tables, and nothing else."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import StoredFact, facts_in
+from tests.journeys.audit import StoredEvent, events_in
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.holding import holding
 from tests.journeys.server import Server, until
@@ -13,7 +13,7 @@ from tests.journeys.unreadable import record_something_unreadable
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_read_a_fact_records_on_and_says_that_it_is_behind(
+def test_a_server_that_cannot_read_an_event_records_on_and_says_that_it_is_behind(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     before = client.created(name="before")
@@ -25,15 +25,15 @@ def test_a_server_that_cannot_read_a_fact_records_on_and_says_that_it_is_behind(
     with talking(server.port) as client:
         assert client.assets() == [before]
         reply = client.upload(b"small", "k", name="after", job_id="j")
-        assert (reply.status, reply.headers["Ledger-View"]) == (202, "behind")
+        assert (reply.status, reply.headers["Ledger-Projection"]) == (202, "behind")
         assert client.upload(b"small", "k", name="after", job_id="j").body == reply.body
-        assert [fact["asset_id"] for fact in client.history("j")] == [reply.json["id"]]
+        assert [event["asset_id"] for event in client.history("j")] == [reply.json["id"]]
         assert client.get(before["get_url"]).body == b"content"
     assert server.stop() == 0
 
 
 @pytest.mark.slow
-def test_a_deletion_that_was_interrupted_below_an_unreadable_fact_does_not_hang_the_start(
+def test_a_deletion_that_was_interrupted_below_an_unreadable_event_does_not_hang_the_start(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()
@@ -41,14 +41,14 @@ def test_a_deletion_that_was_interrupted_below_an_unreadable_fact_does_not_hang_
         client.created(None, content_type="text/plain", parent_id=folder["id"])
     with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
-        until(lambda: len(facts_in(data_dir)) > 302, "the deletion has begun")
+        until(lambda: len(events_in(data_dir)) > 302, "the deletion has begun")
         with holding(data_dir / "ledger.db"):  # before the writer gives up waiting for the tables
             server.kill()
         deletion.result()
-    assert len(facts_in(data_dir)) == 303
+    assert len(events_in(data_dir)) == 303
     record_something_unreadable(data_dir)
 
-    for _ in range(2):  # the tables show them as live, whatever the facts say
+    for _ in range(2):  # the tables show them as live, whatever the events say
         server.start()
         assert server.stop() == 0
         assert len(tombstones(data_dir)) == 257  # the folder, and as many as it was shown at once
@@ -68,12 +68,12 @@ def test_a_folder_that_cannot_be_seen_to_be_empty_is_not_called_so(
     with talking(server.port) as client:
         for _ in range(2):
             reply = client.delete(f"/api/assets/{folder['id']}")
-            assert (reply.status, reply.slug) == (503, "view-behind")
+            assert (reply.status, reply.slug) == (503, "projection-behind")
             assert len(tombstones(data_dir)) == 2
 
 
-def tombstones(data_dir: Path) -> list[StoredFact]:
-    return [fact for fact in facts_in(data_dir) if fact.topic == "asset.deleted"]
+def tombstones(data_dir: Path) -> list[StoredEvent]:
+    return [event for event in events_in(data_dir) if event.topic == "asset.deleted"]
 
 
 def delete_or_break(port: int, asset_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Facts as answers, in the form that `Accept` names: a page, lines, or a batch of CloudEvents.
+"""Events as answers, in the form that `Accept` names: a page, lines, or a batch of CloudEvents.
 
 Lines and batches are whole and are read a page at a time, so that no history is too long.
 """
@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.facts import cloud_event, fact_out
+from asset_ledger.api.contract.event_out import cloud_event, event_out
 from asset_ledger.api.contract.parameters import MAX_PAGE
 from asset_ledger.api.http.answers import POSITION, VARY, json_answer
 from asset_ledger.api.http.request import Request
@@ -24,25 +24,25 @@ BATCH: Final = "application/cloudevents-batch+json"
 _NEGOTIATED: Final = {VARY: "Accept"}
 """A cache must not give one form to who asked for another."""
 
-Facts = Sequence[Recorded]
+Events = Sequence[Recorded]
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Facts up to a position. `read(after, limit)` answers the next ones, `name` binds cursors."""
+    """Events up to a position. `read(after, limit)` answers the next ones, `name` binds cursors."""
 
-    read: Callable[[int, int], Awaitable[Facts]]
+    read: Callable[[int, int], Awaitable[Events]]
     upto: int
     name: bytes
 
-    async def pieces(self, after: int) -> AsyncIterator[Facts]:
+    async def pieces(self, after: int) -> AsyncIterator[Events]:
         """All of them after a position, a page at a time."""
-        while facts := await self.read(after, MAX_PAGE):
-            yield facts
-            after = facts[-1].position
+        while events := await self.read(after, MAX_PAGE):
+            yield events
+            after = events[-1].position
 
 
-async def facts_answer(request: Request, history: History) -> web.StreamResponse:
+async def events_answer(request: Request, history: History) -> web.StreamResponse:
     """The history from the cursor on, in the form that the client accepts."""
     cursor = request.asked.get("cursor")
     after = open_cursor(cursor, history.name) if cursor else 0
@@ -55,14 +55,14 @@ async def facts_answer(request: Request, history: History) -> web.StreamResponse
 
 async def _page(request: Request, history: History, after: int) -> web.Response:
     size = request.asked["page_size"]
-    facts = await history.read(after, size + 1)
-    page, more = facts[:size], len(facts) > size
+    events = await history.read(after, size + 1)
+    page, more = events[:size], len(events) > size
     following = seal_cursor(page[-1].position, history.name) if more else ""
-    body = orjson.dumps({"facts": [fact_out(fact) for fact in page], "next": following})
+    body = orjson.dumps({"events": [event_out(event) for event in page], "next": following})
     return json_answer(body, history.upto, headers=_NEGOTIATED)
 
 
-Encode = Callable[[AsyncIterator[Facts], str], AsyncIterator[bytes]]
+Encode = Callable[[AsyncIterator[Events], str], AsyncIterator[bytes]]
 
 
 async def _stream(
@@ -82,14 +82,14 @@ async def _stream(
     return response
 
 
-async def _lines(pieces: AsyncIterator[Facts], _: str) -> AsyncIterator[bytes]:
-    async for facts in pieces:
-        yield b"".join(orjson.dumps(fact_out(fact)) + b"\n" for fact in facts)
+async def _lines(pieces: AsyncIterator[Events], _: str) -> AsyncIterator[bytes]:
+    async for events in pieces:
+        yield b"".join(orjson.dumps(event_out(event)) + b"\n" for event in events)
 
 
-async def _batch(pieces: AsyncIterator[Facts], source: str) -> AsyncIterator[bytes]:
+async def _batch(pieces: AsyncIterator[Events], source: str) -> AsyncIterator[bytes]:
     opening = b"["
-    async for facts in pieces:
-        yield opening + b",".join(orjson.dumps(cloud_event(fact, source)) for fact in facts)
+    async for events in pieces:
+        yield opening + b",".join(orjson.dumps(cloud_event(event, source)) for event in events)
         opening = b","
     yield b"]" if opening == b"," else b"[]"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.load import MANY, Load, under_load
+from tests.journeys.processes import children_of, command_of
 from tests.journeys.server import Server, run, serving, until
 from tests.journeys.test_kills import check
 from tests.journeys.test_rebuilds import rebuild_to_the_end
@@ -24,20 +25,6 @@ def writing_apart(server: Server) -> list[int]:
         for pid in children_of(server.pid)
         if b"asset_ledger.api.workers.committer_worker" in command_of(pid)
     ]
-
-
-def children_of(pid: int) -> list[int]:
-    found: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, children.read_text("ascii").split())
-    return found
-
-
-def command_of(pid: int) -> bytes:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def has_taken_over(pid: int) -> bool:
@@ -89,7 +76,7 @@ def verify_agrees(data_dir: Path) -> None:
     done = run("verify", "--json", "--data-dir", data_dir)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert said[0]["facts"] == len(audit(data_dir))
+    assert said[0]["events"] == len(audit(data_dir))
     rebuilt = run("rebuild", "--dry-run", "--json", "--data-dir", data_dir)
     told = json.loads(rebuilt.stdout)
     assert (told["digest"], told["differences"]) == (tables_digest(current_tables(data_dir)), 0)
@@ -151,8 +138,8 @@ def test_a_stop_while_its_writes_are_apart_answers_what_it_records(
         assert server.wait() == 0
         assert gone(pid)
         assert server.errors == ""
-        facts = audit(data_dir)
-        assert {fact.stream for fact in facts[1:]} == load.acknowledged.keys()
+        events = audit(data_dir)
+        assert {event.stream for event in events[1:]} == load.acknowledged.keys()
         server.start()  # no lock is left
         check(server, load)
         assert server.stop() == 0

@@ -27,7 +27,7 @@ from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.reading.subscriptions import Tail
+from asset_ledger.ledger.reading.subscriptions import Subscriptions
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
@@ -44,7 +44,7 @@ class Backend:
     ledger: Ledger
     proofs: Proofs
     feed: LiveFeed
-    tail: Tail
+    subscriptions: Subscriptions
     projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
@@ -100,7 +100,7 @@ async def open_backend(
             ledger=ledger,
             proofs=proofs,
             feed=feed,
-            tail=Tail(feed, event_text),
+            subscriptions=Subscriptions(feed, event_text),
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,

@@ -100,7 +100,7 @@ class NextAssets:
     tables = Assets.tables
     migrations = (
         *Assets.migrations,
-        Migration(MIGRATION, add_frame_rate, needs_events=True, fills=("assets.frame_rate",)),
+        Migration(MIGRATION, add_frame_rate, needs_events=True, backfills=("assets.frame_rate",)),
     )
     functions = Assets.functions
     settling = Assets.settling

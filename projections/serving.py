@@ -78,12 +78,12 @@ class Projections:
         self.tables = Status(PROJECTIONS, feed, state.position)
         self.tables.error = state.error
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
-        self.assets = AssetQueries(readers[TABLES], self.catalog, self._unfilled)
-        self.jobs = JobQueries(readers[TABLES], self._unfilled)
-        self.comparisons = CompareQueries(readers[TABLES], self._unfilled)
+        self.assets = AssetQueries(readers[TABLES], self.catalog, self._pending_backfill)
+        self.jobs = JobQueries(readers[TABLES], self._pending_backfill)
+        self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
-        self.usage = UsageQueries(readers["usage"], readers[TABLES], self._unfilled)
+        self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
         self._folder, self._served, self._feed = folder, served, feed
         self._next: _Served | None = None
@@ -137,7 +137,7 @@ class Projections:
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> list[AssetId]:
         """Assets directly in a folder that were deleted between two positions."""
-        return await self.assets.buried(user_id, parent_id, after, before, limit)
+        return await self.assets.tombstones(user_id, parent_id, after, before, limit)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
         """A live asset of this user that has these bytes now. Raises ProjectionBehindError."""
@@ -208,8 +208,8 @@ class Projections:
         await self._pause()
         await self._served.close()
 
-    def _unfilled(self) -> Collection[str]:
-        return self.generation.unfilled
+    def _pending_backfill(self) -> Collection[str]:
+        return self.generation.pending_backfill
 
     async def _reach_catalog(self, position: int) -> None:
         await self.reach(position, ("catalog",))

@@ -14,7 +14,7 @@ import orjson
 
 from asset_ledger.api.cli.options import existing_log
 from asset_ledger.api.contract.event_out import event_out
-from asset_ledger.api.contract.events import EVENT_FILTERS, wanted_events
+from asset_ledger.api.contract.events import EVENT_FILTERS, event_filter
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -65,7 +65,7 @@ class LocalSource:
         return dict(orjson.loads(compared))
 
     def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        wanted = wanted_events(_FILTERS.read(asked), self._user_id)
+        wanted = event_filter(_FILTERS.read(asked), self._user_id)
         position = self._replay.head() if after is None else after
         while True:
             before, (events, position) = position, self._replay.events_after(wanted, position, PAGE)

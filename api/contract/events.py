@@ -18,7 +18,7 @@ from asset_ledger.api.contract.parameters import (
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.ids import parse_asset_id
 from asset_ledger.ledger.log.codec import EVENTS
-from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.event_filter import EventFilter
 
 TOPICS: Final = tuple(sorted(kind.TOPIC for kind in EVENTS))
 
@@ -44,9 +44,9 @@ def asks_for_all(asked: Asked) -> bool:
     return asked.get("all") == "true"
 
 
-def wanted_events(asked: Asked, user_id: str) -> Wanted:
+def event_filter(asked: Asked, user_id: str) -> EventFilter:
     """The events that a query asks for."""
-    return Wanted(
+    return EventFilter(
         user_id=None if asks_for_all(asked) else user_id,
         topics=frozenset(asked.get("topic", ())),
         job_id=asked.get("job_id"),

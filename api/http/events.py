@@ -13,17 +13,17 @@ from asset_ledger.api.contract.events import (
     EVENT_FILTERS,
     LIMIT,
     asks_for_all,
+    event_filter,
     read_last_event_id,
-    wanted_events,
 )
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import EventsOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import ParameterError
-from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.event_filter import EventFilter
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.reading.subscriptions import Follower
+from asset_ledger.ledger.reading.subscriptions import Subscriber
 
 STREAM: Final = "text/event-stream"
 
@@ -77,10 +77,10 @@ async def stream_events(request: Request) -> web.StreamResponse:
     return response
 
 
-def _wanted(request: Request) -> Wanted:
+def _wanted(request: Request) -> EventFilter:
     if asks_for_all(request.asked):
         request.principal.require("admin")
-    return wanted_events(request.asked, request.user_id)
+    return event_filter(request.asked, request.user_id)
 
 
 def _seen(request: Request) -> int:
@@ -92,10 +92,10 @@ def _seen(request: Request) -> int:
     return after
 
 
-async def _texts(request: Request, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+async def _texts(request: Request, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
     """What to send, until the service stops: events, and a comment when none came for a while."""
-    tail, loop = request.backend.tail, asyncio.get_running_loop()
-    follower = Follower(tail, request.ledger.replay, wanted, after)
+    tail, loop = request.backend.subscriptions, asyncio.get_running_loop()
+    follower = Subscriber(tail, request.ledger.replay, wanted, after)
     due = loop.time() + HEARTBEAT
     while not tail.ended:
         try:

@@ -29,7 +29,7 @@ from asset_ledger.api.http.content_headers import announced_digest
 from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
-from asset_ledger.ledger.content.store import Kept, Stage, Staged
+from asset_ledger.ledger.content.store import OwnedContent, Stage, Staged
 from asset_ledger.ledger.domain.asset import FOLDER
 from asset_ledger.ledger.errors import ProjectionBehindError
 from asset_ledger.ledger.ids import Digest
@@ -89,7 +89,7 @@ class Upload:
         fields = read_fields(self._request.asked)
         check_upload(self._request, self._limit)
         declared = self._request.headers.get("Content-Type")
-        if announced is not None and (kept := await self._kept(announced)):
+        if announced is not None and (kept := await self._owned_content(announced)):
             _fill(fields, "content_type", declared)
             return self._request_of(fields, kept)
         await begin(self._request)
@@ -101,7 +101,7 @@ class Upload:
         _fill(fields, "content_type", declared)
         return self._request_of(fields, staged)
 
-    async def _kept(self, announced: Digest) -> Kept | None:
+    async def _owned_content(self, announced: Digest) -> OwnedContent | None:
         """The announced bytes, if their sender waits to be asked for them, and owns them already.
 
         A catalog that is behind costs him an upload, not an error.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asset_ledger.api.workers.rebuilds import Building, Ended, Rebuilds
-from asset_ledger.projections.runtime.kept_generation import kept_before
+from asset_ledger.projections.runtime.previous_generation import find_previous
 from asset_ledger.projections.serving import Projections
 
 
@@ -16,7 +16,7 @@ async def status(
     is told of all the same: whoever began it has to learn its name."""
     generation, building = projections.generation, begun or rebuilds.building
     rows = await asyncio.to_thread(generation.count_rows)
-    kept = await asyncio.to_thread(kept_before, folder, generation.number)
+    kept = await asyncio.to_thread(find_previous, folder, generation.number)
     return {
         "serving": {
             "generation": generation.number,

@@ -22,7 +22,7 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.projections.rebuild.build import next_number, remove_but
 from asset_ledger.projections.runtime.database import remove
 from asset_ledger.projections.runtime.generation import open_followers
-from asset_ledger.projections.runtime.kept_generation import kept_before, usable
+from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
 from asset_ledger.projections.serving import Projections
 
 Result = Literal["switched", "discarded", "cancelled", "failed"]
@@ -103,7 +103,7 @@ class Rebuilds:
         Raises GenerationError where there is none of this release's schema, and during a rebuild.
         """
         current = self._projections.generation.number
-        kept = usable(await asyncio.to_thread(kept_before, self._folder, current))
+        kept = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
         if self.building is not None:
             raise GenerationError("the tables are being made anew: cancel that first")
         building = Building(kept.generation, self._feed.head(), rollback=True)

@@ -8,7 +8,7 @@ from asset_ledger.ledger.commands.call import Call, Receipt
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
-from asset_ledger.ledger.content.store import HEAD, Content, ContentStore, Kept, Staged
+from asset_ledger.ledger.content.store import HEAD, Content, ContentStore, OwnedContent, Staged
 from asset_ledger.ledger.domain.asset import AssetCreated, fold
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Json
@@ -47,7 +47,7 @@ class Create:
         async def decide() -> Decision:
             events = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
             guards = await self._surroundings(call.user_id, wanted)
-            if isinstance(staged, Kept):
+            if isinstance(staged, OwnedContent):
                 guards |= await self._owner(call.user_id, staged.digest)
             elif staged is not None and staged.small is None:
                 await self._contents.publish(staged)
@@ -56,7 +56,7 @@ class Create:
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self._receipt(committed)
 
-    async def find_content(self, call: Call, digest: Digest) -> Kept | None:
+    async def find_content(self, call: Call, digest: Digest) -> OwnedContent | None:
         """A content that the caller owns: a live asset of his has it now, or this very
         Idempotency-Key made one that had. None for any other. Raises ProjectionBehindError.
         """
@@ -64,7 +64,7 @@ class Create:
         if owner is None and not await self._was_made(call, digest):
             return None
         content = await self._contents.open(digest)
-        return None if content is None else await _kept(digest, content)
+        return None if content is None else await _owned_content(digest, content)
 
     async def _surroundings(self, user_id: str, wanted: NewAsset) -> dict[str, int]:
         """The folder that an asset goes into must be as it was when the event is recorded."""
@@ -107,9 +107,9 @@ def not_owned() -> FieldError:
     return FieldError("digest", "is not that of an asset of yours: send the bytes along")
 
 
-async def _kept(digest: Digest, content: Content) -> Kept:
+async def _owned_content(digest: Digest, content: Content) -> OwnedContent:
     try:
         head = [chunk async for chunk in content.chunks(0, min(HEAD, content.size))]
     finally:
         await content.close()
-    return Kept(digest, content.size, b"".join(head))
+    return OwnedContent(digest, content.size, b"".join(head))

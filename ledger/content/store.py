@@ -34,7 +34,7 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Staged):
+class OwnedContent(Staged):
     """A content that was published before: who names it instead of sending it has to own it."""
 
 

@@ -24,7 +24,7 @@ _KINDS: Final[Sequence[TagKind]] = ("job", "node", "workflow")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EventFilter:
     """A choice of events. What is None or empty does not narrow it; `user_id` None: everybody's."""
 
     user_id: str | None
@@ -67,14 +67,16 @@ class Wanted:
         return b"" if self.user_id is None else orjson.dumps({"user_id": self.user_id})[1:-1]
 
 
-class Heard(NamedTuple):
+class EventBatch(NamedTuple):
     """Some events, and the position to go on from: others may have been looked at after them."""
 
     events: list[Recorded]
     next: int
 
 
-def events_after(log: LogReader, codec: Codec, wanted: Wanted, after: int, limit: int) -> Heard:
+def events_after(
+    log: LogReader, codec: Codec, wanted: EventFilter, after: int, limit: int
+) -> EventBatch:
     """The next events that are wanted, found among the next 20,000 of the log, or of the tag."""
     events: list[Recorded] = []
     head = log.head().position
@@ -85,13 +87,13 @@ def events_after(log: LogReader, codec: Codec, wanted: Wanted, after: int, limit
             if wanted.mark in one.state and wanted.holds((event := codec.decode(one)).event):
                 events.append(event)
             if len(events) == limit:
-                return Heard(events, after)
+                return EventBatch(events, after)
         if len(stored) < PAGE:
-            return Heard(events, max(after, head))
-    return Heard(events, after)
+            return EventBatch(events, max(after, head))
+    return EventBatch(events, after)
 
 
-def _read(log: LogReader, wanted: Wanted, after: int, upto: int) -> Sequence[Notification]:
+def _read(log: LogReader, wanted: EventFilter, after: int, upto: int) -> Sequence[Notification]:
     if wanted.asset_id is None:
         return log.read(after, PAGE, tag=wanted.tag, upto=upto)
     stream = log.stream(wanted.asset_id, upto=upto)

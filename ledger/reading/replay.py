@@ -24,7 +24,13 @@ from asset_ledger.ledger.errors import (
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
-from asset_ledger.ledger.reading.event_filter import PAGE, WALK, Heard, Wanted, events_after
+from asset_ledger.ledger.reading.event_filter import (
+    PAGE,
+    WALK,
+    EventBatch,
+    EventFilter,
+    events_after,
+)
 
 
 class Absence(NamedTuple):
@@ -193,7 +199,7 @@ class Replay:
             raise UnknownJobError(job_id)
         return record
 
-    def events_after(self, wanted: Wanted, after: int, limit: int) -> Heard:
+    def events_after(self, wanted: EventFilter, after: int, limit: int) -> EventBatch:
         """The next events that somebody wants to hear of, and where to go on."""
         return events_after(self._log, self._codec, wanted, after, limit)
 

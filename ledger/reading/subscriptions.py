@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
-from asset_ledger.ledger.reading.event_filter import Wanted
+from asset_ledger.ledger.reading.event_filter import EventFilter
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
@@ -28,7 +28,7 @@ class Told(NamedTuple):
     text: bytes
 
 
-class Tail:
+class Subscriptions:
     """The end of the log, in memory while somebody follows it. For the event loop."""
 
     def __init__(self, feed: LiveFeed, tell: Callable[[Recorded], bytes]) -> None:
@@ -75,10 +75,12 @@ class Tail:
         return [Told(each.position, each.event, self.tell(each)) for each in recorded]
 
 
-class Follower:
+class Subscriber:
     """One who follows: his place in the log, and what he wants of it."""
 
-    def __init__(self, tail: Tail, replay: AsyncReplay, wanted: Wanted, position: int) -> None:
+    def __init__(
+        self, tail: Subscriptions, replay: AsyncReplay, wanted: EventFilter, position: int
+    ) -> None:
         self._tail, self._replay, self._wanted = tail, replay, wanted
         self._position = position
 

@@ -1,12 +1,12 @@
 """An asset knows the node and the job that made it. The log always did.
 
-Rows from before serve without both columns until a rebuild has filled them: see `fills`.
+Rows from before serve without both columns until a rebuild has filled them: see `backfills`.
 """
 
 import sqlite3
 
 needs_events = True
-fills = ("assets.node_id", "assets.job_id")
+backfills = ("assets.node_id", "assets.job_id")
 
 STATEMENTS = (
     "ALTER TABLE assets ADD COLUMN node_id TEXT",

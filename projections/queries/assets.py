@@ -21,7 +21,12 @@ from asset_ledger.projections.queries.asset_statements import (
     page_statement,
 )
 from asset_ledger.projections.queries.catalog import CatalogQueries
-from asset_ledger.projections.queries.pages import PAGE_SIZE, Page, Unfilled, check_filled
+from asset_ledger.projections.queries.pages import (
+    PAGE_SIZE,
+    Page,
+    PendingBackfill,
+    check_backfilled,
+)
 
 
 class AssetRow(NamedTuple):
@@ -61,9 +66,12 @@ class AssetQueries:
     """Reads of assets. `catalog` reads lists that are too long to sort."""
 
     def __init__(
-        self, readers: AsyncReaders, catalog: CatalogQueries, unfilled: Unfilled = frozenset
+        self,
+        readers: AsyncReaders,
+        catalog: CatalogQueries,
+        pending_backfill: PendingBackfill = frozenset,
     ) -> None:
-        self._readers, self.catalog, self._unfilled = readers, catalog, unfilled
+        self._readers, self.catalog, self._pending_backfill = readers, catalog, pending_backfill
 
     async def find(self, user_id: str, asset_id: AssetId) -> AssetRow:
         """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
@@ -121,14 +129,14 @@ class AssetQueries:
     def _check_filled(self, query: AssetQuery) -> None:
         """Raises ProjectionBehindError for a filter on what the rows do not have yet."""
         columns = {each.column for condition in query.conditions for each in condition.any_of}
-        check_filled(self._unfilled, "assets", columns)
+        check_backfilled(self._pending_backfill, "assets", columns)
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
         """Live assets directly in a folder, in creation order."""
         rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
-    async def buried(
+    async def tombstones(
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> list[AssetId]:
         """Tombstones directly in a folder that were made between two positions."""

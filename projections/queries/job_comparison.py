@@ -15,7 +15,7 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.pages import Unfilled, check_filled
+from asset_ledger.projections.queries.pages import PendingBackfill, check_backfilled
 from asset_ledger.projections.tables.assets import document_json
 
 Status = Literal["same", "different", "only_a", "only_b"]
@@ -155,12 +155,14 @@ _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 class CompareQueries:
     """Two jobs out of the tables."""
 
-    def __init__(self, readers: AsyncReaders, unfilled: Unfilled = frozenset) -> None:
-        self._readers, self._unfilled = readers, unfilled
+    def __init__(
+        self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
+    ) -> None:
+        self._readers, self._pending_backfill = readers, pending_backfill
 
     async def compare(self, user_id: str, a: str, b: str) -> JobComparison:
         """Two jobs of one user, at one position. Raises UnknownJobError and ProjectionBehindError."""
-        check_filled(self._unfilled, "assets", ("job_id", "node_id"))
+        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
         wanted = orjson.dumps([a, b]).decode()
         async with self._readers.snapshot() as db:
             for (unknown,) in await db.execute_fetchall(_KNOWN, (wanted, user_id)):

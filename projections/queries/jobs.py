@@ -11,9 +11,9 @@ from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     Page,
+    PendingBackfill,
     Sort,
-    Unfilled,
-    check_filled,
+    check_backfilled,
     open_cursor,
     seal_cursor,
     sort_of,
@@ -71,8 +71,10 @@ class JobRow(NamedTuple):
 class JobQueries:
     """The reads, each one statement on a read-only connection."""
 
-    def __init__(self, readers: AsyncReaders, unfilled: Unfilled = frozenset) -> None:
-        self._readers, self._unfilled = readers, unfilled
+    def __init__(
+        self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
+    ) -> None:
+        self._readers, self._pending_backfill = readers, pending_backfill
 
     async def find(self, user_id: str, job_id: str) -> JobRow:
         """One job. Raises UnknownJobError if none of the user's events names it."""
@@ -101,7 +103,7 @@ class JobQueries:
         """
         order = sort_of(sort)
         wanted = {name: sorted(set(filters[name])) for name in FILTERS if name in filters}
-        check_filled(self._unfilled, "jobs", wanted)
+        check_backfilled(self._pending_backfill, "jobs", wanted)
         binding = orjson.dumps(["jobs", user_id, sort, wanted])
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)

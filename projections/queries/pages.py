@@ -95,16 +95,18 @@ def _seal(key: bytes, binding: bytes) -> bytes:
     return hashlib.sha256(b"asset-ledger/cursor/1\n" + key + binding).digest()[:_SEAL]
 
 
-Unfilled = Callable[[], Collection[str]]
+PendingBackfill = Callable[[], Collection[str]]
 """Returns the columns of the generation in use that are not filled yet: `assets.node_id`."""
 
 
-def check_filled(unfilled: Unfilled, table: str, columns: Collection[str]) -> None:
+def check_backfilled(
+    pending_backfill: PendingBackfill, table: str, columns: Collection[str]
+) -> None:
     """Raises ProjectionBehindError for a column that a migration added and no rebuild has filled yet.
 
     A filter on such a column, which is NULL in every older row, would find nothing.
     """
-    lacking = unfilled()
+    lacking = pending_backfill()
     for column in sorted(columns) if lacking else ():
         if f"{table}.{column}" in lacking:
             raise ProjectionBehindError(

@@ -11,7 +11,14 @@ import orjson
 
 from asset_ledger.ledger.errors import CursorError
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.pages import BRIEF, Page, Unfilled, check_filled, seal, unseal
+from asset_ledger.projections.queries.pages import (
+    BRIEF,
+    Page,
+    PendingBackfill,
+    check_backfilled,
+    seal,
+    unseal,
+)
 
 FILTERS: Final = ("job_id", "workflow_id", "node_id")
 """What usage can be narrowed to, the narrowest first."""
@@ -85,14 +92,17 @@ class UsageQueries:
     """The reads, each one statement on a read-only connection."""
 
     def __init__(
-        self, totals: AsyncReaders, assets: AsyncReaders, unfilled: Unfilled = frozenset
+        self,
+        totals: AsyncReaders,
+        assets: AsyncReaders,
+        pending_backfill: PendingBackfill = frozenset,
     ) -> None:
-        self._totals, self._assets, self._unfilled = totals, assets, unfilled
+        self._totals, self._assets, self._pending_backfill = totals, assets, pending_backfill
 
     async def page(self, query: UsageQuery, *, page_size: int, cursor: str = "") -> Page:
         """Groups in order, from a cursor on. Raises CursorError for another query's cursor."""
         if query.filters:  # counted over the assets
-            check_filled(self._unfilled, "assets", {*query.filters, query.group_by})
+            check_backfilled(self._pending_backfill, "assets", {*query.filters, query.group_by})
         readers, projection = (self._assets, "assets") if query.filters else (self._totals, "usage")
         start = _start(cursor, query) if cursor else None
         sql, parameters = _statement(query, start, page_size + 1)

@@ -15,11 +15,11 @@ from asset_ledger.ledger.reading.feed import Feed, FeedUpTo
 from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.digest import digest
 from asset_ledger.projections.rebuild.files import GenerationFiles
-from asset_ledger.projections.runtime.bulk import fill, secure
+from asset_ledger.projections.runtime.bulk import end_bulk_fill, fill
 from asset_ledger.projections.runtime.database import Database, in_use, numbers, path_of, remove
 from asset_ledger.projections.runtime.generation import open_generation
 from asset_ledger.projections.runtime.installed import why
-from asset_ledger.projections.runtime.kept_generation import kept_before, usable
+from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, others
 from asset_ledger.projections.runtime.runner import BATCH, Runner
 
@@ -110,7 +110,7 @@ def roll_back(folder: Path, feed: Feed, progress: Progress = no_progress) -> int
     Raises GenerationError where there is none of this release's schema.
     """
     current = in_use(folder)
-    kept = usable(None if current is None else kept_before(folder, current))
+    kept = check_usable(None if current is None else find_previous(folder, current))
     catch_up(folder, kept.generation, feed, progress)
     with closing(Database(folder, current or 0, PROJECTIONS)) as database:
         database.declare("retired")
@@ -153,7 +153,7 @@ class _Build:
         self._files.fill("reading", runners, position)
         for runner in runners:
             self._progress("indexing", position, position)
-            secure(runner.database)
+            end_bulk_fill(runner.database)
 
     def _others(
         self, comparison: GenerationComparison | None, position: int

@@ -12,7 +12,7 @@ from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.comparison import FileComparison, compare_file, stands_at
-from asset_ledger.projections.runtime.bulk import fill, hasten
+from asset_ledger.projections.runtime.bulk import begin_bulk_fill, fill
 from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner
@@ -32,7 +32,7 @@ class GenerationFiles:
         database = Database(self._folder, self._number, projections, part)
         self._stack.callback(database.close)
         migrate(database)
-        hasten(database)
+        begin_bulk_fill(database)
         return Runner(database, self._feed)
 
     def fill(self, step: str, runners: Sequence[Runner], upto: int) -> None:

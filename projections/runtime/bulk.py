@@ -25,16 +25,16 @@ A_TRANSACTION: Final = 16
 """How many batches one transaction takes: sums and indexes of words are settled once for them."""
 
 
-def hasten(database: Database) -> None:
+def begin_bulk_fill(database: Database) -> None:
     """From here on a file is filled as fast as can be, and is good for nothing before `secure`."""
-    database.hasten()
+    database.begin_bulk_fill()
     defer_indexes(database)
 
 
-def secure(database: Database) -> None:
+def end_bulk_fill(database: Database) -> None:
     """Make the indexes, and be as safe as any file from here on."""
     restore_indexes(database)
-    database.secure()
+    database.end_bulk_fill()
 
 
 def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
@@ -45,11 +45,11 @@ def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
     """
     if runner.database.state != "building" or runner.position or runner.feed.head() <= BATCH:
         return
-    hasten(runner.database)
+    begin_bulk_fill(runner.database)
     with suppress(LedgerError, sqlite3.Error):
         fill([runner], progress, CATCHING_UP)
     try:
-        secure(runner.database)
+        end_bulk_fill(runner.database)
     except sqlite3.Error as error:
         raise storage_error(error) from error
 

@@ -147,14 +147,14 @@ class Database:
         """Take small transactions from here on, where large ones made the tables before."""
         expect_groups(self.write)
 
-    def hasten(self) -> None:
+    def begin_bulk_fill(self) -> None:
         """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,
         and whoever finds it `filling` throws it away. Nobody else may have it open."""
         self.declare("filling")
         for pragma in _HASTE:
             self.write.execute(pragma)
 
-    def secure(self) -> None:
+    def end_bulk_fill(self) -> None:
         """End the haste: whatever is in the file is on the disk before it says `building` again."""
         self.write.execute("PRAGMA synchronous=FULL")
         self.declare("building")

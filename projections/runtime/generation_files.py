@@ -11,7 +11,7 @@ from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation
-from asset_ledger.projections.runtime.migrate import unfilled
+from asset_ledger.projections.runtime.migrate import pending_backfill
 from asset_ledger.projections.runtime.registry import PROJECTIONS
 
 
@@ -19,7 +19,7 @@ class GenerationFiles:
     """The schema and the row counts of the generation in use. Any thread may call.
 
     `revision` is the name of the last migration. `expanded`: the generation has to be rebuilt,
-    because rows lack what a migration adds; until then `unfilled` are the columns that no query may
+    because rows lack what a migration adds; until then `pending_backfill` are the columns that no query may
     use.
     """
 
@@ -33,10 +33,10 @@ class GenerationFiles:
         own = 1 + len(following.own)
         self.revision = max(max(schema.applied, default="") for schema, _ in schemas[:own])
         self.expanded = any(schema.expanded for schema, _ in schemas)
-        self.unfilled = {
+        self.pending_backfill = {
             name
             for schema, projections in schemas[:own]
-            for name in unfilled(schema.expanded, projections)
+            for name in pending_backfill(schema.expanded, projections)
         }
         self._counts = [
             RowCounts(path, [table for each in projections for table in each.tables])

@@ -30,7 +30,7 @@ def migrate(database: Database, log: int = 0) -> bool:
     """Apply what the file lacks, in the order of names; whether it must be filled from the log.
 
     `log` is how many events there are. Where it is long, a migration that needs them expands the
-    tables and leaves the rows as they are, if they are of use like that: see `unfilled`.
+    tables and leaves the rows as they are, if they are of use like that: see `pending_backfill`.
     Raises NewerSchemaError for a file that a later release has changed.
     """
     applied, expanded = database.applied, database.expanded
@@ -43,15 +43,15 @@ def migrate(database: Database, log: int = 0) -> bool:
     return database.state == "building"
 
 
-def unfilled(expanded: Collection[str], projections: Sequence[Projection]) -> set[str]:
+def pending_backfill(expanded: Collection[str], projections: Sequence[Projection]) -> set[str]:
     """The columns that no query may use until a rebuild, by the migrations that only expanded."""
     known = migrations_of(projections)
-    return {name for each in known if each.name in expanded for name in each.fills or ()}
+    return {name for each in known if each.name in expanded for name in each.backfills or ()}
 
 
 def _serves_meanwhile(database: Database, missing: Sequence[Migration]) -> bool:
     needy = [migration for migration in missing if migration.needs_events]
-    return database.state == "ready" and all(each.fills is not None for each in needy)
+    return database.state == "ready" and all(each.backfills is not None for each in needy)
 
 
 def is_current(database: Database) -> bool:

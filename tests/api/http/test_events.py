@@ -108,7 +108,7 @@ async def test_a_query_that_cannot_be_is_refused(api: Api, path: str, query: str
 
 
 @dataclass
-class Heard:
+class EventBatch:
     """One event of a stream, or a comment."""
 
     id: str = ""
@@ -118,7 +118,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[AsyncIterator[Heard]]:
+async def stream(
+    api: Api, query: str = "", **headers: str
+) -> AsyncIterator[AsyncIterator[EventBatch]]:
     """A stream's blocks, after the one that says where it begins."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
@@ -129,8 +131,8 @@ async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[Asy
         yield blocks
 
 
-async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Heard]:
-    block = Heard()
+async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[EventBatch]:
+    block = EventBatch()
     async for line in lines:
         name, _, value = line.decode().rstrip("\n").partition(": ")
         if name == "data":
@@ -141,10 +143,10 @@ async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Heard]:
             block.comment = value
         elif line == b"\n":
             yield block
-            block = Heard()
+            block = EventBatch()
 
 
-async def take(blocks: AsyncIterator[Heard], count: int) -> list[Heard]:
+async def take(blocks: AsyncIterator[EventBatch], count: int) -> list[EventBatch]:
     async with asyncio.timeout(30):  # a hang fails; nothing here is a matter of speed
         return [await anext(blocks) for _ in range(count)]
 

@@ -76,7 +76,7 @@ async def test_a_disk_that_failed_makes_it_not_ready(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failure = StorageFailedError("the disk failed; read-only until a restart")
-    monkeypatch.setattr(api.backend.committer, "failure", failure)
+    monkeypatch.setattr(type(api.backend.committer), "failure", failure)
 
     status, parts = await ready(api)
 

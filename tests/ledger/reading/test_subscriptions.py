@@ -8,8 +8,8 @@ import pytest
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.reading import subscriptions as tails
-from asset_ledger.ledger.reading.event_filter import Wanted
-from asset_ledger.ledger.reading.subscriptions import Follower, Tail
+from asset_ledger.ledger.reading.event_filter import EventFilter
+from asset_ledger.ledger.reading.subscriptions import Subscriber, Subscriptions
 from tests.builders import asset_id, command, created
 from tests.ledger.parts import Parts, open_parts
 
@@ -19,7 +19,7 @@ class Following:
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self._written = parts, 0
-        self.tail = Tail(parts.feed, self.tell)
+        self.tail = Subscriptions(parts.feed, self.tell)
         self.told = 0
 
     def tell(self, event: Recorded) -> bytes:
@@ -35,8 +35,8 @@ class Following:
     def end(self) -> None:
         self._parts.feed.end()
 
-    def follower(self, after: int, user_id: str | None = None) -> Follower:
-        return Follower(self.tail, self._parts.replay, Wanted(user_id), after)
+    def follower(self, after: int, user_id: str | None = None) -> Subscriber:
+        return Subscriber(self.tail, self._parts.replay, EventFilter(user_id), after)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def following(tmp_path: Path) -> AsyncIterator[Following]:
         yield Following(parts)
 
 
-async def heard(follower: Follower, last: int) -> list[int]:
+async def heard(follower: Subscriber, last: int) -> list[int]:
     """What he hears until the event at this position."""
     text = b""
     while not text.endswith(b"%d " % last):

@@ -12,7 +12,7 @@ from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.projection import Projection, Statement
 from asset_ledger.projections.rebuild.digest import rows
 from asset_ledger.projections.runtime import bulk
-from asset_ledger.projections.runtime.bulk import fill, hasten, secure
+from asset_ledger.projections.runtime.bulk import begin_bulk_fill, end_bulk_fill, fill
 from asset_ledger.projections.runtime.database import Database, numbers
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
@@ -77,9 +77,9 @@ def test_what_is_filled_in_bulk_is_what_following_gives(
     followed, filled = (new(long, number, part, projections) for number in (1, 2))
 
     followed.catch_up()
-    hasten(filled.database)
+    begin_bulk_fill(filled.database)
     fill([filled])
-    secure(filled.database)
+    end_bulk_fill(filled.database)
 
     assert filled.position == long.feed.head()
     assert filled.database.state == "building"
@@ -112,7 +112,7 @@ def abandoned(long: World) -> World:
     """Projections that were made once, and files of the next generation that nobody filled to the end."""
     for part, projections in FILES:
         runner = new(long, 1, part, list(projections))
-        hasten(runner.database)
+        begin_bulk_fill(runner.database)
         runner.database.close()
     return long
 

@@ -19,7 +19,7 @@ from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.rebuild.verify import verify_tables
 from asset_ledger.projections.runtime import migrate as migrating
-from asset_ledger.projections.runtime.kept_generation import kept_before
+from asset_ledger.projections.runtime.previous_generation import find_previous
 from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.serving import Projections
@@ -37,7 +37,7 @@ from tests.projections.before import (
 )
 from tests.projections.world import World, select, served
 
-SMELL = Migration(PLANTED, add_smell, needs_events=True, fills=("assets.smell",))
+SMELL = Migration(PLANTED, add_smell, needs_events=True, backfills=("assets.smell",))
 
 pytestmark = pytest.mark.usefixtures("long")
 
@@ -90,7 +90,10 @@ async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
     assert rebuilt.digest == DIGEST
     async with reading(older) as projections:
         assert (projections.generation.number, projections.generation.expanded) == (2, False)
-        assert (projections.generation.revision, projections.generation.unfilled) == (NEWEST, set())
+        assert (projections.generation.revision, projections.generation.pending_backfill) == (
+            NEWEST,
+            set(),
+        )
         assert with_a_node(older, 2) == 12
         page = await projections.assets.page("1", {"node_id": ["node_0"]})
         assert len(orjson.loads(b"[%b]" % page.json)) == 4
@@ -148,7 +151,7 @@ async def test_jobs_are_not_compared_before_their_assets_are_filled(older: World
 async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, SMELL._replace(fills=("jobs.status",)))
+    plant(monkeypatch, SMELL._replace(backfills=("jobs.status",)))
 
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="status is being filled"):
@@ -164,10 +167,13 @@ async def test_rows_of_which_only_the_json_changes_answer_every_filter(
     monkeypatch.setattr(migrating, "LONG", 1_000)
     start(older.folder, older.feed).close()
     monkeypatch.setattr(migrating, "LONG", 0)
-    plant(monkeypatch, Migration(PLANTED, lambda _: None, needs_events=True, fills=()))
+    plant(monkeypatch, Migration(PLANTED, lambda _: None, needs_events=True, backfills=()))
 
     async with reading(older) as projections:
-        assert (projections.generation.expanded, projections.generation.unfilled) == (True, set())
+        assert (projections.generation.expanded, projections.generation.pending_backfill) == (
+            True,
+            set(),
+        )
         assert (await projections.assets.page("1", {"node_id": ["node_0"]})).json
         rebuild(older.folder, older.feed)
     async with reading(older) as projections:
@@ -218,14 +224,14 @@ def test_the_column_is_added_once_and_has_its_record_when_the_rows_have_it(
     plant(monkeypatch, SMELL)
     for _ in range(2):
         runner = start(older.folder, older.feed)
-        assert "assets.smell" in migrating.unfilled(runner.database.expanded, PROJECTIONS)
+        assert "assets.smell" in migrating.pending_backfill(runner.database.expanded, PROJECTIONS)
         assert select(runner, "SELECT count(*), max(smell) FROM assets") == [(14, "none")]
         runner.close()
     monkeypatch.setattr(migrating, "LONG", 1_000)
 
     runner = start(older.folder, older.feed)
 
-    assert migrating.unfilled(runner.database.expanded, PROJECTIONS) == set()
+    assert migrating.pending_backfill(runner.database.expanded, PROJECTIONS) == set()
     assert PLANTED in runner.database.applied
     assert select(runner, "SELECT count(*) FROM assets") == [(14,)]
     runner.close()
@@ -254,7 +260,7 @@ async def test_tables_that_lack_something_are_not_gone_back_to_and_not_verified(
             verified(older, Path(scratch))
         rebuild(older.folder, older.feed)
 
-    kept = kept_before(older.folder, 2)
+    kept = find_previous(older.folder, 2)
     assert kept is not None
     assert not kept.usable
 

@@ -13,7 +13,7 @@ from asset_ledger.projections.runtime.migrate import migrations_of
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 
 
-class Kept(NamedTuple):
+class PreviousGeneration(NamedTuple):
     """A generation that was in use before. `usable`: it has the schema of this release."""
 
     generation: int
@@ -22,13 +22,13 @@ class Kept(NamedTuple):
     usable: bool
 
 
-def kept_before(folder: Path, number: int) -> Kept | None:
+def find_previous(folder: Path, number: int) -> PreviousGeneration | None:
     """The generation that a rollback would go back to, from this one."""
     before = [n for n in numbers(folder) if n < number and is_ready(path_of(folder, n))]
     return _read(folder, before[-1]) if before else None
 
 
-def usable(kept: Kept | None) -> Kept:
+def check_usable(kept: PreviousGeneration | None) -> PreviousGeneration:
     """One that can be gone back to. Raises GenerationError."""
     if kept is None:
         raise GenerationError("there is no generation to go back to")
@@ -40,7 +40,7 @@ def usable(kept: Kept | None) -> Kept:
     return kept
 
 
-def _read(folder: Path, number: int) -> Kept | None:
+def _read(folder: Path, number: int) -> PreviousGeneration | None:
     parts: list[tuple[str, list[Projection]]] = [("", list(PROJECTIONS))]
     parts += [(each.name, [each]) for each in FOLLOWING]
     try:
@@ -50,7 +50,7 @@ def _read(folder: Path, number: int) -> Kept | None:
         return None  # it cannot be gone back to
     known = {part: {m.name for m in migrations_of(projections)} for part, projections in parts}
     revision = max(max(names, default="") for names in schemas.values())
-    return Kept(number, revision, position, schemas == known)
+    return PreviousGeneration(number, revision, position, schemas == known)
 
 
 def _schema(path: Path) -> set[str]:

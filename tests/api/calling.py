@@ -41,6 +41,6 @@ def caller(api: Api, user_id: str = "alice", *scopes: str, **fields: Any) -> Cal
 
 
 @asynccontextmanager
-async def asking_for_tokens(data_dir: Path, **settings: Any) -> AsyncIterator[Api]:
+async def serving_with_tokens(data_dir: Path, **settings: Any) -> AsyncIterator[Api]:
     async with serving(Settings(data_dir=data_dir, auth="tokens", **settings)) as api:
         yield api

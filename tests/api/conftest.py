@@ -31,12 +31,12 @@ def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened_before(data_dir: Path, unused: Path) -> Path:
+def opened_data_dir(data_dir: Path, unused: Path) -> Path:
     """`data_dir`, as a first start leaves it: half of what that costs is making the files."""
     return shutil.copytree(unused, data_dir)
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with serving(Settings(data_dir=opened_before)) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving(Settings(data_dir=opened_data_dir)) as api:
         yield api

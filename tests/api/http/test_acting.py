@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import Answer, Api, serving
 from tests.builders import asset_id
 from tests.journeys.server import run
@@ -20,8 +20,8 @@ ODD = ["jörg", "日本", " spaces ", "100%", "a/b?c#d", "%41"]
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
@@ -202,7 +202,7 @@ async def test_a_token_that_an_admin_makes_for_somebody_is_whose_the_body_says(
 
 
 async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir, rate_limit="2/h") as api:
+    async with serving_with_tokens(data_dir, rate_limit="2/h") as api:
         admin, alice = caller(api, "root", *ALL), caller(api, "alice")
         answers = [(await acting(admin, "GET", "/api/assets", name)).status for name in "abc"]
 
@@ -225,7 +225,7 @@ async def test_the_servers_log_names_who_asked(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with asking_for_tokens(data_dir, log_requests=True) as api:
+    async with serving_with_tokens(data_dir, log_requests=True) as api:
         await made(caller(api, "root", *ALL))
 
     (fields,) = (r.__dict__["fields"] for r in caplog.records if r.message == "request")

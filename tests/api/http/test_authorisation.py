@@ -14,7 +14,7 @@ from asset_ledger.api.contract.principal import SCOPES
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.ledger.ids import new_asset_id
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import FORM, Answer, Api, form
 
 SECRET: Final = "known-to-alice-alone"
@@ -30,8 +30,8 @@ Names = Mapping[str, str]
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
@@ -122,7 +122,7 @@ async def test_without_a_token_that_is_valid_every_operation_says_the_same(
 
 async def test_an_expired_token_is_like_none(data_dir: Path) -> None:
     text = of_long_ago(data_dir)
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         for entry in GUARDED:
             answer = await ask(Caller(api, text), entry, nobodys())
             assert (answer.status, answer.slug) == (401, "unauthenticated"), entry.paths

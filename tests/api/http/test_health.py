@@ -14,7 +14,7 @@ from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.logs import JsonFormatter, PlainFormatter
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import PoisonEventError, StorageFailedError
-from tests.api.calling import asking_for_tokens, caller
+from tests.api.calling import caller, serving_with_tokens
 from tests.api.running import FORM, Api, form, serving
 from tests.projections.packages import importable, plant
 
@@ -46,7 +46,7 @@ def _named(name: str, labels: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_whoever_looks_after_the_server_needs_no_token(path: str, data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         assert (await api.get(path)).status == 200
         assert (await api.call("HEAD", path)).body == b""
 
@@ -212,7 +212,7 @@ async def test_a_logged_request_says_who_asked_what_and_nothing_he_sent(
 ) -> None:
     caplog.set_level(logging.INFO)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    async with asking_for_tokens(data_dir, log_requests=True) as api:
+    async with serving_with_tokens(data_dir, log_requests=True) as api:
         alice = caller(api, "alice")
         headers = {**FORM, "traceparent": trace, "X-Request-Id": "r1"}
         body = form(b"content", {"name": "secret"})

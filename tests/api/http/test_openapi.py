@@ -12,7 +12,7 @@ from asset_ledger.api.contract.openapi import errors_of, openapi
 from asset_ledger.api.contract.operations import Operation
 from asset_ledger.api.contract.problems import PROBLEMS, problem_of
 from asset_ledger.api.http.app import OPERATIONS
-from tests.api.calling import asking_for_tokens, caller
+from tests.api.calling import caller, serving_with_tokens
 from tests.api.running import Api
 
 DESCRIPTION = openapi(OPERATIONS, version="1", authenticated=True)
@@ -114,7 +114,7 @@ def test_every_problem_has_an_example() -> None:
 
 async def test_a_server_tells_whether_it_asks_for_tokens(api: Api, tmp_path: Path) -> None:
     local = (await api.get("/openapi.json")).json
-    async with asking_for_tokens(tmp_path / "other") as guarded:
+    async with serving_with_tokens(tmp_path / "other") as guarded:
         asking = (await guarded.get("/openapi.json")).json
 
     listing = [d["paths"]["/api/assets"]["get"]["security"] for d in (local, asking)]
@@ -147,7 +147,7 @@ def test_the_page_names_no_other_server_and_sets_no_markup_from_texts(path: Path
 
 
 async def test_a_page_of_a_guarded_ledger_is_public_and_its_data_is_not(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         assert (await api.get("/docs")).status == 200
         assert (await api.get("/api/assets")).status == 401
         assert (await caller(api).get("/api/assets")).status == 200

@@ -13,13 +13,13 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.folder_lock import holder_of
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import Api, serving
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
@@ -114,12 +114,12 @@ async def test_a_revoked_token_opens_nothing_from_then_on(api: Api) -> None:
 
 
 async def test_a_revoked_token_stays_revoked_after_a_restart(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         kept, gone = caller(api), caller(api)
         assert gone.token is not None
         api.backend.tokens.revoke(gone.token.split("_")[1])
 
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         assert (await Caller(api, kept.token).get("/api/assets")).status == 200
         assert (await Caller(api, gone.token).get("/api/assets")).status == 401
 
@@ -220,7 +220,7 @@ async def test_a_page_of_another_origin_may_write_with_a_token(api: Api) -> None
 
 
 async def test_who_asks_too_often_is_told_the_limit_and_when_to_come_again(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir, rate_limit="3/h") as api:
+    async with serving_with_tokens(data_dir, rate_limit="3/h") as api:
         alice, bob = caller(api, "alice"), caller(api, "bob")
         answers = [await alice.get("/api/assets") for _ in range(4)]
 

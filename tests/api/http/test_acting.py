@@ -50,7 +50,7 @@ async def made(
     return await acting(who, "POST", "/api/assets", user_id, json=sent, headers=headers)
 
 
-async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
+async def test_events_of_an_acting_admin_belong_to_the_user_and_name_the_admin(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
     asset = (await made(admin, job_id="j", parent_id="alice")).json
@@ -72,7 +72,7 @@ async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
     assert (deleted.slug, deleted.json["deleted_by"]) == ("asset-deleted", "root")
 
 
-async def test_an_admin_reads_for_somebody_what_is_hers_and_not_what_is_his(
+async def test_an_acting_admin_reads_only_the_data_of_the_user(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
     hers = await alice.created(b"hers", name="hers", job_id="j", node_id="n")
@@ -109,7 +109,9 @@ def said(answer: Answer) -> Any:
     return {name: value for name, value in answer.json.items() if name != "request_id"}
 
 
-async def test_naming_oneself_needs_no_scope_and_changes_nothing(api: Api, alice: Caller) -> None:
+async def test_the_user_header_needs_no_scope_when_it_names_the_caller(
+    api: Api, alice: Caller
+) -> None:
     first = await made(alice, key="k")
     again = await alice.call(
         "POST", "/api/assets", json={"name": "made"}, headers={"Idempotency-Key": "k"}
@@ -119,7 +121,7 @@ async def test_naming_oneself_needs_no_scope_and_changes_nothing(api: Api, alice
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
-async def test_an_admin_may_do_for_somebody_only_what_his_token_may(api: Api) -> None:
+async def test_an_acting_admin_is_limited_to_the_scopes_of_the_token(api: Api) -> None:
     reader = caller(api, "root", "read", "admin")
 
     assert (await acting(reader, "GET", "/api/assets")).status == 200
@@ -127,7 +129,9 @@ async def test_an_admin_may_do_for_somebody_only_what_his_token_may(api: Api) ->
     assert (refused.slug, refused.json["scope"]) == ("missing-scope", "write")
 
 
-async def test_a_key_is_the_owners_whoever_sends_it(api: Api, alice: Caller, admin: Caller) -> None:
+async def test_an_idempotency_key_belongs_to_the_owner_and_not_to_the_sender(
+    api: Api, alice: Caller, admin: Caller
+) -> None:
     hers = await made(alice, key="k")
     repeated = await made(admin, key="k")
     other = await made(admin, key="k", name="another")
@@ -139,7 +143,7 @@ async def test_a_key_is_the_owners_whoever_sends_it(api: Api, alice: Caller, adm
     assert [bobs.json["user_id"], his.json["user_id"]] == ["bob", "root"]
 
 
-async def test_an_auditor_finds_nothing_wrong_with_what_an_admin_did(
+async def test_verify_finds_no_problem_after_an_admin_acted(
     api: Api, alice: Caller, admin: Caller, data_dir: Path
 ) -> None:
     await made(alice, key="k")
@@ -152,7 +156,9 @@ async def test_an_auditor_finds_nothing_wrong_with_what_an_admin_did(
 
 
 @pytest.mark.parametrize("user_id", ODD)
-async def test_any_user_id_can_be_named(api: Api, admin: Caller, user_id: str) -> None:
+async def test_the_user_header_accepts_any_percent_encoded_user_id(
+    api: Api, admin: Caller, user_id: str
+) -> None:
     asset = (await made(admin, user_id)).json
 
     listed = await caller(api, user_id).get("/api/assets")
@@ -162,7 +168,7 @@ async def test_any_user_id_can_be_named(api: Api, admin: Caller, user_id: str) -
 
 
 @pytest.mark.parametrize("value", ["", "system", "%0A", "a%00", "%FF", "x" * 256, "%C2%85"])
-async def test_what_can_be_no_user_id_is_refused(
+async def test_the_user_header_refuses_an_invalid_user_id(
     api: Api, alice: Caller, admin: Caller, value: str
 ) -> None:
     for who in (admin, alice):
@@ -172,7 +178,7 @@ async def test_what_can_be_no_user_id_is_refused(
         assert [error["parameter"] for error in refused.json["errors"]] == ["Asset-Ledger-User"]
 
 
-async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
+async def test_ledger_wide_events_name_the_admin_and_not_the_user(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
     line = orjson.dumps({"id": asset_id(1), "name": "imported"}) + b"\n"
@@ -189,7 +195,7 @@ async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
     assert (await alice.get(f"/api/assets/{asset_id(1)}")).status == 200
 
 
-async def test_a_token_that_an_admin_makes_for_somebody_is_whose_the_body_says(
+async def test_a_token_created_by_an_acting_admin_belongs_to_the_user_in_the_body(
     api: Api, admin: Caller
 ) -> None:
     asked = {"user_id": "bob", "scopes": ["read"]}
@@ -201,7 +207,9 @@ async def test_a_token_that_an_admin_makes_for_somebody_is_whose_the_body_says(
     assert (refused.slug, refused.json["scope"]) == ("missing-scope", "admin")
 
 
-async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
+async def test_the_rate_limit_counts_requests_of_the_admin_and_not_of_the_user(
+    data_dir: Path,
+) -> None:
     async with serving_with_tokens(data_dir, rate_limit="2/h") as api:
         admin, alice = caller(api, "root", *ALL), caller(api, "alice")
         answers = [(await acting(admin, "GET", "/api/assets", name)).status for name in "abc"]
@@ -211,7 +219,7 @@ async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
         assert (await alice.get("/api/assets")).status == 200
 
 
-async def test_without_tokens_the_local_user_may_ask_for_anybody(data_dir: Path) -> None:
+async def test_the_local_user_acts_for_any_user_without_tokens(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as local:
         who = Caller(local, None)
         asset = (await made(who)).json
@@ -221,7 +229,7 @@ async def test_without_tokens_the_local_user_may_ask_for_anybody(data_dir: Path)
         assert (await local.get("/api/assets")).json["assets"] == []
 
 
-async def test_the_servers_log_names_who_asked(
+async def test_the_request_log_names_the_admin_and_not_the_user(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

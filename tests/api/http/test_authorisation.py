@@ -100,9 +100,7 @@ def told(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
     return answer.status, dict(zip(kept, said[1:], strict=True)), said[0]
 
 
-async def test_without_a_token_that_is_valid_every_operation_says_the_same(
-    api: Api, alices: Names
-) -> None:
+async def test_every_operation_answers_alike_without_a_valid_token(api: Api, alices: Names) -> None:
     late = caller(api, "alice", *ALL)
     assert late.token is not None
     api.backend.tokens.revoke(late.token.split("_")[1])
@@ -120,7 +118,7 @@ async def test_without_a_token_that_is_valid_every_operation_says_the_same(
     assert api.head() == before
 
 
-async def test_an_expired_token_is_like_none(data_dir: Path) -> None:
+async def test_every_operation_refuses_an_expired_token(data_dir: Path) -> None:
     text = of_long_ago(data_dir)
     async with serving_with_tokens(data_dir) as api:
         for entry in GUARDED:
@@ -138,7 +136,7 @@ def of_long_ago(data_dir: Path) -> str:
     return str(text)
 
 
-async def test_a_missing_scope_is_named_before_anything_is_looked_at(
+async def test_every_operation_names_the_missing_scope_before_any_lookup(
     api: Api, alices: Names
 ) -> None:
     before = api.head()
@@ -154,7 +152,9 @@ async def test_a_missing_scope_is_named_before_anything_is_looked_at(
     assert api.head() == before
 
 
-async def test_whoever_is_no_admin_may_ask_for_nobody_else(api: Api, alices: Names) -> None:
+async def test_every_operation_refuses_the_user_header_without_the_admin_scope(
+    api: Api, alices: Names
+) -> None:
     bob = caller(api, "bob", "read", "write", "audit")
     before = api.head()
 
@@ -169,7 +169,7 @@ async def test_whoever_is_no_admin_may_ask_for_nobody_else(api: Api, alices: Nam
     assert api.head() == before
 
 
-async def test_somebody_elses_is_answered_exactly_as_what_nobody_has(
+async def test_data_of_another_user_is_answered_exactly_as_unknown_data(
     api: Api, alices: Names
 ) -> None:
     bob, alice = caller(api, "bob", "read", "write", "audit"), caller(api, "alice", *ALL)
@@ -190,7 +190,7 @@ async def everything_of(alice: Caller, names: Names) -> list[bytes]:
     return [(await alice.get(path)).body for path in paths]
 
 
-async def test_no_answer_to_somebody_else_holds_a_byte_of_hers(api: Api, alices: Names) -> None:
+async def test_no_answer_to_another_user_holds_data_of_the_owner(api: Api, alices: Names) -> None:
     bob = caller(api, "bob", "read", "write", "audit")
     asked = {SECRET, alices["digest"].removeprefix("sha256:")}
     await bob.created(b"bytes of his own", name="own", job_id="own")
@@ -205,7 +205,9 @@ async def test_no_answer_to_somebody_else_holds_a_byte_of_hers(api: Api, alices:
             assert answer.status in (403, 404, 422), entry.paths
 
 
-async def test_head_tells_no_more_than_get(api: Api, alices: Names) -> None:
+async def test_head_answers_alike_for_data_of_another_user_and_unknown_data(
+    api: Api, alices: Names
+) -> None:
     bob, nobody = caller(api, "bob", "read", "write", "audit"), Caller(api, None)
     for entry in (entry for entry in OWN if entry.method == "GET"):
         for who in (bob, nobody):
@@ -219,7 +221,7 @@ async def test_head_tells_no_more_than_get(api: Api, alices: Names) -> None:
 
 
 @pytest.mark.parametrize("entry", ENDLESS, ids=lambda entry: str(entry.paths[0]))
-async def test_a_stream_tells_nobody_of_anothers_events(
+async def test_a_stream_omits_events_of_another_user(
     api: Api, alices: Names, entry: Operation
 ) -> None:
     bob = caller(api, "bob", "audit", "write")
@@ -246,9 +248,7 @@ async def test_a_stream_tells_nobody_of_anothers_events(
         "content_type=image",
     ],
 )
-async def test_no_filter_finds_what_is_somebody_elses(
-    api: Api, alices: Names, filters: str
-) -> None:
+async def test_filters_find_no_asset_of_another_user(api: Api, alices: Names, filters: str) -> None:
     bob = caller(api, "bob")
 
     listed = await bob.get(f"/api/assets?{filters.format(**alices)}")
@@ -257,7 +257,7 @@ async def test_no_filter_finds_what_is_somebody_elses(
 
 
 @pytest.mark.parametrize("field", ["parent_id", "derived_from", "digest"])
-async def test_a_new_asset_cannot_refer_to_what_is_somebody_elses(
+async def test_a_new_asset_cannot_refer_to_data_of_another_user(
     api: Api, alices: Names, field: str
 ) -> None:
     bob = caller(api, "bob")
@@ -274,7 +274,7 @@ async def test_a_new_asset_cannot_refer_to_what_is_somebody_elses(
     assert theirs[0] in (404, 422), theirs
 
 
-async def test_bytes_that_somebody_else_has_are_received_like_any_others(
+async def test_an_upload_of_bytes_another_user_has_is_answered_like_new_bytes(
     api: Api, alices: Names
 ) -> None:
     """That a content is stored already shows neither in the answer nor in what is charged."""
@@ -292,7 +292,7 @@ async def upload(who: Caller, content: bytes) -> Answer:
     return await who.call("POST", "/api/assets", data=sent, headers=FORM)
 
 
-async def test_two_users_jobs_of_the_same_name_never_mix(api: Api) -> None:
+async def test_jobs_of_two_users_with_the_same_name_never_mix(api: Api) -> None:
     alice, bob = caller(api, "alice", *ALL), caller(api, "bob", *ALL)
     hers = [await alice.created(b"a", name=f"a{n}", job_id="job_456") for n in range(3)]
     his = [await bob.created(b"b", name="b", job_id="job_456")]
@@ -312,7 +312,7 @@ async def test_two_users_jobs_of_the_same_name_never_mix(api: Api) -> None:
     assert (await alice.get("/api/jobs/job_456")).json["status"] == "untracked"
 
 
-async def test_one_key_of_two_users_is_two_keys(api: Api) -> None:
+async def test_idempotency_keys_of_two_users_are_independent(api: Api) -> None:
     headers = {"Idempotency-Key": "the same"}
     answers = [
         await caller(api, user).call("POST", "/api/assets", json={"name": user}, headers=headers)

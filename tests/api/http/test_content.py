@@ -22,7 +22,7 @@ CONTENT = bytes(range(256)) * 1_000
 """More than fits into one piece that is read, and no two neighbours alike."""
 
 
-async def test_a_content_is_announced_with_what_it_is(api: Api) -> None:
+async def test_a_content_is_sent_with_its_etag_digest_and_type(api: Api) -> None:
     asset = await api.created(CONTENT, name="a.png", content_type="image/png")
 
     answer = await api.get(asset["get_url"])
@@ -38,13 +38,13 @@ async def test_a_content_is_announced_with_what_it_is(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["content", "content/", "download", "download/"])
-async def test_a_content_has_two_names(api: Api, path: str) -> None:
+async def test_a_content_has_two_paths(api: Api, path: str) -> None:
     asset = await api.created(b"x")
 
     assert (await api.get(f"/api/assets/{asset['id']}/{path}")).body == b"x"
 
 
-async def test_head_says_what_get_would(api: Api) -> None:
+async def test_head_returns_the_headers_of_get(api: Api) -> None:
     asset = await api.created(CONTENT)
 
     got = await api.get(asset["get_url"])
@@ -56,7 +56,7 @@ async def test_head_says_what_get_would(api: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 65_536, 65_537, len(CONTENT)])
-async def test_ranges_are_slices(api: Api, size: int) -> None:
+async def test_a_range_returns_a_slice_of_the_content(api: Api, size: int) -> None:
     content = CONTENT[:size]
     path = (await api.created(content))["get_url"]
 
@@ -81,7 +81,7 @@ async def test_ranges_are_slices(api: Api, size: int) -> None:
         ("bytes=-99999999999999999999", 0),
     ],
 )
-async def test_open_ranges_run_to_the_end(api: Api, asked: str, start: int) -> None:
+async def test_an_open_range_runs_to_the_end(api: Api, asked: str, start: int) -> None:
     path = (await api.created(CONTENT))["get_url"]
 
     answer = await api.get(path, Range=asked)
@@ -89,7 +89,7 @@ async def test_open_ranges_run_to_the_end(api: Api, asked: str, start: int) -> N
     assert (answer.status, answer.body) == (206, CONTENT[start:])
 
 
-async def test_a_range_from_beyond_any_file_is_refused(api: Api) -> None:
+async def test_a_range_beyond_any_file_is_refused(api: Api) -> None:
     path = (await api.created(b"content"))["get_url"]
 
     answer = await api.get(path, Range="bytes=99999999999999999999-")
@@ -100,7 +100,7 @@ async def test_a_range_from_beyond_any_file_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     "asked", ["bytes=0-1,3-4", "bytes=2-1", "bytes=x-1", "lines=0-1", "bytes=-", "0-1", "bytes=1"]
 )
-async def test_a_range_that_is_none_of_ours_is_ignored(api: Api, asked: str) -> None:
+async def test_an_unsupported_range_is_ignored(api: Api, asked: str) -> None:
     path = (await api.created(b"content"))["get_url"]
 
     answer = await api.get(path, Range=asked)
@@ -113,7 +113,9 @@ async def test_a_range_that_is_none_of_ours_is_ignored(api: Api, asked: str) -> 
     first=st.none() | st.integers(0, 60),
     last=st.none() | st.integers(0, 60),
 )
-def test_every_range_agrees_with_slicing(size: int, first: int | None, last: int | None) -> None:
+def test_every_parsed_range_agrees_with_slicing(
+    size: int, first: int | None, last: int | None
+) -> None:
     content = CONTENT[:size]
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None:
@@ -133,11 +135,11 @@ def test_every_range_agrees_with_slicing(size: int, first: int | None, last: int
 
 
 @given(header=st.text(max_size=30))
-def test_no_range_header_is_too_strange(header: str) -> None:
+def test_a_range_header_is_ignored_unless_its_unit_is_bytes(header: str) -> None:
     assert asked_range(header, 10) is None or header.strip().lower().startswith("bytes")
 
 
-async def test_if_range_takes_the_range_only_of_the_same_bytes(api: Api) -> None:
+async def test_if_range_applies_the_range_only_when_the_etag_matches(api: Api) -> None:
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
@@ -151,7 +153,7 @@ async def test_if_range_takes_the_range_only_of_the_same_bytes(api: Api) -> None
     assert await asked("Sun, 06 Nov 1994 08:49:37 GMT") == 200
 
 
-async def test_other_bytes_than_those_that_are_meant_are_not_sent(api: Api) -> None:
+async def test_if_match_refuses_a_content_with_another_etag(api: Api) -> None:
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
@@ -164,7 +166,7 @@ async def test_other_bytes_than_those_that_are_meant_are_not_sent(api: Api) -> N
     assert [await asked(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
 
 
-async def test_a_known_content_is_not_sent_again(api: Api) -> None:
+async def test_a_content_is_answered_304_when_the_etag_matches(api: Api) -> None:
     asset = await api.created(b"content")
 
     known = await api.get(asset["get_url"], If_None_Match=f'"{asset["digest"]}"', Range="bytes=0-1")
@@ -182,7 +184,7 @@ async def test_a_folder_has_no_content(api: Api) -> None:
     assert (answer.status, answer.slug) == (404, "unknown-asset")
 
 
-async def test_contents_outlive_the_server(data_dir: Path) -> None:
+async def test_contents_survive_a_restart(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         paths = [(await api.created(CONTENT[:size]))["get_url"] for size in (5, 100_000)]
     async with serving(Settings(data_dir=data_dir)) as api:
@@ -206,7 +208,9 @@ async def test_contents_outlive_the_server(data_dir: Path) -> None:
         "x/y",
     ],
 )
-async def test_what_a_browser_could_run_is_saved_and_sandboxed(api: Api, content_type: str) -> None:
+async def test_active_content_is_sent_as_a_sandboxed_attachment(
+    api: Api, content_type: str
+) -> None:
     asset = await api.created(b"<script>", content_type=content_type)
 
     headers = (await api.get(asset["get_url"])).headers
@@ -217,7 +221,7 @@ async def test_what_a_browser_could_run_is_saved_and_sandboxed(api: Api, content
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "video/mp4", "audio/ogg", "text/plain"])
-def test_what_a_browser_can_only_show_is_shown(content_type: str) -> None:
+def test_passive_content_is_shown_inline(content_type: str) -> None:
     headers = safety_headers("a", content_type)
 
     assert headers["Content-Disposition"].startswith("inline;")
@@ -234,12 +238,12 @@ def test_what_a_browser_can_only_show_is_shown(content_type: str) -> None:
         ("50%.txt", "attachment; filename=\"50_.txt\"; filename*=UTF-8''50%25.txt"),
     ],
 )
-def test_names_are_told_in_ascii_and_exactly(name: str, header: str) -> None:
+def test_a_file_name_is_sent_in_ascii_and_in_exact_form(name: str, header: str) -> None:
     assert content_disposition("attachment", name) == header
 
 
 @given(name=st.text(min_size=1))
-def test_no_name_breaks_out_of_its_header(name: str) -> None:
+def test_a_file_name_cannot_break_out_of_its_header(name: str) -> None:
     header = content_disposition("inline", name.encode(errors="replace").decode())
 
     assert header.isascii()
@@ -247,7 +251,7 @@ def test_no_name_breaks_out_of_its_header(name: str) -> None:
     assert header.count('"') == 2
 
 
-async def test_a_name_in_every_script_survives_the_way_there_and_back(api: Api) -> None:
+async def test_a_unicode_name_is_sent_back_unchanged(api: Api) -> None:
     asset = await api.created(b"x", name='a/ü"文\\件;x=1.png')
 
     headers = (await api.get(asset["get_url"])).headers

@@ -30,7 +30,7 @@ async def write(api: Api, origin: str) -> Answer:
     return await api.call("POST", "/api/assets", data=form(b"x", {}), headers=headers)
 
 
-async def test_a_page_that_is_named_may_ask_read_and_write(open_api: Api) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_and_write(open_api: Api) -> None:
     asked = await preflight(open_api, PAGE)
     written = await write(open_api, PAGE)
     read = await open_api.get("/api/assets", Origin=PAGE)
@@ -47,7 +47,7 @@ async def test_a_page_that_is_named_may_ask_read_and_write(open_api: Api) -> Non
         assert "Ledger-Position" in answer.headers["Access-Control-Expose-Headers"]
 
 
-async def test_all_that_an_answer_varies_by_is_in_one_line(open_api: Api) -> None:
+async def test_vary_lists_all_its_headers_in_one_line(open_api: Api) -> None:
     for number in range(5):
         await open_api.created(name=f"n{number}", job_id="j")
 
@@ -57,7 +57,7 @@ async def test_all_that_an_answer_varies_by_is_in_one_line(open_api: Api) -> Non
     assert answer.headers.getall("Vary") == ["Accept, Accept-Encoding, Origin"]
 
 
-async def test_another_page_is_told_nothing(open_api: Api) -> None:
+async def test_a_page_of_another_origin_gets_no_cors_headers(open_api: Api) -> None:
     for answer in (
         await preflight(open_api, "https://evil.example"),
         await write(open_api, "https://evil.example"),
@@ -69,7 +69,7 @@ async def test_another_page_is_told_nothing(open_api: Api) -> None:
     assert (await write(open_api, "https://app.example.org.evil.example")).status == 403
 
 
-async def test_without_the_setting_no_page_is_told_anything(api: Api) -> None:
+async def test_no_page_gets_cors_headers_without_the_setting(api: Api) -> None:
     asked, read = await preflight(api, PAGE), await api.get("/api/assets", Origin=PAGE)
 
     assert (asked.status, asked.slug) == (405, "method-not-allowed")
@@ -77,7 +77,7 @@ async def test_without_the_setting_no_page_is_told_anything(api: Api) -> None:
     assert (await write(api, PAGE)).status == 403
 
 
-async def test_any_page_may_call_where_it_needs_a_token(data_dir: Path) -> None:
+async def test_a_wildcard_allows_every_origin_when_tokens_are_required(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir, auth="tokens", cors_origins="*")) as api:
         asked = await preflight(api, PAGE)
         read = await api.get("/api/assets", Origin=PAGE)
@@ -90,6 +90,6 @@ async def test_any_page_may_call_where_it_needs_a_token(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("origins", ["*", "app.example.org", "https://a.example/path", "https://"])
-def test_origins_that_cannot_be_are_refused(origins: str) -> None:
+def test_invalid_origins_are_refused(origins: str) -> None:
     with pytest.raises(ValidationError):
         Settings(cors_origins=origins)

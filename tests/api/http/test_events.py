@@ -37,7 +37,7 @@ async def record(api: Api) -> list[Any]:
     return [first, second, free]
 
 
-async def test_events_are_the_callers_events_in_order(api: Api) -> None:
+async def test_events_of_the_caller_are_listed_in_order(api: Api) -> None:
     await record(api)
 
     answer = await api.get("/api/events")
@@ -48,14 +48,14 @@ async def test_events_are_the_callers_events_in_order(api: Api) -> None:
     assert answer.headers["Ledger-Position"] == "6"
 
 
-async def test_everyones_events_are_those_of_the_log(api: Api) -> None:
+async def test_all_events_of_the_log_are_listed_with_the_all_parameter(api: Api) -> None:
     await record(api)
 
     assert await told(api, "?all=true") == [1, 2, 3, 4, 5, 6]
     assert await told(api, "?all=true&topic=ledger.opened") == [1]
 
 
-async def test_filters_narrow_the_events_together(api: Api) -> None:
+async def test_filters_of_events_are_combined_with_and(api: Api) -> None:
     first, _, free = await record(api)
 
     assert await told(api, "?job_id=j") == [2, 3, 4, 6]
@@ -67,7 +67,7 @@ async def test_filters_narrow_the_events_together(api: Api) -> None:
     assert await told(api, f"?asset_id={free['id']}&job_id=j") == []
 
 
-async def test_next_leads_through_everything_once(api: Api) -> None:
+async def test_next_positions_list_every_event_once(api: Api) -> None:
     await record(api)
 
     seen, after = [], 0
@@ -82,7 +82,7 @@ async def test_next_leads_through_everything_once(api: Api) -> None:
     assert (await api.get("/api/events?after=99")).json == {"events": [], "next": 99}
 
 
-async def test_a_request_that_looked_in_vain_says_where_to_go_on(
+async def test_next_advances_when_no_event_of_the_scan_matched(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heard, "PAGE", 2)
@@ -101,7 +101,7 @@ async def test_a_request_that_looked_in_vain_says_where_to_go_on(
     ["?after=x", "?after=-1", "?limit=0", "?topic=asset", "?asset_id=x", "?job=j", "?all=yes"],
 )
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/stream"])
-async def test_a_query_that_cannot_be_is_refused(api: Api, path: str, query: str) -> None:
+async def test_an_invalid_query_is_refused(api: Api, path: str, query: str) -> None:
     answer = await api.get(path + query)
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
@@ -151,7 +151,7 @@ async def take(blocks: AsyncIterator[EventBatch], count: int) -> list[EventBatch
         return [await anext(blocks) for _ in range(count)]
 
 
-async def test_a_stream_tells_what_is_recorded_from_now_on(api: Api) -> None:
+async def test_a_stream_sends_events_recorded_after_its_start(api: Api) -> None:
     await api.created(name="before")
 
     async with stream(api) as blocks:
@@ -163,7 +163,7 @@ async def test_a_stream_tells_what_is_recorded_from_now_on(api: Api) -> None:
     assert heard.data["asset_id"] == asset["id"]
 
 
-async def test_a_stream_begins_where_it_is_told_to(api: Api) -> None:
+async def test_a_stream_begins_after_the_requested_position(api: Api) -> None:
     await record(api)
 
     async with stream(api, "?after=0&job_id=j") as blocks:
@@ -174,7 +174,7 @@ async def test_a_stream_begins_where_it_is_told_to(api: Api) -> None:
     assert [heard.id for heard in (*before, after)] == ["2", "3", "4", "6", "7"]
 
 
-async def test_who_comes_back_says_what_he_has_seen(api: Api) -> None:
+async def test_a_stream_resumes_after_the_last_event_id(api: Api) -> None:
     await record(api)
 
     async with stream(api, "?after=0", Last_Event_ID="4") as blocks:
@@ -183,7 +183,7 @@ async def test_who_comes_back_says_what_he_has_seen(api: Api) -> None:
     assert [each.id for each in heard] == ["5", "6"]
 
 
-async def test_a_stream_goes_from_the_log_to_what_is_new(
+async def test_a_stream_passes_from_stored_to_new_events_without_a_gap(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tail, "KEPT", 3)
@@ -199,13 +199,15 @@ async def test_a_stream_goes_from_the_log_to_what_is_new(
             assert [heard.id for heard in await take(early, 19)] == expected
 
 
-async def test_a_last_event_id_that_is_none_is_refused(api: Api) -> None:
+async def test_an_invalid_last_event_id_is_refused(api: Api) -> None:
     answer = await api.get("/api/events/stream", Last_Event_ID="x")
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
-async def test_silence_is_broken_by_a_comment(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_stream_sends_heartbeat_comments(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(events, "HEARTBEAT", 0.05)
 
     async with stream(api, "?topic=job.finished") as blocks:
@@ -220,7 +222,7 @@ async def test_silence_is_broken_by_a_comment(api: Api, monkeypatch: pytest.Monk
     assert heard.id == "3"
 
 
-async def test_a_stop_ends_every_stream(api: Api) -> None:
+async def test_a_server_stop_ends_every_stream(api: Api) -> None:
     async with stream(api) as one, stream(api, "?after=0") as other:
         await api.server.drain(30)
 
@@ -228,13 +230,13 @@ async def test_a_stop_ends_every_stream(api: Api) -> None:
             assert [block async for block in one] == [block async for block in other] == []
 
 
-async def test_the_head_of_a_stream_has_no_stream(api: Api) -> None:
+async def test_head_of_a_stream_has_no_body(api: Api) -> None:
     answer = await api.call("HEAD", "/api/events/stream")
 
     assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_who_takes_nothing_is_let_go_and_can_come_back(tmp_path: Path) -> None:
+async def test_a_slow_reader_is_disconnected_and_can_resume(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         hasty = web.ServerRunner(Server(api.backend, patience=0.05))
         await hasty.setup()

@@ -20,7 +20,7 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("long")
-async def test_older_tables_serve_until_those_of_today_take_over(tmp_path: Path) -> None:
+async def test_older_tables_serve_until_the_rebuild_switches(tmp_path: Path) -> None:
     restore(tmp_path)
 
     async with serving(Settings(data_dir=tmp_path)) as api:
@@ -37,7 +37,7 @@ async def test_older_tables_serve_until_those_of_today_take_over(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("long")
-async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
+async def test_a_filter_on_an_unfilled_column_is_refused_as_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Rebuilds, "start", lambda self: None)  # until the end of this test
@@ -54,7 +54,9 @@ async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
         assert (await api.get("/api/assets?workflow_id=w")).status == 200
 
 
-async def test_a_short_log_is_read_before_the_server_listens(tmp_path: Path) -> None:
+async def test_tables_are_migrated_before_the_server_listens_when_the_log_is_short(
+    tmp_path: Path,
+) -> None:
     restore(tmp_path)
 
     async with serving(Settings(data_dir=tmp_path)) as api:

@@ -24,7 +24,7 @@ async def tree(api: Api, folder_id: str) -> list[str]:
     return [asset["name"] for asset in answer.json["assets"]]
 
 
-async def test_everything_below_a_folder_is_listed_at_any_depth(
+async def test_a_tree_lists_all_assets_below_a_folder_at_any_depth(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "PAGE", 2)
@@ -44,12 +44,12 @@ async def test_everything_below_a_folder_is_listed_at_any_depth(
     assert (head.status, head.body) == (200, b"")
 
 
-async def test_there_is_nothing_below_an_empty_folder_or_a_file(api: Api) -> None:
+async def test_a_tree_of_an_empty_folder_or_a_file_is_empty(api: Api) -> None:
     assert await tree(api, (await folder(api, "empty"))["id"]) == []
     assert await tree(api, (await api.created())["id"]) == []
 
 
-async def test_a_tree_that_is_not_there_is_refused(api: Api) -> None:
+async def test_a_tree_of_a_deleted_or_unknown_folder_is_refused(api: Api) -> None:
     gone = await folder(api, "gone")
     await api.call("DELETE", f"/api/assets/{gone['id']}")
 
@@ -94,7 +94,7 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
     }
 
 
-async def test_what_is_asked_for_twice_is_in_the_zip_once(api: Api) -> None:
+async def test_a_zip_holds_an_asset_once_when_requested_twice(api: Api) -> None:
     top = await folder(api, "top")
     inner = await folder(api, "inner", top)
     file = await api.created(b"x", name="file", parent_id=inner["id"])
@@ -103,7 +103,7 @@ async def test_what_is_asked_for_twice_is_in_the_zip_once(api: Api) -> None:
     assert await unpacked(api, *ids) == {"inner/": b"", "inner/file": b"x", "top/": b""}
 
 
-async def test_a_zip_of_what_is_not_there_is_refused_before_it_begins(api: Api) -> None:
+async def test_an_invalid_zip_request_is_refused_before_the_first_byte(api: Api) -> None:
     asset, gone = await api.created(), await api.created()
     await api.call("DELETE", f"/api/assets/{gone['id']}")
 

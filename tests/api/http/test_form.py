@@ -70,7 +70,7 @@ def mutations() -> Iterator[bytes]:
         yield bytes(body)
 
 
-async def test_a_form_that_was_cut_off_anywhere_is_refused(api: Api, data_dir: Path) -> None:
+async def test_a_form_cut_off_anywhere_is_refused(api: Api, data_dir: Path) -> None:
     before = api.head()
 
     for body in truncations():
@@ -81,9 +81,7 @@ async def test_a_form_that_was_cut_off_anywhere_is_refused(api: Api, data_dir: P
     assert stray_files(data_dir) == []
 
 
-async def test_a_form_that_was_tampered_with_is_read_alike_either_way(
-    api: Api, data_dir: Path
-) -> None:
+async def test_a_mutated_form_is_answered_alike_whole_and_chunked(api: Api, data_dir: Path) -> None:
     statuses = {(await post(api, body)).status for body in mutations()}
 
     assert statuses <= {201, 400, 422}
@@ -136,7 +134,7 @@ DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
         closed(FILE) + b"x" * 1_000_000,
     ],
 )
-async def test_a_form_that_is_none_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
+async def test_a_malformed_form_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
     before = api.head()
 
     answer = await post(api, body)
@@ -157,7 +155,7 @@ async def test_a_form_that_is_none_is_refused(api: Api, data_dir: Path, body: by
         "multipart/form-data; boundary=\u00e9",
     ],
 )
-async def test_a_form_without_its_boundary_is_refused(api: Api, content_type: str) -> None:
+async def test_a_form_without_a_valid_boundary_is_refused(api: Api, content_type: str) -> None:
     answer = await post(api, closed(FILE), content_type)
 
     assert (answer.status, answer.slug) == (400, "malformed-body")
@@ -181,14 +179,14 @@ async def test_a_form_without_its_boundary_is_refused(api: Api, content_type: st
         closed(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
     ],
 )
-async def test_a_form_that_is_only_unusual_is_read(api: Api, body: bytes) -> None:
+async def test_an_unusual_but_valid_form_is_accepted(api: Api, body: bytes) -> None:
     answer = await post(api, body)
 
     assert (answer.status, answer.json["name"]) == (201, "n")
 
 
 @pytest.mark.parametrize("quotes", ['"{}"', "{}"])
-async def test_a_boundary_may_be_quoted(api: Api, quotes: str) -> None:
+async def test_a_boundary_is_accepted_with_and_without_quotes(api: Api, quotes: str) -> None:
     boundary = quotes.format(BOUNDARY)
 
     answer = await post(
@@ -211,7 +209,9 @@ async def test_a_boundary_may_be_quoted(api: Api, quotes: str) -> None:
         ("filename*=utf-8'en'a%2Fb", "a/b"),
     ],
 )
-async def test_a_file_name_is_text_and_never_a_path(api: Api, filename: str, name: str) -> None:
+async def test_a_file_name_is_decoded_and_never_treated_as_a_path(
+    api: Api, filename: str, name: str
+) -> None:
     head = f'Content-Disposition: form-data; name="file"; {filename}'.encode()
 
     answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
@@ -220,7 +220,7 @@ async def test_a_file_name_is_text_and_never_a_path(api: Api, filename: str, nam
 
 
 @pytest.mark.parametrize("filename", ["a%0D%0Ab", "", quote("\u0085")])
-async def test_a_file_name_that_cannot_be_is_a_bad_field(api: Api, filename: str) -> None:
+async def test_an_invalid_file_name_is_refused(api: Api, filename: str) -> None:
     head = f"Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''{filename}".encode()
 
     answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
@@ -228,7 +228,7 @@ async def test_a_file_name_that_cannot_be_is_a_bad_field(api: Api, filename: str
     assert (answer.status, answer.slug) == (422, "bad-field")
 
 
-async def test_contents_full_of_delimiters_are_kept_to_the_byte(api: Api) -> None:
+async def test_contents_with_delimiter_bytes_are_stored_unchanged(api: Api) -> None:
     for content in (
         f"\r\n--{BOUNDARY}"[:-1].encode(),
         f"--{BOUNDARY}--".encode(),
@@ -244,7 +244,7 @@ async def test_contents_full_of_delimiters_are_kept_to_the_byte(api: Api) -> Non
 
 @pytest.mark.parametrize("cut", [0, 100, 200_000])
 @pytest.mark.parametrize("framing", ["Content-Length: 400000", "Transfer-Encoding: chunked"])
-async def test_a_client_that_hangs_up_leaves_nothing(
+async def test_an_upload_leaves_nothing_when_its_client_disconnects(
     api: Api, data_dir: Path, cut: int, framing: str
 ) -> None:
     before = api.head()
@@ -265,7 +265,7 @@ async def test_a_client_that_hangs_up_leaves_nothing(
 
 
 @pytest.mark.parametrize("sent", [0, 200_000])
-async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sent: int) -> None:
+async def test_a_stalled_upload_is_refused_and_frees_its_slot(data_dir: Path, sent: int) -> None:
     body = form(b"x" * 300_000, {"name": "n"})
     head = "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n"
@@ -285,7 +285,7 @@ async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sen
     "sent",
     [b"zz\r\n", b"2\r\nabc\r\n", b"-1\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nabcdefgh"],
 )
-async def test_broken_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) -> None:
+async def test_malformed_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) -> None:
     answer = await api.raw(
         b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" + sent

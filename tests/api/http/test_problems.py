@@ -29,7 +29,7 @@ def every_error() -> list[type[LedgerError]]:
 
 
 @pytest.mark.parametrize("kind", every_error())
-def test_whatever_a_caller_can_do_something_about_is_in_the_table(kind: type[LedgerError]) -> None:
+def test_every_refusal_and_unavailability_is_in_the_table(kind: type[LedgerError]) -> None:
     for_callers = issubclass(kind, RefusedError | UnavailableError)
 
     assert (problem_of(kind.__new__(kind)) is not UNFORESEEN) == for_callers
@@ -43,18 +43,18 @@ def test_no_two_errors_share_a_slug() -> None:
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
-def test_whose_fault_it_is_shows_in_the_status(kind: type[LedgerError]) -> None:
+def test_refusals_have_a_4xx_status_and_other_problems_5xx(kind: type[LedgerError]) -> None:
     status = PROBLEMS[kind].status
 
     assert status // 100 == (4 if issubclass(kind, RefusedError) else 5)
 
 
-def test_a_more_special_error_has_its_own_status() -> None:
+def test_a_more_specific_error_has_its_own_problem() -> None:
     assert problem_of(DiskFullError()).status == 507
     assert problem_of(NoContentError("x")).slug == "unknown-asset"
 
 
-def test_what_is_unforeseen_tells_only_where_to_look() -> None:
+def test_an_unforeseen_error_shows_only_the_request_id() -> None:
     told = problem_document(RuntimeError("the password is 123"), "abc")
 
     assert (told["status"], told["type"]) == (500, "urn:asset-ledger:internal-error")
@@ -62,7 +62,7 @@ def test_what_is_unforeseen_tells_only_where_to_look() -> None:
     assert "abc" in told["detail"]
 
 
-def test_parameters_and_fields_are_named_as_what_they_are() -> None:
+def test_parameters_and_fields_are_named_under_different_keys() -> None:
     parameter = problem_document(ParameterError("x", errors=[("a", "b")]), "id")
     fields = problem_document(FieldsError([("a", "b"), ("c", "d")]), "id")
 
@@ -74,7 +74,7 @@ def test_parameters_and_fields_are_named_as_what_they_are() -> None:
     assert fields["detail"] == "a: b; c: d"
 
 
-def test_a_tombstone_says_who_when_and_where() -> None:
+def test_a_deleted_asset_problem_shows_user_time_and_position() -> None:
     error = AssetDeletedError("x", by="1", when="2026-01-01T00:00:00.000000Z", position=7)
 
     told = problem_document(error, "id")
@@ -84,13 +84,13 @@ def test_a_tombstone_says_who_when_and_where() -> None:
     assert told["position"] == 7
 
 
-def test_what_is_said_back_is_always_utf8() -> None:
+def test_a_problem_document_is_always_valid_utf8() -> None:
     told = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
 
     str(told).encode()
     assert told["detail"] == "x\\udcff"
 
 
-def test_allowed_methods_are_told() -> None:
+def test_a_method_error_lists_the_allowed_methods() -> None:
     assert str(MethodNotAllowedError("PUT", ["GET", "HEAD"])) == "PUT is not one of GET, HEAD"
     assert KeyReusedError("k").key == "k"

@@ -82,7 +82,7 @@ async def spoil(api: Api) -> None:
     await write(api, "UPDATE assets SET size = 1, json = '{}'")
 
 
-async def test_the_tables_in_use_say_what_they_are(api: Api) -> None:
+async def test_the_document_describes_the_tables_in_use(api: Api) -> None:
     await api.created(job_id="j")
 
     told = await projections(api)
@@ -96,7 +96,7 @@ async def test_the_tables_in_use_say_what_they_are(api: Api) -> None:
     assert (await api.get("/api/projections/diff")).json == {"compared": None}
 
 
-async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) -> None:
+async def test_rows_are_recounted_only_after_the_tables_advance(api: Api) -> None:
     await api.created(job_id="j")
     await api.settled()
     counted = (await projections(api))["serving"]["rows"]
@@ -109,7 +109,7 @@ async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) 
     assert (counted["assets"], counted["usage"]) == (1, 5)
 
 
-async def test_a_rebuild_puts_the_next_generation_in_use_and_says_what_it_found(api: Api) -> None:
+async def test_a_rebuild_switches_to_the_next_generation_and_reports_differences(api: Api) -> None:
     await api.created(job_id="j")
 
     it = await rebuilt(api)
@@ -125,7 +125,7 @@ async def test_a_rebuild_puts_the_next_generation_in_use_and_says_what_it_found(
     assert len((await api.get("/api/assets")).json["assets"]) == 2
 
 
-async def test_a_second_request_is_told_of_the_rebuild_that_runs(api: Api) -> None:
+async def test_a_second_rebuild_request_returns_the_running_rebuild(api: Api) -> None:
     first = await api.call("POST", "/api/projections/rebuild")
     second = await api.call("POST", "/api/projections/rebuild", json={"dry_run": True})
 
@@ -134,9 +134,7 @@ async def test_a_second_request_is_told_of_the_rebuild_that_runs(api: Api) -> No
     assert (await ended(api)).result == "switched"
 
 
-async def test_a_dry_run_says_what_would_change_and_changes_nothing(
-    api: Api, data_dir: Path
-) -> None:
+async def test_a_dry_run_reports_differences_and_changes_nothing(api: Api, data_dir: Path) -> None:
     asset = await api.created(b"content")
     await spoil(api)
 
@@ -154,7 +152,7 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(
     assert (await api.get(f"/api/assets/{asset['id']}")).json == {}
 
 
-async def test_a_rebuild_makes_spoilt_rows_good(api: Api) -> None:
+async def test_a_rebuild_repairs_corrupted_rows(api: Api) -> None:
     asset = await api.created(b"content")
     await spoil(api)
 
@@ -163,7 +161,7 @@ async def test_a_rebuild_makes_spoilt_rows_good(api: Api) -> None:
     assert (await api.get(f"/api/assets/{asset['id']}")).json == asset
 
 
-async def test_a_cursor_from_before_goes_on_after_the_switch(api: Api) -> None:
+async def test_a_cursor_stays_valid_after_a_switch(api: Api) -> None:
     made = [await api.created(name=f"{n}", job_id="j") for n in range(5)]
     first = (await api.get("/api/assets?job_id=j&page_size=2")).json
 
@@ -173,7 +171,7 @@ async def test_a_cursor_from_before_goes_on_after_the_switch(api: Api) -> None:
     assert first["assets"] + rest["assets"] == made
 
 
-async def test_a_rollback_goes_back_and_keeps_what_came_since(api: Api, data_dir: Path) -> None:
+async def test_a_rollback_switches_back_and_keeps_later_events(api: Api, data_dir: Path) -> None:
     await api.created(name="before")
     await rebuilt(api)
     await api.created(name="since")
@@ -191,7 +189,7 @@ async def test_a_rollback_goes_back_and_keeps_what_came_since(api: Api, data_dir
     assert numbers(data_dir) == [1, 3]
 
 
-async def test_after_a_restart_the_tables_are_those_that_were_gone_back_to(data_dir: Path) -> None:
+async def test_a_rollback_survives_a_restart(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
         await rebuilt(api)
@@ -202,13 +200,13 @@ async def test_after_a_restart_the_tables_are_those_that_were_gone_back_to(data_
         assert (await projections(api))["serving"]["generation"] == 1
 
 
-async def test_there_has_to_be_something_to_go_back_to(api: Api) -> None:
+async def test_a_rollback_without_a_previous_generation_is_refused(api: Api) -> None:
     answer = await api.call("POST", "/api/projections/rollback")
 
     assert (answer.status, answer.slug) == (409, "no-generation")
 
 
-async def test_tables_of_another_schema_are_not_gone_back_to(api: Api) -> None:
+async def test_a_rollback_to_tables_of_another_schema_is_refused(api: Api) -> None:
     await write(api, "INSERT INTO schema_migrations VALUES ('20200101_000000_taken_back', '')")
     await rebuilt(api)
 
@@ -218,7 +216,7 @@ async def test_tables_of_another_schema_are_not_gone_back_to(api: Api) -> None:
     assert (await projections(api))["previous"]["usable"] is False
 
 
-async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(waiting: Api, data_dir: Path) -> None:
+async def test_a_cancelled_rebuild_leaves_nothing(waiting: Api, data_dir: Path) -> None:
     await waiting.call("POST", "/api/projections/rebuild")
     await a_builder()
     refused = await waiting.call("POST", "/api/projections/rollback")
@@ -233,7 +231,7 @@ async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(waiting: Api, data_
     assert (await waiting.call("POST", "/api/projections/cancel")).status == 200
 
 
-async def test_a_server_that_stops_takes_its_rebuild_along(data_dir: Path) -> None:
+async def test_a_server_stop_ends_the_rebuild_worker(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         with hold_build(data_dir):
             await api.call("POST", "/api/projections/rebuild")
@@ -242,7 +240,7 @@ async def test_a_server_that_stops_takes_its_rebuild_along(data_dir: Path) -> No
             assert builders() == []
 
 
-async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Api) -> None:
+async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) -> None:
     await waiting.call("POST", "/api/projections/rebuild")
     os.kill(await a_builder(), signal.SIGKILL)
 
@@ -252,7 +250,7 @@ async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Ap
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 
-async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) -> None:
+async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
     poison = record_something_unreadable(data_dir)
@@ -267,7 +265,7 @@ async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) ->
         assert numbers(data_dir) == [1]
 
 
-async def test_what_is_no_request_for_a_rebuild_begins_none(api: Api) -> None:
+async def test_an_invalid_rebuild_request_starts_no_rebuild(api: Api) -> None:
     wrong = await api.call("POST", "/api/projections/rebuild", json={"dry": True})
     typed = await api.call("POST", "/api/projections/rebuild", json={"dry_run": "yes"})
 
@@ -275,7 +273,7 @@ async def test_what_is_no_request_for_a_rebuild_begins_none(api: Api) -> None:
     assert api.backend.rebuilds.building is None
 
 
-async def test_the_numbers_tell_of_rebuilds(api: Api) -> None:
+async def test_metrics_count_rebuilds(api: Api) -> None:
     def numbered(answer: Answer) -> dict[str, float]:
         lines = [line.split() for line in answer.body.decode().splitlines() if line[0] != "#"]
         return {name.removeprefix("asset_ledger_"): float(value) for name, value in lines}

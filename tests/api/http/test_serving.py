@@ -42,7 +42,7 @@ async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_upload_under_way_is_finished_before_the_server_stops(
+async def test_an_upload_in_progress_is_finished_before_the_server_stops(
     data_dir: Path, number: signal.Signals
 ) -> None:
     async with open_backend(Settings(data_dir=data_dir)) as backend:
@@ -67,7 +67,7 @@ async def test_an_upload_under_way_is_finished_before_the_server_stops(
         assert (await backend.projections.assets.find("1", asset["id"])).version == 1
 
 
-async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None:
+async def test_an_idle_server_stops_at_once(data_dir: Path) -> None:
     async with open_backend(Settings(data_dir=data_dir)) as backend:
         server, _ = await started(backend)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -75,7 +75,7 @@ async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None
         await server
 
 
-async def test_a_client_that_goes_away_does_not_undo_its_upload(
+async def test_an_upload_is_recorded_when_its_client_disconnects(
     api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held between its content and its event, the upload outlives its client."""
@@ -130,7 +130,7 @@ def held() -> tuple[set[str], int]:
     return {name for name in threads if not name.startswith("asyncio_")}, files
 
 
-async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
+async def test_a_closed_server_leaves_no_thread_file_or_memory(
     tmp_path: Path,
 ) -> None:
     async def used(folder: Path) -> weakref.ref[object]:

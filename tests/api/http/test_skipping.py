@@ -40,9 +40,7 @@ async def names(api: Api) -> list[str]:
     return [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
 
 
-async def test_projections_that_stand_still_go_on_without_the_event(
-    stalled: Api, poison: int
-) -> None:
+async def test_stalled_projections_continue_after_a_skip(stalled: Api, poison: int) -> None:
     behind = await stalled.upload(name="after")
     assert behind.status == 202
     assert await names(stalled) == ["before"]
@@ -58,7 +56,9 @@ async def test_projections_that_stand_still_go_on_without_the_event(
     assert (await stalled.upload(name="later")).status == 201
 
 
-async def test_the_log_says_who_set_what_aside_for_whom_and_why(stalled: Api, poison: int) -> None:
+async def test_a_skip_is_recorded_with_user_projection_position_and_reason(
+    stalled: Api, poison: int
+) -> None:
     await skip(stalled, poison)
 
     answer = await stalled.get(f"/api/events?after={poison}&all=true")
@@ -70,7 +70,7 @@ async def test_the_log_says_who_set_what_aside_for_whom_and_why(stalled: Api, po
     assert {(event["by"], event["data"]["reason"]) for event in events} == {("1", WHY)}
 
 
-async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, poison: int) -> None:
+async def test_a_repeated_skip_records_nothing(stalled: Api, poison: int) -> None:
     first = await skip(stalled, poison, **{"Idempotency-Key": "k"})
     again = await skip(stalled, poison, **{"Idempotency-Key": "k"})
 
@@ -80,7 +80,7 @@ async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, pois
     assert stalled.head() == poison + len(EVERYBODY)
 
 
-async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
+async def test_verify_accepts_the_idempotency_key_of_a_skip(
     stalled: Api, data_dir: Path, poison: int
 ) -> None:
     await skip(stalled, poison, **{"Idempotency-Key": "k"})
@@ -92,9 +92,7 @@ async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
     assert (audited.returncode, audited.stderr) == (0, "")
 
 
-async def test_what_the_projections_took_or_will_take_cannot_be_set_aside(
-    stalled: Api, poison: int
-) -> None:
+async def test_a_skip_is_refused_at_any_position_but_the_stalled(stalled: Api, poison: int) -> None:
     for position in (1, poison - 1, poison + 1, 10_000):
         answer = await skip(stalled, position)
         assert (answer.status, answer.slug) == (422, "bad-field")
@@ -105,13 +103,13 @@ async def test_what_the_projections_took_or_will_take_cannot_be_set_aside(
 
 
 @pytest.mark.parametrize(("position", "because"), [(0, WHY), (3, ""), (3, "x" * 1_001)])
-async def test_an_event_is_set_aside_by_its_position_and_with_a_reason(
+async def test_a_skip_without_a_valid_position_and_reason_is_refused(
     stalled: Api, position: int, because: str
 ) -> None:
     assert (await skip(stalled, position, because)).slug == "bad-field"
 
 
-async def test_a_stall_is_told_with_its_position_and_its_cause(stalled: Api, poison: int) -> None:
+async def test_a_stall_is_reported_with_its_position_and_cause(stalled: Api, poison: int) -> None:
     ready, metrics = await stalled.get("/readyz"), await stalled.get("/metrics")
 
     reasons = {

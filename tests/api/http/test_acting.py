@@ -1,4 +1,4 @@
-"""An admin asks for somebody else: all is that user's, and the log says who really acted."""
+"""An admin acts for another user: the data is that user's, and each event names the admin."""
 
 import base64
 import logging
@@ -36,18 +36,18 @@ def admin(api: Api) -> Caller:
 
 
 async def acting(
-    who: Caller, method: str, path: str, user_id: str = "alice", **more: Any
+    client: Caller, method: str, path: str, user_id: str = "alice", **more: Any
 ) -> Answer:
     headers = {"Asset-Ledger-User": quote(user_id, safe=""), **more.pop("headers", {})}
-    return await who.call(method, path, headers=headers, **more)
+    return await client.call(method, path, headers=headers, **more)
 
 
 async def made(
-    who: Caller, user_id: str = "alice", key: str | None = None, **fields: Any
+    client: Caller, user_id: str = "alice", key: str | None = None, **fields: Any
 ) -> Answer:
     headers = {} if key is None else {"Idempotency-Key": key}
     sent = {"name": "made", **fields}
-    return await acting(who, "POST", "/api/assets", user_id, json=sent, headers=headers)
+    return await acting(client, "POST", "/api/assets", user_id, json=sent, headers=headers)
 
 
 async def test_events_of_an_acting_admin_belong_to_the_user_and_name_the_admin(
@@ -56,7 +56,7 @@ async def test_events_of_an_acting_admin_belong_to_the_user_and_name_the_admin(
     asset = (await made(admin, job_id="j", parent_id="alice")).json
     path = f"/api/assets/{asset['id']}"
     await acting(admin, "PATCH", path, json={"name": "renamed"})
-    await alice.call("PATCH", path, json={"name": "hers"})
+    await alice.call("PATCH", path, json={"name": "renamed again"})
     await acting(admin, "POST", "/api/jobs/j/finish", json={"status": "completed"})
     await acting(admin, "DELETE", path)
 
@@ -75,18 +75,18 @@ async def test_events_of_an_acting_admin_belong_to_the_user_and_name_the_admin(
 async def test_an_acting_admin_reads_only_the_data_of_the_user(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
-    hers = await alice.created(b"hers", name="hers", job_id="j", node_id="n")
-    his = await admin.created(b"his own", name="his", job_id="j", node_id="n")
+    of_alice = await alice.created(b"alices", name="alices", job_id="j", node_id="n")
+    of_admin = await admin.created(b"of the admin", name="admins", job_id="j", node_id="n")
     now = f"min_position={api.head()}"
     paths = [
         "/api/assets",
-        f"/api/assets/{hers['id']}",
-        f"/api/assets/{his['id']}",
+        f"/api/assets/{of_alice['id']}",
+        f"/api/assets/{of_admin['id']}",
         "/api/assets/alice",
-        f"/api/assets/{hers['id']}/content",
-        f"/api/assets/{hers['id']}/history",
-        f"/api/assets/{hers['id']}/lineage",
-        f"/api/assets/search?query=hers&{now}",
+        f"/api/assets/{of_alice['id']}/content",
+        f"/api/assets/{of_alice['id']}/history",
+        f"/api/assets/{of_alice['id']}/lineage",
+        f"/api/assets/search?query=alices&{now}",
         f"/api/assets/usage?{now}",
         "/api/assets?as_of=3",
         "/api/jobs",
@@ -96,14 +96,14 @@ async def test_an_acting_admin_reads_only_the_data_of_the_user(
     ]
 
     for path in paths:
-        theirs, read = await alice.get(path), await acting(admin, "GET", path)
-        assert (read.status, said(read)) == (theirs.status, said(theirs)), path
-        assert his["digest"] not in read.body.decode(), path
-    assert [each["name"] for each in (await admin.get("/api/assets")).json["assets"]] == ["his"]
+        expected, read = await alice.get(path), await acting(admin, "GET", path)
+        assert (read.status, comparable(read)) == (expected.status, comparable(expected)), path
+        assert of_admin["digest"] not in read.body.decode(), path
+    assert [each["name"] for each in (await admin.get("/api/assets")).json["assets"]] == ["admins"]
 
 
-def said(answer: Answer) -> Any:
-    """The body, without the id of the request."""
+def comparable(answer: Answer) -> Any:
+    """Return the body without the request id."""
     if "json" not in answer.headers["Content-Type"]:
         return answer.body
     return {name: value for name, value in answer.json.items() if name != "request_id"}
@@ -113,12 +113,12 @@ async def test_the_user_header_needs_no_scope_when_it_names_the_caller(
     api: Api, alice: Caller
 ) -> None:
     first = await made(alice, key="k")
-    again = await alice.call(
+    repeated = await alice.call(
         "POST", "/api/assets", json={"name": "made"}, headers={"Idempotency-Key": "k"}
     )
 
     assert (first.status, first.json["user_id"]) == (201, "alice")
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert repeated.headers["Idempotency-Replayed"] == "true"
 
 
 async def test_an_acting_admin_is_limited_to_the_scopes_of_the_token(api: Api) -> None:
@@ -132,15 +132,15 @@ async def test_an_acting_admin_is_limited_to_the_scopes_of_the_token(api: Api) -
 async def test_an_idempotency_key_belongs_to_the_owner_and_not_to_the_sender(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
-    hers = await made(alice, key="k")
+    of_alice = await made(alice, key="k")
     repeated = await made(admin, key="k")
     other = await made(admin, key="k", name="another")
-    bobs, his = await made(admin, "bob", key="k"), await made(admin, "root", key="k")
+    bobs, of_admin = await made(admin, "bob", key="k"), await made(admin, "root", key="k")
 
-    assert repeated.json == hers.json
+    assert repeated.json == of_alice.json
     assert repeated.headers["Idempotency-Replayed"] == "true"
     assert other.slug == "key-reused"
-    assert [bobs.json["user_id"], his.json["user_id"]] == ["bob", "root"]
+    assert [bobs.json["user_id"], of_admin.json["user_id"]] == ["bob", "root"]
 
 
 async def test_verify_finds_no_problem_after_an_admin_acted(
@@ -171,8 +171,8 @@ async def test_the_user_header_accepts_any_percent_encoded_user_id(
 async def test_the_user_header_refuses_an_invalid_user_id(
     api: Api, alice: Caller, admin: Caller, value: str
 ) -> None:
-    for who in (admin, alice):
-        refused = await who.call("GET", "/api/assets", headers={"Asset-Ledger-User": value})
+    for client in (admin, alice):
+        refused = await client.call("GET", "/api/assets", headers={"Asset-Ledger-User": value})
 
         assert (refused.status, refused.slug) == (400, "bad-parameter")
         assert [error["parameter"] for error in refused.json["errors"]] == ["Asset-Ledger-User"]
@@ -198,9 +198,9 @@ async def test_ledger_wide_events_name_the_admin_and_not_the_user(
 async def test_a_token_created_by_an_acting_admin_belongs_to_the_user_in_the_body(
     api: Api, admin: Caller
 ) -> None:
-    asked = {"user_id": "bob", "scopes": ["read"]}
+    body = {"user_id": "bob", "scopes": ["read"]}
 
-    token = (await acting(admin, "POST", "/api/tokens", json=asked)).json
+    token = (await acting(admin, "POST", "/api/tokens", json=body)).json
 
     assert (token["user_id"], token["scopes"]) == ("bob", ["read"])
     refused = await acting(Caller(api, token["token"]), "GET", "/api/assets")
@@ -221,9 +221,9 @@ async def test_the_rate_limit_counts_requests_of_the_admin_and_not_of_the_user(
 
 async def test_the_local_user_acts_for_any_user_without_tokens(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as local:
-        who = Caller(local, None)
-        asset = (await made(who)).json
-        history = (await acting(who, "GET", f"/api/assets/{asset['id']}/history")).json
+        client = Caller(local, None)
+        asset = (await made(client)).json
+        history = (await acting(client, "GET", f"/api/assets/{asset['id']}/history")).json
 
         assert (asset["user_id"], history["events"][0]["by"]) == ("alice", "1")
         assert (await local.get("/api/assets")).json["assets"] == []

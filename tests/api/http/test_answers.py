@@ -1,4 +1,4 @@
-"""JSON in fewer bytes, for whoever accepts gzip; contents as they are."""
+"""Compression of JSON answers with gzip; contents are sent uncompressed."""
 
 import gzip
 

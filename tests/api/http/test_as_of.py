@@ -1,4 +1,4 @@
-"""Assets and lists as they were, through HTTP."""
+"""Reads through HTTP at a past position or time (`as_of`)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Assets through HTTP: recorded, listed, read, deleted, and asked for again."""
+"""Assets through HTTP: create, list, read, delete, retry."""
 
 import asyncio
 import base64
@@ -435,14 +435,14 @@ class TestListing:
         assert await names(api, "cursor=") == ["a", "b", "c", "d"]
 
     async def test_a_list_supports_every_filter_of_the_contract(self, api: Api) -> None:
-        one = await api.created(b"one", name="a", tags=["x", "y"], made_at="2020-01-01T00:00:00Z")
+        first = await api.created(b"one", name="a", tags=["x", "y"], made_at="2020-01-01T00:00:00Z")
         await api.created(b"three", name="b", tags=["y"])
 
         assert await names(api, "name=a") == ["a"]
         assert await names(api, "name=a&name=b") == ["a", "b"]
         assert await names(api, "tag=x") == ["a"]
         assert await names(api, "tag=y&sort=-name") == ["b", "a"]
-        assert await names(api, f"digest={one['digest']}") == ["a"]
+        assert await names(api, f"digest={first['digest']}") == ["a"]
         assert await names(api, "created_before=2020-01-01T00:00:00Z") == []
         assert await names(api, "created_after=2020-01-01T00:00:00Z") == ["a", "b"]
         assert await names(api, "created_before=2020-01-01T00:00:01Z") == ["a"]
@@ -508,10 +508,10 @@ class TestListing:
         cursor = (await api.get("/api/assets?job_id=j&page_size=1")).json["next"]
 
         other = await api.get(f"/api/assets?node_id=n&page_size=1&cursor={cursor}")
-        none_of_ours = await api.get("/api/assets?cursor=%C3%A9")
+        malformed = await api.get("/api/assets?cursor=%C3%A9")
 
         assert (other.status, other.slug) == (400, "bad-cursor")
-        assert (none_of_ours.status, none_of_ours.slug) == (400, "bad-cursor")
+        assert (malformed.status, malformed.slug) == (400, "bad-cursor")
 
     @pytest.mark.parametrize(
         ("query", "hint"),
@@ -571,12 +571,12 @@ class TestReading:
         path = f"/api/assets/{(await api.created())['id']}"
         first = await api.get(path)
 
-        again = await api.get(path, If_None_Match=f'"other", {first.headers["ETag"]}')
+        repeated = await api.get(path, If_None_Match=f'"other", {first.headers["ETag"]}')
         changed = await api.get(path, If_None_Match='W/"v0-1"')
 
         assert first.headers["ETag"].startswith('W/"v1-')
-        assert (again.status, again.body) == (304, b"")
-        assert again.headers["ETag"] == first.headers["ETag"]
+        assert (repeated.status, repeated.body) == (304, b"")
+        assert repeated.headers["ETag"] == first.headers["ETag"]
         assert changed.status == 200
 
     async def test_head_returns_the_headers_of_get(self, api: Api) -> None:
@@ -602,7 +602,7 @@ class TestReading:
 
         there = await api.get(f"/api/assets/{created['id']}?min_position={created['position']}")
         listed = await api.get(f"/api/assets?min_position={created['position']}")
-        monkeypatch.setattr(projections, "PATIENCE", 0.0)  # it will not come
+        monkeypatch.setattr(projections, "PATIENCE", 0.0)  # the last read would wait longer
         never = await api.get(f"/api/assets?min_position={created['position'] + 1}")
 
         assert (there.status, listed.status) == (200, 200)
@@ -632,9 +632,9 @@ class TestDeleting:
         await api.call("DELETE", path)
         head = api.head()
 
-        again = await api.call("DELETE", path)
+        repeated = await api.call("DELETE", path)
 
-        assert (again.status, again.json) == (200, {"deleted_asset_ids": []})
+        assert (repeated.status, repeated.json) == (200, {"deleted_asset_ids": []})
         assert api.head() == head
 
     async def test_a_folder_is_deleted_with_its_contents(self, api: Api) -> None:
@@ -659,7 +659,7 @@ class TestRetries:
         first = await api.upload(b"x", name="n", duration=1, headers=key)
         head = api.head()
 
-        again = await api.upload(b"x", name="n", duration=1.0, headers=key)
+        repeated = await api.upload(b"x", name="n", duration=1.0, headers=key)
         raw = await api.call(
             "POST",
             "/api/assets?name=n&duration=1",
@@ -668,7 +668,7 @@ class TestRetries:
         )
 
         assert "Idempotency-Replayed" not in first.headers
-        for replay in (again, raw):
+        for replay in (repeated, raw):
             assert (replay.status, replay.json) == (201, first.json)
             assert replay.headers["Idempotency-Replayed"] == "true"
             assert replay.headers["Location"] == first.headers["Location"]
@@ -708,10 +708,10 @@ class TestRetries:
         key = {"Idempotency-Key": "d"}
 
         first = await api.call("DELETE", path, headers=key)
-        again = await api.call("DELETE", path, headers=key)
+        repeated = await api.call("DELETE", path, headers=key)
 
-        assert (again.status, again.json) == (200, first.json)
-        assert again.headers["Idempotency-Replayed"] == "true"
+        assert (repeated.status, repeated.json) == (200, first.json)
+        assert repeated.headers["Idempotency-Replayed"] == "true"
 
     async def test_a_repeated_folder_deletion_is_replayed_in_full(self, api: Api) -> None:
         folder = await api.created(None, name="f", content_type="folder")
@@ -721,10 +721,10 @@ class TestRetries:
 
         first = await api.call("DELETE", path, headers=key)
         head = api.head()
-        again = await api.call("DELETE", path, headers=key)
+        repeated = await api.call("DELETE", path, headers=key)
 
         assert len(first.json["deleted_asset_ids"]) == 3
-        assert (again.json, api.head()) == (first.json, head)
+        assert (repeated.json, api.head()) == (first.json, head)
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "\u00e9"])
     async def test_an_invalid_idempotency_key_is_refused(self, api: Api, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Whoever reaches a local ledger is user 1; a web page that a browser shows must not reach it."""
+"""AUTH=local: every caller is user 1, and pages of other origins cannot reach the ledger."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Many assets deleted at once: counted first, gone together, and never more than were expected."""
+"""Bulk deletion: a dry run counts, and a deletion needs the expected count."""
 
 import asyncio
 from typing import Any
@@ -123,12 +123,12 @@ async def test_a_repeated_bulk_deletion_is_replayed_in_full(
     first = await bulk(api, "k", **body)
     await made(api, 1, job_id="j")
     head = api.head()
-    again = await bulk(api, "k", **body)
+    repeated = await bulk(api, "k", **body)
     other = await bulk(api, "k", **{**body, "expected_count": 1})
 
     assert (first.json["count"], len(first.json["deleted_asset_ids"])) == (5, 8)
-    assert (again.status, again.json) == (200, first.json)
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (repeated.status, repeated.json) == (200, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
     assert (other.status, other.slug) == (422, "key-reused")
     assert api.head() == head
 
@@ -150,8 +150,8 @@ async def test_an_interrupted_bulk_deletion_is_finished_by_its_retry(
         patch.setattr(Committer, "commit", cut_short)
         cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
-    again = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
+    repeated = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
     assert cut.status == 500
-    assert (again.status, again.json["count"]) == (200, 5)
+    assert (repeated.status, repeated.json["count"]) == (200, 5)
     assert await live(api) == 0

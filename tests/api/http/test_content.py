@@ -19,7 +19,7 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 
 CONTENT = bytes(range(256)) * 1_000
-"""More than fits into one piece that is read, and no two neighbours alike."""
+"""Longer than one read of the server; no two neighbouring bytes are equal."""
 
 
 async def test_a_content_is_sent_with_its_etag_digest_and_type(api: Api) -> None:
@@ -72,7 +72,7 @@ async def test_a_range_returns_a_slice_of_the_content(api: Api, size: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("asked", "start"),
+    ("header", "start"),
     [
         ("bytes=255999-", 255_999),
         ("bytes=-3", 255_997),
@@ -81,10 +81,10 @@ async def test_a_range_returns_a_slice_of_the_content(api: Api, size: int) -> No
         ("bytes=-99999999999999999999", 0),
     ],
 )
-async def test_an_open_range_runs_to_the_end(api: Api, asked: str, start: int) -> None:
+async def test_an_open_range_runs_to_the_end(api: Api, header: str, start: int) -> None:
     path = (await api.created(CONTENT))["get_url"]
 
-    answer = await api.get(path, Range=asked)
+    answer = await api.get(path, Range=header)
 
     assert (answer.status, answer.body) == (206, CONTENT[start:])
 
@@ -98,12 +98,12 @@ async def test_a_range_beyond_any_file_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=0-1,3-4", "bytes=2-1", "bytes=x-1", "lines=0-1", "bytes=-", "0-1", "bytes=1"]
+    "header", ["bytes=0-1,3-4", "bytes=2-1", "bytes=x-1", "lines=0-1", "bytes=-", "0-1", "bytes=1"]
 )
-async def test_an_unsupported_range_is_ignored(api: Api, asked: str) -> None:
+async def test_an_unsupported_range_is_ignored(api: Api, header: str) -> None:
     path = (await api.created(b"content"))["get_url"]
 
-    answer = await api.get(path, Range=asked)
+    answer = await api.get(path, Range=header)
 
     assert (answer.status, answer.body) == (200, b"content")
 
@@ -119,18 +119,18 @@ def test_every_parsed_range_agrees_with_slicing(
     content = CONTENT[:size]
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None:
-        wanted = content[-last:] if last else b""
+        expected = content[-last:] if last else b""
     else:
-        wanted = content[first:] if last is None else content[first : last + 1]
+        expected = content[first:] if last is None else content[first : last + 1]
     nonsense = (first is None and last is None) or (None not in (first, last) and last < first)  # type: ignore[operator]
 
     try:
         span = asked_range(header, size)
     except RangeError:
-        assert not wanted
+        assert not expected
         assert not nonsense
     else:
-        assert content[slice(*(span or Span(0, size)))] == (content if nonsense else wanted)
+        assert content[slice(*(span or Span(0, size)))] == (content if nonsense else expected)
         assert (span is None) == (nonsense or (first is None and not size))
 
 
@@ -143,37 +143,37 @@ async def test_if_range_applies_the_range_only_when_the_etag_matches(api: Api) -
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
-    async def asked(if_range: str) -> int:
+    async def status(if_range: str) -> int:
         answer = await api.get(asset["get_url"], Range="bytes=0-1", If_Range=if_range)
         return answer.status
 
-    assert await asked(etag) == 206
-    assert await asked(f"W/{etag}") == 200
-    assert await asked('"other"') == 200
-    assert await asked("Sun, 06 Nov 1994 08:49:37 GMT") == 200
+    assert await status(etag) == 206
+    assert await status(f"W/{etag}") == 200
+    assert await status('"other"') == 200
+    assert await status("Sun, 06 Nov 1994 08:49:37 GMT") == 200
 
 
 async def test_if_match_refuses_a_content_with_another_etag(api: Api) -> None:
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
-    async def asked(if_match: str) -> int:
+    async def status(if_match: str) -> int:
         answer = await api.get(asset["get_url"], Range="bytes=0-1", If_Match=if_match)
         assert answer.status == 206 or answer.slug == "precondition-failed"
         return answer.status
 
-    assert [await asked(tag) for tag in (etag, "*", f'"other", {etag}')] == [206] * 3
-    assert [await asked(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
+    assert [await status(tag) for tag in (etag, "*", f'"other", {etag}')] == [206] * 3
+    assert [await status(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
 
 
 async def test_a_content_is_answered_304_when_the_etag_matches(api: Api) -> None:
     asset = await api.created(b"content")
 
-    known = await api.get(asset["get_url"], If_None_Match=f'"{asset["digest"]}"', Range="bytes=0-1")
-    any_at_all = await api.get(asset["get_url"], If_None_Match="*")
+    same = await api.get(asset["get_url"], If_None_Match=f'"{asset["digest"]}"', Range="bytes=0-1")
+    wildcard = await api.get(asset["get_url"], If_None_Match="*")
 
-    assert (known.status, known.body) == (304, b"")
-    assert any_at_all.status == 304
+    assert (same.status, same.body) == (304, b"")
+    assert wildcard.status == 304
 
 
 async def test_a_folder_has_no_content(api: Api) -> None:

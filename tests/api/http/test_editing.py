@@ -1,4 +1,4 @@
-"""Assets through HTTP, changed: labels, contents, folders, and back from being deleted."""
+"""Changes of assets through HTTP: labels, contents, folders, preconditions, restores."""
 
 import asyncio
 import base64
@@ -280,11 +280,11 @@ class TestFolders:
 
         inside = await put(api, asset, {"parent_id": renders["id"]})
         home = await put(api, asset, {"parent_id": "1"})
-        again = await put(api, asset, {"parent_id": renders["id"]})
+        back = await put(api, asset, {"parent_id": renders["id"]})
         cleared = await patch(api, asset, {"parent_id": None})
 
-        places = [answer.json["parent_id"] for answer in (inside, home, again, cleared)]
-        assert places == [renders["id"], "1", renders["id"], "1"]
+        parents = [answer.json["parent_id"] for answer in (inside, home, back, cleared)]
+        assert parents == [renders["id"], "1", renders["id"], "1"]
 
     async def test_a_folder_cannot_move_into_itself(self, api: Api) -> None:
         outer = await folder(api)
@@ -428,9 +428,9 @@ class TestRetries:
 
         first = await restore(api, asset, Idempotency_Key="k")
         await put(api, asset, {"name": "later"})
-        again = await restore(api, asset, Idempotency_Key="k")
+        repeated = await restore(api, asset, Idempotency_Key="k")
 
-        assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
+        assert (repeated.json, repeated.headers["Idempotency-Replayed"]) == (first.json, "true")
 
 
 class TestRestoring:

@@ -1,4 +1,4 @@
-"""Names in an archive: whatever assets are called, nothing leaves its folder or meets another."""
+"""Names of zip entries: valid on every system, unique, and inside their folder."""
 
 import unicodedata
 
@@ -38,9 +38,9 @@ def test_a_name_is_changed_to_be_valid_on_every_system(name: str, expected: str)
 
 def test_names_are_numbered_when_equal_on_some_system() -> None:
     names = EntryNames()
-    given_out = [names.take("", name) for name in ("a.png", "A.PNG", "a.png", "a (2).png", "é")]
+    taken = [names.take("", name) for name in ("a.png", "A.PNG", "a.png", "a (2).png", "é")]
 
-    assert given_out == ["a.png", "A (2).PNG", "a (3).png", "a (2) (2).png", "é"]
+    assert taken == ["a.png", "A (2).PNG", "a (3).png", "a (2) (2).png", "é"]
     assert names.take("", "e\u0301") == "é (2)"
     assert names.take("folder/", "a.png") == "folder/a.png"
 
@@ -63,9 +63,9 @@ def test_a_nested_path_stops_growing_at_its_limit() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["", "f/", "f/g/"]), NAMES), max_size=20))
 @example([("", "con"), ("", "_con")])
 @example([("", "a"), ("", "A"), ("", "a (2)")])
-def test_entries_are_unique_and_stay_in_their_folder(wanted: list[tuple[str, str]]) -> None:
+def test_entries_are_unique_and_stay_in_their_folder(entries: list[tuple[str, str]]) -> None:
     names = EntryNames()
-    paths = [(folder, names.take(folder, name)) for folder, name in wanted]
+    paths = [(folder, names.take(folder, name)) for folder, name in entries]
 
     for folder, path in paths:
         own = path.removeprefix(folder)

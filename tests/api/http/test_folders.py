@@ -1,4 +1,4 @@
-"""Whole folders: as one list, and as one zip."""
+"""Folders with all their contents: as one list, and as one zip."""
 
 import io
 import zipfile
@@ -79,7 +79,7 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
     await api.created(b"2", name="CAT.png", **inside)
     await api.created(large, name="../../evil", parent_id=inner["id"])
     await api.created(b"", name="empty", **inside)
-    await api.created(None, name="only said", **inside)
+    await api.created(None, name="no content", **inside)
     lone = await api.created(b"lone", name="/etc/passwd")
 
     assert await unpacked(api, lone["id"], top["id"]) == {
@@ -89,7 +89,7 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
         "Top_ all/cat.png": b"1",
         "Top_ all/CAT (2).png": b"2",
         "Top_ all/empty": b"",
-        "Top_ all/only said": b"",
+        "Top_ all/no content": b"",
         "Top_ all/_/.._.._evil": large,
     }
 

@@ -1,5 +1,5 @@
-"""Broken forms are refused: never a 5xx, a hang or a stray file; and a form that arrives whole is
-answered like one that arrives in pieces."""
+"""Multipart forms: a malformed form is refused, never with a 5xx, a hang or a stray file; a form in
+one piece and a form in chunks are answered alike."""
 
 import random
 from collections.abc import AsyncIterator, Iterator
@@ -25,14 +25,14 @@ VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
 
 
 async def chunked(body: bytes) -> AsyncIterator[bytes]:
-    """A body without a Content-Length is parsed in the pieces in which it arrives."""
+    """Yield a body in pieces: without a Content-Length, the server parses piece by piece."""
     size = max(50, len(body) // 20)
     for start in range(0, len(body), size):
         yield body[start : start + size]
 
 
 async def post(api: Api, body: bytes, content_type: str = FORM["Content-Type"]) -> Answer:
-    """Send a body whole and in pieces, and make sure that both are answered alike."""
+    """Send a body whole and in pieces, and check that both are answered alike."""
     headers = {"Content-Type": content_type}
     whole = await api.call("POST", "/api/assets", data=body, headers=headers)
     pieces = await api.call("POST", "/api/assets", data=chunked(body), headers=headers)
@@ -48,7 +48,7 @@ def verdict(answer: Answer) -> tuple[str, ...]:
 
 
 def truncations() -> Iterator[bytes]:
-    complete = len(VALID) - len("\r\n")  # what follows the last delimiter is not part of the form
+    complete = len(VALID) - len("\r\n")  # the form ends before the last line break
     return (VALID[:stop] for stop in range(complete))
 
 
@@ -259,7 +259,7 @@ async def test_an_upload_leaves_nothing_when_its_client_disconnects(
 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
     assert (await api.get("/health")).body == b"OK"
-    await api.server.drain(30)  # the handler may still be tidying up
+    await api.server.drain(30)  # the handler may still be removing its file
     assert api.head() == before
     assert stray_files(data_dir) == []
 

@@ -1,4 +1,4 @@
-"""Is it there, can it work, what does it do: asked by machines, without a token."""
+"""Health, readiness, metrics, request ids and request logs."""
 
 import logging
 import re
@@ -22,7 +22,7 @@ PATHS = ("/health", "/livez", "/readyz", "/metrics")
 
 
 async def ready(api: Api) -> tuple[int, dict[str, Any]]:
-    """The status of /readyz, and its parts by name."""
+    """Return the status of /readyz and its parts by name."""
     answer = await api.get("/readyz")
     ReadyOut.model_validate(answer.json)
     assert answer.json["ready"] == (answer.status == 200)
@@ -30,7 +30,7 @@ async def ready(api: Api) -> tuple[int, dict[str, Any]]:
 
 
 async def numbers(api: Api) -> dict[str, float]:
-    """Every sample of /metrics, by its name and labels."""
+    """Return the samples of /metrics by name and labels."""
     text = (await api.get("/metrics")).body.decode()
     return {
         _named(sample.name, sample.labels): sample.value
@@ -40,8 +40,8 @@ async def numbers(api: Api) -> dict[str, float]:
 
 
 def _named(name: str, labels: dict[str, str]) -> str:
-    said = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return f"{name.removeprefix('asset_ledger_')}{{{said}}}" if said else name[13:]
+    pairs = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return f"{name.removeprefix('asset_ledger_')}{{{pairs}}}" if pairs else name[13:]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -191,7 +191,7 @@ async def test_every_answer_has_a_request_id(api: Api) -> None:
     ids += re.findall(r"X-Request-Id: (\w+)\r\n", broken.decode())
 
     assert len(set(ids)) == 6
-    assert all(re.fullmatch(r"[0-9a-f]{16}", one) for one in ids)
+    assert all(re.fullmatch(r"[0-9a-f]{16}", request_id) for request_id in ids)
 
 
 async def test_a_request_id_of_the_client_is_kept(api: Api) -> None:

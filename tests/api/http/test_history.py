@@ -1,4 +1,4 @@
-"""A job's history through HTTP: the events that name the job, in order, by the page or the line."""
+"""Histories through HTTP: the events of a job or an asset, as pages, lines or CloudEvents."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from asset_ledger.api.http import event_pages as answers
+from asset_ledger.api.http import event_pages
 from asset_ledger.api.http.event_pages import BATCH, LINES
 from asset_ledger.ledger.domain.job import job_stream
 from asset_ledger.ledger.ids import digest_of
@@ -26,10 +26,10 @@ async def test_a_job_history_lists_all_events_in_order(api: Api) -> None:
     second = await api.created(None, name="second", job_id="j", content_type="folder")
     await api.call("DELETE", f"/api/assets/{first['id']}")
 
-    told = await history(api, "j")
+    page = await history(api, "j")
 
-    events = told["events"]
-    assert told["next"] == ""
+    events = page["events"]
+    assert page["next"] == ""
     assert [event["topic"] for event in events] == [
         "asset.created",
         "asset.created",
@@ -116,7 +116,7 @@ async def test_a_history_varies_by_accept(api: Api, accept: str, method: str) ->
 async def test_head_of_a_history_has_no_body(api: Api, accept: str) -> None:
     await api.created(job_id="j")
 
-    for _ in range(2):  # a body that came nevertheless would be the next answer's beginning
+    for _ in range(2):  # a body would be read as the beginning of the next answer
         answer = await api.call("HEAD", "/api/jobs/j/history", headers={"Accept": accept})
         assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
 
@@ -129,7 +129,7 @@ async def test_a_job_history_is_found_for_any_job_id(api: Api, job_id: str) -> N
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-@pytest.mark.parametrize("job_id", ["nobody", "%00", "j%C3%B6b"])
+@pytest.mark.parametrize("job_id", ["unknown", "%00", "j%C3%B6b"])
 async def test_a_history_of_an_unknown_job_is_404(api: Api, job_id: str, accept: str) -> None:
     answer = await api.get(f"/api/jobs/{job_id}/history", Accept=accept)
 
@@ -212,7 +212,7 @@ async def test_a_history_as_cloud_events_holds_the_same_events(api: Api) -> None
 async def test_a_history_without_pages_exceeds_the_page_limit(
     api: Api, monkeypatch: pytest.MonkeyPatch, accept: str
 ) -> None:
-    monkeypatch.setattr(answers, "MAX_PAGE", 2)
+    monkeypatch.setattr(event_pages, "MAX_PAGE", 2)
     for _ in range(5):
         await api.created(job_id="j")
     last = (await history(api, "j", "?page_size=4"))["next"]

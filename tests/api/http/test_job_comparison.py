@@ -1,4 +1,4 @@
-"""Two jobs side by side, through HTTP."""
+"""The comparison of two jobs through HTTP."""
 
 from typing import Any
 
@@ -69,11 +69,11 @@ async def test_a_comparison_treats_a_job_without_assets_as_empty(api: Api) -> No
     assert (await compared(api, "a", "b"))["counts"]["only_a"] == 1
 
 
-@pytest.mark.parametrize(("a", "b"), [("a", "nobody"), ("nobody", "a"), ("nobody", "nobody")])
+@pytest.mark.parametrize(("a", "b"), [("a", "unknown"), ("unknown", "a"), ("unknown", "unknown")])
 async def test_a_comparison_with_an_unknown_job_is_404(api: Api, a: str, b: str) -> None:
     await api.created(job_id="a")
 
     answer = await api.get(f"/api/jobs/{a}/compare/{b}")
 
     assert (answer.status, answer.slug) == (404, "unknown-job")
-    assert answer.json["job_id"] == "nobody"
+    assert answer.json["job_id"] == "unknown"

@@ -1,4 +1,4 @@
-"""Jobs through HTTP: how they begin and end, what they come to, and which there are."""
+"""Jobs through HTTP: start, finish, totals and lists."""
 
 import asyncio
 from typing import Any
@@ -58,18 +58,23 @@ async def test_a_job_without_start_or_end_is_untracked(api: Api) -> None:
 
 async def test_a_job_is_started_creates_an_asset_and_is_finished(api: Api) -> None:
     parameters = {"steps": 20, "ü": ["a", None, 1.5]}
-    begun = await start(api, "j", workflow_id="w", parent_job_id="p", parameters=parameters)
+    started = await start(api, "j", workflow_id="w", parent_job_id="p", parameters=parameters)
     await api.created(b"four", job_id="j")
-    over = await finish(api, "j", status="failed", error="line 1\nline 2")
+    finished = await finish(api, "j", status="failed", error="line 1\nline 2")
 
-    assert (begun.status, begun.json["status"], begun.json["finished_at"]) == (200, "running", None)
-    assert (begun.json["parameters"], begun.json["parent_job_id"]) == (parameters, "p")
-    assert begun.headers["Ledger-Position"] == "2"
-    assert over.headers["Ledger-Position"] == "4"
-    assert (over.json["status"], over.json["error"]) == ("failed", "line 1\nline 2")
-    assert (over.json["assets"], over.json["bytes"], over.json["workflow_id"]) == (1, 4, "w")
-    assert over.json == await job(api, "j")
-    assert over.json["started_at"] <= over.json["finished_at"]
+    assert started.status == 200
+    assert (started.json["status"], started.json["finished_at"]) == ("running", None)
+    assert (started.json["parameters"], started.json["parent_job_id"]) == (parameters, "p")
+    assert started.headers["Ledger-Position"] == "2"
+    assert finished.headers["Ledger-Position"] == "4"
+    assert (finished.json["status"], finished.json["error"]) == ("failed", "line 1\nline 2")
+    assert (finished.json["assets"], finished.json["bytes"], finished.json["workflow_id"]) == (
+        1,
+        4,
+        "w",
+    )
+    assert finished.json == await job(api, "j")
+    assert finished.json["started_at"] <= finished.json["finished_at"]
 
 
 async def test_the_finish_event_counts_the_events_of_the_job(api: Api) -> None:
@@ -87,25 +92,26 @@ async def test_the_finish_event_counts_the_events_of_the_job(api: Api) -> None:
 async def test_a_job_can_finish_without_a_start(api: Api) -> None:
     await api.created(job_id="j")
 
-    over = await finish(api, "j", status="cancelled")
+    finished = await finish(api, "j", status="cancelled")
     refused = await start(api, "j")
 
-    assert (over.status, over.json["status"], over.json["started_at"]) == (200, "cancelled", None)
+    assert finished.status == 200
+    assert (finished.json["status"], finished.json["started_at"]) == ("cancelled", None)
     assert (refused.status, refused.slug) == (409, "job-state")
 
 
 async def test_a_repeated_start_or_finish_records_nothing(api: Api) -> None:
     await start(api, "j", parameters={"a": 1, "b": 2})
     head = api.head()
-    again = await start(api, "j", parameters={"b": 2, "a": 1})
-    assert (again.status, again.json["status"], api.head()) == (200, "running", head)
+    repeated = await start(api, "j", parameters={"b": 2, "a": 1})
+    assert (repeated.status, repeated.json["status"], api.head()) == (200, "running", head)
 
     await finish(api, "j", status="completed")
     head = api.head()
-    finished_again = await finish(api, "j", status="completed")
-    started_again = await start(api, "j", parameters={"a": 1, "b": 2})
+    second_finish = await finish(api, "j", status="completed")
+    second_start = await start(api, "j", parameters={"a": 1, "b": 2})
 
-    assert finished_again.json == started_again.json == await job(api, "j")
+    assert second_finish.json == second_start.json == await job(api, "j")
     assert api.head() == head
 
 
@@ -150,11 +156,11 @@ async def test_a_repeated_start_is_replayed_after_the_job_finished(api: Api) -> 
     await api.created(job_id="j")
     await finish(api, "j", status="completed")
 
-    again = await start(api, "j", key="k", workflow_id="w")
+    repeated = await start(api, "j", key="k", workflow_id="w")
 
-    assert (again.status, again.json) == (200, first.json)
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.headers["Ledger-Position"] == first.headers["Ledger-Position"]
+    assert (repeated.status, repeated.json) == (200, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.headers["Ledger-Position"] == first.headers["Ledger-Position"]
 
 
 async def test_a_key_is_refused_when_reused_for_another_job_or_command(api: Api) -> None:
@@ -325,6 +331,6 @@ async def test_a_job_without_live_assets_lists_no_assets(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["", "/assets", "/history"])
 async def test_an_unknown_job_is_404(api: Api, path: str) -> None:
-    answer = await api.get(f"/api/jobs/nobody{path}")
+    answer = await api.get(f"/api/jobs/unknown{path}")
 
     assert (answer.status, answer.slug) == (404, "unknown-job")

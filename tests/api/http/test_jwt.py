@@ -1,4 +1,4 @@
-"""AUTH=jwt: a signed token is believed as far as its key goes, and not one word further."""
+"""AUTH=jwt: signed tokens, their claims, algorithms and keys."""
 
 import base64
 import hashlib
@@ -40,7 +40,7 @@ def pem(private: Any) -> str:
 
 
 def shared(algorithm: str) -> SecretStr:
-    """What the server is given of a key: the secret, or the public half."""
+    """Return the key as the server gets it: the secret, or the public half."""
     return SecretStr({"HS256": SECRET, "RS256": pem(RSA), "EdDSA": pem(ED25519)}[algorithm])
 
 
@@ -112,7 +112,7 @@ def test_a_token_is_accepted_only_for_the_required_audience(audience: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "granted"),
+    ("changed", "granted"),
     [
         ({"scope": "read audit"}, ["audit", "read"]),
         ({"scope": None, "scopes": ["write", "openid"]}, ["write"]),
@@ -123,12 +123,12 @@ def test_a_token_is_accepted_only_for_the_required_audience(audience: Any) -> No
         ({"scope": ["admin", 7, None]}, ["admin"]),
         ({"scope": "administrator"}, []),
     ],
-    ids=str,  # lists: a set is spelt in another order by each worker
+    ids=str,  # lists, for a set has another order in each pytest worker
 )
 def test_known_scopes_are_granted_and_others_ignored(
-    said: dict[str, Any], granted: list[str]
+    changed: dict[str, Any], granted: list[str]
 ) -> None:
-    assert verified(signed("HS256", **said), keyed("HS256")) == ("alice", set(granted))
+    assert verified(signed("HS256", **changed), keyed("HS256")) == ("alice", set(granted))
 
 
 def test_a_public_key_is_never_used_as_an_hmac_secret() -> None:
@@ -145,9 +145,9 @@ def test_a_token_cannot_choose_its_algorithm(algorithm: str, alg: Any) -> None:
 
 
 def unchecked(header: dict[str, Any], key: bytes) -> str:
-    """A token of the user, with any header, signed by HMAC whatever the header says."""
-    said = {"sub": "alice", "exp": 4102444800, "scope": "read"}
-    parts = [base64url(json.dumps(part).encode()) for part in ({"typ": "JWT", **header}, said)]
+    """Return a token of alice with this header, signed with HMAC whatever algorithm it names."""
+    payload = {"sub": "alice", "exp": 4102444800, "scope": "read"}
+    parts = [base64url(json.dumps(part).encode()) for part in ({"typ": "JWT", **header}, payload)]
     signature = hmac.digest(key, ".".join(parts).encode(), hashlib.sha256)
     return ".".join([*parts, base64url(signature)])
 
@@ -169,9 +169,9 @@ def jwk(private: Any, kid: str | None, **members: str) -> dict[str, Any]:
         rsa.RSAPrivateKey: jwt.algorithms.RSAAlgorithm,
         ec.EllipticCurvePrivateKey: jwt.algorithms.ECAlgorithm,
     }
-    kind = next(found for known, found in kinds.items() if isinstance(private, known))
-    found = dict(kind.to_jwk(private.public_key(), as_dict=True))
-    return {**found, **({"kid": kid} if kid else {}), **members}
+    kind = next(kind for key_type, kind in kinds.items() if isinstance(private, key_type))
+    members_of_key = dict(kind.to_jwk(private.public_key(), as_dict=True))
+    return {**members_of_key, **({"kid": kid} if kid else {}), **members}
 
 
 def jwks(tmp_path: Path, *keys: dict[str, Any]) -> Settings:
@@ -200,14 +200,14 @@ def test_a_token_without_a_key_id_is_verified_by_any_matching_key(tmp_path: Path
 
 def test_keys_are_rotated_without_a_restart(tmp_path: Path) -> None:
     old, new = signed("RS256", {"kid": "old"}), signed("EdDSA", {"kid": "new"})
-    known = verifier(jwks(tmp_path, jwk(RSA, "old")))
-    assert [known.principal(text) is not None for text in (old, new)] == [True, False]
+    tokens = verifier(jwks(tmp_path, jwk(RSA, "old")))
+    assert [tokens.principal(text) is not None for text in (old, new)] == [True, False]
 
     jwks(tmp_path, jwk(RSA, "old"), jwk(ED25519, "new"))
-    assert [known.principal(text) is not None for text in (old, new)] == [True, True]
+    assert [tokens.principal(text) is not None for text in (old, new)] == [True, True]
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert [known.principal(text) is not None for text in (old, new)] == [False, True]
+    assert [tokens.principal(text) is not None for text in (old, new)] == [False, True]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"keys": []}', None])
@@ -215,19 +215,19 @@ def test_a_broken_key_file_leaves_the_previous_keys_in_force(
     tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = jwks(tmp_path, jwk(RSA, "old"))
-    known, path = verifier(settings), tmp_path / "keys.json"
+    tokens, path = verifier(settings), tmp_path / "keys.json"
     if text is None:
         path.unlink()
     else:
         path.write_text(text)
 
-    assert known.principal(signed("RS256", {"kid": "old"})) is not None
-    assert known.principal(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
     assert caplog.text.count("the keys of before stay in force") == 1, "said once, not each time"
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert known.principal(signed("RS256", {"kid": "old"})) is None
-    assert known.principal(signed("EdDSA", {"kid": "new"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is None
+    assert tokens.principal(signed("EdDSA", {"kid": "new"})) is not None
 
 
 def test_keys_of_unsupported_kinds_and_uses_are_ignored(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lineage through HTTP: the assets around one, and what was made from some bytes."""
+"""Lineage through HTTP: ancestors and descendants of an asset, or of bytes."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Proofs over HTTP: what a stranger who has only the key, and our answers, can check."""
+"""The transparency log through HTTP: checkpoints, proofs, receipts, keys and tiles.
+
+Every check uses only the answers and a key of the log, as an outside verifier would.
+"""
 
 import asyncio
 import base64
@@ -21,7 +24,7 @@ RECEIPT = {"Prefer": "return=receipt"}
 
 
 async def log_key(api: Api) -> str:
-    """The verifier key that event 1 of the log names: what a stranger would keep."""
+    """Return the verifier key that event 1 of the log names."""
     (opened,) = await asyncio.to_thread(api.backend.feed.read, 0, 1)
     key: str = opened.event.public_key  # type: ignore[attr-defined]
     return key
@@ -102,7 +105,7 @@ async def test_a_proof_is_verified_with_the_first_key_after_any_rotation(api: Ap
 
 
 async def test_a_key_rotation_is_recorded_as_an_event(api: Api) -> None:
-    """The tables are not behind it, and who follows the log hears of it."""
+    """The event feed lists it, and reads at its position are not behind."""
     rotated = await api.call("POST", "/api/log/key/rotate")
     events = await api.get("/api/events?all=true&topic=key.rotated")
 
@@ -138,7 +141,7 @@ async def test_a_job_proof_holds_all_events_of_the_job(api: Api) -> None:
 
 
 async def test_a_proof_of_a_long_job_is_one_document(api: Api) -> None:
-    """More than one piece, and more than one tile."""
+    """The proof needs more than one read of the log, and more than one tile."""
     uploads = [api.created(b"%d" % n, job_id="j") for n in range(420)]
     for first in range(0, len(uploads), 60):
         await asyncio.gather(*uploads[first : first + 60])
@@ -160,7 +163,7 @@ async def test_a_proof_of_an_unknown_asset_or_job_is_404(api: Api) -> None:
     for path, slug in (
         (f"/api/assets/{'0' * 32}/proof", "unknown-asset"),
         ("/api/assets/no-id/proof", "unknown-asset"),
-        ("/api/jobs/nobody-named-it/proof", "unknown-job"),
+        ("/api/jobs/unknown/proof", "unknown-job"),
     ):
         answer = await api.get(path)
         assert (answer.status, answer.slug) == (404, slug)
@@ -203,11 +206,11 @@ async def test_a_repeated_upload_returns_its_receipt(api: Api) -> None:
     first = (await api.upload(b"x", headers=headers)).json["receipt"]
     await api.created(b"y")
 
-    again = await api.upload(b"x", headers=headers)
+    repeated = await api.upload(b"x", headers=headers)
 
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.json["receipt"]["events"][0]["leaf"] == first["events"][0]["leaf"]
-    check_proof(again.json["receipt"], await log_key(api))
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json["receipt"]["events"][0]["leaf"] == first["events"][0]["leaf"]
+    check_proof(repeated.json["receipt"], await log_key(api))
 
 
 async def test_receipts_of_concurrent_uploads_are_all_valid(api: Api) -> None:
@@ -333,11 +336,11 @@ async def test_a_ledger_without_its_key_works_and_signs_nothing(data_dir: Path) 
         ]
         assert [(answer.status, answer.slug) for answer in refused] == [(503, "storage-failed")] * 4
         assert "checkpoint.key is not in the data folder" in refused[0].json["detail"]
-        assert api.head() == 3  # the upload that wanted a receipt was refused before it was read
+        assert api.head() == 3  # the upload was refused before its body was read
         assert (await api.get("/api/log/tile/0/000.p/3")).status == 200
         assert (await api.get("/api/jobs/j/history")).status == 200
 
-        key_file.write_bytes(kept)  # no restart: the key is looked for when it is needed
+        key_file.write_bytes(kept)  # no restart: the server looks for the key at each use
         assert (await checkpoint(api)).size == 3
 
 

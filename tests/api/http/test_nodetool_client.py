@@ -1,4 +1,4 @@
-"""A client that was written for NodeTool's asset API finds everything it knows, field for field."""
+"""A client written for NodeTool's asset API: every field has the name and type it expects."""
 
 import io
 import zipfile
@@ -34,14 +34,14 @@ HOME = "1"
 
 @dataclass(frozen=True)
 class NodeToolClient:
-    """It sends every field it knows, null where it has nothing to say."""
+    """Sends every field of NodeTool's API, null where it has no value."""
 
     api: Api
 
     async def create(
         self, file: bytes | None = None, filename: str = "file.png", **fields: object
     ) -> Any:
-        """A form as a browser makes it: the file, and the JSON beside it where there is any."""
+        """Upload a form as a browser makes it: the file, and a part `json` if there are fields."""
         form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
         if file is not None:
             form.add_field("file", file, filename=filename, content_type="image/png")
@@ -53,7 +53,7 @@ class NodeToolClient:
         return asset(answer.json)
 
     async def index(self, **parameters: str) -> Any:
-        """One page. A parameter without a value is sent nevertheless."""
+        """Return one page and its next cursor. Parameters with an empty value are sent."""
         answer = await self.api.get(f"/api/assets/?{urlencode(parameters)}")
         assert answer.status == 200, answer.body
         assert set(answer.json) == {"assets", "next"}
@@ -65,7 +65,7 @@ class NodeToolClient:
         return asset(answer.json)
 
     async def update(self, asset_id: str, **fields: Any) -> Any:
-        """All fields of its update request, null but for those that change."""
+        """Send all fields of the update request, null except those to change."""
         names = ("name", "parent_id", "content_type", "metadata", "data", "data_encoding")
         body = {name: fields.get(name) for name in (*names, "duration")}
         answer = await self.api.call("PUT", f"/api/assets/{asset_id}", json=body)
@@ -83,7 +83,7 @@ class NodeToolClient:
 
 
 def asset(fields: Any) -> Any:
-    """The asset, once every field that the client knows was seen to be there, of its type."""
+    """Return the asset after checking that every expected field is present and has its type."""
     wrong = {n: fields.get(n, "absent") for n, kind in FIELDS.items() if not _is(fields, n, kind)}
     assert wrong == {}
     return fields
@@ -175,7 +175,7 @@ async def test_an_update_keeps_null_fields_unchanged(client: NodeToolClient) -> 
     assert (renamed["name"], renamed["metadata"]) == ("b", {"k": 1})
     assert (moved["name"], moved["parent_id"]) == ("b", folder["id"])
     assert retyped["content_type"] == "image/jpeg"
-    assert (await client.content(retyped["get_url"])).body == b"x"  # the bytes are not lost
+    assert (await client.content(retyped["get_url"])).body == b"x"  # the content is kept
 
 
 async def test_an_update_replaces_the_content(client: NodeToolClient) -> None:
@@ -253,14 +253,14 @@ async def test_a_folder_is_listed_and_downloaded_with_all_its_contents(
 
 
 async def test_invalid_requests_are_answered_with_4xx(client: NodeToolClient) -> None:
-    """Where NodeTool answers 500, the client is told what it did."""
+    """NodeTool answers some of these with 500."""
     made = await client.create(b"x")
     url = f"/api/assets/{made['id']}"
 
     answers = [
         await client.api.get("/api/assets/unknown"),
         await client.api.get("/api/assets/?page_size=zero"),
-        await client.api.get("/api/assets/?cursor=of+somebody+else"),
+        await client.api.get("/api/assets/?cursor=of+another+query"),
         await client.api.call("PUT", url, json={"parent_id": "unknown"}),
         await client.api.call("PUT", url, json={"data": "!", "data_encoding": "base64"}),
         await client.api.call("POST", "/api/assets/", json={"content_type": "folder"}),

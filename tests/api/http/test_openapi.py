@@ -1,4 +1,4 @@
-"""The description says what the tables say: no more, no less, and by examples that hold."""
+"""The OpenAPI description: complete, consistent with the operations, with valid examples."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ by_operation = pytest.mark.parametrize(
 
 
 def described(entry: Operation) -> Iterator[Any]:
-    """The operation on each of its paths."""
+    """Yield the description of the operation under each of its paths."""
     for path in entry.paths:
         plain = path.replace("...}", "}")
         yield DESCRIPTION["paths"][plain][entry.method.lower()]
@@ -32,10 +32,10 @@ def described(entry: Operation) -> Iterator[Any]:
 
 def test_every_operation_is_described_once_under_each_of_its_paths() -> None:
     found = [(path, method) for path, item in DESCRIPTION["paths"].items() for method in item]
-    known = [(path, each.method) for each in OPERATIONS for path in each.paths]
+    declared = [(path, each.method) for each in OPERATIONS for path in each.paths]
     ids = [o["operationId"] for item in DESCRIPTION["paths"].values() for o in item.values()]
 
-    assert sorted(found) == sorted((p.replace("...}", "}"), m.lower()) for p, m in known)
+    assert sorted(found) == sorted((p.replace("...}", "}"), m.lower()) for p, m in declared)
     assert len(set(ids)) == len(ids)
 
 
@@ -114,10 +114,10 @@ def test_every_problem_has_an_example() -> None:
 
 async def test_the_description_states_whether_tokens_are_required(api: Api, tmp_path: Path) -> None:
     local = (await api.get("/openapi.json")).json
-    async with serving_with_tokens(tmp_path / "other") as guarded:
-        asking = (await guarded.get("/openapi.json")).json
+    async with serving_with_tokens(tmp_path / "other") as server:
+        guarded = (await server.get("/openapi.json")).json
 
-    listing = [d["paths"]["/api/assets"]["get"]["security"] for d in (local, asking)]
+    listing = [d["paths"]["/api/assets"]["get"]["security"] for d in (local, guarded)]
     assert listing == [[{}, {"bearer": ["read"]}], [{"bearer": ["read"]}]]
     assert local["openapi"] == "3.1.0"
 

@@ -1,4 +1,4 @@
-"""The table of operations: what it promises is what the server does."""
+"""The table of operations: shapes of answers, declared fields, and routes."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def by_name(name: str) -> Operation:
 
 
 def shaped(name: str, answer: Answer) -> Any:
-    """The answer, once the operation's model has agreed to every field of it."""
+    """Return the JSON of the answer after validating it against the operation's model."""
     shape = by_name(name).answers
     assert shape is not None
     shape.model_validate(answer.json)
@@ -106,23 +106,23 @@ def test_every_asset_field_is_also_a_query_parameter() -> None:
 
 def entry(method: Any, path: str, **options: Any) -> Operation:
     async def handler(request: Any) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     return operation(method, path, **options)(handler)
 
 
 def test_literal_routes_win_over_templates_in_any_order() -> None:
-    one, usage, thumb = (
+    asset, usage, thumb = (
         entry("GET", "/assets/{id}"),
         entry("GET", "/assets/usage"),
         entry("GET", "/assets/{id}/thumb", alias="/assets/{id}/small"),
     )
     name = entry("GET", "/assets/by-name/{name}")
-    routes = Routes([one, thumb, name, usage])
+    routes = Routes([asset, thumb, name, usage])
 
     assert routes.find("GET", "/assets/usage") == (usage, {})
     assert routes.find("HEAD", "/assets/usage/") == (usage, {})
-    assert routes.find("GET", "/assets/x") == (one, {"id": "x"})
+    assert routes.find("GET", "/assets/x") == (asset, {"id": "x"})
     assert routes.find("GET", "/assets/by-name/thumb") == (name, {"name": "thumb"})
     assert routes.find("GET", "/assets/x/thumb/") == (thumb, {"id": "x"})
     assert routes.find("GET", "/assets/a%2Fb/small") == (thumb, {"id": "a/b"})
@@ -151,7 +151,7 @@ def test_a_route_refuses_another_method_and_lists_the_allowed_methods() -> None:
     with pytest.raises(MethodNotAllowedError) as refused:
         routes.find("PUT", "/a/1")
     with pytest.raises(UnknownRouteError):
-        routes.find("GET", "/a//")  # an empty id is no id
+        routes.find("GET", "/a//")  # an id cannot be empty
 
     assert refused.value.allowed == ("DELETE", "GET", "HEAD")
 

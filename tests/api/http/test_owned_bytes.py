@@ -1,4 +1,4 @@
-"""Bytes that the caller owns already need not be sent again: their digest stands for them."""
+"""Uploads by digest: bytes that the caller already owns need not be sent again."""
 
 import base64
 import hashlib
@@ -38,10 +38,10 @@ async def test_the_content_type_is_detected_from_the_bytes_or_declared(api: Api)
     png = b"\x89PNG\r\n\x1a\n" + bytes(20)
     await api.created(png, content_type="text/plain")
 
-    told = await by_digest(api, png)
+    detected = await by_digest(api, png)
     declared = await by_digest(api, png, content_type="image/x-mine")
 
-    assert told.json["content_type"] == "image/png"
+    assert detected.json["content_type"] == "image/png"
     assert declared.json["content_type"] == "image/x-mine"
 
 
@@ -59,7 +59,7 @@ async def test_digests_of_unknown_bytes_and_of_another_user_are_refused_alike(
         refusals = [
             await by_digest(api, b"theirs"),
             await by_digest(api, b"theirs", size=5),
-            await by_digest(api, b"nobody's"),
+            await by_digest(api, b"unknown"),
         ]
 
         assert from_form["user_id"] == "1"
@@ -95,17 +95,17 @@ async def test_a_retry_by_digest_or_form_is_replayed_after_the_bytes_are_deleted
     for asset in (owner, first.json):
         await api.call("DELETE", f"/api/assets/{asset['id']}")
 
-    again = await by_digest(api, b"bytes", "k", content_type="image/png")
+    repeated = await by_digest(api, b"bytes", "k", content_type="image/png")
     other = await by_digest(api, b"bytes", "k", content_type="image/gif")
 
-    for replay in (formed, again):
+    for replay in (formed, repeated):
         assert (replay.status, replay.json) == (201, first.json)
         assert replay.headers["Idempotency-Replayed"] == "true"
     assert (other.status, other.slug) == (422, "key-reused")
 
 
 def waiting_upload(content: bytes, *, length: int | None = None) -> bytes:
-    """The head of a raw upload whose sender waits to be asked for the body."""
+    """Return the head of a raw upload that waits for 100 Continue before it sends its body."""
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     return (
         f"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
@@ -119,10 +119,10 @@ async def test_an_expecting_upload_of_owned_bytes_is_answered_without_100_contin
 ) -> None:
     await api.created(LARGE)
 
-    answer = await api.raw(waiting_upload(LARGE))  # closed by the server, or this never ends
+    answer = await api.raw(waiting_upload(LARGE))  # returns only once the server closes
 
     assert answer.startswith(b"HTTP/1.1 201 ")
-    assert b"\r\nConnection: close\r\n" in answer  # or its sender may ask the next thing here
+    assert b"\r\nConnection: close\r\n" in answer  # else the body could be the next request
     assert b"100 Continue" not in answer
     assert b'"content_type":"image/png"' in answer
     assert digest_of(LARGE).encode() in answer

@@ -1,4 +1,4 @@
-"""The one table of errors and what HTTP says of them."""
+"""The table of problems: status, slug and document of each error."""
 
 import re
 
@@ -55,11 +55,11 @@ def test_a_more_specific_error_has_its_own_problem() -> None:
 
 
 def test_an_unforeseen_error_shows_only_the_request_id() -> None:
-    told = problem_document(RuntimeError("the password is 123"), "abc")
+    document = problem_document(RuntimeError("the password is 123"), "abc")
 
-    assert (told["status"], told["type"]) == (500, "urn:asset-ledger:internal-error")
-    assert "password" not in str(told)
-    assert "abc" in told["detail"]
+    assert (document["status"], document["type"]) == (500, "urn:asset-ledger:internal-error")
+    assert "password" not in str(document)
+    assert "abc" in document["detail"]
 
 
 def test_parameters_and_fields_are_named_under_different_keys() -> None:
@@ -77,18 +77,18 @@ def test_parameters_and_fields_are_named_under_different_keys() -> None:
 def test_a_deleted_asset_problem_shows_user_time_and_position() -> None:
     error = AssetDeletedError("x", by="1", when="2026-01-01T00:00:00.000000Z", position=7)
 
-    told = problem_document(error, "id")
+    document = problem_document(error, "id")
 
-    assert told["deleted_by"] == "1"
-    assert told["deleted_at"] == "2026-01-01T00:00:00.000000Z"
-    assert told["position"] == 7
+    assert document["deleted_by"] == "1"
+    assert document["deleted_at"] == "2026-01-01T00:00:00.000000Z"
+    assert document["position"] == 7
 
 
 def test_a_problem_document_is_always_valid_utf8() -> None:
-    told = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
+    document = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
 
-    str(told).encode()
-    assert told["detail"] == "x\\udcff"
+    str(document).encode()
+    assert document["detail"] == "x\\udcff"
 
 
 def test_a_method_error_lists_the_allowed_methods() -> None:

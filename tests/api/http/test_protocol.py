@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP: answered as problems, never in aiohttp's own words, never with a 5xx."""
+"""Malformed HTTP: answered with problem documents, never with aiohttp's own pages or a 5xx."""
 
 import orjson
 import pytest
@@ -46,7 +46,7 @@ def status_and_slug(answer: bytes) -> tuple[int, str]:
     ],
 )
 async def test_malformed_bytes_are_answered_as_a_malformed_request(api: Api, sent: bytes) -> None:
-    answer = await api.raw(sent)  # which returns because the server closes the connection
+    answer = await api.raw(sent)  # returns only once the server closes
 
     assert status_and_slug(answer) == (400, "malformed-request")
 

@@ -1,4 +1,4 @@
-"""A rate for each user: all at once if he likes, then as fast as the bucket fills."""
+"""Rate limits: one bucket for each user, full at first, refilled at the rate."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def limit(spelled: str, clock: Clock) -> RateLimit:
 
 
 def taken(limited: RateLimit, user: str, times: int) -> int:
-    """How many of so many requests in a row are let through."""
+    """Return how many of these requests in a row are accepted."""
     for number in range(times):
         try:
             limited.take(user)

@@ -59,8 +59,8 @@ async def test_put_adds_bytes_to_an_asset_without_content_and_refuses_a_folder(a
 async def test_put_checks_a_digest_header_against_the_body(api: Api, data_dir: Any) -> None:
     asset = await api.created(b"old")
     right, wrong = (
-        f"sha-256=:{base64.b64encode(hashlib.sha256(said).digest()).decode()}:"
-        for said in (b"new", b"other")
+        f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+        for content in (b"new", b"other")
     )
 
     for header in ("Repr_Digest", "Content_Digest"):
@@ -112,9 +112,9 @@ async def test_a_repeated_put_is_replayed_after_a_deletion(api: Api) -> None:
 
     first = await send(api, asset, b"new", **sent)
     await api.call("DELETE", path(asset))
-    again = await send(api, asset, b"new", **sent)
+    repeated = await send(api, asset, b"new", **sent)
     other = await send(api, asset, b"other", **sent)
 
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert (again.status, again.json) == (first.status, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert (repeated.status, repeated.json) == (first.status, first.json)
     assert (other.status, other.slug) == (422, "key-reused")

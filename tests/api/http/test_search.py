@@ -1,4 +1,4 @@
-"""Search through HTTP, as NodeTool's clients use it."""
+"""Search and lookup by file name through HTTP, as NodeTool's clients use them."""
 
 from typing import Any
 from urllib.parse import quote
@@ -10,9 +10,9 @@ from tests.api.running import Api
 
 
 async def search(api: Api, query: str, more: str = "") -> Any:
-    """The answer, once it reflects all that was recorded."""
-    asked = f"query={quote(query)}&min_position={api.head()}{more}"
-    answer = await api.get(f"/api/assets/search?{asked}")
+    """Return the answer once it reflects every recorded event."""
+    parameters = f"query={quote(query)}&min_position={api.head()}{more}"
+    answer = await api.get(f"/api/assets/search?{parameters}")
     assert answer.status == 200, answer.body
     FoundPage.model_validate(answer.json)
     return answer.json

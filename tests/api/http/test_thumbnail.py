@@ -1,4 +1,4 @@
-"""Thumbnails: what is drawn, what is refused, and that neither is done twice."""
+"""Thumbnails: drawing, refusals, and a cache for both."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 def picture(
     size: tuple[int, int] = (8, 4), kind: str = "PNG", mode: str = "RGB", **given: Any
 ) -> bytes:
-    """A picture whose left half is red (or dark) and whose right half is blue (or light)."""
+    """Return a picture: left half red (or dark), right half blue (or light)."""
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, *size))
     written = BytesIO()
@@ -87,7 +87,7 @@ def test_a_16_bit_grey_image_is_drawn_in_grey() -> None:
 
 
 def measured(mode: str, *steps: float) -> bytes:
-    """A TIFF in a mode of Pillow's: these values from left to right, sixteen pixels of each."""
+    """Return a TIFF in a Pillow mode: these values from left to right, sixteen pixels of each."""
     kind = {"F": "f", "I": "i"}.get(mode, "H")
     row = array(kind, [step if mode == "F" else int(step) for step in steps for _ in range(16)])
     if mode == "I;16B":
@@ -150,7 +150,7 @@ def test_a_rotated_photo_is_turned_upright_and_loses_its_exif() -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG that says it has so many pixels."""
+    """Return a PNG whose header declares this size."""
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -176,7 +176,7 @@ def test_an_invalid_image_or_a_decompression_bomb_is_refused(content: bytes) -> 
         draw("image", BytesIO(content))
 
 
-def film(width: int = 64, height: int = 48) -> bytes:
+def video(width: int = 64, height: int = 48) -> bytes:
     written = BytesIO()
     with av.open(written, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -191,14 +191,14 @@ def film(width: int = 64, height: int = 48) -> bytes:
 
 
 def test_a_video_is_drawn_as_one_frame() -> None:
-    image = drawn(film(), "video")
+    image = drawn(video(), "video")
 
     assert image.size == (64, 48)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no film", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"ffconcat version 1.0\n"],
+    [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"ffconcat version 1.0\n"],
 )
 def test_an_invalid_video_or_a_playlist_is_refused(content: bytes) -> None:
     with pytest.raises(UndrawableError):
@@ -260,7 +260,7 @@ async def test_only_a_drawable_asset_has_a_thumbnail_url(
 
 
 async def test_a_video_has_a_thumbnail(api: Api) -> None:
-    asset = await api.created(film(), content_type="video/mp4")
+    asset = await api.created(video(), content_type="video/mp4")
 
     assert opened((await thumbnail(api, asset)).body).size == (64, 48)
 
@@ -278,21 +278,21 @@ async def test_a_thumbnail_changes_with_the_content(api: Api) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was asked of those who draw."""
-    questions: list[str] = []
-    ask = Drawer.draw
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the kind of every drawing that is requested."""
+    kinds: list[str] = []
+    draw_uncounted = Drawer.draw
 
     async def counted(self: Drawer, kind: str, source: Path | bytes) -> bytes:
-        questions.append(kind)
-        return await ask(self, kind, source)
+        kinds.append(kind)
+        return await draw_uncounted(self, kind, source)
 
     monkeypatch.setattr(Drawer, "draw", counted)
-    return questions
+    return kinds
 
 
 async def test_thumbnails_and_refusals_are_drawn_once_per_content(
-    api: Api, asked: list[str]
+    api: Api, drawings: list[str]
 ) -> None:
     good = await api.created(picture(), content_type="image/png")
     same = await api.created(picture(), content_type="image/png")
@@ -304,7 +304,7 @@ async def test_thumbnails_and_refusals_are_drawn_once_per_content(
     assert len({answer.body for answer in answers if answer.status == 200}) == 1
     assert answers[2].slug == "unsupported-type"
     assert "cannot be decoded" in answers[2].json["detail"]
-    assert len(asked) == 2
+    assert len(drawings) == 2
 
 
 async def test_a_large_image_is_drawn_from_its_file(api: Api) -> None:
@@ -330,7 +330,7 @@ async def test_a_missing_thumbnail_is_refused_with_its_reason(
     assert (await thumbnail(api, gone)).slug == "asset-deleted"
 
     monkeypatch.setattr(cache, "find_spec", lambda _: None)
-    answer = await thumbnail(api, await api.created(film(), content_type="video/mp4"))
+    answer = await thumbnail(api, await api.created(video(), content_type="video/mp4"))
     assert (answer.slug, "asset-ledger[video]" in answer.json["detail"]) == (
         "unsupported-type",
         True,

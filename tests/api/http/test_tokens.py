@@ -1,4 +1,4 @@
-"""AUTH=tokens: who shows a token is its user, as far as its scopes go and as long as it lives."""
+"""AUTH=tokens: a token authenticates its user until it expires or is revoked, within its scopes."""
 
 import asyncio
 import logging
@@ -109,8 +109,8 @@ async def test_a_revoked_token_is_rejected_at_once(api: Api) -> None:
 
     assert revoked.json["revoked_at"] is not None
     assert (await alice.get("/api/assets")).slug == "unauthenticated"
-    again = await admin.call("DELETE", f"/api/tokens/{token_id}")
-    assert again.json == revoked.json
+    repeated = await admin.call("DELETE", f"/api/tokens/{token_id}")
+    assert repeated.json == revoked.json
 
 
 async def test_a_revoked_token_stays_revoked_after_a_restart(data_dir: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_token_expires_exactly_at_its_expiry_time(tmp_path: Path) -> None:
         ({"user_id": "system"}, "user_id"),
         ({"user_id": "a\0b"}, "user_id"),
         ({"user_id": "a", "scopes": ["everything"]}, "scopes.0"),
-        ({"user_id": "a", "scopes": []}, "scopes"),  # and not what a token has that names none
+        ({"user_id": "a", "scopes": []}, "scopes"),  # an empty list is not the default
         ({"user_id": "a", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"user_id": "a", "expires_at": "tomorrow"}, "expires_at"),
         ({"user_id": "a", "colour": "red"}, "colour"),

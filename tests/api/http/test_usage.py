@@ -1,4 +1,4 @@
-"""Usage through HTTP: what was uploaded is what it comes to, as soon as it is asked to wait."""
+"""Usage through HTTP: totals of live assets by group, up to a requested position."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.api.running import Api
 
 
 async def usage(api: Api, query: str = "") -> list[dict[str, Any]]:
-    """Every row, once usage reflects all that was recorded."""
+    """Return every row once usage reflects every recorded event."""
     answer = await api.get(f"/api/assets/usage?min_position={api.head()}{query}")
     assert answer.status == 200, answer.body
     UsagePage.model_validate(answer.json)

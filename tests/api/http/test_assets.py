@@ -12,7 +12,7 @@ import pytest
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.ids import digest_of
 from asset_ledger.projections import serving as projections
-from tests.api.running import FORM, Api, closed, form, part, serving
+from tests.api.running import FORM, Api, form, multipart, part, serving
 
 NODETOOL = [
     *("id", "user_id", "workflow_id", "parent_id", "name", "content_type", "size", "metadata"),
@@ -66,7 +66,7 @@ class TestRecording:
         assert (posted.status, listed.status) == (201, 200)
 
     async def test_a_form_may_hold_the_json_part_before_the_file(self, api: Api) -> None:
-        body = closed(part("json", b'{"name":"first"}'), part("file", b"bytes", filename="f"))
+        body = multipart(part("json", b'{"name":"first"}'), part("file", b"bytes", filename="f"))
 
         answer = await api.call("POST", "/api/assets", data=body, headers=FORM)
 
@@ -105,7 +105,7 @@ class TestRecording:
     async def test_an_absent_content_type_is_detected_from_the_bytes(
         self, api: Api, content: bytes, expected: str
     ) -> None:
-        body = closed(part("file", content, filename="f"))
+        body = multipart(part("file", content, filename="f"))
 
         asset = (await api.call("POST", "/api/assets", data=body, headers=FORM)).json
 
@@ -312,7 +312,7 @@ class TestRefusals:
         ],
     )
     async def test_invalid_json_is_refused(self, api: Api, text: bytes) -> None:
-        body = closed(part("file", b"x", filename="f"), part("json", text))
+        body = multipart(part("file", b"x", filename="f"), part("json", text))
 
         answer = await api.call("POST", "/api/assets", data=body, headers=FORM)
 

@@ -119,7 +119,7 @@ class Block:
 
 @asynccontextmanager
 async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[AsyncIterator[Block]]:
-    """Open a stream and yield its blocks, except the first: it holds only the start position."""
+    """Open a stream and yield its blocks, except the first, which holds the start position."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
         assert response.status == 200, await response.read()
@@ -145,7 +145,7 @@ async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Block]:
 
 
 async def take(blocks: AsyncIterator[Block], count: int) -> list[Block]:
-    async with asyncio.timeout(30):  # a hang fails; nothing here is a matter of speed
+    async with asyncio.timeout(30):  # fails a test that hangs; no test depends on speed
         return [await anext(blocks) for _ in range(count)]
 
 

@@ -14,8 +14,8 @@ from tests.api.running import (
     FORM,
     Answer,
     Api,
-    closed,
     form,
+    multipart,
     part,
     serving,
     stray_files,
@@ -92,7 +92,7 @@ async def test_a_mutated_form_is_answered_alike_whole_and_chunked(api: Api, data
 FILE = part("file", b"x", filename="f")
 JSON = part("json", b'{"name":"n"}')
 OPEN = f"--{BOUNDARY}\r\n".encode()
-CLOSE = closed()
+CLOSE = multipart()
 DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
 
 
@@ -103,13 +103,13 @@ DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
         b"x",
         CLOSE[:-4],
         b"x" * 1_000,
-        closed(FILE, FILE),
-        closed(JSON, JSON),
-        closed(FILE, JSON, FILE),
-        closed(FILE, part("other", b"x")),
-        closed(part("", b"x")),
-        closed(FILE, part("FILE", b"x")),
-        closed(part("json", b"not json")),
+        multipart(FILE, FILE),
+        multipart(JSON, JSON),
+        multipart(FILE, JSON, FILE),
+        multipart(FILE, part("other", b"x")),
+        multipart(part("", b"x")),
+        multipart(FILE, part("FILE", b"x")),
+        multipart(part("json", b"not json")),
         OPEN + b"Content-Disposition: form-data\r\n\r\nx\r\n" + CLOSE,
         OPEN + b'Content-Disposition: attachment; name="file"\r\n\r\nx\r\n' + CLOSE,
         OPEN + b"Content-Type: image/png\r\n\r\nx\r\n" + CLOSE,
@@ -126,12 +126,12 @@ DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
         OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n" + CLOSE,
         (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\n"),
         (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\r"),
-        b"x" + closed(FILE),
-        closed(FILE).replace(BOUNDARY.encode(), b"another-boundary"),
-        closed(FILE)[:-4] + b"\r\n",
-        closed(FILE)[:-4] + b"xx\r\n",
+        b"x" + multipart(FILE),
+        multipart(FILE).replace(BOUNDARY.encode(), b"another-boundary"),
+        multipart(FILE)[:-4] + b"\r\n",
+        multipart(FILE)[:-4] + b"xx\r\n",
         b"x" * 1_000_000,
-        closed(FILE) + b"x" * 1_000_000,
+        multipart(FILE) + b"x" * 1_000_000,
     ],
 )
 async def test_a_malformed_form_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
@@ -156,7 +156,7 @@ async def test_a_malformed_form_is_refused(api: Api, data_dir: Path, body: bytes
     ],
 )
 async def test_a_form_without_a_valid_boundary_is_refused(api: Api, content_type: str) -> None:
-    answer = await post(api, closed(FILE), content_type)
+    answer = await post(api, multipart(FILE), content_type)
 
     assert (answer.status, answer.slug) == (400, "malformed-body")
 
@@ -164,19 +164,19 @@ async def test_a_form_without_a_valid_boundary_is_refused(api: Api, content_type
 @pytest.mark.parametrize(
     "body",
     [
-        closed(FILE, JSON),
-        closed(JSON, FILE),
-        b"\r\n" + closed(FILE, JSON),
-        b"a preamble\r\n" + closed(FILE, JSON),
-        closed(FILE, JSON)[:-2],
-        closed(FILE, JSON) + b"an epilogue",
-        closed(FILE, JSON).replace(b"form-data; name", b"form-data;name"),
-        closed(FILE, JSON).replace(b"Content-Disposition", b"content-disposition"),
+        multipart(FILE, JSON),
+        multipart(JSON, FILE),
+        b"\r\n" + multipart(FILE, JSON),
+        b"a preamble\r\n" + multipart(FILE, JSON),
+        multipart(FILE, JSON)[:-2],
+        multipart(FILE, JSON) + b"an epilogue",
+        multipart(FILE, JSON).replace(b"form-data; name", b"form-data;name"),
+        multipart(FILE, JSON).replace(b"Content-Disposition", b"content-disposition"),
         OPEN + DISPOSITION + b"\r\nContent-Length: 1\r\n\r\nx\r\n" + JSON + CLOSE,
         OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: Binary\r\n\r\nx\r\n" + JSON + CLOSE,
         OPEN + DISPOSITION + b"\r\nContent-Type: multipart/mixed\r\n\r\n--x\r\n" + JSON + CLOSE,
-        closed(part("file", b"x", filename=""), JSON),
-        closed(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
+        multipart(part("file", b"x", filename=""), JSON),
+        multipart(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
     ],
 )
 async def test_an_unusual_but_valid_form_is_accepted(api: Api, body: bytes) -> None:
@@ -190,7 +190,7 @@ async def test_a_boundary_is_accepted_with_and_without_quotes(api: Api, quotes: 
     boundary = quotes.format(BOUNDARY)
 
     answer = await post(
-        api, closed(FILE), f"Multipart/Form-Data; charset=utf-8; boundary={boundary}"
+        api, multipart(FILE), f"Multipart/Form-Data; charset=utf-8; boundary={boundary}"
     )
 
     assert answer.status == 201
@@ -238,7 +238,7 @@ async def test_contents_with_delimiter_bytes_are_stored_unchanged(api: Api) -> N
         b"--",
         b"\r\n\r\n",
     ):
-        answer = await post(api, closed(part("file", content, filename="f")))
+        answer = await post(api, multipart(part("file", content, filename="f")))
         assert (await api.get(answer.json["get_url"])).body == content
 
 
@@ -254,7 +254,7 @@ async def test_an_upload_leaves_nothing_when_its_client_disconnects(
 
     answer = await api.raw(
         head.encode() + f"Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + sent,
-        hang_up=True,
+        half_close=True,
     )
 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
@@ -297,7 +297,7 @@ async def test_malformed_chunks_are_refused(api: Api, data_dir: Path, sent: byte
 
 
 async def test_a_refused_upload_of_a_large_file_leaves_no_file(api: Api, data_dir: Path) -> None:
-    body = closed(part("file", b"x" * 500_000, filename="f"), part("json", b"{"))
+    body = multipart(part("file", b"x" * 500_000, filename="f"), part("json", b"{"))
 
     answer = await post(api, body)
 

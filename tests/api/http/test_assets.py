@@ -602,7 +602,9 @@ class TestReading:
 
         there = await api.get(f"/api/assets/{created['id']}?min_position={created['position']}")
         listed = await api.get(f"/api/assets?min_position={created['position']}")
-        monkeypatch.setattr(projections, "PATIENCE", 0.0)  # the last read would wait longer
+        monkeypatch.setattr(
+            projections, "PATIENCE", 0.0
+        )  # seconds; the next read times out at once
         never = await api.get(f"/api/assets?min_position={created['position'] + 1}")
 
         assert (there.status, listed.status) == (200, 200)

@@ -47,7 +47,7 @@ async def test_a_page_of_an_allowed_origin_can_read_and_write(open_api: Api) -> 
         assert "Ledger-Position" in answer.headers["Access-Control-Expose-Headers"]
 
 
-async def test_vary_lists_all_its_headers_in_one_line(open_api: Api) -> None:
+async def test_all_vary_values_are_sent_in_one_header_line(open_api: Api) -> None:
     for number in range(5):
         await open_api.created(name=f"n{number}", job_id="j")
 

@@ -183,7 +183,7 @@ class TestLabels:
 
         assert (answer.status, answer.slug) == (422, "bad-field")
 
-    async def test_an_unreadable_asset_is_refused_before_its_fields_are_checked(
+    async def test_a_missing_or_deleted_asset_is_refused_before_fields_are_checked(
         self, api: Api
     ) -> None:
         gone = await api.created()
@@ -291,8 +291,8 @@ class TestFolders:
         inner = await folder(api, parent_id=outer["id"])
         innermost = await folder(api, parent_id=inner["id"])
 
-        for place in (outer, inner, innermost):
-            answer = await put(api, outer, {"parent_id": place["id"]})
+        for parent in (outer, inner, innermost):
+            answer = await put(api, outer, {"parent_id": parent["id"]})
             assert (answer.status, answer.slug) == (422, "bad-field")
             assert "inside of itself" in answer.json["detail"]
 
@@ -313,20 +313,20 @@ class TestFolders:
         asset, file, gone = await api.created(), await api.created(), await folder(api)
         await delete(api, gone)
 
-        for place in (file["id"], gone["id"], UNKNOWN):
-            answer = await put(api, asset, {"parent_id": place})
+        for parent in (file["id"], gone["id"], UNKNOWN):
+            answer = await put(api, asset, {"parent_id": parent})
             assert (answer.status, answer.slug) == (422, "bad-field")
 
     async def test_a_create_racing_a_deletion_leaves_no_asset_in_a_deleted_folder(
         self, api: Api
     ) -> None:
         for _ in range(5):
-            place = await folder(api)
+            parent = await folder(api)
 
             created, _, moved = await asyncio.gather(
-                api.upload(name="in", parent_id=place["id"]),
-                delete(api, place),
-                api.upload(name="in too", parent_id=place["id"]),
+                api.upload(name="in", parent_id=parent["id"]),
+                delete(api, parent),
+                api.upload(name="in too", parent_id=parent["id"]),
             )
 
             assert {created.status, moved.status} <= {201, 422}
@@ -456,9 +456,9 @@ class TestRestoring:
         assert api.head() == head
 
     async def test_a_restored_asset_moves_home_when_its_folder_is_deleted(self, api: Api) -> None:
-        place = await folder(api)
-        asset = await api.created(parent_id=place["id"])
-        await delete(api, place)
+        parent = await folder(api)
+        asset = await api.created(parent_id=parent["id"])
+        await delete(api, parent)
 
         answer = await restore(api, asset)
 
@@ -467,14 +467,14 @@ class TestRestoring:
         assert await api.backend.projections.orphans(10) == []
 
     async def test_a_restored_folder_brings_back_the_assets_deleted_with_it(self, api: Api) -> None:
-        place = await folder(api)
-        inner = await folder(api, parent_id=place["id"])
-        kept = [await api.created(parent_id=p["id"]) for p in (place, inner, inner)]
+        parent = await folder(api)
+        inner = await folder(api, parent_id=parent["id"])
+        kept = [await api.created(parent_id=p["id"]) for p in (parent, inner, inner)]
         before = await api.created(parent_id=inner["id"])
         await delete(api, before)
-        await delete(api, place)
+        await delete(api, parent)
 
-        answer = await restore(api, place)
+        answer = await restore(api, parent)
 
         for asset in (inner, *kept):
             shown = (await api.get(path(asset))).json
@@ -483,24 +483,24 @@ class TestRestoring:
         assert answer.headers["Ledger-Position"] == str(api.head())
 
     async def test_a_second_restore_of_a_folder_keeps_later_deletions(self, api: Api) -> None:
-        place = await folder(api)
-        asset = await api.created(parent_id=place["id"])
-        await delete(api, place)
-        await restore(api, place)
+        parent = await folder(api)
+        asset = await api.created(parent_id=parent["id"])
+        await delete(api, parent)
+        await restore(api, parent)
         await delete(api, asset)
 
-        await restore(api, place)
+        await restore(api, parent)
 
         assert (await api.get(path(asset))).status == 410
 
     async def test_a_large_folder_is_restored_completely(self, api: Api) -> None:
-        place = await folder(api)
-        await asyncio.gather(*(api.created(parent_id=place["id"]) for _ in range(600)))
-        deleted = await delete(api, place)
+        parent = await folder(api)
+        await asyncio.gather(*(api.created(parent_id=parent["id"]) for _ in range(600)))
+        deleted = await delete(api, parent)
 
-        await restore(api, place)
+        await restore(api, parent)
 
-        listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
+        listed = await api.get(f"/api/assets?parent_id={parent['id']}&page_size=1000")
         assert len(deleted.json["deleted_asset_ids"]) == 601
         assert len(listed.json["assets"]) == 600
 
@@ -508,16 +508,16 @@ class TestRestoring:
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(deletion, "BATCH", 8)
-        place = await folder(api)
-        await asyncio.gather(*(api.created(parent_id=place["id"]) for _ in range(100)))
+        parent = await folder(api)
+        await asyncio.gather(*(api.created(parent_id=parent["id"]) for _ in range(100)))
 
-        deleting = asyncio.create_task(delete(api, place))
-        while (await api.get(path(place))).status == 200:
+        deleting = asyncio.create_task(delete(api, parent))
+        while (await api.get(path(parent))).status == 200:
             pass
-        restored = await restore(api, place)
+        restored = await restore(api, parent)
         deleted = await deleting
 
-        listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
+        listed = await api.get(f"/api/assets?parent_id={parent['id']}&page_size=1000")
         assert (restored.status, deleted.status) == (200, 200)
         assert len(listed.json["assets"]) == 100
         assert await api.backend.projections.orphans(10) == []
@@ -526,10 +526,10 @@ class TestRestoring:
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(deletion, "BATCH", 1)
-        place = await folder(api)
-        inside = [await api.created(parent_id=place["id"]) for _ in range(20)]
+        parent = await folder(api)
+        inside = [await api.created(parent_id=parent["id"]) for _ in range(20)]
 
-        deleting = asyncio.create_task(delete(api, place))
+        deleting = asyncio.create_task(delete(api, parent))
         moved = await put(api, inside[-1], {"parent_id": "1"})
         gone = (await deleting).json["deleted_asset_ids"]
 

@@ -67,7 +67,7 @@ async def test_filters_of_events_are_combined_with_and(api: Api) -> None:
     assert await positions(api, f"?asset_id={free['id']}&job_id=j") == []
 
 
-async def test_next_positions_list_every_event_once(api: Api) -> None:
+async def test_pages_by_next_position_list_every_event_once(api: Api) -> None:
     await record(api)
 
     seen, after = [], 0
@@ -82,7 +82,7 @@ async def test_next_positions_list_every_event_once(api: Api) -> None:
     assert (await api.get("/api/events?after=99")).json == {"events": [], "next": 99}
 
 
-async def test_next_advances_when_no_event_of_the_scan_matched(
+async def test_the_next_position_advances_when_no_scanned_event_matches(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_filter, "PAGE", 2)

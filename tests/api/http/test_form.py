@@ -57,16 +57,18 @@ def mutations() -> Iterator[bytes]:
     for _ in range(300):
         body = bytearray(VALID)
         for _ in range(chance.randint(1, 3)):
-            place = chance.randrange(len(body))
+            offset = chance.randrange(len(body))
             match chance.randrange(4):
                 case 0:
-                    del body[place : place + chance.randint(1, 9)]
+                    del body[offset : offset + chance.randint(1, 9)]
                 case 1:
-                    body[place:place] = chance.choice([b"\r", b"\n", b"\r\n", b"--", b":", b"\x00"])
+                    body[offset:offset] = chance.choice(
+                        [b"\r", b"\n", b"\r\n", b"--", b":", b"\x00"]
+                    )
                 case 2:
-                    body[place] = chance.randrange(256)
+                    body[offset] = chance.randrange(256)
                 case _:
-                    body[place:place] = body[place : place + chance.randint(1, 60)]
+                    body[offset:offset] = body[offset : offset + chance.randint(1, 60)]
         yield bytes(body)
 
 

@@ -105,7 +105,7 @@ async def test_a_nearly_full_disk_makes_the_server_not_ready(
 async def test_a_stalled_projection_reports_its_position_and_no_data_of_the_event(api: Api) -> None:
     await api.created()
     api.backend.projections.tables.error = PoisonEventError(
-        2, "KeyError('a name of somebody')", "refused by a projection"
+        2, "KeyError('a private name')", "refused by a projection"
     )
 
     status, parts = await ready(api)

@@ -114,7 +114,7 @@ def waiting_upload(content: bytes, *, length: int | None = None) -> bytes:
     ).encode()
 
 
-async def test_an_expecting_upload_of_owned_bytes_is_answered_without_100_continue(
+async def test_100_continue_is_not_sent_for_an_upload_of_owned_bytes(
     api: Api,
 ) -> None:
     await api.created(LARGE)
@@ -128,7 +128,7 @@ async def test_an_expecting_upload_of_owned_bytes_is_answered_without_100_contin
     assert digest_of(LARGE).encode() in answer
 
 
-async def test_an_expecting_upload_of_other_bytes_is_answered_with_100_continue(api: Api) -> None:
+async def test_100_continue_is_sent_for_an_upload_of_other_bytes(api: Api) -> None:
     await api.created(b"mine")
 
     for head in (waiting_upload(b"other"), waiting_upload(b"mine", length=5)):

@@ -107,7 +107,7 @@ class Api:
 async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None
 ) -> AsyncIterator[Api]:
-    """Run a server on a free port. `patience`: the seconds that a client may send nothing."""
+    """Run a server on a free port. `patience`: the seconds that a client may stall."""
     async with open_backend(settings, worker=worker) as backend:
         server = Server(backend, patience=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)

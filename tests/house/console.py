@@ -61,7 +61,7 @@ def mismatches(document: str, server: Server) -> list[str]:
     for name, program in _FILE.findall(document):
         (home / name).write_text(program, "utf-8")
     session = steps(document)
-    printed = _run(home, [at(server, step.command) for step in session])
+    printed = _run(home, [with_port(server, step.command) for step in session])
     return [
         f"$ {step.command}\n{output.strip()}\n"
         for step, output in zip(session, printed, strict=True)
@@ -69,7 +69,7 @@ def mismatches(document: str, server: Server) -> list[str]:
     ]
 
 
-def at(server: Server, command: str) -> str:
+def with_port(server: Server, command: str) -> str:
     """Return the command with this server's port instead of the default one."""
     return command.replace(":7777", f":{server.port}")
 

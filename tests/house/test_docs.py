@@ -98,6 +98,15 @@ def test_section_of_an_operation_has_its_paths_parameters_and_errors(
     assert [path for path in operation.paths if path not in HTTP] == []
 
 
+@by_operation
+def test_section_of_an_operation_has_its_parts_in_order(operation: Operation) -> None:
+    section = HTTP.split(f"### `{operation.method} {operation.paths[0]}`")[1].split("\n##")[0]
+    parts = re.findall(r"^(Answer|Errors|Example)\b", section, re.MULTILINE)
+
+    assert parts == sorted(set(parts))
+    assert operation.scope is None or "Answer" in parts
+
+
 def test_table_of_problems_equals_the_contract() -> None:
     described = {(row[0].strip("`"), int(row[1])) for row in table(HTTP, "slug")}
 

@@ -199,15 +199,15 @@ def delete(asset: Asset, *, origin: Origin, reason: str | None = None) -> list[E
     return [AssetDeleted(**next_version(asset, origin), reason=reason)]
 
 
-def restore(asset: Asset, *, homeless: bool, origin: Origin) -> list[Event]:
+def restore(asset: Asset, *, folder_gone: bool, origin: Origin) -> list[Event]:
     """Decide that a tombstone becomes an asset again. One that is none records nothing.
 
-    `homeless`: the folder that it was in is not there any more, so that it goes home.
+    `folder_gone`: the folder that it was in is not there any more, so that it goes home.
     """
     if not asset.deleted:
         return []
     restored = AssetRestored(**next_version(asset, origin))
-    if not homeless:
+    if not folder_gone:
         return [restored]
     back = asset._replace(version=restored.originator_version)
     return [restored, AssetDescribed(**next_version(back, origin), parent_id=None)]

@@ -20,7 +20,7 @@ class JobRecord:
 
     user_id: str
     job_id: str
-    frame: Job | None = None
+    job: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
     first: Recorded | None = None
@@ -54,7 +54,7 @@ class JobRecord:
     def _add(self, recorded: Recorded) -> None:
         event = recorded.event
         self.first, self.last = self.first or recorded, recorded
-        self.frame = jobs.evolve(self.frame, recorded)
+        self.job = jobs.evolve(self.job, recorded)
         stream = AssetId(event.originator_id)
         asset = evolve(self.assets.get(stream), recorded)
         if asset is not None:

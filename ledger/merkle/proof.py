@@ -36,7 +36,7 @@ class ProvenEvent(NamedTuple):
         }
 
 
-class Signed(NamedTuple):
+class TreeHead(NamedTuple):
     """A checkpoint, the tree's size in it, the verifier key that it holds under, and the rotations
     that led to this key: whoever keeps an earlier one comes to it by them."""
 
@@ -46,7 +46,7 @@ class Signed(NamedTuple):
     rotations: Sequence[ProvenEvent] = ()
 
 
-def document(signed: Signed, events: Sequence[ProvenEvent]) -> dict[str, Any]:
+def document(signed: TreeHead, events: Sequence[ProvenEvent]) -> dict[str, Any]:
     """The proof object of these events."""
     return {
         "format": FORMAT,
@@ -57,7 +57,7 @@ def document(signed: Signed, events: Sequence[ProvenEvent]) -> dict[str, Any]:
     }
 
 
-def beginning(signed: Signed) -> bytes:
+def document_start(signed: TreeHead) -> bytes:
     """The proof object up to its first event; events with commas between them follow, then `END`."""
     return orjson.dumps(document(signed, ())).removesuffix(END)
 

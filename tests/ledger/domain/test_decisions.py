@@ -165,7 +165,7 @@ def test_a_tombstone_accepts_no_change_and_says_who_made_it_one() -> None:
 def test_a_tombstone_comes_back_as_it_was() -> None:
     events = [created(parent_id=asset_id(9)), deleted()]
 
-    (event,) = restore(folded(*events), homeless=False, origin=origin())
+    (event,) = restore(folded(*events), folder_gone=False, origin=origin())
     asset = folded(*events, event)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, asset_id(9), 3)
@@ -174,7 +174,7 @@ def test_a_tombstone_comes_back_as_it_was() -> None:
 def test_a_tombstone_whose_folder_is_gone_comes_home() -> None:
     events: list[Event] = [created(parent_id=asset_id(9)), deleted()]
 
-    back = restore(folded(*events), homeless=True, origin=origin())
+    back = restore(folded(*events), folder_gone=True, origin=origin())
     asset = folded(*events, *back)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, None, 4)
@@ -182,7 +182,7 @@ def test_a_tombstone_whose_folder_is_gone_comes_home() -> None:
 
 @pytest.mark.parametrize("events", [[created()], [created(), deleted(), restored()]])
 def test_restoring_what_is_no_tombstone_records_nothing(events: list[Event]) -> None:
-    assert restore(folded(*events), homeless=False, origin=origin()) == []
+    assert restore(folded(*events), folder_gone=False, origin=origin()) == []
 
 
 def test_a_folder_cannot_be_inside_of_itself() -> None:

@@ -16,10 +16,10 @@ from asset_ledger.ledger.merkle.key import Signer, load_or_make_key, verifier_ke
 from asset_ledger.ledger.merkle.proof import (
     END,
     ProvenEvent,
-    Signed,
-    beginning,
+    TreeHead,
     check_proof,
     document,
+    document_start,
 )
 from asset_ledger.ledger.merkle.tree import Tree, inclusion_path, leaf_hash, root
 
@@ -35,10 +35,10 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 
 @pytest.fixture(scope="module")
-def signed(signer: Signer) -> Signed:
+def signed(signer: Signer) -> TreeHead:
     size = len(LEAVES)
     note = sign_checkpoint(Checkpoint(ORIGIN, size, root(size, TREE.node)), signer)
-    return Signed(size, note, signer.key)
+    return TreeHead(size, note, signer.key)
 
 
 def proven(position: int, size: int = len(LEAVES)) -> ProvenEvent:
@@ -47,7 +47,7 @@ def proven(position: int, size: int = len(LEAVES)) -> ProvenEvent:
 
 
 @pytest.fixture(scope="module")
-def proof(signed: Signed) -> dict[str, Any]:
+def proof(signed: TreeHead) -> dict[str, Any]:
     return document(signed, [proven(2), proven(11)])
 
 
@@ -60,7 +60,7 @@ def test_a_proof_says_which_bytes_are_at_which_position(
     assert [(event.position, event.leaf) for event in events] == [(2, b"leaf 1"), (11, b"leaf 10")]
 
 
-def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: Signed) -> None:
+def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: TreeHead) -> None:
     assert list(proof) == ["format", "checkpoint", "key", "rotations", "events"]
     assert proof["format"] == "asset-ledger-proof/1"
     assert (proof["checkpoint"], proof["key"]) == (signed.note, signed.key)
@@ -68,10 +68,12 @@ def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: S
     assert base64.b64decode(proof["events"][0]["leaf"]) == b"leaf 1"
 
 
-def test_a_proof_that_is_sent_in_pieces_is_the_same(proof: dict[str, Any], signed: Signed) -> None:
+def test_a_proof_that_is_sent_in_pieces_is_the_same(
+    proof: dict[str, Any], signed: TreeHead
+) -> None:
     pieces = b",".join(orjson.dumps(event) for event in proof["events"])
 
-    assert beginning(signed) + pieces + END == orjson.dumps(proof)
+    assert document_start(signed) + pieces + END == orjson.dumps(proof)
 
 
 def changed(proof: dict[str, Any], **event: Any) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def test_a_proof_against_a_checkpoint_of_another_log_is_refused(
         check_proof({**proof, "checkpoint": theirs}, signer.key)
 
 
-def test_a_path_into_a_tree_of_another_size_is_refused(signed: Signed, signer: Signer) -> None:
+def test_a_path_into_a_tree_of_another_size_is_refused(signed: TreeHead, signer: Signer) -> None:
     of_nine = document(signed, [proven(9, size=9)])
 
     with pytest.raises(ProofError, match="path of leaf 8"):

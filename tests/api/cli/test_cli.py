@@ -166,7 +166,7 @@ async def test_a_rebuild_stops_at_an_event_that_it_cannot_read_until_that_is_set
     again = run("rebuild", "--data-dir", folder)
 
     assert (refused.returncode, refused.stdout) == (REFUSED, "")
-    assert f"event at position {poison} cannot be read: no event has the topic" in refused.stderr
+    assert f"event at position {poison} cannot be read: this release has no topic" in refused.stderr
     assert (because.returncode, again.returncode) == (FINE, FINE)
     assert f"event {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
     assert because.stdout.split()[-1] == again.stdout.split()[-1]

@@ -121,48 +121,48 @@ def merge_patch(target: Mapping[str, Json], patch: Mapping[str, Json]) -> Mappin
 
 
 def create(
-    wanted: NewAsset, *, asset_id: AssetId, size: int, digest: Digest | None, origin: Origin
+    new: NewAsset, *, asset_id: AssetId, size: int, digest: Digest | None, origin: Origin
 ) -> list[Event]:
     """Create an asset. Raises FieldError for an invalid value, TooLargeError for the metadata."""
-    check_new(wanted, digest)
-    private: dict[str, Json] = {"name": wanted.name}
-    if wanted.metadata is not None:
-        private["metadata"] = wanted.metadata
-    if wanted.tags:
-        private["tags"] = wanted.tags
-    if wanted.duration is not None:
-        private["duration"] = wanted.duration
+    check_new(new, digest)
+    private: dict[str, Json] = {"name": new.name}
+    if new.metadata is not None:
+        private["metadata"] = new.metadata
+    if new.tags:
+        private["tags"] = new.tags
+    if new.duration is not None:
+        private["duration"] = new.duration
     return [
         AssetCreated(
             originator_id=asset_id,
             originator_version=1,
             by=origin.by,
             user_id=origin.user_id,
-            workflow_id=wanted.workflow_id,
-            node_id=wanted.node_id,
-            job_id=wanted.job_id,
+            workflow_id=new.workflow_id,
+            node_id=new.node_id,
+            job_id=new.job_id,
             command=origin.command,
             traceparent=origin.traceparent,
             private=private,
             size=size,
-            content_type=wanted.content_type,
+            content_type=new.content_type,
             digest=digest,
-            parent_id=wanted.parent_id,
-            derived_from=tuple(wanted.derived_from),
-            made_at=wanted.made_at,
+            parent_id=new.parent_id,
+            derived_from=tuple(new.derived_from),
+            made_at=new.made_at,
         )
     ]
 
 
-def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Event]:
+def describe(asset: Asset, label: Label, *, origin: Origin) -> list[Event]:
     """Change the label. An unchanged label records nothing.
 
     Raises AssetDeletedError, FieldError and TooLargeError.
     """
     check_live(asset)
-    wanted = wanted.merged(asset)
-    check_label(asset, wanted)
-    changed = wanted.difference(asset)
+    label = label.merged(asset)
+    check_label(asset, label)
+    changed = label.difference(asset)
     if not changed:
         return []
     private: dict[str, Json] = {n: changed.pop(n) for n in PRIVATE_FIELDS if n in changed}
@@ -235,35 +235,35 @@ def check_version(asset: Asset, if_match: int | None) -> None:
         raise PreconditionFailedError(asset.id, asset.version)
 
 
-def check_new(wanted: NewAsset, digest: Digest | None) -> None:
+def check_new(new: NewAsset, digest: Digest | None) -> None:
     """Check the fields of a new asset. Raises FieldError or TooLargeError."""
-    check_text("name", wanted.name, MAX_NAME)
-    check_content_type(wanted.content_type)
-    if wanted.content_type == FOLDER and digest is not None:
+    check_text("name", new.name, MAX_NAME)
+    check_content_type(new.content_type)
+    if new.content_type == FOLDER and digest is not None:
         raise FieldError("content_type", "a folder has no file: send none, or choose another type")
-    check_tag("workflow_id", wanted.workflow_id)
-    check_tag("node_id", wanted.node_id)
-    check_tag("job_id", wanted.job_id)
-    if wanted.metadata is not None:
-        check_metadata(wanted.metadata)
-    if wanted.tags:
-        check_tags(wanted.tags)
-    if wanted.duration is not None:
-        check_duration(wanted.duration)
+    check_tag("workflow_id", new.workflow_id)
+    check_tag("node_id", new.node_id)
+    check_tag("job_id", new.job_id)
+    if new.metadata is not None:
+        check_metadata(new.metadata)
+    if new.tags:
+        check_tags(new.tags)
+    if new.duration is not None:
+        check_duration(new.duration)
 
 
-def check_label(asset: Asset, wanted: Label) -> None:
+def check_label(asset: Asset, label: Label) -> None:
     """Check the given fields of a label of `asset`. Raises FieldError or TooLargeError."""
-    if wanted.name is not UNSET:
-        check_text("name", wanted.name, MAX_NAME)
-    if wanted.content_type is not UNSET:
-        check_kind(asset, wanted.content_type)
-    if wanted.metadata is not UNSET and wanted.metadata is not None:
-        check_metadata(wanted.metadata)
-    if wanted.tags is not UNSET and wanted.tags is not None:
-        check_tags(wanted.tags)
-    if wanted.duration is not UNSET and wanted.duration is not None:
-        check_duration(wanted.duration)
+    if label.name is not UNSET:
+        check_text("name", label.name, MAX_NAME)
+    if label.content_type is not UNSET:
+        check_kind(asset, label.content_type)
+    if label.metadata is not UNSET and label.metadata is not None:
+        check_metadata(label.metadata)
+    if label.tags is not UNSET and label.tags is not None:
+        check_tags(label.tags)
+    if label.duration is not UNSET and label.duration is not None:
+        check_duration(label.duration)
 
 
 def check_kind(asset: Asset, content_type: str) -> None:

@@ -119,45 +119,45 @@ class JobEnd:
     error: str | None = None
 
 
-def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
+def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
     """Start a job. Repeating the start with the same values records nothing.
 
     Raises JobStateError if the job was started with other values, or finished without a start;
     FieldError and TooLargeError for an invalid value.
     """
-    _check_start(job_id, wanted)
+    _check_start(job_id, intent)
     if job is None:
         return [
             JobStarted(
                 **_next_version(job, job_id, origin),
-                workflow_id=wanted.workflow_id,
-                parent_job_id=wanted.parent_job_id,
-                private=_given("parameters", wanted.parameters),
+                workflow_id=intent.workflow_id,
+                parent_job_id=intent.parent_job_id,
+                private=_given("parameters", intent.parameters),
             )
         ]
     if job.started_at is None:
         raise JobStateError(f"job {job_id} was finished without a start: use another id")
-    if not _started_with(job, wanted):
+    if not _started_with(job, intent):
         raise JobStateError(f"job {job_id} was started before, with other values: use another id")
     return []
 
 
-def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
+def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
     """Finish a job, started or not. Repeating the end with the same values records nothing.
 
     Raises JobStateError if the job was finished with other values, FieldError for an invalid value.
     """
-    _check_end(job_id, wanted)
+    _check_end(job_id, intent)
     if job is None or job.finished_at is None:
         return [
             JobFinished(
                 **_next_version(job, job_id, origin),
                 workflow_id=job.workflow_id if job else None,
-                status=wanted.status,
-                private=_given("error", wanted.error),
+                status=intent.status,
+                private=_given("error", intent.error),
             )
         ]
-    if (job.status, job.error) != (wanted.status, wanted.error):
+    if (job.status, job.error) != (intent.status, intent.error):
         raise JobStateError(f"job {job_id} was finished before, as {job.status}: use another id")
     return []
 
@@ -179,30 +179,30 @@ def _given(name: str, value: Json) -> dict[str, Json]:
     return {} if value is None else {name: value}
 
 
-def _started_with(job: Job, wanted: JobStart) -> bool:
+def _started_with(job: Job, intent: JobStart) -> bool:
     """Compare as JSON, where True and 1 differ. In Python they are equal."""
-    known = (job.workflow_id, job.parent_job_id, job.parameters)
-    given = (wanted.workflow_id, wanted.parent_job_id, wanted.parameters)
-    return _as_json(known) == _as_json(given)
+    first = (job.workflow_id, job.parent_job_id, job.parameters)
+    given = (intent.workflow_id, intent.parent_job_id, intent.parameters)
+    return _as_json(first) == _as_json(given)
 
 
 def _as_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _check_start(job_id: str, wanted: JobStart) -> None:
+def _check_start(job_id: str, intent: JobStart) -> None:
     check_text("job_id", job_id, MAX_ID)
-    check_tag("workflow_id", wanted.workflow_id)
-    check_tag("parent_job_id", wanted.parent_job_id)
-    if wanted.parameters is not None:
-        check_metadata(wanted.parameters, "parameters")
+    check_tag("workflow_id", intent.workflow_id)
+    check_tag("parent_job_id", intent.parent_job_id)
+    if intent.parameters is not None:
+        check_metadata(intent.parameters, "parameters")
 
 
-def _check_end(job_id: str, wanted: JobEnd) -> None:
+def _check_end(job_id: str, intent: JobEnd) -> None:
     check_text("job_id", job_id, MAX_ID)
-    if wanted.status not in ENDINGS:
+    if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
-    _check_error(wanted.error)
+    _check_error(intent.error)
 
 
 def _check_error(error: str | None) -> None:

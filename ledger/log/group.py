@@ -21,7 +21,7 @@ JobName = tuple[str, str]
 """The owner and the id of a job."""
 
 
-class KnownKey(NamedTuple):
+class UsedKey(NamedTuple):
     """The request of a recorded Idempotency-Key, and the positions of its events."""
 
     operation: str
@@ -36,7 +36,7 @@ class Touched:
 
     head: Head
     versions: dict[str, int]
-    keys: dict[tuple[str, str], KnownKey]
+    keys: dict[tuple[str, str], UsedKey]
     job_seqs: dict[JobName, int]
 
 
@@ -104,12 +104,12 @@ class Group:
     def _replay(self, key: CommandKey | None) -> Appended | None:
         if key is None:
             return None
-        known = self.touched.keys.get((key.user_id, key.key))
-        if known is None:
+        used = self.touched.keys.get((key.user_id, key.key))
+        if used is None:
             return None
-        if (known.operation, known.fingerprint) != (key.operation, key.fingerprint):
+        if (used.operation, used.fingerprint) != (key.operation, key.fingerprint):
             raise KeyReusedError(key.key)
-        return Appended(known.first, known.last, replayed=True)
+        return Appended(used.first, used.last, replayed=True)
 
     def _record(self, command: Command) -> Appended:
         versions = self._checked_versions(command)
@@ -130,14 +130,14 @@ class Group:
 
     def _checked_versions(self, command: Command) -> dict[str, int]:
         """Return the versions of its streams after a command. Raise VersionConflictError."""
-        known = self.touched.versions
+        before = self.touched.versions
         for stream, version in command.guards.items():
-            if known.get(stream, 0) != version:
+            if before.get(stream, 0) != version:
                 raise VersionConflictError(f"{stream} changed since it was read: read it again")
         after: dict[str, int] = {}
         for event in command.events:
             stream = event.originator_id
-            current = after.get(stream, known.get(stream, 0))
+            current = after.get(stream, before.get(stream, 0))
             if event.originator_version != current + 1:
                 raise VersionConflictError(f"{stream} is at version {current}: read it again")
             after[stream] = event.originator_version
@@ -168,9 +168,9 @@ class Group:
 
     def _accept(self, key: CommandKey | None, appended: Appended, rows: Rows) -> None:
         if key is not None:
-            known = KnownKey(key.operation, key.fingerprint, appended.first, appended.last)
-            self.touched.keys[key.user_id, key.key] = known
-            rows.keys.append((key.user_id, key.key, *known))
+            used = UsedKey(key.operation, key.fingerprint, appended.first, appended.last)
+            self.touched.keys[key.user_id, key.key] = used
+            rows.keys.append((key.user_id, key.key, *used))
         self.rows.extend(rows)
         self.position = appended.last
 

@@ -23,7 +23,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
 from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
 from asset_ledger.ledger.log.tree_rows import (
     TREE_GUARDS,
@@ -140,8 +140,8 @@ class SqliteLog(SqliteLogReader):
             raise CorruptLogError(f"{self._path} lacks events or leaf hashes at its end. {RESTORE}")
         if last is None:
             return Head(0, None)
-        position, *stored, kept = last
-        if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != kept:
+        position, *stored, leaf = last
+        if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != leaf:
             raise CorruptLogError(f"{self._path}: event {position} was changed. {RESTORE}")
         return head_of(last)
 
@@ -193,7 +193,7 @@ class SqliteLog(SqliteLogReader):
         return Touched(
             head=self._head,
             versions=dict(versions),
-            keys={(user, key): KnownKey(*known) for user, key, *known in keys},
+            keys={(user, key): UsedKey(*used) for user, key, *used in keys},
             job_seqs={(user, job): seq for user, job, seq in job_seqs},
         )
 

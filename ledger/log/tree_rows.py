@@ -108,10 +108,10 @@ def add_missing_tiles(db: sqlite3.Connection, size: int) -> None:
 def keep_checkpoint(db: sqlite3.Connection, size: int, note: str) -> str:
     """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
     with transaction(db):
-        kept = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
-        if kept is None:
+        stored = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
+        if stored is None:
             db.execute(_INSERT_CHECKPOINT, (size, note))
-    return kept or note
+    return stored or note
 
 
 def _rows_of(db: sqlite3.Connection) -> TreeRows:

@@ -33,12 +33,12 @@ def check_succession(log_id: str, in_force: str, rotation: Mapping[str, str]) ->
         read_verifier_key(rotation[key]).check(_from_base64(rotation[signature]), text)
 
 
-def key_after(kept: str, leaves: Iterable[bytes]) -> str:
+def key_after(trusted: str, leaves: Iterable[bytes]) -> str:
     """Return the key in force after the rotations in `leaves`, in the order of the log.
 
-    Skip rotations before the one that replaces `kept`. Raises ProofError.
+    Skip rotations before the one that replaces `trusted`. Raises ProofError.
     """
-    log_id, key = kept.partition("+")[0].rpartition("/")[2], kept
+    log_id, key = trusted.partition("+")[0].rpartition("/")[2], trusted
     for leaf in leaves:
         rotation = _rotation(leaf, log_id)
         if rotation["old_key"] == key:

@@ -150,8 +150,8 @@ class Tiles:
         """Return the missing hashes of a tile, and those after them if they are read anyway."""
         if not level:
             return self._source.leaf_hashes(index * WIDTH + missing.start, WIDTH - missing.start)
-        kept = self._source.full_tile(level, index)
-        if kept is not None:
-            return (kept[n : n + HASH] for n in range(missing.start * HASH, len(kept), HASH))
+        full = self._source.full_tile(level, index)
+        if full is not None:
+            return (full[n : n + HASH] for n in range(missing.start * HASH, len(full), HASH))
         below = (self._tile(level - 1, index * WIDTH + n, WIDTH) for n in missing)
         return (tile.node(HEIGHT, 0) for tile in below)

@@ -65,7 +65,7 @@ def _type_names(hint: Any) -> Iterator[str]:
 
 
 def _type_name(kind: type) -> str:
-    return next(name for known, name in _TYPES if issubclass(kind, known))
+    return next(name for type_, name in _TYPES if issubclass(kind, type_))
 
 
 def wrong_shapes(kinds: Sequence[type[Event]], folder: Path = SHAPES) -> list[str]:

@@ -88,17 +88,17 @@ def test_a_checkpoint_by_the_old_key_stays_valid(log: SqliteLog, key_file: Path)
 
 
 def test_the_first_key_verifies_every_rotation(log: SqliteLog, key_file: Path) -> None:
-    kept = current(log)
+    key = current(log)
     for _ in range(3):
         rotate(log, Codec(), key_file)
 
     events = [Codec().decode(stored).event for stored in log.stream(LOG)]
     for rotated in (event for event in events if isinstance(event, KeyRotated)):
-        check_rotation(LOG, kept, rotated)
-        kept = rotated.new_key
+        check_rotation(LOG, key, rotated)
+        key = rotated.new_key
 
-    assert kept == current(log)
-    assert [key.since for key in keys_in_force(log, Codec())] == [1, 2, 3, 4]
+    assert key == current(log)
+    assert [each.since for each in keys_in_force(log, Codec())] == [1, 2, 3, 4]
 
 
 def test_both_keys_sign_the_rotation_text(log: SqliteLog, key_file: Path) -> None:

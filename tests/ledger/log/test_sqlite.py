@@ -296,7 +296,7 @@ def test_append_refuses_everything_after_a_failed_fsync_until_a_restart(
 
 
 def test_append_retries_the_commands_of_a_failed_group_one_by_one(flaky: SqliteLog) -> None:
-    Flaky.insert = failure(sqlite3.SQLITE_ERROR, "one bad moment")
+    Flaky.insert = failure(sqlite3.SQLITE_ERROR, "a temporary error")
 
     outcomes = appended(flaky, creation(1, job_id="j"), creation(2, job_id="j"))
 
@@ -402,11 +402,11 @@ def test_opening_a_log_without_tiles_adds_them(path: Path) -> None:
     assert rows(path, "SELECT * FROM merkle_tiles") == whole
 
     tree = Tree(log.leaf_hashes(0, 2 * WIDTH**2 + 5))
-    kept = [log.full_tile(1, index) for index in range(3)]
+    stored = [log.full_tile(1, index) for index in range(3)]
     expected = [
         b"".join(tree.node(8, WIDTH * index + n) for n in range(WIDTH)) for index in range(2)
     ]
-    assert kept == [*expected, None]
+    assert stored == [*expected, None]
     assert Tiles(log).root(len(tree)) == root(len(tree), tree.node)
     log.close()
 

@@ -80,7 +80,7 @@ class UnknownVersionError(UnknownAssetError):
 
     def __init__(self, asset_id: str, version: int) -> None:
         RefusedError.__init__(
-            self, f"asset {asset_id} has no version {version}: its history lists them"
+            self, f"asset {asset_id} has no version {version}: see its history for its versions"
         )
         self.asset_id = asset_id
 

@@ -276,6 +276,6 @@ def check_kind(asset: Asset, content_type: str) -> None:
 
 
 def check_path(asset: Asset, path: Sequence[Asset]) -> None:
-    """Raise FieldError if `path`, the folders above its new place, contains the asset itself."""
+    """Raise FieldError if `path`, the folders above its new parent, contains the asset itself."""
     if any(folder.id == asset.id for folder in path):
         raise FieldError("parent_id", "a folder cannot be inside of itself: choose another folder")

@@ -16,7 +16,7 @@ from asset_ledger.ledger.ids import AssetId
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job up to a position. `assets` are in the order of creation, tombstones included."""
+    """One job up to a position: its start and end (`job`), and its assets, tombstones too."""
 
     user_id: str
     job_id: str

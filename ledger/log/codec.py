@@ -195,7 +195,7 @@ class EventMapper(Mapper[str]):
         """Decode and upcast a stored event. Raise ValueError or TypeError if that fails."""
         kind = self.kinds.get(stored_event.topic)
         if kind is None:
-            message = f"this release has no topic {stored_event.topic!r}: use a later release"
+            message = f"this release has no topic {stored_event.topic!r}; use a later release"
             raise _NewerEventError(message, "unknown topic")
         state = self.transcoder.decode(stored_event.state)
         self._upcast(kind, state)
@@ -207,7 +207,7 @@ class EventMapper(Mapper[str]):
     def _upcast(self, kind: type[Event], state: dict[str, Any]) -> None:
         version = state.pop("class_version", 1)
         if version > kind.class_version:
-            message = f"this release has no version {version} of {kind.TOPIC}: use a later release"
+            message = f"this release has no version {version} of {kind.TOPIC}; use a later release"
             raise _NewerEventError(message, "later version")
         for older in range(version, kind.class_version):
             getattr(kind, f"upcast_v{older}_v{older + 1}")(state)

@@ -51,9 +51,7 @@ def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
     for stored in rotations(log, opened.log_id):
         rotated = codec.decode(stored).event
         if not isinstance(rotated, KeyRotated):
-            raise CorruptLogError(
-                f"event {stored.id} is not a rotation of the key, but has its topic"
-            )
+            raise CorruptLogError(f"event {stored.id} has the topic of another event")
         try:
             check_succession(opened.log_id, keys[-1].key, asdict(rotated))
         except ProofError as error:

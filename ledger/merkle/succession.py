@@ -27,7 +27,7 @@ def rotation_text(log_id: str, old: str, new: str) -> bytes:
 def check_succession(log_id: str, in_force: str, rotation: Mapping[str, str]) -> None:
     """Raise ProofError unless a rotation of the key in force is signed by it and the new key."""
     if rotation["old_key"] != in_force:
-        raise ProofError(f"it replaces {rotation['old_key']}, but {in_force} is in force")
+        raise ProofError(f"it replaces {rotation['old_key']}, not {in_force}, the key in force")
     text = rotation_text(log_id, rotation["old_key"], rotation["new_key"])
     for key, signature in zip(_KEYS, _SIGNATURES, strict=True):
         read_verifier_key(rotation[key]).check(_from_base64(rotation[signature]), text)

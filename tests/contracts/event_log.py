@@ -173,7 +173,7 @@ class EventLogContract:
         appended(log, command(created(originator_id=asset_id(2)), key=command_key()))
         assert log.find_command("1", "k") == (command_key(), 2, 2)
 
-    def test_append_does_not_record_a_command_that_prepare_refuses(self, log: EventLog) -> None:
+    def test_append_omits_a_command_refused_by_prepare(self, log: EventLog) -> None:
         def refuse_second(recorded: Sequence[Recorded]) -> str:
             if recorded[0].event.originator_id == asset_id(2):
                 raise FieldError("name", "cannot be shown")
@@ -249,7 +249,7 @@ class EventLogContract:
         assert [stored.id for stored in log.read(3, 10, tag=tag, upto=6)] == [4, 5, 6]
         assert log.read(9, 10) == []
 
-    def test_stream_returns_all_events_or_those_up_to_a_position(self, log: EventLog) -> None:
+    def test_stream_returns_all_events_or_events_up_to_a_position(self, log: EventLog) -> None:
         appended(log, creation(1), creation(2))
         appended(log, command(deleted(originator_id=asset_id(1))))
 
@@ -257,7 +257,7 @@ class EventLogContract:
         assert [stored.id for stored in log.stream(asset_id(1), upto=2)] == [1]
         assert log.stream(asset_id(9)) == []
 
-    def test_leaf_hash_is_that_of_the_stored_bytes(self, log: EventLog) -> None:
+    def test_leaf_hash_is_the_hash_of_the_stored_bytes(self, log: EventLog) -> None:
         (outcome,) = appended(log, command(*folder_of_two()))
 
         for stored in log.read(0, 10):

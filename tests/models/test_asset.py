@@ -97,7 +97,7 @@ async def test_paginate_filters_by_workflow(ledger: Gateway, workflow_id: str) -
         {"workflow_id": "w1", "job_id": "never"},
     ],
 )
-async def test_iterate_returns_assets_that_match_all_filters(
+async def test_iterate_returns_assets_matching_all_filters(
     ledger: Gateway, filters: dict[str, str]
 ) -> None:
     assert await listed(**filters) == matching(**filters)

@@ -82,7 +82,7 @@ def test_describe_with_equal_fields_records_nothing() -> None:
     ("before", "after"),
     [({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1.0}), ({"a": {}}, {"a": None}), (None, {})],
 )
-def test_describe_records_metadata_that_differs_as_json(before: Any, after: Any) -> None:
+def test_describe_records_metadata_with_other_json(before: Any, after: Any) -> None:
     private = {"name": "n"} if before is None else {"name": "n", "metadata": before}
 
     event = labelled(folded(created(private=private)), metadata=after)

@@ -209,7 +209,7 @@ class Flaky(sqlite3.Connection):
         return cursor
 
     @classmethod
-    def waits(cls, when: str) -> bool:
+    def pending(cls, when: str) -> bool:
         return getattr(cls, when) is not None
 
     @classmethod
@@ -257,14 +257,14 @@ def test_append_succeeds_after_a_commit_without_disk_space(flaky: SqliteLog) -> 
     assert positions(flaky) == [1, 2]
 
 
-def test_a_commit_that_fails_after_it_was_durable_has_an_unknown_outcome(flaky: SqliteLog) -> None:
+def test_a_commit_failing_after_it_was_durable_has_an_unknown_outcome(flaky: SqliteLog) -> None:
     Flaky.after = failure(*FULL)
     keyed = command(created(originator_id=asset_id(1)), key=command_key())
 
     outcomes = append(flaky, keyed, creation(100))
 
     assert isinstance(outcomes[0], OutcomeUnknownError)
-    assert not isinstance(outcomes[1], OutcomeUnknownError)  # refused before, and refused still
+    assert not isinstance(outcomes[1], OutcomeUnknownError)  # refused before the commit
 
 
 def test_repeating_a_key_after_an_unknown_outcome_returns_the_outcome(flaky: SqliteLog) -> None:
@@ -300,7 +300,7 @@ def test_append_retries_the_commands_of_a_failed_group_one_by_one(flaky: SqliteL
 
     outcomes = appended(flaky, creation(1, job_id="j"), creation(2, job_id="j"))
 
-    assert not Flaky.waits("insert")
+    assert not Flaky.pending("insert")
     assert [outcome.first for outcome in outcomes] == [2, 3]
     assert positions(flaky) == [1, 2, 3]
 

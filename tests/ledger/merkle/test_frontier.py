@@ -13,7 +13,7 @@ def leaves(count: int) -> list[bytes]:
     return [sha256(b"%d" % n).digest() for n in range(count)]
 
 
-def test_root_equals_that_of_the_whole_tree_at_every_size() -> None:
+def test_root_equals_the_root_of_the_whole_tree_at_every_size() -> None:
     frontier, whole = Frontier(), Tree()
 
     assert frontier.root() == EMPTY_ROOT

@@ -157,7 +157,7 @@ def test_hashes_of_a_tile_are_the_roots_over_its_leaves(
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537, SIZE])
-def test_root_from_tiles_equals_that_of_the_tree(source: Leaves, tree: Tree, size: int) -> None:
+def test_root_from_tiles_equals_the_root_of_the_tree(source: Leaves, tree: Tree, size: int) -> None:
     assert Tiles(source).root(size) == root(size, tree.node)
 
 
@@ -168,7 +168,7 @@ def test_root_of_a_smaller_size_comes_from_the_same_tiles(source: Leaves, tree: 
         assert tiles.root(size) == root(size, tree.node)
 
 
-def test_paths_from_tiles_equal_those_of_the_tree(source: Leaves, tree: Tree) -> None:
+def test_paths_from_tiles_equal_the_paths_of_the_tree(source: Leaves, tree: Tree) -> None:
     tiles = Tiles(source)
 
     for index, size in [(0, SIZE), (65_535, SIZE), (65_536, SIZE), (SIZE - 1, SIZE), (300, 301)]:

@@ -122,7 +122,7 @@ def test_paths_of_seven_leaves_equal_the_example_of_the_rfc() -> None:
     assert consistency_path(6, 7, tree.node) == [i, j, k]
 
 
-def test_roots_and_inclusion_paths_equal_those_of_pymerkle() -> None:
+def test_roots_and_inclusion_paths_agree_with_pymerkle() -> None:
     tree, reference = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
     for size in range(1, 71):
         tree.extend([leaf_hash(b"%d" % size)])

@@ -38,7 +38,7 @@ Event = dict[str, Any]
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
     """The run events of a job that has events."""
     writer = _RunEventWriter(record, Names(log_id, record.user_id))
-    frame, nodes, (first, last) = record.frame, by_node(record), record.span
+    frame, nodes, (first, last) = record.job, by_node(record), record.span
     began, ended = frame and frame.started_at, frame and frame.finished_at
     status = frame.status if frame else "untracked"
     yield writer.event("START", began or first, None, ())
@@ -79,7 +79,7 @@ class _RunEventWriter:
         return self._job if node_id is None else f"{self._job}.{node_id}"
 
     def _run_facets(self, kind: str, node_id: str | None) -> dict[str, Any]:
-        frame = self._record.frame
+        frame = self._record.job
         parent = self._record.job_id if node_id is not None else frame and frame.parent_job_id
         facets: dict[str, Any] = {}
         if parent:

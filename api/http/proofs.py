@@ -10,7 +10,7 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import ProofOut
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
-from asset_ledger.ledger.merkle.proof import END, ProvenEvent, beginning, document
+from asset_ledger.ledger.merkle.proof import END, ProvenEvent, document, document_start
 
 A_PIECE: Final = 200
 """How many events of a job are proven at once."""
@@ -44,7 +44,7 @@ async def get_job_proof(request: Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(beginning(signed) + _joined(events))
+        await response.write(document_start(signed) + _joined(events))
         while events := await request.proofs.job(
             user_id, job_id, signed, events[-1].position, A_PIECE
         ):

@@ -50,7 +50,7 @@ class Restore:
             asset = await self._replay(Replay.asset, call.user_id, asset_id)
             check_version(asset, call.if_match)
             place = await self._replay(_place, asset)
-            return restore(asset, homeless=place.homeless, origin=origin), place.guards
+            return restore(asset, folder_gone=place.homeless, origin=origin), place.guards
 
         committed = await self._committer.commit(key, decide)
         receipt = await self._edit.receipt(call, asset_id, committed)
@@ -85,7 +85,7 @@ class Restore:
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
             found[:] = [] if folder.deleted else _gone_with(folder, assets)
-            events = [f for a in found for f in restore(a, homeless=False, origin=origin)]
+            events = [f for a in found for f in restore(a, folder_gone=False, origin=origin)]
             return events, {folder.id: folder.version}
 
         committed = await self._committer.commit(key, decide) if ids else None

@@ -30,7 +30,7 @@ from asset_ledger.ledger.log.key_rotation import (
 )
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, TreeHead
 from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -60,13 +60,13 @@ class Proofs:
         self._log_id, self._origin = opened.log_id, opened.origin
         self._tiles = Tiles(log)
         self._signing = asyncio.Lock()
-        self._latest: Signed | None = None
+        self._latest: TreeHead | None = None
 
     async def check_key(self) -> None:
         """Raises SigningKeyError unless checkpoints can be signed."""
         await asyncio.to_thread(self._signer.check)
 
-    async def checkpoint(self, covering: int | None = None) -> Signed:
+    async def checkpoint(self, covering: int | None = None) -> TreeHead:
         """A signed checkpoint of the log as it is now, or as it was since it reached a position.
 
         Raises SigningKeyError and StorageFailedError.
@@ -77,14 +77,14 @@ class Proofs:
                 self._latest = await self._sign(self._feed.head())
             return self._latest
 
-    async def _sign(self, size: int) -> Signed:
+    async def _sign(self, size: int) -> TreeHead:
         root = await asyncio.to_thread(self._tiles.root, size)
         checkpoint = Checkpoint(self._origin, size, root)
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
         kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # a signature by the same key of the same root would be the same
             raise CorruptLogError(f"another checkpoint of {size:,} events was signed before")
-        return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
+        return TreeHead(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
 
     def _changes(self, size: int) -> list[ProvenEvent]:
         return self._proven(rotations(self._log, self._log_id, upto=size), size)
@@ -119,7 +119,7 @@ class Proofs:
             )
         return await asyncio.to_thread(self._tiles.consistency_path, first, second)
 
-    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenEvent]]:
+    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[TreeHead, list[ProvenEvent]]:
         """Every event of one asset, tombstones too. Raises UnknownAssetError."""
         await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
@@ -129,7 +129,7 @@ class Proofs:
         return self._proven(self._log.stream(asset_id, upto=size), size)
 
     async def job(
-        self, user_id: str, job_id: str, signed: Signed, after: int, limit: int
+        self, user_id: str, job_id: str, signed: TreeHead, after: int, limit: int
     ) -> list[ProvenEvent]:
         """The next events of a job after a position, up to the checkpoint's.
 
@@ -144,7 +144,7 @@ class Proofs:
     def _job_events(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenEvent]:
         return self._proven(self._log.read(after, limit, tag=tag, upto=size), size)
 
-    async def receipt(self, position: int) -> tuple[Signed, list[ProvenEvent]] | None:
+    async def receipt(self, position: int) -> tuple[TreeHead, list[ProvenEvent]] | None:
         """The proof of one event; None if it cannot be signed for: what is recorded stays so."""
         try:
             signed = await self.checkpoint(covering=position)

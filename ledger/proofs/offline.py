@@ -13,7 +13,7 @@ from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, TreeHead
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -25,7 +25,7 @@ Ask = Callable[[FolderLockedError], object]
 
 def prove_job(
     files: DataFolder, user_id: str, job_id: str, ask: Ask
-) -> tuple[Signed, list[ProvenEvent]]:
+) -> tuple[TreeHead, list[ProvenEvent]]:
     """Every event of a job, proven by the first checkpoint that covers them.
 
     Where none is kept, one is signed here, or by the server that has the folder. Raises
@@ -64,9 +64,9 @@ def _leaves(page: Iterable[Notification]) -> list[tuple[int, bytes]]:
     ]
 
 
-def _kept(log: LogReader, covering: int) -> Signed | None:
+def _kept(log: LogReader, covering: int) -> TreeHead | None:
     for size, note in log.checkpoints(covering - 1, 1):
-        return Signed(size, note, _key(log, size))
+        return TreeHead(size, note, _key(log, size))
     return None
 
 
@@ -75,7 +75,7 @@ def _key(log: LogReader, size: int) -> str:
     return [known.key for known in keys_in_force(log, Codec()) if known.since <= size][-1]
 
 
-def _sign(log: LogReader, files: DataFolder, covering: int, ask: Ask) -> Signed:
+def _sign(log: LogReader, files: DataFolder, covering: int, ask: Ask) -> TreeHead:
     """A checkpoint of the log as it is now, signed and kept."""
     try:
         with hold_folder(files.root):
@@ -88,10 +88,10 @@ def _sign(log: LogReader, files: DataFolder, covering: int, ask: Ask) -> Signed:
         return kept
 
 
-def _sign_here(files: DataFolder) -> Signed:
+def _sign_here(files: DataFolder) -> TreeHead:
     with closing(SqliteLog(files.log, Codec())) as log:
         size = log.head().position
         signer = signer_in_force(log, Codec(), files.key)
         origin = read_identity(log, Codec()).origin
         note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), signer)
-        return Signed(size, log.keep_checkpoint(size, note), signer.key)
+        return TreeHead(size, log.keep_checkpoint(size, note), signer.key)

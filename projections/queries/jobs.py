@@ -43,7 +43,7 @@ WALK: Final = 20_000
 
 def job_document(record: JobRecord) -> dict[str, Any]:
     """The job as the API answers it, folded from its events instead of read from the table."""
-    frame, live = record.frame, record.live
+    frame, live = record.job, record.live
     return {
         "job_id": record.job_id,
         "user_id": record.user_id,

@@ -278,5 +278,6 @@ async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) 
 def test_an_unknown_job_is_refused(made: Path, tmp_path: Path) -> None:
     done = run("audit-bundle", "k", "-o", tmp_path / "b.zip", "--data-dir", made / "data")
 
-    assert (done.returncode, done.stderr) == (REFUSED, "asset-ledger: no job k\n")
+    reason = "this user has no job k: check its id and the user (--user, or the token's)"
+    assert (done.returncode, done.stderr) == (REFUSED, f"asset-ledger: {reason}\n")
     assert not (tmp_path / "b.zip").exists()

@@ -23,6 +23,10 @@ from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
 
+NO_JOB = (
+    "asset-ledger: this user has no job {}: check its id and the user (--user, or the token's)\n"
+)
+
 LESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
 """What root runs a command with that is to respect the modes of files."""
 
@@ -104,7 +108,7 @@ async def test_a_job_that_is_not_the_users_is_one_line_and_exit_code_2(
     done = run("replay", *arguments, "--data-dir", folder)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert done.stderr == f"asset-ledger: no job {arguments[0]}\n"
+    assert done.stderr == NO_JOB.format(arguments[0])
 
 
 async def test_a_rebuild_gives_the_same_digest_every_time(folder: Path) -> None:
@@ -162,7 +166,7 @@ async def test_a_rebuild_stops_at_an_event_that_it_cannot_read_until_that_is_set
     again = run("rebuild", "--data-dir", folder)
 
     assert (refused.returncode, refused.stdout) == (REFUSED, "")
-    assert f"event at position {poison} cannot be read: no event has the topic" in refused.stderr
+    assert f"event at position {poison} cannot be read: this release has no topic" in refused.stderr
     assert (because.returncode, again.returncode) == (FINE, FINE)
     assert f"event {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
     assert because.stdout.split()[-1] == again.stdout.split()[-1]
@@ -314,12 +318,13 @@ def test_what_is_no_address_is_one_line(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "line"), [("\udcff", "'\\udcff' is not UTF-8"), ("a\nb", "no job a b")]
+    ("job", "line"),
+    [("\udcff", "asset-ledger: '\\udcff' is not UTF-8\n"), ("a\nb", NO_JOB.format("a b"))],
 )
 async def test_a_job_of_any_characters_is_one_line(folder: Path, job: str, line: str) -> None:
     done = run("replay", job, "--data-dir", folder)
 
-    assert (done.returncode, done.stderr) == (REFUSED, f"asset-ledger: {line}\n")
+    assert (done.returncode, done.stderr) == (REFUSED, line)
 
 
 async def test_a_file_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
@@ -381,7 +386,7 @@ async def test_replay_says_the_same_through_a_server(tmp_path: Path) -> None:
         early = await in_thread("replay", "job_456", "--json", "--as-of", "2", "--url", api.url)
 
     assert [orjson.loads(line) for line in there.stdout.splitlines()] == here
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, NO_JOB.format("nobody"))
     assert len(early.stdout.splitlines()) == 1
 
 
@@ -419,7 +424,7 @@ async def test_comparing_two_jobs_says_where_they_parted(tmp_path: Path) -> None
     assert "save" in line
     assert "x.png" not in differ.stdout
     assert orjson.loads(as_json.stdout) == orjson.loads(there.stdout) == api_says
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, NO_JOB.format("nobody"))
 
 
 async def in_thread(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -498,4 +503,4 @@ async def test_a_job_can_be_exported_in_the_words_of_others(folder: Path) -> Non
         "w.load",
         "w.save",
     ]
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, NO_JOB.format("nobody"))

@@ -86,8 +86,8 @@ async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:
 
     assert refused.returncode == REFUSED
     assert refused.stderr == (
-        "asset-ledger: checkpoint.key is not in the data folder, so that no checkpoint can be "
-        "signed: copy it there from where the ledger came from\n"
+        "asset-ledger: checkpoint.key is not in the data folder, so no checkpoint can be "
+        "signed: copy it from the original data folder or a backup\n"
     )
     assert list(folder.glob("checkpoint.key*")) == []
     assert len(keys(folder)) == 1

@@ -85,7 +85,7 @@ async def test_a_key_is_needed_once_and_has_to_be_the_logs(tmp_path: Path) -> No
         none = await in_thread("witness", api.url, *state, "--key", "mine")
 
     assert [done.returncode for done in (without, wrong, none)] == [REFUSED] * 3
-    assert "a verifier key is <name>+<hash>+" in none.stderr
+    assert "a verifier key must be <name>+<hash>+" in none.stderr
     assert "--key is needed once" in without.stderr
     assert "this is a checkpoint of asset-ledger/" in wrong.stderr
     assert not (tmp_path / "seen.json").exists()

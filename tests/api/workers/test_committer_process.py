@@ -159,7 +159,8 @@ async def test_a_refusal_is_the_same_in_a_process_and_in_a_thread(api: Api, data
         assert vars(one).keys() == vars(other).keys()
     _, _, reused, poison = there
     assert isinstance(reused, KeyReusedError)
-    assert str(reused) == f"Idempotency-Key {reused.key!r} was used before, for another request"
+    refusal = f"Idempotency-Key {reused.key!r} was used before, for another request: send a new key"
+    assert str(reused) == refusal
     assert isinstance(poison, PoisonEventError)
     assert (poison.position, poison.cause) == (api.head() + 1, "refused by a projection")
 

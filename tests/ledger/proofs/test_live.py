@@ -14,7 +14,7 @@ from asset_ledger.ledger.log.key_rotation import KeyInForce
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.checkpoint import open_checkpoint
-from asset_ledger.ledger.merkle.proof import Signed, check_proof, document
+from asset_ledger.ledger.merkle.proof import TreeHead, check_proof, document
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.proofs.live import Proofs, bundled
@@ -170,7 +170,7 @@ async def test_no_checkpoint_of_a_rotated_log_bears_the_old_key(signing: Signing
     )
     rotated = next(each for each in both if isinstance(each, KeyInForce))
 
-    for signed in (each for each in both if isinstance(each, Signed)):
+    for signed in (each for each in both if isinstance(each, TreeHead)):
         key = rotated.key if signed.size >= rotated.since else signing.key
         assert open_checkpoint(signed.note, key).size == signed.size
 

@@ -12,7 +12,7 @@ from asset_ledger.ledger.log.event_log import CommandKey
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallContext:
     """Whose call it is, with which Idempotency-Key, If-Match version and trace.
 
     `actor` is who acts, where that is not the owner. The key is the owner's: an admin who does the

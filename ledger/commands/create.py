@@ -4,7 +4,7 @@ without any.
 
 from collections.abc import Callable, Mapping
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
@@ -33,7 +33,7 @@ class Create:
         self._tables, self._new_id = tables, new_id
 
     async def asset(
-        self, call: Call, wanted: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
+        self, call: CallContext, wanted: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
     ) -> Receipt:
         """Record a new asset with its content, or without (a folder, or metadata only).
 
@@ -56,7 +56,7 @@ class Create:
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self._receipt(committed)
 
-    async def find_content(self, call: Call, digest: Digest) -> OwnedContent | None:
+    async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:
         """A content that the caller owns: a live asset of his has it now, or this very
         Idempotency-Key made one that had. None for any other. Raises ProjectionBehindError.
         """
@@ -85,7 +85,7 @@ class Create:
             raise VersionConflictError(f"{owner_id} changed since it was found")
         return {owner.id: owner.version}
 
-    async def _was_made(self, call: Call, digest: Digest) -> bool:
+    async def _was_made(self, call: CallContext, digest: Digest) -> bool:
         """Whether the request that used this key before recorded an asset with these bytes."""
         if call.key is None:
             return False

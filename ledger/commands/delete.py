@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, inf
 from typing import Final
 
-from asset_ledger.ledger.commands.call import BulkDeletion, Call, Deletion
+from asset_ledger.ledger.commands.call import BulkDeletion, CallContext, Deletion
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.asset import Asset, AssetDeleted
@@ -49,7 +49,7 @@ class Delete:
     def __init__(self, committer: Committer, replay: AsyncReplay, tables: TableQueries) -> None:
         self._committer, self._replay, self._tables = committer, replay, tables
 
-    async def asset(self, call: Call, asset_id: AssetId) -> Deletion:
+    async def asset(self, call: CallContext, asset_id: AssetId) -> Deletion:
         """Delete an asset; a folder with its contents. Deleting a tombstone deletes what was left.
 
         Raises UnknownAssetError, PreconditionFailedError, VersionConflictError, KeyReusedError, and
@@ -66,7 +66,7 @@ class Delete:
         return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
 
     async def matching(
-        self, call: Call, find: Find, expected: int, fields: Mapping[str, Json]
+        self, call: CallContext, find: Find, expected: int, fields: Mapping[str, Json]
     ) -> BulkDeletion:
         """Delete what is found, folders with their contents, if it is as many as expected.
 
@@ -89,7 +89,7 @@ class Delete:
 
     async def _bury_found(
         self,
-        call: Call,
+        call: CallContext,
         key: CommandKey | None,
         found: Sequence[AssetId],
         expected: int,
@@ -108,11 +108,11 @@ class Delete:
         while orphans := await self._tables.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
-            if not await self._bury(Call(owner, actor=SYSTEM), None, ids, tally):
+            if not await self._bury(CallContext(owner, actor=SYSTEM), None, ids, tally):
                 break  # the tables stand still, and would show these for ever
         return len(tally.ids)
 
-    async def _empty(self, call: Call, key: CommandKey | None, tally: _Tally) -> None:
+    async def _empty(self, call: CallContext, key: CommandKey | None, tally: _Tally) -> None:
         """Delete what is in the buried folders, and in the folders in them, until nothing is."""
         while tally.folders:
             folder_id = tally.folders[-1]
@@ -125,12 +125,12 @@ class Delete:
             if not found or not (await self._asset(call, folder_id)).deleted:
                 tally.folders.remove(folder_id)
 
-    async def _asset(self, call: Call, asset_id: AssetId) -> Asset:
+    async def _asset(self, call: CallContext, asset_id: AssetId) -> Asset:
         return await self._replay(Replay.asset, call.user_id, asset_id)
 
     async def _bury(
         self,
-        call: Call,
+        call: CallContext,
         key: CommandKey | None,
         ids: Sequence[AssetId],
         tally: _Tally,

@@ -7,7 +7,7 @@ folders that are moved into each other at the same moment end as one move and on
 
 from collections.abc import Mapping, Sequence
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import ContentStore, Staged
@@ -34,7 +34,7 @@ class Edit:
 
     async def asset(
         self,
-        call: Call,
+        call: CallContext,
         asset_id: AssetId,
         wanted: Label,
         staged: Staged | None,
@@ -62,7 +62,7 @@ class Edit:
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self.receipt(call, asset_id, committed)
 
-    async def current(self, call: Call, asset_id: AssetId) -> Asset:
+    async def current(self, call: CallContext, asset_id: AssetId) -> Asset:
         """The asset that a change is to start from.
 
         Raises UnknownAssetError, AssetDeletedError and PreconditionFailedError, in this order.
@@ -72,7 +72,9 @@ class Edit:
         check_version(asset, call.if_match)
         return asset
 
-    async def receipt(self, call: Call, asset_id: AssetId, committed: Committed | None) -> Receipt:
+    async def receipt(
+        self, call: CallContext, asset_id: AssetId, committed: Committed | None
+    ) -> Receipt:
         """The asset as its command left it: as it is, where there was nothing to record."""
         upto = committed.appended.last if committed else None
         asset = await self._replay(Replay.asset, call.user_id, asset_id, upto=upto)

@@ -21,7 +21,7 @@ from asset_ledger.ledger.reading.replay import Replay
 MOST: Final = 256
 """How many assets one command records at most."""
 
-Fate = Literal["recorded", "filled", "known", "refused"]
+ImportOutcome = Literal["recorded", "filled", "known", "refused"]
 """`filled`: it was there without bytes, and got them."""
 
 Presence = Literal["known", "empty"]
@@ -42,7 +42,7 @@ class Imported(NamedTuple):
     """What became of one asset; `reason` says why it was refused."""
 
     asset_id: AssetId
-    fate: Fate
+    outcome: ImportOutcome
     reason: str | None = None
 
 
@@ -69,13 +69,13 @@ class Plan:
     def add(self, one: Import) -> None:
         """Decide about the next asset."""
         try:
-            fate = self._fate(one)
+            outcome = self._outcome(one)
         except (FieldError, TooLargeError) as refusal:
             self.imported.append(Imported(one.asset_id, "refused", str(refusal)))
         else:
-            self.imported.append(Imported(one.asset_id, fate))
+            self.imported.append(Imported(one.asset_id, outcome))
 
-    def _fate(self, one: Import) -> Fate:
+    def _outcome(self, one: Import) -> ImportOutcome:
         if one.asset_id in self.made:
             return "known"
         asset = self.replay.anyones(one.asset_id)

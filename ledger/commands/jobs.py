@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.event import Event, Json, Origin
 from asset_ledger.ledger.domain.job import Job, JobEnd, JobStart, finish, start
@@ -29,7 +29,7 @@ class Jobs:
         self._committer, self._replay = committer, replay
 
     async def start(
-        self, call: Call, job_id: str, wanted: JobStart, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, wanted: JobStart, fields: Mapping[str, Json]
     ) -> JobReceipt:
         """Record that a job begins. Raises JobStateError if it began otherwise."""
         key = call.command_key("start-job", job_id=job_id, fields=fields)
@@ -38,7 +38,7 @@ class Jobs:
         )
 
     async def finish(
-        self, call: Call, job_id: str, wanted: JobEnd, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, wanted: JobEnd, fields: Mapping[str, Json]
     ) -> JobReceipt:
         """Record that a job is over. Raises JobStateError if it ended otherwise."""
         key = call.command_key("finish-job", job_id=job_id, fields=fields)
@@ -47,7 +47,7 @@ class Jobs:
         )
 
     async def _record(
-        self, call: Call, key: CommandKey | None, job_id: str, decide: Decide
+        self, call: CallContext, key: CommandKey | None, job_id: str, decide: Decide
     ) -> JobReceipt:
         origin = call.origin(key)
 

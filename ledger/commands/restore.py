@@ -8,7 +8,7 @@ short. What had been deleted before the folder was stays deleted.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commands.delete import BATCH, assets_of, batch_key
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.tables import TableQueries
@@ -37,7 +37,7 @@ class Restore:
     ) -> None:
         self._committer, self._replay, self._edit, self._tables = committer, replay, edit, tables
 
-    async def asset(self, call: Call, asset_id: AssetId) -> Receipt:
+    async def asset(self, call: CallContext, asset_id: AssetId) -> Receipt:
         """Restore an asset, to its home where its folder is gone; a folder with its contents.
 
         Raises UnknownAssetError, PreconditionFailedError, ProjectionBehindError (restoring it again goes
@@ -59,7 +59,7 @@ class Restore:
             return receipt._replace(position=max(receipt.position, last))
         return receipt
 
-    async def _refill(self, call: Call, key: CommandKey | None, folder_id: AssetId) -> int:
+    async def _refill(self, call: CallContext, key: CommandKey | None, folder_id: AssetId) -> int:
         """Restore what was deleted along with a folder, and with the folders in it.
 
         Answers the position of the last event; 0 where there was nothing to restore.
@@ -75,7 +75,7 @@ class Restore:
         return last
 
     async def _restore_in(
-        self, call: Call, key: CommandKey | None, folder_id: AssetId
+        self, call: CallContext, key: CommandKey | None, folder_id: AssetId
     ) -> tuple[Sequence[Asset], int]:
         """One command: the next contents of a folder are back, and the position of the last."""
         origin = call.origin(key)

@@ -7,7 +7,7 @@ was left out: the same log gives the same rows.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.event import Json, Origin
@@ -33,7 +33,7 @@ class Skip:
         self._committer, self._replay, self._tables = committer, replay, tables
 
     async def event(
-        self, call: Call, position: int, reason: str, fields: Mapping[str, Json]
+        self, call: CallContext, position: int, reason: str, fields: Mapping[str, Json]
     ) -> Skipped:
         """Let every projection that cannot take an event go on without it.
 

@@ -147,7 +147,7 @@ class Committer:
             self.seconds.count(result.seconds)
         outcomes = [each for _, each in result.answers if isinstance(each, Appended)]
         self._tables.learn(result.tables)
-        self._feed.grew(result.head, [event for each in outcomes for event in each.recorded])
+        self._feed.advance(result.head, [event for each in outcomes for event in each.recorded])
 
     async def _adopt(self, result: GroupResult) -> None:
         await self._tables.adopt(result.tables)

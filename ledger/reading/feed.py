@@ -102,7 +102,7 @@ class LiveFeed(Feed):
         remembered = self._remembered(after, limit) if upto is None else []
         return remembered or super().read(after, limit, upto=upto)
 
-    def grew(self, head: int, recorded: Sequence[Recorded] = ()) -> None:
+    def advance(self, head: int, recorded: Sequence[Recorded] = ()) -> None:
         """Note the events that were committed up to `head`, and wake those who wait for them."""
         for each in recorded:
             self._recent[each.position % RECENT] = each

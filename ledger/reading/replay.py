@@ -77,7 +77,7 @@ class Replay:
         return asset
 
     def assets_of_tag(
-        self, tag: Tag, after: int, limit: int, *, upto: int, wants: Callable[[Asset], bool]
+        self, tag: Tag, after: int, limit: int, *, upto: int, matches: Callable[[Asset], bool]
     ) -> tuple[list[Asset], int | None]:
         """The next assets that were made with a tag, as they were, and are wanted.
 
@@ -88,7 +88,7 @@ class Replay:
             stored = self._log.read(after, PAGE, tag=tag, upto=upto)
             for born in (one for one in stored if one.topic == AssetCreated.TOPIC):
                 asset = fold(self._decoded(self._log.stream(str(born.originator_id), upto=upto)))
-                if asset is not None and wants(asset):
+                if asset is not None and matches(asset):
                     found.append(asset)
                 if len(found) == limit:
                     return found, None

@@ -68,7 +68,7 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
     try:
         _take(descriptor, folder)
         if DataFolder(folder).committer_lock.exists():
-            with hold_writing(folder):
+            with hold_committer_lock(folder):
                 pass  # a server that was killed has left a process that finishes its last group
         try:
             yield FolderLock(descriptor)
@@ -79,7 +79,7 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
 
 
 @contextmanager
-def hold_build(folder: Path) -> Iterator[None]:
+def hold_build_lock(folder: Path) -> Iterator[None]:
     """Be the only one who builds tables in this folder; waits for a builder that is dying.
 
     It outlives its server by an instant, and what it still writes would be in the next one's way.
@@ -89,7 +89,7 @@ def hold_build(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def hold_writing(folder: Path) -> Iterator[None]:
+def hold_committer_lock(folder: Path) -> Iterator[None]:
     """Be the process that writes for the server of this folder; waits for one that is dying."""
     with _hold(DataFolder(folder).committer_lock):
         yield

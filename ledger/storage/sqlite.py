@@ -177,7 +177,7 @@ def is_fatal(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-_STATEMENTS_OWN: Final = frozenset(
+_STATEMENT_ERRORS: Final = frozenset(
     {
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
@@ -188,9 +188,9 @@ _STATEMENTS_OWN: Final = frozenset(
 )
 
 
-def is_statements_own(error: sqlite3.Error) -> bool:
+def is_statement_error(error: sqlite3.Error) -> bool:
     """Whether a statement is at fault, or its parameters: no other moment would do better."""
-    return _code(error) in _STATEMENTS_OWN
+    return _code(error) in _STATEMENT_ERRORS
 
 
 def storage_error(error: sqlite3.Error) -> StorageFailedError:

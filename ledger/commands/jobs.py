@@ -15,7 +15,10 @@ Decide = Callable[[Job | None, Origin], Sequence[Event]]
 
 
 class JobReceipt(NamedTuple):
-    """The answer is the job as it was at this position. `behind`: the tables do not show it yet."""
+    """The position of a job's recorded event, or of the log's head if nothing was recorded.
+
+    `behind`: the tables lack the event so far.
+    """
 
     position: int
     replayed: bool
@@ -29,21 +32,21 @@ class Jobs:
         self._committer, self._replay = committer, replay
 
     async def start(
-        self, call: CallContext, job_id: str, wanted: JobStart, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, given: JobStart, fields: Mapping[str, Json]
     ) -> JobReceipt:
-        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        """Record that a job started. Raises JobStateError if it started with other fields."""
         key = call.command_key("start-job", job_id=job_id, fields=fields)
         return await self._record(
-            call, key, job_id, lambda job, by: start(job, wanted, job_id=job_id, origin=by)
+            call, key, job_id, lambda job, by: start(job, given, job_id=job_id, origin=by)
         )
 
     async def finish(
-        self, call: CallContext, job_id: str, wanted: JobEnd, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, given: JobEnd, fields: Mapping[str, Json]
     ) -> JobReceipt:
-        """Record that a job is over. Raises JobStateError if it ended otherwise."""
+        """Record that a job finished. Raises JobStateError if it finished otherwise."""
         key = call.command_key("finish-job", job_id=job_id, fields=fields)
         return await self._record(
-            call, key, job_id, lambda job, by: finish(job, wanted, job_id=job_id, origin=by)
+            call, key, job_id, lambda job, by: finish(job, given, job_id=job_id, origin=by)
         )
 
     async def _record(
@@ -52,7 +55,7 @@ class Jobs:
         origin = call.origin(key)
 
         async def decision() -> Decision:
-            job = await self._replay(Replay.frame, call.user_id, job_id)
+            job = await self._replay(Replay.job_state, call.user_id, job_id)
             return decide(job, origin), {}
 
         committed = await self._committer.commit(key, decision)

@@ -78,7 +78,7 @@ class ContentStore(Protocol):
         """Begin to receive a content."""
 
     async def publish(self, staged: Staged) -> None:
-        """Make a large content durable. Do nothing for a small one, which the group commit packs."""
+        """Make a large content durable. Do nothing for a small one: the group commit packs it."""
 
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it was never published."""

@@ -123,7 +123,7 @@ class _Reader:
         self.waiting = 0
 
     async def connection(self) -> aiosqlite.Connection:
-        """Return the open connection. Raises sqlite3.Error; the next call tries to open it again."""
+        """Return the open connection. Raises sqlite3.Error; the next call opens it again."""
         async with self._lock:
             if self._closed:  # a thread that is never stopped keeps the interpreter from exiting
                 raise sqlite3.ProgrammingError(f"the readers of {self._path.name} are closed")

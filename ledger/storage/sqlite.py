@@ -17,8 +17,8 @@ from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFa
 Synchronous = Literal["FULL", "NORMAL", "OFF"]
 
 WAL_PAGES: Final = 4_000
-"""Pages in the WAL before a checkpoint. Groups rewrite the same index pages, and a checkpoint writes
-each once, so fewer checkpoints write less. Up to 4,062 pages, one WAL index table is enough."""
+"""Pages in the WAL before a checkpoint. Groups rewrite the same index pages and a checkpoint writes
+each once, so fewer checkpoints write less. Up to 4,062 pages, one table indexes the WAL."""
 
 
 RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
@@ -104,7 +104,7 @@ def open_reader(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
 
 
 def spell_out(text: bytes) -> str:
-    """Decode damaged text for audits, with escapes for bytes that are not UTF-8 (`text_factory`)."""
+    """Decode damaged text for audits, escaping bytes that are not UTF-8 (a `text_factory`)."""
     return text.decode("utf-8", "backslashreplace")
 
 

@@ -88,7 +88,7 @@ async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
     audited = await asyncio.to_thread(run, "verify", "--data-dir", data_dir)
 
     assert "k of user 1" not in audited.stdout
-    assert "no key explains" not in audited.stdout
+    assert "no key has the command" not in audited.stdout
     assert (audited.returncode, audited.stderr) == (0, "")
 
 

@@ -1,12 +1,10 @@
 """Create an asset: with uploaded bytes, with bytes that its owner has already, or without any.
 
-The command is decided first, then its content is made durable, then its event is committed. If the
-process dies at one of these crash points, the next start finds:
+The first crash points of a write; `commit/group_commit.py` has the others. If the process dies at
+one of them, the next start finds:
 
-    A    while the bytes arrive: a private file, which the start removes
+    A    during the upload: a private file, which the start removes
     B    after a large content is published: a content that no event names, which stays
-
-Small contents and events are the committer's: `group_commit` has crash points C to E.
 """
 
 from collections.abc import Callable, Mapping
@@ -111,7 +109,7 @@ class Create:
 
 def not_owned() -> FieldError:
     """Refuse a digest, without revealing whether another user has such bytes."""
-    return FieldError("digest", "is not that of an asset of yours: send the bytes along")
+    return FieldError("digest", "is not the digest of an asset of yours: send the bytes")
 
 
 async def _owned_content(digest: Digest, content: Content) -> OwnedContent:

@@ -26,13 +26,12 @@ from asset_ledger.ledger.reading.replay import Replay
 BATCH: Final = 256
 """The number of assets that one command deletes at most."""
 
-
 Find = Callable[[], Awaitable[Sequence[AssetId]]]
 """Return the ids of the assets to delete."""
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Deleted:
     """What one deletion has recorded so far. `folders` are still to be emptied."""
 
     ids: list[AssetId] = field(default_factory=list)
@@ -50,14 +49,14 @@ class Delete:
         self._committer, self._replay, self._tables = committer, replay, tables
 
     async def asset(self, call: CallContext, asset_id: AssetId) -> Deletion:
-        """Delete an asset; a folder with its contents. Deleting a tombstone deletes its remains.
+        """Delete an asset; a folder with its contents, also if the folder is deleted already.
 
         Raises UnknownAssetError, PreconditionFailedError, VersionConflictError, KeyReusedError, and
         the UnavailableErrors.
         """
         asset = await self._asset(call, asset_id)
         key = call.command_key("delete-asset", asset_id=asset_id)
-        done = _Progress()
+        done = _Deleted()
         await self._delete(call, key, [asset_id], done)
         if done.replayed and key is not None:
             await self._add_earlier(key, done)
@@ -75,7 +74,7 @@ class Delete:
         """
         call = replace(call, if_match=None)
         key = call.command_key("bulk-delete", fields=fields)
-        done = _Progress()
+        done = _Deleted()
         if key is not None:
             await self._add_earlier(key, done, ceil(expected / BATCH))
         if not done.replayed or len(done.ids) < expected:
@@ -93,10 +92,12 @@ class Delete:
         key: CommandKey | None,
         found: Sequence[AssetId],
         expected: int,
-        done: _Progress,
+        done: _Deleted,
     ) -> None:
         if not done.replayed and len(found) != expected:
-            raise VersionConflictError(f"{len(found):,} assets match by now, not {expected:,}")
+            raise VersionConflictError(
+                f"{len(found):,} assets match by now, not {expected:,}: list them first"
+            )
         left = found[: expected - len(done.ids)]
         for start in range(0, len(left), BATCH):
             batch = batch_key(key, done.commands)
@@ -104,7 +105,7 @@ class Delete:
 
     async def finish_interrupted(self) -> int:
         """Delete live assets in deleted folders, which a kill left. Return their number."""
-        done = _Progress()
+        done = _Deleted()
         while orphans := await self._tables.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
@@ -112,7 +113,7 @@ class Delete:
                 break  # stalled tables would list these assets for ever
         return len(done.ids)
 
-    async def _empty(self, call: CallContext, key: CommandKey | None, done: _Progress) -> None:
+    async def _empty(self, call: CallContext, key: CommandKey | None, done: _Deleted) -> None:
         """Delete the contents of the deleted folders, and of the folders in them."""
         while done.folders:
             folder_id = done.folders[-1]
@@ -133,7 +134,7 @@ class Delete:
         call: CallContext,
         key: CommandKey | None,
         ids: Sequence[AssetId],
-        done: _Progress,
+        done: _Deleted,
         inside: AssetId | None = None,
     ) -> bool:
         """Record one command: a tombstone for each asset that is live. False if none is.
@@ -161,7 +162,7 @@ class Delete:
             await self._add(committed.appended, done)
         return committed is not None
 
-    async def _add_earlier(self, key: CommandKey, done: _Progress, commands: float = inf) -> None:
+    async def _add_earlier(self, key: CommandKey, done: _Deleted, commands: float = inf) -> None:
         """Add further commands of an earlier request with this key, up to `commands` in all."""
         while done.commands < commands and (batch := batch_key(key, done.commands)):
             earlier = await self._replay(Replay.command, batch)
@@ -169,7 +170,7 @@ class Delete:
                 return
             await self._add(earlier, done)
 
-    async def _add(self, appended: Appended, done: _Progress) -> None:
+    async def _add(self, appended: Appended, done: _Deleted) -> None:
         events = [recorded.event for recorded in await self._replay.recorded(appended)]
         done.ids += [AssetId(e.originator_id) for e in events if isinstance(e, AssetDeleted)]
         done.commands += 1

@@ -15,10 +15,7 @@ Decide = Callable[[Job | None, Origin], Sequence[Event]]
 
 
 class JobReceipt(NamedTuple):
-    """The position of a job's recorded event, or of the log's head if nothing was recorded.
-
-    `behind`: the tables lack the event so far.
-    """
+    """The position of a job's event, or the head if it recorded none. `behind`: see `Receipt`."""
 
     position: int
     replayed: bool

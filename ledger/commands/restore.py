@@ -23,10 +23,7 @@ from asset_ledger.ledger.reading.replay import Replay
 
 
 class RestoreTarget(NamedTuple):
-    """Where to restore an asset: `homeless` means to home, because its folder is gone.
-
-    `guards`: the versions that the folders above it must have at the commit.
-    """
+    """Where to restore an asset (`homeless`: to home), and the versions of the folders above."""
 
     homeless: bool
     guards: Mapping[str, int]
@@ -82,7 +79,7 @@ class Restore:
     async def _restore_in(
         self, call: CallContext, key: CommandKey | None, folder_id: AssetId
     ) -> tuple[Sequence[Asset], int]:
-        """Restore the next batch of a folder's contents. Return it, and its last position."""
+        """Restore a batch of a folder's contents. Return it, and the position of its last event."""
         origin = call.origin(key)
         found: list[Asset] = []
         ids = await self._deleted_with(call.user_id, folder_id)
@@ -90,7 +87,7 @@ class Restore:
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
             found[:] = [] if folder.deleted else _still_deleted(folder, assets)
-            events = [f for a in found for f in restore(a, homeless=False, origin=origin)]
+            events = [e for a in found for e in restore(a, homeless=False, origin=origin)]
             return events, {folder.id: folder.version}
 
         committed = await self._committer.commit(key, decide) if ids else None

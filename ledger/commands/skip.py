@@ -18,10 +18,7 @@ from asset_ledger.ledger.reading.replay import Replay
 
 
 class Skipped(NamedTuple):
-    """The projections that continue without an event.
-
-    `position`: of the last event that records the skip.
-    """
+    """The projections that continue without an event. `position`: of the last skip's own event."""
 
     position: int
     projections: Sequence[str]

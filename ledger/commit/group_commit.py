@@ -6,7 +6,7 @@ crash points, the next start finds and does the following:
 
     before C   nothing of the group: no event is recorded, no caller was answered
     after C    contents that no event names: they stay, and serve the same bytes later
-    after D    events without rows: the tables are filled from the log before the server listens
+    after D    events without rows: the rows are made from the log before the server listens
     after E    events and rows, but no answer sent: a retry with the same Idempotency-Key gets it
 """
 

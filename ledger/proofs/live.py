@@ -110,10 +110,7 @@ class Proofs:
         return KeyInForce(committed.appended.last, event.new_key)
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
-        """Return the proof that the log of size `second` extends the log of size `first`.
-
-        Raises ParameterError unless `first` <= `second` <= the head.
-        """
+        """Prove that the log of size `second` extends that of `first`. Raises ParameterError."""
         head = self._feed.head()
         if not first <= second <= head:
             raise ParameterError(
@@ -182,10 +179,7 @@ class Proofs:
 
 
 def bundled(leaf: bytes) -> bytes:
-    """Return a leaf with its length in 2 bytes before it, as bundles hold it (C2SP tlog-tiles).
-
-    Raises OverflowError for 65,536 bytes or more, which no event has.
-    """
+    """Return a bundle entry, a 2-byte length and the leaf (C2SP tlog-tiles). No leaf is longer."""
     return len(leaf).to_bytes(2, "big") + leaf
 
 

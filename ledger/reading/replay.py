@@ -1,7 +1,4 @@
-"""Reads from the log alone: states folded from events, histories by tag, commands by key.
-
-They block: `AsyncReplay` runs them in threads.
-"""
+"""Blocking reads of the log: states folded from events, histories by tag, commands by key."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -211,10 +208,7 @@ class Replay:
         return self._log.head().position
 
     def command(self, key: CommandKey) -> Appended | None:
-        """Return where the events of a command are; None if it was never recorded.
-
-        Raises KeyReusedError if its Idempotency-Key recorded another command.
-        """
+        """Return where a command was recorded; None if it was not. Raises KeyReusedError."""
         found = self._log.find_command(key.user_id, key.key)
         if found is None:
             return None

@@ -78,13 +78,9 @@ class Subscriber:
     """A subscriber: its position and its filter."""
 
     def __init__(
-        self,
-        subscriptions: Subscriptions,
-        replay: AsyncReplay,
-        event_filter: EventFilter,
-        position: int,
+        self, latest: Subscriptions, replay: AsyncReplay, event_filter: EventFilter, position: int
     ) -> None:
-        self._subscriptions, self._replay = subscriptions, replay
+        self._latest, self._replay = latest, replay
         self._filter, self._position = event_filter, position
 
     async def text(self) -> bytes:
@@ -92,12 +88,12 @@ class Subscriber:
 
         A call that is cancelled loses nothing: the next one returns the same events.
         """
-        events = self._subscriptions.after(self._position)
+        events = self._latest.after(self._position)
         if events is None:
             return await self._from_log()
         if not events:
-            await self._subscriptions.wait_beyond(self._position)
-            events = self._subscriptions.after(self._position) or ()
+            await self._latest.wait_beyond(self._position)
+            events = self._latest.after(self._position) or ()
         if events:
             self._position = events[-1].position
         return b"".join(each.text for each in events if self._filter.holds(each.event))
@@ -106,4 +102,4 @@ class Subscriber:
         events, self._position = await self._replay(
             Replay.events_after, self._filter, self._position, PAGE
         )
-        return b"".join(map(self._subscriptions.encode, events))
+        return b"".join(map(self._latest.encode, events))

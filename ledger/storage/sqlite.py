@@ -20,7 +20,6 @@ WAL_PAGES: Final = 4_000
 """Pages in the WAL before a checkpoint. Groups rewrite the same index pages and a checkpoint writes
 each once, so fewer checkpoints write less. Up to 4,062 pages, one table indexes the WAL."""
 
-
 RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
 """What to do with a damaged file that cannot be rebuilt."""
 

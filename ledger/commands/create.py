@@ -1,7 +1,6 @@
 """Create an asset: with uploaded bytes, with bytes that its owner has already, or without any.
 
-The first crash points of a write; `commit/group_commit.py` has the others. If the process dies at
-one of them, the next start finds:
+Crash points before those of `commit/group_commit.py`. After a kill there, the next start finds:
 
     A    during the upload: a private file, which the start removes
     B    after a large content is published: a content that no event names, which stays

@@ -1,8 +1,7 @@
 """Delete an asset, or a folder with everything in it.
 
-A folder's own tombstone is recorded first. After that the folder accepts no more assets, so its
-contents can only shrink. They are deleted next, one batch per command. The next start finishes an
-interrupted deletion.
+A folder's own tombstone is recorded first. After that the folder accepts no more assets. Its
+contents are deleted next, one batch per command. The next start finishes an interrupted deletion.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -195,7 +195,7 @@ def is_statement_error(error: sqlite3.Error) -> bool:
 def storage_error(error: sqlite3.Error) -> StorageFailedError:
     """Return the error for the caller of a write that failed in SQLite."""
     if _code(error) == sqlite3.SQLITE_FULL:
-        return DiskFullError("the disk is full; nothing was recorded")
+        return DiskFullError("the disk is full; nothing was recorded: free space, then retry")
     if is_fatal(error):
         return StorageFailedError(f"the disk failed ({error}); read-only until a restart")
     return StorageFailedError(f"the database refused the write: {error}")

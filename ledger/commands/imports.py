@@ -66,38 +66,38 @@ class ImportPlan:
     large: list[Staged] = field(default_factory=list)
     created: dict[AssetId, Import] = field(default_factory=dict)
 
-    def add(self, one: Import) -> None:
+    def add(self, item: Import) -> None:
         """Decide about the next asset."""
         try:
-            outcome = self._outcome(one)
+            outcome = self._outcome(item)
         except (FieldError, TooLargeError) as refusal:
-            self.imported.append(Imported(one.asset_id, "refused", str(refusal)))
+            self.imported.append(Imported(item.asset_id, "refused", str(refusal)))
         else:
-            self.imported.append(Imported(one.asset_id, outcome))
+            self.imported.append(Imported(item.asset_id, outcome))
 
-    def _outcome(self, one: Import) -> ImportOutcome:
-        if one.asset_id in self.created:
+    def _outcome(self, item: Import) -> ImportOutcome:
+        if item.asset_id in self.created:
             return "known"
-        asset = self.replay.asset_of_any_user(one.asset_id)
+        asset = self.replay.asset_of_any_user(item.asset_id)
         if asset is None:
-            self._create(one)
+            self._create(item)
             return "recorded"
-        if asset.user_id != one.user_id:
+        if asset.user_id != item.user_id:
             raise FieldError("id", "is that of another user's asset")
-        if one.staged is None or presence(asset) == "known":
+        if item.staged is None or presence(asset) == "known":
             return "known"
-        self._fill(asset, one.staged)
+        self._fill(asset, item.staged)
         return "filled"
 
-    def _create(self, one: Import) -> None:
-        size, digest = (one.staged.size, one.staged.digest) if one.staged else (0, None)
-        origin = Origin(by=self.by, user_id=one.user_id)
-        events = create(one.new, asset_id=one.asset_id, size=size, digest=digest, origin=origin)
-        self._check_sources(one)
-        self.guards |= self._folder_guard(one)
+    def _create(self, item: Import) -> None:
+        size, digest = (item.staged.size, item.staged.digest) if item.staged else (0, None)
+        origin = Origin(by=self.by, user_id=item.user_id)
+        events = create(item.new, asset_id=item.asset_id, size=size, digest=digest, origin=origin)
+        self._check_sources(item)
+        self.guards |= self._folder_guard(item)
         self.events += events
-        self.created[one.asset_id] = one
-        self._publish(one.staged)
+        self.created[item.asset_id] = item
+        self._publish(item.staged)
 
     def _fill(self, asset: Asset, staged: Staged) -> None:
         origin = Origin(by=self.by, user_id=asset.user_id)
@@ -114,25 +114,25 @@ class ImportPlan:
         if staged is not None and staged.small is None:
             self.large.append(staged)
 
-    def _folder_guard(self, one: Import) -> dict[str, int]:
+    def _folder_guard(self, item: Import) -> dict[str, int]:
         """Return the version that the asset's folder must have at the commit."""
-        parent_id = one.new.parent_id
-        if parent_id is None or self._is_new_folder(one, parent_id):
+        parent_id = item.new.parent_id
+        if parent_id is None or self._is_new_folder(item, parent_id):
             return {}
-        folder = self.replay.folder(one.user_id, parent_id)
+        folder = self.replay.folder(item.user_id, parent_id)
         return {folder.id: folder.version}
 
-    def _is_new_folder(self, one: Import, parent_id: AssetId) -> bool:
+    def _is_new_folder(self, item: Import, parent_id: AssetId) -> bool:
         parent = self.created.get(parent_id)
         return (
             parent is not None
-            and parent.user_id == one.user_id
+            and parent.user_id == item.user_id
             and parent.new.content_type == FOLDER
         )
 
-    def _check_sources(self, one: Import) -> None:
-        created = (s for s, source in self.created.items() if source.user_id == one.user_id)
-        self.replay.check_sources(one.user_id, set(one.new.derived_from).difference(created))
+    def _check_sources(self, item: Import) -> None:
+        created = (s for s, source in self.created.items() if source.user_id == item.user_id)
+        self.replay.check_sources(item.user_id, set(item.new.derived_from).difference(created))
 
 
 def presence(asset: Asset) -> Presence:
@@ -168,7 +168,9 @@ class Imports:
             if len(batch) == 1:
                 refused = Imported(batch[0].asset_id, "refused", str(refusal))
                 return ImportReceipt([refused], None, behind=False)
-        alone = [await self.record(by, [one]) for one in batch]  # else one refusal refuses them all
+        alone = [
+            await self.record(by, [item]) for item in batch
+        ]  # else one refusal refuses them all
         positions = [receipt.position for receipt in alone if receipt.position is not None]
         return ImportReceipt(
             [imported for receipt in alone for imported in receipt.imported],
@@ -187,7 +189,7 @@ class Imports:
                 await self._contents.publish(staged)
             return plan.events, plan.guards
 
-        small = [one.staged for one in batch if one.staged is not None]
+        small = [item.staged for item in batch if item.staged is not None]
         committed = await self._committer.commit(None, decide, small)
         if committed is None:
             return ImportReceipt(imported, None, behind=False)
@@ -196,6 +198,6 @@ class Imports:
 
 def _plan(replay: Replay, by: str, batch: Sequence[Import]) -> ImportPlan:
     plan = ImportPlan(replay, by)
-    for one in batch:
-        plan.add(one)
+    for item in batch:
+        plan.add(item)
     return plan

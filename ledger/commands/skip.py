@@ -43,10 +43,7 @@ class Skip:
         async def decide() -> Decision:
             refusing = await self._tables.refusing(position)
             if not refusing:
-                raise FieldError(
-                    "position",
-                    "no projection stopped before this event; give that of one that did",
-                )
+                raise FieldError("position", "no projection stopped before this event")
             return await self._events(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-event", fields=fields)

@@ -17,7 +17,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build, hold_writing
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 
@@ -34,12 +34,12 @@ def open_group_commit(
     """
     files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
-        stack.enter_context(hold_writing(folder))
+        stack.enter_context(hold_committer_lock(folder))
         packed = stack.enter_context(closing(Packed(files.content.packed)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
-        with nullcontext() if again else hold_build(folder):
+        with nullcontext() if again else hold_build_lock(folder):
             runner = start(folder, feed, progress, keep_others=again)
         tables = stack.enter_context(closing(LiveTables(folder, runner)))
         yield GroupCommit(log, packed, tables)

@@ -19,7 +19,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_folder
 from asset_ledger.projections.rebuild.build import build, next_number, rebuild, roll_back
 from asset_ledger.projections.runtime.database import remove
 
@@ -47,7 +47,7 @@ def make(
         return _follow(partial(ask, url, token), request)
     folder = existing_log(data_dir).parent
     try:
-        with hold_folder(folder), hold_build(folder):
+        with hold_folder(folder), hold_build_lock(folder):
             return _in_folder(folder, request)
     except FolderLockedError as locked:
         return _follow(partial(ask_holder, folder, locked=locked), request)

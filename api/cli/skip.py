@@ -54,11 +54,11 @@ async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     from asset_ledger.api.cli.flags import settings_from
     from asset_ledger.api.contract.fields import read_as
     from asset_ledger.api.contract.skipping import SkipIn, skip_out
-    from asset_ledger.ledger.commands.call import Call
+    from asset_ledger.ledger.commands.call import CallContext
     from asset_ledger.ledger.domain.ledger import SYSTEM
 
     fields = read_as(SkipIn, sent)
     position, because = sent["position"], sent["because"]
     async with open_backend(settings_from({"data_dir": folder})) as backend:
-        skipped = await backend.ledger.skip.event(Call(SYSTEM), position, because, fields)
+        skipped = await backend.ledger.skip.event(CallContext(SYSTEM), position, because, fields)
         return skip_out(position, skipped)

@@ -14,7 +14,7 @@ from asset_ledger.api.contract.parameters import Asked, Parameter, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.metrics import RequestCounts
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.replay import Replay
@@ -72,9 +72,9 @@ class Request(web.BaseRequest):
         """An asset's id in the path. Raises UnknownAssetError for what can be none."""
         return read_asset_id(self.named[name])
 
-    def call(self) -> Call:
+    def call(self) -> CallContext:
         """How this write came. Raises ParameterError for a key or an If-Match that is none."""
-        return Call(
+        return CallContext(
             self.user_id,
             key=self._key(),
             if_match=self._if_match(),

@@ -140,11 +140,11 @@ def _tell(
     """Count a batch, and say what there is to say: nothing of what was there already."""
     outcomes = {one.asset_id: one for one in added}
     for one in added:
-        setattr(tally, one.fate, getattr(tally, one.fate) + 1)
+        setattr(tally, one.outcome, getattr(tally, one.outcome) + 1)
     for item, path, _ in batch:
         outcome = outcomes.get(item.asset_id)
         notes = list(item.notes) if outcome is not None else []
-        if outcome is not None and outcome.fate == "refused":
+        if outcome is not None and outcome.outcome == "refused":
             notes.append(f"is not imported: {outcome.reason}")
         elif path is None and not item.is_folder and present.get(item.asset_id) != "known":
             tally.without_bytes += 1

@@ -20,7 +20,7 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
 
 NICE: Final = 19
@@ -33,7 +33,7 @@ def main() -> None:
     folder, task, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     give_way(nice=NICE)
     exit_with_server()
-    with hold_build(folder):
+    with hold_build_lock(folder):
         # Asked with the lock held: the next server waits for the lock before it uses this number,
         # and the thread that exits may not have had its turn yet.
         if server_has_died():

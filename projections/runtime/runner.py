@@ -15,7 +15,7 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
+from asset_ledger.ledger.storage.sqlite import insert_rows, is_statement_error, transaction
 from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.status import Status
@@ -203,7 +203,7 @@ def _fewer(group: Prepared, error: sqlite3.Error) -> int:
 
     Raises PoisonEventError once it is found, and what is no statement's fault.
     """
-    if not is_statements_own(error):
+    if not is_statement_error(error):
         raise error
     if group.first == group.last:
         raise PoisonEventError(group.first, repr(error), REFUSED) from error

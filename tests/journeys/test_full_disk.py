@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.storage.folder_lock import hold_writing
+from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from tests.journeys.audit import audit, events_in
 from tests.journeys.client import Client, Reply, talking
 from tests.journeys.server import serving, until
@@ -32,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with hold_writing(folder / "data"):
+        with hold_committer_lock(folder / "data"):
             pass  # the committer of a server that was killed finishes its last group
         subprocess.run(["umount", str(folder)], check=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load
@@ -167,7 +167,7 @@ def test_a_command_follows_a_rebuild_whose_server_is_killed_and_says_so(
 ) -> None:
     client.created(job_id="j")
     until(lambda: client.get("/readyz").status == 200, "the server is ready")
-    with ThreadPoolExecutor(1) as threads, hold_build(data_dir):  # it does not end before
+    with ThreadPoolExecutor(1) as threads, hold_build_lock(data_dir):  # it does not end before
         command = threads.submit(run, "rebuild", "--url", server.url)
         until(lambda: current(client)["building"] is not None, "the rebuild has begun")
         server.kill()

@@ -94,7 +94,7 @@ async def test_a_projection_that_found_nothing_to_take_hears_of_the_next_event(
             return more
 
         monkeypatch.setattr(usage, "turn", turn_and_tell)
-        server.feed.grew(2)
+        server.feed.advance(2)
         await turned.wait()
 
         server.write(created())

@@ -98,7 +98,7 @@ class Served:
     def tell(self) -> None:
         """Tell the projections and the feed of it, as the committer does. On the event loop."""
         self.projections.learn(self.tables.state)
-        self.feed.grew(self.here.log.head().position)
+        self.feed.advance(self.here.log.head().position)
 
     def write(self, *events: Event) -> int:
         """Record events and tell of them; the position of the last."""

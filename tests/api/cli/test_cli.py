@@ -185,7 +185,7 @@ def test_an_event_that_nobody_stands_before_is_not_set_aside(folder: Path) -> No
     done = run("rebuild", "--data-dir", folder, "--skip", "2", "--because", "a test")
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert "no projection stands still before this event" in done.stderr
+    assert "no projection stopped before this event" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])

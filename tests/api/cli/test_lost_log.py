@@ -54,8 +54,8 @@ def folder(recorded: Path, tmp_path: Path) -> Path:
 
 def refusal(folder: Path) -> str:
     return (
-        f"{folder / 'ledger.db'} is missing or empty, but contents are there: restore it from the"
-        f" backup, or move {folder / 'content'} away to begin anew"
+        f"{folder / 'ledger.db'} is missing or empty, but there are contents: restore it from the"
+        f" backup, or move {folder / 'content'} away to start a new ledger"
     )
 
 

@@ -91,7 +91,7 @@ def test_every_finding_is_a_line_that_says_where(folder: Path) -> None:
     found = verified(folder, "--no-tables", code=FOUND)
 
     assert found[:2] == [
-        "event_tags job=k of user 1 at 3: no event says so",
+        "event_tags job=k of user 1 at 3: no event has this tag",
         "event_tags job=j of user 1 at 3: is missing",
     ]
 
@@ -136,7 +136,7 @@ async def test_a_history_that_was_made_anew_shows_against_a_kept_checkpoint(
 
     assert len(verified(folder, "--no-tables")) == 1
     found = verified(folder, "--no-tables", "--checkpoint", tmp_path / "kept", code=FOUND)
-    assert "its root is not the one of the events up to here" in found[0]
+    assert "its root is not the root of the events up to it" in found[0]
 
 
 async def _forge(folder: Path, opened: tuple[object, ...], leaf: tuple[object, ...]) -> None:

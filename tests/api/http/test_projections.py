@@ -15,7 +15,7 @@ import pytest
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.rebuilds import Ended
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
 from tests.journeys.unreadable import record_something_unreadable
@@ -24,7 +24,7 @@ from tests.journeys.unreadable import record_something_unreadable
 @pytest.fixture
 def waiting(api: Api, data_dir: Path) -> Iterator[Api]:
     """A server whose rebuild workers wait, because the test holds the build lock."""
-    with hold_build(data_dir):
+    with hold_build_lock(data_dir):
         yield api
 
 
@@ -234,7 +234,7 @@ async def test_a_cancelled_rebuild_leaves_nothing(waiting: Api, data_dir: Path) 
 
 async def test_a_server_stop_ends_the_rebuild_worker(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
-        with hold_build(data_dir):
+        with hold_build_lock(data_dir):
             await api.call("POST", "/api/projections/rebuild")
             await first_builder()
             await api.backend.rebuilds.close()

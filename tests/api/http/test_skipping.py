@@ -88,7 +88,7 @@ async def test_verify_accepts_the_idempotency_key_of_a_skip(
     audited = await asyncio.to_thread(run, "verify", "--data-dir", data_dir)
 
     assert "k of user 1" not in audited.stdout
-    assert "no key explains" not in audited.stdout
+    assert "no key has the command" not in audited.stdout
     assert (audited.returncode, audited.stderr) == (0, "")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.workers import committer_process
-from asset_ledger.ledger.storage.folder_lock import hold_writing
+from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from tests.api.http.test_events import stream, take
 from tests.api.running import Api
 from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
@@ -114,7 +114,7 @@ async def test_writes_wait_while_the_committer_starts_again(api: Api, data_dir: 
     with ExitStack() as stack:
         kill(children())
         await until(lambda: not api.backend.committer.is_alive)
-        await asyncio.to_thread(stack.enter_context, hold_writing(data_dir))
+        await asyncio.to_thread(stack.enter_context, hold_committer_lock(data_dir))
         uploads = asyncio.create_task(upload_together(api, "waits"))
         await until(lambda: api.backend.committer.slots.taken == CALLERS)
         assert (await api.get("/readyz")).status == 503

@@ -46,7 +46,7 @@ def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
     while True:
         query = PastQuery.of("1", words, "created_at", size, cursor)
         tag = Tag("1", query.kind, query.value)
-        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, wants=query.wants)
+        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, matches=query.wants)
         page = query.page(*seen, position)
         found += orjson.loads(b"[%b]" % page.json)
         assert page.count <= size
@@ -95,7 +95,7 @@ def test_a_page_that_looked_in_vain_goes_on_from_there(
     replay, words = Replay(here.log, Codec()), {"job_id": ["j"]}
 
     first = replay.assets_of_tag(
-        Tag("1", "job", "j"), 0, 10, upto=here.feed.head(), wants=lambda asset: not asset.deleted
+        Tag("1", "job", "j"), 0, 10, upto=here.feed.head(), matches=lambda asset: not asset.deleted
     )
 
     assert first == ([], 5)

@@ -57,7 +57,7 @@ class PastQuery:
         after = open_cursor(cursor, binding) if cursor else 0
         return cls(TAGS[named[0]], words[named[0]][0], wanted, after, size, shown, binding)
 
-    def wants(self, asset: Asset) -> bool:
+    def matches(self, asset: Asset) -> bool:
         """Whether an asset, as it was, belongs on the list."""
         return asset.deleted in self.lives and all(
             condition.holds(asset) for condition in self.conditions

@@ -76,10 +76,10 @@ def adopt(folder: Path, number: int) -> None:
     before = in_use(folder)
     with closing(Database(folder, number, PROJECTIONS)) as database:
         database.declare("ready")
-    remove_but(folder, {before, number})
+    remove_all_but(folder, {before, number})
 
 
-def remove_but(folder: Path, kept: set[int | None]) -> None:
+def remove_all_but(folder: Path, kept: set[int | None]) -> None:
     """Delete every generation but these."""
     for number in set(numbers(folder)) - kept:
         remove(folder, number)

@@ -46,7 +46,7 @@ def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
     while True:
         query = PastQuery.of("1", words, "created_at", size, cursor)
         tag = Tag("1", query.kind, query.value)
-        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, wants=query.wants)
+        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, wants=query.matches)
         page = query.page(*seen, position)
         found += orjson.loads(b"[%b]" % page.json)
         assert page.count <= size

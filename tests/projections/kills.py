@@ -52,7 +52,7 @@ def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
     Mortal.lives = lives
     runner.BATCH = 5  # type: ignore[misc]  # so that kills fall between batches too
     bulk.BATCH = 5  # type: ignore[attr-defined]
-    bulk.A_TRANSACTION = 2  # type: ignore[misc]
+    bulk.BATCHES_PER_TRANSACTION = 2  # type: ignore[misc]
     database.open_writer = partial(open_writer, factory=Mortal)  # type: ignore[attr-defined]
     work(folder)
     os._exit(ALIVE)

@@ -106,7 +106,7 @@ def test_a_page_that_looked_in_vain_goes_on_from_there(
     "words", [{}, {"content_type": ["image/"]}, {"job_id": ["a", "b"]}, {"missing": ["job_id"]}]
 )
 def test_a_list_of_the_past_needs_one_tag_to_walk(words: Words) -> None:
-    with pytest.raises(ParameterError, match="needs one job_id or node_id or workflow_id"):
+    with pytest.raises(ParameterError, match="needs a filter with one job_id or node_id or workflow_id"):
         PastQuery.of("1", words, "created_at", 10, "")
 
 

@@ -136,7 +136,7 @@ def test_a_projection_that_cannot_take_the_next_event_is_stalled(
 
     name = "projections.g1.catalog.db as a whole"
     assert found.startswith(
-        f"{name}: stands at {ASSETS + 1} of {ASSETS + 2} events, and cannot reach the last one: "
+        f"{name}: is at {ASSETS + 1} of {ASSETS + 2} events, and cannot reach the last one: "
     )
     assert "ValueError('no')" in found
 

@@ -73,7 +73,7 @@ def contents(database: Database) -> dict[str, list[Any]]:
 def test_what_is_filled_in_bulk_is_what_following_gives(
     long: World, part: str, projections: list[Projection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "A_TRANSACTION", 2)
+    monkeypatch.setattr(bulk, "BATCHES_PER_TRANSACTION", 2)
     followed, filled = (new(long, number, part, projections) for number in (1, 2))
 
     followed.catch_up()

@@ -14,7 +14,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.rebuild.build import build, next_number, rebuild
 from asset_ledger.projections.runtime.database import in_use, path_of
-from asset_ledger.projections.runtime.registry import others
+from asset_ledger.projections.runtime.registry import other_projections
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted
 from tests.house.console import document
@@ -67,7 +67,7 @@ def seen(here: World) -> list[int]:
 
 @pytest.mark.usefixtures("leaderboard")
 def test_the_example_is_found_by_the_entry_point_of_its_package() -> None:
-    found = others()
+    found = other_projections()
 
     assert [(each.name, list(each.tables)) for each in found.projections] == [
         ("leaderboard", ["leaderboard"])
@@ -166,7 +166,7 @@ BROKEN = {
     "cannot be imported": ("import nothing_of_this_name", "seen", "No module named"),
     "is not there": ("", "seen", "has no attribute 'Seen'"),
     "cannot be made": ("class Seen:\n def __init__(self): raise OSError('mine')", "seen", "mine"),
-    "calls itself otherwise": (PROJECTION, "saw", "calls it saw, its class seen"),
+    "calls itself otherwise": (PROJECTION, "saw", "entry point has the name saw, its class seen"),
     "would leave its folder": (PROJECTION, "../seen", "lower-case letters"),
     "has a name of ours": (PROJECTION, "usage", "the name usage is taken"),
     "has no migrations": ("class Seen:\n name = 'seen'", "seen", "'migrations'"),

@@ -146,7 +146,7 @@ class Projections:
         return await self.catalog.owner_of(user_id, digest)
 
     async def reach(self, position: int, projections: Sequence[str] = (TABLES,)) -> None:
-        """Return once these reflect a position. Raises ProjectionBehindError after 1 s."""
+        """Return once these reflect a position. Raises ProjectionBehindError after `PATIENCE` s."""
         await asyncio.gather(
             *(self.runners[name].wait_for(position, PATIENCE) for name in projections)
         )

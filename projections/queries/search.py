@@ -94,7 +94,7 @@ class SearchQueries:
     ) -> SearchPage:
         """Return the assets that contain every word of a query, from a cursor on.
 
-        Raises ParameterError without words or with too many, CursorError for a foreign cursor.
+        Raises ParameterError (no words, too many words) or CursorError (of another query).
         """
         words = words_of(query)
         binding = orjson.dumps(["search", user_id, words, sorted(filters.items())])

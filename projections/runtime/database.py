@@ -215,7 +215,7 @@ def is_ready(path: Path) -> bool:
 
 
 def remove(folder: Path, number: int) -> None:
-    """Delete a generation, its main file first: a kill then leaves strays, not a usable rest."""
+    """Delete a generation, its main file first, so that a kill leaves no usable generation."""
     for path in (path_of(folder, number), *folder.glob(f"projections.g{number}.*.db")):
         delete(path)
 

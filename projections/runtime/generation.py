@@ -41,13 +41,13 @@ class Generation:
         self.others, self.broken = frozenset(others.runners), others.broken
 
     def approach(self) -> None:
-        """Bring the own runners within `NEAR` events of the head. Raises the error of a stall."""
+        """Bring the `own` runners within `NEAR` events of the head. Raises the error of a stall."""
         for runner in self.own.values():
             while runner.lag > NEAR:
                 turn(runner)
 
     def overtake(self, other: "Generation") -> None:
-        """Bring the own runners as far as those of another generation, which must be paused."""
+        """Bring the `own` runners to the positions of another generation, which MUST be paused."""
         for name, runner in self.own.items():
             while name in other.runners and runner.position < other.runners[name].position:
                 turn(runner)

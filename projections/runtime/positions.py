@@ -15,7 +15,7 @@ class _Waiter(NamedTuple):
 
 
 class Watermark:
-    """A position in the log that only rises, and the callers that wait for it."""
+    """A position in the log, and the callers that wait until it is reached."""
 
     def __init__(self, position: int) -> None:
         self._position = position

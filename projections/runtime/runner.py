@@ -1,7 +1,7 @@
 """Fill one file of tables from the log: rows and position change in one transaction.
 
 Live events and events read back from the log take the same path. An error stalls the file and
-nothing else: the log grows on, and the runner continues from its position once it can.
+nothing else: the log still grows, and the runner continues from its position once it can.
 """
 
 import logging

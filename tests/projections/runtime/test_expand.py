@@ -1,5 +1,7 @@
-"""With a long log, a start expands the tables and serves them. Queries of the new columns are refused
-until a rebuild fills them."""
+"""With a long log, a start expands the tables and serves them.
+
+Queries of the new columns are refused until a rebuild fills them.
+"""
 
 import sqlite3
 from collections.abc import AsyncIterator

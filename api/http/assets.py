@@ -148,7 +148,7 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
         query.after,
         query.size + 1,
         upto=position,
-        matches=query.wants,
+        matches=query.matches,
     )
     return query.page(found, edge, position)
 

@@ -19,7 +19,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.projections.rebuild.build import next_number, remove_but
+from asset_ledger.projections.rebuild.build import next_number, remove_all_but
 from asset_ledger.projections.runtime.database import remove
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
@@ -154,7 +154,7 @@ class Rebuilds:
             before = self._projections.generation.number
             await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
-            await asyncio.to_thread(remove_but, self._folder, {before, number})
+            await asyncio.to_thread(remove_all_but, self._folder, {before, number})
             return Ended(building, "switched", built)
         finally:
             if self._projections.generation.number != number:

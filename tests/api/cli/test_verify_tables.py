@@ -267,9 +267,9 @@ def test_a_damaged_file_is_named_and_the_others_are_verified(folder: Path) -> No
 @pytest.mark.parametrize(
     ("position", "what"),
     [
-        ("position = 99", "stands at an event 99 that this log does not have"),
-        ("leaf = x'00'", "stands at an event 3 that this log does not have"),
-        ("log_id = 'other'", "stands at an event 3 that this log does not have"),
+        ("position = 99", "is at an event 99 that this log does not have"),
+        ("leaf = x'00'", "is at an event 3 that this log does not have"),
+        ("log_id = 'other'", "is at an event 3 that this log does not have"),
     ],
 )
 def test_a_position_that_the_log_does_not_have_is_named(
@@ -285,7 +285,7 @@ def test_projections_of_one_file_at_two_positions_are_named(folder: Path) -> Non
 
     (found,) = verify(folder)
 
-    assert found == ("projections.g1.db as a whole: its projections stand at different positions")
+    assert found == ("projections.g1.db as a whole: its projections are at different positions")
 
 
 def test_a_projection_that_follows_later_is_verified_as_far_as_it_is(
@@ -314,7 +314,7 @@ def test_a_projection_that_cannot_take_an_event_is_named_with_the_reason(
 
     (found,) = verify(folder)
 
-    what = "stands at 2 of 3 events, and cannot reach the last one: "
+    what = "is at 2 of 3 events, and cannot reach the last one: "
     assert found.startswith(f"projections.g1.seen.db as a whole: {what}")
     assert "ValueError('no')" in found
 

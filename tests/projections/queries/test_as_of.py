@@ -1,4 +1,4 @@
-"""A list as of a position is the list that the table gave there, page by page."""
+"""A list as of a position equals the list of the table at that position."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,13 +40,15 @@ FILTERS = st.fixed_dictionaries(
 
 
 def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
-    """All pages as of a position."""
+    """Return the assets of all pages as of a position."""
     found: list[Any] = []
     cursor = ""
     while True:
         query = PastQuery.of("1", words, "created_at", size, cursor)
         tag = Tag("1", query.kind, query.value)
-        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, matches=query.wants)
+        seen = replay.assets_of_tag(
+            tag, query.after, size + 1, upto=position, matches=query.matches
+        )
         page = query.page(*seen, position)
         found += orjson.loads(b"[%b]" % page.json)
         assert page.count <= size
@@ -72,7 +74,7 @@ def recorded(here: World, runner: Runner, events: list[Event]) -> Iterator[int]:
 
 @given(events=histories(), job_id=LETTER, rest=FILTERS)
 @examples(40)
-def test_a_list_is_what_it_was_at_every_position(
+def test_list_as_of_a_position_equals_the_table_at_that_position(
     events: list[Event], job_id: str, rest: Words
 ) -> None:
     words = {"job_id": [job_id], **rest}
@@ -84,7 +86,7 @@ def test_a_list_is_what_it_was_at_every_position(
         assert {position: listed(replay, words, position, 2) for position in shown} == shown
 
 
-def test_a_page_that_looked_in_vain_goes_on_from_there(
+def test_page_without_matches_continues_where_its_walk_stopped(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replaying, "PAGE", 2)
@@ -105,17 +107,19 @@ def test_a_page_that_looked_in_vain_goes_on_from_there(
 @pytest.mark.parametrize(
     "words", [{}, {"content_type": ["image/"]}, {"job_id": ["a", "b"]}, {"missing": ["job_id"]}]
 )
-def test_a_list_of_the_past_needs_one_tag_to_walk(words: Words) -> None:
-    with pytest.raises(ParameterError, match="needs one job_id or node_id or workflow_id"):
+def test_list_as_of_a_position_needs_a_filter_with_a_tag(words: Words) -> None:
+    with pytest.raises(
+        ParameterError, match="needs a filter with one job_id or node_id or workflow_id"
+    ):
         PastQuery.of("1", words, "created_at", 10, "")
 
 
-def test_a_list_of_the_past_is_in_the_order_of_creation() -> None:
+def test_list_as_of_a_position_refuses_other_sorts() -> None:
     with pytest.raises(ParameterError, match="sort must be created_at"):
         PastQuery.of("1", {"job_id": ["j"]}, "-created_at", 10, "")
 
 
-def test_a_cursor_of_the_past_belongs_to_its_filters() -> None:
+def test_cursor_of_a_list_as_of_a_position_is_bound_to_its_filters() -> None:
     query = PastQuery.of("1", {"job_id": ["a"]}, "created_at", 10, "")
     cursor = query.page([], 7, 9).next
 

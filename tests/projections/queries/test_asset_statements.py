@@ -37,7 +37,7 @@ def page(
     at: str = "",
     deleted: str = "false",
 ) -> Page:
-    """A page, read through the projection's own connection."""
+    """Read a page through the connection that writes the tables."""
     query = AssetQuery.of(user, words, sort, size, at, deleted)
     if query.sort.column is None:
         (row,) = rows(runner, statements.page_statement(query))
@@ -55,8 +55,8 @@ def rows(runner: Runner, sql: statements.Sql) -> list[Any]:
     return select(runner, sql.text, sql.parameters)
 
 
-def ids(answer: Page) -> list[str]:
-    return [asset["id"] for asset in orjson.loads(b"[" + answer.json + b"]")]
+def ids(found: Page) -> list[str]:
+    return [asset["id"] for asset in orjson.loads(b"[" + found.json + b"]")]
 
 
 def all_pages(
@@ -134,7 +134,7 @@ REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 
 @examples(60)
 @given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
-def test_pages_are_what_a_naive_filter_finds(
+def test_pages_equal_a_naive_filter(
     events: list[Event], requests: list[tuple[Words, int, str]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
@@ -173,7 +173,7 @@ PLANS: list[tuple[Words, str]] = [
 
 
 @pytest.mark.parametrize(("words", "step"), PLANS)
-def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
+def test_covered_page_reads_its_index_in_order_without_sorting(
     runner: Runner, words: Words, step: str
 ) -> None:
     plan = _plan(runner, words)
@@ -189,7 +189,7 @@ def _plan(runner: Runner, words: Words) -> list[str]:
     return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
-def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
+def test_uncovered_page_stops_after_walk_rows_and_continues(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statements, "WALK", 10)
@@ -212,7 +212,7 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
     assert len(pages) == 10
 
 
-def test_tombstones_among_live_assets_are_walked_in_one_order(
+def test_walk_merges_tombstones_and_live_assets_in_order(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statements, "WALK", 5)
@@ -226,7 +226,7 @@ def test_tombstones_among_live_assets_are_walked_in_one_order(
     assert [int(each, 16) for each in chain(*gone)] == list(range(3, 31, 3))
 
 
-def test_a_tombstone_on_a_list_says_since_when_and_by_whom(here: World, runner: Runner) -> None:
+def test_listed_tombstone_has_time_and_user_of_its_deletion(here: World, runner: Runner) -> None:
     here.write(runner, created(), deleted(by="7"))
 
     (shown,) = orjson.loads(b"[" + page(runner, "1", {}, deleted="true").json + b"]")
@@ -234,7 +234,7 @@ def test_a_tombstone_on_a_list_says_since_when_and_by_whom(here: World, runner: 
     assert (shown["deleted_by"], shown["deleted_at"]) == ("7", shown["updated_at"])
 
 
-def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> None:
+def test_more_values_than_lanes_use_a_walk(here: World, runner: Runner) -> None:
     made = [created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(1, 200)]
     here.write(runner, *made)
     words = {"node_id": [f"n{n}" for n in range(50, 170)]}
@@ -244,7 +244,7 @@ def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> 
     assert [len(found) for found in pages] == [50, 50, 20]
 
 
-async def test_a_list_is_the_same_in_pages_that_the_event_loop_reads_and_in_longer_ones(
+async def test_list_is_the_same_in_brief_and_longer_pages(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     made = [created(originator_id=asset_id(n), job_id="j") for n in range(1, 412)]
@@ -265,26 +265,24 @@ async def walked(assets: AssetQueries, words: Words, size: int) -> list[Page]:
     return pages
 
 
-async def test_a_page_tells_the_position_that_it_reflects(
+async def test_page_has_the_position_that_it_reflects(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     assert (await assets.page("1", {})).position == 1
     here.write(runner, created())
 
-    answer = await assets.page("1", {})
+    found = await assets.page("1", {})
 
-    assert (answer.position, answer.count, answer.next) == (2, 1, "")
+    assert (found.position, found.count, found.next) == (2, 1, "")
 
 
-def test_a_page_of_more_than_a_thousand_is_a_page_of_a_thousand(
-    here: World, runner: Runner
-) -> None:
+def test_page_size_is_capped_at_a_thousand(here: World, runner: Runner) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 1_003)])
 
     assert page(runner, "1", {}, size=5_000).count == 1_000
 
 
-def test_a_cursor_stays_good_when_the_row_it_names_is_deleted(here: World, runner: Runner) -> None:
+def test_cursor_stays_valid_when_its_row_is_deleted(here: World, runner: Runner) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in (1, 2, 3, 4)])
     first = page(runner, "1", {}, size=2)
     here.write(runner, deleted(originator_id=asset_id(3)))
@@ -308,41 +306,41 @@ def cursor(here: World, runner: Runner) -> str:
         ("1", {"job_id": ["j"]}, "-created_at"),
     ],
 )
-def test_a_cursor_of_another_query_is_refused(
+def test_cursor_of_another_query_is_refused(
     cursor: str, user: str, words: Words, sort: str
 ) -> None:
     with pytest.raises(CursorError):
         AssetQuery.of(user, words, sort, 2, cursor)
 
 
-def test_a_cursor_goes_on_with_another_page_size_and_order_of_words(cursor: str) -> None:
+def test_cursor_is_valid_with_another_page_size_and_repeated_values(cursor: str) -> None:
     same = AssetQuery.of("1", {"job_id": ["j", "j"]}, "created_at", 7, cursor)
 
     assert same.start > 0
 
 
-def test_a_cursor_altered_in_any_letter_is_refused(cursor: str) -> None:
-    for place, letter in enumerate(cursor):
-        other = cursor[:place] + ("A" if letter != "A" else "B") + cursor[place + 1 :]
+def test_cursor_with_any_altered_letter_is_refused(cursor: str) -> None:
+    for index, letter in enumerate(cursor):
+        other = cursor[:index] + ("A" if letter != "A" else "B") + cursor[index + 1 :]
         with pytest.raises(CursorError):
             AssetQuery.of("1", {"job_id": ["j"]}, "created_at", 2, other)
 
 
 @given(st.text(min_size=1))
-def test_a_cursor_of_any_text_is_refused(text: str) -> None:
+def test_arbitrary_text_is_refused_as_cursor(text: str) -> None:
     with pytest.raises(CursorError):
         AssetQuery.of("1", {}, "created_at", 2, text)
 
 
 @pytest.mark.parametrize(
-    ("words", "asked", "field", "message"),
+    ("words", "options", "field", "message"),
     [
         ({"nod_id": ["n"]}, {}, "nod_id", "did you mean node_id?"),
         ({"name; DROP": ["n"]}, {}, "name; DROP", "no such filter"),
         ({"job_id": [""]}, {}, "job_id", "must not be empty"),
         ({"missing": ["name"]}, {}, "missing", "must be one of"),
         ({"created_after": ["2026-01-01T00:00:00"]}, {}, "created_after", "no time zone"),
-        ({"created_before": ["0001-01-01T00:00:00+14:00"]}, {}, "created_before", "every time"),
+        ({"created_before": ["0001-01-01T00:00:00+14:00"]}, {}, "created_before", "out of range"),
         ({"size_min": ["-1"]}, {}, "size_min", "whole number"),
         ({"size_max": ["9" * 19]}, {}, "size_max", "whole number"),
         ({"digest": ["sha256:0"]}, {}, "digest", "64 lower-case"),
@@ -352,12 +350,12 @@ def test_a_cursor_of_any_text_is_refused(text: str) -> None:
         ({}, {"sort": "-create_at"}, "sort", "did you mean -created_at?"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused_by_name(
-    words: Words, asked: Mapping[str, Any], field: str, message: str
+def test_invalid_request_names_its_parameter(
+    words: Words, options: Mapping[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ParameterError) as refusal:
-        AssetQuery.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **asked})
+        AssetQuery.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **options})
 
-    ((named, why),) = refusal.value.errors
-    assert named == field
-    assert message in why
+    ((name, reason),) = refusal.value.errors
+    assert name == field
+    assert message in reason

@@ -1,4 +1,4 @@
-"""Long lists by name and by size, read by the catalog."""
+"""Long lists by name and by size, read from the catalog."""
 
 import tempfile
 from itertools import chain
@@ -35,7 +35,7 @@ def every_list_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def pages(assets: AssetQueries, user: str, words: Any, sort: str, size: int) -> list[Any]:
-    """The ids on each page of a list."""
+    """Return the ids on each page of a list."""
     found, cursor = [], ""
     while True:
         page = await assets.page(user, words, sort=sort, page_size=size, cursor=cursor)
@@ -62,9 +62,7 @@ def _fits(asset: Asset, words: Any) -> bool:
 
 @examples(40)
 @given(histories(), FILTERS, st.integers(1, 4))
-async def test_long_lists_are_what_a_naive_sort_gives(
-    events: list[Event], words: Any, size: int
-) -> None:
+async def test_long_lists_equal_a_naive_sort(events: list[Event], words: Any, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*events) if events else None
         state = live(here.feed.read(0, 1_000))
@@ -77,7 +75,7 @@ async def test_long_lists_are_what_a_naive_sort_gives(
                         assert all(len(each) <= size for each in found)
 
 
-async def test_a_long_list_stops_looking_and_goes_on(
+async def test_long_list_stops_after_walk_rows_and_continues(
     here: World, runner: Runner, assets: AssetQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalog_reads, "WALK", 9)
@@ -96,7 +94,7 @@ async def test_a_long_list_stops_looking_and_goes_on(
     assert len(found) == 5
 
 
-async def test_a_renamed_asset_goes_to_its_new_place(
+async def test_renamed_asset_moves_in_the_catalog(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     for n, name in enumerate("bac", 1):
@@ -108,12 +106,12 @@ async def test_a_renamed_asset_goes_to_its_new_place(
     assert [int(each, 16) for each in found] == [1, 3, 2]
 
 
-async def test_tombstones_are_in_no_long_order(assets: AssetQueries) -> None:
+async def test_long_list_refuses_tombstones(assets: AssetQueries) -> None:
     with pytest.raises(ParameterError, match="deleted must be false"):
         await assets.page("1", {}, sort="size", deleted="any")
 
 
-async def test_a_cursor_of_another_order_is_refused(
+async def test_cursor_of_another_sort_is_refused(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 4)])

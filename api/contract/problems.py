@@ -91,7 +91,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     DiskFullError: Problem(507, "disk-full", "There is no space left"),
 }
 
-UNFORESEEN: Final = Problem(500, "internal-error", "Something went wrong here")
+INTERNAL_ERROR: Final = Problem(500, "internal-error", "Something went wrong here")
 """What is said of any other exception; the log has the rest, under the request id."""
 
 MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
@@ -121,13 +121,13 @@ def problem_of(error: BaseException) -> Problem:
     for kind in type(error).__mro__:
         if found := PROBLEMS.get(kind):
             return found
-    return UNFORESEEN
+    return INTERNAL_ERROR
 
 
 def problem_document(error: BaseException, request_id: str) -> dict[str, Any]:
     """The problem document of an error. An unforeseen one tells nothing but the request id."""
     status, slug, title, _ = problem = problem_of(error)
-    foreseen = problem is not UNFORESEEN
+    foreseen = problem is not INTERNAL_ERROR
     return {
         "type": f"urn:asset-ledger:{slug}",
         "title": title,

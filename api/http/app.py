@@ -23,7 +23,7 @@ from asset_ledger.api.contract.operations import Operation, operations_of
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.parameters import Asked
 from asset_ledger.api.contract.principal import ANONYMOUS, Scope
-from asset_ledger.api.contract.problems import UNFORESEEN, problem_of
+from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
@@ -83,7 +83,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     )
 )
 
-PATIENCE: Final = 60.0
+BODY_TIMEOUT: Final = 60.0
 """Seconds without a byte of a body, after which its sender gives up its place in the queue."""
 
 NO_OPERATION: Final = "none"
@@ -100,14 +100,14 @@ logger = logging.getLogger(__name__)
 class Server(web.Server):
     """Answers HTTP from one backend. Made on the event loop that serves it."""
 
-    def __init__(self, backend: Backend, *, patience: float = PATIENCE) -> None:
+    def __init__(self, backend: Backend, *, body_timeout: float = BODY_TIMEOUT) -> None:
         super().__init__(
             cast(Any, self.answer),  # it gets what the factory makes
             request_factory=self._request,
             handler_cancellation=False,  # who goes away must not cancel what is being committed
         )
         self._backend = backend
-        self._patience = patience
+        self._body_timeout = body_timeout
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._counts = RequestCounts()
@@ -204,7 +204,7 @@ class Server(web.Server):
         request.operation_name = NO_OPERATION
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
-        request.patience = self._patience
+        request.body_timeout = self._body_timeout
         return request
 
 
@@ -224,7 +224,7 @@ def _check_escapes(query: str) -> None:
 
 def _refusal(request: Request, error: Exception) -> web.Response:
     """The problem document of what was raised. Raises it on where an answer has begun already."""
-    if problem_of(error) is UNFORESEEN and not isinstance(error, ConnectionError):
+    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
         raise ConnectionResetError("the answer broke off") from error

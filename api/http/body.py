@@ -101,10 +101,12 @@ async def read_short(request: Request) -> bytes | None:
 async def next_chunk(request: Request) -> bytes:
     """What came since the last time; empty at the end of the body."""
     try:
-        async with asyncio.timeout(request.patience):
+        async with asyncio.timeout(request.body_timeout):
             return await request.content.readany()
     except TimeoutError as error:
-        raise StalledBodyError(f"no byte of the body came for {request.patience:g} s") from error
+        raise StalledBodyError(
+            f"no byte of the body came for {request.body_timeout:g} s"
+        ) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off") from error
 

@@ -10,7 +10,7 @@ from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
 from asset_ledger.api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
 from asset_ledger.api.http.assets import json_of_version
-from asset_ledger.api.http.content_headers import Span, asked_range, repr_digest, safety_headers
+from asset_ledger.api.http.content_headers import Span, repr_digest, requested_range, safety_headers
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -72,7 +72,7 @@ def _span(request: Request, etag: str, size: int) -> Span | None:
     """The range that is asked for, unless the client's copy is of other bytes."""
     if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
         return None
-    return asked_range(request.headers.get("Range"), size)
+    return requested_range(request.headers.get("Range"), size)
 
 
 def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:

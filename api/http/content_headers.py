@@ -52,7 +52,7 @@ class Span(NamedTuple):
     stop: int
 
 
-def asked_range(header: str | None, size: int) -> Span | None:
+def requested_range(header: str | None, size: int) -> Span | None:
     """The part that a Range header asks for: `a-b`, `a-` or `-n`. Raises RangeError.
 
     None is all of it: no header, several ranges (which a server may ignore), or none of ours.

@@ -111,7 +111,7 @@ async def _texts(request: Request, wanted: EventFilter, after: int) -> AsyncIter
 async def _send(request: Request, response: web.StreamResponse, text: bytes) -> None:
     """Write, unless the client takes nothing for too long: it can come back for the rest."""
     try:
-        async with asyncio.timeout(request.patience):
+        async with asyncio.timeout(request.body_timeout):
             await response.write(text)
     except TimeoutError as error:
         if request.transport is not None:

@@ -10,7 +10,7 @@ from typing import Final
 from asset_ledger.api.contract.errors import RateLimitedError
 from asset_ledger.api.contract.rates import Rate
 
-MOST_BUCKETS: Final = 10_000
+MAX_BUCKETS: Final = 10_000
 """So many users are remembered; beyond, those who are not waiting for anything are forgotten."""
 
 
@@ -22,7 +22,7 @@ class RateLimit:
         self._most, self._rate = float(rate.count), rate.per_second
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
-        self._room = MOST_BUCKETS
+        self._room = MAX_BUCKETS
 
     def take(self, user_id: str) -> None:
         """Count one request of a user. Raises RateLimitedError if it is one too many."""
@@ -41,4 +41,4 @@ class RateLimit:
     def _forget_full(self, now: float) -> None:
         waiting = [user for user in self._buckets if self._level(user, now) < self._most]
         self._buckets = {user: self._buckets[user] for user in waiting}
-        self._room = max(MOST_BUCKETS, 2 * len(waiting))  # else each request would look at all
+        self._room = max(MAX_BUCKETS, 2 * len(waiting))  # else each request would look at all

@@ -34,7 +34,7 @@ class Request(web.BaseRequest):
     """One request. `named` are the names in its path, `asked` its query, both read and checked.
 
     `principal` is who asks, and `user_id` whose assets and jobs this is about: the caller's own,
-    unless he is an admin and names somebody else. `patience` is how many seconds its body may be
+    unless he is an admin and names somebody else. `body_timeout` is how many seconds its body may be
     silent.
     """
 
@@ -47,7 +47,7 @@ class Request(web.BaseRequest):
     operation_name: str
     principal: Principal
     user_id: str
-    patience: float
+    body_timeout: float
     named: Mapping[str, str]
     asked: Asked
 

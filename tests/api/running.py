@@ -109,7 +109,7 @@ async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None
 ) -> AsyncIterator[Api]:
     async with open_backend(settings, worker=worker) as backend:
-        server = Server(backend, patience=patience)
+        server = Server(backend, body_timeout=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import pytest
 
 from asset_ledger.api.contract.operations import Operation
-from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN
+from asset_ledger.api.contract.problems import INTERNAL_ERROR, PROBLEMS
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.domain.event import Event, TaggedEvent
@@ -73,7 +73,9 @@ def test_an_operation_is_described_with_its_paths_parameters_and_errors(
 def test_the_table_of_problems_is_that_of_the_contract() -> None:
     described = {(row[0].strip("`"), int(row[1])) for row in table(HTTP, "slug")}
 
-    assert described == {(known.slug, known.status) for known in (*PROBLEMS.values(), UNFORESEEN)}
+    assert described == {
+        (known.slug, known.status) for known in (*PROBLEMS.values(), INTERNAL_ERROR)
+    }
 
 
 def test_the_fields_described_are_those_of_an_asset() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from asset_ledger.api.contract.errors import RangeError
 from asset_ledger.api.http.content_headers import (
     Span,
-    asked_range,
     content_disposition,
+    requested_range,
     safety_headers,
 )
 from asset_ledger.api.settings import Settings
@@ -123,7 +123,7 @@ def test_every_range_agrees_with_slicing(size: int, first: int | None, last: int
     nonsense = (first is None and last is None) or (None not in (first, last) and last < first)  # type: ignore[operator]
 
     try:
-        span = asked_range(header, size)
+        span = requested_range(header, size)
     except RangeError:
         assert not wanted
         assert not nonsense
@@ -134,7 +134,7 @@ def test_every_range_agrees_with_slicing(size: int, first: int | None, last: int
 
 @given(header=st.text(max_size=30))
 def test_no_range_header_is_too_strange(header: str) -> None:
-    assert asked_range(header, 10) is None or header.strip().lower().startswith("bytes")
+    assert requested_range(header, 10) is None or header.strip().lower().startswith("bytes")
 
 
 async def test_if_range_takes_the_range_only_of_the_same_bytes(api: Api) -> None:

@@ -236,7 +236,7 @@ async def test_the_head_of_a_stream_has_no_stream(api: Api) -> None:
 
 async def test_who_takes_nothing_is_let_go_and_can_come_back(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
-        hasty = web.ServerRunner(Server(api.backend, patience=0.05))
+        hasty = web.ServerRunner(Server(api.backend, body_timeout=0.05))
         await hasty.setup()
         await web.TCPSite(hasty, "127.0.0.1", 0).start()
         narrow = socket.socket()

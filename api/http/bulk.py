@@ -1,4 +1,4 @@
-"""Deleting many assets at once: counted first, and deleted if they are as many still."""
+"""Delete many assets at once: count them first, then delete if the count is unchanged."""
 
 from functools import partial
 

@@ -359,7 +359,7 @@ class TestRefusals:
             assert formed.status == raw.status == (201 if fits else 413)
             assert fits or formed.slug == raw.slug == "too-large"
             assert fits or all(
-                "MAX_UPLOAD_BYTES allows 1,000" in a.json["detail"] for a in (formed, raw)
+                "max_upload_bytes, which is 1,000" in a.json["detail"] for a in (formed, raw)
             )
 
     async def test_a_body_announced_too_long_is_refused_before_it_is_sent(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.fields import Fields, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
     CURSOR,
@@ -33,23 +33,17 @@ class AssetIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str | None, Field(description="If absent, the name of the file.")] = None
-    content_type: Annotated[
-        str | None, Field(description="If absent, detected from the bytes.")
-    ] = None
+    content_type: Annotated[str | None, Field(description="Detected if absent.")] = None
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
-    parent_id: Annotated[str | None, Field(description="A folder's id; the user's id is home.")] = (
-        None
-    )
+    parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
     size: Annotated[int | None, Field(description="Must be the size of the bytes.")] = None
     digest: Annotated[str | None, Field(description="Must be the digest of the bytes.")] = None
-    derived_from: Annotated[
-        list[str] | None, Field(description="Ids of the user's assets that it was made from.")
-    ] = None
+    derived_from: Annotated[list[str] | None, Field(description="Assets it was made from.")] = None
     made_at: Annotated[str | None, Field(description="When it was made, RFC 3339.")] = None
 
 
@@ -62,7 +56,7 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
     """Return the new asset in checked fields. Raises FieldError for a malformed id or time."""
     given: Mapping[str, Any] = fields
     if "name" not in given:
-        raise FieldError("name", "is required if no file is sent with one")
+        raise FieldError("name", "is required: no file with a name was sent")
     return NewAsset(
         name=given["name"],
         content_type=content_type,
@@ -74,7 +68,7 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         tags=given.get("tags", ()),
         duration=given.get("duration"),
         derived_from=[_asset_id("derived_from", text) for text in given.get("derived_from", ())],
-        made_at=_parsed("made_at", read_time, given["made_at"]) if "made_at" in given else None,
+        made_at=parse_field("made_at", read_time, given["made_at"]) if "made_at" in given else None,
     )
 
 
@@ -88,22 +82,20 @@ def check_announced(fields: Fields, staged: Staged | None) -> None:
     if expected is None:
         return
     if digest is None:
-        raise FieldError("digest", "has no bytes to be checked against: send them as file")
+        raise FieldError("digest", "has no bytes to check: send the content with it")
     check_digest(expected, digest)
 
 
 def announced_by(fields: Fields) -> Digest | None:
     """Return the digest in the fields, or None. Raises FieldError for a malformed one."""
     given: Mapping[str, Any] = fields
-    return _parsed("digest", parse_digest, given["digest"]) if "digest" in given else None
+    return parse_field("digest", parse_digest, given["digest"]) if "digest" in given else None
 
 
 def check_digest(announced: Digest, arrived: Digest) -> None:
     """Raise DigestMismatchError unless these two are the same."""
     if announced != arrived:
-        raise DigestMismatchError(
-            f"{announced} was announced, but {arrived} arrived: send the bytes again"
-        )
+        raise DigestMismatchError(f"announced {announced}, got {arrived}: send the bytes again")
 
 
 def folder_of(text: str | None, user_id: str) -> AssetId | None:
@@ -112,14 +104,7 @@ def folder_of(text: str | None, user_id: str) -> AssetId | None:
 
 
 def _asset_id(field: str, text: str) -> AssetId:
-    return AssetId(_parsed(field, parse_asset_id, text))
-
-
-def _parsed(field: str, parse: Any, text: str) -> Any:
-    try:
-        return parse(text)
-    except (ValueError, OverflowError) as error:
-        raise FieldError(field, str(error)) from error
+    return parse_field(field, parse_asset_id, text)
 
 
 def _metadata(text: str) -> dict[str, Any]:
@@ -177,9 +162,7 @@ SORT: Final = Parameter(
 DELETED: Final = Parameter(
     "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
 )
-COUNT: Final = Parameter(
-    "count", "Also return how many there are on all pages.", one_of(("exact",))
-)
+COUNT: Final = Parameter("count", "Also return the number on all pages.", one_of(("exact",)))
 LISTING: Final[Sequence[Parameter]] = (
     *FILTERS,
     DELETED,

@@ -33,12 +33,6 @@ def read_bulk(sent: Mapping[str, Any]) -> Fields:
     return fields
 
 
-def expected_of(fields: Fields) -> int:
-    """Return how many assets must match."""
-    expected: Any = fields["expected_count"]
-    return int(expected)
-
-
 def filters_of(fields: Fields) -> dict[str, Sequence[str]]:
     """Return the filters as a list reads them. Raises FieldError for an unknown or empty one."""
     given: Any = fields["filter"]

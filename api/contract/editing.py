@@ -43,9 +43,7 @@ class AssetUpdate(BaseModel):
 
     name: str | None = None
     content_type: str | None = None
-    parent_id: Annotated[str | None, Field(description="A folder's id; the user's id is home.")] = (
-        None
-    )
+    parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None

@@ -66,7 +66,7 @@ class RateLimitedError(RefusedError):
     """The user sent more requests than `limit` allows; retry after `retry_after` seconds."""
 
     def __init__(self, limit: str, retry_after: float) -> None:
-        super().__init__(f"the limit is {limit} per user: retry after the seconds in Retry-After")
+        super().__init__(f"rate_limit allows each user {limit}: wait as Retry-After says")
         self.limit, self.retry_after = limit, retry_after
 
 
@@ -89,7 +89,7 @@ class NoContentError(UnknownAssetError):
     """The asset exists and has no bytes: it is a folder, or was recorded without a file."""
 
     def __init__(self, asset_id: str) -> None:
-        RefusedError.__init__(self, f"asset {asset_id} has no content")
+        RefusedError.__init__(self, f"asset {asset_id} has no content: no file was recorded")
         self.asset_id = asset_id
 
 

@@ -3,8 +3,8 @@
 Promise: the error names every field at fault, not only the first.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,6 +12,9 @@ from pydantic_core import ErrorDetails
 from asset_ledger.api.contract.errors import FieldsError
 from asset_ledger.api.contract.parameters import hint
 from asset_ledger.ledger.domain.event import Json
+from asset_ledger.ledger.errors import FieldError
+
+T = TypeVar("T")
 
 Fields = dict[str, Json]
 """The sent fields by name. Nulls are left out, except in a patch."""
@@ -27,6 +30,14 @@ def read_patch(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
     """Return the sent fields, nulls included. Raises FieldsError, which names every fault."""
     fields = _validated(model, sent)
     return {name: value for name, value in vars(fields).items() if name in fields.model_fields_set}
+
+
+def parse_field(field: str, parse: Callable[[str], T], text: str) -> T:
+    """Return the parsed text of a field. Raises FieldError with the message of a ValueError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise FieldError(field, str(error)) from error
 
 
 def _validated(model: type[BaseModel], sent: Mapping[str, Any]) -> BaseModel:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from asset_ledger.api.contract.assets import AssetIn
-from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.fields import Fields, parse_field, read_as
 from asset_ledger.api.contract.principal import check_user_id
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.ledger.commands.imports import Import, Imported, Presence
@@ -49,7 +49,7 @@ def read_import(sent: Mapping[str, Any]) -> Fields:
 def import_of(fields: Fields, staged: Staged | None, caller: str) -> Import:
     """Return the import of a line and its bytes. Raises FieldError and DigestMismatchError."""
     given: Mapping[str, Any] = fields
-    user_id = _owner(given.get("user_id", caller))
+    user_id = parse_field("user_id", check_user_id, given.get("user_id", caller))
     asset_fields = {name: value for name, value in fields.items() if name not in _IMPORT_FIELDS}
     asset = upload_request(asset_fields, staged, user_id).asset
     return Import(import_id(given), user_id, asset, staged)
@@ -61,13 +61,6 @@ def import_id(sent: Mapping[str, Any]) -> AssetId:
         return parse_asset_id(sent["id"])
     except (ValueError, TypeError, KeyError) as error:
         raise FieldError("id", "must be 32 lower-case hex digits") from error
-
-
-def _owner(user_id: str) -> str:
-    try:
-        return check_user_id(user_id)
-    except ValueError as error:
-        raise FieldError("user_id", str(error)) from error
 
 
 def imports_out(

@@ -69,12 +69,9 @@ class Parameters:
 
     def __init__(self, *parameters: Parameter) -> None:
         self.all = parameters
-        self._by_name = {p.name: p for p in parameters} | {
-            p.alias: p for p in parameters if p.alias
-        }
-        self.defaults: ParameterValues = {
-            p.name: p.default for p in parameters if p.default is not None
-        }
+        named = ((name, p) for p in parameters for name in (p.name, p.alias) if name)
+        self._by_name = dict(named)
+        self.defaults = {p.name: p.default for p in parameters if p.default is not None}
 
     def read(self, sent: Iterable[tuple[str, str]], *, lenient: bool = False) -> ParameterValues:
         """Return the values of a query. Raises ParameterError."""

@@ -15,9 +15,7 @@ class SkipIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     position: Annotated[int, Field(ge=1, le=MAX_POSITION, description="The position of the event.")]
-    because: Annotated[
-        str, Field(min_length=1, max_length=1000, description="Why; recorded in the log.")
-    ]
+    because: Annotated[str, Field(min_length=1, max_length=1000, description="The reason.")]
 
 
 class SkipOut(AnswerModel):

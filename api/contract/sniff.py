@@ -7,7 +7,7 @@ import filetype
 
 UNKNOWN: Final = "application/octet-stream"
 
-# The comment can end in only one place. A pattern with two matches would backtrack for minutes.
+# The comment can end in only one place. With two, a long content would make the match slow.
 _PROLOGUE: Final = rb"<\?xml[^>]*\?>|<!--(?:(?!-->).)*-->|<!DOCTYPE svg[^>]*>"
 _SVG: Final = re.compile(rb"\s*(?:(?:%b)\s*)*<svg\b" % _PROLOGUE, re.DOTALL)
 _SAFETENSORS: Final = re.compile(rb'.{8}\{\s*"', re.DOTALL)

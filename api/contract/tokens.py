@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.fields import Fields, parse_field
 from asset_ledger.api.contract.parameters import read_time
 from asset_ledger.api.contract.principal import Scope, check_user_id
 from asset_ledger.api.contract.shapes import AnswerModel, Time
@@ -66,23 +66,14 @@ class TokenList(AnswerModel):
 def new_token(fields: Fields, now: datetime) -> NewToken:
     """Return the token to create from checked fields. Raises FieldError."""
     given: Mapping[str, Any] = fields
+    user_id = parse_field("user_id", check_user_id, given["user_id"])
     scopes = tuple(dict.fromkeys(given.get("scopes") or DEFAULT_SCOPES))
     expires_at = _moment(given["expires_at"], now) if "expires_at" in given else None
-    return NewToken(_user_id(given["user_id"]), scopes, given.get("name", ""), expires_at)
-
-
-def _user_id(text: str) -> str:
-    try:
-        return check_user_id(text)
-    except ValueError as error:
-        raise FieldError("user_id", str(error)) from error
+    return NewToken(user_id, scopes, given.get("name", ""), expires_at)
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    try:
-        moment = read_time(text)
-    except ValueError as error:
-        raise FieldError("expires_at", str(error)) from error
+    moment = parse_field("expires_at", read_time, text)
     if moment <= now:
         raise FieldError("expires_at", "is in the past: send a later time")
     return moment

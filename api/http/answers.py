@@ -31,7 +31,7 @@ POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
 VARY: Final = "Vary"
 
-MIN_COMPRESSED: Final = 1024
+MIN_SIZE: Final = 1024
 """Bytes. Compressing a shorter body saves no network packet."""
 
 _COMPRESSED: Final = (JSON, MEDIA_TYPE)
@@ -117,10 +117,7 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Gzip a JSON response if it is long enough and the client accepts gzip."""
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return
-    if (
-        len(response.body) < MIN_COMPRESSED
-        or response.headers.get("Content-Type") not in _COMPRESSED
-    ):
+    if len(response.body) < MIN_SIZE or response.headers.get("Content-Type") not in _COMPRESSED:
         return
     vary(response.headers, "Accept-Encoding")
     if accepts_gzip(request.headers.get("Accept-Encoding", "")):

@@ -167,9 +167,7 @@ class Server(web.Server):
         if self._cors and (preflight := self._cors.preflight(request.method, request.headers)):
             return preflight
         _check_utf8(request.raw_path)
-        operation, request.path_parameters = self._routes.find(
-            request.method, request.rel_url.raw_path
-        )
+        operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name = operation.name
         if operation.scope is not None:
             self._admit(request, operation.scope)
@@ -211,10 +209,7 @@ class Server(web.Server):
 
 
 def _check_utf8(target: str) -> None:
-    """Raise MalformedRequestError for a target that is not UTF-8.
-
-    Such bytes arrive as surrogates, which SQLite and orjson do not encode.
-    """
+    """Raise MalformedRequestError for surrogates, which aiohttp decodes invalid UTF-8 to."""
     if not target.isascii() and any("\ud800" <= c <= "\udfff" for c in target):
         raise MalformedRequestError("the request target is not UTF-8: percent-encode it")
 
@@ -234,7 +229,7 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     if request.writer.output_size:
         raise ConnectionResetError("the response broke off") from error
     response = problem(error, request.id)
-    if not request.content.is_eof():  # else the rest would be read as a request
+    if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
 

@@ -165,7 +165,7 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
 )
 async def get_asset(request: Request) -> web.Response:
     """Return an asset as it is now, or as it was; the user's id names the home folder."""
-    if request.path_parameters["id"] == request.user_id:
+    if request.path_values["id"] == request.user_id:
         return await _home(request)
     position = await request.as_of()
     if position is not None:

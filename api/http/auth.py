@@ -25,6 +25,7 @@ Verify = Callable[[str], Principal | None]
 
 _ALLOW_ORIGIN: Final = "allow its origin with the setting cors_origins"
 _SECRET: Final = "als_"  # prefix of the secret in a lock file
+_NO_TOKEN: Final = "the request has no token: send the header Authorization: Bearer <token>"
 _NOT_VALID: Final = "the token is unknown, expired or revoked: ask an administrator for a new one"
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]*)?", re.ASCII)
 
@@ -55,10 +56,7 @@ class LocalAuthenticator:
 
 
 class BearerAuthenticator:
-    """AUTH=tokens and AUTH=jwt: a bearer token (RFC 6750), or the secret of the lock file.
-
-    `verify` returns the principal of a token, or None; `reason` says why a token is refused.
-    """
+    """AUTH=tokens and AUTH=jwt: a bearer token (RFC 6750), or the secret of the lock file."""
 
     def __init__(self, verify: Verify, lock: FolderLock, reason: Callable[[str], str]) -> None:
         self._verify, self._lock, self._reason = verify, lock, reason
@@ -91,9 +89,7 @@ def authenticator_of(backend: Backend) -> Authenticator:
 def _bearer(headers: Headers) -> str:
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise UnauthenticatedError(
-            "the request has no token: send the header Authorization: Bearer <token>", sent=False
-        )
+        raise UnauthenticatedError(_NO_TOKEN, sent=False)
     if not token.isascii():  # comparing it would raise TypeError
         raise UnauthenticatedError(_NOT_VALID, sent=True)
     return token.strip()

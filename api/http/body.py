@@ -29,15 +29,10 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def begin(request: Request) -> None:
-    """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1).
-
-    Raises UnsupportedTypeError for a content or transfer coding that is not read.
-    """
+    """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1). Raises RefusedError."""
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":
-        raise UnsupportedTypeError(
-            f"Content-Encoding {coding!r} is not read: send the bytes as they are"
-        )
+        raise UnsupportedTypeError(f"Content-Encoding {coding!r} is not read: send plain bytes")
     coding = request.headers.get("Transfer-Encoding", "chunked")
     if coding.lower() != "chunked":  # else the coded bytes would be stored
         raise UnsupportedTypeError(f"Transfer-Encoding {coding!r} is not read: send chunked")
@@ -104,17 +99,13 @@ async def read_short(request: Request) -> bytes | None:
 
 
 async def next_chunk(request: Request) -> bytes:
-    """Return the bytes that arrived since the last call; empty at the end of the body.
-
-    Raises StalledBodyError and MalformedBodyError.
-    """
+    """Return the bytes that arrived since the last call; empty at the end. Raises RefusedError."""
     try:
         async with asyncio.timeout(request.body_timeout):
             return await request.content.readany()
     except TimeoutError as error:
-        raise StalledBodyError(
-            f"no byte of the body arrived for {request.body_timeout:g} s"
-        ) from error
+        seconds = request.body_timeout
+        raise StalledBodyError(f"no byte of the body arrived for {seconds:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off: send it again") from error
 

@@ -45,7 +45,7 @@ async def get_docs(_: Request) -> web.Response:
 @operation("GET", "/docs/{file}", errors=[UnknownRouteError], gives=[*_FILES.values()])
 async def get_docs_file(request: Request) -> web.Response:
     """Return a script or style sheet of the page."""
-    name = request.path_parameters["file"]
+    name = request.path_values["file"]
     if name not in _FILES:
         raise UnknownRouteError(request.rel_url.raw_path)
     return _file((_STATIC / name).read_bytes(), f"{_FILES[name]}; charset=utf-8")

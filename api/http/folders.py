@@ -53,7 +53,7 @@ async def list_tree(request: Request) -> web.StreamResponse:
 
 async def _folder(request: Request) -> AssetId | None:
     """Return the folder in the path; None is home. Raises UnknownAssetError, AssetDeletedError."""
-    if request.path_parameters["folder_id"] == request.user_id:
+    if request.path_values["folder_id"] == request.user_id:
         return None
     folder = request.asset_id_in_path("folder_id")
     await request.projections.assets.find(request.user_id, folder)

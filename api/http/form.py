@@ -91,9 +91,7 @@ async def _take_pieces(form: Form, request: Request, parser: PushMultipartParser
     while chunk := await next_chunk(request):
         idle = 0 if await _take(form, parser, chunk) else idle + len(chunk)
         if idle > MAX_OVERHEAD:
-            raise MalformedBodyError(
-                f"the form has {MAX_OVERHEAD:,} bytes without a part: check its boundary"
-            )
+            raise MalformedBodyError(f"no part in {idle:,} bytes of the form: check the boundary")
 
 
 async def _take(form: Form, parser: PushMultipartParser, chunk: bytes) -> bool:
@@ -127,7 +125,5 @@ def _boundary(content_type: str) -> bytes:
     _, options = parse_options_header(content_type)
     boundary = options.get("boundary", "")
     if not 1 <= len(boundary) <= 200:
-        raise MalformedBodyError(
-            "the Content-Type of a form needs a boundary of 1 to 200 characters"
-        )
+        raise MalformedBodyError("a form's Content-Type needs a boundary of 1 to 200 characters")
     return bytes(boundary.encode("utf-8", "surrogateescape"))

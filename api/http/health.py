@@ -64,11 +64,7 @@ def _free(folder: Path) -> int:
 
 
 def _committer(committer: Committer) -> dict[str, Any]:
-    reason = (
-        None
-        if committer.is_alive
-        else "the committer crashed and is being restarted: retry in a second"
-    )
+    reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
     taken = committer.slots.taken

@@ -34,7 +34,7 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
 )
 async def get_job_history(request: Request) -> web.StreamResponse:
     """List the events of a job, oldest first: a page, or all as NDJSON or a CloudEvents batch."""
-    job_id, upto = request.path_parameters["job_id"], await _upto(request)
+    job_id, upto = request.path_values["job_id"], await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
     def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:

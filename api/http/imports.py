@@ -112,9 +112,7 @@ class Batch:
     async def _begin(self, sent: Mapping[str, Any]) -> None:
         asset_id = import_id(sent)
         if len(self.imports) + len(self.refused) + len(self.dry_run) == MOST:
-            raise TooLargeError(
-                f"a request imports at most {MOST} assets: send the rest in another"
-            )
+            raise TooLargeError(f"a request imports at most {MOST} assets: send several")
         try:
             fields = read_import(sent)
         except FieldError as refusal:

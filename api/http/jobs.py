@@ -83,7 +83,7 @@ async def list_jobs(request: Request) -> web.Response:
 )
 async def get_job(request: Request) -> web.Response:
     """Return a job: its start and end, if recorded, and the count and size of its live assets."""
-    found = await request.projections.jobs.find(request.user_id, request.path_parameters["job_id"])
+    found = await request.projections.jobs.find(request.user_id, request.path_values["job_id"])
     return json_answer(found.json, found.position)
 
 
@@ -97,7 +97,7 @@ async def get_job(request: Request) -> web.Response:
 )
 async def list_job_assets(request: Request) -> web.Response:
     """List a page of the live assets that a job made and that match every filter."""
-    job_id = request.path_parameters["job_id"]
+    job_id = request.path_values["job_id"]
     await request.ledger.replay(
         Replay.job, request.user_id, job_id, 0, 1, upto=await request.as_of()
     )
@@ -114,7 +114,7 @@ async def list_job_assets(request: Request) -> web.Response:
 )
 async def compare_jobs(request: Request) -> web.Response:
     """Compare the live assets of two jobs: same, different, or only in one of them."""
-    a, b = request.path_parameters["a"], request.path_parameters["b"]
+    a, b = request.path_values["a"], request.path_values["b"]
     comparison = await request.projections.comparisons.compare(request.user_id, a, b)
     return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
@@ -129,7 +129,7 @@ async def compare_jobs(request: Request) -> web.Response:
 )
 async def start_job(request: Request) -> web.Response:
     """Record the start of a job. Starting it again with the same values records nothing."""
-    job_id = request.path_parameters["job_id"]
+    job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
         fields = read_as(JobStartIn, await read_optional_json(request))
         receipt = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
@@ -146,7 +146,7 @@ async def start_job(request: Request) -> web.Response:
 )
 async def finish_job(request: Request) -> web.Response:
     """Record the end of a job. Finishing it again with the same values records nothing."""
-    job_id = request.path_parameters["job_id"]
+    job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
         fields = read_as(JobFinishIn, await read_optional_json(request))
         receipt = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)

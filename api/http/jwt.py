@@ -27,6 +27,12 @@ Key = bytes | RSAPublicKey | Ed25519PublicKey
 
 _REFUSALS: Final = (jwt.PyJWTError, ValueError, RecursionError)
 """What PyJWT raises for a token; RecursionError for a header of nested brackets."""
+_REASONS: Final[Mapping[type[Exception], str]] = {
+    jwt.ExpiredSignatureError: "the token has expired: get a new one from its issuer",
+    jwt.ImmatureSignatureError: "the token is not valid yet: wait until its nbf",
+    jwt.InvalidAudienceError: "the token is for another audience: its aud must be jwt_audience",
+}
+_INVALID: Final = "the token is malformed, signed with an unknown key, or has an invalid claim"
 
 SHORTEST_SECRET: Final = 32
 """Bytes: a secret shorter than the hash can be guessed offline (RFC 7518, 3.2)."""
@@ -38,7 +44,7 @@ _ALGORITHMS: Final = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA", ("oct
 """The algorithm for the `kty` and `crv` of a JWK."""
 
 
-class _Known(NamedTuple):
+class _TokenKey(NamedTuple):
     """A key, its `kid` if it has one, and the only algorithm that it verifies."""
 
     name: str | None
@@ -58,7 +64,7 @@ class KeyFile:
         self._stamp = _stamp(path)
         self._keys = _of_file(path)
 
-    def keys(self) -> Sequence[_Known]:
+    def keys(self) -> Sequence[_TokenKey]:
         """Return the keys that are in force now."""
         stamp = _stamp(self._path)
         if stamp != self._stamp:
@@ -78,7 +84,7 @@ class KeyFile:
 class Verifier:
     """Verifies tokens with the keys of the settings and of a key file."""
 
-    def __init__(self, keys: Sequence[_Known], file: KeyFile | None, audience: str | None) -> None:
+    def __init__(self, keys: Sequence[_TokenKey], file: KeyFile | None, audience: str | None) -> None:
         self._fixed, self._file, self._audience = keys, file, audience
 
     def principal(self, text: str) -> Principal | None:
@@ -92,17 +98,11 @@ class Verifier:
         """Return why a token is refused, and what to do. Quotes nothing of the token."""
         try:
             self._verified(text)
-        except jwt.ExpiredSignatureError:
-            return "the token has expired: get a new one from its issuer"
-        except jwt.ImmatureSignatureError:
-            return "the token is not valid yet: wait for its nbf, or check the issuer's clock"
         except jwt.MissingRequiredClaimError as error:
             return f"the token has no {error.claim}: its issuer has to set it"
-        except jwt.InvalidAudienceError:
-            return "the token is for another audience: its aud must be the server's jwt_audience"
-        except _REFUSALS:
-            pass
-        return "the token is malformed, signed with an unknown key, or has an invalid claim"
+        except _REFUSALS as error:
+            return _REASONS.get(type(error), _INVALID)
+        return _INVALID
 
     def _verified(self, text: str) -> Principal | None:
         header = jwt.get_unverified_header(text)
@@ -112,10 +112,10 @@ class Verifier:
                     return _principal(self._claims(text, known))
         return None
 
-    def _keys(self) -> Sequence[_Known]:
+    def _keys(self) -> Sequence[_TokenKey]:
         return self._fixed if self._file is None else [*self._fixed, *self._file.keys()]
 
-    def _claims(self, text: str, known: _Known) -> Mapping[str, Any]:
+    def _claims(self, text: str, known: _TokenKey) -> Mapping[str, Any]:
         return jwt.decode(
             text,
             known.key,
@@ -142,7 +142,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _may_verify(known: _Known, header: Mapping[str, Any]) -> bool:
+def _may_verify(known: _TokenKey, header: Mapping[str, Any]) -> bool:
     """Return whether to try this key: a token with a `kid` is verified by that key alone."""
     kid = header.get("kid")
     same = known.name is None or kid is None or kid == known.name
@@ -158,7 +158,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     return Principal(check_user_id(claims["sub"]), granted)
 
 
-def _of_text(text: str) -> Iterator[_Known]:
+def _of_text(text: str) -> Iterator[_TokenKey]:
     if text.lstrip().startswith("-----BEGIN"):
         yield _checked(None, _of_pem(text), "JWT_KEY")
     else:
@@ -172,7 +172,7 @@ def _of_pem(text: str) -> Any:
         raise TokenKeyError(f"JWT_KEY is not a public key in PEM: {error}") from error
 
 
-def _of_file(path: Path) -> Sequence[_Known]:
+def _of_file(path: Path) -> Sequence[_TokenKey]:
     try:
         entries = orjson.loads(path.read_bytes())["keys"]
         keys = [known for entry in entries if (known := _of_entry(entry)) is not None]
@@ -185,7 +185,7 @@ def _of_file(path: Path) -> Sequence[_Known]:
     return keys
 
 
-def _of_entry(entry: dict[str, Any]) -> _Known | None:
+def _of_entry(entry: dict[str, Any]) -> _TokenKey | None:
     """Return a key of a set; None for an unsupported kind, which a set may hold (section 5)."""
     algorithm = _ALGORITHMS.get((entry["kty"], entry.get("crv")))
     if algorithm is None or entry.get("use", "sig") != "sig":
@@ -198,17 +198,17 @@ def _of_entry(entry: dict[str, Any]) -> _Known | None:
         raise TokenKeyError(f"{what} cannot be read: check its members") from error
 
 
-def _checked(name: str | None, key: Any, what: str) -> _Known:
+def _checked(name: str | None, key: Any, what: str) -> _TokenKey:
     """Return a key with its algorithm. Raises TokenKeyError for a weak or unsupported one."""
     match key:
         case bytes() if len(key) >= SHORTEST_SECRET:
-            return _Known(name, key, "HS256")
+            return _TokenKey(name, key, "HS256")
         case bytes():
             raise TokenKeyError(f"{what} is shorter than {SHORTEST_SECRET} bytes")
         case RSAPublicKey() if key.key_size >= SHORTEST_RSA:
-            return _Known(name, key, "RS256")
+            return _TokenKey(name, key, "RS256")
         case RSAPublicKey():
             raise TokenKeyError(f"{what} has fewer than {SHORTEST_RSA} bits")
         case Ed25519PublicKey():
-            return _Known(name, key, "EdDSA")
+            return _TokenKey(name, key, "EdDSA")
     raise TokenKeyError(f"{what} is neither a secret nor a public key of RSA or Ed25519")

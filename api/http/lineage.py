@@ -20,9 +20,7 @@ DIRECTION: Final = Parameter(
     one_of(("up", "down", "both")),
     default="both",
 )
-DEPTH: Final = Parameter(
-    "depth", "The largest number of edges from the root.", whole(1, 100), default=100
-)
+DEPTH: Final = Parameter("depth", "At most so many edges away.", whole(1, 100), default=100)
 DIGEST: Final = Parameter("digest", "The digest of the bytes.", parse_digest)
 
 

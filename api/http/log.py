@@ -82,12 +82,12 @@ async def get_consistency(request: Request) -> web.Response:
 @operation("GET", "/api/log/tile/{tile...}", errors=[UnknownTileError], scope="audit")
 async def get_tile(request: Request) -> web.Response:
     """Return the hashes of a tile: `<level>/<index>`, and `.p/<width>` if it is not full."""
-    hashes = await request.proofs.tile(read_tile(request.path_parameters["tile"]))
+    hashes = await request.proofs.tile(read_tile(request.path_values["tile"]))
     return web.Response(body=hashes, headers=_IMMUTABLE)
 
 
 @operation("GET", "/api/log/tile/entries/{index...}", errors=[UnknownTileError], scope="admin")
 async def get_entries(request: Request) -> web.Response:
     """Return the leaves under a tile of level 0, of all users, each after its length as u16."""
-    entries = await request.proofs.entries(*read_index(request.path_parameters["index"]))
+    entries = await request.proofs.entries(*read_index(request.path_values["index"]))
     return web.Response(body=entries, headers=_IMMUTABLE)

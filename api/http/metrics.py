@@ -79,9 +79,7 @@ class _Numbers(Collector):
             for (operation, status), durations in counted
             if operation == _UPLOADS and status < 300
         )
-        yield _counter(
-            "uploads", "Uploads that were answered with an asset, retries included.", uploads
-        )
+        yield _counter("uploads", "Uploads recorded or replayed.", uploads)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
 
@@ -89,28 +87,18 @@ class _Numbers(Collector):
         committer = self._backend.committer
         waiting, seconds = committer.slots.taken, committer.seconds
         yield _gauge("writes_waiting", "Writes in the queue.", waiting)
-        yield _gauge(
-            "read_only",
-            "1 while writes are refused because the disk failed.",
-            bool(committer.failure),
-        )
+        yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
-        yield _histogram(
-            "commit_seconds", "Seconds from the start of a group commit to its answers.", seconds
-        )
+        yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
 
     def _projections(self) -> Iterator[Metric]:
         head, runners = self._backend.feed.head(), self._backend.projections.runners
         yield _gauge("position", "Position of the last event in the log.", head)
         lag = GaugeMetricFamily(
-            f"{_PREFIX}projection_lag",
-            "Events that a projection has not applied yet.",
-            labels=["projection"],
+            f"{_PREFIX}projection_lag", "Events not applied yet.", labels=["projection"]
         )
         stalled = GaugeMetricFamily(
-            f"{_PREFIX}projection_stalled",
-            "1 if a projection stopped at an event.",
-            labels=["projection"],
+            f"{_PREFIX}projection_stalled", "1 if a projection stopped.", labels=["projection"]
         )
         poison = GaugeMetricFamily(
             f"{_PREFIX}projection_poison_position",

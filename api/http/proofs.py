@@ -38,7 +38,7 @@ async def get_asset_proof(request: Request) -> web.Response:
 )
 async def get_job_proof(request: Request) -> web.StreamResponse:
     """Return every event of a job with its inclusion proof, sent in pieces."""
-    user_id, job_id = request.user_id, request.path_parameters["job_id"]
+    user_id, job_id = request.user_id, request.path_values["job_id"]
     signed = await request.proofs.checkpoint()
     events = await request.proofs.job(user_id, job_id, signed, 0, EVENTS_PER_PIECE)
     response = web.StreamResponse(headers={"Content-Type": JSON})

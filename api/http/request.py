@@ -31,7 +31,7 @@ _NONE: Final = 0
 
 
 class Request(web.BaseRequest):
-    """One request. `path_parameters` and `parameters` are its path and query, parsed and checked.
+    """One request. `path_values` and `parameters` are its path and query, parsed and checked.
 
     `principal` is the caller; `user_id` is the owner of the assets and jobs that the request
     reads and writes: the caller, unless an admin names another user. `body_timeout`: seconds
@@ -48,7 +48,7 @@ class Request(web.BaseRequest):
     principal: Principal
     user_id: str
     body_timeout: float
-    path_parameters: Mapping[str, str]
+    path_values: Mapping[str, str]
     parameters: ParameterValues
 
     @property
@@ -70,7 +70,7 @@ class Request(web.BaseRequest):
 
     def asset_id_in_path(self, name: str) -> AssetId:
         """Return the asset id in the path. Raises UnknownAssetError for text that is not an id."""
-        return read_asset_id(self.path_parameters[name])
+        return read_asset_id(self.path_values[name])
 
     def call(self) -> Call:
         """Return the context of a write. Raises ParameterError for a malformed key or If-Match."""

@@ -59,6 +59,6 @@ async def get_asset_by_filename(request: Request) -> web.Response:
     """Return the newest of the user's live assets with exactly this name."""
     projections = request.projections
     await projections.reach(projections.position, ("search",))  # else a new upload is not found
-    asset_id = await projections.search.named(request.user_id, request.path_parameters["name"])
+    asset_id = await projections.search.named(request.user_id, request.path_values["name"])
     found = await projections.assets.find(request.user_id, asset_id)
     return asset_answer(request, found)

@@ -42,9 +42,7 @@ async def list_tokens(request: Request) -> web.Response:
 )
 async def revoke_token(request: Request) -> web.Response:
     """Revoke a token, which is refused from now on. Revoking it again changes nothing."""
-    token = await asyncio.to_thread(
-        request.backend.tokens.revoke, request.path_parameters["token_id"]
-    )
+    token = await asyncio.to_thread(request.backend.tokens.revoke, request.path_values["token_id"])
     return _answer(token._asdict())
 
 

@@ -106,10 +106,7 @@ class Update:
 
 @asynccontextmanager
 async def _asset_first(request: Request) -> AsyncIterator[None]:
-    """Raise what is wrong with the asset instead of what is wrong with the body.
-
-    Else the errors of fields would show that another user's asset exists.
-    """
+    """Raise an error about the asset, if there is one, instead of an error about the body."""
     asset_id = request.asset_id
     try:
         yield

@@ -97,5 +97,7 @@ def test_what_is_said_back_is_always_utf8() -> None:
 
 
 def test_allowed_methods_are_told() -> None:
-    assert str(MethodNotAllowedError("PUT", ["GET", "HEAD"])) == "PUT is not allowed here: use GET, HEAD"
+    error = MethodNotAllowedError("PUT", ["GET", "HEAD"])
+
+    assert str(error) == "PUT is not allowed here: use GET, HEAD"
     assert KeyReusedError("k").key == "k"

@@ -82,8 +82,8 @@ def authenticator_of(backend: Backend) -> Authenticator:
         case "tokens":
             return BearerAuthenticator(backend.tokens.principal, backend.lock, lambda _: _NOT_VALID)
         case "jwt":
-            jwt = verifier(backend.settings)
-            return BearerAuthenticator(jwt.principal, backend.lock, jwt.reason)
+            jwts = verifier(backend.settings)
+            return BearerAuthenticator(jwts.principal, backend.lock, jwts.reason)
 
 
 def _bearer(headers: Headers) -> str:

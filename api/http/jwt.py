@@ -44,7 +44,7 @@ _ALGORITHMS: Final = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA", ("oct
 """The algorithm for the `kty` and `crv` of a JWK."""
 
 
-class _TokenKey(NamedTuple):
+class _JwtKey(NamedTuple):
     """A key, its `kid` if it has one, and the only algorithm that it verifies."""
 
     name: str | None
@@ -55,7 +55,7 @@ class _TokenKey(NamedTuple):
 class KeyFile:
     """The keys of a JWK set in a file, which is read again when it changes.
 
-    If the changed file cannot be read, or is no set, the keys of before stay in force: else a
+    If the changed file cannot be read, or is no set, the previous keys stay in force: else a
     mistake while rotating keys would lock out every user. The constructor raises TokenKeyError.
     """
 
@@ -64,7 +64,7 @@ class KeyFile:
         self._stamp = _stamp(path)
         self._keys = _of_file(path)
 
-    def keys(self) -> Sequence[_TokenKey]:
+    def keys(self) -> Sequence[_JwtKey]:
         """Return the keys that are in force now."""
         stamp = _stamp(self._path)
         if stamp != self._stamp:
@@ -76,7 +76,7 @@ class KeyFile:
         try:
             self._keys = _of_file(self._path)
         except TokenKeyError as error:
-            logger.error("the keys of before stay in force: %s", error)
+            logger.error("the previous keys stay in force: %s", error)
         else:
             logger.info("read %s again: it has %d keys", self._path, len(self._keys))
 
@@ -84,7 +84,7 @@ class KeyFile:
 class Verifier:
     """Verifies tokens with the keys of the settings and of a key file."""
 
-    def __init__(self, keys: Sequence[_TokenKey], file: KeyFile | None, audience: str | None) -> None:
+    def __init__(self, keys: Sequence[_JwtKey], file: KeyFile | None, audience: str | None) -> None:
         self._fixed, self._file, self._audience = keys, file, audience
 
     def principal(self, text: str) -> Principal | None:
@@ -112,10 +112,10 @@ class Verifier:
                     return _principal(self._claims(text, known))
         return None
 
-    def _keys(self) -> Sequence[_TokenKey]:
+    def _keys(self) -> Sequence[_JwtKey]:
         return self._fixed if self._file is None else [*self._fixed, *self._file.keys()]
 
-    def _claims(self, text: str, known: _TokenKey) -> Mapping[str, Any]:
+    def _claims(self, text: str, known: _JwtKey) -> Mapping[str, Any]:
         return jwt.decode(
             text,
             known.key,
@@ -142,7 +142,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _may_verify(known: _TokenKey, header: Mapping[str, Any]) -> bool:
+def _may_verify(known: _JwtKey, header: Mapping[str, Any]) -> bool:
     """Return whether to try this key: a token with a `kid` is verified by that key alone."""
     kid = header.get("kid")
     same = known.name is None or kid is None or kid == known.name
@@ -158,7 +158,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     return Principal(check_user_id(claims["sub"]), granted)
 
 
-def _of_text(text: str) -> Iterator[_TokenKey]:
+def _of_text(text: str) -> Iterator[_JwtKey]:
     if text.lstrip().startswith("-----BEGIN"):
         yield _checked(None, _of_pem(text), "JWT_KEY")
     else:
@@ -172,7 +172,7 @@ def _of_pem(text: str) -> Any:
         raise TokenKeyError(f"JWT_KEY is not a public key in PEM: {error}") from error
 
 
-def _of_file(path: Path) -> Sequence[_TokenKey]:
+def _of_file(path: Path) -> Sequence[_JwtKey]:
     try:
         entries = orjson.loads(path.read_bytes())["keys"]
         keys = [known for entry in entries if (known := _of_entry(entry)) is not None]
@@ -185,7 +185,7 @@ def _of_file(path: Path) -> Sequence[_TokenKey]:
     return keys
 
 
-def _of_entry(entry: dict[str, Any]) -> _TokenKey | None:
+def _of_entry(entry: dict[str, Any]) -> _JwtKey | None:
     """Return a key of a set; None for an unsupported kind, which a set may hold (section 5)."""
     algorithm = _ALGORITHMS.get((entry["kty"], entry.get("crv")))
     if algorithm is None or entry.get("use", "sig") != "sig":
@@ -198,17 +198,17 @@ def _of_entry(entry: dict[str, Any]) -> _TokenKey | None:
         raise TokenKeyError(f"{what} cannot be read: check its members") from error
 
 
-def _checked(name: str | None, key: Any, what: str) -> _TokenKey:
+def _checked(name: str | None, key: Any, what: str) -> _JwtKey:
     """Return a key with its algorithm. Raises TokenKeyError for a weak or unsupported one."""
     match key:
         case bytes() if len(key) >= SHORTEST_SECRET:
-            return _TokenKey(name, key, "HS256")
+            return _JwtKey(name, key, "HS256")
         case bytes():
             raise TokenKeyError(f"{what} is shorter than {SHORTEST_SECRET} bytes")
         case RSAPublicKey() if key.key_size >= SHORTEST_RSA:
-            return _TokenKey(name, key, "RS256")
+            return _JwtKey(name, key, "RS256")
         case RSAPublicKey():
             raise TokenKeyError(f"{what} has fewer than {SHORTEST_RSA} bits")
         case Ed25519PublicKey():
-            return _TokenKey(name, key, "EdDSA")
+            return _JwtKey(name, key, "EdDSA")
     raise TokenKeyError(f"{what} is neither a secret nor a public key of RSA or Ed25519")

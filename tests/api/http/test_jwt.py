@@ -247,7 +247,7 @@ def test_a_key_file_that_breaks_leaves_the_keys_of_before_in_force(
 
     assert known.principal(signed("RS256", {"kid": "old"})) is not None
     assert known.principal(signed("RS256", {"kid": "old"})) is not None
-    assert caplog.text.count("the keys of before stay in force") == 1, "said once, not each time"
+    assert caplog.text.count("the previous keys stay in force") == 1, "said once, not each time"
 
     jwks(tmp_path, jwk(ED25519, "new"))
     assert known.principal(signed("RS256", {"kid": "old"})) is None

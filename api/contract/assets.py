@@ -14,12 +14,12 @@ from asset_ledger.api.contract.parameters import (
     PAGE_SIZE,
     Parameter,
     one_of,
-    read_time,
     whole,
 )
 from asset_ledger.api.contract.strict_json import read_number, read_object
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.decisions import NewAsset
+from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
@@ -68,7 +68,9 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         tags=given.get("tags", ()),
         duration=given.get("duration"),
         derived_from=[_asset_id("derived_from", text) for text in given.get("derived_from", ())],
-        made_at=parse_field("made_at", read_time, given["made_at"]) if "made_at" in given else None,
+        made_at=parse_field("made_at", parse_time, given["made_at"])
+        if "made_at" in given
+        else None,
     )
 
 

@@ -33,10 +33,10 @@ def read_patch(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
 
 
 def parse_field(field: str, parse: Callable[[str], T], text: str) -> T:
-    """Return the parsed text of a field. Raises FieldError with the message of a ValueError."""
+    """Return the parsed text of a field. Raises FieldError with the message of `parse`'s error."""
     try:
         return parse(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise FieldError(field, str(error)) from error
 
 

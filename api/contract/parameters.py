@@ -188,15 +188,10 @@ def read_as_of(text: str) -> int | datetime:
     """Return a position, or a time in RFC 3339 with its zone. Raises ValueError."""
     if text.isdecimal():
         return _POSITION(text)
-    return read_time(text, "must be a position, or a time such as 2026-01-31T12:00:00Z")
-
-
-def read_time(text: str, message: str = "must be a time such as 2026-01-31T12:00:00Z") -> datetime:
-    """Return the time in RFC 3339 text with its zone. Raises ValueError with this message."""
     try:
         return parse_time(text)
     except (ValueError, OverflowError) as error:
-        raise ValueError(message) from error
+        raise ValueError("must be a position, or a time such as 2026-01-31T12:00:00Z") from error
 
 
 AS_OF: Final = Parameter(

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from asset_ledger.api.contract.fields import Fields, parse_field
-from asset_ledger.api.contract.parameters import read_time
 from asset_ledger.api.contract.principal import Scope, check_user_id
 from asset_ledger.api.contract.shapes import AnswerModel, Time
+from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import FieldError
 
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
@@ -73,7 +73,7 @@ def new_token(fields: Fields, now: datetime) -> NewToken:
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    moment = parse_field("expires_at", read_time, text)
+    moment = parse_field("expires_at", parse_time, text)
     if moment <= now:
         raise FieldError("expires_at", "is in the past: send a later time")
     return moment

@@ -53,7 +53,7 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
 
 
 def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
-    """Return the headers that a replayed write, or one ahead of the tables, has."""
+    """Return the headers of a write: `Idempotency-Replayed` and `Ledger-Projection: behind`."""
     headers = {}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"

@@ -58,8 +58,8 @@ class Problem(NamedTuple):
 
 
 PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
-    MalformedRequestError: Problem(400, "malformed-request", "The bytes are not an HTTP request"),
-    MalformedBodyError: Problem(400, "malformed-body", "The body does not match its Content-Type"),
+    MalformedRequestError: Problem(400, "malformed-request", "The request is not valid HTTP"),
+    MalformedBodyError: Problem(400, "malformed-body", "The body is malformed"),
     ParameterError: Problem(400, "bad-parameter", "A parameter is not valid"),
     CursorError: Problem(400, "bad-cursor", "The cursor does not belong to this query"),
     DigestMismatchError: Problem(400, "digest-mismatch", "The bytes do not match their digest"),
@@ -76,17 +76,17 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     VersionConflictError: Problem(409, "version-conflict", "It changed since you read it"),
     JobStateError: Problem(409, "job-state", "The state of the job does not allow this"),
     GenerationError: Problem(409, "no-generation", "No rollback is possible now"),
-    AssetDeletedError: Problem(410, "asset-deleted", "The asset is deleted: restore it first"),
+    AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
     PreconditionFailedError: Problem(412, "precondition-failed", "The asset is at another version"),
     TooLargeError: Problem(413, "too-large", "The request is above a limit"),
     UnsupportedTypeError: Problem(415, "unsupported-type", "This type is not supported here"),
     RangeError: Problem(416, "range", "The range is outside the content"),
     FieldError: Problem(422, "bad-field", "A field is not valid"),
-    KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),
+    KeyReusedError: Problem(422, "key-reused", "The Idempotency-Key was used for another request"),
     RateLimitedError: Problem(429, "rate-limited", "The user sent too many requests"),
     BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
-    OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: retry to find out", 1),
-    StorageFailedError: Problem(503, "storage-failed", "The disk failed", 5),
+    OutcomeUnknownError: Problem(503, "outcome-unknown", "Unknown whether it was recorded", 1),
+    StorageFailedError: Problem(503, "storage-failed", "The storage failed", 5),
     ProjectionBehindError: Problem(503, "projection-behind", "The tables are behind the log", 1),
     DiskFullError: Problem(507, "disk-full", "The disk is full"),
 }

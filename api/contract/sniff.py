@@ -1,4 +1,4 @@
-"""What a content seems to be, told from its first bytes: only asked where nobody declared it."""
+"""Detect the media type of a content from its first bytes, if no type was declared."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ import filetype
 
 UNKNOWN: Final = "application/octet-stream"
 
-# A comment is spelled so that it can end in one place only: two ways to read it are one too many.
+# The comment can end in only one place. With two, a long content would make the match slow.
 _PROLOGUE: Final = rb"<\?xml[^>]*\?>|<!--(?:(?!-->).)*-->|<!DOCTYPE svg[^>]*>"
 _SVG: Final = re.compile(rb"\s*(?:(?:%b)\s*)*<svg\b" % _PROLOGUE, re.DOTALL)
 _SAFETENSORS: Final = re.compile(rb'.{8}\{\s*"', re.DOTALL)
@@ -19,7 +19,7 @@ _OWN: Final = (
 
 
 def sniff(head: bytes) -> str:
-    """The media type of a content that begins like this."""
+    """Return the media type of a content with these first bytes."""
     head = head.removeprefix(b"\xef\xbb\xbf")
     for signature, media_type in _OWN:
         if signature.match(head):

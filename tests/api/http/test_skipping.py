@@ -118,6 +118,7 @@ async def test_a_stall_is_reported_with_its_position_and_cause(stalled: Api, poi
         part["reason"] for part in ready.json["parts"] if part["name"].startswith("projection ")
     }
     assert ready.status == 503
-    assert reasons == {f"the event at position {poison} cannot be read: unknown topic"}
+    reason = f"the event at position {poison} cannot be read: unknown topic; see the server's log"
+    assert reasons == {f"{reason}, then skip it or install a release that reads it"}
     sample = f'projection_poison_position{{cause="unknown topic",projection="tables"}} {poison}.0'
     assert sample.encode() in metrics.body

@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from asset_ledger.api.workers.rebuilds import Building, Ended, Rebuilds
+from asset_ledger.api.workers.rebuilds import FinishedRebuild, Rebuilds, RunningRebuild
 from asset_ledger.projections.runtime.previous_generation import find_previous
 from asset_ledger.projections.serving import Projections
 
 
 async def status(
-    folder: Path, projections: Projections, rebuilds: Rebuilds, begun: Building | None = None
+    folder: Path, projections: Projections, rebuilds: Rebuilds, begun: RunningRebuild | None = None
 ) -> dict[str, Any]:
     """The document of `GET /api/projections`. What was `begun` just now may have ended already, and
     is told of all the same: whoever began it has to learn its name."""
@@ -34,7 +34,7 @@ async def status(
     }
 
 
-def _building(building: Building | None) -> dict[str, Any] | None:
+def _building(building: RunningRebuild | None) -> dict[str, Any] | None:
     if building is None:
         return None
     return {
@@ -48,7 +48,7 @@ def _building(building: Building | None) -> dict[str, Any] | None:
     }
 
 
-def _ended(ended: Ended | None) -> dict[str, Any] | None:
+def _ended(ended: FinishedRebuild | None) -> dict[str, Any] | None:
     if ended is None:
         return None
     compared = ended.built.get("comparison")

@@ -40,7 +40,7 @@ def _now() -> str:
 
 
 @dataclass(slots=True)
-class Building:
+class RunningRebuild:
     """What is being made. `dry_run`: it is compared and thrown away; `rollback`: it was in use
     before. `position` of `target`: how far its present step is."""
 
@@ -52,23 +52,23 @@ class Building:
     position: int = 0
     started_at: str = field(default_factory=_now)
 
-    def hear(self, state: str, position: int, target: int) -> None:
+    def report(self, state: str, position: int, target: int) -> None:
         """How far it is."""
         self.state, self.position, self.target = state, position, target
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinishedRebuild:
     """What became of one. `built` is what its process made, where it came to an end."""
 
-    building: Building
+    building: RunningRebuild
     result: Result
     built: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     ended_at: str = field(default_factory=_now)
 
 
-Work = Callable[[Building], Awaitable[Ended]]
+Work = Callable[[RunningRebuild], Awaitable[FinishedRebuild]]
 
 
 class Rebuilds:
@@ -83,21 +83,21 @@ class Rebuilds:
     ) -> None:
         self._folder, self._projections = folder, projections
         self._feed, self._committer = feed, committer
-        self.building: Building | None = None
-        self.last: Ended | None = None
+        self.building: RunningRebuild | None = None
+        self.last: FinishedRebuild | None = None
         self.compared: dict[str, Any] | None = None
         self.digests: dict[int, dict[str, Any]] = {}
         self.counts: Counter[Result] = Counter()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, *, dry_run: bool = False) -> Building:
+    def start(self, *, dry_run: bool = False) -> RunningRebuild:
         """Begin one, or answer the one that is under way."""
         if self.building is not None:
             return self.building
         number, target = next_number(self._folder), self._feed.head()
-        return self._begin(Building(number, target, dry_run=dry_run), self._rebuild)
+        return self._begin(RunningRebuild(number, target, dry_run=dry_run), self._rebuild)
 
-    async def roll_back(self) -> Building:
+    async def roll_back(self) -> RunningRebuild:
         """Go back to the generation before, once that has caught up.
 
         Raises GenerationError where there is none of this release's schema, and during a rebuild.
@@ -106,7 +106,7 @@ class Rebuilds:
         kept = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
         if self.building is not None:
             raise GenerationError("the tables are being made anew: cancel that first")
-        building = Building(kept.generation, self._feed.head(), rollback=True)
+        building = RunningRebuild(kept.generation, self._feed.head(), rollback=True)
         return self._begin(building, self._go_back)
 
     async def cancel(self) -> None:
@@ -117,7 +117,7 @@ class Rebuilds:
             self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def wait(self) -> Ended | None:
+    async def wait(self) -> FinishedRebuild | None:
         """How the last one ended, once it has."""
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -127,48 +127,48 @@ class Rebuilds:
         """Cancel what is under way: the server stops."""
         await self.cancel()
 
-    def _begin(self, building: Building, work: Work) -> Building:
+    def _begin(self, building: RunningRebuild, work: Work) -> RunningRebuild:
         self.building = building
         self._task = asyncio.create_task(self._watch(building, work))
         return building
 
-    async def _watch(self, building: Building, work: Work) -> None:
+    async def _watch(self, building: RunningRebuild, work: Work) -> None:
         try:
             ended = await work(building)
         except asyncio.CancelledError:
-            ended = Ended(building, "cancelled")
+            ended = FinishedRebuild(building, "cancelled")
         except Exception as error:
             trace = None if isinstance(error, LedgerError) else error
             logger.error("generation %d: %s", building.generation, error, exc_info=trace)
-            ended = Ended(building, "failed", error=str(error))
+            ended = FinishedRebuild(building, "failed", error=str(error))
         self.counts[ended.result] += 1
         self.last, self.building = ended, None
 
-    async def _rebuild(self, building: Building) -> Ended:
+    async def _rebuild(self, building: RunningRebuild) -> FinishedRebuild:
         number = building.generation
         try:
             built = await self._perform("build", building)
             self.compared = built["comparison"]
             if building.dry_run:
-                return Ended(building, "discarded", built)
+                return FinishedRebuild(building, "discarded", built)
             before = self._projections.generation.number
             await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
             await asyncio.to_thread(remove_but, self._folder, {before, number})
-            return Ended(building, "switched", built)
+            return FinishedRebuild(building, "switched", built)
         finally:
             if self._projections.generation.number != number:
                 await asyncio.to_thread(remove, self._folder, number)
 
-    async def _go_back(self, building: Building) -> Ended:
+    async def _go_back(self, building: RunningRebuild) -> FinishedRebuild:
         await self._perform("catch-up", building)
         await self._take_over(building)
-        return Ended(building, "switched")
+        return FinishedRebuild(building, "switched")
 
-    async def _perform(self, task: str, building: Building) -> dict[str, Any]:
-        return await perform(task, self._folder, building.generation, building.hear)
+    async def _perform(self, task: str, building: RunningRebuild) -> dict[str, Any]:
+        return await perform(task, self._folder, building.generation, building.report)
 
-    async def _take_over(self, building: Building) -> None:
+    async def _take_over(self, building: RunningRebuild) -> None:
         """Serve what was built, once the committer fills it."""
         building.state = SWITCHING
         number, retire = building.generation, building.rollback

@@ -13,7 +13,7 @@ import pytest
 
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.workers.rebuilds import Ended
+from asset_ledger.api.workers.rebuilds import FinishedRebuild
 from asset_ledger.ledger.storage.folder_lock import hold_build
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
@@ -45,14 +45,14 @@ async def a_builder() -> int:
     return builders()[0]
 
 
-async def rebuilt(api: Api, **sent: Any) -> Ended:
+async def rebuilt(api: Api, **sent: Any) -> FinishedRebuild:
     """What became of a rebuild that was asked for just now."""
     answer = await api.call("POST", "/api/projections/rebuild", json=sent)
     assert (answer.status, answer.json["building"] is not None) == (202, True)
     return await ended(api)
 
 
-async def ended(api: Api) -> Ended:
+async def ended(api: Api) -> FinishedRebuild:
     it = await api.backend.rebuilds.wait()
     assert it is not None
     return it

@@ -1,4 +1,4 @@
-"""What is said of the tables: which serve, which are being made, which could come back."""
+"""The status of the tables: the generation in use, the running rebuild, the previous one."""
 
 import asyncio
 from pathlib import Path
@@ -10,13 +10,16 @@ from asset_ledger.projections.serving import Projections
 
 
 async def status(
-    folder: Path, projections: Projections, rebuilds: Rebuilds, begun: RunningRebuild | None = None
+    folder: Path,
+    projections: Projections,
+    rebuilds: Rebuilds,
+    new: RunningRebuild | None = None,
 ) -> dict[str, Any]:
-    """The document of `GET /api/projections`. What was `begun` just now may have ended already, and
-    is told of all the same: whoever began it has to learn its name."""
-    generation, building = projections.generation, begun or rebuilds.building
+    """Return the document of `GET /api/projections`. `new`: the rebuild that this request started,
+    which is shown even if it has ended already."""
+    generation, building = projections.generation, new or rebuilds.building
     rows = await asyncio.to_thread(generation.count_rows)
-    kept = await asyncio.to_thread(find_previous, folder, generation.number)
+    previous = await asyncio.to_thread(find_previous, folder, generation.number)
     return {
         "serving": {
             "generation": generation.number,
@@ -29,7 +32,7 @@ async def status(
             "digest": rebuilds.digests.get(generation.number),
         },
         "building": _building(building),
-        "previous": None if kept is None else kept._asdict(),
+        "previous": None if previous is None else previous._asdict(),
         "last": _ended(rebuilds.last),
     }
 

@@ -1,7 +1,7 @@
-"""Rebuilds of the tables while the server goes on: begun, watched, cancelled, taken back.
+"""Rebuilds and rollbacks of the tables while the server serves: start, watch, cancel.
 
-Promise: at most one at a time; whatever becomes of it, the generation in use serves until the next
-one has taken over, and nothing that was begun is left behind.
+Promise: at most one runs at a time. The generation in use serves until the new one takes over, and
+a rebuild that does not end well leaves no files.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Result = Literal["switched", "discarded", "cancelled", "failed"]
 RESULTS: Final[tuple[Result, ...]] = ("switched", "discarded", "cancelled", "failed")
 
 SWITCHING: Final = "switching"
-"""The last step, which is short and is not cancelled."""
+"""The last step. It is short and cannot be cancelled."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ def _now() -> str:
 
 @dataclass(slots=True)
 class RunningRebuild:
-    """What is being made. `dry_run`: it is compared and thrown away; `rollback`: it was in use
-    before. `position` of `target`: how far its present step is."""
+    """A running rebuild or rollback. `dry_run`: the new generation is compared and discarded.
+    `rollback`: the previous generation comes back. `position` of `target`: progress of `state`."""
 
     generation: int
     target: int
@@ -53,13 +53,13 @@ class RunningRebuild:
     started_at: str = field(default_factory=_now)
 
     def report(self, state: str, position: int, target: int) -> None:
-        """How far it is."""
+        """Set the progress. A `Progress`."""
         self.state, self.position, self.target = state, position, target
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRebuild:
-    """What became of one. `built` is what its process made, where it came to an end."""
+    """The outcome of a rebuild or rollback. `built`: the result of its process, if it has one."""
 
     building: RunningRebuild
     result: Result
@@ -72,10 +72,10 @@ Work = Callable[[RunningRebuild], Awaitable[FinishedRebuild]]
 
 
 class Rebuilds:
-    """Those of one server. For its event loop.
+    """The rebuilds of one server. For its event loop.
 
-    `compared` is how the last one that was built compares to the generation in use then, `digests`
-    are those of generations that were built since the start, and where they stood.
+    `compared`: the comparison of the last generation that was built with the one in use then.
+    `digests`: digests and positions of the generations that were built since the start, by number.
     """
 
     def __init__(
@@ -91,26 +91,26 @@ class Rebuilds:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, *, dry_run: bool = False) -> RunningRebuild:
-        """Begin one, or answer the one that is under way."""
+        """Start a rebuild. Return it, or the one that is running."""
         if self.building is not None:
             return self.building
         number, target = next_number(self._folder), self._feed.head()
-        return self._begin(RunningRebuild(number, target, dry_run=dry_run), self._rebuild)
+        return self._run(RunningRebuild(number, target, dry_run=dry_run), self._rebuild)
 
     async def roll_back(self) -> RunningRebuild:
-        """Go back to the generation before, once that has caught up.
+        """Start to catch up the previous generation, which then takes over.
 
-        Raises GenerationError where there is none of this release's schema, and during a rebuild.
+        Raises GenerationError if none has this release's schema, or if a rebuild is running.
         """
         current = self._projections.generation.number
-        kept = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
+        previous = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
         if self.building is not None:
-            raise GenerationError("the tables are being made anew: cancel that first")
-        building = RunningRebuild(kept.generation, self._feed.head(), rollback=True)
-        return self._begin(building, self._go_back)
+            raise GenerationError("a rebuild is running: wait for it, or cancel it")
+        building = RunningRebuild(previous.generation, self._feed.head(), rollback=True)
+        return self._run(building, self._go_back)
 
     async def cancel(self) -> None:
-        """End what is under way, if anything is; what is about to take over takes over."""
+        """Cancel what is running, and wait for its end. A switch is not cancelled."""
         if self._task is None or self._task.done():
             return
         if self.building is None or self.building.state != SWITCHING:
@@ -118,16 +118,12 @@ class Rebuilds:
         await asyncio.wait([self._task])
 
     async def wait(self) -> FinishedRebuild | None:
-        """How the last one ended, once it has."""
+        """Wait until nothing runs. Return the last outcome."""
         if self._task is not None:
             await asyncio.wait([self._task])
         return self.last
 
-    async def close(self) -> None:
-        """Cancel what is under way: the server stops."""
-        await self.cancel()
-
-    def _begin(self, building: RunningRebuild, work: Work) -> RunningRebuild:
+    def _run(self, building: RunningRebuild, work: Work) -> RunningRebuild:
         self.building = building
         self._task = asyncio.create_task(self._watch(building, work))
         return building
@@ -169,7 +165,7 @@ class Rebuilds:
         return await perform(task, self._folder, building.generation, building.report)
 
     async def _take_over(self, building: RunningRebuild) -> None:
-        """Serve what was built, once the committer fills it."""
+        """Switch to the new generation, once the committer writes to it."""
         building.state = SWITCHING
         number, retire = building.generation, building.rollback
         following = await asyncio.to_thread(open_followers, self._folder, number, self._feed)

@@ -238,7 +238,7 @@ async def test_a_server_that_stops_takes_its_rebuild_along(data_dir: Path) -> No
         with hold_build(data_dir):
             await api.call("POST", "/api/projections/rebuild")
             await a_builder()
-            await api.backend.rebuilds.close()
+            await api.backend.rebuilds.cancel()
             assert builders() == []
 
 
@@ -248,7 +248,7 @@ async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Ap
 
     it = await ended(waiting)
 
-    assert (it.result, it.error) == ("failed", "the process that built it died")
+    assert (it.result, it.error) == ("failed", "the rebuild process died; start the rebuild again")
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 

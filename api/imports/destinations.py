@@ -4,7 +4,15 @@ Both record the same events. Their `by` is `system` in this process, and the cal
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +46,7 @@ class Sent:
     path: Path | None = None
 
 
-Present = Callable[[Sequence[AssetId]], Awaitable[Mapping[AssetId, Presence]]]
+Present = Callable[[Sequence[AssetId]], Coroutine[Any, Any, Mapping[AssetId, Presence]]]
 
 
 class Destination(Protocol):

@@ -29,8 +29,7 @@ def open_group_commit(
     """Open packed contents, log and tables, in this order; close them in reverse.
 
     An empty log gets its first event. `progress` is called while tables catch up.
-    `reopen`: a running server opens them again, after its worker died. A rebuild may be running:
-    its lock is not taken, and its files stay.
+    `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
     Waits for a previous worker that still commits its last group. Raises DataFolderError.
     """
     files, codec = DataFolder(folder), Codec()

@@ -121,7 +121,7 @@ class Tokens:
 
 
 def _hash(text: str) -> bytes:
-    # Needs no salt and no slow hash: nobody can guess a text of 256 random bits.
+    # Needs no salt and no slow hash: a text of 256 random bits cannot be guessed.
     return sha256(text.encode()).digest()
 
 

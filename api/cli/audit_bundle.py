@@ -33,10 +33,10 @@ def audit_bundle(
     token: str | None,
     user: str,
 ) -> None:
-    """Write JOB_ID as a zip: its events with their proof, its files, and a verify.py to check them.
+    """Write the events of JOB_ID, their proof and their files as a zip.
 
-    The verify.py needs Python alone. From a data folder, the zip has deleted files too, and a
-    server may run there. With --url, the zip lacks them.
+    The zip has a verify.py, which checks it with Python alone. From a data folder, it has deleted
+    files too; a server may run there. With --url, it lacks them.
     """
     from asset_ledger.api.export.bundle import write_bundle
 

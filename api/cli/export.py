@@ -52,7 +52,7 @@ def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO)
 @DATA_DIR
 @JSON
 def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
-    """Write every event and every content to FOLDER, which has to be empty or absent.
+    """Write every event and every content to FOLDER, an empty folder.
 
     Includes all users, unencrypted. Leaves out checkpoint.key, tokens, and the tables.
     """

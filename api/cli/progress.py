@@ -29,7 +29,7 @@ class ProgressBar:
         self._task: TaskID | None = None
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Show `done` of `total` for a step. The displayed rate starts anew with each step."""
+        """Show `done` of `total` for a step. Each new step has a rate of its own."""
         if self._task is None:
             self._bar.start()
             self._task = self._bar.add_task(step, total=total, rate="")

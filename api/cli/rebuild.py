@@ -34,8 +34,8 @@ def rebuild(
 ) -> None:
     """Rebuild the tables from the log. The tables in use serve until the new ones take over.
 
-    Runs in the data folder, or in the server that has it, which goes on to serve. With --skip, the
-    tables first leave out an event that they cannot take, for ever.
+    Runs in the data folder, or in the server that has it. With --skip, the tables leave an event
+    out, for ever.
 
     Exit code 1 when rows in use differ from what the events make, or when the projection of a
     package could not be built.

@@ -1,7 +1,5 @@
-"""A rebuild of the tables: in a data folder, or by the server that has it.
-
-Both show progress and return the same document.
-"""
+"""A rebuild of the tables, in a data folder or by the server that has it: both show progress, and
+return the same document."""
 
 import time
 from collections.abc import Callable

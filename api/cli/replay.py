@@ -17,7 +17,7 @@ _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what ch
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
 def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
-    """List the events of JOB_ID in order: what happened, when, by whom, and what it changed.
+    """List the events of JOB_ID in order, with the values that each one set.
 
     Reads only the log, without a lock: a server may run, and the tables may be missing. With
     --url, asks a server. With --json, prints one event a line.

@@ -1,7 +1,4 @@
-"""`--skip POSITION --because REASON`: make the tables skip an event that they cannot take.
-
-In a data folder, or by the server that has it.
-"""
+"""`--skip POSITION --because REASON`: make the tables skip an event that they cannot take."""
 
 import asyncio
 from collections.abc import Callable

@@ -19,7 +19,7 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @click.group()
 def token() -> None:
-    """Make, list or revoke tokens, in the data folder or through its server."""
+    """Make, list or revoke the tokens of a server."""
 
 
 @token.command()
@@ -103,8 +103,8 @@ def _moment(text: str) -> str:
     except OverflowError as error:
         raise click.UsageError(f"--expires: {text} is too far away") from error
     except ValueError as error:
-        message = f"--expires: {text!r} is neither like 90d nor like 2030-01-31T12:00:00Z"
-        raise click.UsageError(message) from error
+        hint = "write a span such as 90d, or a time with its zone, 2030-01-31T12:00:00Z"
+        raise click.UsageError(f"--expires: {text!r} is not a time: {hint}") from error
 
 
 def _cells(each: dict[str, Any]) -> tuple[Any, ...]:

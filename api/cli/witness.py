@@ -41,7 +41,7 @@ def witness(
     trusting: bool,
     token: str | None,
 ) -> None:
-    """Fetch a checkpoint of the log at URL, and check that the log only grew since the last one.
+    """Check that the log at URL only grew since the last checkpoint.
 
     Accepts a rotated key that the kept key has signed. Exit code 1 when the log was forked: both
     signed checkpoints are printed then, as evidence.

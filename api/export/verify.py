@@ -2,9 +2,8 @@
 
     python verify.py [--key VERIFIER_KEY] [BUNDLE]
 
-BUNDLE is the zip or the folder; without it, the folder that this file is in. Exit code 0 if every
-check holds, else 1. It trusts only what the signature covers. Give a key that you kept yourself:
-without one, the bundle's own key is used, which shows nothing about the signer.
+BUNDLE is the zip or the folder; without it, the folder of this file. Exit code 0 if all checks hold,
+else 1. Give a key that you kept yourself: the bundle's own key shows nothing about the signer.
 """
 
 import argparse

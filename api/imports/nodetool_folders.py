@@ -1,7 +1,6 @@
 """NodeTool's folders, ordered so that each comes after its parent. Pure.
 
-NodeTool lets a user move a folder into itself. The folder that closes a cycle moves to the top.
-"""
+NodeTool lets a user move a folder into itself. The folder that closes a cycle moves to the top."""
 
 from collections.abc import Iterator
 from typing import Final

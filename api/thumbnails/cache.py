@@ -1,7 +1,6 @@
-"""The cache of thumbnails, by the digest of their content: each is drawn once and never stale.
+"""The cache of thumbnails by content digest: each is drawn once and is never stale.
 
-A failure is cached too, so that repeated requests do not repeat it.
-"""
+A failure is cached too, so that repeated requests do not repeat it."""
 
 import asyncio
 import os

@@ -55,8 +55,7 @@ async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     from asset_ledger.ledger.commands.call import Call
     from asset_ledger.ledger.domain.ledger import SYSTEM
 
-    fields = read_as(SkipIn, sent)
-    position, because = sent["position"], sent["because"]
+    fields, position, because = read_as(SkipIn, sent), sent["position"], sent["because"]
     async with open_backend(settings_from({"data_dir": folder})) as backend:
         skipped = await backend.ledger.skip.event(Call(SYSTEM), position, because, fields)
         return skip_out(position, skipped)

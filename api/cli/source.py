@@ -1,7 +1,6 @@
 """Sources of events for commands: the log in a data folder, without a lock, or a server.
 
-Both return the documents of the API, so that a command prints them alike.
-"""
+Both return the documents of the API, so that a command prints them alike."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -2,8 +2,8 @@
 
     python verify.py [--key VERIFIER_KEY] [BUNDLE]
 
-BUNDLE is the zip or the folder; without it, the folder of this file. Exit code 0 if all checks hold,
-else 1. Give a key that you kept yourself: the bundle's own key shows nothing about the signer.
+BUNDLE is the zip or the folder; without it, the folder of this file. Exit code 0 if every check
+holds, else 1. Give a key that you kept: the bundle's own key shows nothing about the signer.
 """
 
 import argparse

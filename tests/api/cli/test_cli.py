@@ -23,6 +23,11 @@ from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
 
+TOMORROW = (
+    "--expires: 'tomorrow' is not a time: write a span such as 90d, or a time with its zone,"
+    " 2030-01-31T12:00:00Z; see asset-ledger token create --help"
+)
+
 LESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
 """The prefix that makes a command of root respect the modes of files."""
 
@@ -244,11 +249,7 @@ def test_an_invalid_setting_is_refused_by_name(
             ["token", "revoke", "--loud"],
             "No such option '--loud'; see asset-ledger token revoke --help",
         ),
-        (
-            ["token", "create", "--expires", "tomorrow"],
-            "--expires: 'tomorrow' is not a time: write a span such as 90d, or a time with its zone, "
-            "2030-01-31T12:00:00Z; see asset-ledger token create --help",
-        ),
+        (["token", "create", "--expires", "tomorrow"], TOMORROW),
     ],
 )
 def test_a_usage_error_is_one_line_that_names_the_help(arguments: list[str], line: str) -> None:

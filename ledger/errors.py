@@ -89,9 +89,7 @@ class UnknownJobError(RefusedError):
     """No event of this user names this job."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            f"this user has no job {job_id}: check its id and the user (--user, or the token's)"
-        )
+        super().__init__(f"this user has no job {job_id}: check the id, and whose job it is")
         self.job_id = job_id
 
 

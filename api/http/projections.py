@@ -13,7 +13,7 @@ from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.workers.rebuild_status import status
-from asset_ledger.api.workers.rebuilds import Building
+from asset_ledger.api.workers.rebuilds import RunningRebuild
 from asset_ledger.ledger.errors import (
     FieldError,
     GenerationError,
@@ -73,7 +73,9 @@ async def get_difference(request: Request) -> web.Response:
     return web.Response(body=orjson.dumps({"compared": compared}), headers=headers)
 
 
-async def _answer(request: Request, code: int = 200, begun: Building | None = None) -> web.Response:
+async def _answer(
+    request: Request, code: int = 200, begun: RunningRebuild | None = None
+) -> web.Response:
     backend = request.backend
     folder, projections = backend.settings.data_dir, backend.projections
     document = await status(folder, projections, backend.rebuilds, begun)

@@ -14,7 +14,7 @@ import pytest
 
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.workers.rebuilds import Ended
+from asset_ledger.api.workers.rebuilds import FinishedRebuild
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
@@ -46,14 +46,14 @@ async def first_builder() -> int:
     return builders()[0]
 
 
-async def rebuilt(api: Api, **sent: Any) -> Ended:
+async def rebuilt(api: Api, **sent: Any) -> FinishedRebuild:
     """Start a rebuild and return how it ended."""
     answer = await api.call("POST", "/api/projections/rebuild", json=sent)
     assert (answer.status, answer.json["building"] is not None) == (202, True)
     return await ended(api)
 
 
-async def ended(api: Api) -> Ended:
+async def ended(api: Api) -> FinishedRebuild:
     result = await api.backend.rebuilds.wait()
     assert result is not None
     return result
@@ -237,7 +237,7 @@ async def test_a_server_stop_ends_the_rebuild_worker(data_dir: Path) -> None:
         with hold_build_lock(data_dir):
             await api.call("POST", "/api/projections/rebuild")
             await first_builder()
-            await api.backend.rebuilds.close()
+            await api.backend.rebuilds.cancel()
             assert builders() == []
 
 
@@ -247,7 +247,7 @@ async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) ->
 
     it = await ended(waiting)
 
-    assert (it.result, it.error) == ("failed", "the process that built it died")
+    assert (it.result, it.error) == ("failed", "the rebuild process died; start the rebuild again")
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 

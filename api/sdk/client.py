@@ -1,7 +1,7 @@
 """HTTP as the SDK speaks it: requests that are tried again, and answers that raise what they say.
 
 Promise: a refusal raises the class that was raised on the other side; a broken network and a
-failing proxy raise UnreachableError, after as many attempts as patience allows.
+failing proxy raise UnreachableError, after as many attempts as retries allows.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ from asset_ledger.api.contract.problems import error_of
 from asset_ledger.api.sdk.errors import UnreachableError
 from asset_ledger.api.sdk.form import Body
 from asset_ledger.api.sdk.gateway import Query
-from asset_ledger.api.sdk.retry import TEMPORARY, Patience
+from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
 from asset_ledger.api.sdk.sessions import Sessions
 from asset_ledger.ledger.errors import LedgerError
 
@@ -33,19 +33,19 @@ LARGE: Final = 1 << 20
 class Client:
     """Asks one server. Raises ValueError for what is no http(s) address."""
 
-    def __init__(self, url: str, token: str | None, patience: Patience) -> None:
+    def __init__(self, url: str, token: str | None, retries: RetryPolicy) -> None:
         self.url = _base(url)
-        self.patience = patience
+        self.retries = retries
         self._sessions = Sessions({"Authorization": f"Bearer {token}"} if token else {})
         self._headers: Mapping[str, str] = {}
 
-    def sending(self, headers: Mapping[str, str]) -> Self:
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
         """A client that sends these with all it asks, over the same connections."""
         other = copy(self)
         other._headers = headers
         return other
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -56,7 +56,7 @@ class Client:
     ) -> dict[str, Any]:
         """The JSON object of the answer, read. `body` makes the body anew for each attempt."""
         url = self._at(path, query)
-        return await self.patience.ask(partial(self._once, method, url, headers, body))
+        return await self.retries.run(partial(self._once, method, url, headers, body))
 
     async def text(self, path: str) -> str:
         """The text of an answer."""
@@ -67,7 +67,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """An answer whose body is still to be read; the caller releases it."""
         url = self._at(path, query)
-        return await self.patience.ask(partial(self._opened, "GET", url, headers, None))
+        return await self.retries.run(partial(self._opened, "GET", url, headers, None))
 
     async def pieces(
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from asset_ledger.api.sdk.errors import NotConnectedError
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.holding import Held
+from asset_ledger.api.sdk.open_resource import OpenResource
 from asset_ledger.api.sdk.remote import LOCAL_USER, RemoteGateway
 
 ambient: Final[ContextVar[Gateway | None]] = ContextVar("asset_ledger_gateway", default=None)
@@ -60,7 +60,7 @@ class Connection:
     def __init__(self, opening: AbstractAsyncContextManager[Gateway]) -> None:
         self._opening = opening
         self._before: Gateway | None = None
-        self._installed: Held[Gateway] | None = None
+        self._installed: OpenResource[Gateway] | None = None
 
     async def __aenter__(self) -> Gateway:
         """Open it, and ask it from here on. Raises DataFolderError for a folder."""
@@ -79,7 +79,7 @@ class Connection:
 
         Raises DataFolderError for a folder.
         """
-        self._installed = Held(self._opening)
+        self._installed = OpenResource(self._opening)
         _Process.gateway = await self._installed.opened()
         _Process.installed = self
         return self

@@ -34,7 +34,7 @@ class Download:
                     return
                 except BROKEN as error:
                     broken = 0 if self._got > before else broken + 1
-                    if broken == self._client.patience.attempts:
+                    if broken == self._client.retries.attempts:
                         raise self._client.broken(error) from error
 
     def _rest(self) -> dict[str, str]:

@@ -34,7 +34,7 @@ from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
-from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.retry import DEFAULT_RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.call import Call
@@ -53,19 +53,19 @@ _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 @asynccontextmanager
 async def open_embedded(
-    data_dir: Path, user_id: str, *, patience: Patience = PATIENT
+    data_dir: Path, user_id: str, *, retries: RetryPolicy = DEFAULT_RETRIES
 ) -> AsyncIterator["EmbeddedGateway"]:
     """Open a data folder for one user. Raises DataFolderError."""
     async with open_backend(Settings(data_dir=data_dir)) as backend:
-        yield EmbeddedGateway(backend, user_id, patience)
+        yield EmbeddedGateway(backend, user_id, retries)
 
 
 class EmbeddedGateway:
     """See `asset_ledger.api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
 
-    def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
+    def __init__(self, backend: Backend, user_id: str, retries: RetryPolicy) -> None:
         self._ledger, self._projections = backend.ledger, backend.projections
-        self._user_id, self._caller, self._patience = user_id, user_id, patience
+        self._user_id, self._caller, self._retries = user_id, user_id, retries
 
     def for_user(self, user_id: str) -> Self:
         """The same caller's way to what is this user's. Raises ParameterError for no user id."""
@@ -76,7 +76,7 @@ class EmbeddedGateway:
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
         """Record an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
-        return await self._patience.ask(partial(self._create, self._call(), json, content))
+        return await self._retries.run(partial(self._create, self._call(), json, content))
 
     async def find(self, asset_id: str) -> Document:
         """One asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -122,17 +122,17 @@ class EmbeddedGateway:
         """Change a label: None clears. Raises PreconditionFailedError at another version."""
         call = replace(self._call(), if_match=if_match)
         json = fields_json(changes)
-        return await self._patience.ask(partial(self._update, call, read_asset_id(asset_id), json))
+        return await self._retries.run(partial(self._update, call, read_asset_id(asset_id), json))
 
     async def restore(self, asset_id: str) -> Document:
         """Bring back what was deleted. Raises UnknownAssetError."""
         restoration = partial(self._restore, self._call(), read_asset_id(asset_id))
-        return await self._patience.ask(restoration)
+        return await self._retries.run(restoration)
 
     async def delete(self, asset_id: str) -> list[str]:
         """The ids of what this deleted. Raises UnknownAssetError."""
         deletion = partial(self._delete, self._call(), read_asset_id(asset_id))
-        return await self._patience.ask(deletion)
+        return await self._retries.run(deletion)
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
         """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
@@ -143,11 +143,11 @@ class EmbeddedGateway:
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
         """Record that a job begins. Raises JobStateError if it began otherwise."""
-        await self._patience.ask(partial(self._start, self._call(), job_id, fields_json(fields)))
+        await self._retries.run(partial(self._start, self._call(), job_id, fields_json(fields)))
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
         """Record how a job ended. Raises JobStateError if it ended otherwise."""
-        await self._patience.ask(partial(self._finish, self._call(), job_id, fields_json(fields)))
+        await self._retries.run(partial(self._finish, self._call(), job_id, fields_json(fields)))
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """The events of a job, in the log's order. Raises UnknownJobError."""

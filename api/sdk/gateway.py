@@ -23,7 +23,7 @@ class Gateway(Protocol):
     """One caller's way into one ledger, for one user: himself, unless `for_user` says otherwise.
 
     Every method tries again what a network or a busy ledger spoiled, a write with one
-    Idempotency-Key, and raises UnavailableError once its patience is over.
+    Idempotency-Key, and raises UnavailableError once its retries is over.
     """
 
     def for_user(self, user_id: str) -> Self:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.api.sdk.client import Client
-from asset_ledger.api.sdk.retry import PATIENT
+from asset_ledger.api.sdk.retry import DEFAULT_RETRIES
 from asset_ledger.ledger.errors import FolderLockedError
 from asset_ledger.ledger.storage.folder_lock import holder_of
 
@@ -25,7 +25,7 @@ Call = Callable[[Client], Awaitable[T]]
 
 async def call_server(url: str, token: str | None, call: Call[T]) -> T:
     """Return the result of a call to the server at an address."""
-    client = Client(url, token, PATIENT)
+    client = Client(url, token, DEFAULT_RETRIES)
     try:
         return await call(client)
     finally:

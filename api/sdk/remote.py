@@ -12,7 +12,7 @@ from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
-from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.retry import DEFAULT_RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
@@ -25,8 +25,10 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 class RemoteGateway:
     """A `Gateway` over HTTP. Raises ValueError for what is no http(s) address."""
 
-    def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
-        self._client = Client(url, token, patience)
+    def __init__(
+        self, url: str, token: str | None = None, *, retries: RetryPolicy = DEFAULT_RETRIES
+    ) -> None:
+        self._client = Client(url, token, retries)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
@@ -35,7 +37,7 @@ class RemoteGateway:
     def for_user(self, user_id: str) -> Self:
         """The same caller's way to what is this user's; the server says whether he may."""
         other = copy(self)
-        other._client = self._client.sending({OWNER: encode_owner(user_id)})
+        other._client = self._client.with_headers({OWNER: encode_owner(user_id)})
         return other
 
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
@@ -45,15 +47,15 @@ class RemoteGateway:
 
     async def find(self, asset_id: str) -> Document:
         """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await self._client.ask("GET", _asset(asset_id))
+        return await self._client.request("GET", _asset(asset_id))
 
     async def page(self, query: Query) -> Document:
         """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        return await self._client.ask("GET", "/api/assets", query=query)
+        return await self._client.request("GET", "/api/assets", query=query)
 
     async def usage(self, query: Query) -> Document:
         """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        return await self._client.ask("GET", "/api/assets/usage", query=query)
+        return await self._client.request("GET", "/api/assets/usage", query=query)
 
     def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
@@ -101,13 +103,13 @@ class RemoteGateway:
         headers: Mapping[str, str] = {},
     ) -> Document:
         headers = {"Idempotency-Key": new_key(), **headers}
-        return await self._client.ask(method, path, headers=headers, body=body)
+        return await self._client.request(method, path, headers=headers, body=body)
 
     async def _events(self, path: str) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
             query = [("page_size", "1000"), ("cursor", cursor)]
-            page = await self._client.ask("GET", path, query=query)
+            page = await self._client.request("GET", path, query=query)
             for event in page["events"]:
                 yield event
             cursor = page["next"]

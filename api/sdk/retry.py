@@ -31,7 +31,7 @@ def new_key() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often to ask, and how long to wait: `first` seconds, twice that, up to `most`."""
 
     attempts: int = 8
@@ -39,7 +39,7 @@ class Patience:
     most: float = 5.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def ask(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The answer of the first attempt that gets one. Raises what the last of them raised."""
         for number in range(1, self.attempts):
             try:
@@ -64,4 +64,4 @@ class Patience:
         return None if asked is None or asked > TOO_LONG else asked + backoff
 
 
-PATIENT: Final = Patience()
+DEFAULT_RETRIES: Final = RetryPolicy()

@@ -9,7 +9,7 @@ from typing import Final
 
 import aiohttp
 
-from asset_ledger.api.sdk.holding import Held
+from asset_ledger.api.sdk.open_resource import OpenResource
 
 SILENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
 """Seconds of silence until a connection is given up; an answer may take as long as it needs."""
@@ -20,7 +20,7 @@ class Sessions:
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
-        self._open: dict[asyncio.AbstractEventLoop, Held[aiohttp.ClientSession]] = {}
+        self._open: dict[asyncio.AbstractEventLoop, OpenResource[aiohttp.ClientSession]] = {}
 
     async def session(self) -> aiohttp.ClientSession:
         """The session of the running event loop."""
@@ -28,7 +28,9 @@ class Sessions:
         if loop not in self._open:
             # Loops that ended have closed theirs: kept, each would stay in memory.
             self._open = {old: held for old, held in self._open.items() if not old.is_closed()}
-            self._open[loop] = Held(aiohttp.ClientSession(headers=self._headers, timeout=SILENCE))
+            self._open[loop] = OpenResource(
+                aiohttp.ClientSession(headers=self._headers, timeout=SILENCE)
+            )
         return await self._open[loop].opened()
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ class StoredEvent(NamedTuple):
     state: bytes
 
     @property
-    def says(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.state)
         return found
 
@@ -82,7 +82,7 @@ def check_order(events: Sequence[StoredEvent]) -> None:
     for event in events:
         streams[event.stream] += 1
         assert event.version == streams[event.stream], event
-    times = [event.says["recorded_at"] for event in events]
+    times = [event.fields["recorded_at"] for event in events]
     assert times == sorted(times)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", when) for when in times)
 
@@ -106,10 +106,10 @@ def check_tags(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
     """Every tag that the bytes name is kept, and no other."""
     kept = db.execute("SELECT user_id, kind, value, position FROM event_tags").fetchall()
     derived = [
-        (event.says["user_id"], kind, event.says[f"{kind}_id"], event.position)
+        (event.fields["user_id"], kind, event.fields[f"{kind}_id"], event.position)
         for event in events
         for kind in ("workflow", "node", "job")
-        if event.says.get(f"{kind}_id") is not None
+        if event.fields.get(f"{kind}_id") is not None
     ]
     assert sorted(kept) == sorted(derived)
 
@@ -118,10 +118,10 @@ def check_jobs(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
     """A job's events are numbered 1, 2, 3 ... and its head is the last number."""
     numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for event in events:
-        if event.says.get("job_id") is None:
-            assert "job_seq" not in event.says, event
+        if event.fields.get("job_id") is None:
+            assert "job_seq" not in event.fields, event
         else:
-            numbers[event.says["user_id"], event.says["job_id"]].append(event.says["job_seq"])
+            numbers[event.fields["user_id"], event.fields["job_id"]].append(event.fields["job_seq"])
     for job, seqs in numbers.items():
         assert seqs == list(range(1, len(seqs) + 1)), job
     kept = db.execute("SELECT user_id, job_id, seq FROM job_heads").fetchall()
@@ -136,10 +136,10 @@ def check_keys(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:
         " FROM command_keys"
     ):
         for event in events[first - 1 : last]:
-            assert event.says["by"] == user_id
+            assert event.fields["by"] == user_id
             assert event.position not in explained
             explained[event.position] = command_hash(key, operation, fingerprint)
-    assert explained == {f.position: f.says["command"] for f in events if "command" in f.says}
+    assert explained == {f.position: f.fields["command"] for f in events if "command" in f.fields}
 
 
 def command_hash(key: str, operation: str, fingerprint: str) -> str:
@@ -161,8 +161,8 @@ def check_contents(data_dir: Path, events: Iterable[StoredEvent]) -> None:
             assert digest not in sizes, "kept twice"
             sizes[digest] = len(packed)
     for event in events:
-        if event.says.get("digest") is not None:
-            assert sizes[event.says["digest"]] == event.says["size"], event
+        if event.fields.get("digest") is not None:
+            assert sizes[event.fields["digest"]] == event.fields["size"], event
 
 
 def objects(content: Path) -> Iterator[tuple[str, int]]:
@@ -193,16 +193,16 @@ def folded(events: Iterable[StoredEvent]) -> dict[str, dict[str, Any]]:
         match event.topic:
             case "asset.created":
                 assets[event.stream] = {
-                    **{name: event.says.get(name) for name in DERIVED},
+                    **{name: event.fields.get(name) for name in DERIVED},
                     "id": event.stream,
                     "seq": event.position,
-                    "name": event.says["private"]["name"],
+                    "name": event.fields["private"]["name"],
                     "deleted": 0,
                 }
             case "asset.deleted" | "asset.restored":
                 assets[event.stream]["deleted"] = int(event.topic == "asset.deleted")
             case "asset.described" | "asset.content_replaced":
-                said = {**event.says, **event.says.get("private", {})}
+                said = {**event.fields, **event.fields.get("private", {})}
                 assets[event.stream] |= {name: said[name] for name in CHANGING if name in said}
             case _:
                 continue

@@ -31,7 +31,7 @@ def file_of(folder: Path, table: str) -> Path:
 
 
 @contextmanager
-def owning(path: Path) -> Iterator[sqlite3.Connection]:
+def without_triggers(path: Path) -> Iterator[sqlite3.Connection]:
     """A file of SQLite's, without its triggers."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
@@ -44,7 +44,7 @@ def tamper(folder: Path, chance: Random) -> str:
     while True:
         table = chance.choice((*LOG_TABLES, "contents"))
         change = chance.choice((flip, drop, swap, insert))
-        with owning(file_of(folder, table)) as db:
+        with without_triggers(file_of(folder, table)) as db:
             before = _dump(db, table)
             try:
                 change(db, table, chance)

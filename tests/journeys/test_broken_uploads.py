@@ -21,8 +21,8 @@ from tests.journeys.client import (
     request_head,
     talking,
 )
-from tests.journeys.holding import holding
 from tests.journeys.server import Server, serving, until
+from tests.journeys.write_lock import write_locked
 
 KIB = 1024
 SMALL = b"half of a small file"
@@ -107,7 +107,7 @@ def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
 ) -> None:
     body = form(LARGE, {"name": "a.bin", "job_id": "j"})
     head = request_head(FORM | {"Content-Length": str(len(body)), "Idempotency-Key": "k"})
-    with holding(data_dir / "projections.g1.db"), plugged(server.port) as plug:
+    with write_locked(data_dir / "projections.g1.db"), plugged(server.port) as plug:
         plug.sendall(head + body)
         until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
         go_away(plug)
@@ -125,7 +125,7 @@ def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_th
 ) -> None:
     """The tables keep the writer with the upload before it, half a second at most."""
     body = form(LARGE, {"name": "a.bin"})
-    with ThreadPoolExecutor(1) as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor(1) as threads, write_locked(data_dir / "projections.g1.db"):
         before = threads.submit(send_and_wait, server.port, 0)
         until(lambda: len(events_in(data_dir)) == 2, "the event before it is recorded")
         with plugged(server.port) as plug:
@@ -152,7 +152,7 @@ def test_clients_that_never_wait_for_their_answers_may_ask_again(
 
     assert replies == [201] * 100
     events = audit(data_dir)
-    names = sorted(event.says["private"]["name"] for event in events[1:])
+    names = sorted(event.fields["private"]["name"] for event in events[1:])
     assert names == sorted(f"{number}.bin" for number in range(100))
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.journeys.audit import audit, events_in, objects
 from tests.journeys.client import BROKEN, Client, Reply, plugged, request_head, talking
-from tests.journeys.holding import holding
 from tests.journeys.load import CONNECTIONS, MANY, Load, under_load
 from tests.journeys.server import Server, serving, until
+from tests.journeys.write_lock import write_locked
 
 LARGE = random.Random("large").randbytes(200_000)
 
@@ -55,7 +55,7 @@ def check(server: Server, load: Load) -> None:
     check_acknowledged(server, load)
     send_again(server, load)
     events = audit(server.data_dir)
-    names = [f.says["private"]["name"] for f in events if f.topic == "asset.created"]
+    names = [f.fields["private"]["name"] for f in events if f.topic == "asset.created"]
     keyed = [upload.name for upload, _ in load.acknowledged.values() if upload.key]
     assert [name for name in keyed if names.count(name) != 1] == []
 
@@ -94,7 +94,7 @@ def upload_or_break(port: int, content: bytes, key: str) -> Reply | None:
 def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
     server: Server, data_dir: Path
 ) -> None:
-    with ThreadPoolExecutor() as threads, holding(data_dir / "ledger.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "ledger.db"):
         upload = threads.submit(upload_or_break, server.port, LARGE, "k")
         until(lambda: any(objects(data_dir / "content")), "the content is published")
         server.kill()
@@ -116,7 +116,7 @@ def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
 def test_killed_between_event_and_table_it_shows_the_asset_after_the_next_start(
     server: Server, data_dir: Path
 ) -> None:
-    with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "projections.g1.db"):
         upload = threads.submit(upload_or_break, server.port, b"small", "k")
         until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
         server.kill()
@@ -160,7 +160,7 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     fill(server, folder["id"], 1_000)
 
     # Tables that stand still show what is left once, and no more of it.
-    with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "projections.g1.db"):
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
         until(lambda: len(events_in(data_dir)) > 2_003, "the deletion has begun")
         server.kill()
@@ -170,7 +170,7 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     events = audit(data_dir)
     tombstones = [event for event in events if event.topic == "asset.deleted"]
     assert len(tombstones) == 2_002
-    by = [event.says["by"] for event in tombstones]
+    by = [event.fields["by"] for event in tombstones]
     assert by == ["1"] * by.count("1") + ["system"] * by.count("system")
     assert 0 < by.count("1") < 2_002
     with talking(server.port) as client:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import Client, talking
-from tests.journeys.holding import holding
 from tests.journeys.server import Server, program, run, until
+from tests.journeys.write_lock import write_locked
 
 
 def some_history(client: Client) -> None:
@@ -194,7 +194,7 @@ def test_tables_that_are_no_database_any_more_are_made_anew(
 def test_a_write_whose_tables_are_stuck_is_accepted_and_says_that_they_are_behind(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    with holding(data_dir / "projections.g1.db"):
+    with write_locked(data_dir / "projections.g1.db"):
         reply = client.upload(b"small", "k", name="a.bin", job_id="j")
         assert (reply.status, reply.headers["Ledger-Projection"]) == (202, "behind")
         assert client.assets() == []

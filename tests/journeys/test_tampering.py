@@ -21,7 +21,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
-from tests.journeys.tampering import audited, owning, tamper
+from tests.journeys.tampering import audited, tamper, without_triggers
 
 
 class Kept(NamedTuple):
@@ -102,7 +102,7 @@ def test_a_changed_tile_is_found(tmp_path: Path, change: str) -> None:
     make_log(folder, 65_536)
     assert audited(folder, tmp_path) == []
 
-    with owning(folder / "ledger.db") as db:
+    with without_triggers(folder / "ledger.db") as db:
         db.execute(change)
 
     assert {finding.table for finding in audited(folder, tmp_path)} == {"merkle_tiles"}

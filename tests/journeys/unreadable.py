@@ -7,10 +7,10 @@ from pathlib import Path
 from tests.journeys.audit import StoredEvent, events_in, leaf_hash
 
 
-def record_something_unreadable(data_dir: Path) -> int:
+def append_unreadable_event(data_dir: Path) -> int:
     """What a later release might have recorded, well-formed in every other way; its position."""
     last = events_in(data_dir)[-1]
-    state = b'{"by":"1","recorded_at":"%b"}' % last.says["recorded_at"].encode()
+    state = b'{"by":"1","recorded_at":"%b"}' % last.fields["recorded_at"].encode()
     event = StoredEvent(last.position + 1, "f" * 32, 1, "asset.reimagined", state)
     with closing(sqlite3.connect(data_dir / "ledger.db")) as db, db:
         db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", event[1:])

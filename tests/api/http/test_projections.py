@@ -17,7 +17,7 @@ from asset_ledger.api.workers.rebuilds import Ended
 from asset_ledger.ledger.storage.folder_lock import hold_build
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Ap
 async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
-    poison = record_something_unreadable(data_dir)
+    poison = append_unreadable_event(data_dir)
     async with serving(Settings(data_dir=data_dir)) as api:
         it = await rebuilt(api)
 

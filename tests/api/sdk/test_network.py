@@ -9,7 +9,7 @@ import pytest
 
 from asset_ledger import Asset, ProcessingContext, connect
 from asset_ledger.api.sdk.remote import RemoteGateway
-from asset_ledger.api.sdk.retry import Patience
+from asset_ledger.api.sdk.retry import RetryPolicy
 from asset_ledger.api.settings import Settings
 from asset_ledger.errors import (
     BusyError,
@@ -41,7 +41,7 @@ from tests.api.sdk.network import (
 )
 
 MIB = 1 << 20
-QUICK = Patience(first=0.001)
+QUICK = RetryPolicy(first=0.001)
 
 
 def problem(slug: str, status: int, **headers: str) -> bytes:
@@ -49,8 +49,8 @@ def problem(slug: str, status: int, **headers: str) -> bytes:
     return answer(status, orjson.dumps(document), **headers)
 
 
-def context_at(url: str, patience: Patience = QUICK) -> ProcessingContext:
-    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, patience=patience))
+def context_at(url: str, retries: RetryPolicy = QUICK) -> ProcessingContext:
+    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, retries=retries))
 
 
 async def recorded(api: Api) -> list[str]:
@@ -62,7 +62,7 @@ async def recorded(api: Api) -> list[str]:
 )
 async def test_whatever_the_network_does_an_asset_is_made_once(api: Api, spoil: Behaviour) -> None:
     async with network(in_turn(spoil, spoil, passes), api.url) as between:
-        context = context_at(between.url, Patience(first=0.001, sleep=never_mind))
+        context = context_at(between.url, RetryPolicy(first=0.001, sleep=never_mind))
 
         asset = await context.create_asset("a", content=b"x" * 100_000)
 
@@ -121,7 +121,7 @@ async def test_a_download_never_joins_two_contents() -> None:
     short = answer(200, b"new", ETag='"b"')
     broken = answer(200, b"old content", ETag='"a"')[:-5]
     async with network(in_turn(says(broken), says(short))) as between:
-        gateway = RemoteGateway(between.url, patience=QUICK)
+        gateway = RemoteGateway(between.url, retries=QUICK)
 
         with pytest.raises(VersionConflictError, match="was replaced while it was read"):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
@@ -130,7 +130,7 @@ async def test_a_download_never_joins_two_contents() -> None:
 
 async def test_a_download_that_never_gets_on_is_given_up() -> None:
     async with network(says(answer(200, b"x")[:-1])) as between:
-        gateway = RemoteGateway(between.url, patience=Patience(attempts=3, first=0.001))
+        gateway = RemoteGateway(between.url, retries=RetryPolicy(attempts=3, first=0.001))
 
         with pytest.raises(UnreachableError):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
@@ -147,10 +147,10 @@ async def test_a_refusal_is_not_repeated(api: Api) -> None:
 
 
 async def test_a_ledger_that_nobody_serves_is_unreachable(unused_tcp_port: int) -> None:
-    patience, url = Patience(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
+    retries, url = RetryPolicy(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
 
     with pytest.raises(UnreachableError, match=f"^cannot reach {url}: "):
-        await context_at(url, patience).find_asset("0" * 32)
+        await context_at(url, retries).find_asset("0" * 32)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_one_gateway_serves_one_event_loop_after_another(tmp_path: object) -> No
     asyncio.run(ask())
 
 
-class TestPatience:
+class TestRetryPolicy:
     """How long is waited, and for what."""
 
     async def waits(self, *errors: LedgerError) -> list[float]:
@@ -236,7 +236,7 @@ class TestPatience:
             for error in rest:
                 raise error
 
-        await Patience(sleep=sleep).ask(attempt)
+        await RetryPolicy(sleep=sleep).run(attempt)
         return pauses
 
     async def test_the_second_pause_is_longer_than_the_first_and_none_is_long(self) -> None:

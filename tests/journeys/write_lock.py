@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def write_locked(path: Path) -> Iterator[None]:
     """Keep everybody from writing to a file of SQLite's. Nothing is written by it.
 
     SQLite waits for five seconds before a writer is told.

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Held(Generic[T]):
+class OpenResource(Generic[T]):
     """What a context manager opened, held open. A task closes it."""
 
     def __init__(self, opening: AbstractAsyncContextManager[T]) -> None:

@@ -49,8 +49,8 @@ def problem(slug: str, status: int, **headers: str) -> bytes:
     return answer(status, orjson.dumps(document), **headers)
 
 
-def context_at(url: str, retries: RetryPolicy = QUICK) -> ProcessingContext:
-    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, retries=retries))
+def context_at(url: str, retry: RetryPolicy = QUICK) -> ProcessingContext:
+    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, retry=retry))
 
 
 async def recorded(api: Api) -> list[str]:
@@ -121,7 +121,7 @@ async def test_a_download_never_joins_two_contents() -> None:
     short = answer(200, b"new", ETag='"b"')
     broken = answer(200, b"old content", ETag='"a"')[:-5]
     async with network(in_turn(says(broken), says(short))) as between:
-        gateway = RemoteGateway(between.url, retries=QUICK)
+        gateway = RemoteGateway(between.url, retry=QUICK)
 
         with pytest.raises(VersionConflictError, match="was replaced while it was read"):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
@@ -130,7 +130,7 @@ async def test_a_download_never_joins_two_contents() -> None:
 
 async def test_a_download_that_never_gets_on_is_given_up() -> None:
     async with network(says(answer(200, b"x")[:-1])) as between:
-        gateway = RemoteGateway(between.url, retries=RetryPolicy(attempts=3, first=0.001))
+        gateway = RemoteGateway(between.url, retry=RetryPolicy(attempts=3, first=0.001))
 
         with pytest.raises(UnreachableError):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
@@ -147,10 +147,10 @@ async def test_a_refusal_is_not_repeated(api: Api) -> None:
 
 
 async def test_a_ledger_that_nobody_serves_is_unreachable(unused_tcp_port: int) -> None:
-    retries, url = RetryPolicy(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
+    retry, url = RetryPolicy(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
 
     with pytest.raises(UnreachableError, match=f"^cannot reach {url}: "):
-        await context_at(url, retries).find_asset("0" * 32)
+        await context_at(url, retry).find_asset("0" * 32)
 
 
 @pytest.mark.parametrize(

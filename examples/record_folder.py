@@ -152,7 +152,7 @@ def main(folder: str, url: str, job: str, concurrency: int) -> None:
     try:
         complete = asyncio.run(record_folder(Path(folder), url, job, concurrency))
     except aiohttp.ClientError as error:
-        raise click.ClickException(f"the ledger at {url} cannot be asked: {error}") from error
+        raise click.ClickException(f"cannot reach the ledger at {url}: {error}") from error
     sys.exit(not complete)
 
 

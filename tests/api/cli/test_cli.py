@@ -18,7 +18,7 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
@@ -166,7 +166,7 @@ async def test_a_rebuild_exits_with_1_and_builds_the_rest_when_a_packages_projec
 async def test_a_rebuild_stops_at_an_unreadable_event_until_the_event_is_skipped(
     folder: Path,
 ) -> None:
-    poison = record_something_unreadable(folder)
+    poison = append_unreadable_event(folder)
 
     refused = run("rebuild", "--data-dir", folder)
     skipped = run("rebuild", "--data-dir", folder, "--skip", str(poison), "--because", "a test")

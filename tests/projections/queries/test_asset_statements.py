@@ -22,7 +22,7 @@ from tests.projections.histories import USERS, everything, histories
 from tests.projections.world import World, select, world
 from tests.properties import examples
 
-Words = Mapping[str, Sequence[str]]
+Filters = Mapping[str, Sequence[str]]
 
 OTHER = "sha256:" + "b" * 64
 NEW_YEAR = "2026-01-01T00:00:00Z"
@@ -31,14 +31,14 @@ NEW_YEAR = "2026-01-01T00:00:00Z"
 def page(
     runner: Runner,
     user: str,
-    words: Words,
+    filters: Filters,
     sort: str = "created_at",
     size: int = 100,
     at: str = "",
     deleted: str = "false",
 ) -> Page:
     """Read a page through the connection that writes the tables."""
-    query = AssetQuery.of(user, words, sort, size, at, deleted)
+    query = AssetQuery.of(user, filters, sort, size, at, deleted)
     if query.sort.column is None:
         (row,) = rows(runner, statements.page_statement(query))
         return statements.page_of(query, *row)
@@ -46,8 +46,8 @@ def page(
     return statements.ordered_page(query, *row)
 
 
-def count(runner: Runner, user: str, words: Words, deleted: str) -> int:
-    query = AssetQuery.of(user, words, "created_at", 1, "", deleted)
+def count(runner: Runner, user: str, filters: Filters, deleted: str) -> int:
+    query = AssetQuery.of(user, filters, "created_at", 1, "", deleted)
     return int(rows(runner, statements.count_statement(query))[0][0])
 
 
@@ -60,11 +60,11 @@ def ids(found: Page) -> list[str]:
 
 
 def all_pages(
-    runner: Runner, user: str, words: Words, sort: str, size: int, deleted: str = "false"
+    runner: Runner, user: str, filters: Filters, sort: str, size: int, deleted: str = "false"
 ) -> list[list[str]]:
-    pages = [page(runner, user, words, sort, size, deleted=deleted)]
+    pages = [page(runner, user, filters, sort, size, deleted=deleted)]
     while pages[-1].next:
-        pages.append(page(runner, user, words, sort, size, pages[-1].next, deleted))
+        pages.append(page(runner, user, filters, sort, size, pages[-1].next, deleted))
     return [ids(each) for each in pages]
 
 
@@ -94,14 +94,14 @@ SHOWN = {"false": {False}, "true": {True}, "any": {False, True}}
 
 
 def naively(
-    assets: dict[str, Asset], user: str, words: Words, sort: str, deleted: str = "false"
+    assets: dict[str, Asset], user: str, filters: Filters, sort: str, deleted: str = "false"
 ) -> list[str]:
     found = [
         asset
         for asset in assets.values()
         if asset.user_id == user
         and asset.deleted in SHOWN[deleted]
-        and all(any(MATCHES[word](asset, v) for v in values) for word, values in words.items())
+        and all(any(MATCHES[name](asset, v) for v in values) for name, values in filters.items())
     ]
     found.sort(key=ORDERS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     return [asset.id for asset in found]
@@ -111,7 +111,7 @@ def several(*values: str) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), min_size=1, max_size=3)
 
 
-WORDS = st.fixed_dictionaries(
+FILTERS = st.fixed_dictionaries(
     {},
     optional={
         "workflow_id": several("a", "b", "c", "z"),
@@ -129,31 +129,31 @@ WORDS = st.fixed_dictionaries(
         "size_max": several("7", "999999999999"),
     },
 )
-REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
+REQUESTS = st.tuples(FILTERS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 
 
 @examples(60)
 @given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
 def test_pages_equal_a_naive_filter(
-    events: list[Event], requests: list[tuple[Words, int, str]]
+    events: list[Event], requests: list[tuple[Filters, int, str]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*events) if events else None
         state = everything(here.feed.read(0, 1_000))
         with here.projections() as runner:
-            for words, size, deleted in requests:
+            for filters, size, deleted in requests:
                 for user in USERS:
                     for sort in SORTS:
-                        pages = all_pages(runner, user, words, sort, size, deleted)
-                        expected = naively(state, user, words, sort, deleted)
+                        pages = all_pages(runner, user, filters, sort, size, deleted)
+                        expected = naively(state, user, filters, sort, deleted)
                         assert list(chain(*pages)) == expected
                         assert all(len(each) == size for each in pages[:-1])
                         assert len(pages) == 1 or pages[-1]
-                    matching = naively(state, user, words, "created_at", deleted)
-                    assert count(runner, user, words, deleted) == len(matching)
+                    matching = naively(state, user, filters, "created_at", deleted)
+                    assert count(runner, user, filters, deleted) == len(matching)
 
 
-PLANS: list[tuple[Words, str]] = [
+PLANS: list[tuple[Filters, str]] = [
     ({}, "assets_by_user (user_id=? AND rowid>?)"),
     ({"job_id": ["j"]}, "assets_by_job (user_id=? AND job_id=? AND rowid>?)"),
     ({"node_id": ["n"]}, "assets_by_node (user_id=? AND node_id=? AND rowid>?)"),
@@ -172,11 +172,11 @@ PLANS: list[tuple[Words, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "step"), PLANS)
+@pytest.mark.parametrize(("filters", "step"), PLANS)
 def test_covered_page_reads_its_index_in_order_without_sorting(
-    runner: Runner, words: Words, step: str
+    runner: Runner, filters: Filters, step: str
 ) -> None:
-    plan = _plan(runner, words)
+    plan = _plan(runner, filters)
 
     assert any(step in line for line in plan)
     assert not any(line.startswith("SCAN assets") for line in plan)
@@ -184,8 +184,10 @@ def test_covered_page_reads_its_index_in_order_without_sorting(
         assert not any("TEMP B-TREE" in line for line in plan)
 
 
-def _plan(runner: Runner, words: Words) -> list[str]:
-    sql, parameters, _ = statements.page_statement(AssetQuery.of("1", words, "created_at", 10, ""))
+def _plan(runner: Runner, filters: Filters) -> list[str]:
+    sql, parameters, _ = statements.page_statement(
+        AssetQuery.of("1", filters, "created_at", 10, "")
+    )
     return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
@@ -199,9 +201,9 @@ def test_uncovered_page_stops_after_walk_rows_and_continues(
         for n, kind in enumerate(kinds, 1)
     ]
     here.write(runner, *made)
-    words = {"job_id": ["j"], "content_type": ["image/"]}
+    filters = {"job_id": ["j"], "content_type": ["image/"]}
 
-    pages = all_pages(runner, "1", words, "created_at", 5)
+    pages = all_pages(runner, "1", filters, "created_at", 5)
 
     assert [[int(each, 16) for each in found] for found in pages if found] == [
         [25],
@@ -237,9 +239,9 @@ def test_listed_tombstone_has_time_and_user_of_its_deletion(here: World, runner:
 def test_more_values_than_lanes_use_a_walk(here: World, runner: Runner) -> None:
     made = [created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(1, 200)]
     here.write(runner, *made)
-    words = {"node_id": [f"n{n}" for n in range(50, 170)]}
+    filters = {"node_id": [f"n{n}" for n in range(50, 170)]}
 
-    pages = all_pages(runner, "1", words, "created_at", 50)
+    pages = all_pages(runner, "1", filters, "created_at", 50)
 
     assert [len(found) for found in pages] == [50, 50, 20]
 
@@ -258,10 +260,10 @@ async def test_list_is_the_same_in_brief_and_longer_pages(
     assert list(chain(*map(ids, brief))) == list(chain(*map(ids, longer)))
 
 
-async def walked(assets: AssetQueries, words: Words, size: int) -> list[Page]:
-    pages = [await assets.page("1", words, page_size=size)]
+async def walked(assets: AssetQueries, filters: Filters, size: int) -> list[Page]:
+    pages = [await assets.page("1", filters, page_size=size)]
     while pages[-1].next:
-        pages.append(await assets.page("1", words, page_size=size, cursor=pages[-1].next))
+        pages.append(await assets.page("1", filters, page_size=size, cursor=pages[-1].next))
     return pages
 
 
@@ -297,7 +299,7 @@ def cursor(here: World, runner: Runner) -> str:
 
 
 @pytest.mark.parametrize(
-    ("user", "words", "sort"),
+    ("user", "filters", "sort"),
     [
         ("2", {"job_id": ["j"]}, "created_at"),
         ("1", {"job_id": ["k"]}, "created_at"),
@@ -307,10 +309,10 @@ def cursor(here: World, runner: Runner) -> str:
     ],
 )
 def test_cursor_of_another_query_is_refused(
-    cursor: str, user: str, words: Words, sort: str
+    cursor: str, user: str, filters: Filters, sort: str
 ) -> None:
     with pytest.raises(CursorError):
-        AssetQuery.of(user, words, sort, 2, cursor)
+        AssetQuery.of(user, filters, sort, 2, cursor)
 
 
 def test_cursor_is_valid_with_another_page_size_and_repeated_values(cursor: str) -> None:
@@ -333,7 +335,7 @@ def test_arbitrary_text_is_refused_as_cursor(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "options", "field", "message"),
+    ("filters", "options", "field", "message"),
     [
         ({"nod_id": ["n"]}, {}, "nod_id", "did you mean node_id?"),
         ({"name; DROP": ["n"]}, {}, "name; DROP", "no such filter"),
@@ -351,10 +353,10 @@ def test_arbitrary_text_is_refused_as_cursor(text: str) -> None:
     ],
 )
 def test_invalid_request_names_its_parameter(
-    words: Words, options: Mapping[str, Any], field: str, message: str
+    filters: Filters, options: Mapping[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ParameterError) as refusal:
-        AssetQuery.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **options})
+        AssetQuery.of("1", filters, **{"sort": "created_at", "size": 10, "cursor": "", **options})
 
     ((name, reason),) = refusal.value.errors
     assert name == field

@@ -34,35 +34,35 @@ def every_list_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_reads, "CHUNK", 3)
 
 
-async def pages(assets: AssetQueries, user: str, words: Any, sort: str, size: int) -> list[Any]:
+async def pages(assets: AssetQueries, user: str, filters: Any, sort: str, size: int) -> list[Any]:
     """Return the ids on each page of a list."""
     found, cursor = [], ""
     while True:
-        page = await assets.page(user, words, sort=sort, page_size=size, cursor=cursor)
+        page = await assets.page(user, filters, sort=sort, page_size=size, cursor=cursor)
         found.append([asset["id"] for asset in orjson.loads(b"[%b]" % page.json)])
         cursor = page.next
         if not cursor:
             return found
 
 
-def naively(assets: dict[str, Asset], user: str, words: Any, sort: str) -> list[str]:
-    found = [asset for asset in assets.values() if asset.user_id == user and _fits(asset, words)]
+def naively(assets: dict[str, Asset], user: str, filters: Any, sort: str) -> list[str]:
+    found = [asset for asset in assets.values() if asset.user_id == user and _fits(asset, filters)]
     key = sort.removeprefix("-")
     found.sort(key=lambda asset: (getattr(asset, key), asset.seq), reverse=sort.startswith("-"))
     return [asset.id for asset in found]
 
 
-def _fits(asset: Asset, words: Any) -> bool:
+def _fits(asset: Asset, filters: Any) -> bool:
     return (
-        asset.content_type.startswith(words.get("content_type", [""])[0])
-        and words.get("name", [asset.name]) == [asset.name]
-        and all(tag in asset.tags for tag in words.get("tag", []))
+        asset.content_type.startswith(filters.get("content_type", [""])[0])
+        and filters.get("name", [asset.name]) == [asset.name]
+        and all(tag in asset.tags for tag in filters.get("tag", []))
     )
 
 
 @examples(40)
 @given(histories(), FILTERS, st.integers(1, 4))
-async def test_long_lists_equal_a_naive_sort(events: list[Event], words: Any, size: int) -> None:
+async def test_long_lists_equal_a_naive_sort(events: list[Event], filters: Any, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*events) if events else None
         state = live(here.feed.read(0, 1_000))
@@ -70,8 +70,8 @@ async def test_long_lists_equal_a_naive_sort(events: list[Event], words: Any, si
             async with asset_queries(here, runner) as assets:
                 for user in USERS:
                     for sort in ORDERS:
-                        found = await pages(assets, user, words, sort, size)
-                        assert list(chain(*found)) == naively(state, user, words, sort)
+                        found = await pages(assets, user, filters, sort, size)
+                        assert list(chain(*found)) == naively(state, user, filters, sort)
                         assert all(len(each) <= size for each in found)
 
 

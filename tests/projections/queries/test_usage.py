@@ -60,17 +60,17 @@ async def test_usage_pages_are_sorted_groups_with_and_without_filters(
     choices += [{name: ["a", "b"] for name in FILTERS}, {"workflow_id": ["a"], "node_id": ["c"]}]
     with usage(here) as part:
         some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
-        for words in choices:
-            own = [a for a in filled if a.user_id == "1" and _matches(a, words)]
-            query = UsageQuery("1", dimension, words, sort)
+        for filters in choices:
+            own = [a for a in filled if a.user_id == "1" and _matches(a, filters)]
+            query = UsageQuery("1", dimension, filters, sort)
             rows, _ = await pages(UsageQueries(some[0], some[1]), query, 2)
             assert [tuple(row.values()) for row in rows] == _expected(own, dimension, sort)
         for readers in some:
             await readers.close()
 
 
-def _matches(asset: Asset, words: dict[str, list[str]]) -> bool:
-    return all(getattr(asset, name) in values for name, values in words.items())
+def _matches(asset: Asset, filters: dict[str, list[str]]) -> bool:
+    return all(getattr(asset, name) in values for name, values in filters.items())
 
 
 def _expected(assets: Sequence[Asset], dimension: str, sort: str) -> list[tuple[Any, ...]]:

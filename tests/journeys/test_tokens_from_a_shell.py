@@ -106,7 +106,7 @@ def test_neither_secrets_nor_tokens_are_in_the_servers_log(data_dir: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--expires", "tomorrow"], "expires_at"),
+        (["--expires", "tomorrow"], "--expires: 'tomorrow' is not a time"),
         (["--expires", "99999999999w"], "too far away"),
         (["--user", "system"], "user_id"),
         (["--scope", "everything"], "everything"),

@@ -11,7 +11,7 @@ from asset_ledger.ledger.commands.create import Create
 from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.imports import Imports
-from asset_ledger.ledger.commands.jobs import Jobs
+from asset_ledger.ledger.commands.jobs import JobCommands
 from asset_ledger.ledger.commands.restore import Restore
 from asset_ledger.ledger.commands.skip import Skip
 from asset_ledger.ledger.commands.tables import TableQueries
@@ -31,7 +31,7 @@ class Ledger:
     edit: Edit
     delete: Delete
     restore: Restore
-    jobs: Jobs
+    jobs: JobCommands
     imports: Imports
     skip: Skip
     replay: AsyncReplay
@@ -53,7 +53,7 @@ class Ledger:
             edit=edit,
             delete=Delete(committer, replay, tables),
             restore=Restore(committer, replay, edit, tables),
-            jobs=Jobs(committer, replay),
+            jobs=JobCommands(committer, replay),
             imports=Imports(committer, replay, contents),
             skip=Skip(committer, replay, tables),
             replay=replay,

@@ -15,7 +15,7 @@ from asset_ledger.ledger.log.event_log import CommandKey
 class CallContext:
     """The owner, Idempotency-Key, If-Match version and trace of one request.
 
-    `actor`: the user who acts, if not the owner. Keys belong to the owner: an admin's requests for
+    `actor`: the acting user, if not the owner. Keys belong to the owner: an admin's requests for
     two users with one key are two commands.
     """
 

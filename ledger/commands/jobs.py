@@ -22,7 +22,7 @@ class JobReceipt(NamedTuple):
     behind: bool
 
 
-class Jobs:
+class JobCommands:
     """Starts and finishes jobs."""
 
     def __init__(self, committer: Committer, replay: AsyncReplay) -> None:

@@ -17,7 +17,7 @@ RECENT: Final = 8_192
 two seconds of a busy server."""
 
 
-class Skip(NamedTuple):
+class SkippedEvent(NamedTuple):
     """A projection, and the position of an event that it leaves out."""
 
     projection: str
@@ -43,7 +43,7 @@ class Feed:
         """Return at most `limit` events after a position. Raises PoisonEventError."""
         return [self._codec.decode(stored) for stored in self._log.read(after, limit, upto=upto)]
 
-    def skips(self) -> frozenset[Skip]:
+    def skips(self) -> frozenset[SkippedEvent]:
         """Return every skipped event, by projection, from the ledger's own stream."""
         events = (
             self._codec.decode(stored).event
@@ -51,7 +51,7 @@ class Feed:
             if stored.topic == ProjectionSkipped.TOPIC
         )
         return frozenset(
-            Skip(event.projection, event.position)
+            SkippedEvent(event.projection, event.position)
             for event in events
             if isinstance(event, ProjectionSkipped)
         )

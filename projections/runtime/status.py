@@ -9,7 +9,7 @@ from typing import Literal
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import PoisonEventError
-from asset_ledger.ledger.reading.feed import Feed, Skip
+from asset_ledger.ledger.reading.feed import Feed, SkippedEvent
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.positions import Watermark
 
@@ -20,7 +20,7 @@ class Status:
     def __init__(self, projections: Sequence[Projection], feed: Feed, position: int = 0) -> None:
         self.projections, self.feed = tuple(projections), feed
         self.error: Exception | None = None
-        self._skips = frozenset[Skip]()
+        self._skips = frozenset[SkippedEvent]()
         self._watermark = Watermark(position)
 
     @property

@@ -27,8 +27,8 @@ def misplaced(paths: list[str]) -> list[str]:
     ]
 
 
-def betrayals(text: str) -> list[str]:
-    """Words that only make sense on one machine, or that nobody else should read."""
+def machine_texts(text: str) -> list[str]:
+    """Return the paths, hosts and keys in a text that belong to one machine."""
     patterns = (MACHINE_PATH, REGISTRY, PRIVATE_KEY)
     found = [match.group() for pattern in patterns for match in pattern.finditer(text)]
     return found + [str(ROOT)] * (str(ROOT) in text)
@@ -52,7 +52,7 @@ def test_no_ledger_no_key_and_no_environment_is_tracked() -> None:
 
 
 def test_no_file_names_a_machine_a_registry_or_a_secret() -> None:
-    found = {path: betrayals(text) for path, text in tracked_texts().items()}
+    found = {path: machine_texts(text) for path, text in tracked_texts().items()}
 
     assert {path: words for path, words in found.items() if words} == {}
 
@@ -86,7 +86,7 @@ def test_source_and_fixtures_are_let_through(path: str) -> None:
     ],
 )
 def test_a_word_of_one_machine_is_found(text: str) -> None:
-    assert betrayals(text) != []
+    assert machine_texts(text) != []
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_a_word_of_one_machine_is_found(text: str) -> None:
     ],
 )
 def test_a_path_that_means_the_same_everywhere_is_let_through(text: str) -> None:
-    assert betrayals(text) == []
+    assert machine_texts(text) == []

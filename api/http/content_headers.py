@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from asset_ledger.api.contract.errors import RangeError
 from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.api.http.entry_names import shorten
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=([^,;]*)")
@@ -79,6 +80,9 @@ def _suffix(length: int, size: int) -> Span | None:
 
 _SHOWN: Final = re.compile(r"(?:image|audio|video)/(?!svg)[\w.-]+|text/plain", re.ASCII)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~\[\]-]")
+MAX_FILE_NAME: Final = 255
+"""Bytes of UTF-8, as file systems take. Escaped they are 1 KB; clients refuse fields above 8 KB."""
+
 _ATTRIBUTE: Final = "!#$&+-.^_`|~"
 """Besides letters and digits, what an extended value need not escape (RFC 8187, 3.2.1)."""
 
@@ -95,7 +99,11 @@ def safety_headers(name: str, content_type: str) -> dict[str, str]:
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """RFC 6266: the name for everybody in ASCII, and exactly for whoever reads `filename*`."""
+    """RFC 6266: the name in ASCII, and as it is in `filename*` where that differs.
+
+    A longer name than file systems take is cut before its extension.
+    """
+    name = shorten(name, MAX_FILE_NAME)
     plain = _UNSAFE.sub("_", name)
     exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE)}"
     return f'{kind}; filename="{plain}"{exact}'

@@ -4,11 +4,12 @@ Promise: only the caller's own live assets, the newest first. What was recorded 
 of the answer may be missing from it, or not be found by its new words yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -21,6 +22,9 @@ FILTERS: Final[Mapping[str, str]] = {
     "workflow_id": "workflow_id = wanted.value",
 }
 """By what else a search can be narrowed, each as a test of one wanted value."""
+
+_READ: Final[Mapping[str, Callable[[str], str]]] = {"content_type": lower_media_type}
+"""Filters whose values are the same in any case."""
 
 _LAST: Final = 2**63 - 1
 _PAGE: Final = """
@@ -139,7 +143,10 @@ def _found(
     short = " AND ".join(_quoted(head(word)) for word in words if len(word) < TRIGRAM)
     index = "search_text" if long else "search_heads"
     tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
-    wanted = [orjson.dumps(filters[name]).decode() for name in sorted(filters)]
+    wanted = [
+        orjson.dumps([_READ.get(name, str)(value) for value in filters[name]]).decode()
+        for name in sorted(filters)
+    ]
     sql = _FOUND.format(index=index, also=_ALSO if long and short else "", tests=tests)
     return sql, [*filter(None, (long, short)), user_id, *wanted]
 

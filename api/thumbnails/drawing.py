@@ -2,7 +2,7 @@
 a decoder does to its process must not happen to the server.
 
 Promise: no picture of more pixels than Pillow's own limit is decoded, and nothing but the content
-itself is read: no playlist, no reference to another file.
+itself is read: no playlist, no reference to another file. Metadata that cannot be read is left out.
 """
 
 from array import array
@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
 
@@ -25,6 +25,13 @@ _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 _FILMS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf"
 _PROFILE: Final = 64 * 1024
 """Bytes of the longest colour profile that is kept. Nothing else is: no place, no name."""
+
+_RGB: Final = b"RGB "
+"""The colour space in a profile's header whose profiles fit a WebP."""
+
+for _chunk in ("tEXt", "zTXt", "iTXt"):  # Pillow refuses a picture for its text: skip that unread
+    delattr(PngImagePlugin.PngStream, f"chunk_{_chunk}")
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # of a colour profile, unpacked
 
 Source = BytesIO | BinaryIO
 
@@ -92,11 +99,32 @@ def _in_grey(image: Image.Image) -> Image.Image:
 
 def _webp(image: Image.Image) -> bytes:
     image.thumbnail((LARGEST, LARGEST))
-    profile: bytes = image.info.get("icc_profile") or b""
-    kept = profile if len(profile) < _PROFILE else b""
+    image, profile = _with_profile(_upright(image))
     written = BytesIO()
-    ImageOps.exif_transpose(image).save(written, "WEBP", quality=80, icc_profile=kept)
+    image.save(written, "WEBP", quality=80, icc_profile=profile)
     return written.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF comes from anywhere, and readers of it raise whatever they like
+        return image
+
+
+def _with_profile(image: Image.Image) -> tuple[Image.Image, bytes]:
+    """The image, and the colour profile to keep: one for RGB. Others are applied instead."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    if image.mode not in ("L", "CMYK"):
+        fits = profile[16:20] == _RGB and len(profile) < _PROFILE
+        return image, profile if fits else b""
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image, b""
+    return converted or image, b""
 
 
 def opened(path: str | None, content: bytes) -> Source:

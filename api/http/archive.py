@@ -1,7 +1,8 @@
 """A zip that is made while it is sent: nothing of it is kept but the list of its entries.
 
-Contents are stored as they are: most are compressed already, and the rest would cost everybody
-else the processor.
+Contents are deflated at level 0, as they are: most are compressed already, and the rest would cost
+the other requests the processor. Stored entries would have their sizes behind them and nothing that
+marks their end, which programs that read a zip as it comes refuse.
 """
 
 import zipfile
@@ -102,4 +103,6 @@ def _info(path: str, asset: dict[str, Any], attributes: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(path, when)
     info.file_size = asset["size"]  # known beforehand, so that large ones are written as ZIP64
     info.external_attr = attributes
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info._compresslevel = 0  # type: ignore[attr-defined]  # `compress_level` needs Python 3.13
     return info

@@ -1,4 +1,4 @@
-"""Callers with tokens: one server, several users."""
+"""Callers with tokens: several users of one server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,20 +14,21 @@ ALL = ("read", "write", "audit", "admin")
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody with a token (or without: None), at a running server."""
+    """A client of a running server, with the token of a user, or with None."""
 
     api: Api
     token: str | None
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
-        given = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
-        options["headers"] = {**given, **options.get("headers", {})}
+        own = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
+        options["headers"] = {**own, **options.get("headers", {})}
         return await self.api.call(method, path, **options)
 
     async def get(self, path: str) -> Answer:
         return await self.call("GET", path)
 
     async def created(self, content: bytes | None = b"content", **fields: Any) -> Any:
+        """Upload an asset and return its JSON."""
         body = form(content, {"name": "named", **fields})
         answer = await self.call("POST", "/api/assets", data=body, headers=FORM)
         assert answer.status == 201, answer.body
@@ -35,12 +36,13 @@ class Caller:
 
 
 def caller(api: Api, user_id: str = "alice", *scopes: str, **fields: Any) -> Caller:
-    """Somebody with a new token of these scopes (read and write, if none is named)."""
+    """Return a caller with a new token of these scopes; without scopes, of read and write."""
     sent = {"user_id": user_id, "scopes": list(scopes) or None, **fields}
     return Caller(api, api.backend.tokens.create(sent)["token"])
 
 
 @asynccontextmanager
-async def asking_for_tokens(data_dir: Path, **settings: Any) -> AsyncIterator[Api]:
+async def serving_with_tokens(data_dir: Path, **settings: Any) -> AsyncIterator[Api]:
+    """Run a server with AUTH=tokens."""
     async with serving(Settings(data_dir=data_dir, auth="tokens", **settings)) as api:
         yield api

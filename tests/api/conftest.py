@@ -1,4 +1,4 @@
-"""A real server on a temporary folder, one for each test, and a client that speaks to it."""
+"""Fixtures of API tests: a real server on a temporary data folder for each test."""
 
 import asyncio
 import shutil
@@ -19,7 +19,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a ledger that was opened once, and nothing recorded."""
+    """Return the data folder of a ledger that was started once and recorded no asset."""
 
     async def first_start(folder: Path) -> None:
         async with open_backend(Settings(data_dir=folder)):
@@ -31,12 +31,12 @@ def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened_before(data_dir: Path, unused: Path) -> Path:
-    """`data_dir`, as a first start leaves it: half of what that costs is making the files."""
+def opened_data_dir(data_dir: Path, unused: Path) -> Path:
+    """Return `data_dir` as a first start leaves it; the copy takes half the time of that start."""
     return shutil.copytree(unused, data_dir)
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with serving(Settings(data_dir=opened_before)) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving(Settings(data_dir=opened_data_dir)) as api:
         yield api

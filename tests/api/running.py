@@ -1,4 +1,4 @@
-"""The server as tests use it: the real backend, the real protocol, a real socket."""
+"""A real server for tests, with a real backend and socket, and a client of it."""
 
 import asyncio
 import io
@@ -27,7 +27,7 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, read to its end."""
+    """An HTTP answer with its whole body."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def slug(self) -> str:
-        """Which problem this is; every refusal has to be a problem document."""
+        """Return the slug of the problem, after checking that the answer is a problem document."""
         assert self.headers["Content-Type"] == "application/problem+json", self.body
         problem = ProblemOut.model_validate(self.json)
         assert problem.status == self.status
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """A running server, by its address, its backend and a session with it."""
+    """A running server: its address, its backend, and a client session."""
 
     url: str
     backend: Backend
@@ -56,9 +56,9 @@ class Api:
     server: Server
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
-        """Ask for a path as it is written: nothing of it is quoted or normalised."""
+        """Send a request to exactly this path: no part is quoted or normalised."""
         if isinstance(options.get("data"), bytes):
-            options["data"] = io.BytesIO(options["data"])  # bytes would be sent in one piece
+            options["data"] = io.BytesIO(options["data"])  # raw bytes would be sent in one write
         async with self.session.request(method, _exactly(self.url + path), **options) as response:
             return Answer(response.status, response.headers, await response.read())
 
@@ -68,46 +68,46 @@ class Api:
     async def upload(
         self, content: bytes | None = b"content", *, headers: Mapping[str, str] = {}, **fields: Any
     ) -> Answer:
-        """POST a form of a file and its fields."""
+        """POST a form of a file and its fields to /api/assets/."""
         body = form(content, fields)
         return await self.call("POST", "/api/assets/", data=body, headers={**FORM, **headers})
 
     async def created(self, content: bytes | None = b"content", **fields: Any) -> Any:
-        """The JSON of a new asset."""
+        """Upload an asset and return its JSON."""
         answer = await self.upload(content, **fields)
         assert answer.status == 201, answer.body
         return answer.json
 
-    async def raw(self, sent: bytes, *, hang_up: bool = False) -> bytes:
-        """What the server says to these bytes until it closes the connection.
+    async def raw(self, sent: bytes, *, half_close: bool = False) -> bytes:
+        """Send these bytes; return what the server sends until it closes the connection.
 
-        `hang_up`: the client says that no more will come.
+        With `half_close`, the client shuts down its sending side after the bytes.
         """
         parts = urlsplit(self.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(sent)
-        if hang_up:
+        if half_close:
             writer.write_eof()
-        async with asyncio.timeout(30):  # a hang fails; nothing here is a matter of speed
+        async with asyncio.timeout(30):  # fails a test that hangs; no test depends on speed
             answer = await reader.read()
         writer.close()
         return answer
 
     def head(self) -> int:
-        """The last position of the log."""
+        """Return the last position of the log."""
         return self.backend.feed.head()
 
     async def settled(self) -> None:
-        """Return once every projection reflects all that was recorded, those that follow by themselves
-        too: until then their rows and positions move on."""
+        """Wait until every projection reflects every recorded event, installed ones included."""
         for runner in self.backend.projections.runners.values():
-            await runner.wait_for(self.head(), 60)  # a hang fails; it is no matter of speed
+            await runner.wait_for(self.head(), 60)  # fails a test that hangs
 
 
 @asynccontextmanager
 async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None
 ) -> AsyncIterator[Api]:
+    """Run a server on a free port. `patience`: the seconds that a client may stall."""
     async with open_backend(settings, worker=worker) as backend:
         server = Server(backend, patience=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -123,13 +123,13 @@ async def serving(
 
 
 def form(content: bytes | None, fields: Mapping[str, Any] | None, filename: str = "a.bin") -> bytes:
-    """A form of a `file` and a `json`, either of which may be missing."""
+    """Return a form of a `file` and a `json` part; None leaves the part out."""
     parts = []
     if content is not None:
         parts.append(part("file", content, filename=filename, content_type="image/png"))
     if fields is not None:
         parts.append(part("json", orjson.dumps(fields)))
-    return closed(*parts)
+    return multipart(*parts)
 
 
 def part(
@@ -141,12 +141,13 @@ def part(
     return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + content + b"\r\n"
 
 
-def closed(*parts: bytes) -> bytes:
+def multipart(*parts: bytes) -> bytes:
+    """Return the parts with the closing delimiter."""
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
 
 
 def stray_files(data_dir: Path) -> list[Path]:
-    """Files of uploads that nobody finished."""
+    """Return the files that unfinished uploads left behind."""
     return [path for path in (data_dir / "content" / "tmp").rglob("*") if path.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""An admin asks for somebody else: all is that user's, and the log says who really acted."""
+"""An admin acts for another user: the data is that user's, and each event names the admin."""
 
 import base64
 import logging
@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import Answer, Api, serving
 from tests.builders import asset_id
 from tests.journeys.server import run
@@ -20,8 +20,8 @@ ODD = ["jörg", "日本", " spaces ", "100%", "a/b?c#d", "%41"]
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
@@ -36,27 +36,27 @@ def admin(api: Api) -> Caller:
 
 
 async def acting(
-    who: Caller, method: str, path: str, user_id: str = "alice", **more: Any
+    client: Caller, method: str, path: str, user_id: str = "alice", **more: Any
 ) -> Answer:
     headers = {"Asset-Ledger-User": quote(user_id, safe=""), **more.pop("headers", {})}
-    return await who.call(method, path, headers=headers, **more)
+    return await client.call(method, path, headers=headers, **more)
 
 
 async def made(
-    who: Caller, user_id: str = "alice", key: str | None = None, **fields: Any
+    client: Caller, user_id: str = "alice", key: str | None = None, **fields: Any
 ) -> Answer:
     headers = {} if key is None else {"Idempotency-Key": key}
     sent = {"name": "made", **fields}
-    return await acting(who, "POST", "/api/assets", user_id, json=sent, headers=headers)
+    return await acting(client, "POST", "/api/assets", user_id, json=sent, headers=headers)
 
 
-async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
+async def test_events_of_an_acting_admin_belong_to_the_user_and_name_the_admin(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
     asset = (await made(admin, job_id="j", parent_id="alice")).json
     path = f"/api/assets/{asset['id']}"
     await acting(admin, "PATCH", path, json={"name": "renamed"})
-    await alice.call("PATCH", path, json={"name": "hers"})
+    await alice.call("PATCH", path, json={"name": "renamed again"})
     await acting(admin, "POST", "/api/jobs/j/finish", json={"status": "completed"})
     await acting(admin, "DELETE", path)
 
@@ -72,21 +72,21 @@ async def test_what_an_admin_records_for_somebody_is_hers_and_names_him(
     assert (deleted.slug, deleted.json["deleted_by"]) == ("asset-deleted", "root")
 
 
-async def test_an_admin_reads_for_somebody_what_is_hers_and_not_what_is_his(
+async def test_an_acting_admin_reads_only_the_data_of_the_user(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
-    hers = await alice.created(b"hers", name="hers", job_id="j", node_id="n")
-    his = await admin.created(b"his own", name="his", job_id="j", node_id="n")
+    of_alice = await alice.created(b"alices", name="alices", job_id="j", node_id="n")
+    of_admin = await admin.created(b"of the admin", name="admins", job_id="j", node_id="n")
     now = f"min_position={api.head()}"
     paths = [
         "/api/assets",
-        f"/api/assets/{hers['id']}",
-        f"/api/assets/{his['id']}",
+        f"/api/assets/{of_alice['id']}",
+        f"/api/assets/{of_admin['id']}",
         "/api/assets/alice",
-        f"/api/assets/{hers['id']}/content",
-        f"/api/assets/{hers['id']}/history",
-        f"/api/assets/{hers['id']}/lineage",
-        f"/api/assets/search?query=hers&{now}",
+        f"/api/assets/{of_alice['id']}/content",
+        f"/api/assets/{of_alice['id']}/history",
+        f"/api/assets/{of_alice['id']}/lineage",
+        f"/api/assets/search?query=alices&{now}",
         f"/api/assets/usage?{now}",
         "/api/assets?as_of=3",
         "/api/jobs",
@@ -96,30 +96,32 @@ async def test_an_admin_reads_for_somebody_what_is_hers_and_not_what_is_his(
     ]
 
     for path in paths:
-        theirs, read = await alice.get(path), await acting(admin, "GET", path)
-        assert (read.status, said(read)) == (theirs.status, said(theirs)), path
-        assert his["digest"] not in read.body.decode(), path
-    assert [each["name"] for each in (await admin.get("/api/assets")).json["assets"]] == ["his"]
+        expected, read = await alice.get(path), await acting(admin, "GET", path)
+        assert (read.status, comparable(read)) == (expected.status, comparable(expected)), path
+        assert of_admin["digest"] not in read.body.decode(), path
+    assert [each["name"] for each in (await admin.get("/api/assets")).json["assets"]] == ["admins"]
 
 
-def said(answer: Answer) -> Any:
-    """The body, without the id of the request."""
+def comparable(answer: Answer) -> Any:
+    """Return the body without the request id."""
     if "json" not in answer.headers["Content-Type"]:
         return answer.body
     return {name: value for name, value in answer.json.items() if name != "request_id"}
 
 
-async def test_naming_oneself_needs_no_scope_and_changes_nothing(api: Api, alice: Caller) -> None:
+async def test_the_user_header_needs_no_scope_when_it_names_the_caller(
+    api: Api, alice: Caller
+) -> None:
     first = await made(alice, key="k")
-    again = await alice.call(
+    repeated = await alice.call(
         "POST", "/api/assets", json={"name": "made"}, headers={"Idempotency-Key": "k"}
     )
 
     assert (first.status, first.json["user_id"]) == (201, "alice")
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert repeated.headers["Idempotency-Replayed"] == "true"
 
 
-async def test_an_admin_may_do_for_somebody_only_what_his_token_may(api: Api) -> None:
+async def test_an_acting_admin_is_limited_to_the_scopes_of_the_token(api: Api) -> None:
     reader = caller(api, "root", "read", "admin")
 
     assert (await acting(reader, "GET", "/api/assets")).status == 200
@@ -127,19 +129,21 @@ async def test_an_admin_may_do_for_somebody_only_what_his_token_may(api: Api) ->
     assert (refused.slug, refused.json["scope"]) == ("missing-scope", "write")
 
 
-async def test_a_key_is_the_owners_whoever_sends_it(api: Api, alice: Caller, admin: Caller) -> None:
-    hers = await made(alice, key="k")
+async def test_an_idempotency_key_belongs_to_the_owner_and_not_to_the_sender(
+    api: Api, alice: Caller, admin: Caller
+) -> None:
+    of_alice = await made(alice, key="k")
     repeated = await made(admin, key="k")
     other = await made(admin, key="k", name="another")
-    bobs, his = await made(admin, "bob", key="k"), await made(admin, "root", key="k")
+    bobs, of_admin = await made(admin, "bob", key="k"), await made(admin, "root", key="k")
 
-    assert repeated.json == hers.json
+    assert repeated.json == of_alice.json
     assert repeated.headers["Idempotency-Replayed"] == "true"
     assert other.slug == "key-reused"
-    assert [bobs.json["user_id"], his.json["user_id"]] == ["bob", "root"]
+    assert [bobs.json["user_id"], of_admin.json["user_id"]] == ["bob", "root"]
 
 
-async def test_an_auditor_finds_nothing_wrong_with_what_an_admin_did(
+async def test_verify_finds_no_problem_after_an_admin_acted(
     api: Api, alice: Caller, admin: Caller, data_dir: Path
 ) -> None:
     await made(alice, key="k")
@@ -152,7 +156,9 @@ async def test_an_auditor_finds_nothing_wrong_with_what_an_admin_did(
 
 
 @pytest.mark.parametrize("user_id", ODD)
-async def test_any_user_id_can_be_named(api: Api, admin: Caller, user_id: str) -> None:
+async def test_the_user_header_accepts_any_percent_encoded_user_id(
+    api: Api, admin: Caller, user_id: str
+) -> None:
     asset = (await made(admin, user_id)).json
 
     listed = await caller(api, user_id).get("/api/assets")
@@ -162,17 +168,17 @@ async def test_any_user_id_can_be_named(api: Api, admin: Caller, user_id: str) -
 
 
 @pytest.mark.parametrize("value", ["", "system", "%0A", "a%00", "%FF", "x" * 256, "%C2%85"])
-async def test_what_can_be_no_user_id_is_refused(
+async def test_the_user_header_refuses_an_invalid_user_id(
     api: Api, alice: Caller, admin: Caller, value: str
 ) -> None:
-    for who in (admin, alice):
-        refused = await who.call("GET", "/api/assets", headers={"Asset-Ledger-User": value})
+    for client in (admin, alice):
+        refused = await client.call("GET", "/api/assets", headers={"Asset-Ledger-User": value})
 
         assert (refused.status, refused.slug) == (400, "bad-parameter")
         assert [error["parameter"] for error in refused.json["errors"]] == ["Asset-Ledger-User"]
 
 
-async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
+async def test_ledger_wide_events_name_the_admin_and_not_the_user(
     api: Api, alice: Caller, admin: Caller
 ) -> None:
     line = orjson.dumps({"id": asset_id(1), "name": "imported"}) + b"\n"
@@ -189,20 +195,22 @@ async def test_what_is_about_the_whole_ledger_is_done_by_the_admin(
     assert (await alice.get(f"/api/assets/{asset_id(1)}")).status == 200
 
 
-async def test_a_token_that_an_admin_makes_for_somebody_is_whose_the_body_says(
+async def test_a_token_created_by_an_acting_admin_belongs_to_the_user_in_the_body(
     api: Api, admin: Caller
 ) -> None:
-    asked = {"user_id": "bob", "scopes": ["read"]}
+    body = {"user_id": "bob", "scopes": ["read"]}
 
-    token = (await acting(admin, "POST", "/api/tokens", json=asked)).json
+    token = (await acting(admin, "POST", "/api/tokens", json=body)).json
 
     assert (token["user_id"], token["scopes"]) == ("bob", ["read"])
     refused = await acting(Caller(api, token["token"]), "GET", "/api/assets")
     assert (refused.slug, refused.json["scope"]) == ("missing-scope", "admin")
 
 
-async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir, rate_limit="2/h") as api:
+async def test_the_rate_limit_counts_requests_of_the_admin_and_not_of_the_user(
+    data_dir: Path,
+) -> None:
+    async with serving_with_tokens(data_dir, rate_limit="2/h") as api:
         admin, alice = caller(api, "root", *ALL), caller(api, "alice")
         answers = [(await acting(admin, "GET", "/api/assets", name)).status for name in "abc"]
 
@@ -211,21 +219,21 @@ async def test_a_rate_is_the_callers_whoever_he_names(data_dir: Path) -> None:
         assert (await alice.get("/api/assets")).status == 200
 
 
-async def test_without_tokens_the_local_user_may_ask_for_anybody(data_dir: Path) -> None:
+async def test_the_local_user_acts_for_any_user_without_tokens(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as local:
-        who = Caller(local, None)
-        asset = (await made(who)).json
-        history = (await acting(who, "GET", f"/api/assets/{asset['id']}/history")).json
+        client = Caller(local, None)
+        asset = (await made(client)).json
+        history = (await acting(client, "GET", f"/api/assets/{asset['id']}/history")).json
 
         assert (asset["user_id"], history["events"][0]["by"]) == ("alice", "1")
         assert (await local.get("/api/assets")).json["assets"] == []
 
 
-async def test_the_servers_log_names_who_asked(
+async def test_the_request_log_names_the_admin_and_not_the_user(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with asking_for_tokens(data_dir, log_requests=True) as api:
+    async with serving_with_tokens(data_dir, log_requests=True) as api:
         await made(caller(api, "root", *ALL))
 
     (fields,) = (r.__dict__["fields"] for r in caplog.records if r.message == "request")

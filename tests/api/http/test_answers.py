@@ -1,4 +1,4 @@
-"""JSON in fewer bytes, for whoever accepts gzip; contents as they are."""
+"""Compression of JSON answers with gzip; contents are sent uncompressed."""
 
 import gzip
 
@@ -23,11 +23,11 @@ from tests.api.running import Api
         ("", False),
     ],
 )
-def test_gzip_is_accepted_where_it_is_named_with_a_weight(header: str, expected: bool) -> None:
+def test_gzip_is_accepted_when_its_weight_is_above_zero(header: str, expected: bool) -> None:
     assert accepts_gzip(header) == expected
 
 
-async def test_a_long_list_comes_in_fewer_bytes(api: Api) -> None:
+async def test_a_long_list_is_compressed_when_the_client_accepts_gzip(api: Api) -> None:
     for number in range(5):
         await api.created(name=f"n{number}")
 
@@ -43,7 +43,7 @@ async def test_a_long_list_comes_in_fewer_bytes(api: Api) -> None:
     assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
 
 
-async def test_short_answers_and_contents_are_sent_as_they_are(api: Api) -> None:
+async def test_short_answers_and_contents_are_not_compressed(api: Api) -> None:
     asset = await api.created(b"a" * 100_000, content_type="text/plain")
 
     for path in ("/api/assets?job_id=none", asset["get_url"], "/health"):

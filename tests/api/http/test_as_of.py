@@ -1,4 +1,4 @@
-"""Assets and lists as they were, through HTTP."""
+"""Reads through HTTP at a past position or time (`as_of`)."""
 
 import pytest
 
@@ -11,7 +11,7 @@ async def ids(api: Api, path: str) -> list[str]:
     return [asset["id"] for asset in answer.json["assets"]]
 
 
-async def test_an_asset_can_be_read_as_it_was(api: Api) -> None:
+async def test_an_asset_is_read_at_a_past_position_or_time(api: Api) -> None:
     asset = await api.created(job_id="j")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
     path = f"/api/assets/{asset['id']}"
@@ -38,7 +38,7 @@ async def test_an_asset_can_be_read_as_it_was(api: Api) -> None:
         "/api/assets?workflow_id=w&content_type=image/&",
     ],
 )
-async def test_lists_can_be_read_as_they_were(api: Api, path: str) -> None:
+async def test_a_list_is_read_at_a_past_position(api: Api, path: str) -> None:
     first, second = [
         (await api.created(job_id="j", node_id="n", workflow_id="w"))["id"] for _ in range(2)
     ]
@@ -51,7 +51,7 @@ async def test_lists_can_be_read_as_they_were(api: Api, path: str) -> None:
     assert (await api.get(f"{path}as_of=4")).headers["Ledger-Position"] == "4"
 
 
-async def test_pages_of_the_past_are_linked(api: Api) -> None:
+async def test_pages_of_a_past_list_are_linked(api: Api) -> None:
     made = [(await api.created(job_id="j"))["id"] for _ in range(3)]
 
     first = await api.get("/api/jobs/j/assets?as_of=3&page_size=1")
@@ -64,13 +64,13 @@ async def test_pages_of_the_past_are_linked(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["", "&content_type=image/", "&job_id=a&job_id=b", "&job_id=j&sort=-created_at"]
 )
-async def test_only_a_list_that_names_a_tag_has_a_past(api: Api, query: str) -> None:
+async def test_a_list_refuses_as_of_with_unsupported_filters_or_order(api: Api, query: str) -> None:
     answer = await api.get(f"/api/assets?as_of=1{query}")
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
-async def test_a_job_that_nothing_named_yet_is_404(api: Api) -> None:
+async def test_a_job_is_unknown_before_its_first_event(api: Api) -> None:
     await api.created(job_id="j")
 
     answer = await api.get("/api/jobs/j/assets?as_of=1")

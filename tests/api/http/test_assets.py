@@ -1,4 +1,4 @@
-"""Assets through HTTP: recorded, listed, read, deleted, and asked for again."""
+"""Assets through HTTP: create, list, read, delete, retry."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ import pytest
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.ids import digest_of
 from asset_ledger.projections import serving as projections
-from tests.api.running import FORM, Api, closed, form, part, serving
+from tests.api.running import FORM, Api, form, multipart, part, serving
 
 NODETOOL = [
     *("id", "user_id", "workflow_id", "parent_id", "name", "content_type", "size", "metadata"),
@@ -45,7 +45,7 @@ class TestRecording:
         assert asset["get_url"] == f"/api/assets/{asset['id']}/content"
         assert (asset["user_id"], asset["parent_id"]) == ("1", "1")
 
-    async def test_what_was_answered_is_what_is_read(self, api: Api) -> None:
+    async def test_a_read_returns_the_same_asset_as_the_upload(self, api: Api) -> None:
         created = await api.created(
             name="ä.png", metadata={"seed": 7, "x": None}, tags=["b", "a"], duration=3
         )
@@ -57,33 +57,35 @@ class TestRecording:
         assert created["duration"] == 3.0
 
     @pytest.mark.parametrize("path", ["/api/assets", "/api/assets/"])
-    async def test_both_slash_forms_answer_directly(self, api: Api, path: str) -> None:
+    async def test_paths_with_and_without_a_trailing_slash_answer_without_a_redirect(
+        self, api: Api, path: str
+    ) -> None:
         posted = await api.call("POST", path, data=form(b"x", {"name": "n"}), headers=FORM)
         listed = await api.get(path)
 
         assert (posted.status, listed.status) == (201, 200)
 
-    async def test_json_may_come_before_the_file(self, api: Api) -> None:
-        body = closed(part("json", b'{"name":"first"}'), part("file", b"bytes", filename="f"))
+    async def test_a_form_may_hold_the_json_part_before_the_file(self, api: Api) -> None:
+        body = multipart(part("json", b'{"name":"first"}'), part("file", b"bytes", filename="f"))
 
         answer = await api.call("POST", "/api/assets", data=body, headers=FORM)
 
         assert (answer.status, answer.json["name"], answer.json["size"]) == (201, "first", 5)
 
-    async def test_a_file_alone_brings_its_name_and_type(self, api: Api) -> None:
+    async def test_an_upload_without_json_takes_name_and_type_from_the_file(self, api: Api) -> None:
         body = form(b"x", None, filename="holiday.png")
 
         asset = (await api.call("POST", "/api/assets", data=body, headers=FORM)).json
 
         assert (asset["name"], asset["content_type"]) == ("holiday.png", "image/png")
 
-    async def test_json_null_means_not_given(self, api: Api) -> None:
+    async def test_a_null_field_counts_as_absent(self, api: Api) -> None:
         asset = await api.created(name=None, content_type=None, node_id=None, metadata=None)
 
         assert (asset["name"], asset["content_type"]) == ("a.bin", "image/png")
         assert (asset["node_id"], asset["metadata"]) == (None, None)
 
-    async def test_the_declared_type_wins_over_the_bytes(self, api: Api) -> None:
+    async def test_a_declared_content_type_overrides_detection(self, api: Api) -> None:
         asset = await api.created(b"\x89PNG\r\n\x1a\n", content_type="text/plain")
 
         assert asset["content_type"] == "text/plain"
@@ -100,17 +102,19 @@ class TestRecording:
             (b"<!---->" * 1000, "application/octet-stream"),
         ],
     )
-    async def test_an_absent_type_is_told_from_the_bytes(
+    async def test_an_absent_content_type_is_detected_from_the_bytes(
         self, api: Api, content: bytes, expected: str
     ) -> None:
-        body = closed(part("file", content, filename="f"))
+        body = multipart(part("file", content, filename="f"))
 
         asset = (await api.call("POST", "/api/assets", data=body, headers=FORM)).json
 
         assert asset["content_type"] == expected
 
     @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 131_072, 1_000_000, 5_000_000])
-    async def test_contents_of_every_size_come_back(self, api: Api, size: int) -> None:
+    async def test_contents_of_every_size_are_read_back_unchanged(
+        self, api: Api, size: int
+    ) -> None:
         content = bytes(range(256)) * (size // 256 + 1)
 
         asset = await api.created(content[:size])
@@ -119,7 +123,7 @@ class TestRecording:
         assert asset["size"] == size
         assert read.body == content[:size]
 
-    async def test_a_chunked_form_is_read_like_any_other(self, api: Api) -> None:
+    async def test_an_upload_accepts_a_chunked_form(self, api: Api) -> None:
         async def pieces() -> Any:
             body = form(b"x" * 100_000, {"name": "chunked"})
             for start in range(0, len(body), 777):
@@ -129,14 +133,16 @@ class TestRecording:
 
         assert (answer.status, answer.json["size"]) == (201, 100_000)
 
-    async def test_minimal_answers_have_no_body(self, api: Api) -> None:
+    async def test_an_upload_is_answered_without_a_body_when_minimal_is_preferred(
+        self, api: Api
+    ) -> None:
         answer = await api.upload(name="n", headers={"Prefer": "respond-async, return=minimal"})
 
         assert (answer.status, answer.body) == (201, b"")
         assert answer.headers["Preference-Applied"] == "return=minimal"
         assert (await api.get(answer.headers["Location"])).status == 200
 
-    async def test_a_folder_takes_assets(self, api: Api) -> None:
+    async def test_a_folder_holds_assets(self, api: Api) -> None:
         folder = await api.created(None, name="renders", content_type="folder")
         inside = await api.created(name="in", parent_id=folder["id"])
 
@@ -145,14 +151,14 @@ class TestRecording:
         assert await names(api, f"parent_id={folder['id']}") == ["in"]
         assert await names(api, "parent_id=") == await names(api, "parent_id=1") == ["renders"]
 
-    async def test_a_folder_may_be_asked_for_in_plain_json(self, api: Api) -> None:
+    async def test_a_folder_is_created_from_plain_json(self, api: Api) -> None:
         answer = await api.call(
             "POST", "/api/assets", json={"name": "renders", "content_type": "folder"}
         )
 
         assert (answer.status, answer.json["content_type"]) == (201, "folder")
 
-    async def test_large_answers_of_history_and_time_are_kept(self, api: Api) -> None:
+    async def test_made_at_becomes_the_creation_time_in_utc(self, api: Api) -> None:
         asset = await api.created(name="old", made_at="2020-01-02T03:04:05+01:00")
 
         assert asset["created_at"] == "2020-01-02T02:04:05.000000Z"
@@ -177,7 +183,7 @@ class TestRawBodies:
         assert (await api.get(asset["get_url"])).body == b"raw"
 
     @pytest.mark.parametrize("field", ["Repr-Digest", "Content-Digest"])
-    async def test_a_digest_field_is_checked(self, api: Api, field: str) -> None:
+    async def test_a_digest_header_is_checked_against_the_body(self, api: Api, field: str) -> None:
         right = f"md5=:AAAA:, {_digest_field(b'right')}"
         path, before = "/api/assets?name=n", api.head()
 
@@ -190,7 +196,7 @@ class TestRawBodies:
         assert (odd.status, odd.slug) == (400, "bad-parameter")
         assert api.head() == before + 1
 
-    async def test_nothing_at_all_is_metadata_without_a_file(self, api: Api) -> None:
+    async def test_an_empty_body_creates_an_asset_without_content(self, api: Api) -> None:
         answer = await api.call("POST", "/api/assets?name=renders&content_type=folder")
 
         assert (answer.status, answer.json["digest"]) == (201, None)
@@ -208,7 +214,7 @@ class TestRawBodies:
             ("name=a&nodeid=n", "nodeid"),
         ],
     )
-    async def test_a_parameter_that_cannot_be_is_named(
+    async def test_an_invalid_parameter_is_named_in_the_refusal(
         self, api: Api, query: str, parameter: str
     ) -> None:
         answer = await api.call("POST", f"/api/assets?{query}", data=b"x")
@@ -219,14 +225,16 @@ class TestRawBodies:
     @pytest.mark.parametrize(
         "media_type", ["multipart/mixed; boundary=x", "application/x-www-form-urlencoded"]
     )
-    async def test_a_type_that_is_no_content_is_refused(self, api: Api, media_type: str) -> None:
+    async def test_a_raw_upload_refuses_the_content_type_of_a_form(
+        self, api: Api, media_type: str
+    ) -> None:
         answer = await api.call(
             "POST", "/api/assets?name=n", data=b"x", headers={"Content-Type": media_type}
         )
 
         assert (answer.status, answer.slug) == (415, "unsupported-type")
 
-    async def test_a_coded_body_is_refused(self, api: Api) -> None:
+    async def test_a_body_with_a_content_encoding_is_refused(self, api: Api) -> None:
         answer = await api.call(
             "POST", "/api/assets?name=n", data=b"x", headers={"Content-Encoding": "gzip"}
         )
@@ -262,7 +270,7 @@ class TestRefusals:
             ({"made_at": "0001-01-01T00:00:00+14:00"}, ["made_at"]),
         ],
     )
-    async def test_a_field_that_cannot_be_is_named(
+    async def test_an_invalid_field_is_named_in_the_refusal(
         self, api: Api, fields: dict[str, Any], named: list[str]
     ) -> None:
         before = api.head()
@@ -273,7 +281,7 @@ class TestRefusals:
         assert sorted(error["field"] for error in answer.json["errors"]) == named
         assert api.head() == before
 
-    async def test_an_unknown_field_is_answered_with_a_guess(self, api: Api) -> None:
+    async def test_an_unknown_field_is_refused_with_a_suggestion(self, api: Api) -> None:
         answer = await api.upload(nodeid="n")
 
         assert "did you mean node_id?" in answer.json["detail"]
@@ -303,8 +311,8 @@ class TestRefusals:
             b"\xef\xbb\xbf{}",
         ],
     )
-    async def test_json_that_cannot_be_kept_is_refused(self, api: Api, text: bytes) -> None:
-        body = closed(part("file", b"x", filename="f"), part("json", text))
+    async def test_invalid_json_is_refused(self, api: Api, text: bytes) -> None:
+        body = multipart(part("file", b"x", filename="f"), part("json", text))
 
         answer = await api.call("POST", "/api/assets", data=body, headers=FORM)
 
@@ -312,7 +320,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("depth", [98, 99, 100, 253, 254, 900])
     @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "k"}])
-    async def test_json_that_is_nested_too_deep_is_refused(
+    async def test_json_is_refused_when_nested_too_deep(
         self, api: Api, depth: int, key: dict[str, str]
     ) -> None:
         nested = b'{"a":' * depth + b'"{["' + b"}" * depth
@@ -328,23 +336,23 @@ class TestRefusals:
         assert answer.status == (201 if depth < 100 else 400), answer.body
 
     @pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53 + 1])
-    async def test_integers_of_64_bits_are_kept(self, api: Api, number: int) -> None:
+    async def test_integers_of_64_bits_are_stored_exactly(self, api: Api, number: int) -> None:
         asset = await api.created(metadata={"n": number})
 
         assert (await api.get(f"/api/assets/{asset['id']}")).json["metadata"] == {"n": number}
 
     @pytest.mark.parametrize("size", [33_000, 262_000])
-    async def test_metadata_has_a_limit(self, api: Api, size: int) -> None:
+    async def test_metadata_above_the_size_limit_is_refused(self, api: Api, size: int) -> None:
         answer = await api.upload(metadata={"a": "x" * size})
 
         assert (answer.status, answer.slug) == (413, "too-large")
 
-    async def test_the_json_part_has_a_limit(self, api: Api) -> None:
+    async def test_a_json_part_above_the_size_limit_is_refused(self, api: Api) -> None:
         answer = await api.upload(name="x" * 262_144)
 
         assert (answer.status, answer.slug) == (413, "too-large")
 
-    async def test_parameters_beside_a_form_are_refused(self, api: Api) -> None:
+    async def test_a_form_upload_refuses_query_parameters(self, api: Api) -> None:
         answer = await api.call("POST", "/api/assets?node_id=n", data=form(b"x", {}), headers=FORM)
 
         assert (answer.status, answer.slug) == (400, "bad-parameter")
@@ -362,7 +370,7 @@ class TestRefusals:
                 "MAX_UPLOAD_BYTES allows 1,000" in a.json["detail"] for a in (formed, raw)
             )
 
-    async def test_a_body_announced_too_long_is_refused_before_it_is_sent(
+    async def test_an_upload_is_refused_before_its_body_when_its_length_exceeds_the_limit(
         self, data_dir: Path
     ) -> None:
         async with serving(Settings(data_dir=data_dir, max_upload_bytes=1_000)) as api:
@@ -374,7 +382,9 @@ class TestRefusals:
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"100 Continue" not in answer
 
-    async def test_a_full_queue_refuses_before_the_body_is_read(self, data_dir: Path) -> None:
+    async def test_a_full_queue_refuses_an_upload_before_its_body_is_read(
+        self, data_dir: Path
+    ) -> None:
         async with serving(Settings(data_dir=data_dir, queue_size=1)) as api:
             with api.backend.ledger.slots.take():
                 waiting = await api.raw(
@@ -389,9 +399,7 @@ class TestRefusals:
         assert (busy.status, busy.slug, busy.headers["Retry-After"]) == (503, "busy", "1")
         assert free.status == 201
 
-    async def test_a_full_queue_is_told_also_to_who_sends_a_large_file(
-        self, data_dir: Path
-    ) -> None:
+    async def test_a_full_queue_refuses_an_upload_of_a_large_file(self, data_dir: Path) -> None:
         async with serving(Settings(data_dir=data_dir, queue_size=1)) as api:
             with api.backend.ledger.slots.take():
                 busy = await api.upload(b"x" * 3_000_000)
@@ -399,14 +407,14 @@ class TestRefusals:
 
         assert (busy.status, busy.slug, free.status) == (503, "busy", 201)
 
-    async def test_who_waits_to_be_asked_is_asked(self, api: Api) -> None:
+    async def test_the_server_sends_100_continue_when_the_client_expects_it(self, api: Api) -> None:
         answer = await api.call("POST", "/api/assets?name=n", data=b"x" * 200_000, expect100=True)
 
         assert (answer.status, answer.json["size"]) == (201, 200_000)
 
 
 class TestListing:
-    async def test_filters_narrow_together(self, api: Api) -> None:
+    async def test_filters_of_a_list_are_combined_with_and(self, api: Api) -> None:
         made: dict[str, dict[str, Any]] = {
             "a": {"node_id": "n1", "job_id": "j1", "workflow_id": "w1"},
             "b": {"node_id": "n2", "job_id": "j1", "workflow_id": "w1"},
@@ -426,22 +434,24 @@ class TestListing:
         assert await names(api, "sort=-created_at") == ["d", "c", "b", "a"]
         assert await names(api, "cursor=") == ["a", "b", "c", "d"]
 
-    async def test_every_filter_of_the_contract_is_there(self, api: Api) -> None:
-        one = await api.created(b"one", name="a", tags=["x", "y"], made_at="2020-01-01T00:00:00Z")
+    async def test_a_list_supports_every_filter_of_the_contract(self, api: Api) -> None:
+        first = await api.created(b"one", name="a", tags=["x", "y"], made_at="2020-01-01T00:00:00Z")
         await api.created(b"three", name="b", tags=["y"])
 
         assert await names(api, "name=a") == ["a"]
         assert await names(api, "name=a&name=b") == ["a", "b"]
         assert await names(api, "tag=x") == ["a"]
         assert await names(api, "tag=y&sort=-name") == ["b", "a"]
-        assert await names(api, f"digest={one['digest']}") == ["a"]
+        assert await names(api, f"digest={first['digest']}") == ["a"]
         assert await names(api, "created_before=2020-01-01T00:00:00Z") == []
         assert await names(api, "created_after=2020-01-01T00:00:00Z") == ["a", "b"]
         assert await names(api, "created_before=2020-01-01T00:00:01Z") == ["a"]
         assert await names(api, "size_min=4") == ["b"]
         assert await names(api, "size_min=3&size_max=5&sort=-size") == ["b", "a"]
 
-    async def test_deleted_assets_are_listed_where_they_are_asked_for(self, api: Api) -> None:
+    async def test_deleted_assets_are_listed_only_with_the_deleted_parameter(
+        self, api: Api
+    ) -> None:
         gone, _ = await api.created(name="gone"), await api.created(name="there")
         await api.call("DELETE", f"/api/assets/{gone['id']}")
 
@@ -451,9 +461,7 @@ class TestListing:
         assert (tombstone["name"], tombstone["deleted_by"]) == ("gone", "1")
 
     @pytest.mark.parametrize("sort", ["name", "-name", "size", "-size", "-created_at"])
-    async def test_pages_in_every_order_walk_through_everything_once(
-        self, api: Api, sort: str
-    ) -> None:
+    async def test_pages_list_every_asset_once_in_every_order(self, api: Api, sort: str) -> None:
         for number in range(5):
             await api.created(b"x" * (number % 2), name="bab"[number % 3])
 
@@ -468,7 +476,9 @@ class TestListing:
         assert [len(page) for page in pages] == [2, 2, 1]
         assert keys == sorted(keys, key=str, reverse=sort.startswith("-"))
 
-    async def test_a_list_counts_what_is_on_all_its_pages_if_it_is_asked_to(self, api: Api) -> None:
+    async def test_a_list_counts_the_assets_of_all_pages_when_count_is_exact(
+        self, api: Api
+    ) -> None:
         for number in range(3):
             await api.created(job_id=f"j{number % 2}")
 
@@ -478,7 +488,7 @@ class TestListing:
         assert (counted.json["count"], narrowed.json["count"]) == (3, 2)
         assert "count" not in (await api.get("/api/assets")).json
 
-    async def test_pages_walk_through_everything_once(self, api: Api) -> None:
+    async def test_pages_list_every_asset_once(self, api: Api) -> None:
         for number in range(7):
             await api.created(name=f"{number}", job_id="j")
 
@@ -498,10 +508,10 @@ class TestListing:
         cursor = (await api.get("/api/assets?job_id=j&page_size=1")).json["next"]
 
         other = await api.get(f"/api/assets?node_id=n&page_size=1&cursor={cursor}")
-        none_of_ours = await api.get("/api/assets?cursor=%C3%A9")
+        malformed = await api.get("/api/assets?cursor=%C3%A9")
 
         assert (other.status, other.slug) == (400, "bad-cursor")
-        assert (none_of_ours.status, none_of_ours.slug) == (400, "bad-cursor")
+        assert (malformed.status, malformed.slug) == (400, "bad-cursor")
 
     @pytest.mark.parametrize(
         ("query", "hint"),
@@ -526,7 +536,7 @@ class TestListing:
             ("min_position=9223372036854775808", "between"),
         ],
     )
-    async def test_a_question_that_is_not_understood_is_refused(
+    async def test_a_list_refuses_an_invalid_parameter(
         self, api: Api, query: str, hint: str
     ) -> None:
         answer = await api.get(f"/api/assets?{query}")
@@ -535,17 +545,19 @@ class TestListing:
         assert hint in answer.json["detail"]
 
     @pytest.mark.parametrize("page_size", ["1001", "9" * 100])
-    async def test_a_page_that_is_too_long_is_cut(self, api: Api, page_size: str) -> None:
+    async def test_a_page_size_above_the_limit_is_reduced(self, api: Api, page_size: str) -> None:
         assert (await api.get(f"/api/assets?page_size={page_size}")).status == 200
 
-    async def test_lenient_queries_ignore_what_they_do_not_know(self, data_dir: Path) -> None:
+    async def test_lenient_queries_ignore_unknown_parameters(self, data_dir: Path) -> None:
         async with serving(Settings(data_dir=data_dir, lenient_queries=True)) as api:
             await api.created(name="n", node_id="n")
 
             assert await names(api, "nodeid=other&node_id=n") == ["n"]
 
     @pytest.mark.parametrize("query", ["node_id=%FF", "node_id=\udcff", "%FF=1"])
-    async def test_bytes_that_are_no_text_are_no_crash(self, api: Api, query: str) -> None:
+    async def test_a_query_of_invalid_utf8_never_fails_with_a_server_error(
+        self, api: Api, query: str
+    ) -> None:
         target = f"/api/assets?{query}".encode(errors="surrogateescape")
         answer = await api.raw(
             b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target
@@ -555,19 +567,19 @@ class TestListing:
 
 
 class TestReading:
-    async def test_an_etag_spares_the_body(self, api: Api) -> None:
+    async def test_a_read_is_answered_304_when_the_etag_matches(self, api: Api) -> None:
         path = f"/api/assets/{(await api.created())['id']}"
         first = await api.get(path)
 
-        again = await api.get(path, If_None_Match=f'"other", {first.headers["ETag"]}')
+        repeated = await api.get(path, If_None_Match=f'"other", {first.headers["ETag"]}')
         changed = await api.get(path, If_None_Match='W/"v0-1"')
 
         assert first.headers["ETag"].startswith('W/"v1-')
-        assert (again.status, again.body) == (304, b"")
-        assert again.headers["ETag"] == first.headers["ETag"]
+        assert (repeated.status, repeated.body) == (304, b"")
+        assert repeated.headers["ETag"] == first.headers["ETag"]
         assert changed.status == 200
 
-    async def test_head_says_what_get_would(self, api: Api) -> None:
+    async def test_head_returns_the_headers_of_get(self, api: Api) -> None:
         path = f"/api/assets/{(await api.created())['id']}"
 
         got, headed = await api.get(path), await api.call("HEAD", path)
@@ -583,14 +595,16 @@ class TestReading:
 
         assert (answer.status, answer.slug) == (404, "unknown-asset")
 
-    async def test_reads_wait_for_the_position_they_need(
+    async def test_a_read_waits_for_its_minimum_position(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         created = await api.created()
 
         there = await api.get(f"/api/assets/{created['id']}?min_position={created['position']}")
         listed = await api.get(f"/api/assets?min_position={created['position']}")
-        monkeypatch.setattr(projections, "PATIENCE", 0.0)  # it will not come
+        monkeypatch.setattr(
+            projections, "PATIENCE", 0.0
+        )  # seconds; the next read times out at once
         never = await api.get(f"/api/assets?min_position={created['position'] + 1}")
 
         assert (there.status, listed.status) == (200, 200)
@@ -600,7 +614,7 @@ class TestReading:
 
 
 class TestDeleting:
-    async def test_a_deleted_asset_is_gone_and_says_who_deleted_it(self, api: Api) -> None:
+    async def test_a_deleted_asset_answers_410_with_the_deleting_user(self, api: Api) -> None:
         asset = await api.created(job_id="j")
         path = f"/api/assets/{asset['id']}"
 
@@ -615,17 +629,17 @@ class TestDeleting:
         assert read.json["position"] == int(deleted.headers["Ledger-Position"]) == api.head()
         assert await names(api, "job_id=j") == []
 
-    async def test_deleting_again_deletes_nothing(self, api: Api) -> None:
+    async def test_a_second_deletion_records_nothing(self, api: Api) -> None:
         path = f"/api/assets/{(await api.created())['id']}"
         await api.call("DELETE", path)
         head = api.head()
 
-        again = await api.call("DELETE", path)
+        repeated = await api.call("DELETE", path)
 
-        assert (again.status, again.json) == (200, {"deleted_asset_ids": []})
+        assert (repeated.status, repeated.json) == (200, {"deleted_asset_ids": []})
         assert api.head() == head
 
-    async def test_a_folder_goes_with_its_contents(self, api: Api) -> None:
+    async def test_a_folder_is_deleted_with_its_contents(self, api: Api) -> None:
         folder = await api.created(None, name="f", content_type="folder")
         inner = await api.created(None, name="g", content_type="folder", parent_id=folder["id"])
         leaf = await api.created(name="leaf", parent_id=inner["id"])
@@ -635,19 +649,19 @@ class TestDeleting:
         assert set(deleted["deleted_asset_ids"]) == {folder["id"], inner["id"], leaf["id"]}
         assert await names(api, "") == []
 
-    async def test_an_unknown_asset_cannot_be_deleted(self, api: Api) -> None:
+    async def test_a_deletion_of_an_unknown_asset_is_refused(self, api: Api) -> None:
         answer = await api.call("DELETE", f"/api/assets/{UNKNOWN}")
 
         assert (answer.status, answer.slug) == (404, "unknown-asset")
 
 
 class TestRetries:
-    async def test_the_same_key_records_once_and_answers_alike(self, api: Api) -> None:
+    async def test_a_repeated_key_records_once_and_replays_the_answer(self, api: Api) -> None:
         key = {"Idempotency-Key": "k1"}
         first = await api.upload(b"x", name="n", duration=1, headers=key)
         head = api.head()
 
-        again = await api.upload(b"x", name="n", duration=1.0, headers=key)
+        repeated = await api.upload(b"x", name="n", duration=1.0, headers=key)
         raw = await api.call(
             "POST",
             "/api/assets?name=n&duration=1",
@@ -656,13 +670,13 @@ class TestRetries:
         )
 
         assert "Idempotency-Replayed" not in first.headers
-        for replay in (again, raw):
+        for replay in (repeated, raw):
             assert (replay.status, replay.json) == (201, first.json)
             assert replay.headers["Idempotency-Replayed"] == "true"
             assert replay.headers["Location"] == first.headers["Location"]
         assert api.head() == head
 
-    async def test_a_key_that_was_used_for_something_else_is_refused(self, api: Api) -> None:
+    async def test_a_key_is_refused_when_reused_for_another_request(self, api: Api) -> None:
         key = {"Idempotency-Key": "k1"}
         await api.upload(b"x", name="n", headers=key)
 
@@ -673,7 +687,7 @@ class TestRetries:
         ):
             assert (answer.status, answer.slug) == (422, "key-reused")
 
-    async def test_racing_twins_record_once(self, api: Api) -> None:
+    async def test_concurrent_requests_with_the_same_key_record_once(self, api: Api) -> None:
         key = {"Idempotency-Key": "race"}
         before = api.head()
 
@@ -683,7 +697,7 @@ class TestRetries:
         assert len({answer.json["id"] for answer in answers}) == 1
         assert api.head() == before + 1
 
-    async def test_a_refusal_does_not_use_up_the_key(self, api: Api) -> None:
+    async def test_a_refused_request_does_not_use_up_its_key(self, api: Api) -> None:
         key = {"Idempotency-Key": "k"}
 
         refused = await api.upload(b"x", name="", headers=key)
@@ -691,17 +705,17 @@ class TestRetries:
 
         assert (refused.status, good.status) == (422, 201)
 
-    async def test_a_deletion_is_replayed_too(self, api: Api) -> None:
+    async def test_a_repeated_deletion_is_replayed(self, api: Api) -> None:
         path = f"/api/assets/{(await api.created())['id']}"
         key = {"Idempotency-Key": "d"}
 
         first = await api.call("DELETE", path, headers=key)
-        again = await api.call("DELETE", path, headers=key)
+        repeated = await api.call("DELETE", path, headers=key)
 
-        assert (again.status, again.json) == (200, first.json)
-        assert again.headers["Idempotency-Replayed"] == "true"
+        assert (repeated.status, repeated.json) == (200, first.json)
+        assert repeated.headers["Idempotency-Replayed"] == "true"
 
-    async def test_the_deletion_of_a_folder_is_replayed_whole(self, api: Api) -> None:
+    async def test_a_repeated_folder_deletion_is_replayed_in_full(self, api: Api) -> None:
         folder = await api.created(None, name="f", content_type="folder")
         inner = await api.created(None, name="g", content_type="folder", parent_id=folder["id"])
         await api.created(name="leaf", parent_id=inner["id"])
@@ -709,13 +723,13 @@ class TestRetries:
 
         first = await api.call("DELETE", path, headers=key)
         head = api.head()
-        again = await api.call("DELETE", path, headers=key)
+        repeated = await api.call("DELETE", path, headers=key)
 
         assert len(first.json["deleted_asset_ids"]) == 3
-        assert (again.json, api.head()) == (first.json, head)
+        assert (repeated.json, api.head()) == (first.json, head)
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "\u00e9"])
-    async def test_a_key_that_is_none_is_refused(self, api: Api, key: str) -> None:
+    async def test_an_invalid_idempotency_key_is_refused(self, api: Api, key: str) -> None:
         answer = await api.upload(headers={"Idempotency-Key": key})
 
         assert (answer.status, answer.slug) == (400, "bad-parameter")

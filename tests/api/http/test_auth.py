@@ -1,4 +1,4 @@
-"""Whoever reaches a local ledger is user 1; a web page that a browser shows must not reach it."""
+"""AUTH=local: every caller is user 1, and pages of other origins cannot reach the ledger."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.api.running import FORM, Api, form
         "a.localhost",
     ],
 )
-async def test_this_machines_own_names_are_answered(api: Api, host: str) -> None:
+async def test_a_local_ledger_answers_loopback_host_names(api: Api, host: str) -> None:
     assert (await api.get("/api/assets", Host=host)).status == 200
 
 
@@ -37,7 +37,7 @@ async def test_this_machines_own_names_are_answered(api: Api, host: str) -> None
     ],
 )
 @pytest.mark.parametrize("path", ["/api/assets", "/health", "/nowhere"])
-async def test_another_name_is_refused_even_for_reading(api: Api, host: str, path: str) -> None:
+async def test_a_local_ledger_refuses_other_host_names(api: Api, host: str, path: str) -> None:
     answer = await api.get(path, Host=host)
 
     assert (answer.status, answer.slug) == (403, "forbidden")
@@ -53,7 +53,7 @@ async def test_another_name_is_refused_even_for_reading(api: Api, host: str, pat
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-async def test_a_foreign_page_may_not_write(api: Api, headers: dict[str, str]) -> None:
+async def test_a_page_of_another_origin_cannot_write(api: Api, headers: dict[str, str]) -> None:
     asset = await api.created()
     before = api.head()
 
@@ -65,19 +65,19 @@ async def test_a_foreign_page_may_not_write(api: Api, headers: dict[str, str]) -
     assert api.head() == before
 
 
-async def test_the_ledgers_own_page_may_write(api: Api) -> None:
+async def test_a_page_of_the_ledger_itself_can_write(api: Api) -> None:
     headers = {"Origin": api.url, "Sec-Fetch-Site": "same-origin"}
 
     assert (await api.upload(headers=headers)).status == 201
 
 
-async def test_a_link_somewhere_else_may_lead_here(api: Api) -> None:
+async def test_a_cross_site_navigation_can_read(api: Api) -> None:
     answer = await api.get("/api/assets", Sec_Fetch_Site="cross-site")
 
     assert answer.status == 200
 
 
-async def test_any_token_is_as_good_as_none(api: Api) -> None:
+async def test_a_local_ledger_ignores_tokens(api: Api) -> None:
     body = form(b"x", {"name": "n"})
     headers = {**FORM, "Authorization": "Bearer whatever"}
 

@@ -1,4 +1,5 @@
-"""Every operation of the table, asked by those who may not: nothing leaks, not even existence."""
+"""Every operation, called without permission: no answer reveals data of another user, or its
+existence."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -14,36 +15,38 @@ from asset_ledger.api.contract.principal import SCOPES
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.ledger.ids import new_asset_id
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import FORM, Answer, Api, form
 
-SECRET: Final = "known-to-alice-alone"
-UNKNOWN: Final = {"job": "job-of-nobody", "token": "0" * 12}
+SECRET: Final = "secret-of-alice"
+# As long as the job id of Alice: the lengths of two answers are compared.
+UNKNOWN: Final = {"job": "job-not-here", "token": "0" * 12}
 
 GUARDED = [entry for entry in OPERATIONS if entry.scope is not None]
-ENDLESS = [entry for entry in GUARDED if entry.handler.__name__ == "stream_events"]
-NAMING = [entry for entry in GUARDED if "{" in entry.paths[0] and entry.scope != "admin"]
-READS_THEN_WRITES = sorted(NAMING, key=lambda entry: entry.writes)  # a write makes a job one's own
-OWN = [entry for entry in GUARDED if entry.scope != "admin" and entry not in ENDLESS]
+STREAMS = [entry for entry in GUARDED if entry.handler.__name__ == "stream_events"]
+WITH_ID = [entry for entry in GUARDED if "{" in entry.paths[0] and entry.scope != "admin"]
+# Reads go first, because a write to a job creates the job for the caller.
+READS_THEN_WRITES = sorted(WITH_ID, key=lambda entry: entry.writes)
+OWN = [entry for entry in GUARDED if entry.scope != "admin" and entry not in STREAMS]
 
 Names = Mapping[str, str]
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
 @pytest.fixture
-async def alices(api: Api) -> Names:
-    """What is Alice's: an asset with a content, in a folder, made by a job."""
+async def of_alice(api: Api) -> Names:
+    """Return names of Alice's data: an asset with a content, in a folder, made by a job."""
     alice = caller(api, "alice", *ALL)
     folder = await alice.created(None, name=SECRET, content_type="folder")
     asset = await alice.created(
         SECRET.encode(),
         name=SECRET,
-        job_id="job-of-alices",
+        job_id="job-of-alice",
         node_id=SECRET,
         workflow_id=SECRET,
         parent_id=folder["id"],
@@ -52,23 +55,23 @@ async def alices(api: Api) -> Names:
     )
     tokens = [token["id"] for token in (await alice.get("/api/tokens")).json["tokens"]]
     ids = {"id": asset["id"], "folder": folder["id"], "digest": asset["digest"]}
-    return {**ids, "job": "job-of-alices", "token": tokens[0]}
+    return {**ids, "job": "job-of-alice", "token": tokens[0]}
 
 
-def nobodys() -> Names:
+def unknown_names() -> Names:
     return {"id": new_asset_id(), "folder": new_asset_id(), **UNKNOWN}
 
 
 def path(entry: Operation, names: Names) -> str:
-    """The operation's path, with these names in it."""
-    known = dict.fromkeys(("job_id", "a", "b"), names["job"])
-    known |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
-    known |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
-    return re.sub(r"\{([^}]+)\}", lambda match: known[match[1]], entry.paths[0])
+    """Return the path of the operation with these names in it."""
+    values = dict.fromkeys(("job_id", "a", "b"), names["job"])
+    values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
+    values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
+    return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
 
 def body(entry: Operation, names: Names) -> dict[str, Any]:
-    """A body that the operation can do something with."""
+    """Return a body that the operation accepts."""
     bodies: dict[str, dict[str, Any]] = {
         "create_asset": {"name": "n", "parent_id": names["folder"]},
         "update_asset": {"name": "n"},
@@ -81,36 +84,39 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
     return bodies.get(entry.handler.__name__, {})
 
 
-async def ask(who: Caller, entry: Operation, names: Names, **options: Any) -> Answer:
+async def send(client: Caller, entry: Operation, names: Names, **options: Any) -> Answer:
     if entry.writes:
         options["json"] = body(entry, names)
-    return await who.call(entry.method, path(entry, names), **options)
+    return await client.call(entry.method, path(entry, names), **options)
 
 
-def told(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
-    """An answer without what differs in any two: ids, and the moments and places of own events."""
+def comparable(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:
+    """Return the answer without ids, times and positions, which differ in any two answers."""
     text = answer.body.decode("latin-1")
     kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("date", "x-request-id")}
-    said = [text, *kept.values()]
+    parts = [text, *kept.values()]
     for name, value in names.items():
-        said = [part.replace(value, f"<{name}>") for part in said]
-    said = [re.sub(r'"request_id":"\w+"', '"request_id":""', part) for part in said]
+        parts = [part.replace(value, f"<{name}>") for part in parts]
+    parts = [re.sub(r'"request_id":"\w+"', '"request_id":""', part) for part in parts]
     if answer.status < 300:
-        said = [re.sub(r"\d+", "0", re.sub(r"[0-9a-f]{32}", "<new>", part)) for part in said]
-    return answer.status, dict(zip(kept, said[1:], strict=True)), said[0]
+        parts = [re.sub(r"\d+", "0", re.sub(r"[0-9a-f]{32}", "<new>", part)) for part in parts]
+    return answer.status, dict(zip(kept, parts[1:], strict=True)), parts[0]
 
 
-async def test_without_a_token_that_is_valid_every_operation_says_the_same(
-    api: Api, alices: Names
+async def test_every_operation_answers_alike_without_a_valid_token(
+    api: Api, of_alice: Names
 ) -> None:
-    late = caller(api, "alice", *ALL)
-    assert late.token is not None
-    api.backend.tokens.revoke(late.token.split("_")[1])
+    revoked = caller(api, "alice", *ALL)
+    assert revoked.token is not None
+    api.backend.tokens.revoke(revoked.token.split("_")[1])
     before = api.head()
 
-    for who in (Caller(api, None), late):
+    for client in (Caller(api, None), revoked):
         for entry in GUARDED:
-            answers = [told(await ask(who, entry, names), names) for names in (alices, nobodys())]
+            answers = [
+                comparable(await send(client, entry, names), names)
+                for names in (of_alice, unknown_names())
+            ]
 
             assert answers[0] == answers[1], entry.paths
             status, headers, text = answers[0]
@@ -120,16 +126,16 @@ async def test_without_a_token_that_is_valid_every_operation_says_the_same(
     assert api.head() == before
 
 
-async def test_an_expired_token_is_like_none(data_dir: Path) -> None:
-    text = of_long_ago(data_dir)
-    async with asking_for_tokens(data_dir) as api:
+async def test_every_operation_refuses_an_expired_token(data_dir: Path) -> None:
+    text = expired_token(data_dir)
+    async with serving_with_tokens(data_dir) as api:
         for entry in GUARDED:
-            answer = await ask(Caller(api, text), entry, nobodys())
+            answer = await send(Caller(api, text), entry, unknown_names())
             assert (answer.status, answer.slug) == (401, "unauthenticated"), entry.paths
 
 
-def of_long_ago(data_dir: Path) -> str:
-    """The text of a token that was in force for a day, years ago."""
+def expired_token(data_dir: Path) -> str:
+    """Return the text of a token that expired years ago."""
     data_dir.mkdir()
     tokens = Tokens(data_dir / "access.db", lambda: datetime(2020, 1, 1, tzinfo=UTC))
     sent = {"user_id": "alice", "scopes": list(ALL), "expires_at": "2020-01-02T00:00:00Z"}
@@ -138,15 +144,15 @@ def of_long_ago(data_dir: Path) -> str:
     return str(text)
 
 
-async def test_a_missing_scope_is_named_before_anything_is_looked_at(
-    api: Api, alices: Names
+async def test_every_operation_names_the_missing_scope_before_any_lookup(
+    api: Api, of_alice: Names
 ) -> None:
     before = api.head()
     for scope in SCOPES:
-        without = caller(api, "alice", *(known for known in SCOPES if known != scope))
+        without = caller(api, "alice", *(other for other in SCOPES if other != scope))
         for entry in (entry for entry in GUARDED if entry.scope == scope):
-            for names in (alices, nobodys()):
-                answer = await ask(without, entry, names)
+            for names in (of_alice, unknown_names()):
+                answer = await send(without, entry, names)
 
                 assert (answer.status, answer.slug) == (403, "missing-scope"), entry.paths
                 assert answer.json["scope"] == scope
@@ -154,14 +160,16 @@ async def test_a_missing_scope_is_named_before_anything_is_looked_at(
     assert api.head() == before
 
 
-async def test_whoever_is_no_admin_may_ask_for_nobody_else(api: Api, alices: Names) -> None:
+async def test_every_operation_refuses_the_user_header_without_the_admin_scope(
+    api: Api, of_alice: Names
+) -> None:
     bob = caller(api, "bob", "read", "write", "audit")
     before = api.head()
 
     for entry in GUARDED:
-        for user_id, names in (("alice", alices), ("nobody", nobodys())):
+        for user_id, names in (("alice", of_alice), ("unknown", unknown_names())):
             headers = {"Asset-Ledger-User": user_id}
-            answer = await ask(bob, entry, names, headers=headers)
+            answer = await send(bob, entry, names, headers=headers)
 
             assert (answer.status, answer.slug) == (403, "missing-scope"), entry.paths
             assert answer.json["scope"] == "admin"
@@ -169,19 +177,19 @@ async def test_whoever_is_no_admin_may_ask_for_nobody_else(api: Api, alices: Nam
     assert api.head() == before
 
 
-async def test_somebody_elses_is_answered_exactly_as_what_nobody_has(
-    api: Api, alices: Names
+async def test_data_of_another_user_is_answered_exactly_as_unknown_data(
+    api: Api, of_alice: Names
 ) -> None:
     bob, alice = caller(api, "bob", "read", "write", "audit"), caller(api, "alice", *ALL)
-    before = await everything_of(alice, alices)
+    before = await everything_of(alice, of_alice)
 
     for entry in READS_THEN_WRITES:
-        unknown = nobodys()
-        theirs = told(await ask(bob, entry, alices), alices)
-        nobody = told(await ask(bob, entry, unknown), unknown)
+        unknown = unknown_names()
+        theirs = comparable(await send(bob, entry, of_alice), of_alice)
+        missing = comparable(await send(bob, entry, unknown), unknown)
 
-        assert theirs == nobody, entry.paths
-    assert await everything_of(alice, alices) == before
+        assert theirs == missing, entry.paths
+    assert await everything_of(alice, of_alice) == before
 
 
 async def everything_of(alice: Caller, names: Names) -> list[bytes]:
@@ -190,49 +198,53 @@ async def everything_of(alice: Caller, names: Names) -> list[bytes]:
     return [(await alice.get(path)).body for path in paths]
 
 
-async def test_no_answer_to_somebody_else_holds_a_byte_of_hers(api: Api, alices: Names) -> None:
+async def test_no_answer_to_another_user_holds_data_of_the_owner(api: Api, of_alice: Names) -> None:
     bob = caller(api, "bob", "read", "write", "audit")
-    asked = {SECRET, alices["digest"].removeprefix("sha256:")}
-    await bob.created(b"bytes of his own", name="own", job_id="own")
+    secrets = {SECRET, of_alice["digest"].removeprefix("sha256:")}
+    await bob.created(b"bytes of bob", name="own", job_id="own")
 
     for entry in OWN:
-        answer = await ask(bob, entry, alices)
+        answer = await send(bob, entry, of_alice)
         held = answer.body + str(dict(answer.headers)).encode()
-        mine = {SECRET} if "by-filename" in entry.paths[0] else set()  # what he asked for himself
+        sent = {SECRET} if "by-filename" in entry.paths[0] else set()  # the path of the request
 
-        assert [text for text in asked - mine if text.encode() in held] == [], entry.paths
-        if alices["id"].encode() in held:
+        assert [text for text in secrets - sent if text.encode() in held] == [], entry.paths
+        if of_alice["id"].encode() in held:
             assert answer.status in (403, 404, 422), entry.paths
 
 
-async def test_head_tells_no_more_than_get(api: Api, alices: Names) -> None:
-    bob, nobody = caller(api, "bob", "read", "write", "audit"), Caller(api, None)
+async def test_head_answers_alike_for_data_of_another_user_and_unknown_data(
+    api: Api, of_alice: Names
+) -> None:
+    bob, anonymous = caller(api, "bob", "read", "write", "audit"), Caller(api, None)
     for entry in (entry for entry in OWN if entry.method == "GET"):
-        for who in (bob, nobody):
-            unknown = nobodys()
-            theirs = told(await who.call("HEAD", path(entry, alices)), alices)
-            missing = told(await who.call("HEAD", path(entry, unknown)), unknown)
+        for client in (bob, anonymous):
+            unknown = unknown_names()
+            theirs = comparable(await client.call("HEAD", path(entry, of_alice)), of_alice)
+            missing = comparable(await client.call("HEAD", path(entry, unknown)), unknown)
 
             assert theirs == missing, entry.paths
             assert theirs[2] == "", entry.paths
-            assert (who is bob) or theirs[0] == 401
+            assert (client is bob) or theirs[0] == 401
 
 
-@pytest.mark.parametrize("entry", ENDLESS, ids=lambda entry: str(entry.paths[0]))
-async def test_a_stream_tells_nobody_of_anothers_events(
-    api: Api, alices: Names, entry: Operation
+@pytest.mark.parametrize("entry", STREAMS, ids=lambda entry: str(entry.paths[0]))
+async def test_a_stream_omits_events_of_another_user(
+    api: Api, of_alice: Names, entry: Operation
 ) -> None:
     bob = caller(api, "bob", "audit", "write")
-    own = await bob.created(b"x", name="his own")
+    own = await bob.created(b"x", name="own")
     headers = {"Authorization": f"Bearer {bob.token}"}
-    heard = b""
+    received = b""
 
-    async with api.session.get(URL(f"{api.url}{entry.paths[0]}?after=0"), headers=headers) as said:
-        while own["id"].encode() not in heard:
-            heard += await said.content.readany()
+    async with api.session.get(
+        URL(f"{api.url}{entry.paths[0]}?after=0"), headers=headers
+    ) as answer:
+        while own["id"].encode() not in received:
+            received += await answer.content.readany()
 
-    assert SECRET.encode() not in heard
-    assert alices["id"].encode() not in heard
+    assert SECRET.encode() not in received
+    assert of_alice["id"].encode() not in received
 
 
 @pytest.mark.parametrize(
@@ -240,69 +252,69 @@ async def test_a_stream_tells_nobody_of_anothers_events(
     [
         f"node_id={SECRET}",
         f"workflow_id={SECRET}",
-        "job_id=job-of-alices",
+        "job_id=job-of-alice",
         "parent_id={folder}",
         "parent_id=alice",
         "content_type=image",
     ],
 )
-async def test_no_filter_finds_what_is_somebody_elses(
-    api: Api, alices: Names, filters: str
+async def test_filters_find_no_asset_of_another_user(
+    api: Api, of_alice: Names, filters: str
 ) -> None:
     bob = caller(api, "bob")
 
-    listed = await bob.get(f"/api/assets?{filters.format(**alices)}")
+    listed = await bob.get(f"/api/assets?{filters.format(**of_alice)}")
 
     assert listed.json == {"assets": [], "next": ""}
 
 
 @pytest.mark.parametrize("field", ["parent_id", "derived_from", "digest"])
-async def test_a_new_asset_cannot_refer_to_what_is_somebody_elses(
-    api: Api, alices: Names, field: str
+async def test_a_new_asset_cannot_refer_to_data_of_another_user(
+    api: Api, of_alice: Names, field: str
 ) -> None:
     bob = caller(api, "bob")
-    unknown = {**nobodys(), "digest": "sha256:" + "0" * 64}
+    unknown = {**unknown_names(), "digest": "sha256:" + "0" * 64}
 
     def sent(names: Names) -> dict[str, Any]:
         values = {"parent_id": names["folder"], "derived_from": [names["id"]]}
         return {"name": "n", field: {**values, "digest": names["digest"]}[field]}
 
-    theirs = told(await bob.call("POST", "/api/assets", json=sent(alices)), alices)
-    nobody = told(await bob.call("POST", "/api/assets", json=sent(unknown)), unknown)
+    theirs = comparable(await bob.call("POST", "/api/assets", json=sent(of_alice)), of_alice)
+    missing = comparable(await bob.call("POST", "/api/assets", json=sent(unknown)), unknown)
 
-    assert theirs == nobody
+    assert theirs == missing
     assert theirs[0] in (404, 422), theirs
 
 
-async def test_bytes_that_somebody_else_has_are_received_like_any_others(
-    api: Api, alices: Names
+async def test_an_upload_of_bytes_another_user_has_is_answered_like_new_bytes(
+    api: Api, of_alice: Names
 ) -> None:
-    """That a content is stored already shows neither in the answer nor in what is charged."""
+    """Neither the answer nor its headers show that the content is stored already."""
     bob = caller(api, "bob")
 
-    theirs = told(await upload(bob, SECRET.encode()), alices)
-    new = told(await upload(bob, SECRET[::-1].encode()), alices)
+    theirs = comparable(await upload(bob, SECRET.encode()), of_alice)
+    new = comparable(await upload(bob, SECRET[::-1].encode()), of_alice)
 
     assert (theirs[0], theirs[1].keys()) == (new[0], new[1].keys())
     assert theirs[0] == 201
 
 
-async def upload(who: Caller, content: bytes) -> Answer:
+async def upload(client: Caller, content: bytes) -> Answer:
     sent = form(content, {"name": "n"})
-    return await who.call("POST", "/api/assets", data=sent, headers=FORM)
+    return await client.call("POST", "/api/assets", data=sent, headers=FORM)
 
 
-async def test_two_users_jobs_of_the_same_name_never_mix(api: Api) -> None:
+async def test_jobs_of_two_users_with_the_same_name_never_mix(api: Api) -> None:
     alice, bob = caller(api, "alice", *ALL), caller(api, "bob", *ALL)
-    hers = [await alice.created(b"a", name=f"a{n}", job_id="job_456") for n in range(3)]
-    his = [await bob.created(b"b", name="b", job_id="job_456")]
+    alices = [await alice.created(b"a", name=f"a{n}", job_id="job_456") for n in range(3)]
+    bobs = [await bob.created(b"b", name="b", job_id="job_456")]
     started = await bob.call("POST", "/api/jobs/job_456/start", json={"workflow_id": "w"})
 
-    for who, assets, events in ((alice, hers, 3), (bob, his, 2)):
-        job = (await who.get("/api/jobs/job_456")).json
-        history = (await who.get("/api/jobs/job_456/history")).json["events"]
-        listed = (await who.get("/api/assets?job_id=job_456")).json["assets"]
-        proof = (await who.get("/api/jobs/job_456/proof")).json["events"]
+    for client, assets, events in ((alice, alices, 3), (bob, bobs, 2)):
+        job = (await client.get("/api/jobs/job_456")).json
+        history = (await client.get("/api/jobs/job_456/history")).json["events"]
+        listed = (await client.get("/api/assets?job_id=job_456")).json["assets"]
+        proof = (await client.get("/api/jobs/job_456/proof")).json["events"]
 
         assert [asset["id"] for asset in listed] == [asset["id"] for asset in assets]
         assert {event["by"] for event in history} == {assets[0]["user_id"]}
@@ -312,7 +324,7 @@ async def test_two_users_jobs_of_the_same_name_never_mix(api: Api) -> None:
     assert (await alice.get("/api/jobs/job_456")).json["status"] == "untracked"
 
 
-async def test_one_key_of_two_users_is_two_keys(api: Api) -> None:
+async def test_idempotency_keys_of_two_users_are_independent(api: Api) -> None:
     headers = {"Idempotency-Key": "the same"}
     answers = [
         await caller(api, user).call("POST", "/api/assets", json={"name": user}, headers=headers)

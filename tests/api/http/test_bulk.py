@@ -1,4 +1,4 @@
-"""Many assets deleted at once: counted first, gone together, and never more than were expected."""
+"""Bulk deletion: a dry run counts, and a deletion needs the expected count."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,7 @@ async def test_a_dry_run_counts_and_deletes_nothing(api: Api) -> None:
     assert api.head() == head
 
 
-async def test_what_matches_is_deleted_if_it_is_as_many_as_expected(api: Api) -> None:
+async def test_a_bulk_deletion_deletes_all_matches_when_the_count_is_as_expected(api: Api) -> None:
     assets = await made(api, 3, job_id="j", tags=["t"])
     await made(api, 2, job_id="j")
 
@@ -49,7 +49,7 @@ async def test_what_matches_is_deleted_if_it_is_as_many_as_expected(api: Api) ->
     assert await live(api) == 2
 
 
-async def test_another_number_than_expected_deletes_nothing(api: Api) -> None:
+async def test_a_bulk_deletion_deletes_nothing_when_the_count_differs(api: Api) -> None:
     await made(api, 3, job_id="j")
     head = api.head()
 
@@ -60,7 +60,7 @@ async def test_another_number_than_expected_deletes_nothing(api: Api) -> None:
     assert api.head() == head
 
 
-async def test_folders_go_with_their_contents(api: Api) -> None:
+async def test_a_bulk_deletion_deletes_folders_with_their_contents(api: Api) -> None:
     folder = await api.created(None, name="f", content_type="folder", tags=["t"])
     await made(api, 2, parent_id=folder["id"])
 
@@ -70,7 +70,7 @@ async def test_folders_go_with_their_contents(api: Api) -> None:
     assert await live(api) == 0
 
 
-async def test_nothing_to_delete_is_no_error(api: Api) -> None:
+async def test_a_bulk_deletion_without_matches_succeeds(api: Api) -> None:
     answer = await bulk(api, filter={"job_id": "j"}, expected_count=0)
 
     assert (answer.status, answer.json) == (200, {"count": 0, "deleted_asset_ids": []})
@@ -89,7 +89,7 @@ async def test_nothing_to_delete_is_no_error(api: Api) -> None:
         ({"filter": {"job_id": "j"}, "expected_count": 1, "limit": 1}, "limit"),
     ],
 )
-async def test_a_filter_that_says_too_little_is_refused(api: Api, body: Any, field: str) -> None:
+async def test_a_bulk_deletion_refuses_an_invalid_request(api: Api, body: Any, field: str) -> None:
     await made(api, 1)
 
     answer = await bulk(api, **body)
@@ -99,19 +99,21 @@ async def test_a_filter_that_says_too_little_is_refused(api: Api, body: Any, fie
     assert await live(api) == 1
 
 
-async def test_a_value_that_cannot_be_is_refused(api: Api) -> None:
+async def test_a_bulk_deletion_refuses_an_invalid_filter_value(api: Api) -> None:
     answer = await bulk(api, filter={"size_min": "much"}, dry_run=True)
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
-async def test_only_post_is_there(api: Api) -> None:
+async def test_bulk_delete_allows_only_post(api: Api) -> None:
     answer = await api.get("/api/assets/bulk-delete")
 
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
-async def test_a_bulk_deletion_is_replayed_whole(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_repeated_bulk_deletion_is_replayed_in_full(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deletion, "BATCH", 2)
     folder = await api.created(None, name="f", content_type="folder", job_id="j")
     await made(api, 4, job_id="j")
@@ -121,17 +123,17 @@ async def test_a_bulk_deletion_is_replayed_whole(api: Api, monkeypatch: pytest.M
     first = await bulk(api, "k", **body)
     await made(api, 1, job_id="j")
     head = api.head()
-    again = await bulk(api, "k", **body)
+    repeated = await bulk(api, "k", **body)
     other = await bulk(api, "k", **{**body, "expected_count": 1})
 
     assert (first.json["count"], len(first.json["deleted_asset_ids"])) == (5, 8)
-    assert (again.status, again.json) == (200, first.json)
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (repeated.status, repeated.json) == (200, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
     assert (other.status, other.slug) == (422, "key-reused")
     assert api.head() == head
 
 
-async def test_a_bulk_deletion_that_was_cut_short_is_finished_by_its_retry(
+async def test_an_interrupted_bulk_deletion_is_finished_by_its_retry(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "BATCH", 2)
@@ -148,8 +150,8 @@ async def test_a_bulk_deletion_that_was_cut_short_is_finished_by_its_retry(
         patch.setattr(Committer, "commit", cut_short)
         cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
-    again = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
+    repeated = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
     assert cut.status == 500
-    assert (again.status, again.json["count"]) == (200, 5)
+    assert (repeated.status, repeated.json["count"]) == (200, 5)
     assert await live(api) == 0

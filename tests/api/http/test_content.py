@@ -20,10 +20,10 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 
 CONTENT = bytes(range(256)) * 1_000
-"""More than fits into one piece that is read, and no two neighbours alike."""
+"""Longer than one read of the server; no two neighbouring bytes are equal."""
 
 
-async def test_a_content_is_announced_with_what_it_is(api: Api) -> None:
+async def test_a_content_is_sent_with_its_etag_digest_and_type(api: Api) -> None:
     asset = await api.created(CONTENT, name="a.png", content_type="image/png")
 
     answer = await api.get(asset["get_url"])
@@ -39,13 +39,13 @@ async def test_a_content_is_announced_with_what_it_is(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["content", "content/", "download", "download/"])
-async def test_a_content_has_two_names(api: Api, path: str) -> None:
+async def test_a_content_has_two_paths(api: Api, path: str) -> None:
     asset = await api.created(b"x")
 
     assert (await api.get(f"/api/assets/{asset['id']}/{path}")).body == b"x"
 
 
-async def test_head_says_what_get_would(api: Api) -> None:
+async def test_head_returns_the_headers_of_get(api: Api) -> None:
     asset = await api.created(CONTENT)
 
     got = await api.get(asset["get_url"])
@@ -57,7 +57,7 @@ async def test_head_says_what_get_would(api: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 65_536, 65_537, len(CONTENT)])
-async def test_ranges_are_slices(api: Api, size: int) -> None:
+async def test_a_range_returns_a_slice_of_the_content(api: Api, size: int) -> None:
     content = CONTENT[:size]
     path = (await api.created(content))["get_url"]
 
@@ -73,7 +73,7 @@ async def test_ranges_are_slices(api: Api, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "start"),
+    ("header", "start"),
     [
         ("bytes=255999-", 255_999),
         ("bytes=-3", 255_997),
@@ -82,15 +82,15 @@ async def test_ranges_are_slices(api: Api, size: int) -> None:
         ("bytes=-99999999999999999999", 0),
     ],
 )
-async def test_open_ranges_run_to_the_end(api: Api, asked: str, start: int) -> None:
+async def test_an_open_range_runs_to_the_end(api: Api, header: str, start: int) -> None:
     path = (await api.created(CONTENT))["get_url"]
 
-    answer = await api.get(path, Range=asked)
+    answer = await api.get(path, Range=header)
 
     assert (answer.status, answer.body) == (206, CONTENT[start:])
 
 
-async def test_a_range_from_beyond_any_file_is_refused(api: Api) -> None:
+async def test_a_range_beyond_any_file_is_refused(api: Api) -> None:
     path = (await api.created(b"content"))["get_url"]
 
     answer = await api.get(path, Range="bytes=99999999999999999999-")
@@ -99,12 +99,12 @@ async def test_a_range_from_beyond_any_file_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=0-1,3-4", "bytes=2-1", "bytes=x-1", "lines=0-1", "bytes=-", "0-1", "bytes=1"]
+    "header", ["bytes=0-1,3-4", "bytes=2-1", "bytes=x-1", "lines=0-1", "bytes=-", "0-1", "bytes=1"]
 )
-async def test_a_range_that_is_none_of_ours_is_ignored(api: Api, asked: str) -> None:
+async def test_an_unsupported_range_is_ignored(api: Api, header: str) -> None:
     path = (await api.created(b"content"))["get_url"]
 
-    answer = await api.get(path, Range=asked)
+    answer = await api.get(path, Range=header)
 
     assert (answer.status, answer.body) == (200, b"content")
 
@@ -114,65 +114,67 @@ async def test_a_range_that_is_none_of_ours_is_ignored(api: Api, asked: str) -> 
     first=st.none() | st.integers(0, 60),
     last=st.none() | st.integers(0, 60),
 )
-def test_every_range_agrees_with_slicing(size: int, first: int | None, last: int | None) -> None:
+def test_every_parsed_range_agrees_with_slicing(
+    size: int, first: int | None, last: int | None
+) -> None:
     content = CONTENT[:size]
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None:
-        wanted = content[-last:] if last else b""
+        expected = content[-last:] if last else b""
     else:
-        wanted = content[first:] if last is None else content[first : last + 1]
+        expected = content[first:] if last is None else content[first : last + 1]
     nonsense = (first is None and last is None) or (None not in (first, last) and last < first)  # type: ignore[operator]
 
     try:
         span = asked_range(header, size)
     except RangeError:
-        assert not wanted
+        assert not expected
         assert not nonsense
     else:
-        assert content[slice(*(span or Span(0, size)))] == (content if nonsense else wanted)
+        assert content[slice(*(span or Span(0, size)))] == (content if nonsense else expected)
         assert (span is None) == (nonsense or (first is None and not size))
 
 
 @given(header=st.text(max_size=30))
-def test_no_range_header_is_too_strange(header: str) -> None:
+def test_a_range_header_is_ignored_unless_its_unit_is_bytes(header: str) -> None:
     assert asked_range(header, 10) is None or header.strip().lower().startswith("bytes")
 
 
-async def test_if_range_takes_the_range_only_of_the_same_bytes(api: Api) -> None:
+async def test_if_range_applies_the_range_only_when_the_etag_matches(api: Api) -> None:
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
-    async def asked(if_range: str) -> int:
+    async def status(if_range: str) -> int:
         answer = await api.get(asset["get_url"], Range="bytes=0-1", If_Range=if_range)
         return answer.status
 
-    assert await asked(etag) == 206
-    assert await asked(f"W/{etag}") == 200
-    assert await asked('"other"') == 200
-    assert await asked("Sun, 06 Nov 1994 08:49:37 GMT") == 200
+    assert await status(etag) == 206
+    assert await status(f"W/{etag}") == 200
+    assert await status('"other"') == 200
+    assert await status("Sun, 06 Nov 1994 08:49:37 GMT") == 200
 
 
-async def test_other_bytes_than_those_that_are_meant_are_not_sent(api: Api) -> None:
+async def test_if_match_refuses_a_content_with_another_etag(api: Api) -> None:
     asset = await api.created(b"content")
     etag = f'"{asset["digest"]}"'
 
-    async def asked(if_match: str) -> int:
+    async def status(if_match: str) -> int:
         answer = await api.get(asset["get_url"], Range="bytes=0-1", If_Match=if_match)
         assert answer.status == 206 or answer.slug == "precondition-failed"
         return answer.status
 
-    assert [await asked(tag) for tag in (etag, "*", f'"other", {etag}')] == [206] * 3
-    assert [await asked(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
+    assert [await status(tag) for tag in (etag, "*", f'"other", {etag}')] == [206] * 3
+    assert [await status(tag) for tag in ('"other"', f"W/{etag}")] == [412] * 2
 
 
-async def test_a_known_content_is_not_sent_again(api: Api) -> None:
+async def test_a_content_is_answered_304_when_the_etag_matches(api: Api) -> None:
     asset = await api.created(b"content")
 
-    known = await api.get(asset["get_url"], If_None_Match=f'"{asset["digest"]}"', Range="bytes=0-1")
-    any_at_all = await api.get(asset["get_url"], If_None_Match="*")
+    same = await api.get(asset["get_url"], If_None_Match=f'"{asset["digest"]}"', Range="bytes=0-1")
+    wildcard = await api.get(asset["get_url"], If_None_Match="*")
 
-    assert (known.status, known.body) == (304, b"")
-    assert any_at_all.status == 304
+    assert (same.status, same.body) == (304, b"")
+    assert wildcard.status == 304
 
 
 async def test_a_folder_has_no_content(api: Api) -> None:
@@ -183,7 +185,7 @@ async def test_a_folder_has_no_content(api: Api) -> None:
     assert (answer.status, answer.slug) == (404, "unknown-asset")
 
 
-async def test_contents_outlive_the_server(data_dir: Path) -> None:
+async def test_contents_survive_a_restart(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         paths = [(await api.created(CONTENT[:size]))["get_url"] for size in (5, 100_000)]
     async with serving(Settings(data_dir=data_dir)) as api:
@@ -207,7 +209,9 @@ async def test_contents_outlive_the_server(data_dir: Path) -> None:
         "x/y",
     ],
 )
-async def test_what_a_browser_could_run_is_saved_and_sandboxed(api: Api, content_type: str) -> None:
+async def test_active_content_is_sent_as_a_sandboxed_attachment(
+    api: Api, content_type: str
+) -> None:
     asset = await api.created(b"<script>", content_type=content_type)
 
     headers = (await api.get(asset["get_url"])).headers
@@ -218,7 +222,7 @@ async def test_what_a_browser_could_run_is_saved_and_sandboxed(api: Api, content
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "video/mp4", "audio/ogg", "text/plain"])
-def test_what_a_browser_can_only_show_is_shown(content_type: str) -> None:
+def test_passive_content_is_shown_inline(content_type: str) -> None:
     headers = safety_headers("a", content_type)
 
     assert headers["Content-Disposition"].startswith("inline;")
@@ -235,12 +239,12 @@ def test_what_a_browser_can_only_show_is_shown(content_type: str) -> None:
         ("50%.txt", "attachment; filename=\"50_.txt\"; filename*=UTF-8''50%25.txt"),
     ],
 )
-def test_names_are_told_in_ascii_and_exactly(name: str, header: str) -> None:
+def test_a_file_name_is_sent_in_ascii_and_in_exact_form(name: str, header: str) -> None:
     assert content_disposition("attachment", name) == header
 
 
 @given(name=st.text(min_size=1))
-def test_no_name_breaks_out_of_its_header(name: str) -> None:
+def test_a_file_name_cannot_break_out_of_its_header(name: str) -> None:
     header = content_disposition("inline", name.encode(errors="replace").decode())
 
     assert header.isascii()
@@ -248,7 +252,7 @@ def test_no_name_breaks_out_of_its_header(name: str) -> None:
     assert header.count('"') == 2
 
 
-async def test_a_name_in_every_script_survives_the_way_there_and_back(api: Api) -> None:
+async def test_a_unicode_name_is_sent_back_unchanged(api: Api) -> None:
     asset = await api.created(b"x", name='a/ü"文\\件;x=1.png')
 
     headers = (await api.get(asset["get_url"])).headers

@@ -1,4 +1,4 @@
-"""Pages of other origins: told nothing, unless the setting names them."""
+"""Pages of other origins: no CORS headers, unless the setting names the origin."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,19 +10,19 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import FORM, Answer, Api, form, serving
 
 PAGE = "https://app.example.org"
-ASKS = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "if-match"}
+PREFLIGHT = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "if-match"}
 
 
 @pytest.fixture
 async def open_api(data_dir: Path) -> AsyncIterator[Api]:
-    """A local server that one page may use."""
+    """A local server that allows two origins."""
     settings = Settings(data_dir=data_dir, cors_origins=f"http://localhost:3000, {PAGE}")
     async with serving(settings) as api:
         yield api
 
 
 async def preflight(api: Api, origin: str) -> Answer:
-    return await api.call("OPTIONS", "/api/assets/x", headers={"Origin": origin, **ASKS})
+    return await api.call("OPTIONS", "/api/assets/x", headers={"Origin": origin, **PREFLIGHT})
 
 
 async def write(api: Api, origin: str) -> Answer:
@@ -30,24 +30,24 @@ async def write(api: Api, origin: str) -> Answer:
     return await api.call("POST", "/api/assets", data=form(b"x", {}), headers=headers)
 
 
-async def test_a_page_that_is_named_may_ask_read_and_write(open_api: Api) -> None:
-    asked = await preflight(open_api, PAGE)
+async def test_a_page_of_an_allowed_origin_can_read_and_write(open_api: Api) -> None:
+    preflighted = await preflight(open_api, PAGE)
     written = await write(open_api, PAGE)
     read = await open_api.get("/api/assets", Origin=PAGE)
     content = await open_api.get(written.json["get_url"], Origin=PAGE)
     refused = await open_api.get("/api/assets?x=1", Origin=PAGE)
 
-    assert (asked.status, asked.body) == (204, b"")
-    assert "PUT" in asked.headers["Access-Control-Allow-Methods"]
-    assert "If-Match" in asked.headers["Access-Control-Allow-Headers"]
+    assert (preflighted.status, preflighted.body) == (204, b"")
+    assert "PUT" in preflighted.headers["Access-Control-Allow-Methods"]
+    assert "If-Match" in preflighted.headers["Access-Control-Allow-Headers"]
     assert (written.status, read.status, content.status, refused.status) == (201, 200, 200, 400)
-    for answer in (asked, written, read, content, refused):
+    for answer in (preflighted, written, read, content, refused):
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE
         assert "Origin" in answer.headers["Vary"]
         assert "Ledger-Position" in answer.headers["Access-Control-Expose-Headers"]
 
 
-async def test_all_that_an_answer_varies_by_is_in_one_line(open_api: Api) -> None:
+async def test_all_vary_values_are_sent_in_one_header_line(open_api: Api) -> None:
     for number in range(5):
         await open_api.created(name=f"n{number}", job_id="j")
 
@@ -57,7 +57,7 @@ async def test_all_that_an_answer_varies_by_is_in_one_line(open_api: Api) -> Non
     assert answer.headers.getall("Vary") == ["Accept, Accept-Encoding, Origin"]
 
 
-async def test_another_page_is_told_nothing(open_api: Api) -> None:
+async def test_a_page_of_another_origin_gets_no_cors_headers(open_api: Api) -> None:
     for answer in (
         await preflight(open_api, "https://evil.example"),
         await write(open_api, "https://evil.example"),
@@ -69,27 +69,27 @@ async def test_another_page_is_told_nothing(open_api: Api) -> None:
     assert (await write(open_api, "https://app.example.org.evil.example")).status == 403
 
 
-async def test_without_the_setting_no_page_is_told_anything(api: Api) -> None:
-    asked, read = await preflight(api, PAGE), await api.get("/api/assets", Origin=PAGE)
+async def test_no_page_gets_cors_headers_without_the_setting(api: Api) -> None:
+    preflighted, read = await preflight(api, PAGE), await api.get("/api/assets", Origin=PAGE)
 
-    assert (asked.status, asked.slug) == (405, "method-not-allowed")
+    assert (preflighted.status, preflighted.slug) == (405, "method-not-allowed")
     assert "Access-Control-Allow-Origin" not in read.headers
     assert (await write(api, PAGE)).status == 403
 
 
-async def test_any_page_may_call_where_it_needs_a_token(data_dir: Path) -> None:
+async def test_a_wildcard_allows_every_origin_when_tokens_are_required(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir, auth="tokens", cors_origins="*")) as api:
-        asked = await preflight(api, PAGE)
+        preflighted = await preflight(api, PAGE)
         read = await api.get("/api/assets", Origin=PAGE)
 
-        assert asked.status == 204
+        assert preflighted.status == 204
         assert read.status == 401
-        for answer in (asked, read):
+        for answer in (preflighted, read):
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
             assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 @pytest.mark.parametrize("origins", ["*", "app.example.org", "https://a.example/path", "https://"])
-def test_origins_that_cannot_be_are_refused(origins: str) -> None:
+def test_invalid_origins_are_refused(origins: str) -> None:
     with pytest.raises(ValidationError):
         Settings(cors_origins=origins)

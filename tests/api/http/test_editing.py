@@ -1,4 +1,4 @@
-"""Assets through HTTP, changed: labels, contents, folders, and back from being deleted."""
+"""Changes of assets through HTTP: labels, contents, folders, preconditions, restores."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ def _names(headers: dict[str, str]) -> dict[str, str]:
 
 
 class TestLabels:
-    async def test_put_changes_what_is_not_null(self, api: Api) -> None:
+    async def test_put_changes_only_fields_with_a_value(self, api: Api) -> None:
         asset = await api.created(name="a", tags=["x"], metadata={"k": 1}, duration=2, job_id="j")
 
         answer = await put(
@@ -63,7 +63,7 @@ class TestLabels:
         }
         assert (await api.get(path(asset))).json == answer.json
 
-    async def test_patch_clears_what_is_null(self, api: Api) -> None:
+    async def test_patch_clears_null_fields(self, api: Api) -> None:
         asset = await api.created(name="a", tags=["x"], metadata={"k": 1}, duration=2)
 
         answer = await patch(api, asset, {"metadata": None, "tags": None, "duration": None})
@@ -75,7 +75,9 @@ class TestLabels:
         assert answer.headers["Ledger-Position"] == str(api.head())
         assert answer.headers["ETag"] == (await api.get(path(asset))).headers["ETag"]
 
-    async def test_minimal_answers_have_no_body(self, api: Api) -> None:
+    async def test_a_change_is_answered_without_a_body_when_minimal_is_preferred(
+        self, api: Api
+    ) -> None:
         asset = await api.created()
 
         answer = await put(api, asset, {"name": "b"}, Prefer="return=minimal")
@@ -88,14 +90,16 @@ class TestLabels:
     @pytest.mark.parametrize(
         "prefer", ["respond-async, return=minimal", "return=minimal; foo=1", 'Return="minimal"']
     )
-    async def test_a_preference_is_read_as_it_may_be_spelled(self, api: Api, prefer: str) -> None:
+    async def test_the_prefer_header_is_read_in_every_valid_spelling(
+        self, api: Api, prefer: str
+    ) -> None:
         asset = await api.created()
 
         answer = await put(api, asset, {"name": "b"}, Prefer=prefer)
 
         assert (answer.status, answer.body) == (204, b"")
 
-    async def test_each_line_of_a_header_is_read(self, api: Api) -> None:
+    async def test_the_prefer_header_is_read_from_every_line(self, api: Api) -> None:
         answer = await api.raw(
             b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"Prefer: respond-async\r\nPrefer: return=minimal\r\nContent-Length: 0\r\n\r\n"
@@ -103,7 +107,7 @@ class TestLabels:
 
         assert b"\r\nPreference-Applied: return=minimal\r\n" in answer
 
-    async def test_a_write_that_is_for_nothing_that_exists_is_refused(self, api: Api) -> None:
+    async def test_if_none_match_star_refuses_a_write_when_the_asset_exists(self, api: Api) -> None:
         asset = await api.created()
 
         changed = await put(api, asset, {"name": "b"}, If_None_Match="*")
@@ -112,7 +116,7 @@ class TestLabels:
         assert [answer.slug for answer in (changed, deleted)] == ["precondition-failed"] * 2
         assert (await api.get(path(asset))).json == asset
 
-    async def test_a_patch_of_metadata_merges(self, api: Api) -> None:
+    async def test_a_patch_merges_metadata_and_a_put_replaces_it(self, api: Api) -> None:
         asset = await api.created(metadata={"a": {"b": 1, "c": [1]}, "d": 2})
 
         answer = await patch(
@@ -123,7 +127,7 @@ class TestLabels:
         assert answer.json["metadata"] == {"a": {"c": [1], "e": {}}, "d": []}
         assert replaced.json["metadata"] == {"z": 1}
 
-    async def test_asking_for_what_is_there_records_nothing(self, api: Api) -> None:
+    async def test_a_change_to_the_present_values_records_nothing(self, api: Api) -> None:
         asset = await api.created(name="a", tags=["x"], metadata={"k": 1})
         head = api.head()
 
@@ -136,7 +140,7 @@ class TestLabels:
             assert (answer.status, answer.json) == (200, asset)
         assert api.head() == head
 
-    async def test_a_patch_may_come_as_plain_json_and_in_no_other_type(self, api: Api) -> None:
+    async def test_a_patch_accepts_plain_json_and_no_other_content_type(self, api: Api) -> None:
         asset = await api.created()
 
         plain = await api.call("PATCH", path(asset), json={"name": "b"})
@@ -162,7 +166,7 @@ class TestLabels:
         ],
     )
     @pytest.mark.parametrize("method", [put, patch])
-    async def test_a_field_that_cannot_be_is_named(
+    async def test_an_invalid_field_is_named_in_the_refusal(
         self, api: Api, method: Any, fields: Any, named: list[str]
     ) -> None:
         asset, head = await api.created(), api.head()
@@ -174,12 +178,14 @@ class TestLabels:
         assert api.head() == head
 
     @pytest.mark.parametrize("fields", [{"name": None}, {"content_type": None}, {"node_id": None}])
-    async def test_a_patch_cannot_clear_what_every_asset_has(self, api: Api, fields: Any) -> None:
+    async def test_a_patch_cannot_clear_a_required_field(self, api: Api, fields: Any) -> None:
         answer = await patch(api, await api.created(), fields)
 
         assert (answer.status, answer.slug) == (422, "bad-field")
 
-    async def test_who_may_not_see_the_asset_is_not_told_about_fields(self, api: Api) -> None:
+    async def test_a_missing_or_deleted_asset_is_refused_before_fields_are_checked(
+        self, api: Api
+    ) -> None:
         gone = await api.created()
         await delete(api, gone)
 
@@ -195,7 +201,9 @@ class TestLabels:
 
 class TestContents:
     @pytest.mark.parametrize("size", [0, 1, 65_537, 3_000_000])
-    async def test_data_brings_new_bytes_and_the_old_ones_stay(self, api: Api, size: int) -> None:
+    async def test_data_replaces_the_content_and_keeps_the_old_version(
+        self, api: Api, size: int
+    ) -> None:
         asset = await api.created(b"old", name="a", content_type="text/plain")
         content = (bytes(range(256)) * (size // 256 + 1))[:size]
         data = base64.b64encode(content).decode()
@@ -220,24 +228,24 @@ class TestContents:
         assert answer.json["version"] == 2
 
     @pytest.mark.parametrize("data", ["?", "AAA", "AA==AAAA", "AAAA\n", "ä"])
-    async def test_data_that_is_not_in_its_encoding_is_refused(self, api: Api, data: str) -> None:
+    async def test_data_is_refused_when_invalid_in_its_encoding(self, api: Api, data: str) -> None:
         answer = await put(api, await api.created(), {"data": data, "data_encoding": "base64"})
 
         assert (answer.status, answer.slug) == (422, "bad-field")
         assert [error["field"] for error in answer.json["errors"]] == ["data"]
 
-    async def test_a_folder_takes_no_bytes(self, api: Api) -> None:
+    async def test_a_folder_refuses_data(self, api: Api) -> None:
         answer = await put(api, await folder(api), {"data": "x"})
 
         assert (answer.status, answer.slug) == (422, "bad-field")
 
-    async def test_new_bytes_have_the_limit_of_an_upload(self, data_dir: Any) -> None:
+    async def test_data_above_the_upload_limit_is_refused(self, data_dir: Any) -> None:
         async with serving(Settings(data_dir=data_dir, max_upload_bytes=10)) as api:
             answer = await put(api, await api.created(b"old"), {"data": "x" * 11})
 
         assert (answer.status, answer.slug) == (413, "too-large")
 
-    async def test_versions_that_never_were_are_unknown(self, api: Api) -> None:
+    async def test_a_missing_version_is_unknown(self, api: Api) -> None:
         asset, renders = await api.created(), await folder(api)
 
         for suffix in ("", "/content"):
@@ -247,7 +255,7 @@ class TestContents:
             assert (odd.status, odd.slug) == (400, "bad-parameter")
         assert (await api.get(f"{path(renders)}/content?version=1")).status == 404
 
-    async def test_an_asset_is_shown_as_it_was_at_a_version(self, api: Api) -> None:
+    async def test_an_asset_is_read_at_a_past_version(self, api: Api) -> None:
         asset = await api.created(name="a")
         await patch(api, asset, {"name": "b"})
 
@@ -258,7 +266,7 @@ class TestContents:
         assert first.headers["ETag"].startswith('W/"v1-')
         assert second.json["name"] == "b"
 
-    async def test_no_version_of_a_deleted_asset_is_shown(self, api: Api) -> None:
+    async def test_a_deleted_asset_shows_no_past_version(self, api: Api) -> None:
         asset = await api.created()
         await delete(api, asset)
 
@@ -267,28 +275,30 @@ class TestContents:
 
 
 class TestFolders:
-    async def test_an_asset_moves_into_a_folder_and_home_again(self, api: Api) -> None:
+    async def test_an_asset_moves_into_a_folder_and_back_home(self, api: Api) -> None:
         asset, renders = await api.created(), await folder(api)
 
         inside = await put(api, asset, {"parent_id": renders["id"]})
         home = await put(api, asset, {"parent_id": "1"})
-        again = await put(api, asset, {"parent_id": renders["id"]})
+        back = await put(api, asset, {"parent_id": renders["id"]})
         cleared = await patch(api, asset, {"parent_id": None})
 
-        places = [answer.json["parent_id"] for answer in (inside, home, again, cleared)]
-        assert places == [renders["id"], "1", renders["id"], "1"]
+        parents = [answer.json["parent_id"] for answer in (inside, home, back, cleared)]
+        assert parents == [renders["id"], "1", renders["id"], "1"]
 
     async def test_a_folder_cannot_move_into_itself(self, api: Api) -> None:
         outer = await folder(api)
         inner = await folder(api, parent_id=outer["id"])
         innermost = await folder(api, parent_id=inner["id"])
 
-        for place in (outer, inner, innermost):
-            answer = await put(api, outer, {"parent_id": place["id"]})
+        for parent in (outer, inner, innermost):
+            answer = await put(api, outer, {"parent_id": parent["id"]})
             assert (answer.status, answer.slug) == (422, "bad-field")
             assert "inside of itself" in answer.json["detail"]
 
-    async def test_two_folders_moved_into_each_other_end_as_one_move(self, api: Api) -> None:
+    async def test_concurrent_moves_of_two_folders_into_each_other_record_one_move(
+        self, api: Api
+    ) -> None:
         for _ in range(5):
             a, b = await folder(api), await folder(api)
             deep = await folder(api, parent_id=b["id"])
@@ -299,24 +309,24 @@ class TestFolders:
 
             assert sorted(answer.status for answer in answers) == [200, 422]
 
-    async def test_nothing_moves_into_what_is_no_live_folder(self, api: Api) -> None:
+    async def test_a_move_into_anything_but_a_live_folder_is_refused(self, api: Api) -> None:
         asset, file, gone = await api.created(), await api.created(), await folder(api)
         await delete(api, gone)
 
-        for place in (file["id"], gone["id"], UNKNOWN):
-            answer = await put(api, asset, {"parent_id": place})
+        for parent in (file["id"], gone["id"], UNKNOWN):
+            answer = await put(api, asset, {"parent_id": parent})
             assert (answer.status, answer.slug) == (422, "bad-field")
 
-    async def test_a_create_that_races_a_deletion_leaves_nothing_in_a_tombstone(
+    async def test_a_create_racing_a_deletion_leaves_no_asset_in_a_deleted_folder(
         self, api: Api
     ) -> None:
         for _ in range(5):
-            place = await folder(api)
+            parent = await folder(api)
 
             created, _, moved = await asyncio.gather(
-                api.upload(name="in", parent_id=place["id"]),
-                delete(api, place),
-                api.upload(name="in too", parent_id=place["id"]),
+                api.upload(name="in", parent_id=parent["id"]),
+                delete(api, parent),
+                api.upload(name="in too", parent_id=parent["id"]),
             )
 
             assert {created.status, moved.status} <= {201, 422}
@@ -332,7 +342,7 @@ class TestFolders:
 
 
 class TestPreconditions:
-    async def test_if_match_compares_the_version_alone(self, api: Api) -> None:
+    async def test_if_match_compares_only_the_version(self, api: Api) -> None:
         asset = await api.created()
 
         for version, tag in enumerate(('W/"v1-1"', '"v2"', "v3", 'W/"v4-99"', "*"), 1):
@@ -340,7 +350,9 @@ class TestPreconditions:
             assert (answer.status, answer.json["version"]) == (200, version + 1)
 
     @pytest.mark.parametrize("tag", ['W/"v1-1"', '"v3"', '"other"', '"sha256:00"'])
-    async def test_another_version_fails_the_precondition(self, api: Api, tag: str) -> None:
+    async def test_a_write_is_refused_when_if_match_names_another_version(
+        self, api: Api, tag: str
+    ) -> None:
         asset = await api.created()
         await put(api, asset, {"name": "b"})
         head = api.head()
@@ -355,12 +367,14 @@ class TestPreconditions:
             assert answer.json["version"] == 2
         assert api.head() == head
 
-    async def test_several_tags_are_not_understood(self, api: Api) -> None:
+    async def test_if_match_refuses_several_tags(self, api: Api) -> None:
         answer = await put(api, await api.created(), {"name": "b"}, If_Match='"v1", "v2"')
 
         assert (answer.status, answer.slug) == (400, "bad-parameter")
 
-    async def test_of_many_who_saw_the_same_version_one_wins(self, api: Api) -> None:
+    async def test_only_the_first_of_concurrent_writes_with_the_same_if_match_succeeds(
+        self, api: Api
+    ) -> None:
         asset = await api.created()
 
         answers = await asyncio.gather(
@@ -370,7 +384,7 @@ class TestPreconditions:
         assert sorted(answer.status for answer in answers) == [200] + [412] * 7
         assert (await api.get(path(asset))).json["version"] == 2
 
-    async def test_without_a_precondition_everybody_wins(self, api: Api) -> None:
+    async def test_all_concurrent_writes_succeed_without_a_precondition(self, api: Api) -> None:
         asset = await api.created()
 
         answers = await asyncio.gather(*(put(api, asset, {"name": f"{n}"}) for n in range(4)))
@@ -380,7 +394,7 @@ class TestPreconditions:
 
 
 class TestRetries:
-    async def test_a_change_is_answered_as_it_was_the_first_time(self, api: Api) -> None:
+    async def test_a_repeated_change_is_replayed_after_later_changes(self, api: Api) -> None:
         asset, key = await api.created(), "k"
         fields = {"name": "b", "data": "new", "data_encoding": None}
         first = await put(api, asset, fields, Idempotency_Key=key, If_Match='"v1"')
@@ -397,7 +411,7 @@ class TestRetries:
             assert replay.headers["Ledger-Position"] == first.headers["Ledger-Position"]
         assert api.head() == head
 
-    async def test_a_key_of_another_change_is_refused(self, api: Api) -> None:
+    async def test_a_key_is_refused_when_reused_for_another_change(self, api: Api) -> None:
         asset = await api.created()
         await patch(api, asset, {"metadata": None, "name": "b"}, Idempotency_Key="k")
 
@@ -408,19 +422,19 @@ class TestRetries:
         ):
             assert (answer.status, answer.slug) == (422, "key-reused")
 
-    async def test_a_restore_is_replayed(self, api: Api) -> None:
+    async def test_a_repeated_restore_is_replayed(self, api: Api) -> None:
         asset = await api.created()
         await delete(api, asset)
 
         first = await restore(api, asset, Idempotency_Key="k")
         await put(api, asset, {"name": "later"})
-        again = await restore(api, asset, Idempotency_Key="k")
+        repeated = await restore(api, asset, Idempotency_Key="k")
 
-        assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
+        assert (repeated.json, repeated.headers["Idempotency-Replayed"]) == (first.json, "true")
 
 
 class TestRestoring:
-    async def test_a_deleted_asset_comes_back_as_it_was(self, api: Api) -> None:
+    async def test_a_restored_asset_has_its_former_fields_and_content(self, api: Api) -> None:
         asset = await api.created(b"bytes", name="a", job_id="j")
         await delete(api, asset)
 
@@ -433,7 +447,7 @@ class TestRestoring:
         assert (await api.get(asset["get_url"])).body == b"bytes"
         assert len((await api.get("/api/assets?job_id=j")).json["assets"]) == 1
 
-    async def test_restoring_what_is_there_records_nothing(self, api: Api) -> None:
+    async def test_a_restore_of_a_live_asset_records_nothing(self, api: Api) -> None:
         asset = await api.created()
         head = api.head()
 
@@ -441,10 +455,10 @@ class TestRestoring:
         assert (await restore(api, {"id": UNKNOWN})).status == 404
         assert api.head() == head
 
-    async def test_an_asset_whose_folder_is_gone_comes_home(self, api: Api) -> None:
-        place = await folder(api)
-        asset = await api.created(parent_id=place["id"])
-        await delete(api, place)
+    async def test_a_restored_asset_moves_home_when_its_folder_is_deleted(self, api: Api) -> None:
+        parent = await folder(api)
+        asset = await api.created(parent_id=parent["id"])
+        await delete(api, parent)
 
         answer = await restore(api, asset)
 
@@ -452,15 +466,15 @@ class TestRestoring:
         assert answer.headers["Ledger-Position"] == str(api.head())
         assert await api.backend.projections.orphans(10) == []
 
-    async def test_a_folder_comes_back_with_what_was_deleted_along_with_it(self, api: Api) -> None:
-        place = await folder(api)
-        inner = await folder(api, parent_id=place["id"])
-        kept = [await api.created(parent_id=p["id"]) for p in (place, inner, inner)]
+    async def test_a_restored_folder_brings_back_the_assets_deleted_with_it(self, api: Api) -> None:
+        parent = await folder(api)
+        inner = await folder(api, parent_id=parent["id"])
+        kept = [await api.created(parent_id=p["id"]) for p in (parent, inner, inner)]
         before = await api.created(parent_id=inner["id"])
         await delete(api, before)
-        await delete(api, place)
+        await delete(api, parent)
 
-        answer = await restore(api, place)
+        answer = await restore(api, parent)
 
         for asset in (inner, *kept):
             shown = (await api.get(path(asset))).json
@@ -468,54 +482,54 @@ class TestRestoring:
         assert (await api.get(path(before))).status == 410
         assert answer.headers["Ledger-Position"] == str(api.head())
 
-    async def test_restoring_a_folder_again_leaves_later_deletions_alone(self, api: Api) -> None:
-        place = await folder(api)
-        asset = await api.created(parent_id=place["id"])
-        await delete(api, place)
-        await restore(api, place)
+    async def test_a_second_restore_of_a_folder_keeps_later_deletions(self, api: Api) -> None:
+        parent = await folder(api)
+        asset = await api.created(parent_id=parent["id"])
+        await delete(api, parent)
+        await restore(api, parent)
         await delete(api, asset)
 
-        await restore(api, place)
+        await restore(api, parent)
 
         assert (await api.get(path(asset))).status == 410
 
-    async def test_a_large_folder_comes_back_whole(self, api: Api) -> None:
-        place = await folder(api)
-        await asyncio.gather(*(api.created(parent_id=place["id"]) for _ in range(600)))
-        deleted = await delete(api, place)
+    async def test_a_large_folder_is_restored_completely(self, api: Api) -> None:
+        parent = await folder(api)
+        await asyncio.gather(*(api.created(parent_id=parent["id"]) for _ in range(600)))
+        deleted = await delete(api, parent)
 
-        await restore(api, place)
+        await restore(api, parent)
 
-        listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
+        listed = await api.get(f"/api/assets?parent_id={parent['id']}&page_size=1000")
         assert len(deleted.json["deleted_asset_ids"]) == 601
         assert len(listed.json["assets"]) == 600
 
-    async def test_a_folder_restored_while_it_is_being_deleted_keeps_everything(
+    async def test_a_folder_restored_during_its_deletion_keeps_all_assets(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(deletion, "BATCH", 8)
-        place = await folder(api)
-        await asyncio.gather(*(api.created(parent_id=place["id"]) for _ in range(100)))
+        parent = await folder(api)
+        await asyncio.gather(*(api.created(parent_id=parent["id"]) for _ in range(100)))
 
-        deleting = asyncio.create_task(delete(api, place))
-        while (await api.get(path(place))).status == 200:
+        deleting = asyncio.create_task(delete(api, parent))
+        while (await api.get(path(parent))).status == 200:
             pass
-        restored = await restore(api, place)
+        restored = await restore(api, parent)
         deleted = await deleting
 
-        listed = await api.get(f"/api/assets?parent_id={place['id']}&page_size=1000")
+        listed = await api.get(f"/api/assets?parent_id={parent['id']}&page_size=1000")
         assert (restored.status, deleted.status) == (200, 200)
         assert len(listed.json["assets"]) == 100
         assert await api.backend.projections.orphans(10) == []
 
-    async def test_what_has_left_a_folder_is_not_deleted_with_it(
+    async def test_an_asset_moved_out_of_a_folder_is_not_deleted_with_the_folder(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(deletion, "BATCH", 1)
-        place = await folder(api)
-        inside = [await api.created(parent_id=place["id"]) for _ in range(20)]
+        parent = await folder(api)
+        inside = [await api.created(parent_id=parent["id"]) for _ in range(20)]
 
-        deleting = asyncio.create_task(delete(api, place))
+        deleting = asyncio.create_task(delete(api, parent))
         moved = await put(api, inside[-1], {"parent_id": "1"})
         gone = (await deleting).json["deleted_asset_ids"]
 

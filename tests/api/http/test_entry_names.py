@@ -1,4 +1,4 @@
-"""Names in an archive: whatever assets are called, nothing leaves its folder or meets another."""
+"""Names of zip entries: valid on every system, unique, and inside their folder."""
 
 import unicodedata
 
@@ -32,27 +32,27 @@ NAMES = st.text(st.sampled_from("aA.ß/\\: \u0301é\x00\u202e)(12") | st.charact
         ("x" * 4096 + ".jpeg", "x" * (MAX_BYTES - 5) + ".jpeg"),
     ],
 )
-def test_a_name_becomes_one_that_every_system_takes_for_a_name(name: str, expected: str) -> None:
+def test_a_name_is_changed_to_be_valid_on_every_system(name: str, expected: str) -> None:
     assert safe(name) == expected
 
 
-def test_names_that_are_alike_to_some_system_are_kept_apart() -> None:
+def test_names_are_numbered_when_equal_on_some_system() -> None:
     names = EntryNames()
-    given_out = [names.take("", name) for name in ("a.png", "A.PNG", "a.png", "a (2).png", "é")]
+    taken = [names.take("", name) for name in ("a.png", "A.PNG", "a.png", "a (2).png", "é")]
 
-    assert given_out == ["a.png", "A (2).PNG", "a (3).png", "a (2) (2).png", "é"]
+    assert taken == ["a.png", "A (2).PNG", "a (3).png", "a (2) (2).png", "é"]
     assert names.take("", "e\u0301") == "é (2)"
     assert names.take("folder/", "a.png") == "folder/a.png"
 
 
-def test_ten_thousand_of_the_same_name_are_numbered_in_one_go() -> None:
+def test_ten_thousand_equal_names_get_distinct_numbers() -> None:
     names = EntryNames()
 
     assert len({names.take("", "output.png") for _ in range(10_000)}) == 10_000
     assert names.take("", "output.png") == "output (10001).png"
 
 
-def test_a_path_that_grows_too_long_grows_no_further() -> None:
+def test_a_nested_path_stops_growing_at_its_limit() -> None:
     path = ""
     for _ in range(100):
         path = EntryNames().take(inside(path) if path else "", "x" * 300)
@@ -63,9 +63,9 @@ def test_a_path_that_grows_too_long_grows_no_further() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["", "f/", "f/g/"]), NAMES), max_size=20))
 @example([("", "con"), ("", "_con")])
 @example([("", "a"), ("", "A"), ("", "a (2)")])
-def test_no_two_entries_meet_and_none_leaves_its_folder(wanted: list[tuple[str, str]]) -> None:
+def test_entries_are_unique_and_stay_in_their_folder(entries: list[tuple[str, str]]) -> None:
     names = EntryNames()
-    paths = [(folder, names.take(folder, name)) for folder, name in wanted]
+    paths = [(folder, names.take(folder, name)) for folder, name in entries]
 
     for folder, path in paths:
         own = path.removeprefix(folder)

@@ -1,4 +1,4 @@
-"""The log as it grows, through HTTP: events after a position, and streams that miss nothing."""
+"""The event feed through HTTP: lists after a position, and streams without gaps."""
 
 import asyncio
 import socket
@@ -16,19 +16,19 @@ from aiohttp import web
 from asset_ledger.api.http import events
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.reading import event_filter as heard
-from asset_ledger.ledger.reading import subscriptions as tail
+from asset_ledger.ledger.reading import event_filter, subscriptions
 from tests.api.running import Api, serving
 
 
-async def told(api: Api, query: str = "") -> list[int]:
+async def positions(api: Api, query: str = "") -> list[int]:
     answer = await api.get(f"/api/events{query}")
     assert answer.status == 200, answer.body
     return [event["position"] for event in answer.json["events"]]
 
 
 async def record(api: Api) -> list[Any]:
-    """Events 2 to 6: two of job j (one by node n), a job's start, a free one, a deletion."""
+    """Record events 2 to 6: two assets of job j (the first by node n), the start of job j, an
+    asset without a job, and the deletion of the first asset. Return the assets."""
     first = await api.created(job_id="j", node_id="n", workflow_id="w")
     second = await api.created(job_id="j")
     await api.call("POST", "/api/jobs/j/start")
@@ -37,7 +37,7 @@ async def record(api: Api) -> list[Any]:
     return [first, second, free]
 
 
-async def test_events_are_the_callers_events_in_order(api: Api) -> None:
+async def test_events_of_the_caller_are_listed_in_order(api: Api) -> None:
     await record(api)
 
     answer = await api.get("/api/events")
@@ -48,26 +48,26 @@ async def test_events_are_the_callers_events_in_order(api: Api) -> None:
     assert answer.headers["Ledger-Position"] == "6"
 
 
-async def test_everyones_events_are_those_of_the_log(api: Api) -> None:
+async def test_all_events_of_the_log_are_listed_with_the_all_parameter(api: Api) -> None:
     await record(api)
 
-    assert await told(api, "?all=true") == [1, 2, 3, 4, 5, 6]
-    assert await told(api, "?all=true&topic=ledger.opened") == [1]
+    assert await positions(api, "?all=true") == [1, 2, 3, 4, 5, 6]
+    assert await positions(api, "?all=true&topic=ledger.opened") == [1]
 
 
-async def test_filters_narrow_the_events_together(api: Api) -> None:
+async def test_filters_of_events_are_combined_with_and(api: Api) -> None:
     first, _, free = await record(api)
 
-    assert await told(api, "?job_id=j") == [2, 3, 4, 6]
-    assert await told(api, "?job_id=j&node_id=n") == [2, 6]
-    assert await told(api, "?node_id=n&topic=asset.deleted") == [6]
-    assert await told(api, "?workflow_id=w&all=true") == [2, 6]
-    assert await told(api, "?topic=job.started&topic=asset.deleted") == [4, 6]
-    assert await told(api, f"?asset_id={first['id']}") == [2, 6]
-    assert await told(api, f"?asset_id={free['id']}&job_id=j") == []
+    assert await positions(api, "?job_id=j") == [2, 3, 4, 6]
+    assert await positions(api, "?job_id=j&node_id=n") == [2, 6]
+    assert await positions(api, "?node_id=n&topic=asset.deleted") == [6]
+    assert await positions(api, "?workflow_id=w&all=true") == [2, 6]
+    assert await positions(api, "?topic=job.started&topic=asset.deleted") == [4, 6]
+    assert await positions(api, f"?asset_id={first['id']}") == [2, 6]
+    assert await positions(api, f"?asset_id={free['id']}&job_id=j") == []
 
 
-async def test_next_leads_through_everything_once(api: Api) -> None:
+async def test_pages_by_next_position_list_every_event_once(api: Api) -> None:
     await record(api)
 
     seen, after = [], 0
@@ -82,11 +82,11 @@ async def test_next_leads_through_everything_once(api: Api) -> None:
     assert (await api.get("/api/events?after=99")).json == {"events": [], "next": 99}
 
 
-async def test_a_request_that_looked_in_vain_says_where_to_go_on(
+async def test_the_next_position_advances_when_no_scanned_event_matches(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heard, "PAGE", 2)
-    monkeypatch.setattr(heard, "WALK", 4)
+    monkeypatch.setattr(event_filter, "PAGE", 2)
+    monkeypatch.setattr(event_filter, "WALK", 4)
     await record(api)
 
     first = (await api.get("/api/events?topic=asset.deleted")).json
@@ -101,15 +101,15 @@ async def test_a_request_that_looked_in_vain_says_where_to_go_on(
     ["?after=x", "?after=-1", "?limit=0", "?topic=asset", "?asset_id=x", "?job=j", "?all=yes"],
 )
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/stream"])
-async def test_a_query_that_cannot_be_is_refused(api: Api, path: str, query: str) -> None:
+async def test_an_invalid_query_is_refused(api: Api, path: str, query: str) -> None:
     answer = await api.get(path + query)
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
 @dataclass
-class EventBatch:
-    """One event of a stream, or a comment."""
+class Block:
+    """One block of a server-sent event stream: an event, or a comment."""
 
     id: str = ""
     event: str = ""
@@ -118,10 +118,8 @@ class EventBatch:
 
 
 @asynccontextmanager
-async def stream(
-    api: Api, query: str = "", **headers: str
-) -> AsyncIterator[AsyncIterator[EventBatch]]:
-    """A stream's blocks, after the one that says where it begins."""
+async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[AsyncIterator[Block]]:
+    """Open a stream and yield its blocks, except the first, which holds the start position."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
         assert response.status == 200, await response.read()
@@ -131,8 +129,8 @@ async def stream(
         yield blocks
 
 
-async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[EventBatch]:
-    block = EventBatch()
+async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Block]:
+    block = Block()
     async for line in lines:
         name, _, value = line.decode().rstrip("\n").partition(": ")
         if name == "data":
@@ -143,27 +141,27 @@ async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[EventBatch]:
             block.comment = value
         elif line == b"\n":
             yield block
-            block = EventBatch()
+            block = Block()
 
 
-async def take(blocks: AsyncIterator[EventBatch], count: int) -> list[EventBatch]:
-    async with asyncio.timeout(30):  # a hang fails; nothing here is a matter of speed
+async def take(blocks: AsyncIterator[Block], count: int) -> list[Block]:
+    async with asyncio.timeout(30):  # fails a test that hangs; no test depends on speed
         return [await anext(blocks) for _ in range(count)]
 
 
-async def test_a_stream_tells_what_is_recorded_from_now_on(api: Api) -> None:
+async def test_a_stream_sends_events_recorded_after_its_start(api: Api) -> None:
     await api.created(name="before")
 
     async with stream(api) as blocks:
         asset = await api.created(name="after")
-        (heard,) = await take(blocks, 1)
+        (block,) = await take(blocks, 1)
 
-    assert (heard.id, heard.event) == ("3", "asset.created")
-    assert heard.data == (await api.get("/api/events?after=2")).json["events"][0]
-    assert heard.data["asset_id"] == asset["id"]
+    assert (block.id, block.event) == ("3", "asset.created")
+    assert block.data == (await api.get("/api/events?after=2")).json["events"][0]
+    assert block.data["asset_id"] == asset["id"]
 
 
-async def test_a_stream_begins_where_it_is_told_to(api: Api) -> None:
+async def test_a_stream_begins_after_the_requested_position(api: Api) -> None:
     await record(api)
 
     async with stream(api, "?after=0&job_id=j") as blocks:
@@ -171,23 +169,23 @@ async def test_a_stream_begins_where_it_is_told_to(api: Api) -> None:
         await api.created(job_id="j")
         (after,) = await take(blocks, 1)
 
-    assert [heard.id for heard in (*before, after)] == ["2", "3", "4", "6", "7"]
+    assert [block.id for block in (*before, after)] == ["2", "3", "4", "6", "7"]
 
 
-async def test_who_comes_back_says_what_he_has_seen(api: Api) -> None:
+async def test_a_stream_resumes_after_the_last_event_id(api: Api) -> None:
     await record(api)
 
     async with stream(api, "?after=0", Last_Event_ID="4") as blocks:
-        heard = await take(blocks, 2)
+        received = await take(blocks, 2)
 
-    assert [each.id for each in heard] == ["5", "6"]
+    assert [block.id for block in received] == ["5", "6"]
 
 
-async def test_a_stream_goes_from_the_log_to_what_is_new(
+async def test_a_stream_passes_from_stored_to_new_events_without_a_gap(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "KEPT", 3)
-    monkeypatch.setattr(tail, "PAGE", 2)
+    monkeypatch.setattr(subscriptions, "KEPT", 3)
+    monkeypatch.setattr(subscriptions, "PAGE", 2)
     async with stream(api, "?all=true&after=0") as early:
         for _ in range(9):
             await api.created()
@@ -195,71 +193,73 @@ async def test_a_stream_goes_from_the_log_to_what_is_new(
             for _ in range(9):
                 await api.created()
             expected = [str(position) for position in range(1, 20)]
-            assert [heard.id for heard in await take(late, 19)] == expected
-            assert [heard.id for heard in await take(early, 19)] == expected
+            assert [block.id for block in await take(late, 19)] == expected
+            assert [block.id for block in await take(early, 19)] == expected
 
 
-async def test_a_last_event_id_that_is_none_is_refused(api: Api) -> None:
+async def test_an_invalid_last_event_id_is_refused(api: Api) -> None:
     answer = await api.get("/api/events/stream", Last_Event_ID="x")
 
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
-async def test_silence_is_broken_by_a_comment(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_stream_sends_heartbeat_comments(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(events, "HEARTBEAT", 0.05)
 
     async with stream(api, "?topic=job.finished") as blocks:
         comments = await take(blocks, 1)
-        await api.created()  # not wanted here: the stream stays silent
+        await api.created()  # filtered out: the stream stays silent
         comments += await take(blocks, 2)
         await api.call("POST", "/api/jobs/j/finish", json={"status": "completed"})
         async with asyncio.timeout(30):
-            heard = await anext(block async for block in blocks if block.data)
+            finished = await anext(block async for block in blocks if block.data)
 
-    assert [(each.id, each.comment) for each in comments] == [("", "still here")] * 3
-    assert heard.id == "3"
+    assert [(block.id, block.comment) for block in comments] == [("", "still here")] * 3
+    assert finished.id == "3"
 
 
-async def test_a_stop_ends_every_stream(api: Api) -> None:
-    async with stream(api) as one, stream(api, "?after=0") as other:
+async def test_a_server_stop_ends_every_stream(api: Api) -> None:
+    async with stream(api) as first, stream(api, "?after=0") as second:
         await api.server.drain(30)
 
         async with asyncio.timeout(30):
-            assert [block async for block in one] == [block async for block in other] == []
+            assert [block async for block in first] == [block async for block in second] == []
 
 
-async def test_the_head_of_a_stream_has_no_stream(api: Api) -> None:
+async def test_head_of_a_stream_has_no_body(api: Api) -> None:
     answer = await api.call("HEAD", "/api/events/stream")
 
     assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_who_takes_nothing_is_let_go_and_can_come_back(tmp_path: Path) -> None:
+async def test_a_slow_reader_is_disconnected_and_can_resume(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
-        hasty = web.ServerRunner(Server(api.backend, patience=0.05))
-        await hasty.setup()
-        await web.TCPSite(hasty, "127.0.0.1", 0).start()
+        impatient = web.ServerRunner(Server(api.backend, patience=0.05))
+        await impatient.setup()
+        await web.TCPSite(impatient, "127.0.0.1", 0).start()
         narrow = socket.socket()
         narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        narrow.connect(hasty.addresses[0][:2])
+        narrow.connect(impatient.addresses[0][:2])
         reader, writer = await asyncio.open_connection(sock=narrow, limit=1)
         writer.write(b"GET /api/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for _ in range(200):
             await api.created(metadata={"padding": "x" * 30_000})
 
-        text = await to_its_end(reader)
+        text = await read_until_reset(reader)
         last = text.rpartition("id: ")[2].partition("\n")[0] if "id: " in text else "0"
         async with stream(api, Last_Event_ID="1") as blocks:
-            heard = await take(blocks, 200)
+            received = await take(blocks, 200)
 
         writer.close()
-        await hasty.cleanup()
+        await impatient.cleanup()
     assert int(last) < 201
-    assert [each.id for each in heard] == [str(position) for position in range(2, 202)]
+    assert [block.id for block in received] == [str(position) for position in range(2, 202)]
 
 
-async def to_its_end(reader: asyncio.StreamReader) -> str:
-    """What arrived before the connection was reset."""
+async def read_until_reset(reader: asyncio.StreamReader) -> str:
+    """Return the text that arrived before the connection was reset."""
     pieces = []
     try:
         while piece := await reader.read(65_536):

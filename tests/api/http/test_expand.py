@@ -1,5 +1,5 @@
-"""A server that starts on tables from before the second migration, with a long log: it serves from
-them, makes them anew beside, and takes over."""
+"""A server with a long log and tables from before the second migration: it serves from these
+tables, rebuilds, and switches."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from tests.projections.before import NEWEST, restore
 
 @pytest.fixture
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every log is a long one."""
+    """Treat every log as a long one."""
     monkeypatch.setattr(migrate, "LONG", 0)
 
 
 @pytest.mark.usefixtures("long")
-async def test_older_tables_serve_until_those_of_today_take_over(tmp_path: Path) -> None:
+async def test_older_tables_serve_until_the_rebuild_switches(tmp_path: Path) -> None:
     restore(tmp_path)
 
     async with serving(Settings(data_dir=tmp_path)) as api:
@@ -29,18 +29,18 @@ async def test_older_tables_serve_until_those_of_today_take_over(tmp_path: Path)
 
         assert ended is not None
         assert (ended.result, ended.error) == ("switched", None)
-        told = (await api.get("/api/projections")).json
-        assert (told["serving"]["generation"], told["serving"]["revision"]) == (2, NEWEST)
-        assert told["previous"]["usable"] is False
+        document = (await api.get("/api/projections")).json
+        assert (document["serving"]["generation"], document["serving"]["revision"]) == (2, NEWEST)
+        assert document["previous"]["usable"] is False
         found = (await api.get("/api/assets?node_id=node_0")).json["assets"]
         assert {asset["node_id"] for asset in found} == {"node_0"}
 
 
 @pytest.mark.usefixtures("long")
-async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
+async def test_a_filter_on_an_unfilled_column_is_refused_as_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Rebuilds, "start", lambda self: None)  # until the end of this test
+    monkeypatch.setattr(Rebuilds, "start", lambda self: None)  # the columns stay unfilled
     restore(tmp_path)
 
     async with serving(Settings(data_dir=tmp_path)) as api:
@@ -54,7 +54,9 @@ async def test_a_filter_on_a_column_that_is_not_filled_yet_is_behind(
         assert (await api.get("/api/assets?workflow_id=w")).status == 200
 
 
-async def test_a_short_log_is_read_before_the_server_listens(tmp_path: Path) -> None:
+async def test_tables_are_migrated_before_the_server_listens_when_the_log_is_short(
+    tmp_path: Path,
+) -> None:
     restore(tmp_path)
 
     async with serving(Settings(data_dir=tmp_path)) as api:

@@ -1,4 +1,4 @@
-"""Whole folders: as one list, and as one zip."""
+"""Folders with all their contents: as one list, and as one zip."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ async def tree(api: Api, folder_id: str) -> list[str]:
     return [asset["name"] for asset in answer.json["assets"]]
 
 
-async def test_everything_below_a_folder_is_listed_at_any_depth(
+async def test_a_tree_lists_all_assets_below_a_folder_at_any_depth(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "PAGE", 2)
@@ -46,12 +46,12 @@ async def test_everything_below_a_folder_is_listed_at_any_depth(
     assert (head.status, head.body) == (200, b"")
 
 
-async def test_there_is_nothing_below_an_empty_folder_or_a_file(api: Api) -> None:
+async def test_a_tree_of_an_empty_folder_or_a_file_is_empty(api: Api) -> None:
     assert await tree(api, (await folder(api, "empty"))["id"]) == []
     assert await tree(api, (await api.created())["id"]) == []
 
 
-async def test_a_tree_that_is_not_there_is_refused(api: Api) -> None:
+async def test_a_tree_of_a_deleted_or_unknown_folder_is_refused(api: Api) -> None:
     gone = await folder(api, "gone")
     await api.call("DELETE", f"/api/assets/{gone['id']}")
 
@@ -81,7 +81,7 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
     await api.created(b"2", name="CAT.png", **inside)
     await api.created(large, name="../../evil", parent_id=inner["id"])
     await api.created(b"", name="empty", **inside)
-    await api.created(None, name="only said", **inside)
+    await api.created(None, name="no content", **inside)
     lone = await api.created(b"lone", name="/etc/passwd")
 
     assert await unpacked(api, lone["id"], top["id"]) == {
@@ -91,13 +91,13 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
         "Top_ all/cat.png": b"1",
         "Top_ all/CAT (2).png": b"2",
         "Top_ all/empty": b"",
-        "Top_ all/only said": b"",
+        "Top_ all/no content": b"",
         "Top_ all/_/.._.._evil": large,
     }
 
 
-def entries_in_order(archive: bytes) -> dict[str, bytes]:
-    """Read a zip as it comes, as Java's ZipInputStream does: without the list at its end."""
+def streamed_entries(archive: bytes) -> dict[str, bytes]:
+    """Read a zip from its beginning, as Java's ZipInputStream does: without its central directory."""
     found, rest = {}, archive
     while rest.startswith(b"PK\3\4"):
         flags, method, *_, name_size, extra_size = struct.unpack("<4x2xHH2x2x4x4x4xHH", rest[:30])
@@ -112,16 +112,16 @@ def entries_in_order(archive: bytes) -> dict[str, bytes]:
     return found
 
 
-async def test_a_zip_can_be_read_as_it_comes(api: Api) -> None:
+async def test_a_zip_can_be_read_while_it_arrives(api: Api) -> None:
     contents = {"empty": b"", "short": b"hello", "large": bytes(range(256)) * 1_000}
     assets = [await api.created(content, name=name) for name, content in contents.items()]
 
     answer = await download(api, *[asset["id"] for asset in assets])
 
-    assert entries_in_order(answer.body) == contents
+    assert streamed_entries(answer.body) == contents
 
 
-async def test_what_is_asked_for_twice_is_in_the_zip_once(api: Api) -> None:
+async def test_a_zip_holds_an_asset_once_when_requested_twice(api: Api) -> None:
     top = await folder(api, "top")
     inner = await folder(api, "inner", top)
     file = await api.created(b"x", name="file", parent_id=inner["id"])
@@ -130,7 +130,7 @@ async def test_what_is_asked_for_twice_is_in_the_zip_once(api: Api) -> None:
     assert await unpacked(api, *ids) == {"inner/": b"", "inner/file": b"x", "top/": b""}
 
 
-async def test_a_zip_of_what_is_not_there_is_refused_before_it_begins(api: Api) -> None:
+async def test_an_invalid_zip_request_is_refused_before_the_first_byte(api: Api) -> None:
     asset, gone = await api.created(), await api.created()
     await api.call("DELETE", f"/api/assets/{gone['id']}")
 

@@ -1,5 +1,5 @@
-"""Broken forms are refused: never a 5xx, a hang or a stray file; and a form that arrives whole is
-answered like one that arrives in pieces."""
+"""Multipart forms: a malformed form is refused, never with a 5xx, a hang or a stray file; a form in
+one piece and a form in chunks are answered alike."""
 
 import hashlib
 import random
@@ -15,8 +15,8 @@ from tests.api.running import (
     FORM,
     Answer,
     Api,
-    closed,
     form,
+    multipart,
     part,
     serving,
     stray_files,
@@ -27,14 +27,14 @@ VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
 
 
 async def chunked(body: bytes) -> AsyncIterator[bytes]:
-    """A body without a Content-Length is parsed in the pieces in which it arrives."""
+    """Yield a body in pieces: without a Content-Length, the server parses piece by piece."""
     size = max(50, len(body) // 20)
     for start in range(0, len(body), size):
         yield body[start : start + size]
 
 
 async def post(api: Api, body: bytes, content_type: str = FORM["Content-Type"]) -> Answer:
-    """Send a body whole and in pieces, and make sure that both are answered alike."""
+    """Send a body whole and in pieces, and check that both are answered alike."""
     headers = {"Content-Type": content_type}
     whole = await api.call("POST", "/api/assets", data=body, headers=headers)
     pieces = await api.call("POST", "/api/assets", data=chunked(body), headers=headers)
@@ -50,7 +50,7 @@ def verdict(answer: Answer) -> tuple[str, ...]:
 
 
 def truncations() -> Iterator[bytes]:
-    complete = len(VALID) - len("\r\n")  # what follows the last delimiter is not part of the form
+    complete = len(VALID) - len("\r\n")  # the form ends before the last line break
     return (VALID[:stop] for stop in range(complete))
 
 
@@ -59,20 +59,22 @@ def mutations() -> Iterator[bytes]:
     for _ in range(300):
         body = bytearray(VALID)
         for _ in range(chance.randint(1, 3)):
-            place = chance.randrange(len(body))
+            offset = chance.randrange(len(body))
             match chance.randrange(4):
                 case 0:
-                    del body[place : place + chance.randint(1, 9)]
+                    del body[offset : offset + chance.randint(1, 9)]
                 case 1:
-                    body[place:place] = chance.choice([b"\r", b"\n", b"\r\n", b"--", b":", b"\x00"])
+                    body[offset:offset] = chance.choice(
+                        [b"\r", b"\n", b"\r\n", b"--", b":", b"\x00"]
+                    )
                 case 2:
-                    body[place] = chance.randrange(256)
+                    body[offset] = chance.randrange(256)
                 case _:
-                    body[place:place] = body[place : place + chance.randint(1, 60)]
+                    body[offset:offset] = body[offset : offset + chance.randint(1, 60)]
         yield bytes(body)
 
 
-async def test_a_form_that_was_cut_off_anywhere_is_refused(api: Api, data_dir: Path) -> None:
+async def test_a_form_cut_off_anywhere_is_refused(api: Api, data_dir: Path) -> None:
     before = api.head()
 
     for body in truncations():
@@ -83,9 +85,7 @@ async def test_a_form_that_was_cut_off_anywhere_is_refused(api: Api, data_dir: P
     assert stray_files(data_dir) == []
 
 
-async def test_a_form_that_was_tampered_with_is_read_alike_either_way(
-    api: Api, data_dir: Path
-) -> None:
+async def test_a_mutated_form_is_answered_alike_whole_and_chunked(api: Api, data_dir: Path) -> None:
     statuses = {(await post(api, body)).status for body in mutations()}
 
     assert statuses <= {201, 400, 422}
@@ -96,7 +96,7 @@ async def test_a_form_that_was_tampered_with_is_read_alike_either_way(
 FILE = part("file", b"x", filename="f")
 JSON = part("json", b'{"name":"n"}')
 OPEN = f"--{BOUNDARY}\r\n".encode()
-CLOSE = closed()
+CLOSE = multipart()
 DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
 
 
@@ -107,13 +107,13 @@ DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
         b"x",
         CLOSE[:-4],
         b"x" * 1_000,
-        closed(FILE, FILE),
-        closed(JSON, JSON),
-        closed(FILE, JSON, FILE),
-        closed(FILE, part("other", b"x")),
-        closed(part("", b"x")),
-        closed(FILE, part("FILE", b"x")),
-        closed(part("json", b"not json")),
+        multipart(FILE, FILE),
+        multipart(JSON, JSON),
+        multipart(FILE, JSON, FILE),
+        multipart(FILE, part("other", b"x")),
+        multipart(part("", b"x")),
+        multipart(FILE, part("FILE", b"x")),
+        multipart(part("json", b"not json")),
         OPEN + b"Content-Disposition: form-data\r\n\r\nx\r\n" + CLOSE,
         OPEN + b'Content-Disposition: attachment; name="file"\r\n\r\nx\r\n' + CLOSE,
         OPEN + b"Content-Type: image/png\r\n\r\nx\r\n" + CLOSE,
@@ -130,15 +130,15 @@ DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="f"'
         OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n" + CLOSE,
         (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\n"),
         (OPEN + DISPOSITION + b"\r\n\r\nx\r\n" + CLOSE).replace(b"\r\n", b"\r"),
-        b"x" + closed(FILE),
-        closed(FILE).replace(BOUNDARY.encode(), b"another-boundary"),
-        closed(FILE)[:-4] + b"\r\n",
-        closed(FILE)[:-4] + b"xx\r\n",
+        b"x" + multipart(FILE),
+        multipart(FILE).replace(BOUNDARY.encode(), b"another-boundary"),
+        multipart(FILE)[:-4] + b"\r\n",
+        multipart(FILE)[:-4] + b"xx\r\n",
         b"x" * 1_000_000,
-        closed(FILE) + b"x" * 1_000_000,
+        multipart(FILE) + b"x" * 1_000_000,
     ],
 )
-async def test_a_form_that_is_none_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
+async def test_a_malformed_form_is_refused(api: Api, data_dir: Path, body: bytes) -> None:
     before = api.head()
 
     answer = await post(api, body)
@@ -159,8 +159,8 @@ async def test_a_form_that_is_none_is_refused(api: Api, data_dir: Path, body: by
         "multipart/form-data; boundary=\u00e9",
     ],
 )
-async def test_a_form_without_its_boundary_is_refused(api: Api, content_type: str) -> None:
-    answer = await post(api, closed(FILE), content_type)
+async def test_a_form_without_a_valid_boundary_is_refused(api: Api, content_type: str) -> None:
+    answer = await post(api, multipart(FILE), content_type)
 
     assert (answer.status, answer.slug) == (400, "malformed-body")
 
@@ -168,33 +168,33 @@ async def test_a_form_without_its_boundary_is_refused(api: Api, content_type: st
 @pytest.mark.parametrize(
     "body",
     [
-        closed(FILE, JSON),
-        closed(JSON, FILE),
-        b"\r\n" + closed(FILE, JSON),
-        b"a preamble\r\n" + closed(FILE, JSON),
-        closed(FILE, JSON)[:-2],
-        closed(FILE, JSON) + b"an epilogue",
-        closed(FILE, JSON).replace(b"form-data; name", b"form-data;name"),
-        closed(FILE, JSON).replace(b"Content-Disposition", b"content-disposition"),
+        multipart(FILE, JSON),
+        multipart(JSON, FILE),
+        b"\r\n" + multipart(FILE, JSON),
+        b"a preamble\r\n" + multipart(FILE, JSON),
+        multipart(FILE, JSON)[:-2],
+        multipart(FILE, JSON) + b"an epilogue",
+        multipart(FILE, JSON).replace(b"form-data; name", b"form-data;name"),
+        multipart(FILE, JSON).replace(b"Content-Disposition", b"content-disposition"),
         OPEN + DISPOSITION + b"\r\nContent-Length: 1\r\n\r\nx\r\n" + JSON + CLOSE,
         OPEN + DISPOSITION + b"\r\nContent-Transfer-Encoding: Binary\r\n\r\nx\r\n" + JSON + CLOSE,
         OPEN + DISPOSITION + b"\r\nContent-Type: multipart/mixed\r\n\r\n--x\r\n" + JSON + CLOSE,
-        closed(part("file", b"x", filename=""), JSON),
-        closed(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
+        multipart(part("file", b"x", filename=""), JSON),
+        multipart(part("json", b'{"name":"n"}', filename="fields.json"), FILE),
     ],
 )
-async def test_a_form_that_is_only_unusual_is_read(api: Api, body: bytes) -> None:
+async def test_an_unusual_but_valid_form_is_accepted(api: Api, body: bytes) -> None:
     answer = await post(api, body)
 
     assert (answer.status, answer.json["name"]) == (201, "n")
 
 
 @pytest.mark.parametrize("quotes", ['"{}"', "{}"])
-async def test_a_boundary_may_be_quoted(api: Api, quotes: str) -> None:
+async def test_a_boundary_is_accepted_with_and_without_quotes(api: Api, quotes: str) -> None:
     boundary = quotes.format(BOUNDARY)
 
     answer = await post(
-        api, closed(FILE), f"Multipart/Form-Data; charset=utf-8; boundary={boundary}"
+        api, multipart(FILE), f"Multipart/Form-Data; charset=utf-8; boundary={boundary}"
     )
 
     assert answer.status == 201
@@ -213,7 +213,9 @@ async def test_a_boundary_may_be_quoted(api: Api, quotes: str) -> None:
         ("filename*=utf-8'en'a%2Fb", "a/b"),
     ],
 )
-async def test_a_file_name_is_text_and_never_a_path(api: Api, filename: str, name: str) -> None:
+async def test_a_file_name_is_decoded_and_never_treated_as_a_path(
+    api: Api, filename: str, name: str
+) -> None:
     head = f'Content-Disposition: form-data; name="file"; {filename}'.encode()
 
     answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
@@ -222,7 +224,7 @@ async def test_a_file_name_is_text_and_never_a_path(api: Api, filename: str, nam
 
 
 @pytest.mark.parametrize("filename", ["a%0D%0Ab", "", quote("\u0085")])
-async def test_a_file_name_that_cannot_be_is_a_bad_field(api: Api, filename: str) -> None:
+async def test_an_invalid_file_name_is_refused(api: Api, filename: str) -> None:
     head = f"Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''{filename}".encode()
 
     answer = await post(api, OPEN + head + b"\r\n\r\nx\r\n" + CLOSE)
@@ -230,7 +232,7 @@ async def test_a_file_name_that_cannot_be_is_a_bad_field(api: Api, filename: str
     assert (answer.status, answer.slug) == (422, "bad-field")
 
 
-async def test_contents_full_of_delimiters_are_kept_to_the_byte(api: Api) -> None:
+async def test_contents_with_delimiter_bytes_are_stored_unchanged(api: Api) -> None:
     for content in (
         f"\r\n--{BOUNDARY}"[:-1].encode(),
         f"--{BOUNDARY}--".encode(),
@@ -240,13 +242,13 @@ async def test_contents_full_of_delimiters_are_kept_to_the_byte(api: Api) -> Non
         b"--",
         b"\r\n\r\n",
     ):
-        answer = await post(api, closed(part("file", content, filename="f")))
+        answer = await post(api, multipart(part("file", content, filename="f")))
         assert (await api.get(answer.json["get_url"])).body == content
 
 
 @pytest.mark.parametrize("cut", [0, 100, 200_000])
 @pytest.mark.parametrize("framing", ["Content-Length: 400000", "Transfer-Encoding: chunked"])
-async def test_a_client_that_hangs_up_leaves_nothing(
+async def test_an_upload_leaves_nothing_when_its_client_disconnects(
     api: Api, data_dir: Path, cut: int, framing: str
 ) -> None:
     before = api.head()
@@ -256,18 +258,18 @@ async def test_a_client_that_hangs_up_leaves_nothing(
 
     answer = await api.raw(
         head.encode() + f"Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + sent,
-        hang_up=True,
+        half_close=True,
     )
 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
     assert (await api.get("/health")).body == b"OK"
-    await api.server.drain(30)  # the handler may still be tidying up
+    await api.server.drain(30)  # the handler may still be removing its file
     assert api.head() == before
     assert stray_files(data_dir) == []
 
 
 @pytest.mark.parametrize("sent", [0, 200_000])
-async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sent: int) -> None:
+async def test_a_stalled_upload_is_refused_and_frees_its_slot(data_dir: Path, sent: int) -> None:
     body = form(b"x" * 300_000, {"name": "n"})
     head = "POST /api/assets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n"
@@ -287,7 +289,7 @@ async def test_a_client_that_falls_silent_gives_up_its_place(data_dir: Path, sen
     "sent",
     [b"zz\r\n", b"2\r\nabc\r\n", b"-1\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nabcdefgh"],
 )
-async def test_broken_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) -> None:
+async def test_malformed_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) -> None:
     answer = await api.raw(
         b"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" + sent
@@ -299,7 +301,7 @@ async def test_broken_chunks_are_refused(api: Api, data_dir: Path, sent: bytes) 
 
 
 async def test_a_refused_upload_of_a_large_file_leaves_no_file(api: Api, data_dir: Path) -> None:
-    body = closed(part("file", b"x" * 500_000, filename="f"), part("json", b"{"))
+    body = multipart(part("file", b"x" * 500_000, filename="f"), part("json", b"{"))
 
     answer = await post(api, body)
 
@@ -360,13 +362,13 @@ EMPTY_INPUT = part("file", b"", filename="")
     ],
 )
 async def test_a_file_input_that_was_left_empty_is_no_file(api: Api, fields: bytes) -> None:
-    answer = await post(api, closed(EMPTY_INPUT, part("json", fields)))
+    answer = await post(api, multipart(EMPTY_INPUT, part("json", fields)))
 
     assert (answer.status, answer.json["get_url"], answer.json["digest"]) == (201, None, None)
 
 
 async def test_an_empty_file_with_a_name_is_a_file(api: Api) -> None:
-    answer = await post(api, closed(part("file", b"", filename="empty.log")))
+    answer = await post(api, multipart(part("file", b"", filename="empty.log")))
 
     assert (answer.status, answer.json["size"], answer.json["name"]) == (201, 0, "empty.log")
     assert answer.json["digest"] == EMPTY_DIGEST

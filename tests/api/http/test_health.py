@@ -1,4 +1,4 @@
-"""Is it there, can it work, what does it do: asked by machines, without a token."""
+"""Health, readiness, metrics, request ids and request logs."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.logs import JsonFormatter, PlainFormatter
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import PoisonEventError, StorageFailedError
-from tests.api.calling import asking_for_tokens, caller
+from tests.api.calling import caller, serving_with_tokens
 from tests.api.running import FORM, Api, form, serving
 from tests.projections.packages import importable, plant
 
@@ -22,7 +22,7 @@ PATHS = ("/health", "/livez", "/readyz", "/metrics")
 
 
 async def ready(api: Api) -> tuple[int, dict[str, Any]]:
-    """The status of /readyz, and its parts by name."""
+    """Return the status of /readyz and its parts by name."""
     answer = await api.get("/readyz")
     ReadyOut.model_validate(answer.json)
     assert answer.json["ready"] == (answer.status == 200)
@@ -30,7 +30,7 @@ async def ready(api: Api) -> tuple[int, dict[str, Any]]:
 
 
 async def numbers(api: Api) -> dict[str, float]:
-    """Every sample of /metrics, by its name and labels."""
+    """Return the samples of /metrics by name and labels."""
     text = (await api.get("/metrics")).body.decode()
     return {
         _named(sample.name, sample.labels): sample.value
@@ -40,18 +40,18 @@ async def numbers(api: Api) -> dict[str, float]:
 
 
 def _named(name: str, labels: dict[str, str]) -> str:
-    said = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return f"{name.removeprefix('asset_ledger_')}{{{said}}}" if said else name[13:]
+    pairs = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return f"{name.removeprefix('asset_ledger_')}{{{pairs}}}" if pairs else name[13:]
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_whoever_looks_after_the_server_needs_no_token(path: str, data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+async def test_monitoring_paths_need_no_token(path: str, data_dir: Path) -> None:
+    async with serving_with_tokens(data_dir) as api:
         assert (await api.get(path)).status == 200
         assert (await api.call("HEAD", path)).body == b""
 
 
-async def test_a_new_server_is_ready_and_says_where_its_projections_are(api: Api) -> None:
+async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projections(api: Api) -> None:
     await api.created()
     await api.settled()
 
@@ -72,7 +72,7 @@ async def test_a_new_server_is_ready_and_says_where_its_projections_are(api: Api
     }
 
 
-async def test_a_disk_that_failed_makes_it_not_ready(
+async def test_a_failed_disk_makes_the_server_not_ready(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failure = StorageFailedError("the disk failed; read-only until a restart")
@@ -92,7 +92,7 @@ class Usage(NamedTuple):
     free: int
 
 
-async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
+async def test_a_nearly_full_disk_makes_the_server_not_ready(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 5, 5))
@@ -102,10 +102,10 @@ async def test_a_disk_that_is_nearly_full_makes_it_not_ready(
     assert (status, parts["disk"]) == (503, {"name": "disk", "ok": False, "free_bytes": 5})
 
 
-async def test_a_projection_that_stands_still_says_where_and_nothing_of_the_event(api: Api) -> None:
+async def test_a_stalled_projection_reports_its_position_and_no_data_of_the_event(api: Api) -> None:
     await api.created()
     api.backend.projections.tables.error = PoisonEventError(
-        2, "KeyError('a name of somebody')", "refused by a projection"
+        2, "KeyError('a private name')", "refused by a projection"
     )
 
     status, parts = await ready(api)
@@ -121,7 +121,7 @@ async def test_a_projection_that_stands_still_says_where_and_nothing_of_the_even
     )
 
 
-async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_ready(
+async def test_a_broken_installed_projection_leaves_the_server_ready(
     data_dir: Path, tmp_path: Path
 ) -> None:
     plant(tmp_path / "site", "import nothing_of_this_name")
@@ -142,7 +142,7 @@ async def test_a_projection_of_somebody_else_that_is_broken_leaves_the_server_re
     assert counted["projection_stalled{projection=seen}"] == 1
 
 
-async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
+async def test_metrics_count_requests_by_operation_and_status(api: Api) -> None:
     asset = await api.created(b"x" * 1000)
     await api.get(f"/api/assets/{asset['id']}/content")
     await api.get("/api/assets/nonsense")
@@ -162,7 +162,7 @@ async def test_requests_are_counted_by_operation_and_status(api: Api) -> None:
     assert counted["sent_bytes_total"] > 1000
 
 
-async def test_writes_and_projections_are_measured(api: Api) -> None:
+async def test_metrics_measure_writes_and_projections(api: Api) -> None:
     for _ in range(3):
         await api.created()
     await api.settled()
@@ -179,7 +179,7 @@ async def test_writes_and_projections_are_measured(api: Api) -> None:
     assert counted["process_open_fds"] > 0
 
 
-async def test_every_answer_bears_an_id(api: Api) -> None:
+async def test_every_answer_has_a_request_id(api: Api) -> None:
     ids = [
         (await api.get(path)).headers["X-Request-Id"]
         for path in ("/api/assets", "/api/assets", "/nowhere", "/api/jobs/none/history")
@@ -191,28 +191,28 @@ async def test_every_answer_bears_an_id(api: Api) -> None:
     ids += re.findall(r"X-Request-Id: (\w+)\r\n", broken.decode())
 
     assert len(set(ids)) == 6
-    assert all(re.fullmatch(r"[0-9a-f]{16}", one) for one in ids)
+    assert all(re.fullmatch(r"[0-9a-f]{16}", request_id) for request_id in ids)
 
 
-async def test_the_id_that_comes_along_is_kept(api: Api) -> None:
+async def test_a_request_id_of_the_client_is_kept(api: Api) -> None:
     answer = await api.get("/nowhere", X_Request_Id="4bf92f35-77b3")
 
     assert answer.headers["X-Request-Id"] == answer.json["request_id"] == "4bf92f35-77b3"
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, 'a"b', "ä"])
-async def test_an_id_that_would_break_a_line_of_the_log_is_not_kept(api: Api, sent: str) -> None:
+async def test_an_invalid_request_id_of_the_client_is_not_kept(api: Api, sent: str) -> None:
     answer = await api.get("/health", X_Request_Id=sent.encode("utf-8").decode("latin-1"))
 
     assert answer.headers.get("X-Request-Id", sent) != sent
 
 
-async def test_a_logged_request_says_who_asked_what_and_nothing_he_sent(
+async def test_a_logged_request_names_user_and_operation_and_no_request_data(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    async with asking_for_tokens(data_dir, log_requests=True) as api:
+    async with serving_with_tokens(data_dir, log_requests=True) as api:
         alice = caller(api, "alice")
         headers = {**FORM, "traceparent": trace, "X-Request-Id": "r1"}
         body = form(b"content", {"name": "secret"})
@@ -238,7 +238,7 @@ async def test_a_logged_request_says_who_asked_what_and_nothing_he_sent(
     assert str(alice.token) not in caplog.text
 
 
-async def test_requests_are_not_logged_unless_asked_for(
+async def test_requests_are_not_logged_without_the_setting(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -258,7 +258,7 @@ def record(**fields: Any) -> logging.LogRecord:
     return made
 
 
-def test_a_line_for_machines_is_one_json_object() -> None:
+def test_a_json_log_line_is_one_json_object() -> None:
     line = JsonFormatter().format(record(status=500, user=None))
 
     found = orjson.loads(line)
@@ -274,7 +274,7 @@ def test_a_line_for_machines_is_one_json_object() -> None:
     }
 
 
-def test_a_line_for_people_ends_with_its_fields() -> None:
+def test_a_plain_log_line_ends_with_its_fields() -> None:
     first, *_ = PlainFormatter("%(message)s").format(record(status=500, user=None)).splitlines()
 
     assert first == "request r1 status=500"

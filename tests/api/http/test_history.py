@@ -1,4 +1,4 @@
-"""A job's history through HTTP: the events that name the job, in order, by the page or the line."""
+"""Histories through HTTP: the events of a job or an asset, as pages, lines or CloudEvents."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from asset_ledger.api.http import event_pages as answers
+from asset_ledger.api.http import event_pages
 from asset_ledger.api.http.event_pages import BATCH, LINES
 from asset_ledger.ledger.domain.job import job_stream
 from asset_ledger.ledger.ids import digest_of
@@ -19,17 +19,17 @@ async def history(api: Api, job_id: str, query: str = "") -> Any:
     return answer.json
 
 
-async def test_a_history_tells_everything_in_order(api: Api) -> None:
+async def test_a_job_history_lists_all_events_in_order(api: Api) -> None:
     first = await api.created(b"x", name="first", job_id="j", node_id="n", workflow_id="w")
     await api.created(name="another job's", job_id="other")
     await api.created(name="no job's")
     second = await api.created(None, name="second", job_id="j", content_type="folder")
     await api.call("DELETE", f"/api/assets/{first['id']}")
 
-    told = await history(api, "j")
+    page = await history(api, "j")
 
-    events = told["events"]
-    assert told["next"] == ""
+    events = page["events"]
+    assert page["next"] == ""
     assert [event["topic"] for event in events] == [
         "asset.created",
         "asset.created",
@@ -64,7 +64,7 @@ async def test_a_history_tells_everything_in_order(api: Api) -> None:
     assert events[2]["data"] == {"reason": None}
 
 
-async def test_pages_walk_through_a_history_once(api: Api) -> None:
+async def test_pages_list_every_event_of_a_job_history_once(api: Api) -> None:
     for number in range(7):
         await api.created(name=f"{number}", job_id="j")
 
@@ -79,14 +79,14 @@ async def test_pages_walk_through_a_history_once(api: Api) -> None:
     assert pages == [[1, 2, 3], [4, 5, 6], [7]]
 
 
-async def test_a_full_last_page_says_that_it_is_the_last(api: Api) -> None:
+async def test_a_full_last_page_has_no_next_cursor(api: Api) -> None:
     for _ in range(3):
         await api.created(job_id="j")
 
     assert (await history(api, "j", "?page_size=3"))["next"] == ""
 
 
-async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
+async def test_a_history_as_lines_holds_the_same_events(api: Api) -> None:
     for number in range(5):
         await api.created(name=f"{number}", job_id="j")
     page = await history(api, "j", "?page_size=2")
@@ -104,9 +104,7 @@ async def test_a_history_as_lines_is_the_same_history(api: Api) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("accept", ["*/*", LINES, BATCH])
-async def test_a_cache_is_told_that_a_history_has_several_forms(
-    api: Api, accept: str, method: str
-) -> None:
+async def test_a_history_varies_by_accept(api: Api, accept: str, method: str) -> None:
     asset = await api.created(job_id="j")
 
     for path in ("/api/jobs/j/history", f"/api/assets/{asset['id']}/history"):
@@ -118,27 +116,27 @@ async def test_a_cache_is_told_that_a_history_has_several_forms(
 async def test_head_of_a_history_has_no_body(api: Api, accept: str) -> None:
     await api.created(job_id="j")
 
-    for _ in range(2):  # a body that came nevertheless would be the next answer's beginning
+    for _ in range(2):  # a body would be read as the beginning of the next answer
         answer = await api.call("HEAD", "/api/jobs/j/history", headers={"Accept": accept})
         assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
 
 
 @pytest.mark.parametrize("job_id", ["a/b", "a b", "jöb 文", "100%", "..", "?", "#", "a;b=c", "%2F"])
-async def test_a_job_may_be_called_anything(api: Api, job_id: str) -> None:
+async def test_a_job_history_is_found_for_any_job_id(api: Api, job_id: str) -> None:
     await api.created(job_id=job_id)
 
     assert [event["job_id"] for event in (await history(api, job_id))["events"]] == [job_id]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-@pytest.mark.parametrize("job_id", ["nobody", "%00", "j%C3%B6b"])
-async def test_a_job_that_no_event_names_is_404(api: Api, job_id: str, accept: str) -> None:
+@pytest.mark.parametrize("job_id", ["unknown", "%00", "j%C3%B6b"])
+async def test_a_history_of_an_unknown_job_is_404(api: Api, job_id: str, accept: str) -> None:
     answer = await api.get(f"/api/jobs/{job_id}/history", Accept=accept)
 
     assert (answer.status, answer.slug) == (404, "unknown-job")
 
 
-async def test_a_cursor_of_another_job_is_refused(api: Api) -> None:
+async def test_a_job_history_refuses_a_cursor_of_another_job(api: Api) -> None:
     for job_id in ("a", "a", "b", "b"):
         await api.created(job_id=job_id)
     cursor = (await history(api, "a", "?page_size=1"))["next"]
@@ -148,7 +146,7 @@ async def test_a_cursor_of_another_job_is_refused(api: Api) -> None:
         assert (answer.status, answer.slug) == (400, "bad-cursor")
 
 
-async def test_a_filter_that_histories_do_not_have_is_refused(api: Api) -> None:
+async def test_a_history_refuses_an_unknown_filter(api: Api) -> None:
     await api.created(job_id="j")
 
     answer = await api.get("/api/jobs/j/history?node_id=n")
@@ -156,7 +154,7 @@ async def test_a_filter_that_histories_do_not_have_is_refused(api: Api) -> None:
     assert (answer.status, answer.slug) == (400, "bad-parameter")
 
 
-async def test_an_asset_has_a_history_of_its_own(api: Api) -> None:
+async def test_an_asset_history_lists_only_events_of_the_asset(api: Api) -> None:
     asset = await api.created(job_id="j")
     await api.created(job_id="j")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
@@ -167,7 +165,7 @@ async def test_an_asset_has_a_history_of_its_own(api: Api) -> None:
     assert [event["topic"] for event in events] == ["asset.created", "asset.deleted"]
 
 
-async def test_pages_walk_through_an_assets_history(api: Api) -> None:
+async def test_pages_list_every_event_of_an_asset_history_once(api: Api) -> None:
     asset = await api.created()
     await api.call("DELETE", f"/api/assets/{asset['id']}")
     path = f"/api/assets/{asset['id']}/history?page_size=1"
@@ -179,7 +177,7 @@ async def test_pages_walk_through_an_assets_history(api: Api) -> None:
     assert second["next"] == ""
 
 
-async def test_only_assets_have_a_history_of_an_asset(api: Api) -> None:
+async def test_an_asset_history_of_another_stream_is_404(api: Api) -> None:
     await api.call("POST", "/api/jobs/j/start")
     log_id = api.backend.feed.log_id
 
@@ -188,7 +186,7 @@ async def test_only_assets_have_a_history_of_an_asset(api: Api) -> None:
         assert (answer.status, answer.slug) == (404, "unknown-asset")
 
 
-async def test_a_history_as_cloud_events_is_the_same_history(api: Api) -> None:
+async def test_a_history_as_cloud_events_holds_the_same_events(api: Api) -> None:
     await api.call("POST", "/api/jobs/j/start")
     asset = await api.created(job_id="j")
 
@@ -211,10 +209,10 @@ async def test_a_history_as_cloud_events_is_the_same_history(api: Api) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "application/cloudevents-batch+json"])
-async def test_a_whole_history_is_longer_than_a_page(
+async def test_a_history_without_pages_exceeds_the_page_limit(
     api: Api, monkeypatch: pytest.MonkeyPatch, accept: str
 ) -> None:
-    monkeypatch.setattr(answers, "MAX_PAGE", 2)
+    monkeypatch.setattr(event_pages, "MAX_PAGE", 2)
     for _ in range(5):
         await api.created(job_id="j")
     last = (await history(api, "j", "?page_size=4"))["next"]
@@ -226,7 +224,7 @@ async def test_a_whole_history_is_longer_than_a_page(
     assert rest.body.count(b'"job_seq"') == 1
 
 
-async def test_a_history_can_be_read_as_it_was(api: Api) -> None:
+async def test_a_history_is_read_at_a_past_position_or_time(api: Api) -> None:
     first = await api.created(job_id="j")
     second = await api.created(job_id="j")
     await api.call("DELETE", f"/api/assets/{first['id']}")
@@ -239,7 +237,7 @@ async def test_a_history_can_be_read_as_it_was(api: Api) -> None:
     assert [event["topic"] for event in asset.json["events"]] == ["asset.created"]
 
 
-async def test_before_its_first_event_a_job_was_unknown(api: Api) -> None:
+async def test_a_job_history_is_unknown_before_the_first_event_of_the_job(api: Api) -> None:
     await api.created(job_id="j")
 
     for as_of in ("0", "1", "1999-12-31T23:59:59Z"):
@@ -247,7 +245,7 @@ async def test_before_its_first_event_a_job_was_unknown(api: Api) -> None:
         assert (answer.status, answer.slug) == (404, "unknown-job")
 
 
-async def test_a_time_that_has_not_come_is_now(api: Api) -> None:
+async def test_a_future_as_of_time_reads_the_present(api: Api) -> None:
     await api.created(job_id="j")
 
     answer = await api.get("/api/jobs/j/history?as_of=2999-01-01T00:00:00-12:00")
@@ -258,7 +256,7 @@ async def test_a_time_that_has_not_come_is_now(api: Api) -> None:
 @pytest.mark.parametrize(
     "as_of", ["3", "-1", "tuesday", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00%2B01:00"]
 )
-async def test_an_as_of_that_names_nothing_is_refused(api: Api, as_of: str) -> None:
+async def test_an_invalid_as_of_is_refused(api: Api, as_of: str) -> None:
     await api.created(job_id="j")
 
     answer = await api.get(f"/api/jobs/j/history?as_of={as_of}")

@@ -1,4 +1,4 @@
-"""Two jobs side by side, through HTTP."""
+"""The comparison of two jobs through HTTP."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ async def compared(api: Api, a: str, b: str) -> Any:
     return answer.json
 
 
-async def test_two_runs_are_compared_asset_by_asset(api: Api) -> None:
+async def test_a_comparison_pairs_the_assets_of_two_jobs(api: Api) -> None:
     same = [await api.created(b"1", name="x", node_id="load", job_id=job) for job in "ab"]
     other = [await api.created(job.encode(), name="y", node_id="save", job_id=job) for job in "ab"]
     extra = await api.created(b"3", name="z", job_id="b")
@@ -41,7 +41,7 @@ async def test_two_runs_are_compared_asset_by_asset(api: Api) -> None:
     }
 
 
-async def test_what_was_deleted_is_not_compared(api: Api) -> None:
+async def test_a_comparison_omits_deleted_assets(api: Api) -> None:
     asset = await api.created(b"1", job_id="a")
     await api.created(b"2", job_id="b")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
@@ -52,7 +52,7 @@ async def test_what_was_deleted_is_not_compared(api: Api) -> None:
     assert answer.headers["Ledger-Position"] == "4"
 
 
-async def test_a_job_compared_with_itself_is_the_same(api: Api) -> None:
+async def test_a_comparison_of_a_job_with_itself_finds_no_difference(api: Api) -> None:
     for _ in range(2):
         await api.created(job_id="a")
 
@@ -62,18 +62,18 @@ async def test_a_job_compared_with_itself_is_the_same(api: Api) -> None:
     assert found["first_divergence"] is None
 
 
-async def test_a_job_that_only_began_made_nothing(api: Api) -> None:
+async def test_a_comparison_treats_a_job_without_assets_as_empty(api: Api) -> None:
     await api.created(job_id="a")
     await api.call("POST", "/api/jobs/b/start")
 
     assert (await compared(api, "a", "b"))["counts"]["only_a"] == 1
 
 
-@pytest.mark.parametrize(("a", "b"), [("a", "nobody"), ("nobody", "a"), ("nobody", "nobody")])
-async def test_a_job_that_no_event_names_is_404(api: Api, a: str, b: str) -> None:
+@pytest.mark.parametrize(("a", "b"), [("a", "unknown"), ("unknown", "a"), ("unknown", "unknown")])
+async def test_a_comparison_with_an_unknown_job_is_404(api: Api, a: str, b: str) -> None:
     await api.created(job_id="a")
 
     answer = await api.get(f"/api/jobs/{a}/compare/{b}")
 
     assert (answer.status, answer.slug) == (404, "unknown-job")
-    assert answer.json["job_id"] == "nobody"
+    assert answer.json["job_id"] == "unknown"

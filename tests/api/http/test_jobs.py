@@ -1,4 +1,4 @@
-"""Jobs through HTTP: how they begin and end, what they come to, and which there are."""
+"""Jobs through HTTP: start, finish, totals and lists."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,7 @@ async def ids(api: Api, query: str = "") -> list[str]:
     return [job["job_id"] for job in answer.json["jobs"]]
 
 
-async def test_a_job_that_only_its_assets_name_is_untracked(api: Api) -> None:
+async def test_a_job_without_start_or_end_is_untracked(api: Api) -> None:
     await api.created(b"four", job_id="j", workflow_id="w")
 
     assert await job(api, "j") == {
@@ -56,23 +56,28 @@ async def test_a_job_that_only_its_assets_name_is_untracked(api: Api) -> None:
     }
 
 
-async def test_a_job_begins_makes_something_and_ends(api: Api) -> None:
+async def test_a_job_is_started_creates_an_asset_and_is_finished(api: Api) -> None:
     parameters = {"steps": 20, "ü": ["a", None, 1.5]}
-    begun = await start(api, "j", workflow_id="w", parent_job_id="p", parameters=parameters)
+    started = await start(api, "j", workflow_id="w", parent_job_id="p", parameters=parameters)
     await api.created(b"four", job_id="j")
-    over = await finish(api, "j", status="failed", error="line 1\nline 2")
+    finished = await finish(api, "j", status="failed", error="line 1\nline 2")
 
-    assert (begun.status, begun.json["status"], begun.json["finished_at"]) == (200, "running", None)
-    assert (begun.json["parameters"], begun.json["parent_job_id"]) == (parameters, "p")
-    assert begun.headers["Ledger-Position"] == "2"
-    assert over.headers["Ledger-Position"] == "4"
-    assert (over.json["status"], over.json["error"]) == ("failed", "line 1\nline 2")
-    assert (over.json["assets"], over.json["bytes"], over.json["workflow_id"]) == (1, 4, "w")
-    assert over.json == await job(api, "j")
-    assert over.json["started_at"] <= over.json["finished_at"]
+    assert started.status == 200
+    assert (started.json["status"], started.json["finished_at"]) == ("running", None)
+    assert (started.json["parameters"], started.json["parent_job_id"]) == (parameters, "p")
+    assert started.headers["Ledger-Position"] == "2"
+    assert finished.headers["Ledger-Position"] == "4"
+    assert (finished.json["status"], finished.json["error"]) == ("failed", "line 1\nline 2")
+    assert (finished.json["assets"], finished.json["bytes"], finished.json["workflow_id"]) == (
+        1,
+        4,
+        "w",
+    )
+    assert finished.json == await job(api, "j")
+    assert finished.json["started_at"] <= finished.json["finished_at"]
 
 
-async def test_the_end_says_how_many_events_the_job_has(api: Api) -> None:
+async def test_the_finish_event_counts_the_events_of_the_job(api: Api) -> None:
     await start(api, "j")
     await api.created(job_id="j")
     await finish(api, "j", status="completed")
@@ -84,28 +89,29 @@ async def test_the_end_says_how_many_events_the_job_has(api: Api) -> None:
     assert events[-1]["data"] == {"status": "completed", "events": 3}
 
 
-async def test_a_job_may_end_that_nobody_started(api: Api) -> None:
+async def test_a_job_can_finish_without_a_start(api: Api) -> None:
     await api.created(job_id="j")
 
-    over = await finish(api, "j", status="cancelled")
+    finished = await finish(api, "j", status="cancelled")
     refused = await start(api, "j")
 
-    assert (over.status, over.json["status"], over.json["started_at"]) == (200, "cancelled", None)
+    assert finished.status == 200
+    assert (finished.json["status"], finished.json["started_at"]) == ("cancelled", None)
     assert (refused.status, refused.slug) == (409, "job-state")
 
 
-async def test_saying_the_same_again_records_nothing(api: Api) -> None:
+async def test_a_repeated_start_or_finish_records_nothing(api: Api) -> None:
     await start(api, "j", parameters={"a": 1, "b": 2})
     head = api.head()
-    again = await start(api, "j", parameters={"b": 2, "a": 1})
-    assert (again.status, again.json["status"], api.head()) == (200, "running", head)
+    repeated = await start(api, "j", parameters={"b": 2, "a": 1})
+    assert (repeated.status, repeated.json["status"], api.head()) == (200, "running", head)
 
     await finish(api, "j", status="completed")
     head = api.head()
-    finished_again = await finish(api, "j", status="completed")
-    started_again = await start(api, "j", parameters={"a": 1, "b": 2})
+    second_finish = await finish(api, "j", status="completed")
+    second_start = await start(api, "j", parameters={"a": 1, "b": 2})
 
-    assert finished_again.json == started_again.json == await job(api, "j")
+    assert second_finish.json == second_start.json == await job(api, "j")
     assert api.head() == head
 
 
@@ -113,7 +119,7 @@ async def test_saying_the_same_again_records_nothing(api: Api) -> None:
     "other",
     [{"workflow_id": "w"}, {"parent_job_id": "p"}, {"parameters": {"a": True}}, {"parameters": {}}],
 )
-async def test_a_job_begins_in_one_way_only(api: Api, other: dict[str, Any]) -> None:
+async def test_a_second_start_with_other_fields_is_refused(api: Api, other: dict[str, Any]) -> None:
     await start(api, "j", parameters={"a": 1})
 
     refused = await start(api, "j", **other)
@@ -125,7 +131,9 @@ async def test_a_job_begins_in_one_way_only(api: Api, other: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "other", [{"status": "completed"}, {"status": "failed"}, {"status": "failed", "error": "b"}]
 )
-async def test_a_job_ends_in_one_way_only(api: Api, other: dict[str, Any]) -> None:
+async def test_a_second_finish_with_other_fields_is_refused(
+    api: Api, other: dict[str, Any]
+) -> None:
     await finish(api, "j", status="failed", error="a")
 
     refused = await finish(api, "j", **other)
@@ -134,7 +142,7 @@ async def test_a_job_ends_in_one_way_only(api: Api, other: dict[str, Any]) -> No
     assert api.head() == 2
 
 
-async def test_of_many_who_end_a_job_at_once_one_is_heard(api: Api) -> None:
+async def test_concurrent_finishes_of_a_job_record_one_event(api: Api) -> None:
     ends = [finish(api, "j", status="failed", error=str(number)) for number in range(8)]
 
     answers = await asyncio.gather(*ends)
@@ -143,19 +151,19 @@ async def test_of_many_who_end_a_job_at_once_one_is_heard(api: Api) -> None:
     assert api.head() == 2
 
 
-async def test_a_retry_is_answered_as_the_job_was_then(api: Api) -> None:
+async def test_a_repeated_start_is_replayed_after_the_job_finished(api: Api) -> None:
     first = await start(api, "j", key="k", workflow_id="w")
     await api.created(job_id="j")
     await finish(api, "j", status="completed")
 
-    again = await start(api, "j", key="k", workflow_id="w")
+    repeated = await start(api, "j", key="k", workflow_id="w")
 
-    assert (again.status, again.json) == (200, first.json)
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.headers["Ledger-Position"] == first.headers["Ledger-Position"]
+    assert (repeated.status, repeated.json) == (200, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.headers["Ledger-Position"] == first.headers["Ledger-Position"]
 
 
-async def test_a_key_is_for_one_job_and_one_intent(api: Api) -> None:
+async def test_a_key_is_refused_when_reused_for_another_job_or_command(api: Api) -> None:
     await start(api, "j", key="k")
 
     for other in (start(api, "i", key="k"), finish(api, "j", key="k", status="failed")):
@@ -177,7 +185,7 @@ async def test_a_key_is_for_one_job_and_one_intent(api: Api) -> None:
         ("finish", {"status": "failed", "error": "x" * 40_000}, "error"),
     ],
 )
-async def test_a_field_that_cannot_be_is_named(
+async def test_an_invalid_field_is_named_in_the_refusal(
     api: Api, verb: str, fields: dict[str, Any], field: str
 ) -> None:
     answer = await post(api, "j", verb, fields, None)
@@ -187,13 +195,13 @@ async def test_a_field_that_cannot_be_is_named(
     assert api.head() == 1
 
 
-async def test_a_job_needs_no_body_to_begin(api: Api) -> None:
+async def test_a_job_start_needs_no_body(api: Api) -> None:
     answer = await api.call("POST", "/api/jobs/j/start")
 
     assert (answer.status, answer.json["status"]) == (200, "running")
 
 
-async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
+async def test_a_non_json_body_is_refused(api: Api) -> None:
     form = await api.call("POST", "/api/jobs/j/finish", data={"status": "completed"})
     text = await api.call(
         "POST", "/api/jobs/j/finish", data=b"{", headers={"Content-Type": "application/json"}
@@ -203,13 +211,13 @@ async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
     assert (text.status, text.slug) == (400, "malformed-body")
 
 
-async def test_too_many_parameters_are_refused(api: Api) -> None:
+async def test_job_parameters_above_the_size_limit_are_refused(api: Api) -> None:
     answer = await start(api, "j", parameters={"a": "x" * 40_000})
 
     assert (answer.status, answer.slug) == (413, "too-large")
 
 
-async def test_a_job_id_may_be_anything_that_can_be_read(api: Api) -> None:
+async def test_a_job_id_may_hold_any_printable_text(api: Api) -> None:
     answer = await start(api, "a/b c")
     odd = await start(api, "a\nb")
 
@@ -217,7 +225,7 @@ async def test_a_job_id_may_be_anything_that_can_be_read(api: Api) -> None:
     assert (odd.status, odd.slug) == (422, "bad-field")
 
 
-async def test_jobs_are_listed_by_their_first_event(api: Api) -> None:
+async def test_jobs_are_listed_in_order_of_their_first_event(api: Api) -> None:
     for job_id in ("b", "a", "c"):
         await api.created(job_id=job_id)
     await start(api, "b")
@@ -226,7 +234,7 @@ async def test_jobs_are_listed_by_their_first_event(api: Api) -> None:
     assert await ids(api, "?sort=-created_at") == ["c", "a", "b"]
 
 
-async def test_filters_narrow_the_list_together(api: Api) -> None:
+async def test_filters_of_jobs_are_combined_with_and(api: Api) -> None:
     await start(api, "a", workflow_id="v")
     await start(api, "b", workflow_id="w", parent_job_id="a")
     await start(api, "c", workflow_id="w")
@@ -240,7 +248,7 @@ async def test_filters_narrow_the_list_together(api: Api) -> None:
     assert await ids(api, "?status=cancelled") == []
 
 
-async def test_pages_walk_through_all_jobs_once(api: Api) -> None:
+async def test_pages_list_every_job_once(api: Api) -> None:
     for number in range(7):
         await api.created(job_id=f"{number}", workflow_id="w")
 
@@ -249,7 +257,7 @@ async def test_pages_walk_through_all_jobs_once(api: Api) -> None:
         assert len(await walk(api, f"?page_size=7&workflow_id=w&sort={sort}")) == 7
 
 
-async def test_a_page_that_stopped_looking_goes_on_from_there(
+async def test_a_page_cut_short_by_the_scan_limit_has_a_next_cursor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projected, "WALK", 3)
@@ -285,13 +293,13 @@ async def walk(api: Api, query: str) -> list[str]:
         ("?cursor=x", "bad-cursor"),
     ],
 )
-async def test_a_list_that_cannot_be_is_refused(api: Api, query: str, slug: str) -> None:
+async def test_a_job_list_refuses_an_invalid_parameter(api: Api, query: str, slug: str) -> None:
     answer = await api.get(f"/api/jobs{query}")
 
     assert (answer.status, answer.slug) == (400, slug)
 
 
-async def test_a_cursor_belongs_to_its_filters(api: Api) -> None:
+async def test_a_cursor_is_refused_with_other_filters(api: Api) -> None:
     for job_id in ("a", "b"):
         await start(api, job_id)
     cursor = (await api.get("/api/jobs?page_size=1")).json["next"]
@@ -301,7 +309,7 @@ async def test_a_cursor_belongs_to_its_filters(api: Api) -> None:
     assert (answer.status, answer.slug) == (400, "bad-cursor")
 
 
-async def test_a_jobs_assets_are_listed_and_narrowed(api: Api) -> None:
+async def test_assets_of_a_job_are_listed_and_filtered(api: Api) -> None:
     first = await api.created(job_id="j", node_id="a")
     second = await api.created(job_id="j", node_id="b")
     gone = await api.created(job_id="j", node_id="b")
@@ -315,14 +323,14 @@ async def test_a_jobs_assets_are_listed_and_narrowed(api: Api) -> None:
     assert [asset["id"] for asset in of_one_node.json["assets"]] == [second["id"]]
 
 
-async def test_a_job_without_live_assets_has_an_empty_list(api: Api) -> None:
+async def test_a_job_without_live_assets_lists_no_assets(api: Api) -> None:
     await start(api, "j")
 
     assert (await api.get("/api/jobs/j/assets")).json == {"assets": [], "next": ""}
 
 
 @pytest.mark.parametrize("path", ["", "/assets", "/history"])
-async def test_a_job_that_no_event_names_is_404(api: Api, path: str) -> None:
-    answer = await api.get(f"/api/jobs/nobody{path}")
+async def test_an_unknown_job_is_404(api: Api, path: str) -> None:
+    answer = await api.get(f"/api/jobs/unknown{path}")
 
     assert (answer.status, answer.slug) == (404, "unknown-job")

@@ -1,4 +1,4 @@
-"""AUTH=jwt: a signed token is believed as far as its key goes, and not one word further."""
+"""AUTH=jwt: signed tokens, their claims, algorithms and keys."""
 
 import base64
 import hashlib
@@ -40,7 +40,7 @@ def pem(private: Any) -> str:
 
 
 def shared(algorithm: str) -> SecretStr:
-    """What the server is given of a key: the secret, or the public half."""
+    """Return the key as the server gets it: the secret, or the public half."""
     return SecretStr({"HS256": SECRET, "RS256": pem(RSA), "EdDSA": pem(ED25519)}[algorithm])
 
 
@@ -71,7 +71,7 @@ async def calling(settings: Settings, token: str) -> AsyncIterator[Caller]:
 
 
 @every_algorithm
-async def test_a_signed_token_is_the_user_that_it_names(data_dir: Path, algorithm: str) -> None:
+async def test_a_signed_token_authenticates_its_subject(data_dir: Path, algorithm: str) -> None:
     settings = keyed(algorithm, data_dir=data_dir)
     async with calling(settings, signed(algorithm)) as alice:
         assert (await alice.created())["user_id"] == "alice"
@@ -98,14 +98,12 @@ async def test_a_signed_token_is_the_user_that_it_names(data_dir: Path, algorith
     ],
     ids=str,
 )
-def test_a_token_that_is_not_in_force_or_of_nobody_opens_nothing(
-    algorithm: str, changed: dict[str, Any]
-) -> None:
+def test_a_token_with_an_invalid_claim_is_rejected(algorithm: str, changed: dict[str, Any]) -> None:
     assert verified(signed(algorithm, **changed), keyed(algorithm)) is None
 
 
 @pytest.mark.parametrize("audience", ["ledger", ["other", "ledger"]])
-def test_a_token_for_this_audience_is_taken_and_another_is_not(audience: Any) -> None:
+def test_a_token_is_accepted_only_for_the_required_audience(audience: Any) -> None:
     settings = keyed("HS256", jwt_audience="ledger")
 
     assert verified(signed("HS256", aud=audience), settings) is not None
@@ -114,7 +112,7 @@ def test_a_token_for_this_audience_is_taken_and_another_is_not(audience: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("said", "granted"),
+    ("changed", "granted"),
     [
         ({"scope": "read audit"}, ["audit", "read"]),
         ({"scope": None, "scopes": ["write", "openid"]}, ["write"]),
@@ -125,15 +123,15 @@ def test_a_token_for_this_audience_is_taken_and_another_is_not(audience: Any) ->
         ({"scope": ["admin", 7, None]}, ["admin"]),
         ({"scope": "administrator"}, []),
     ],
-    ids=str,  # lists: a set is spelt in another order by each worker
+    ids=str,  # lists, for a set has another order in each pytest worker
 )
-def test_scopes_of_ours_are_granted_and_others_ignored(
-    said: dict[str, Any], granted: list[str]
+def test_known_scopes_are_granted_and_others_ignored(
+    changed: dict[str, Any], granted: list[str]
 ) -> None:
-    assert verified(signed("HS256", **said), keyed("HS256")) == ("alice", set(granted))
+    assert verified(signed("HS256", **changed), keyed("HS256")) == ("alice", set(granted))
 
 
-def test_a_public_key_is_never_taken_for_a_secret() -> None:
+def test_a_public_key_is_never_used_as_an_hmac_secret() -> None:
     for algorithm, private in (("RS256", RSA), ("EdDSA", ED25519)):
         forged = unchecked({"alg": "HS256"}, pem(private).encode())
 
@@ -142,14 +140,14 @@ def test_a_public_key_is_never_taken_for_a_secret() -> None:
 
 @every_algorithm
 @pytest.mark.parametrize("alg", ["none", "None", "HS512", "RS512", "ES256", "", 7, None, []])
-def test_a_token_has_no_say_in_its_algorithm(algorithm: str, alg: Any) -> None:
+def test_a_token_cannot_choose_its_algorithm(algorithm: str, alg: Any) -> None:
     assert verified(unchecked({"alg": alg}, SECRET.encode()), keyed(algorithm)) is None
 
 
 def unchecked(header: dict[str, Any], key: bytes) -> str:
-    """A token of the user, with any header, signed by HMAC whatever the header says."""
-    said = {"sub": "alice", "exp": 4102444800, "scope": "read"}
-    parts = [base64url(json.dumps(part).encode()) for part in ({"typ": "JWT", **header}, said)]
+    """Return a token of alice with this header, signed with HMAC whatever algorithm it names."""
+    payload = {"sub": "alice", "exp": 4102444800, "scope": "read"}
+    parts = [base64url(json.dumps(part).encode()) for part in ({"typ": "JWT", **header}, payload)]
     signature = hmac.digest(key, ".".join(parts).encode(), hashlib.sha256)
     return ".".join([*parts, base64url(signature)])
 
@@ -161,7 +159,7 @@ def base64url(content: bytes) -> str:
 @pytest.mark.parametrize(
     "token", ["", ".", "..", "a.b", "a.b.c.d", "ä.b.c", base64url(b"[" * 5000) + ".e30.", "=.=.="]
 )
-def test_what_is_no_token_at_all_opens_nothing(token: str) -> None:
+def test_a_malformed_token_is_rejected(token: str) -> None:
     assert verified(token, keyed("HS256")) is None
 
 
@@ -171,9 +169,9 @@ def jwk(private: Any, kid: str | None, **members: str) -> dict[str, Any]:
         rsa.RSAPrivateKey: jwt.algorithms.RSAAlgorithm,
         ec.EllipticCurvePrivateKey: jwt.algorithms.ECAlgorithm,
     }
-    kind = next(found for known, found in kinds.items() if isinstance(private, known))
-    found = dict(kind.to_jwk(private.public_key(), as_dict=True))
-    return {**found, **({"kid": kid} if kid else {}), **members}
+    kind = next(kind for key_type, kind in kinds.items() if isinstance(private, key_type))
+    members_of_key = dict(kind.to_jwk(private.public_key(), as_dict=True))
+    return {**members_of_key, **({"kid": kid} if kid else {}), **members}
 
 
 def jwks(tmp_path: Path, *keys: dict[str, Any]) -> Settings:
@@ -182,7 +180,7 @@ def jwks(tmp_path: Path, *keys: dict[str, Any]) -> Settings:
     return Settings(auth="jwt", jwt_jwks=path)
 
 
-def test_a_token_that_names_its_key_is_verified_by_that_one_alone(tmp_path: Path) -> None:
+def test_a_token_with_a_key_id_is_verified_by_that_key_only(tmp_path: Path) -> None:
     old = rsa.generate_private_key(65537, 2048)
     settings = jwks(tmp_path, jwk(old, "old"), jwk(RSA, "new"), jwk(ED25519, "ed"))
 
@@ -193,7 +191,7 @@ def test_a_token_that_names_its_key_is_verified_by_that_one_alone(tmp_path: Path
     assert verified(signed("RS256", {"kid": "gone"}), settings) is None
 
 
-def test_a_token_that_names_no_key_is_verified_by_whichever_fits(tmp_path: Path) -> None:
+def test_a_token_without_a_key_id_is_verified_by_any_matching_key(tmp_path: Path) -> None:
     old = rsa.generate_private_key(65537, 2048)
     settings = jwks(tmp_path, jwk(old, None), jwk(RSA, None))
 
@@ -202,37 +200,37 @@ def test_a_token_that_names_no_key_is_verified_by_whichever_fits(tmp_path: Path)
 
 def test_keys_are_rotated_without_a_restart(tmp_path: Path) -> None:
     old, new = signed("RS256", {"kid": "old"}), signed("EdDSA", {"kid": "new"})
-    known = verifier(jwks(tmp_path, jwk(RSA, "old")))
-    assert [known.principal(text) is not None for text in (old, new)] == [True, False]
+    tokens = verifier(jwks(tmp_path, jwk(RSA, "old")))
+    assert [tokens.principal(text) is not None for text in (old, new)] == [True, False]
 
     jwks(tmp_path, jwk(RSA, "old"), jwk(ED25519, "new"))
-    assert [known.principal(text) is not None for text in (old, new)] == [True, True]
+    assert [tokens.principal(text) is not None for text in (old, new)] == [True, True]
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert [known.principal(text) is not None for text in (old, new)] == [False, True]
+    assert [tokens.principal(text) is not None for text in (old, new)] == [False, True]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"keys": []}', None])
-def test_a_key_file_that_breaks_leaves_the_keys_of_before_in_force(
+def test_a_broken_key_file_leaves_the_previous_keys_in_force(
     tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = jwks(tmp_path, jwk(RSA, "old"))
-    known, path = verifier(settings), tmp_path / "keys.json"
+    tokens, path = verifier(settings), tmp_path / "keys.json"
     if text is None:
         path.unlink()
     else:
         path.write_text(text)
 
-    assert known.principal(signed("RS256", {"kid": "old"})) is not None
-    assert known.principal(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
     assert caplog.text.count("the keys of before stay in force") == 1, "said once, not each time"
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert known.principal(signed("RS256", {"kid": "old"})) is None
-    assert known.principal(signed("EdDSA", {"kid": "new"})) is not None
+    assert tokens.principal(signed("RS256", {"kid": "old"})) is None
+    assert tokens.principal(signed("EdDSA", {"kid": "new"})) is not None
 
 
-def test_keys_of_other_kinds_and_uses_are_left_out(tmp_path: Path) -> None:
+def test_keys_of_unsupported_kinds_and_uses_are_ignored(tmp_path: Path) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     settings = jwks(tmp_path, jwk(curve, "ec"), jwk(RSA, "enc", use="enc"), jwk(ED25519, "ed"))
 
@@ -252,13 +250,13 @@ def test_keys_of_other_kinds_and_uses_are_left_out(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_set_without_a_usable_key_is_refused(tmp_path: Path, keys: list[Any]) -> None:
+def test_a_key_set_without_a_usable_key_is_refused(tmp_path: Path, keys: list[Any]) -> None:
     with pytest.raises(TokenKeyError):
         verifier(jwks(tmp_path, *keys))
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"keys": 7}'])
-def test_a_file_that_is_no_set_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_malformed_key_set_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "keys.json").write_text(text)
 
     with pytest.raises(TokenKeyError):
@@ -275,14 +273,14 @@ def test_a_file_that_is_no_set_is_refused(tmp_path: Path, text: str) -> None:
     ],
     ids=["secret", "rsa", "curve", "pem"],
 )
-def test_a_key_that_is_weak_or_of_another_kind_is_refused_without_being_told(key: str) -> None:
+def test_a_weak_or_unsupported_key_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(TokenKeyError) as refused:
         verifier(Settings(auth="jwt", jwt_key=SecretStr(key)))
 
     assert key not in str(refused.value)
 
 
-def test_jwt_without_a_key_is_refused_and_a_key_is_never_shown() -> None:
+def test_jwt_settings_need_a_key_and_never_show_the_key() -> None:
     with pytest.raises(ValidationError, match="needs --jwt-key or --jwt-jwks"):
         Settings(auth="jwt")
 
@@ -290,7 +288,7 @@ def test_jwt_without_a_key_is_refused_and_a_key_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "ledger.example"])
-def test_only_a_ledger_that_asks_who_calls_may_listen_beyond_this_machine(host: str) -> None:
+def test_a_host_beyond_loopback_needs_authentication(host: str) -> None:
     with pytest.raises(ValidationError, match="has to be loopback"):
         Settings(host=host)
 

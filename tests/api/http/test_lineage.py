@@ -1,4 +1,4 @@
-"""Lineage through HTTP: the assets around one, and what was made from some bytes."""
+"""Lineage through HTTP: ancestors and descendants of an asset, or of bytes."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def edges(assets: list[Any], *pairs: tuple[int, int]) -> list[dict[str, str]]:
     return [{"from": source, "to": derived} for source, derived in sorted(edges)]
 
 
-async def test_the_lineage_of_an_asset_is_what_came_before_and_after(api: Api) -> None:
+async def test_a_lineage_lists_ancestors_and_descendants_of_an_asset(api: Api) -> None:
     assets = await family(api)
     path = f"/api/assets/{assets[1]['id']}/lineage"
 
@@ -45,7 +45,7 @@ async def test_the_lineage_of_an_asset_is_what_came_before_and_after(api: Api) -
     assert (near["nodes"], near["truncated"]) == (assets[:3], True)
 
 
-async def test_what_was_made_from_some_bytes_is_found_without_an_id(api: Api) -> None:
+async def test_a_lineage_by_digest_lists_the_assets_derived_from_the_bytes(api: Api) -> None:
     assets = await family(api)
 
     found = await lineage(api, f"/api/lineage?digest={digest_of(b'mask')}")
@@ -55,13 +55,13 @@ async def test_what_was_made_from_some_bytes_is_found_without_an_id(api: Api) ->
     assert found["edges"] == edges(assets, (1, 2), (2, 3))
 
 
-async def test_bytes_that_nothing_was_made_from_lead_nowhere(api: Api) -> None:
+async def test_a_lineage_by_an_unknown_digest_is_empty(api: Api) -> None:
     nothing = {"root": digest_of(b"x"), "nodes": [], "edges": [], "truncated": False}
 
     assert await lineage(api, f"/api/lineage?digest={digest_of(b'x')}") == nothing
 
 
-async def test_a_tombstone_has_a_lineage(api: Api) -> None:
+async def test_a_deleted_asset_has_a_lineage(api: Api) -> None:
     assets = await family(api)
     await api.call("DELETE", f"/api/assets/{assets[1]['id']}")
 
@@ -81,7 +81,7 @@ async def test_a_tombstone_has_a_lineage(api: Api) -> None:
         ("/api/lineage?digest=x", 400, "bad-parameter"),
     ],
 )
-async def test_a_lineage_that_cannot_be_is_refused(
+async def test_an_invalid_lineage_request_is_refused(
     api: Api, path: str, status: int, slug: str
 ) -> None:
     answer = await api.get(path)

@@ -1,4 +1,7 @@
-"""Proofs over HTTP: what a stranger who has only the key, and our answers, can check."""
+"""The transparency log through HTTP: checkpoints, proofs, receipts, keys and tiles.
+
+Every check uses only the answers and a key of the log, as an outside verifier would.
+"""
 
 import asyncio
 import base64
@@ -21,7 +24,7 @@ RECEIPT = {"Prefer": "return=receipt"}
 
 
 async def log_key(api: Api) -> str:
-    """The verifier key that event 1 of the log names: what a stranger would keep."""
+    """Return the verifier key that event 1 of the log names."""
     (opened,) = await asyncio.to_thread(api.backend.feed.read, 0, 1)
     key: str = opened.event.public_key  # type: ignore[attr-defined]
     return key
@@ -43,7 +46,7 @@ def hashes(tile: bytes) -> list[bytes]:
     return [tile[n : n + HASH] for n in range(0, len(tile), HASH)]
 
 
-async def test_a_checkpoint_is_a_note_that_the_log_signed(api: Api) -> None:
+async def test_a_checkpoint_is_a_note_signed_by_the_log(api: Api) -> None:
     await api.created(b"x")
     answer = await api.get("/api/log/checkpoint")
 
@@ -54,14 +57,14 @@ async def test_a_checkpoint_is_a_note_that_the_log_signed(api: Api) -> None:
     assert signed.origin == f"asset-ledger/{api.backend.feed.log_id}"
 
 
-async def test_a_size_is_signed_once_however_many_ask(api: Api, data_dir: Path) -> None:
+async def test_a_log_size_is_signed_once_for_concurrent_requests(api: Api, data_dir: Path) -> None:
     notes = {(await api.get("/api/log/checkpoint")).body for _ in range(3)}
     notes |= {a.body for a in await asyncio.gather(*(api.get("/api/log/checkpoint"),) * 8)}
 
     assert len(notes) == 1
 
 
-async def test_a_checkpoint_is_still_the_same_after_a_restart(data_dir: Path) -> None:
+async def test_a_checkpoint_is_the_same_after_a_restart(data_dir: Path) -> None:
     notes = []
     for _ in range(2):
         async with serving(Settings(data_dir=data_dir)) as api:
@@ -70,7 +73,7 @@ async def test_a_checkpoint_is_still_the_same_after_a_restart(data_dir: Path) ->
     assert notes[0] == notes[1]
 
 
-async def test_every_key_is_told_with_the_event_that_names_it(api: Api) -> None:
+async def test_every_log_key_is_listed_with_its_event(api: Api) -> None:
     await api.created(b"x")
     note = (await api.get("/api/log/checkpoint")).body.decode()
     rotated = (await api.call("POST", "/api/log/key/rotate")).json
@@ -88,7 +91,7 @@ async def test_every_key_is_told_with_the_event_that_names_it(api: Api) -> None:
     assert open_checkpoint(new, rotated["key"]).size == 3
 
 
-async def test_who_kept_the_first_key_can_check_a_proof_after_any_rotation(api: Api) -> None:
+async def test_a_proof_is_verified_with_the_first_key_after_any_rotation(api: Api) -> None:
     asset, kept = await api.created(b"x", job_id="j"), await log_key(api)
     for _ in range(2):
         assert (await api.call("POST", "/api/log/key/rotate")).status == 200
@@ -101,8 +104,8 @@ async def test_who_kept_the_first_key_can_check_a_proof_after_any_rotation(api: 
             check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
 
 
-async def test_a_rotation_is_an_event_like_any_other(api: Api) -> None:
-    """The tables are not behind it, and who follows the log hears of it."""
+async def test_a_key_rotation_is_recorded_as_an_event(api: Api) -> None:
+    """The event feed lists it, and reads at its position are not behind."""
     rotated = await api.call("POST", "/api/log/key/rotate")
     events = await api.get("/api/events?all=true&topic=key.rotated")
 
@@ -112,7 +115,7 @@ async def test_a_rotation_is_an_event_like_any_other(api: Api) -> None:
     assert (await api.created(b"x"))["position"] == 3
 
 
-async def test_an_asset_is_proven_with_all_its_events(api: Api) -> None:
+async def test_an_asset_proof_holds_all_events_of_the_asset(api: Api) -> None:
     asset = await api.created(b"x", name="cat.png")
     await api.created(b"y")
     await api.call("DELETE", f"/api/assets/{asset['id']}")
@@ -125,7 +128,7 @@ async def test_an_asset_is_proven_with_all_its_events(api: Api) -> None:
     assert b"asset.deleted" in events[1].leaf
 
 
-async def test_a_job_is_proven_with_all_its_events(api: Api) -> None:
+async def test_a_job_proof_holds_all_events_of_the_job(api: Api) -> None:
     for n in range(3):
         await api.created(b"%d" % n, job_id="j")
         await api.created(b"%d" % n, job_id="other")
@@ -137,8 +140,8 @@ async def test_a_job_is_proven_with_all_its_events(api: Api) -> None:
     assert b'"events":4' in events[-1].leaf
 
 
-async def test_a_job_of_many_events_is_proven_in_one_document(api: Api) -> None:
-    """More than one piece, and more than one tile."""
+async def test_a_proof_of_a_long_job_is_one_document(api: Api) -> None:
+    """The proof needs more than one read of the log, and more than one tile."""
     uploads = [api.created(b"%d" % n, job_id="j") for n in range(420)]
     for first in range(0, len(uploads), 60):
         await asyncio.gather(*uploads[first : first + 60])
@@ -156,11 +159,11 @@ async def test_head_of_a_proof_has_no_body(api: Api) -> None:
         assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_what_is_not_there_has_no_proof(api: Api) -> None:
+async def test_a_proof_of_an_unknown_asset_or_job_is_404(api: Api) -> None:
     for path, slug in (
         (f"/api/assets/{'0' * 32}/proof", "unknown-asset"),
         ("/api/assets/no-id/proof", "unknown-asset"),
-        ("/api/jobs/nobody-named-it/proof", "unknown-job"),
+        ("/api/jobs/unknown/proof", "unknown-job"),
     ):
         answer = await api.get(path)
         assert (answer.status, answer.slug) == (404, slug)
@@ -186,7 +189,7 @@ async def test_a_proof_of_another_log_is_refused_with_the_reason(api: Api, tmp_p
         check_proof(theirs, await log_key(api))
 
 
-async def test_an_upload_is_answered_with_its_receipt_where_one_is_preferred(api: Api) -> None:
+async def test_an_upload_is_answered_with_a_receipt_when_preferred(api: Api) -> None:
     answer = await api.upload(b"x", name="cat.png", headers=RECEIPT)
     asset = answer.json
 
@@ -198,19 +201,19 @@ async def test_an_upload_is_answered_with_its_receipt_where_one_is_preferred(api
     assert (await api.get(f"/api/assets/{asset['id']}")).json == asset
 
 
-async def test_a_receipt_can_be_had_again_with_the_same_key(api: Api) -> None:
+async def test_a_repeated_upload_returns_its_receipt(api: Api) -> None:
     headers = {**RECEIPT, "Idempotency-Key": "k"}
     first = (await api.upload(b"x", headers=headers)).json["receipt"]
     await api.created(b"y")
 
-    again = await api.upload(b"x", headers=headers)
+    repeated = await api.upload(b"x", headers=headers)
 
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.json["receipt"]["events"][0]["leaf"] == first["events"][0]["leaf"]
-    check_proof(again.json["receipt"], await log_key(api))
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json["receipt"]["events"][0]["leaf"] == first["events"][0]["leaf"]
+    check_proof(repeated.json["receipt"], await log_key(api))
 
 
-async def test_receipts_of_many_at_once_all_hold(api: Api) -> None:
+async def test_receipts_of_concurrent_uploads_are_all_valid(api: Api) -> None:
     answers = await asyncio.gather(*(api.upload(b"%d" % n, headers=RECEIPT) for n in range(40)))
 
     key = await log_key(api)
@@ -218,7 +221,7 @@ async def test_receipts_of_many_at_once_all_hold(api: Api) -> None:
     assert sorted(positions) == list(range(2, 42))
 
 
-async def test_a_log_is_shown_to_begin_with_what_it_was(api: Api) -> None:
+async def test_a_consistency_proof_links_two_checkpoints(api: Api) -> None:
     older = await checkpoint(api)
     for n in range(5):
         await api.created(b"%d" % n)
@@ -246,7 +249,9 @@ async def test_a_log_is_shown_to_begin_with_what_it_was(api: Api) -> None:
         ("?first=1&second=2&third=3", "third"),
     ],
 )
-async def test_sizes_that_the_log_never_had_are_refused(api: Api, query: str, named: str) -> None:
+async def test_a_consistency_proof_of_invalid_sizes_is_refused(
+    api: Api, query: str, named: str
+) -> None:
     await api.created(b"x")
 
     answer = await api.get(f"/api/log/proof{query}")
@@ -270,7 +275,7 @@ async def test_tiles_rebuild_the_root(api: Api) -> None:
     assert hashes(above) == [tree.node(8, 0)]
 
 
-async def test_entries_hash_to_the_tile_above_them(api: Api) -> None:
+async def test_entries_hash_to_their_tile(api: Api) -> None:
     await api.created(b"x", name="cat.png")
     signed = await checkpoint(api)
 
@@ -283,7 +288,7 @@ async def test_entries_hash_to_the_tile_above_them(api: Api) -> None:
     assert [leaf_hash(leaf) for leaf in leaves] == hashes(tile)
 
 
-async def test_what_is_under_a_tiles_name_may_be_kept_for_ever(api: Api) -> None:
+async def test_a_tile_is_cacheable_for_ever(api: Api) -> None:
     for path in ("/api/log/tile/0/000.p/1", "/api/log/tile/entries/000.p/1"):
         answer = await api.get(path)
         assert "immutable" in answer.headers["Cache-Control"]
@@ -308,13 +313,13 @@ async def test_what_is_under_a_tiles_name_may_be_kept_for_ever(api: Api) -> None
         "0/x999/x999/x999/x999/x999/x999/999",
     ],
 )
-async def test_a_tile_that_is_not_there_is_unknown(api: Api, path: str) -> None:
+async def test_a_missing_tile_is_unknown(api: Api, path: str) -> None:
     answer = await api.get(f"/api/log/tile/{path}")
 
     assert (answer.status, answer.slug) == (404, "unknown-tile")
 
 
-async def test_without_its_key_a_ledger_works_and_signs_nothing(data_dir: Path) -> None:
+async def test_a_ledger_without_its_key_works_and_signs_nothing(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(b"x", job_id="j")
     key_file = data_dir / "checkpoint.key"
@@ -331,11 +336,11 @@ async def test_without_its_key_a_ledger_works_and_signs_nothing(data_dir: Path) 
         ]
         assert [(answer.status, answer.slug) for answer in refused] == [(503, "storage-failed")] * 4
         assert "checkpoint.key is not in the data folder" in refused[0].json["detail"]
-        assert api.head() == 3  # the upload that wanted a receipt was refused before it was read
+        assert api.head() == 3  # the upload was refused before its body was read
         assert (await api.get("/api/log/tile/0/000.p/3")).status == 200
         assert (await api.get("/api/jobs/j/history")).status == 200
 
-        key_file.write_bytes(kept)  # no restart: the key is looked for when it is needed
+        key_file.write_bytes(kept)  # no restart: the server looks for the key at each use
         assert (await checkpoint(api)).size == 3
 
 

@@ -1,4 +1,4 @@
-"""A client that was written for NodeTool's asset API finds everything it knows, field for field."""
+"""A client written for NodeTool's asset API: every field has the name and type it expects."""
 
 import io
 import zipfile
@@ -34,14 +34,14 @@ HOME = "1"
 
 @dataclass(frozen=True)
 class NodeToolClient:
-    """It sends every field it knows, null where it has nothing to say."""
+    """Sends every field of NodeTool's API, null where it has no value."""
 
     api: Api
 
     async def create(
         self, file: bytes | None = None, filename: str = "file.png", **fields: object
     ) -> Any:
-        """A form as a browser makes it: the file, and the JSON beside it where there is any."""
+        """Upload a form as a browser makes it: the file, and a part `json` if there are fields."""
         form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
         if file is not None:
             form.add_field("file", file, filename=filename, content_type="image/png")
@@ -53,7 +53,7 @@ class NodeToolClient:
         return asset(answer.json)
 
     async def index(self, **parameters: str) -> Any:
-        """One page. A parameter without a value is sent nevertheless."""
+        """Return one page and its next cursor. Parameters with an empty value are sent."""
         answer = await self.api.get(f"/api/assets/?{urlencode(parameters)}")
         assert answer.status == 200, answer.body
         assert set(answer.json) == {"assets", "next"}
@@ -65,7 +65,7 @@ class NodeToolClient:
         return asset(answer.json)
 
     async def update(self, asset_id: str, **fields: Any) -> Any:
-        """All fields of its update request, null but for those that change."""
+        """Send all fields of the update request, null except those to change."""
         names = ("name", "parent_id", "content_type", "metadata", "data", "data_encoding")
         body = {name: fields.get(name) for name in (*names, "duration")}
         answer = await self.api.call("PUT", f"/api/assets/{asset_id}", json=body)
@@ -83,7 +83,7 @@ class NodeToolClient:
 
 
 def asset(fields: Any) -> Any:
-    """The asset, once every field that the client knows was seen to be there, of its type."""
+    """Return the asset after checking that every expected field is present and has its type."""
     wrong = {n: fields.get(n, "absent") for n, kind in FIELDS.items() if not _is(fields, n, kind)}
     assert wrong == {}
     return fields
@@ -98,7 +98,7 @@ def client(api: Api) -> NodeToolClient:
     return NodeToolClient(api)
 
 
-async def test_an_upload_with_nothing_but_a_file(client: NodeToolClient) -> None:
+async def test_an_upload_of_a_file_alone_takes_its_name_and_type(client: NodeToolClient) -> None:
     made = await client.create(b"pixels", "Strand & Meer.png")
 
     assert (made["name"], made["content_type"], made["size"]) == (
@@ -110,7 +110,7 @@ async def test_an_upload_with_nothing_but_a_file(client: NodeToolClient) -> None
     assert (await client.content(made["get_url"])).body == b"pixels"
 
 
-async def test_an_upload_with_its_fields_beside_it(client: NodeToolClient) -> None:
+async def test_an_upload_takes_its_fields_from_the_json_part(client: NodeToolClient) -> None:
     made = await client.create(
         b"pixels",
         name="output.png",
@@ -129,7 +129,7 @@ async def test_an_upload_with_its_fields_beside_it(client: NodeToolClient) -> No
     assert await client.get(made["id"]) == made
 
 
-async def test_folders_are_assets_without_a_file(client: NodeToolClient) -> None:
+async def test_a_folder_is_created_without_a_file(client: NodeToolClient) -> None:
     folder = await client.create(name="renders", content_type="folder", parent_id=HOME)
     inside = await client.create(b"x", name="in.png", content_type="image/png", **within(folder))
 
@@ -143,7 +143,7 @@ def within(folder: Any) -> dict[str, Any]:
     return {"parent_id": folder["id"]}
 
 
-async def test_a_list_without_a_parent_is_home_and_the_last_page_has_an_empty_next(
+async def test_a_list_without_a_parent_shows_home_and_ends_with_an_empty_next(
     client: NodeToolClient,
 ) -> None:
     made = [await client.create(b"x", f"{number}.png") for number in range(3)]
@@ -153,7 +153,7 @@ async def test_a_list_without_a_parent_is_home_and_the_last_page_has_an_empty_ne
     assert await client.index(content_type="audio/", cursor="") == ([], "")
 
 
-async def test_pages_follow_each_other_by_next(client: NodeToolClient) -> None:
+async def test_pages_are_linked_by_next(client: NodeToolClient) -> None:
     made = [await client.create(b"x", f"{number}.png") for number in range(5)]
 
     found, cursor = await client.index(page_size="2", cursor="")
@@ -164,7 +164,7 @@ async def test_pages_follow_each_other_by_next(client: NodeToolClient) -> None:
     assert found == made
 
 
-async def test_an_update_leaves_what_is_null(client: NodeToolClient) -> None:
+async def test_an_update_keeps_null_fields_unchanged(client: NodeToolClient) -> None:
     made = await client.create(b"x", name="a", content_type="image/png", metadata={"k": 1})
     folder = await client.create(name="f", content_type="folder")
 
@@ -175,7 +175,7 @@ async def test_an_update_leaves_what_is_null(client: NodeToolClient) -> None:
     assert (renamed["name"], renamed["metadata"]) == ("b", {"k": 1})
     assert (moved["name"], moved["parent_id"]) == ("b", folder["id"])
     assert retyped["content_type"] == "image/jpeg"
-    assert (await client.content(retyped["get_url"])).body == b"x"  # the bytes are not lost
+    assert (await client.content(retyped["get_url"])).body == b"x"  # the content is kept
 
 
 async def test_an_update_replaces_the_content(client: NodeToolClient) -> None:
@@ -189,7 +189,7 @@ async def test_an_update_replaces_the_content(client: NodeToolClient) -> None:
     assert len({made["etag"], as_text["etag"], as_bytes["etag"]}) == 3
 
 
-async def test_a_folder_moved_into_itself_is_refused_at_once(client: NodeToolClient) -> None:
+async def test_a_move_of_a_folder_into_itself_is_refused(client: NodeToolClient) -> None:
     folder = await client.create(name="f", content_type="folder")
 
     answer = await client.api.call(
@@ -199,7 +199,7 @@ async def test_a_folder_moved_into_itself_is_refused_at_once(client: NodeToolCli
     assert answer.status == 422
 
 
-async def test_a_deletion_answers_what_it_deleted(client: NodeToolClient) -> None:
+async def test_a_deletion_lists_the_deleted_assets(client: NodeToolClient) -> None:
     folder = await client.create(name="f", content_type="folder")
     inside = await client.create(b"x", name="in", content_type="image/png", **within(folder))
 
@@ -209,7 +209,7 @@ async def test_a_deletion_answers_what_it_deleted(client: NodeToolClient) -> Non
     assert await client.index(parent_id="") == ([], "")
 
 
-async def test_a_search_says_where_each_asset_is(client: NodeToolClient) -> None:
+async def test_a_search_names_the_folder_of_each_asset(client: NodeToolClient) -> None:
     folder = await client.create(name="Beach", content_type="folder")
     inside = await client.create(b"x", name="wave_100%.png", content_type="i/p", **within(folder))
     await client.api.settled()
@@ -231,7 +231,7 @@ async def test_an_asset_is_found_by_its_file_name(client: NodeToolClient) -> Non
     assert (answer.status, answer.json) == (200, made)
 
 
-async def test_a_folder_is_listed_and_downloaded_with_everything_in_it(
+async def test_a_folder_is_listed_and_downloaded_with_all_its_contents(
     client: NodeToolClient,
 ) -> None:
     folder = await client.create(name="f", content_type="folder")
@@ -252,15 +252,15 @@ async def test_a_folder_is_listed_and_downloaded_with_everything_in_it(
     assert not any(".." in name.split("/") for name in names)
 
 
-async def test_a_clients_mistakes_are_its_own(client: NodeToolClient) -> None:
-    """Where NodeTool answers 500, the client is told what it did."""
+async def test_invalid_requests_are_answered_with_4xx(client: NodeToolClient) -> None:
+    """NodeTool answers some of these with 500."""
     made = await client.create(b"x")
     url = f"/api/assets/{made['id']}"
 
     answers = [
         await client.api.get("/api/assets/unknown"),
         await client.api.get("/api/assets/?page_size=zero"),
-        await client.api.get("/api/assets/?cursor=of+somebody+else"),
+        await client.api.get("/api/assets/?cursor=of+another+query"),
         await client.api.call("PUT", url, json={"parent_id": "unknown"}),
         await client.api.call("PUT", url, json={"data": "!", "data_encoding": "base64"}),
         await client.api.call("POST", "/api/assets/", json={"content_type": "folder"}),
@@ -269,7 +269,7 @@ async def test_a_clients_mistakes_are_its_own(client: NodeToolClient) -> None:
     assert [answer.status for answer in answers] == [404, 400, 400, 422, 422, 422]
 
 
-async def test_ranges_that_nodetool_ignores_are_answered(client: NodeToolClient) -> None:
+async def test_ranges_ignored_by_nodetool_are_answered(client: NodeToolClient) -> None:
     made = await client.create(b"0123456789")
     url = made["get_url"]
 

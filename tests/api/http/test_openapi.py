@@ -1,4 +1,4 @@
-"""The description says what the tables say: no more, no less, and by examples that hold."""
+"""The OpenAPI description: complete, consistent with the operations, with valid examples."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from asset_ledger.api.contract.openapi import errors_of, openapi
 from asset_ledger.api.contract.operations import Operation
 from asset_ledger.api.contract.problems import PROBLEMS, problem_of
 from asset_ledger.api.http.app import OPERATIONS
-from tests.api.calling import asking_for_tokens, caller
+from tests.api.calling import caller, serving_with_tokens
 from tests.api.running import Api
 
 DESCRIPTION = openapi(OPERATIONS, version="1", authenticated=True)
@@ -24,7 +24,7 @@ by_operation = pytest.mark.parametrize(
 
 
 def described(entry: Operation) -> Iterator[Any]:
-    """The operation on each of its paths."""
+    """Yield the description of the operation under each of its paths."""
     for path in entry.paths:
         plain = path.replace("...}", "}")
         yield DESCRIPTION["paths"][plain][entry.method.lower()]
@@ -32,10 +32,10 @@ def described(entry: Operation) -> Iterator[Any]:
 
 def test_every_operation_is_described_once_under_each_of_its_paths() -> None:
     found = [(path, method) for path, item in DESCRIPTION["paths"].items() for method in item]
-    known = [(path, each.method) for each in OPERATIONS for path in each.paths]
+    declared = [(path, each.method) for each in OPERATIONS for path in each.paths]
     ids = [o["operationId"] for item in DESCRIPTION["paths"].values() for o in item.values()]
 
-    assert sorted(found) == sorted((p.replace("...}", "}"), m.lower()) for p, m in known)
+    assert sorted(found) == sorted((p.replace("...}", "}"), m.lower()) for p, m in declared)
     assert len(set(ids)) == len(ids)
 
 
@@ -62,19 +62,19 @@ def _slug(kind: Any) -> str:
 
 
 @by_operation
-def test_what_needs_a_scope_says_so(entry: Operation) -> None:
+def test_an_operation_declares_its_scope(entry: Operation) -> None:
     for operation in described(entry):
         assert operation["security"] == ([{"bearer": [entry.scope]}] if entry.scope else [])
 
 
-def test_without_authentication_nothing_needs_a_token() -> None:
+def test_no_operation_requires_a_token_without_authentication() -> None:
     local = openapi(OPERATIONS, version="1", authenticated=False)
 
     security = [o["security"] for item in local["paths"].values() for o in item.values()]
     assert all(not needed or {} in needed for needed in security)
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             yield from ([node["$ref"]] if "$ref" in node else [])
@@ -112,17 +112,17 @@ def test_every_problem_has_an_example() -> None:
     }
 
 
-async def test_a_server_tells_whether_it_asks_for_tokens(api: Api, tmp_path: Path) -> None:
+async def test_the_description_states_whether_tokens_are_required(api: Api, tmp_path: Path) -> None:
     local = (await api.get("/openapi.json")).json
-    async with asking_for_tokens(tmp_path / "other") as guarded:
-        asking = (await guarded.get("/openapi.json")).json
+    async with serving_with_tokens(tmp_path / "other") as server:
+        guarded = (await server.get("/openapi.json")).json
 
-    listing = [d["paths"]["/api/assets"]["get"]["security"] for d in (local, asking)]
+    listing = [d["paths"]["/api/assets"]["get"]["security"] for d in (local, guarded)]
     assert listing == [[{}, {"bearer": ["read"]}], [{"bearer": ["read"]}]]
     assert local["openapi"] == "3.1.0"
 
 
-async def test_the_page_may_fetch_and_run_nothing_but_its_own(api: Api) -> None:
+async def test_the_docs_page_may_load_only_its_own_files(api: Api) -> None:
     page = await api.get("/docs")
     policy = page.headers["Content-Security-Policy"]
     files = re.findall(r'(?:src|href)="(/docs/[^"]+)"', page.body.decode())
@@ -139,15 +139,15 @@ async def test_the_page_may_fetch_and_run_nothing_but_its_own(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", [*STATIC.iterdir()], ids=lambda path: path.name)
-def test_the_page_names_no_other_server_and_sets_no_markup_from_texts(path: Path) -> None:
+def test_static_files_name_no_other_server_and_inject_no_markup(path: Path) -> None:
     text = path.read_text("utf-8")
 
     assert re.findall(r"https?://|innerHTML|insertAdjacentHTML|document\.write|eval\(", text) == []
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", text)
 
 
-async def test_a_page_of_a_guarded_ledger_is_public_and_its_data_is_not(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+async def test_the_docs_page_is_public_when_data_needs_a_token(data_dir: Path) -> None:
+    async with serving_with_tokens(data_dir) as api:
         assert (await api.get("/docs")).status == 200
         assert (await api.get("/api/assets")).status == 401
         assert (await caller(api).get("/api/assets")).status == 200

@@ -1,4 +1,4 @@
-"""The table of operations: what it promises is what the server does."""
+"""The table of operations: shapes of answers, declared fields, and routes."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def by_name(name: str) -> Operation:
 
 
 def shaped(name: str, answer: Answer) -> Any:
-    """The answer, once the operation's model has agreed to every field of it."""
+    """Return the JSON of the answer after validating it against the operation's model."""
     shape = by_name(name).answers
     assert shape is not None
     shape.model_validate(answer.json)
     return answer.json
 
 
-async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) -> None:
+async def test_answers_about_assets_have_the_declared_shape(api: Api) -> None:
     full = await api.upload(
         b"x",
         node_id="n",
@@ -49,7 +49,7 @@ async def test_every_answer_has_the_shape_that_its_operation_promises(api: Api) 
     assert len(shaped("get_asset_history", await api.get(f"{path}/history"))["events"]) == 2
 
 
-async def test_every_answer_to_a_change_has_its_shape(api: Api) -> None:
+async def test_answers_to_changes_have_the_declared_shape(api: Api) -> None:
     asset = await api.created(b"x", name="a")
     path = f"/api/assets/{asset['id']}"
 
@@ -62,7 +62,7 @@ async def test_every_answer_to_a_change_has_its_shape(api: Api) -> None:
     shaped("get_asset", await api.get("/api/assets/1"))
 
 
-async def test_every_proof_has_its_shape(api: Api) -> None:
+async def test_proofs_have_the_declared_shape(api: Api) -> None:
     receipt = {"Prefer": "return=receipt"}
     asset = shaped("create_asset", await api.upload(b"x", job_id="j", headers=receipt))
 
@@ -72,7 +72,7 @@ async def test_every_proof_has_its_shape(api: Api) -> None:
     shaped("get_consistency", await api.get("/api/log/proof?first=1&second=2"))
 
 
-async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
+async def test_answers_about_jobs_have_the_declared_shape(api: Api) -> None:
     await api.upload(b"x", job_id="j")
     start = {"workflow_id": "w", "parent_job_id": "p", "parameters": {"steps": [1, 2.5, None]}}
 
@@ -86,49 +86,51 @@ async def test_every_answer_about_a_job_has_its_shape(api: Api) -> None:
 
 
 @pytest.mark.parametrize("entry", OPERATIONS, ids=lambda entry: f"{entry.method} {entry.paths[0]}")
-def test_every_operation_says_what_it_does_and_what_can_go_wrong(entry: Operation) -> None:
+def test_every_operation_declares_its_summary_errors_and_scope(entry: Operation) -> None:
     assert entry.summary.endswith((".", "all."))
     assert all(problem_of(kind.__new__(kind)).status < 600 for kind in entry.errors)
-    changes = entry.writes and entry.handler.__name__ != "download_assets"  # a list is its body
+    changes = (
+        entry.writes and entry.handler.__name__ != "download_assets"
+    )  # its body is only a list of ids
     scopes = ("write", "admin") if changes else ("read", "audit", "admin")
     public = ("/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/{file}")
     assert entry.scope in scopes or (entry.scope is None and entry.paths[0] in public)
     assert all(parameter.about for parameter in entry.parameters.all)
 
 
-def test_the_filters_of_the_api_are_those_of_the_table() -> None:
+def test_the_filters_of_the_api_equal_those_of_the_table() -> None:
     assert {parameter.name for parameter in FILTERS} == set(FILTERS_OF_THE_TABLE)
 
 
-def test_every_field_can_be_given_in_the_query_too() -> None:
+def test_every_asset_field_is_also_a_query_parameter() -> None:
     assert {parameter.name for parameter in FIELDS_IN_THE_QUERY} == set(AssetIn.model_fields)
 
 
 def entry(method: Any, path: str, **options: Any) -> Operation:
     async def handler(request: Any) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     return operation(method, path, **options)(handler)
 
 
-def test_literal_routes_win_over_templates_whatever_came_first() -> None:
-    one, usage, thumb = (
+def test_literal_routes_win_over_templates_in_any_order() -> None:
+    asset, usage, thumb = (
         entry("GET", "/assets/{id}"),
         entry("GET", "/assets/usage"),
         entry("GET", "/assets/{id}/thumb", alias="/assets/{id}/small"),
     )
     name = entry("GET", "/assets/by-name/{name}")
-    routes = Routes([one, thumb, name, usage])
+    routes = Routes([asset, thumb, name, usage])
 
     assert routes.find("GET", "/assets/usage") == (usage, {})
     assert routes.find("HEAD", "/assets/usage/") == (usage, {})
-    assert routes.find("GET", "/assets/x") == (one, {"id": "x"})
+    assert routes.find("GET", "/assets/x") == (asset, {"id": "x"})
     assert routes.find("GET", "/assets/by-name/thumb") == (name, {"name": "thumb"})
     assert routes.find("GET", "/assets/x/thumb/") == (thumb, {"id": "x"})
     assert routes.find("GET", "/assets/a%2Fb/small") == (thumb, {"id": "a/b"})
 
 
-def test_an_open_ended_path_takes_all_segments_that_are_left() -> None:
+def test_an_open_ended_route_matches_all_remaining_segments() -> None:
     tile, entries, top = (
         entry("GET", "/log/tile/{tile...}"),
         entry("GET", "/log/tile/entries/{index...}"),
@@ -145,18 +147,18 @@ def test_an_open_ended_path_takes_all_segments_that_are_left() -> None:
             routes.find("GET", path)
 
 
-def test_a_path_of_another_method_says_which_it_has() -> None:
+def test_a_route_refuses_another_method_and_lists_the_allowed_methods() -> None:
     routes = Routes([entry("GET", "/a/{id}"), entry("DELETE", "/a/{id}"), entry("POST", "/a")])
 
     with pytest.raises(MethodNotAllowedError) as refused:
         routes.find("PUT", "/a/1")
     with pytest.raises(UnknownRouteError):
-        routes.find("GET", "/a//")  # an empty id is no id
+        routes.find("GET", "/a//")  # an id cannot be empty
 
     assert refused.value.allowed == ("DELETE", "GET", "HEAD")
 
 
-def test_defaults_are_there_also_without_a_query() -> None:
+def test_parameters_have_defaults_without_a_query() -> None:
     parameters = by_name("list_assets").parameters
 
     assert parameters.read([]) == parameters.defaults == {"sort": "created_at", "page_size": 100}

@@ -1,4 +1,4 @@
-"""Bytes that the caller owns already need not be sent again: their digest stands for them."""
+"""Uploads by digest: bytes that the caller already owns need not be sent again."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ async def by_digest(api: Api, content: bytes, key: str | None = None, **fields: 
 
 
 @pytest.mark.parametrize("content", [b"", b"small", LARGE])
-async def test_a_digest_makes_an_asset_of_bytes_that_are_there(api: Api, content: bytes) -> None:
+async def test_an_asset_is_created_from_the_digest_of_owned_bytes(api: Api, content: bytes) -> None:
     first = await api.created(content, name="first")
 
     answer = await by_digest(api, content, size=len(content), node_id="n")
@@ -34,18 +34,20 @@ async def test_a_digest_makes_an_asset_of_bytes_that_are_there(api: Api, content
     assert (await api.get(answer.json["get_url"])).body == content
 
 
-async def test_the_type_is_told_from_the_bytes_or_declared(api: Api) -> None:
+async def test_the_content_type_is_detected_from_the_bytes_or_declared(api: Api) -> None:
     png = b"\x89PNG\r\n\x1a\n" + bytes(20)
     await api.created(png, content_type="text/plain")
 
-    told = await by_digest(api, png)
+    detected = await by_digest(api, png)
     declared = await by_digest(api, png, content_type="image/x-mine")
 
-    assert told.json["content_type"] == "image/png"
+    assert detected.json["content_type"] == "image/png"
     assert declared.json["content_type"] == "image/x-mine"
 
 
-async def test_bytes_of_nobody_and_of_somebody_else_are_refused_alike(data_dir: Path) -> None:
+async def test_digests_of_unknown_bytes_and_of_another_user_are_refused_alike(
+    data_dir: Path,
+) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         ledger = api.backend.ledger
         stage = ledger.stage()
@@ -57,7 +59,7 @@ async def test_bytes_of_nobody_and_of_somebody_else_are_refused_alike(data_dir: 
         refusals = [
             await by_digest(api, b"theirs"),
             await by_digest(api, b"theirs", size=5),
-            await by_digest(api, b"nobody's"),
+            await by_digest(api, b"unknown"),
         ]
 
         assert from_form["user_id"] == "1"
@@ -78,13 +80,13 @@ async def test_bytes_of_a_deleted_asset_and_of_an_earlier_version_are_not_owned(
 
 
 @pytest.mark.parametrize("digest", ["sha256:0", "md5:" + "0" * 32])
-async def test_what_is_no_digest_is_refused(api: Api, digest: str) -> None:
+async def test_an_invalid_digest_is_refused(api: Api, digest: str) -> None:
     answer = await api.call("POST", "/api/assets", json={"name": "n", "digest": digest})
 
     assert [error["field"] for error in answer.json["errors"]] == ["digest"]
 
 
-async def test_a_retry_is_the_same_by_every_door_also_once_the_bytes_are_gone(api: Api) -> None:
+async def test_a_retry_by_digest_or_form_is_replayed_after_the_bytes_are_deleted(api: Api) -> None:
     owner = await api.created(b"bytes")
     first = await by_digest(api, b"bytes", "k", content_type="image/png")
     formed = await api.upload(
@@ -93,17 +95,17 @@ async def test_a_retry_is_the_same_by_every_door_also_once_the_bytes_are_gone(ap
     for asset in (owner, first.json):
         await api.call("DELETE", f"/api/assets/{asset['id']}")
 
-    again = await by_digest(api, b"bytes", "k", content_type="image/png")
+    repeated = await by_digest(api, b"bytes", "k", content_type="image/png")
     other = await by_digest(api, b"bytes", "k", content_type="image/gif")
 
-    for replay in (formed, again):
+    for replay in (formed, repeated):
         assert (replay.status, replay.json) == (201, first.json)
         assert replay.headers["Idempotency-Replayed"] == "true"
     assert (other.status, other.slug) == (422, "key-reused")
 
 
 def waiting_upload(content: bytes, *, length: int | None = None) -> bytes:
-    """The head of a raw upload whose sender waits to be asked for the body."""
+    """Return the head of a raw upload that waits for 100 Continue before it sends its body."""
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     return (
         f"POST /api/assets?name=n HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
@@ -112,19 +114,21 @@ def waiting_upload(content: bytes, *, length: int | None = None) -> bytes:
     ).encode()
 
 
-async def test_bytes_that_are_owned_are_not_asked_for(api: Api) -> None:
+async def test_100_continue_is_not_sent_for_an_upload_of_owned_bytes(
+    api: Api,
+) -> None:
     await api.created(LARGE)
 
-    answer = await api.raw(waiting_upload(LARGE))  # closed by the server, or this never ends
+    answer = await api.raw(waiting_upload(LARGE))  # returns only once the server closes
 
     assert answer.startswith(b"HTTP/1.1 201 ")
-    assert b"\r\nConnection: close\r\n" in answer  # or its sender may ask the next thing here
+    assert b"\r\nConnection: close\r\n" in answer  # else the body could be the next request
     assert b"100 Continue" not in answer
     assert b'"content_type":"image/png"' in answer
     assert digest_of(LARGE).encode() in answer
 
 
-async def test_bytes_that_are_not_owned_are_asked_for(api: Api) -> None:
+async def test_100_continue_is_sent_for_an_upload_of_other_bytes(api: Api) -> None:
     await api.created(b"mine")
 
     for head in (waiting_upload(b"other"), waiting_upload(b"mine", length=5)):

@@ -1,4 +1,4 @@
-"""The one table of errors and what HTTP says of them."""
+"""The table of problems: status, slug and document of each error."""
 
 import re
 
@@ -29,7 +29,7 @@ def every_error() -> list[type[LedgerError]]:
 
 
 @pytest.mark.parametrize("kind", every_error())
-def test_whatever_a_caller_can_do_something_about_is_in_the_table(kind: type[LedgerError]) -> None:
+def test_every_refusal_and_unavailability_is_in_the_table(kind: type[LedgerError]) -> None:
     for_callers = issubclass(kind, RefusedError | UnavailableError)
 
     assert (problem_of(kind.__new__(kind)) is not UNFORESEEN) == for_callers
@@ -43,26 +43,26 @@ def test_no_two_errors_share_a_slug() -> None:
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
-def test_whose_fault_it_is_shows_in_the_status(kind: type[LedgerError]) -> None:
+def test_refusals_have_a_4xx_status_and_other_problems_5xx(kind: type[LedgerError]) -> None:
     status = PROBLEMS[kind].status
 
     assert status // 100 == (4 if issubclass(kind, RefusedError) else 5)
 
 
-def test_a_more_special_error_has_its_own_status() -> None:
+def test_a_more_specific_error_has_its_own_problem() -> None:
     assert problem_of(DiskFullError()).status == 507
     assert problem_of(NoContentError("x")).slug == "unknown-asset"
 
 
-def test_what_is_unforeseen_tells_only_where_to_look() -> None:
-    told = problem_document(RuntimeError("the password is 123"), "abc")
+def test_an_unforeseen_error_shows_only_the_request_id() -> None:
+    document = problem_document(RuntimeError("the password is 123"), "abc")
 
-    assert (told["status"], told["type"]) == (500, "urn:asset-ledger:internal-error")
-    assert "password" not in str(told)
-    assert "abc" in told["detail"]
+    assert (document["status"], document["type"]) == (500, "urn:asset-ledger:internal-error")
+    assert "password" not in str(document)
+    assert "abc" in document["detail"]
 
 
-def test_parameters_and_fields_are_named_as_what_they_are() -> None:
+def test_parameters_and_fields_are_named_under_different_keys() -> None:
     parameter = problem_document(ParameterError("x", errors=[("a", "b")]), "id")
     fields = problem_document(FieldsError([("a", "b"), ("c", "d")]), "id")
 
@@ -74,23 +74,23 @@ def test_parameters_and_fields_are_named_as_what_they_are() -> None:
     assert fields["detail"] == "a: b; c: d"
 
 
-def test_a_tombstone_says_who_when_and_where() -> None:
+def test_a_deleted_asset_problem_shows_user_time_and_position() -> None:
     error = AssetDeletedError("x", by="1", when="2026-01-01T00:00:00.000000Z", position=7)
 
-    told = problem_document(error, "id")
+    document = problem_document(error, "id")
 
-    assert told["deleted_by"] == "1"
-    assert told["deleted_at"] == "2026-01-01T00:00:00.000000Z"
-    assert told["position"] == 7
-
-
-def test_what_is_said_back_is_always_utf8() -> None:
-    told = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
-
-    str(told).encode()
-    assert told["detail"] == "x\\udcff"
+    assert document["deleted_by"] == "1"
+    assert document["deleted_at"] == "2026-01-01T00:00:00.000000Z"
+    assert document["position"] == 7
 
 
-def test_allowed_methods_are_told() -> None:
+def test_a_problem_document_is_always_valid_utf8() -> None:
+    document = problem_document(ParameterError("x\udcff", errors=[("\udcff", "\udcff")]), "id")
+
+    str(document).encode()
+    assert document["detail"] == "x\\udcff"
+
+
+def test_a_method_error_lists_the_allowed_methods() -> None:
     assert str(MethodNotAllowedError("PUT", ["GET", "HEAD"])) == "PUT is not one of GET, HEAD"
     assert KeyReusedError("k").key == "k"

@@ -1,4 +1,5 @@
-"""The tables are made anew while the server goes on, compared, switched, and taken back."""
+"""Rebuilds through HTTP: the server goes on while a new generation is built, compared, switched to,
+and rolled back."""
 
 import asyncio
 import os
@@ -22,13 +23,13 @@ from tests.journeys.unreadable import record_something_unreadable
 
 @pytest.fixture
 def waiting(api: Api, data_dir: Path) -> Iterator[Api]:
-    """A server whose rebuilds come no further than to their process, which waits for its turn."""
+    """A server whose rebuild workers wait, because the test holds the build lock."""
     with hold_build(data_dir):
         yield api
 
 
 def builders() -> list[int]:
-    """The processes of this one's that build."""
+    """Return the ids of the rebuild workers among the children of this process."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return [int(pid) for pid in children if b"rebuild_worker" in cmdline(pid)]
 
@@ -37,8 +38,8 @@ def cmdline(pid: str) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-async def a_builder() -> int:
-    """The process that builds, once there is one."""
+async def first_builder() -> int:
+    """Wait until a rebuild worker runs and return its process id."""
     async with asyncio.timeout(60):
         while not builders():
             await asyncio.to_thread(os.sched_yield)
@@ -46,27 +47,27 @@ async def a_builder() -> int:
 
 
 async def rebuilt(api: Api, **sent: Any) -> Ended:
-    """What became of a rebuild that was asked for just now."""
+    """Start a rebuild and return how it ended."""
     answer = await api.call("POST", "/api/projections/rebuild", json=sent)
     assert (answer.status, answer.json["building"] is not None) == (202, True)
     return await ended(api)
 
 
 async def ended(api: Api) -> Ended:
-    it = await api.backend.rebuilds.wait()
-    assert it is not None
-    return it
+    result = await api.backend.rebuilds.wait()
+    assert result is not None
+    return result
 
 
 async def projections(api: Api) -> Any:
-    """The document, which has its shape."""
+    """Return the document after validating it against its shape."""
     answer = await api.get("/api/projections")
     ProjectionsOut.model_validate(answer.json)
     return answer.json
 
 
 async def write(api: Api, sql: str) -> None:
-    """Change the tables in use, beside the committer."""
+    """Change the tables in use without an event."""
     number = api.backend.projections.generation.number
 
     def execute() -> None:
@@ -77,30 +78,30 @@ async def write(api: Api, sql: str) -> None:
     await asyncio.to_thread(execute)
 
 
-async def spoil(api: Api) -> None:
-    """Give the tables in use a row that the events did not make."""
+async def corrupt(api: Api) -> None:
+    """Give a row of the tables in use values that no event made."""
     await write(api, "UPDATE assets SET size = 1, json = '{}'")
 
 
-async def test_the_tables_in_use_say_what_they_are(api: Api) -> None:
+async def test_the_document_describes_the_tables_in_use(api: Api) -> None:
     await api.created(job_id="j")
 
-    told = await projections(api)
+    document = await projections(api)
 
-    serving = told["serving"]
+    serving = document["serving"]
     assert (serving["generation"], serving["position"], serving["lag"]) == (1, 2, 0)
     assert (serving["state"], serving["error"], serving["digest"]) == ("live", None, None)
     assert serving["rows"].items() >= {"assets": 1, "jobs": 1, "edges": 0}.items()
     assert serving["revision"].startswith("2026")
-    assert (told["building"], told["previous"], told["last"]) == (None, None, None)
+    assert (document["building"], document["previous"], document["last"]) == (None, None, None)
     assert (await api.get("/api/projections/diff")).json == {"compared": None}
 
 
-async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) -> None:
+async def test_rows_are_recounted_only_after_the_tables_advance(api: Api) -> None:
     await api.created(job_id="j")
     await api.settled()
     counted = (await projections(api))["serving"]["rows"]
-    await write(api, "DELETE FROM assets")  # by no event
+    await write(api, "DELETE FROM assets")
 
     assert (await projections(api))["serving"]["rows"] == counted
     await api.created(job_id="j")
@@ -109,23 +110,23 @@ async def test_rows_are_counted_again_only_once_the_tables_have_moved(api: Api) 
     assert (counted["assets"], counted["usage"]) == (1, 5)
 
 
-async def test_a_rebuild_puts_the_next_generation_in_use_and_says_what_it_found(api: Api) -> None:
+async def test_a_rebuild_switches_to_the_next_generation_and_reports_differences(api: Api) -> None:
     await api.created(job_id="j")
 
-    it = await rebuilt(api)
+    ended = await rebuilt(api)
 
-    assert (it.result, it.error) == ("switched", None)
-    told = await projections(api)
-    assert told["serving"]["generation"] == 2
-    assert told["serving"]["digest"] == {"value": told["last"]["digest"], "position": 2}
-    assert (told["last"]["differences"], told["building"]) == (0, None)
-    previous = told["previous"]
+    assert (ended.result, ended.error) == ("switched", None)
+    document = await projections(api)
+    assert document["serving"]["generation"] == 2
+    assert document["serving"]["digest"] == {"value": document["last"]["digest"], "position": 2}
+    assert (document["last"]["differences"], document["building"]) == (0, None)
+    previous = document["previous"]
     assert (previous["generation"], previous["position"], previous["usable"]) == (1, 2, True)
     assert (await api.created(job_id="j"))["position"] == 3
     assert len((await api.get("/api/assets")).json["assets"]) == 2
 
 
-async def test_a_second_request_is_told_of_the_rebuild_that_runs(api: Api) -> None:
+async def test_a_second_rebuild_request_returns_the_running_rebuild(api: Api) -> None:
     first = await api.call("POST", "/api/projections/rebuild")
     second = await api.call("POST", "/api/projections/rebuild", json={"dry_run": True})
 
@@ -134,15 +135,13 @@ async def test_a_second_request_is_told_of_the_rebuild_that_runs(api: Api) -> No
     assert (await ended(api)).result == "switched"
 
 
-async def test_a_dry_run_says_what_would_change_and_changes_nothing(
-    api: Api, data_dir: Path
-) -> None:
+async def test_a_dry_run_reports_differences_and_changes_nothing(api: Api, data_dir: Path) -> None:
     asset = await api.created(b"content")
-    await spoil(api)
+    await corrupt(api)
 
-    it = await rebuilt(api, dry_run=True)
+    ended = await rebuilt(api, dry_run=True)
 
-    assert it.result == "discarded"
+    assert ended.result == "discarded"
     compared = (await api.get("/api/projections/diff")).json["compared"]
     DiffOut.model_validate({"compared": compared})
     (table,) = [each for each in compared["tables"] if each["table"] == "assets"]
@@ -154,16 +153,16 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(
     assert (await api.get(f"/api/assets/{asset['id']}")).json == {}
 
 
-async def test_a_rebuild_makes_spoilt_rows_good(api: Api) -> None:
+async def test_a_rebuild_repairs_corrupted_rows(api: Api) -> None:
     asset = await api.created(b"content")
-    await spoil(api)
+    await corrupt(api)
 
     await rebuilt(api)
 
     assert (await api.get(f"/api/assets/{asset['id']}")).json == asset
 
 
-async def test_a_cursor_from_before_goes_on_after_the_switch(api: Api) -> None:
+async def test_a_cursor_stays_valid_after_a_switch(api: Api) -> None:
     made = [await api.created(name=f"{n}", job_id="j") for n in range(5)]
     first = (await api.get("/api/assets?job_id=j&page_size=2")).json
 
@@ -173,7 +172,7 @@ async def test_a_cursor_from_before_goes_on_after_the_switch(api: Api) -> None:
     assert first["assets"] + rest["assets"] == made
 
 
-async def test_a_rollback_goes_back_and_keeps_what_came_since(api: Api, data_dir: Path) -> None:
+async def test_a_rollback_switches_back_and_keeps_later_events(api: Api, data_dir: Path) -> None:
     await api.created(name="before")
     await rebuilt(api)
     await api.created(name="since")
@@ -182,8 +181,8 @@ async def test_a_rollback_goes_back_and_keeps_what_came_since(api: Api, data_dir
 
     assert (answer.status, answer.json["building"]["rollback"]) == (202, True)
     assert (await ended(api)).result == "switched"
-    told = await projections(api)
-    assert (told["serving"]["generation"], told["previous"]) == (1, None)
+    document = await projections(api)
+    assert (document["serving"]["generation"], document["previous"]) == (1, None)
     names = [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
     assert names == ["before", "since"]
     assert numbers(data_dir) == [1, 2]
@@ -191,7 +190,7 @@ async def test_a_rollback_goes_back_and_keeps_what_came_since(api: Api, data_dir
     assert numbers(data_dir) == [1, 3]
 
 
-async def test_after_a_restart_the_tables_are_those_that_were_gone_back_to(data_dir: Path) -> None:
+async def test_a_rollback_survives_a_restart(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
         await rebuilt(api)
@@ -202,13 +201,13 @@ async def test_after_a_restart_the_tables_are_those_that_were_gone_back_to(data_
         assert (await projections(api))["serving"]["generation"] == 1
 
 
-async def test_there_has_to_be_something_to_go_back_to(api: Api) -> None:
+async def test_a_rollback_without_a_previous_generation_is_refused(api: Api) -> None:
     answer = await api.call("POST", "/api/projections/rollback")
 
     assert (answer.status, answer.slug) == (409, "no-generation")
 
 
-async def test_tables_of_another_schema_are_not_gone_back_to(api: Api) -> None:
+async def test_a_rollback_to_tables_of_another_schema_is_refused(api: Api) -> None:
     await write(api, "INSERT INTO schema_migrations VALUES ('20200101_000000_taken_back', '')")
     await rebuilt(api)
 
@@ -218,9 +217,9 @@ async def test_tables_of_another_schema_are_not_gone_back_to(api: Api) -> None:
     assert (await projections(api))["previous"]["usable"] is False
 
 
-async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(waiting: Api, data_dir: Path) -> None:
+async def test_a_cancelled_rebuild_leaves_nothing(waiting: Api, data_dir: Path) -> None:
     await waiting.call("POST", "/api/projections/rebuild")
-    await a_builder()
+    await first_builder()
     refused = await waiting.call("POST", "/api/projections/rollback")
 
     answer = await waiting.call("POST", "/api/projections/cancel")
@@ -233,18 +232,18 @@ async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(waiting: Api, data_
     assert (await waiting.call("POST", "/api/projections/cancel")).status == 200
 
 
-async def test_a_server_that_stops_takes_its_rebuild_along(data_dir: Path) -> None:
+async def test_a_server_stop_ends_the_rebuild_worker(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         with hold_build(data_dir):
             await api.call("POST", "/api/projections/rebuild")
-            await a_builder()
+            await first_builder()
             await api.backend.rebuilds.close()
             assert builders() == []
 
 
-async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Api) -> None:
+async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) -> None:
     await waiting.call("POST", "/api/projections/rebuild")
-    os.kill(await a_builder(), signal.SIGKILL)
+    os.kill(await first_builder(), signal.SIGKILL)
 
     it = await ended(waiting)
 
@@ -252,7 +251,7 @@ async def test_a_rebuild_whose_process_dies_leaves_the_tables_in_use(waiting: Ap
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 
-async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) -> None:
+async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
     poison = record_something_unreadable(data_dir)
@@ -261,13 +260,13 @@ async def test_a_rebuild_that_cannot_read_an_event_says_which(data_dir: Path) ->
 
         assert it.result == "failed"
         assert f"position {poison} cannot be read" in str(it.error)
-        told = await projections(api)
-        assert (told["serving"]["generation"], told["serving"]["state"]) == (1, "stalled")
-        assert (told["last"]["result"], told["last"]["digest"]) == ("failed", None)
+        document = await projections(api)
+        assert (document["serving"]["generation"], document["serving"]["state"]) == (1, "stalled")
+        assert (document["last"]["result"], document["last"]["digest"]) == ("failed", None)
         assert numbers(data_dir) == [1]
 
 
-async def test_what_is_no_request_for_a_rebuild_begins_none(api: Api) -> None:
+async def test_an_invalid_rebuild_request_starts_no_rebuild(api: Api) -> None:
     wrong = await api.call("POST", "/api/projections/rebuild", json={"dry": True})
     typed = await api.call("POST", "/api/projections/rebuild", json={"dry_run": "yes"})
 
@@ -275,7 +274,7 @@ async def test_what_is_no_request_for_a_rebuild_begins_none(api: Api) -> None:
     assert api.backend.rebuilds.building is None
 
 
-async def test_the_numbers_tell_of_rebuilds(api: Api) -> None:
+async def test_metrics_count_rebuilds(api: Api) -> None:
     def numbered(answer: Answer) -> dict[str, float]:
         lines = [line.split() for line in answer.body.decode().splitlines() if line[0] != "#"]
         return {name.removeprefix("asset_ledger_"): float(value) for name, value in lines}

@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP: answered as problems, never in aiohttp's own words, never with a 5xx."""
+"""Malformed HTTP: answered with problem documents, never with aiohttp's own pages or a 5xx."""
 
 import orjson
 import pytest
@@ -45,13 +45,13 @@ def status_and_slug(answer: bytes) -> tuple[int, str]:
         b"GET /health HTTP/1.1\r\n" + HOST + b"Sec-WebSocket-Key1: x\r\n\r\n",
     ],
 )
-async def test_what_is_no_request_is_a_malformed_one(api: Api, sent: bytes) -> None:
-    answer = await api.raw(sent)  # which returns because the server closes the connection
+async def test_malformed_bytes_are_answered_as_a_malformed_request(api: Api, sent: bytes) -> None:
+    answer = await api.raw(sent)  # returns only once the server closes
 
     assert status_and_slug(answer) == (400, "malformed-request")
 
 
-async def test_a_body_in_a_coding_that_is_not_undone_is_refused(api: Api) -> None:
+async def test_an_unsupported_transfer_coding_is_refused(api: Api) -> None:
     answer = await api.raw(
         b"POST /api/assets?name=n HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
         b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
@@ -61,7 +61,7 @@ async def test_a_body_in_a_coding_that_is_not_undone_is_refused(api: Api) -> Non
     assert not (await api.get("/api/assets")).json["assets"]
 
 
-async def test_a_head_with_bytes_that_are_no_text_is_answered(api: Api) -> None:
+async def test_a_header_of_invalid_utf8_is_refused_as_a_bad_field(api: Api) -> None:
     answer = await api.raw(
         b"POST /api/assets?name=n HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
         b"Content-Type: text/\xff\r\nContent-Length: 1\r\n\r\nx"
@@ -71,7 +71,7 @@ async def test_a_head_with_bytes_that_are_no_text_is_answered(api: Api) -> None:
 
 
 @pytest.mark.parametrize("target", [b"/api/jobs/\xff/history", b"/\xff", b"/health?\xff=\xfe"])
-async def test_a_target_that_is_no_text_is_a_malformed_request(api: Api, target: bytes) -> None:
+async def test_a_target_of_invalid_utf8_is_a_malformed_request(api: Api, target: bytes) -> None:
     answer = await api.raw(
         b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
     )
@@ -79,7 +79,7 @@ async def test_a_target_that_is_no_text_is_a_malformed_request(api: Api, target:
     assert status_and_slug(answer) == (400, "malformed-request")
 
 
-async def test_http_1_0_without_keep_alive_is_answered_and_closed(api: Api) -> None:
+async def test_an_http_1_0_connection_is_closed_after_the_answer(api: Api) -> None:
     answer = await api.raw(b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n")
 
     assert answer.endswith(b"\r\n\r\nOK")
@@ -102,7 +102,7 @@ async def test_http_1_0_without_keep_alive_is_answered_and_closed(api: Api) -> N
         ("DELETE", "/api/assets/x/content", 405, "method-not-allowed"),
     ],
 )
-async def test_what_is_not_served_is_a_problem(
+async def test_an_unknown_route_or_method_is_answered_with_a_problem(
     api: Api, method: str, path: str, status: int, slug: str
 ) -> None:
     answer = await api.call(method, path)
@@ -125,7 +125,7 @@ async def test_what_is_not_served_is_a_problem(
         (b"GET http://[::1/health HTTP/1.1", b"400"),
     ],
 )
-async def test_strange_targets_are_answered(api: Api, request_line: bytes, status: bytes) -> None:
+async def test_unusual_targets_are_answered(api: Api, request_line: bytes, status: bytes) -> None:
     answer = await api.raw(request_line + b"\r\n" + HOST + b"Connection: close\r\n\r\n")
 
     assert answer[9:12] == status, answer
@@ -150,7 +150,7 @@ UPLOAD = b"POST /api/assets?name=half HTTP/1.1\r\n" + HOST
     ],
 )
 async def test_a_client_that_closes_its_half_is_answered(api: Api, sent: bytes) -> None:
-    answer = await api.raw(sent, hang_up=True)
+    answer = await api.raw(sent, half_close=True)
 
     assert answer.startswith(b"HTTP/1.1 404" if sent.startswith(b"DELETE") else b"HTTP/1.1 20")
 
@@ -169,6 +169,6 @@ async def test_a_client_that_closes_its_half_too_early_records_nothing(
 ) -> None:
     before = api.head()
 
-    await api.raw(sent, hang_up=True)
+    await api.raw(sent, half_close=True)
 
     assert api.head() == before

@@ -1,4 +1,4 @@
-"""A rate for each user: all at once if he likes, then as fast as the bucket fills."""
+"""Rate limits: one bucket for each user, full at first, refilled at the rate."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def limit(spelled: str, clock: Clock) -> RateLimit:
 
 
 def taken(limited: RateLimit, user: str, times: int) -> int:
-    """How many of so many requests in a row are let through."""
+    """Return how many of these requests in a row are accepted."""
     for number in range(times):
         try:
             limited.take(user)
@@ -30,7 +30,7 @@ def taken(limited: RateLimit, user: str, times: int) -> int:
     return times
 
 
-def test_a_bucket_is_full_at_first_and_fills_at_the_rate() -> None:
+def test_a_bucket_is_full_at_first_and_refills_at_the_rate() -> None:
     clock = Clock()
     limited = limit("10/s", clock)
 
@@ -41,7 +41,7 @@ def test_a_bucket_is_full_at_first_and_fills_at_the_rate() -> None:
     assert taken(limited, "alice", 20) == 10
 
 
-def test_whoever_is_refused_is_told_when_the_next_request_fits() -> None:
+def test_a_refused_request_is_accepted_after_retry_after() -> None:
     clock = Clock()
     limited = limit("60/m", clock)
     taken(limited, "alice", 60)
@@ -55,13 +55,13 @@ def test_whoever_is_refused_is_told_when_the_next_request_fits() -> None:
     limited.take("alice")
 
 
-def test_one_user_does_not_empty_anothers_bucket() -> None:
+def test_buckets_of_two_users_are_independent() -> None:
     limited = limit("2/h", Clock())
 
     assert (taken(limited, "alice", 9), taken(limited, "bob", 9)) == (2, 2)
 
 
-def test_a_user_who_waits_is_not_forgotten_however_many_others_come() -> None:
+def test_a_limited_user_stays_limited_among_many_other_users() -> None:
     clock = Clock()
     limited = limit("1/h", clock)
     limited.take("alice")
@@ -73,12 +73,12 @@ def test_a_user_who_waits_is_not_forgotten_however_many_others_come() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["", "0/s", "-1/s", "1", "1/d", "1.5/s", "1/ s", "٣/s", "on"])
-def test_what_is_no_rate_is_refused(spelled: str) -> None:
+def test_an_invalid_rate_is_refused(spelled: str) -> None:
     with pytest.raises(ValueError, match="must be off"):
         read_rate(spelled)
 
 
-def test_off_is_no_rate_and_others_say_what_they_are() -> None:
+def test_a_rate_is_read_and_printed() -> None:
     assert read_rate("off") is None
     assert str(Rate(1, "an hour", 3600)) == "1 request an hour"
     assert str(read_rate("6000/m")) == "6,000 requests a minute"

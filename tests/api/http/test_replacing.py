@@ -25,7 +25,7 @@ async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_537, 3_000_000])
-async def test_bytes_are_replaced_by_the_bytes_of_a_body(api: Api, size: int) -> None:
+async def test_put_replaces_the_content_with_the_body(api: Api, size: int) -> None:
     asset = await api.created(b"old", name="a", content_type="text/plain")
     content = (bytes(range(256)) * (size // 256 + 1))[:size]
 
@@ -39,7 +39,7 @@ async def test_bytes_are_replaced_by_the_bytes_of_a_body(api: Api, size: int) ->
     assert (await api.get(f"{asset['get_url']}?version=1")).body == b"old"
 
 
-async def test_a_declared_type_is_said_of_the_new_bytes(api: Api) -> None:
+async def test_put_takes_the_content_type_from_its_header(api: Api) -> None:
     asset = await api.created(b"old", content_type="text/plain")
 
     answer = await send(api, asset, b"{}", Content_Type="application/json; charset=utf-8")
@@ -48,7 +48,7 @@ async def test_a_declared_type_is_said_of_the_new_bytes(api: Api) -> None:
     assert (await send(api, asset, b"{}")).json["version"] == answer.json["version"] == 2
 
 
-async def test_an_asset_without_bytes_gets_some_and_a_folder_none(api: Api) -> None:
+async def test_put_adds_bytes_to_an_asset_without_content_and_refuses_a_folder(api: Api) -> None:
     note, renders = await api.created(None, name="note"), await folder(api)
 
     assert (await send(api, note, b"x")).json["get_url"] == f"{path(note)}/content"
@@ -56,11 +56,11 @@ async def test_an_asset_without_bytes_gets_some_and_a_folder_none(api: Api) -> N
     assert (refused.status, refused.slug) == (422, "bad-field")
 
 
-async def test_announced_bytes_have_to_be_those_that_come(api: Api, data_dir: Any) -> None:
+async def test_put_checks_a_digest_header_against_the_body(api: Api, data_dir: Any) -> None:
     asset = await api.created(b"old")
     right, wrong = (
-        f"sha-256=:{base64.b64encode(hashlib.sha256(said).digest()).decode()}:"
-        for said in (b"new", b"other")
+        f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+        for content in (b"new", b"other")
     )
 
     for header in ("Repr_Digest", "Content_Digest"):
@@ -72,7 +72,7 @@ async def test_announced_bytes_have_to_be_those_that_come(api: Api, data_dir: An
     assert stray_files(data_dir) == []
 
 
-async def test_who_comes_late_with_bytes_is_refused_before_they_are_sent(api: Api) -> None:
+async def test_put_to_a_changed_or_missing_asset_is_refused_before_its_body(api: Api) -> None:
     asset, gone = await api.created(b"old"), await api.created(b"gone")
     await api.call("DELETE", path(gone))
 
@@ -91,13 +91,13 @@ async def test_who_comes_late_with_bytes_is_refused_before_they_are_sent(api: Ap
 @pytest.mark.parametrize(
     "kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "no type"]
 )
-async def test_a_form_is_no_content(api: Api, kind: str) -> None:
+async def test_put_refuses_a_form_or_an_invalid_content_type(api: Api, kind: str) -> None:
     answer = await send(api, await api.created(), b"x", Content_Type=kind)
 
     assert (answer.status, answer.slug) in ((415, "unsupported-type"), (422, "bad-field"))
 
 
-async def test_bytes_of_a_body_have_the_limit_of_an_upload(data_dir: Any) -> None:
+async def test_put_refuses_a_body_above_the_upload_limit(data_dir: Any) -> None:
     async with serving(Settings(data_dir=data_dir, max_upload_bytes=10)) as api:
         asset = await api.created(b"old")
         for body in (b"x" * 11, in_pieces(b"x" * 11)):
@@ -106,17 +106,17 @@ async def test_bytes_of_a_body_have_the_limit_of_an_upload(data_dir: Any) -> Non
         assert (await send(api, asset, in_pieces(b"x" * 10))).status == 200
 
 
-async def test_a_replacement_is_replayed_whatever_has_happened_since(api: Api) -> None:
+async def test_a_repeated_put_is_replayed_after_a_deletion(api: Api) -> None:
     asset = await api.created(b"old")
     sent = {"Idempotency_Key": "k", "If_Match": asset["etag"]}
 
     first = await send(api, asset, b"new", **sent)
     await api.call("DELETE", path(asset))
-    again = await send(api, asset, b"new", **sent)
+    repeated = await send(api, asset, b"new", **sent)
     other = await send(api, asset, b"other", **sent)
 
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert (again.status, again.json) == (first.status, first.json)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert (repeated.status, repeated.json) == (first.status, first.json)
     assert (other.status, other.slug) == (422, "key-reused")
 
 

@@ -1,4 +1,4 @@
-"""Search through HTTP, as NodeTool's clients use it."""
+"""Search and lookup by file name through HTTP, as NodeTool's clients use them."""
 
 from typing import Any
 from urllib.parse import quote
@@ -10,9 +10,9 @@ from tests.api.running import Api
 
 
 async def search(api: Api, query: str, more: str = "") -> Any:
-    """The answer, once it reflects all that was recorded."""
-    asked = f"query={quote(query)}&min_position={api.head()}{more}"
-    answer = await api.get(f"/api/assets/search?{asked}")
+    """Return the answer once it reflects every recorded event."""
+    parameters = f"query={quote(query)}&min_position={api.head()}{more}"
+    answer = await api.get(f"/api/assets/search?{parameters}")
     assert answer.status == 200, answer.body
     FoundPage.model_validate(answer.json)
     return answer.json
@@ -37,14 +37,14 @@ async def test_assets_are_found_by_name_tag_and_value_with_their_folders(api: Ap
 
 
 @pytest.mark.parametrize("query", ["%", "_", "*", '"', "a OR b", "NOT", "(", "name:cat", "'; --"])
-async def test_nothing_in_a_query_has_a_meaning_of_its_own(api: Api, query: str) -> None:
+async def test_a_query_has_no_special_characters(api: Api, query: str) -> None:
     await api.created(name="cat.png")
     await api.created(name=f"so {query} it is")
 
     assert names(await search(api, query)) == [f"so {query} it is"]
 
 
-async def test_pages_of_a_search_follow_each_other(api: Api) -> None:
+async def test_pages_of_a_search_are_linked_by_cursor(api: Api) -> None:
     for number in range(3):
         await api.created(name=f"cat {number}")
 
@@ -56,11 +56,13 @@ async def test_pages_of_a_search_follow_each_other(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?query=", "?query=%20", "?query=x&sort=name", "?q=x"])
-async def test_a_search_without_words_or_with_unknown_ones_is_refused(api: Api, query: str) -> None:
+async def test_a_search_without_words_or_with_unknown_parameters_is_refused(
+    api: Api, query: str
+) -> None:
     assert (await api.get(f"/api/assets/search{query}")).slug == "bad-parameter"
 
 
-async def test_the_newest_of_a_name_is_found_by_it(api: Api) -> None:
+async def test_a_lookup_by_file_name_finds_the_newest_asset(api: Api) -> None:
     await api.created(b"old", name="my cat/50%.png")
     newest = await api.created(b"new", name="my cat/50%.png")
     await api.created(name="my cat/50%.PNG")

@@ -1,4 +1,4 @@
-"""Listening, and stopping: whoever was being served when the signal came is served to the end."""
+"""Start and stop: a stop finishes the requests in progress and frees all resources."""
 
 import asyncio
 import gc
@@ -42,7 +42,7 @@ async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_upload_under_way_is_finished_before_the_server_stops(
+async def test_an_upload_in_progress_is_finished_before_the_server_stops(
     data_dir: Path, number: signal.Signals
 ) -> None:
     async with open_backend(Settings(data_dir=data_dir)) as backend:
@@ -67,7 +67,7 @@ async def test_an_upload_under_way_is_finished_before_the_server_stops(
         assert (await backend.projections.assets.find("1", asset["id"])).version == 1
 
 
-async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None:
+async def test_an_idle_server_stops_at_once(data_dir: Path) -> None:
     async with open_backend(Settings(data_dir=data_dir)) as backend:
         server, _ = await started(backend)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -75,17 +75,17 @@ async def test_a_server_with_nothing_to_do_stops_at_once(data_dir: Path) -> None
         await server
 
 
-async def test_a_client_that_goes_away_does_not_undo_its_upload(
+async def test_an_upload_is_recorded_when_its_client_disconnects(
     api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held between its content and its event, the upload outlives its client."""
+    """The client disconnects after its content is stored and before its event is committed."""
     gate, append = threading.Event(), SqliteLog.append
 
-    def held(log: SqliteLog, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+    def delayed(log: SqliteLog, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
         gate.wait(60)
         return append(log, commands, prepare)
 
-    monkeypatch.setattr(SqliteLog, "append", held)
+    monkeypatch.setattr(SqliteLog, "append", delayed)
     _, writer = await connect(api.url)
     body = form(b"kept", {"name": "kept"})
     writer.write(
@@ -112,7 +112,7 @@ async def until_refused(url: str) -> None:
 
 
 async def until_packed(packed: Path) -> None:
-    """A content is packed right before its event is committed."""
+    """Wait until a content is packed, which is the last step before the commit of its event."""
     while not await asyncio.to_thread(contents, packed):
         pass
 
@@ -123,14 +123,14 @@ def contents(packed: Path) -> int:
         return int(count)
 
 
-def held() -> tuple[set[str], int]:
-    """The threads that run, but for those of the event loop, and how many files are open."""
+def resources() -> tuple[set[str], int]:
+    """Return the names of threads, except those of the event loop, and the number of open files."""
     threads = {thread.name for thread in threading.enumerate()}
     files = len([*Path("/proc/self/fd").iterdir()])
     return {name for name in threads if not name.startswith("asyncio_")}, files
 
 
-async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
+async def test_a_closed_server_leaves_no_thread_file_or_memory(
     tmp_path: Path,
 ) -> None:
     async def used(folder: Path) -> weakref.ref[object]:
@@ -139,11 +139,11 @@ async def test_a_server_that_was_closed_leaves_no_thread_no_file_and_no_memory(
             await api.get(f"/api/assets/search?query=a&min_position={api.head()}")
             return weakref.ref(api.backend.projections)
 
-    await used(tmp_path / "first")  # what is made once a process is there by now
-    before = held()
+    await used(tmp_path / "first")  # so that `before` counts what is made once per process
+    before = resources()
 
     projections = [await used(tmp_path / f"{number}") for number in range(3)]
 
     gc.collect()
-    assert held() == before
+    assert resources() == before
     assert [projection() for projection in projections] == [None, None, None]

@@ -1,4 +1,4 @@
-"""Setting an event aside, over HTTP: what stands still goes on, and the log says why for ever."""
+"""Skips through HTTP: stalled projections go on after the event, and the log keeps the reason."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ from tests.api.running import Answer, Api, serving
 from tests.journeys.server import run
 from tests.journeys.unreadable import record_something_unreadable
 
-WHY = "written by a release that was taken back"
-EVERYBODY = ["jobs", "assets", "lineage", "usage", "search", "catalog"]
+REASON = "written by a release that was taken back"
+ALL_PROJECTIONS = ["jobs", "assets", "lineage", "usage", "search", "catalog"]
 
 
 @pytest.fixture
 async def poison(data_dir: Path) -> int:
-    """The position of an event that this release cannot read, after an asset."""
+    """Return the position of an event that this release cannot read, after an asset."""
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(name="before")
     return record_something_unreadable(data_dir)
@@ -26,12 +26,12 @@ async def poison(data_dir: Path) -> int:
 
 @pytest.fixture
 async def stalled(data_dir: Path, poison: int) -> AsyncIterator[Api]:
-    """A server whose projections all stand still before that event."""
+    """A server whose projections are all stalled at that event."""
     async with serving(Settings(data_dir=data_dir)) as api:
         yield api
 
 
-async def skip(api: Api, position: int, because: str = WHY, **headers: str) -> Answer:
+async def skip(api: Api, position: int, because: str = REASON, **headers: str) -> Answer:
     sent = {"position": position, "because": because}
     return await api.call("POST", "/api/projections/skip", json=sent, headers=headers)
 
@@ -40,9 +40,7 @@ async def names(api: Api) -> list[str]:
     return [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
 
 
-async def test_projections_that_stand_still_go_on_without_the_event(
-    stalled: Api, poison: int
-) -> None:
+async def test_stalled_projections_continue_after_a_skip(stalled: Api, poison: int) -> None:
     behind = await stalled.upload(name="after")
     assert behind.status == 202
     assert await names(stalled) == ["before"]
@@ -50,7 +48,7 @@ async def test_projections_that_stand_still_go_on_without_the_event(
     answer = await skip(stalled, poison)
 
     SkipOut.model_validate(answer.json)
-    assert (answer.status, answer.json["projections"]) == (202, EVERYBODY)
+    assert (answer.status, answer.json["projections"]) == (202, ALL_PROJECTIONS)
     assert answer.headers["Ledger-Position"] == str(stalled.head())
     await stalled.settled()
     assert await names(stalled) == ["before", "after"]
@@ -58,29 +56,31 @@ async def test_projections_that_stand_still_go_on_without_the_event(
     assert (await stalled.upload(name="later")).status == 201
 
 
-async def test_the_log_says_who_set_what_aside_for_whom_and_why(stalled: Api, poison: int) -> None:
+async def test_a_skip_is_recorded_with_user_projection_position_and_reason(
+    stalled: Api, poison: int
+) -> None:
     await skip(stalled, poison)
 
     answer = await stalled.get(f"/api/events?after={poison}&all=true")
 
     events = answer.json["events"]
-    assert [event["topic"] for event in events] == ["projection.skipped"] * len(EVERYBODY)
-    assert [event["data"]["projection"] for event in events] == EVERYBODY
+    assert [event["topic"] for event in events] == ["projection.skipped"] * len(ALL_PROJECTIONS)
+    assert [event["data"]["projection"] for event in events] == ALL_PROJECTIONS
     assert {event["data"]["position"] for event in events} == {poison}
-    assert {(event["by"], event["data"]["reason"]) for event in events} == {("1", WHY)}
+    assert {(event["by"], event["data"]["reason"]) for event in events} == {("1", REASON)}
 
 
-async def test_asking_again_with_the_same_key_records_nothing(stalled: Api, poison: int) -> None:
+async def test_a_repeated_skip_records_nothing(stalled: Api, poison: int) -> None:
     first = await skip(stalled, poison, **{"Idempotency-Key": "k"})
-    again = await skip(stalled, poison, **{"Idempotency-Key": "k"})
+    repeated = await skip(stalled, poison, **{"Idempotency-Key": "k"})
 
-    assert again.json == first.json
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json == first.json
+    assert repeated.headers["Idempotency-Replayed"] == "true"
     assert (await skip(stalled, poison, "else", **{"Idempotency-Key": "k"})).slug == "key-reused"
-    assert stalled.head() == poison + len(EVERYBODY)
+    assert stalled.head() == poison + len(ALL_PROJECTIONS)
 
 
-async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
+async def test_verify_accepts_the_idempotency_key_of_a_skip(
     stalled: Api, data_dir: Path, poison: int
 ) -> None:
     await skip(stalled, poison, **{"Idempotency-Key": "k"})
@@ -92,7 +92,7 @@ async def test_an_audit_knows_the_key_that_an_event_was_set_aside_with(
     assert (audited.returncode, audited.stderr) == (0, "")
 
 
-async def test_what_the_projections_took_or_will_take_cannot_be_set_aside(
+async def test_a_skip_is_refused_at_other_positions_than_the_stall(
     stalled: Api, poison: int
 ) -> None:
     for position in (1, poison - 1, poison + 1, 10_000):
@@ -101,17 +101,17 @@ async def test_what_the_projections_took_or_will_take_cannot_be_set_aside(
     await skip(stalled, poison)
 
     assert (await skip(stalled, poison)).slug == "bad-field"
-    assert stalled.head() == poison + len(EVERYBODY)
+    assert stalled.head() == poison + len(ALL_PROJECTIONS)
 
 
-@pytest.mark.parametrize(("position", "because"), [(0, WHY), (3, ""), (3, "x" * 1_001)])
-async def test_an_event_is_set_aside_by_its_position_and_with_a_reason(
+@pytest.mark.parametrize(("position", "because"), [(0, REASON), (3, ""), (3, "x" * 1_001)])
+async def test_a_skip_without_a_valid_position_and_reason_is_refused(
     stalled: Api, position: int, because: str
 ) -> None:
     assert (await skip(stalled, position, because)).slug == "bad-field"
 
 
-async def test_a_stall_is_told_with_its_position_and_its_cause(stalled: Api, poison: int) -> None:
+async def test_a_stall_is_reported_with_its_position_and_cause(stalled: Api, poison: int) -> None:
     ready, metrics = await stalled.get("/readyz"), await stalled.get("/metrics")
 
     reasons = {
@@ -119,5 +119,5 @@ async def test_a_stall_is_told_with_its_position_and_its_cause(stalled: Api, poi
     }
     assert ready.status == 503
     assert reasons == {f"the event at position {poison} cannot be read: unknown topic"}
-    wanted = f'projection_poison_position{{cause="unknown topic",projection="tables"}} {poison}.0'
-    assert wanted.encode() in metrics.body
+    sample = f'projection_poison_position{{cause="unknown topic",projection="tables"}} {poison}.0'
+    assert sample.encode() in metrics.body

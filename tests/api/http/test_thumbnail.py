@@ -1,4 +1,4 @@
-"""Thumbnails: what is drawn, what is refused, and that neither is done twice."""
+"""Thumbnails: drawing, refusals, and a cache for both."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 def picture(
     size: tuple[int, int] = (8, 4), kind: str = "PNG", mode: str = "RGB", **given: Any
 ) -> bytes:
-    """A picture whose left half is red (or dark) and whose right half is blue (or light)."""
+    """Return a picture: left half red (or dark), right half blue (or light)."""
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, *size))
     written = BytesIO()
@@ -55,7 +55,7 @@ def near(image: Image.Image, at: tuple[int, int], colour: tuple[int, int, int]) 
     ("size", "expected"),
     [((2048, 1024), (512, 256)), ((10, 3000), (2, 512)), ((8, 4), (8, 4))],
 )
-def test_a_thumbnail_is_never_larger_than_its_image_and_keeps_its_shape(
+def test_a_thumbnail_keeps_proportions_and_is_never_larger_than_its_image(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert drawn(picture(size)).size == expected
@@ -78,7 +78,7 @@ def test_every_mode_is_drawn(mode: str) -> None:
     assert drawn(source).size == (64, 32)
 
 
-def test_sixteen_bits_of_grey_are_not_all_white() -> None:
+def test_a_16_bit_grey_image_is_drawn_in_grey() -> None:
     image = Image.new("I;16", (64, 32), 0x4000)
     written = BytesIO()
     image.save(written, "PNG")
@@ -87,7 +87,7 @@ def test_sixteen_bits_of_grey_are_not_all_white() -> None:
 
 
 def measured(mode: str, *steps: float) -> bytes:
-    """A TIFF in a mode of Pillow's: these values from left to right, sixteen pixels of each."""
+    """Return a TIFF in a Pillow mode: these values from left to right, sixteen pixels of each."""
     kind = {"F": "f", "I": "i"}.get(mode, "H")
     row = array(kind, [step if mode == "F" else int(step) for step in steps for _ in range(16)])
     if mode == "I;16B":
@@ -108,7 +108,7 @@ def measured(mode: str, *steps: float) -> bytes:
         ("I;16B", 1000, 65_535),
     ],
 )
-def test_measured_values_are_shown_from_the_least_to_the_greatest(
+def test_measured_values_are_scaled_from_black_to_white(
     mode: str, least: float, greatest: float
 ) -> None:
     image = drawn(measured(mode, least, (least + greatest) / 2, greatest))
@@ -118,7 +118,7 @@ def test_measured_values_are_shown_from_the_least_to_the_greatest(
     assert near(image, (44, 8), (255, 255, 255))
 
 
-def test_what_is_no_number_does_not_hide_the_others() -> None:
+def test_nan_and_infinity_do_not_change_other_values() -> None:
     image = drawn(measured("F", nan, 0, 1, inf))
 
     assert near(image, (24, 8), (0, 0, 0))
@@ -126,18 +126,18 @@ def test_what_is_no_number_does_not_hide_the_others() -> None:
 
 
 @pytest.mark.parametrize("steps", [(7, 7), (nan, nan)])
-def test_values_that_do_not_differ_are_drawn_too(steps: tuple[float, ...]) -> None:
+def test_an_image_of_equal_values_is_drawn(steps: tuple[float, ...]) -> None:
     assert drawn(measured("F", *steps)).size == (32, 16)
 
 
-def test_what_is_transparent_stays_so() -> None:
+def test_a_transparent_image_stays_transparent() -> None:
     written = BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(written, "PNG")
 
     assert drawn(written.getvalue()).mode == "RGBA"
 
 
-def test_a_photo_that_lies_on_its_side_is_turned_and_says_nothing_of_its_place() -> None:
+def test_a_rotated_photo_is_turned_upright_and_loses_its_exif() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it by 90 degrees, clockwise
     exif[0x010E] = "a secret place"
@@ -196,7 +196,7 @@ def test_a_profile_that_fits_is_kept() -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG that says it has so many pixels."""
+    """Return a PNG whose header declares this size."""
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -217,12 +217,12 @@ def bomb(width: int, height: int) -> bytes:
         bomb(2**31 - 1, 2**31 - 1),
     ],
 )
-def test_what_is_no_image_or_a_bomb_is_refused(content: bytes) -> None:
+def test_an_invalid_image_or_a_decompression_bomb_is_refused(content: bytes) -> None:
     with pytest.raises(UndrawableError):
         draw("image", BytesIO(content))
 
 
-def film(width: int = 64, height: int = 48) -> bytes:
+def video(width: int = 64, height: int = 48) -> bytes:
     written = BytesIO()
     with av.open(written, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -236,17 +236,17 @@ def film(width: int = 64, height: int = 48) -> bytes:
     return written.getvalue()
 
 
-def test_a_film_is_shown_by_one_of_its_moments() -> None:
-    image = drawn(film(), "video")
+def test_a_video_is_drawn_as_one_frame() -> None:
+    image = drawn(video(), "video")
 
     assert image.size == (64, 48)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no film", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"ffconcat version 1.0\n"],
+    [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", b"ffconcat version 1.0\n"],
 )
-def test_what_is_no_film_or_a_list_of_others_is_refused(content: bytes) -> None:
+def test_an_invalid_video_or_a_playlist_is_refused(content: bytes) -> None:
     with pytest.raises(UndrawableError):
         draw("video", BytesIO(content))
 
@@ -262,7 +262,7 @@ async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) 
     assert re.fullmatch(r"it cannot be decoded: \w+", str(refused.value))
 
 
-async def test_who_draws_can_fail_or_hang_and_the_next_one_is_drawn() -> None:
+async def test_a_drawer_continues_after_a_crash_a_timeout_or_a_bad_image() -> None:
     failing, drawer = Drawer("this"), Drawer()
     with pytest.raises(DrawerDiedError):
         await failing.draw("image", picture())
@@ -280,7 +280,7 @@ async def thumbnail(api: Api, asset: Any, query: str = "", **headers: str) -> An
     return await api.get(f"/api/assets/{asset['id']}/thumbnail{query}", **headers)
 
 
-async def test_an_image_says_where_its_thumbnail_is(api: Api) -> None:
+async def test_an_image_has_a_thumbnail_url(api: Api) -> None:
     asset = await api.created(picture((1024, 512)), content_type="image/png")
 
     answer = await api.get(asset["thumb_url"])
@@ -297,7 +297,7 @@ async def test_an_image_says_where_its_thumbnail_is(api: Api) -> None:
     ("content_type", "drawn"),
     [("IMAGE/JPEG; q=1", True), ("video/mp4", True), ("image/svg+xml", False), ("a/b", False)],
 )
-async def test_only_what_can_be_drawn_has_a_place_for_its_thumbnail(
+async def test_only_a_drawable_asset_has_a_thumbnail_url(
     api: Api, content_type: str, drawn: bool
 ) -> None:
     asset = await api.created(b"x", content_type=content_type)
@@ -305,13 +305,13 @@ async def test_only_what_can_be_drawn_has_a_place_for_its_thumbnail(
     assert (asset["thumb_url"] is not None) is drawn
 
 
-async def test_a_film_has_a_thumbnail_too(api: Api) -> None:
-    asset = await api.created(film(), content_type="video/mp4")
+async def test_a_video_has_a_thumbnail(api: Api) -> None:
+    asset = await api.created(video(), content_type="video/mp4")
 
     assert opened((await thumbnail(api, asset)).body).size == (64, 48)
 
 
-async def test_a_thumbnail_is_never_stale(api: Api) -> None:
+async def test_a_thumbnail_changes_with_the_content(api: Api) -> None:
     asset = await api.created(picture((8, 4)), content_type="image/png")
     before = await thumbnail(api, asset)
     data = {"data": b64encode(picture((4, 8))).decode(), "data_encoding": "base64"}
@@ -324,20 +324,22 @@ async def test_a_thumbnail_is_never_stale(api: Api) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was asked of those who draw."""
-    questions: list[str] = []
-    ask = Drawer.draw
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the kind of every drawing that is requested."""
+    kinds: list[str] = []
+    draw_uncounted = Drawer.draw
 
     async def counted(self: Drawer, kind: str, source: Path | bytes) -> bytes:
-        questions.append(kind)
-        return await ask(self, kind, source)
+        kinds.append(kind)
+        return await draw_uncounted(self, kind, source)
 
     monkeypatch.setattr(Drawer, "draw", counted)
-    return questions
+    return kinds
 
 
-async def test_neither_a_picture_nor_a_refusal_is_made_twice(api: Api, asked: list[str]) -> None:
+async def test_thumbnails_and_refusals_are_drawn_once_per_content(
+    api: Api, drawings: list[str]
+) -> None:
     good = await api.created(picture(), content_type="image/png")
     same = await api.created(picture(), content_type="image/png")
     bad = await api.created(b"no image", content_type="image/png")
@@ -348,10 +350,10 @@ async def test_neither_a_picture_nor_a_refusal_is_made_twice(api: Api, asked: li
     assert len({answer.body for answer in answers if answer.status == 200}) == 1
     assert answers[2].slug == "unsupported-type"
     assert "cannot be decoded" in answers[2].json["detail"]
-    assert len(asked) == 2
+    assert len(drawings) == 2
 
 
-async def test_large_images_are_read_from_their_file(api: Api) -> None:
+async def test_a_large_image_is_drawn_from_its_file(api: Api) -> None:
     noise = Image.effect_noise((600, 600), 90)
     written = BytesIO()
     noise.save(written, "PNG")
@@ -361,7 +363,9 @@ async def test_large_images_are_read_from_their_file(api: Api) -> None:
     assert opened((await thumbnail(api, asset)).body).size == (512, 512)
 
 
-async def test_what_has_no_thumbnail_says_why(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_thumbnail_is_refused_with_its_reason(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = await api.created(b"x", content_type="text/plain")
     folder = await api.created(None, name="f", content_type="folder")
     gone = await api.created(picture(), content_type="image/png")
@@ -372,7 +376,7 @@ async def test_what_has_no_thumbnail_says_why(api: Api, monkeypatch: pytest.Monk
     assert (await thumbnail(api, gone)).slug == "asset-deleted"
 
     monkeypatch.setattr(cache, "find_spec", lambda _: None)
-    answer = await thumbnail(api, await api.created(film(), content_type="video/mp4"))
+    answer = await thumbnail(api, await api.created(video(), content_type="video/mp4"))
     assert (answer.slug, "asset-ledger[video]" in answer.json["detail"]) == (
         "unsupported-type",
         True,

@@ -1,4 +1,4 @@
-"""AUTH=tokens: who shows a token is its user, as far as its scopes go and as long as it lives."""
+"""AUTH=tokens: a token authenticates its user until it expires or is revoked, within its scopes."""
 
 import asyncio
 import logging
@@ -13,17 +13,17 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.folder_lock import holder_of
-from tests.api.calling import ALL, Caller, asking_for_tokens, caller
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import Api, serving
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 
-async def test_a_call_without_a_token_is_told_how_to_show_one(api: Api) -> None:
+async def test_a_request_without_a_token_gets_the_bearer_challenge(api: Api) -> None:
     answer = await api.get("/api/assets")
 
     assert (answer.status, answer.slug) == (401, "unauthenticated")
@@ -43,7 +43,7 @@ async def test_a_call_without_a_token_is_told_how_to_show_one(api: Api) -> None:
         "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
     ],
 )
-async def test_what_is_no_token_of_ours_opens_nothing(api: Api, header: str) -> None:
+async def test_an_invalid_token_is_rejected(api: Api, header: str) -> None:
     answer = await api.raw(
         b"GET /api/assets HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
         + header.encode("utf-8", "surrogateescape")
@@ -54,13 +54,13 @@ async def test_what_is_no_token_of_ours_opens_nothing(api: Api, header: str) -> 
     assert b'error="invalid_token"' in answer
 
 
-async def test_another_scheme_is_no_token(api: Api) -> None:
+async def test_another_authorization_scheme_is_rejected(api: Api) -> None:
     answer = await api.get("/api/assets", Authorization="Basic YTpi")
 
     assert (answer.status, answer.slug) == (401, "unauthenticated")
 
 
-async def test_a_token_is_its_user(api: Api) -> None:
+async def test_a_token_authenticates_its_user(api: Api) -> None:
     alice, bob = caller(api, "alice"), caller(api, "bob")
 
     asset = await alice.created(job_id="j")
@@ -72,13 +72,13 @@ async def test_a_token_is_its_user(api: Api) -> None:
     assert event["by"] == "alice"
 
 
-async def test_the_scheme_is_read_in_any_case(api: Api) -> None:
+async def test_the_bearer_scheme_is_case_insensitive(api: Api) -> None:
     token = caller(api).token
 
     assert (await api.get("/api/assets", Authorization=f"bearer {token}")).status == 200
 
 
-async def test_a_scope_that_is_missing_is_named(api: Api) -> None:
+async def test_a_missing_scope_is_named_in_the_refusal(api: Api) -> None:
     reader = caller(api, "alice", "read")
 
     answer = await reader.call("POST", "/api/assets", json={"name": "n"})
@@ -88,7 +88,7 @@ async def test_a_scope_that_is_missing_is_named(api: Api) -> None:
     assert 'error="insufficient_scope", scope="write"' in answer.headers["WWW-Authenticate"]
 
 
-async def test_only_an_admin_may_claim_when_something_was_made(api: Api) -> None:
+async def test_made_at_needs_the_admin_scope(api: Api) -> None:
     claimed = {"name": "n", "made_at": "2020-01-01T00:00:00Z"}
     writer, admin = caller(api, "alice"), caller(api, "alice", "write", "admin")
 
@@ -99,7 +99,7 @@ async def test_only_an_admin_may_claim_when_something_was_made(api: Api) -> None
     assert taken.json["created_at"] == "2020-01-01T00:00:00.000000Z"
 
 
-async def test_a_revoked_token_opens_nothing_from_then_on(api: Api) -> None:
+async def test_a_revoked_token_is_rejected_at_once(api: Api) -> None:
     admin, alice = caller(api, "root", "admin"), caller(api, "alice")
     tokens = (await admin.get("/api/tokens")).json["tokens"]
     (token_id,) = [token["id"] for token in tokens if token["user_id"] == "alice"]
@@ -109,22 +109,22 @@ async def test_a_revoked_token_opens_nothing_from_then_on(api: Api) -> None:
 
     assert revoked.json["revoked_at"] is not None
     assert (await alice.get("/api/assets")).slug == "unauthenticated"
-    again = await admin.call("DELETE", f"/api/tokens/{token_id}")
-    assert again.json == revoked.json
+    repeated = await admin.call("DELETE", f"/api/tokens/{token_id}")
+    assert repeated.json == revoked.json
 
 
 async def test_a_revoked_token_stays_revoked_after_a_restart(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         kept, gone = caller(api), caller(api)
         assert gone.token is not None
         api.backend.tokens.revoke(gone.token.split("_")[1])
 
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         assert (await Caller(api, kept.token).get("/api/assets")).status == 200
         assert (await Caller(api, gone.token).get("/api/assets")).status == 401
 
 
-def test_a_token_expires_at_its_moment(tmp_path: Path) -> None:
+def test_a_token_expires_exactly_at_its_expiry_time(tmp_path: Path) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     tokens = Tokens(tmp_path / "access.db", lambda: now[0])
     until = now[0] + timedelta(hours=1)
@@ -145,13 +145,13 @@ def test_a_token_expires_at_its_moment(tmp_path: Path) -> None:
         ({"user_id": "system"}, "user_id"),
         ({"user_id": "a\0b"}, "user_id"),
         ({"user_id": "a", "scopes": ["everything"]}, "scopes.0"),
-        ({"user_id": "a", "scopes": []}, "scopes"),  # and not what a token has that names none
+        ({"user_id": "a", "scopes": []}, "scopes"),  # an empty list is not the default
         ({"user_id": "a", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"user_id": "a", "expires_at": "tomorrow"}, "expires_at"),
         ({"user_id": "a", "colour": "red"}, "colour"),
     ],
 )
-async def test_a_token_that_cannot_be_is_refused(
+async def test_an_invalid_token_request_is_refused(
     api: Api, sent: dict[str, object], field: str
 ) -> None:
     answer = await caller(api, "root", "admin").call("POST", "/api/tokens", json=sent)
@@ -166,7 +166,7 @@ async def test_an_unknown_token_cannot_be_revoked(api: Api) -> None:
     assert (answer.status, answer.slug) == (404, "unknown-token")
 
 
-async def test_a_new_token_is_shown_once_and_kept_as_its_hash(api: Api, data_dir: Path) -> None:
+async def test_a_new_token_is_shown_once_and_stored_as_its_hash(api: Api, data_dir: Path) -> None:
     admin = caller(api, "root", "admin")
     made = await admin.call("POST", "/api/tokens", json={"user_id": "alice", "name": "ci"})
     text = made.json["token"]
@@ -178,7 +178,7 @@ async def test_a_new_token_is_shown_once_and_kept_as_its_hash(api: Api, data_dir
     assert not any(text.encode() in file.read_bytes() for file in files)
 
 
-async def test_no_token_is_ever_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_tokens_are_never_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     admin = caller(api, "root", *ALL)
     made = await admin.call("POST", "/api/tokens", json={"user_id": "alice"})
@@ -192,7 +192,7 @@ async def test_no_token_is_ever_logged(api: Api, caplog: pytest.LogCaptureFixtur
     assert [text for text in texts if text in caplog.text] == []
 
 
-async def test_whoever_can_read_the_lock_file_is_the_admin_once(api: Api, data_dir: Path) -> None:
+async def test_the_secret_of_the_lock_file_admits_an_admin_once(api: Api, data_dir: Path) -> None:
     holder = holder_of(data_dir)
     assert holder is not None
     first = Caller(api, holder.secret)
@@ -206,12 +206,12 @@ async def test_whoever_can_read_the_lock_file_is_the_admin_once(api: Api, data_d
     assert (await Caller(api, renewed.secret).get("/api/tokens")).status == 200
 
 
-async def test_what_needs_no_scope_needs_no_token_and_any_host_may_be_named(api: Api) -> None:
+async def test_a_public_path_needs_no_token_and_accepts_any_host(api: Api) -> None:
     assert (await api.get("/health", Host="ledger.example")).body == b"OK"
     assert (await api.get("/health", Authorization="Bearer nonsense")).body == b"OK"
 
 
-async def test_a_page_of_another_origin_may_write_with_a_token(api: Api) -> None:
+async def test_a_page_of_another_origin_can_write_with_a_token(api: Api) -> None:
     headers = {"Origin": "https://app.example", "Host": "ledger.example"}
 
     answer = await caller(api).call("POST", "/api/assets", json={"name": "n"}, headers=headers)
@@ -219,8 +219,8 @@ async def test_a_page_of_another_origin_may_write_with_a_token(api: Api) -> None
     assert answer.status == 201
 
 
-async def test_who_asks_too_often_is_told_the_limit_and_when_to_come_again(data_dir: Path) -> None:
-    async with asking_for_tokens(data_dir, rate_limit="3/h") as api:
+async def test_a_request_above_the_rate_limit_is_refused_with_retry_after(data_dir: Path) -> None:
+    async with serving_with_tokens(data_dir, rate_limit="3/h") as api:
         alice, bob = caller(api, "alice"), caller(api, "bob")
         answers = [await alice.get("/api/assets") for _ in range(4)]
 
@@ -232,7 +232,7 @@ async def test_who_asks_too_often_is_told_the_limit_and_when_to_come_again(data_
         assert (await alice.get("/health")).status == 200
 
 
-async def test_a_local_ledger_limits_its_one_user_too(data_dir: Path) -> None:
+async def test_a_local_ledger_applies_the_rate_limit(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir, rate_limit="1/h")) as api:
         assert (await api.get("/api/assets")).status == 200
         assert (await api.get("/api/assets")).slug == "rate-limited"

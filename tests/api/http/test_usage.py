@@ -1,4 +1,4 @@
-"""Usage through HTTP: what was uploaded is what it comes to, as soon as it is asked to wait."""
+"""Usage through HTTP: totals of live assets by group, up to a requested position."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.api.running import Api
 
 
 async def usage(api: Api, query: str = "") -> list[dict[str, Any]]:
-    """Every row, once usage reflects all that was recorded."""
+    """Return every row once usage reflects every recorded event."""
     answer = await api.get(f"/api/assets/usage?min_position={api.head()}{query}")
     assert answer.status == 200, answer.body
     UsagePage.model_validate(answer.json)
@@ -18,7 +18,7 @@ async def usage(api: Api, query: str = "") -> list[dict[str, Any]]:
     return rows
 
 
-async def test_which_nodes_make_the_most_and_the_largest_is_one_request(api: Api) -> None:
+async def test_usage_totals_assets_by_node(api: Api) -> None:
     first = await api.created(b"123", node_id="a", job_id="j")
     await api.created(b"12345", node_id="b")
     last = await api.created(b"1", node_id="a")
@@ -51,7 +51,7 @@ def _seen(asset: Any) -> dict[str, str]:
     return {"first_seen": asset["created_at"], "last_seen": asset["created_at"]}
 
 
-async def test_what_is_deleted_no_longer_counts(api: Api) -> None:
+async def test_usage_omits_deleted_assets(api: Api) -> None:
     asset = await api.created(b"12345", node_id="n")
     await api.created(b"1", node_id="n")
 
@@ -61,7 +61,7 @@ async def test_what_is_deleted_no_longer_counts(api: Api) -> None:
     assert (row["count"], row["bytes"], row["largest"]) == (1, 1, 1)
 
 
-async def test_days_and_content_types_are_groups_too(api: Api) -> None:
+async def test_usage_is_grouped_by_day_or_content_type(api: Api) -> None:
     asset = await api.created(b"x", content_type="text/plain", made_at="2020-02-03T23:59:59Z")
 
     (day,), (kind,) = await usage(api, "&group_by=day"), await usage(api, "&group_by=content_type")
@@ -70,7 +70,7 @@ async def test_days_and_content_types_are_groups_too(api: Api) -> None:
     assert day["first_seen"] == asset["created_at"]
 
 
-async def test_pages_of_usage_follow_each_other(api: Api) -> None:
+async def test_pages_of_usage_are_linked_by_cursor(api: Api) -> None:
     for node in "abc":
         await api.created(node_id=node)
     path = f"/api/assets/usage?min_position={api.head()}&sort=key&limit=2"
@@ -90,5 +90,5 @@ async def test_pages_of_usage_follow_each_other(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["group_by=user_id", "sort=bytes", "content_type=a/b", "node_id=", "parent_id=x"]
 )
-async def test_what_usage_cannot_be_asked_is_refused(api: Api, query: str) -> None:
+async def test_usage_refuses_an_invalid_parameter(api: Api, query: str) -> None:
     assert (await api.get(f"/api/assets/usage?{query}")).slug == "bad-parameter"

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.api.calling import asking_for_tokens, caller
+from tests.api.calling import caller, serving_with_tokens
 from tests.api.running import Answer, Api
 from tests.builders import asset_id
 
@@ -138,7 +138,7 @@ async def test_another_type_is_not_read(api: Api) -> None:
 
 
 async def test_only_an_admin_imports_and_for_whom_he_likes(data_dir: Any) -> None:
-    async with asking_for_tokens(data_dir) as api:
+    async with serving_with_tokens(data_dir) as api:
         writer, admin = caller(api, "alice", "write"), caller(api, "root", "admin")
         options = {"data": line(1, b"x", user_id="alice"), "headers": LINES}
 

@@ -13,13 +13,13 @@ from tests.contracts.gateway import GatewayContract
 
 class TestEmbedded(GatewayContract):
     @pytest.fixture
-    async def gateway(self, opened_before: Path) -> AsyncIterator[Gateway]:
-        async with connect(data_dir=opened_before) as gateway:
+    async def gateway(self, opened_data_dir: Path) -> AsyncIterator[Gateway]:
+        async with connect(data_dir=opened_data_dir) as gateway:
             yield gateway
 
 
 class TestRemote(GatewayContract):
     @pytest.fixture
-    async def gateway(self, opened_before: Path) -> AsyncIterator[Gateway]:
-        async with serving(Settings(data_dir=opened_before)) as api, connect(api.url) as gateway:
+    async def gateway(self, opened_data_dir: Path) -> AsyncIterator[Gateway]:
+        async with serving(Settings(data_dir=opened_data_dir)) as api, connect(api.url) as gateway:
             yield gateway

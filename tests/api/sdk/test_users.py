@@ -12,13 +12,13 @@ from asset_ledger.errors import (
     UnauthenticatedError,
     UnknownAssetError,
 )
-from tests.api.calling import ALL, asking_for_tokens, caller
+from tests.api.calling import ALL, caller, serving_with_tokens
 from tests.api.running import Api
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with asking_for_tokens(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with serving_with_tokens(opened_data_dir) as api:
         yield api
 
 

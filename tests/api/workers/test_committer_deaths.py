@@ -25,8 +25,8 @@ UNKNOWN = (503, "outcome-unknown")
 
 
 @pytest.fixture
-async def api(opened_before: Path) -> AsyncIterator[Api]:
-    async with with_process(opened_before) as api:
+async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
+    async with with_process(opened_data_dir) as api:
         yield api
 
 

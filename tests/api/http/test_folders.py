@@ -97,7 +97,7 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
 
 
 def streamed_entries(archive: bytes) -> dict[str, bytes]:
-    """Read a zip from its beginning, as Java's ZipInputStream does: without its central directory."""
+    """Read a zip from its beginning, as Java's ZipInputStream does: without its directory."""
     found, rest = {}, archive
     while rest.startswith(b"PK\3\4"):
         flags, method, *_, name_size, extra_size = struct.unpack("<4x2xHH2x2x4x4x4xHH", rest[:30])

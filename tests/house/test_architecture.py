@@ -1,4 +1,4 @@
-"""The tree in docs/architecture.md names every package, and no other."""
+"""The tree in docs/architecture.md has every package, and no other path."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.house.source import FLOORS, ROOT
 
 
 def _tree() -> list[str]:
-    """The paths of the tree: a folder at the margin, and below it the names in that folder."""
+    """Return the paths of the tree: a folder at the margin, and below it the names inside it."""
     drawn = document("docs/architecture.md").partition("## The tree")[2].split("```")[1]
     paths, folder = [], ""
     for line in drawn.strip().splitlines():
@@ -20,11 +20,11 @@ def _tree() -> list[str]:
     return paths
 
 
-def test_the_tree_shows_paths_that_exist() -> None:
+def test_tree_shows_existing_paths_only() -> None:
     assert [path for path in _tree() if not (ROOT / path).exists()] == []
 
 
-def test_the_tree_shows_every_package_of_every_floor() -> None:
+def test_tree_shows_every_package_of_every_floor() -> None:
     packages = {
         f"{floor}/{path.name}/"
         for floor in FLOORS

@@ -1,4 +1,4 @@
-"""docs/sdk.md says what is: its blocks are run as they stand, one after another."""
+"""The Python blocks of docs/sdk.md and of the README run as they stand."""
 
 import ast
 import asyncio
@@ -17,14 +17,14 @@ PAGE = document("docs/sdk.md")
 
 
 async def run(block: str, names: dict[str, Any]) -> None:
-    """Run a block that may await at its top level, as in a notebook."""
+    """Run a block, which may use `await` at its top level as in a notebook."""
     code = compile(block, "docs/sdk.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     running = eval(code, names)
     if running is not None:
         await running
 
 
-async def test_the_blocks_of_the_page_run_one_after_another(
+async def test_blocks_of_sdk_page_run_in_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with serving(Settings(data_dir=tmp_path / "served")) as api:
@@ -39,7 +39,7 @@ async def test_the_blocks_of_the_page_run_one_after_another(
     assert "note.txt b'a note'" in printed
 
 
-async def test_the_block_of_the_readme_runs(tmp_path: Path) -> None:
+async def test_block_of_readme_runs(tmp_path: Path) -> None:
     (block,) = PYTHON.findall(document("README.md"))
     names: dict[str, Any] = {}
 
@@ -49,12 +49,12 @@ async def test_the_block_of_the_readme_runs(tmp_path: Path) -> None:
     assert [asset.node_id for asset in names["assets"]] == ["n1"]
 
 
-def test_the_page_shows_every_way_in() -> None:
+def test_sdk_page_shows_every_way_to_connect() -> None:
     for way in ("connect(url=", "connect(data_dir=", "sync.connect(", "run_workflow("):
         assert way in PAGE
 
 
-def test_a_block_that_is_wrong_is_found() -> None:
+def test_run_raises_the_error_of_a_wrong_block() -> None:
     with pytest.raises(AssertionError):
         asyncio.run(run("assert await answer() == 41", {"answer": _answer}))
 

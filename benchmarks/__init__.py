@@ -1,4 +1,4 @@
-"""Benchmarks: ratios against a bare floor measured in the same run, never rates alone.
+"""Benchmarks: ratios of the product to a minimal server (the floor), measured in the same run.
 
-A rate says how busy the machine was; a ratio of rounds taken in turns says what the product costs.
+A rate depends on the load of the machine. A ratio of rounds taken in turns does not.
 """

@@ -1,8 +1,7 @@
-"""What lists cost while the server does something large for somebody else: a zip of thousands of
-assets, a folder of thousands deleted.
+"""Latency of lists while the server zips, or deletes, thousands of assets for another client.
 
-Promise: lists are timed by one client, one after the other, alone and beside the work, in turns;
-and the work was done whole.
+Promise: one client lists, one request after the other, alone and beside the work, in turns. The
+work is checked to be complete.
 """
 
 import tempfile
@@ -32,19 +31,19 @@ from benchmarks.servers import Server, product_command, serving
 
 LIST: Final = "/api/assets?node_id=node_01&page_size=50"
 ASSETS: Final = 100_000
-"""How many the ledger has besides."""
+"""Assets in the ledger before the benchmark."""
 ALONE: Final = 3.0
 """Seconds of lists alone before each work."""
 
 
 class Client:
-    """One connection, kept."""
+    """One persistent connection."""
 
     def __init__(self, server: Server) -> None:
         self._connection = HTTPConnection(urlsplit(server.url).netloc)
 
-    def ask(self, method: str, path: str, document: Any = None) -> bytes:
-        """The body of an answer. Raises BenchmarkError unless it is one of success."""
+    def request(self, method: str, path: str, document: Any = None) -> bytes:
+        """Return the body of an answer. Raises BenchmarkError unless its status is 2xx."""
         body = None if document is None else orjson.dumps(document)
         self._connection.request(method, path, body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
@@ -54,7 +53,7 @@ class Client:
         return answer
 
     def listing(self) -> float:
-        """The ms that one list took."""
+        """Return the duration of one list in ms."""
         start = time.perf_counter()
         get(self._connection, LIST)
         return (time.perf_counter() - start) * 1e3
@@ -62,14 +61,14 @@ class Client:
 
 @dataclass
 class Beside:
-    """The times of lists, in ms, alone and beside one kind of work, and of the work, in s."""
+    """Durations of lists in ms, alone and beside one kind of work, and of the work in s."""
 
     alone: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
 
     def take(self, client: Client, work: Callable[[], None]) -> None:
-        """Lists for a while without it; then do it once, with lists beside it."""
+        """Time lists alone for a while, then beside one run of the work."""
         end = time.perf_counter() + ALONE
         while time.perf_counter() < end:
             self.alone.append(client.listing())
@@ -82,42 +81,47 @@ class Beside:
 
     def row(self) -> list[str]:
         ratio = p99(self.beside) / p99(self.alone)
-        return [f"{median(self.took):.2f} s", told(self.alone), told(self.beside), f"{ratio:.1f}"]
+        return [
+            f"{median(self.took):.2f} s",
+            spread(self.alone),
+            spread(self.beside),
+            f"{ratio:.1f}",
+        ]
 
 
 def p99(times: Sequence[float]) -> float:
     return quantiles(times, n=100)[-1]
 
 
-def told(times: Sequence[float]) -> str:
+def spread(times: Sequence[float]) -> str:
     return f"{median(times):.1f} / {p99(times):.1f} ms"
 
 
 class Zip:
-    """A download of many assets."""
+    """A zip download of many assets."""
 
     def __init__(self, server: Server, count: int) -> None:
         self._client, self._ids, self._cursor = Client(server), list[str](), ""
         while len(self._ids) < count:
             path = f"/api/assets?page_size=1000&cursor={self._cursor}"
-            page = orjson.loads(self._client.ask("GET", path))
+            page = orjson.loads(self._client.request("GET", path))
             self._ids += [asset["id"] for asset in page["assets"]]
             self._cursor = page["next"]
         self._ids = self._ids[:count]
         self._body = b""
 
     def work(self) -> None:
-        self._body = self._client.ask("POST", "/api/assets/download", {"asset_ids": self._ids})
+        self._body = self._client.request("POST", "/api/assets/download", {"asset_ids": self._ids})
 
     def check(self) -> None:
-        """Raises BenchmarkError unless every asset is in it."""
+        """Raise BenchmarkError unless the zip has every asset."""
         with zipfile.ZipFile(BytesIO(self._body)) as archive:
             if len(archive.namelist()) != len(self._ids):
                 raise BenchmarkError(f"{len(archive.namelist())} of {len(self._ids)} assets came")
 
 
 class Folder:
-    """A folder of many assets, deleted, and restored by `check`."""
+    """A folder of many assets. `work` deletes it, and `check` restores it."""
 
     def __init__(self, server: Server, count: int, progress: Progress) -> None:
         self._client, self._count, self._body = Client(server), count, b""
@@ -126,23 +130,23 @@ class Folder:
             self._created({"name": f"{number}", "parent_id": self._id})
 
     def _created(self, document: Any) -> str:
-        return str(orjson.loads(self._client.ask("POST", "/api/assets", document))["id"])
+        return str(orjson.loads(self._client.request("POST", "/api/assets", document))["id"])
 
     def work(self) -> None:
-        self._body = self._client.ask("DELETE", f"/api/assets/{self._id}")
+        self._body = self._client.request("DELETE", f"/api/assets/{self._id}")
 
     def check(self) -> None:
-        """Raises BenchmarkError unless all of it was deleted."""
+        """Raise BenchmarkError unless all assets were deleted."""
         deleted = len(orjson.loads(self._body)["deleted_asset_ids"])
         if deleted != self._count + 1:
             raise BenchmarkError(f"{deleted} assets were deleted")
-        self._client.ask("POST", f"/api/assets/{self._id}/restore")
+        self._client.request("POST", f"/api/assets/{self._id}/restore")
 
 
 def measure(server: Server, kind: Zip | Folder, rounds: int) -> Beside:
     client, measured = Client(server), Beside()
     for _ in range(rounds):
-        settle(server)  # lists alone are beside nothing, not beside projections that catch up
+        settle(server)  # otherwise the projections would catch up beside the lists alone
         measured.take(client, kind.work)
         kind.check()
     return measured

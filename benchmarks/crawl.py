@@ -1,6 +1,6 @@
-"""The pages of a product's lists, found by walking them as a client does.
+"""Crawl the lists of the product, and collect the paths of full pages.
 
-Promise: every page holds 50 assets, and the floor's path beside it asks for the same ones.
+Promise: every page has 50 assets, and the path for the floor selects the same ones.
 """
 
 import random
@@ -20,14 +20,14 @@ PAGES_KEPT: Final = 5_000
 
 
 class Page(NamedTuple):
-    """One page of a list, as the product and as the floor is asked for it."""
+    """One page of a list: its path on the product and on the floor."""
 
     product: str
     floor: str
 
 
 def crawl(url: str, tag: str, values: Sequence[str]) -> list[Page]:
-    """Full pages of the lists of these jobs, nodes or workflows, in random order."""
+    """Return full pages of the lists of these jobs, nodes or workflows, in random order."""
     client = HTTPConnection(urlsplit(url).netloc)
     try:
         pages = [page for value in values for page in walk(client, tag, value)]
@@ -39,7 +39,7 @@ def crawl(url: str, tag: str, values: Sequence[str]) -> list[Page]:
 
 
 def walk(client: HTTPConnection, tag: str, value: str) -> Iterator[Page]:
-    """Follow a list from its first page on, as long as pages are full."""
+    """Yield the pages of a list, until one is not full."""
     cursor, after = "", 0
     for _ in range(PAGES_A_LIST):
         query = {f"{tag}_id": value, "page_size": PAGE_SIZE}
@@ -63,6 +63,6 @@ def get(client: HTTPConnection, path: str) -> Any:
 
 
 def write_paths(file: Path, paths: Sequence[str]) -> Path:
-    """A file for `pages.lua`, one path a line."""
+    """Write a file for `pages.lua`, one path a line."""
     file.write_text("\n".join(paths) + "\n")
     return file

@@ -1,7 +1,7 @@
-"""A big ledger, made fast: many users, workflows, jobs and nodes, without a single HTTP request.
+"""Make a large ledger without HTTP: many users, workflows, jobs and nodes.
 
-Promise: it is a real ledger. Events are decided, encoded, hashed and committed by the product's own
-code, each has its bytes, and the tables are left for the product to build.
+Promise: the code of the product decides, encodes, hashes and commits the events. Every content
+exists. The product builds the tables at its first start.
 """
 
 import asyncio
@@ -40,27 +40,27 @@ STAGED: Final = [Staged(digest_of(c), len(c), c, small=c) for c in CONTENTS]
 
 
 def user_of(n: int) -> str:
-    """One asset in ten belongs to somebody else, whose jobs have the same names."""
+    """Return the owner of the n-th asset. One in ten has another owner, with the same job names."""
     return "1" if n % 10 else str(2 + n // 10 % OTHER_USERS)
 
 
 def job_of(n: int) -> int:
-    """Ten jobs run at the same time, so that a job's assets lie apart in the table."""
+    """Return the job of the n-th asset. Ten jobs alternate, so that their rows are interleaved."""
     at_once = n // (JOBS_AT_ONCE * ASSETS_A_JOB)
     return at_once * JOBS_AT_ONCE + n // 10 % JOBS_AT_ONCE
 
 
 def names(tag: str, assets: int) -> list[str]:
-    """Jobs, nodes or workflows of a ledger with this many assets: at most 50, spread evenly."""
+    """Return at most 50 jobs, nodes or workflows of a ledger of this size, spread evenly."""
     jobs = range(max(assets // ASSETS_A_JOB, JOBS_AT_ONCE))
     every = {"job": jobs, "node": range(NODES), "workflow": range(min(WORKFLOWS, len(jobs)))}[tag]
     return [NAMES[tag].format(n) for n in every[:: max(1, len(every) // 50)]]
 
 
 def command(n: int) -> Command:
-    """The n-th asset, as a decision of the product."""
+    """Return the command that creates the n-th asset."""
     content, job = STAGED[n % len(STAGED)], job_of(n)
-    wanted = NewAsset(
+    asset = NewAsset(
         name=f"output_{n:07d}.txt",
         content_type="text/plain",
         workflow_id=NAMES["workflow"].format(job % WORKFLOWS),
@@ -69,7 +69,7 @@ def command(n: int) -> Command:
     )
     user = user_of(n)
     events = create(
-        wanted,
+        asset,
         asset_id=new_asset_id(),
         size=content.size,
         digest=content.digest,
@@ -79,7 +79,7 @@ def command(n: int) -> Command:
 
 
 async def pack(folder: Path) -> None:
-    """Make every content durable before an event names it."""
+    """Store every content before the first event names it."""
     await (await open_local_contents(folder)).close()
     with closing(Packed(ContentFolder(folder).packed)) as packed:
         packed.pack([(each.digest, each.small or b"") for each in STAGED])

@@ -1,8 +1,8 @@
-"""The floors: the least that a server written with aiohttp could do, without a single promise.
+"""The floors: minimal aiohttp servers for the same requests, without any guarantee.
 
 Write: aiohttp's own multipart reader, sha256, one unsynced file, no database.
 Read: one ready-made SQL statement on read-only aiosqlite connections, no parsing, no checks.
-Both run on uvloop without an access log and print one line with their address when they are ready.
+Both run on uvloop without an access log, and print a line with their address when they are ready.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PAGES: Final = {f"/{tag}": PAGE.format(tag=tag) for tag in ("job", "node", "work
 
 
 class WriteFloor:
-    """Answers an upload with its digest, once its bytes are in a file that nobody has synced."""
+    """Answers an upload with its digest, after writing its bytes to a file without fsync."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class WriteFloor:
 
 
 class ReadFloor:
-    """Answers `/job?value=...&after=...` with the 50 assets that follow, joined in SQL."""
+    """Answers `/job?value=...&after=...` with the next 50 assets, joined in SQL."""
 
     def __init__(self, readers: Iterator[aiosqlite.Connection]) -> None:
         self.readers = readers
@@ -73,7 +73,7 @@ class ReadFloor:
 
 
 async def serve(app: web.Application) -> None:
-    """Listen on a free port, say where, and stay until the process is told to stop."""
+    """Listen on a free port, print the address, and serve until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     runner = web.AppRunner(app, access_log=None)

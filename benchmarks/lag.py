@@ -1,7 +1,6 @@
-"""How far the projections that follow lag behind while uploads go on as fast as they can, and how long
-they take to catch up.
+"""Lag of the projections during uploads at full speed, and the time to catch up afterwards.
 
-Promise: what is waited for is the log's last event, in every projection.
+Promise: a projection has caught up when it has the last event of the log.
 """
 
 import re
@@ -26,7 +25,7 @@ from benchmarks.machine import BenchmarkError, disk, machine
 from benchmarks.servers import Server, product_command, serving
 
 BETWEEN: Final = 0.2
-"""Seconds between two looks: each costs the server some milliseconds."""
+"""Seconds between two reads of the lag. Each costs the server some milliseconds."""
 PATIENCE: Final = 120.0
 
 _LAG: Final = re.compile(r'^asset_ledger_projection_lag\{projection="(\w+)"\} (\S+)$', re.MULTILINE)
@@ -36,7 +35,7 @@ Lags = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of uploads, the lags seen meanwhile, and the seconds that catching up took."""
+    """One run of uploads, the lags during it, and the seconds that each projection caught up in."""
 
     load: Load
     seen: Sequence[Lags]
@@ -44,7 +43,7 @@ class Round:
 
 
 class Uploading(threading.Thread):
-    """One run of uploads, which ends by itself. `load` is there after `join`."""
+    """One run of uploads. `load` is set after `join`."""
 
     def __init__(self, server: Server, connections: int, seconds: int) -> None:
         super().__init__()
@@ -56,17 +55,15 @@ class Uploading(threading.Thread):
 
 
 def lags(client: HTTPConnection) -> Lags:
-    """How many events each projection lacks now."""
+    """Return the lag of each projection, in events."""
     client.request("GET", "/metrics")
     return {name: float(lag) for name, lag in _LAG.findall(client.getresponse().read().decode())}
 
 
-def watched(server: Server, connections: int, seconds: int) -> Round:
-    """Upload, look on, and wait for every projection."""
-    client, uploading = (
-        HTTPConnection(urlsplit(server.url).netloc),
-        Uploading(server, connections, seconds),
-    )
+def measure(server: Server, connections: int, seconds: int) -> Round:
+    """Upload, read the lags meanwhile, and wait for every projection."""
+    client = HTTPConnection(urlsplit(server.url).netloc)
+    uploading = Uploading(server, connections, seconds)
     seen = []
     uploading.start()
     while uploading.is_alive():
@@ -74,13 +71,13 @@ def watched(server: Server, connections: int, seconds: int) -> Round:
         uploading.join(BETWEEN)
     if uploading.load is None:
         raise BenchmarkError("the uploads failed")
-    caught_up = catching_up(client)
+    caught_up = seconds_to_catch_up(client)
     client.close()
     return Round(uploading.load, seen, caught_up)
 
 
-def catching_up(client: HTTPConnection) -> dict[str, float]:
-    """When each projection has everything, in s from now. Raises BenchmarkError if one never has."""
+def seconds_to_catch_up(client: HTTPConnection) -> dict[str, float]:
+    """Wait, and return the seconds for each projection. Raises BenchmarkError after PATIENCE."""
     start, caught_up = time.perf_counter(), dict[str, float]()
     while True:
         since, seen = time.perf_counter() - start, lags(client)
@@ -90,24 +87,24 @@ def catching_up(client: HTTPConnection) -> dict[str, float]:
         if len(caught_up) == len(seen):
             return caught_up
         if since > PATIENCE:
-            raise BenchmarkError("a projection does not catch up")
+            raise BenchmarkError(f"a projection has not caught up after {PATIENCE:.0f} s")
         time.sleep(BETWEEN / 10)
 
 
 def settle(server: Server) -> None:
-    """Return once every projection has everything."""
+    """Wait until every projection has caught up."""
     client = HTTPConnection(urlsplit(server.url).netloc)
-    catching_up(client)
+    seconds_to_catch_up(client)
     client.close()
 
 
 def table(rounds: list[Round]) -> Table:
-    rate = median(one.load.rate for one in rounds)
+    rate = median(each.load.rate for each in rounds)
     title = f"Projections behind {rate:,.0f} uploads a second"
     grid = Table("projection", "events behind, median", "most", "catches up in", title=title)
     for name in rounds[0].caught_up:
-        behind = [one[name] for each in rounds for one in each.seen]
-        caught_up = median(one.caught_up[name] for one in rounds)
+        behind = [seen[name] for each in rounds for seen in each.seen]
+        caught_up = median(each.caught_up[name] for each in rounds)
         grid.add_row(name, f"{median(behind):,.0f}", f"{max(behind):,.0f}", f"{caught_up:.2f} s")
     return grid
 
@@ -118,7 +115,7 @@ def table(rounds: list[Round]) -> Table:
 @click.option("--seconds", type=click.IntRange(1), default=20, help="Length of a run.")
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), help="A disk to measure.")
 def main(connections: int, rounds: int, seconds: int, folder: Path | None) -> None:
-    """Upload without a pause, and print how far each projection is behind, and how long it stays so."""
+    """Upload without a pause, and print the lag of each projection and its time to catch up."""
     with tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-", dir=folder) as temporary:
         about = {**machine(), **disk(Path(temporary))}
         with (
@@ -126,7 +123,7 @@ def main(connections: int, rounds: int, seconds: int, folder: Path | None) -> No
             serving("product", product_command(Path(temporary) / "product")) as server,
         ):
             runs = progress.track(range(rounds), description="uploading")
-            taken = [watched(server, connections, seconds) for _ in runs]
+            taken = [measure(server, connections, seconds) for _ in runs]
     Console(width=100).print(table(taken))
     click.echo(" · ".join(f"{name} {value}" for name, value in about.items()))
 

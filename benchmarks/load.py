@@ -1,7 +1,6 @@
-"""The load: wrk with a Lua script, run once against one server.
+"""Run wrk with a Lua script against one server.
 
-Promise: a run with a single error, time-out or answer of 4xx or 5xx raises instead of
-reporting a rate.
+Promise: one error, time-out or answer of 4xx or 5xx makes the run raise BenchmarkError.
 """
 
 import json
@@ -18,7 +17,7 @@ FAILURES = ("connect", "read", "write", "status", "timeout")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One run of wrk. `sent` counts also what was still unanswered when the time was up."""
+    """One run of wrk. `sent` includes the requests that were unanswered at its end."""
 
     rate: float
     acknowledged: int
@@ -28,18 +27,18 @@ class Load:
 
 
 def uploads(url: str, *, connections: int, seconds: int, keys: bool = False) -> Load:
-    """Upload distinct 4 KiB assets until the time is up."""
+    """Upload distinct 4 KiB assets for some seconds."""
     arguments = [secrets.token_hex(4), "keys" if keys else ""]
     return wrk(url, "upload.lua", arguments, connections, seconds)
 
 
 def pages(url: str, paths: Path, *, connections: int, seconds: int) -> Load:
-    """GET the paths of a file, one a line, over and over until the time is up."""
+    """GET the paths of a file, one a line, again and again for some seconds."""
     return wrk(url, "pages.lua", [str(paths)], connections, seconds)
 
 
 def wrk(url: str, script: str, arguments: list[str], connections: int, seconds: int) -> Load:
-    # One thread makes 60,000 uploads a second; another would only take a core from the server.
+    # One thread can send 60,000 uploads a second; a second one would take a core from the server.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-s", str(SCRIPTS / script), url, "--", *arguments]
     try:
@@ -56,7 +55,7 @@ def wrk(url: str, script: str, arguments: list[str], connections: int, seconds: 
 
 
 def report(line: str) -> Load:
-    """What the script's `done` printed; raises if anything went wrong."""
+    """Parse what the script's `done` printed. Raises BenchmarkError for any failure."""
     counts: dict[str, int] = json.loads(line)
     failures = {name: counts[name] for name in FAILURES if counts[name]}
     if failures or not counts["requests"]:

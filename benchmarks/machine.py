@@ -1,6 +1,6 @@
-"""The machine that figures were measured on, and its disk.
+"""The machine of a measurement, and its disk.
 
-Promise: a folder in memory is refused, where durability costs and proves nothing.
+Promise: a folder in memory is refused, because durability costs nothing there.
 """
 
 import os
@@ -19,11 +19,11 @@ PACKAGES: Final = ("aiohttp", "uvloop", "aiosqlite", "orjson", "multipart")
 
 
 class BenchmarkError(click.ClickException):
-    """The benchmark cannot be run, or what it measured is not to be trusted."""
+    """The benchmark cannot run, or its result is invalid."""
 
 
 def disk(folder: Path) -> dict[str, str]:
-    """What an fsync of 4 KiB takes in a folder. Raises BenchmarkError if it is in memory."""
+    """Return the duration of an fsync of 4 KiB. Raises BenchmarkError for a folder in memory."""
     taken = fsync_times(folder)
     if median(taken) < FASTER_THAN_A_DISK_US:
         raise BenchmarkError(f"{folder} seems to be in memory: name one on a disk with --folder")
@@ -34,7 +34,7 @@ def disk(folder: Path) -> dict[str, str]:
 
 
 def fsync_times(folder: Path, samples: int = 300) -> list[float]:
-    """Microseconds to append 4 KiB and fsync, as a commit to a write-ahead log does."""
+    """Return durations in us of an append of 4 KiB with fsync, as in a write-ahead log."""
     page, taken, path = os.urandom(4096), [], folder / "fsync"
     with path.open("wb", buffering=0) as file:
         for _ in range(samples):
@@ -47,7 +47,7 @@ def fsync_times(folder: Path, samples: int = 300) -> list[float]:
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on: processor, system and versions."""
+    """Return processor, system and versions."""
     return {
         "processor": f"{os.cpu_count()} x {processor()}",
         "system": f"{platform.system()} {platform.release()}",

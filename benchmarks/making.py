@@ -1,6 +1,6 @@
-"""The ways to make tables from a log that `rebuild` compares, each in a process of its own.
+"""The ways to make tables from a log that `benchmarks.rebuild` compares, each in a new process.
 
-Promise: the floor fills the same table with the same rows, JSON and indexes as the product does.
+Promise: the floor makes the same rows, JSON and indexes as the product.
 """
 
 import multiprocessing
@@ -55,13 +55,12 @@ FLOOR: Final = """
     FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
 """
 INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"
-HASTE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-32000")
+UNSAFE: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-32000")
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How long it took to make something of so many events, how much of that the processor was at
-    work for it, and the most memory it took."""
+    """One run: its events, its wall time and CPU time in s, and its peak memory in MiB."""
 
     events: int
     seconds: float
@@ -74,12 +73,12 @@ class Made:
 
 
 def by_sql(log: Path, folder: Path) -> Callable[[], int]:
-    """The floor: one statement for the rows, then the indexes; no journal, no fsync."""
+    """The floor: one SQL statement for the rows, then the indexes, without journal and fsync."""
     migrated(folder, [Assets()]).close()
 
     def make() -> int:
         with closing(sqlite3.connect(path_of(folder, 1), isolation_level=None, uri=True)) as db:
-            for setting in HASTE:
+            for setting in UNSAFE:
                 db.execute(f"PRAGMA {setting}")
             db.execute("ATTACH ? AS log", (read_only(log),))
             db.execute("BEGIN")
@@ -96,7 +95,7 @@ def by_sql(log: Path, folder: Path) -> Callable[[], int]:
 
 
 def by_events(log: Path, folder: Path) -> Callable[[], int]:
-    """The product: the table of assets, and nothing else."""
+    """The product: only the table of assets."""
     runner = Runner(migrated(folder, [Assets()]), feed_of(log))
 
     def make() -> int:
@@ -109,7 +108,7 @@ def by_events(log: Path, folder: Path) -> Callable[[], int]:
 
 
 def one_by_one(log: Path, folder: Path) -> Callable[[], int]:
-    """A transaction for each event, each as durable as a library's that knows no batches."""
+    """One durable transaction for each event, as in a library without batches."""
     feed = feed_of(log)
     runner = Runner(migrated(folder, [Assets()]), feed)
     runner.database.write.execute("PRAGMA synchronous=FULL")
@@ -124,11 +123,11 @@ def one_by_one(log: Path, folder: Path) -> Callable[[], int]:
 
 
 SINGLE: Final = 5_000
-"""How many events are taken one by one: their time does not depend on how many there are."""
+"""Events of the way `one_by_one`: its time per event does not depend on their number."""
 
 
 def generation(log: Path, folder: Path) -> Callable[[], int]:
-    """The product: all tables, as `asset-ledger rebuild` makes them, and their digest."""
+    """The product: all tables and their digest, as `asset-ledger rebuild` makes them."""
     return lambda: build(folder, 1, feed_of(log)).position
 
 
@@ -146,7 +145,7 @@ Way = Callable[[Path, Path], Callable[[], int]]
 
 
 def made(way: Way, log: Path, scratch: Path) -> Made:
-    """Make it, in a process and a folder that are gone afterwards."""
+    """Measure one way in a temporary process and folder."""
     with temporary(scratch) as folder:
         return in_a_process(way, log, folder)
 
@@ -171,14 +170,14 @@ def measured(way: Way, log: Path, folder: Path) -> Made:
 
 
 def peak_mib() -> float:
-    """The most memory that this process had at a time (proc(5), VmHWM)."""
+    """Return the peak resident memory of this process in MiB (proc(5), VmHWM)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) / 1024
 
 
 def compare(log: Path, scratch: Path) -> None:
-    """Raises BenchmarkError unless the floor's rows are those of the product."""
+    """Raise BenchmarkError unless the floor's rows are those of the product."""
     with temporary(scratch) as floor, temporary(scratch) as product:
         by_sql(log, floor)()
         by_events(log, product)()

@@ -1,10 +1,10 @@
--- GET the paths of a file, one a line, over and over, for wrk:
+-- For wrk: GET the paths of a file, one a line, again and again:
 --   wrk -s pages.lua URL -- FILE
 
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
 
 function init(args)
-  sent = -1 -- wrk asks for one request more than it sends
+  sent = -1 -- wrk calls request() once more than it sends
   requests_ready = {}
   for path in io.lines(args[1]) do
     requests_ready[#requests_ready + 1] =

@@ -1,7 +1,6 @@
-"""Pages of 50 by job, by node and by workflow: a million assets against the read floor on the same
-file, and against our own speed at ten thousand.
+"""Pages of 50 by job, node and workflow: a million assets against the floor and ten thousand.
 
-Promise: the product and the floor are asked for the same pages, in turns.
+Promise: the product and the floor answer the same pages, in turns, from the same file.
 """
 
 import tempfile
@@ -28,14 +27,14 @@ from benchmarks.turns import CELLS, Turns, cells
 
 TAGS: Final = ("job", "node", "workflow")
 READERS: Final = 4
-"""How many connections the product reads with: the floor is given as many."""
+"""Connections that the product reads with. The floor has as many."""
 FLOOR, MANY, FEW = "floor", "product", "product, few assets"
 BARS: Final = {FLOOR: 0.85, FEW: 0.8}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and on how many assets."""
+    """The options of one run."""
 
     assets: int
     few: int
@@ -46,14 +45,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server, and for each tag the file of the paths that it is asked for."""
+    """A server, and for each tag the file with the paths to request."""
 
     server: Server
     paths: dict[str, Path]
 
 
 def ledger(folder: Path, assets: int, progress: Progress) -> Path:
-    """A filled ledger of this size: the one that is there, or a new one."""
+    """Return the folder of a ledger of this size. Makes it if it does not exist."""
     data_dir = folder / f"ledger-{assets}"
     if not data_dir.exists():
         fill(data_dir, assets, progress)
@@ -62,7 +61,7 @@ def ledger(folder: Path, assets: int, progress: Progress) -> Path:
 
 @contextmanager
 def targets(folder: Path, plan: Plan, progress: Progress) -> Iterator[list[Target]]:
-    """The three servers, ready: the product builds its tables before it listens."""
+    """Start the three servers. The product builds its tables before it listens."""
     many, few = (ledger(folder, assets, progress) for assets in (plan.assets, plan.few))
     with ExitStack() as stack:
         serve = partial(started, stack, progress)

@@ -1,7 +1,7 @@
-"""Making the tables of a big log: against one SQL statement that fills the same table, against a
-transaction for each event, beside a server that answers lists meanwhile, and at a start.
+"""Rebuild of a large log: against one SQL statement and one transaction an event, and its cost
+for lists meanwhile and for a start.
 
-Promise: every way is measured in turns with what it is compared to, on the same log.
+Promise: the ways are measured in turns, on the same log.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ Makings = dict[str, list[Made]]
 
 
 def make(log: Path, scratch: Path, rounds: int, progress: Progress) -> Makings:
-    """Every way in turn, and again."""
+    """Measure every way once in each round."""
     makings: Makings = {name: [] for name in WAYS}
     bar = progress.add_task("making tables", total=rounds * len(WAYS))
     for _ in range(rounds):
@@ -50,9 +50,9 @@ def make(log: Path, scratch: Path, rounds: int, progress: Progress) -> Makings:
     return makings
 
 
-def over(mine: Sequence[Made], theirs: Sequence[Made], of: Callable[[Made], float]) -> str:
-    """The median of each over its neighbour, and how far they disagree."""
-    ratios = sorted(of(m) / of(t) for m, t in zip(mine, theirs, strict=True))
+def over(runs: Sequence[Made], base: Sequence[Made], of: Callable[[Made], float]) -> str:
+    """Return median, lowest and highest of the ratios of neighbouring runs."""
+    ratios = sorted(of(run) / of(other) for run, other in zip(runs, base, strict=True))
     return f"{median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
 
 
@@ -88,7 +88,7 @@ def table(makings: Makings) -> Table:
 
 
 def memory(few: Path, big: Made, scratch: Path) -> str:
-    """The most memory that a whole generation takes, of a small log and of a big one."""
+    """Compare the peak memory of a whole generation of a small log and of a large one."""
     small = made(generation, few / "ledger.db", scratch)
     return (
         f"memory: {small.peak_mib:.0f} MiB for {small.events:,} events, "
@@ -97,14 +97,14 @@ def memory(few: Path, big: Made, scratch: Path) -> str:
 
 
 def starts(many: Path, scratch: Path) -> str:
-    """How long a server takes to listen with the tables of all assets, and with none."""
+    """Compare the time until a server listens, with all assets and with none."""
     none = scratch / "empty"
-    first, _ = started(many), started(none)  # makes the tables
+    first, _ = started(many), started(none)  # the first start makes the tables
     full, empty = [], []
     for _ in range(STARTS):
         full.append(started(many))
         empty.append(started(none))
-    ratio = median(mine / theirs for mine, theirs in zip(full, empty, strict=True))
+    ratio = median(long / short for long, short in zip(full, empty, strict=True))
     times = f"{median(full):.2f} s over {median(empty):.2f} s with no asset"
     return f"start: {times}: {ratio:.2f} times (bar: 2); {first:.0f} s to make the tables first"
 
@@ -116,7 +116,7 @@ def started(data_dir: Path) -> float:
 
 
 def beside(many: Path, assets: int, seconds: int) -> str:
-    """The p99 of lists, while a server rebuilds and while it does nothing else."""
+    """Compare the p99 of lists during a rebuild and on an idle server."""
     with serving("product", product_command(many)) as server:
         found = [
             page.product
@@ -140,7 +140,7 @@ def beside(many: Path, assets: int, seconds: int) -> str:
 
 
 def busy_loads(url: str, listed: Callable[[], Load]) -> list[Load]:
-    """Every turn that began and ended while the server was rebuilding."""
+    """Return the loads that ran entirely during a rebuild."""
     client = HTTPConnection(urlsplit(url).netloc)
     try:
         client.request("POST", "/api/projections/rebuild", body=b"{}", headers=JSON)
@@ -180,13 +180,13 @@ def main(assets: int, few: int, rounds: int, seconds: int, folder: Path | None) 
         small, big = (ledger(kept, number, progress) for number in (few, assets))
         compare(small / "ledger.db", scratch)
         makings = make(big / "ledger.db", scratch, rounds, progress)
-        told = [
+        results = [
             memory(small, makings[WHOLE][0], scratch),
             starts(big, scratch),
             beside(big, assets, seconds),
         ]
     Console(width=110).print(table(makings))
-    for line in (*told, " · ".join(f"{name} {value}" for name, value in about.items())):
+    for line in (*results, " · ".join(f"{name} {value}" for name, value in about.items())):
         click.echo(line)
 
 

@@ -1,7 +1,7 @@
-"""Replaying one job of 100 events among a million, beside reading the same rows by bare aiosqlite.
+"""Replay of a job of 100 events in a log of a million, against reading its rows with aiosqlite.
 
-Promise: every job's rows lie apart in the log, and each replay has its own neighbour among the
-reads that it is compared with.
+Promise: the rows of a job are far apart in the log, and each replay is compared with a read of the
+same job at the same time.
 """
 
 import asyncio
@@ -38,18 +38,18 @@ from benchmarks.machine import BenchmarkError, machine
 EVENTS: Final = 100
 JOBS: Final = [f"replayed_{n:02d}" for n in range(50)]
 BAR: Final = 3.0
-FLOOR, REPLAYED, TOLD = "rows by aiosqlite", "replayed to events", "and told as JSON"
+FLOOR, REPLAYED, ENCODED = "rows by aiosqlite", "replayed to events", "encoded as JSON"
 
 _ROWS: Final = """SELECT e.rowid, e.* FROM event_tags t
     CROSS JOIN stored_events e ON e.rowid = t.position
     WHERE t.user_id = '1' AND t.kind = 'job' AND t.value = ? ORDER BY t.position"""
 
 Reading = Callable[[str], Awaitable[int]]
-"""Reads a job, and answers how many events it has."""
+"""Reads a job, and returns the number of its events."""
 
 
 def fill(folder: Path, events: int, progress: Progress) -> None:
-    """A log of so many events, with one event of every job that is replayed each hundredth of it."""
+    """Make a log of this many events, with one event of each replayed job in each hundredth."""
     codec = Codec()
     log = SqliteLog(folder / "ledger.db", codec)
     try:
@@ -68,10 +68,10 @@ def fill(folder: Path, events: int, progress: Progress) -> None:
 
 
 def made_in(job: str) -> Command:
-    wanted = NewAsset(name="output.txt", content_type="text/plain", node_id="n", job_id=job)
+    asset = NewAsset(name="output.txt", content_type="text/plain", node_id="n", job_id=job)
     content = STAGED[0]
     events = create(
-        wanted,
+        asset,
         asset_id=new_asset_id(),
         size=content.size,
         digest=content.digest,
@@ -88,21 +88,21 @@ async def replayed(replay: Replay, job: str) -> int:
     return len(await asyncio.to_thread(replay.job, "1", job, 0, 1_000))
 
 
-async def told(replay: Replay, job: str) -> int:
+async def encoded(replay: Replay, job: str) -> int:
     events = await asyncio.to_thread(replay.job, "1", job, 0, 1_000)
     orjson.dumps([event_out(event) for event in events])
     return len(events)
 
 
 async def measure(path: Path, uri: str, rounds: int) -> dict[str, list[float]]:
-    """Microseconds of each reading, in turns, job by job in an order that no cache would like."""
+    """Return the durations of each reading in us, in turns, over the jobs in random order."""
     log = SqliteLogReader(path)
     replay = Replay(log, Codec())
     async with aiosqlite.connect(uri, uri=True) as db:
         readings: dict[str, Reading] = {
             FLOOR: partial(rows, db),
             REPLAYED: partial(replayed, replay),
-            TOLD: partial(told, replay),
+            ENCODED: partial(encoded, replay),
         }
         taken: dict[str, list[float]] = {name: [] for name in readings}
         for _ in range(rounds):
@@ -133,8 +133,8 @@ def table(events: int, taken: dict[str, list[float]]) -> Table:
 
 
 def over(times: Sequence[float], floor: Sequence[float]) -> float:
-    """The median of each time over its neighbour's."""
-    return median(mine / theirs for mine, theirs in zip(times, floor, strict=True))
+    """Return the median ratio of neighbouring times."""
+    return median(time / base for time, base in zip(times, floor, strict=True))
 
 
 @click.command()

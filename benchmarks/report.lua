@@ -1,4 +1,4 @@
--- How a run of wrk went, as one line of JSON. `sent` counts the requests that were asked for.
+-- Print the result of a run of wrk as one line of JSON. `sent` counts the calls of request().
 
 local threads = {}
 

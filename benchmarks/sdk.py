@@ -1,8 +1,7 @@
 """Uploads of 4 KiB through the SDK against a bare aiohttp client, in turns on one server.
 
-The bare client sends the same fields and bytes as the same form, prepared by hand, with an
-Idempotency-Key, and reads the JSON of the answer: the least that whoever writes a client for this
-API must do. It retries nothing. Promise: every upload of either has to be answered 201.
+The bare client sends the same form with an Idempotency-Key, and parses the JSON of the answer: the
+minimum of any client. It retries nothing. Promise: every upload of both is answered 201.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ Upload = Callable[[int], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One round: microseconds for each upload, by the bare client and by the SDK."""
+    """One round: us per upload, with the bare client and with the SDK."""
 
     bare: float
     sdk: float
@@ -45,12 +44,12 @@ class Pair:
 
 
 def content(number: int) -> bytes:
-    """Bytes that no other upload has."""
+    """Return unique bytes."""
     return secrets.token_bytes(16) + number.to_bytes(8, "big") * ((SIZE - 16) // 8)
 
 
 class BareClient:
-    """The same upload with nothing but aiohttp."""
+    """The same upload with plain aiohttp."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, f"{url}/api/assets"
@@ -81,20 +80,20 @@ class BareClient:
 
 
 async def timed(upload: Upload, uploads: int, connections: int) -> float:
-    """Microseconds for each upload, so many at a time."""
+    """Return the us per upload, with this many at a time."""
     numbers = iter(range(uploads))
 
-    async def take_turns() -> None:
+    async def upload_next() -> None:
         for number in numbers:
             await upload(number)
 
     start = time.perf_counter()
-    await asyncio.gather(*(take_turns() for _ in range(connections)))
+    await asyncio.gather(*(upload_next() for _ in range(connections)))
     return (time.perf_counter() - start) / uploads * 1e6
 
 
 async def measure(url: str, connections: int, uploads: int, rounds: int) -> list[Pair]:
-    """Both clients in turns, each with connections of its own, after one round to warm up."""
+    """Run both clients in turns, each with its own connections, after one round to warm up."""
     async with aiohttp.ClientSession() as session, connect(url):
         context = ProcessingContext(workflow_id="w", job_id="j")
 

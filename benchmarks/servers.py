@@ -1,6 +1,6 @@
-"""The servers of a benchmark, each a process of its own.
+"""The servers of a benchmark, each in its own process.
 
-Promise: whatever happens inside the `with`, the process is gone after it.
+Promise: the process has ended after the `with` block.
 """
 
 import os
@@ -22,22 +22,22 @@ SECONDS_TO_STOP = 30
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that has said where it listens."""
+    """A server that is ready."""
 
     name: str
     url: str
     pid: int
 
     def cpu_seconds(self) -> float:
-        """User and system time so far of the process and of those that it has started."""
+        """Return the user and system time so far of the process and its children, in s."""
         known = [stat_of(path) for path in Path("/proc").glob("[0-9]*/stat")]
-        ours = [stat for stat in known if str(self.pid) in (stat["pid"], stat["ppid"])]
-        ticks = sum(int(stat["utime"]) + int(stat["stime"]) for stat in ours)
+        own = [stat for stat in known if str(self.pid) in (stat["pid"], stat["ppid"])]
+        ticks = sum(int(stat["utime"]) + int(stat["stime"]) for stat in own)
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def stat_of(path: Path) -> dict[str, str]:
-    """Some fields of a process (proc(5)); zeros for one that has just gone."""
+    """Return some fields of a process (proc(5)), zeros if it has ended."""
     try:
         pid, _, rest = path.read_text().partition(" ")
     except OSError:
@@ -51,19 +51,19 @@ def floor_command(kind: str, *arguments: str) -> list[str]:
 
 
 def product_command(data_dir: Path, *flags: str) -> list[str]:
-    """The product as its users start it, on a port that the system picks."""
+    """Return the command that serves a folder on a free port."""
     program = Path(sys.executable).with_name("asset-ledger")
     return [str(program), "serve", "--port", "0", "--data-dir", str(data_dir), *flags]
 
 
 @contextmanager
 def serving(name: str, command: list[str]) -> Iterator[Server]:
-    """Start a server that prints a line with its address once it is ready; stop it at the end."""
+    """Start a server, wait for the line with its address, and stop it after the block."""
     process = start(command)
     try:
         assert process.stdout is not None
         url = ready_address(name, process.stdout)
-        # A pipe nobody reads would block the server once it is full.
+        # A full pipe would block the server.
         Thread(target=drain, args=(process.stdout,), daemon=True).start()
         yield Server(name, url, process.pid)
     finally:

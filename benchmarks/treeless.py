@@ -1,4 +1,4 @@
-"""The product as it would be without its Merkle tree: no leaf is hashed, none is kept.
+"""The product without its Merkle tree: no leaf is hashed or stored.
 
     python -m benchmarks.treeless FOLDER
 
@@ -16,17 +16,15 @@ from asset_ledger.api.http.app import serve
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.log.group import Group
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 
 
 class TreelessLog(SqliteLog):
-    """The log without its leaves; the tables are told of an empty one."""
+    """A log without leaves."""
 
     def _insert(self, group: Group) -> None:
         group.rows.leaves.clear()
         super()._insert(group)
-
-    def leaf_hash(self, position: int) -> bytes | None:
-        return b""
 
 
 async def run(folder: Path) -> None:
@@ -39,10 +37,12 @@ async def run(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Serve FOLDER, which must not exist yet, and print the address."""
     with (
-        patch("asset_ledger.api.backend.SqliteLog", TreelessLog),
+        patch("asset_ledger.api.engine.SqliteLog", TreelessLog),
         patch("asset_ledger.ledger.log.group.leaf_of", lambda *_: b""),
         patch("asset_ledger.ledger.log.group.leaf_hash", lambda _: b""),
         patch("asset_ledger.ledger.log.sqlite.keep_tiles", lambda *_: None),
+        # The projections store the leaf hash of their position.
+        patch.object(SqliteLogReader, "leaf_hash", lambda *_: b""),
     ):
         uvloop.run(run(folder))
 

@@ -1,7 +1,6 @@
-"""Servers measured in turns: what one turn showed, and the ratio of two servers over many.
+"""Measure servers in turns, and compare two servers over many turns.
 
-Promise: a ratio compares each turn with its own neighbour, so that a machine that slows down
-slows down both.
+Promise: a ratio compares neighbouring turns, so that a slow phase of the machine hits both.
 """
 
 import os
@@ -15,7 +14,7 @@ from benchmarks.servers import Server
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One run of a load against one server; `cpu_us` is the server's CPU time for each answer."""
+    """One run of a load against one server. `cpu_us` is the server's CPU time per answer."""
 
     server: str
     load_name: str
@@ -25,7 +24,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One server's rate over another's: the median over turns, and how far turns disagreed."""
+    """The ratio of the rates of two servers: median, lowest and highest over all turns."""
 
     median: float
     lowest: float
@@ -36,14 +35,14 @@ class Ratio:
 
 
 class Turns:
-    """All turns of a benchmark, in the order in which they were taken."""
+    """All turns of a benchmark, in order."""
 
     def __init__(self) -> None:
         self.taken: list[Turn] = []
 
     def take(self, server: Server, load_name: str, run: Callable[[str], Load]) -> None:
         """Run a load against a server's address."""
-        # Pages that one server left unwritten would otherwise be paid by the next one's fsync.
+        # Otherwise the next server's fsync would write the dirty pages of this one.
         os.sync()
         before = server.cpu_seconds()
         load = run(server.url)
@@ -55,12 +54,12 @@ class Turns:
 
     def ratio(self, server: str, base: str, load_name: str) -> Ratio:
         pairs = zip(self.of(server, load_name), self.of(base, load_name), strict=True)
-        ratios = [ours.load.rate / theirs.load.rate for ours, theirs in pairs]
+        ratios = [turn.load.rate / other.load.rate for turn, other in pairs]
         return Ratio(median(ratios), min(ratios), max(ratios))
 
 
 def cells(turns: Iterable[Turn]) -> list[str]:
-    """Medians for a table, under `CELLS`."""
+    """Return the medians for the columns `CELLS`."""
     loads = [(t.load.rate, t.load.p50_ms, t.load.p99_ms, t.cpu_us) for t in turns]
     rate, p50, p99, cpu = (median(values) for values in zip(*loads, strict=True))
     return [f"{rate:,.0f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}"]

@@ -1,8 +1,8 @@
--- Uploads of 4 KiB in the multipart form of the contract, for wrk:
+-- For wrk: uploads of 4 KiB as multipart forms:
 --   wrk -s upload.lua URL -- RUN [keys]
--- Every request has its own bytes and its own name, and all have the same length: a request is one
--- concatenation of ready-made pieces, so that the generator is never the bottleneck.
--- RUN (eight characters) keeps two runs against one server apart; `keys` adds an Idempotency-Key to each.
+-- Every request has its own bytes and its own name, and all have the same length. A request is one
+-- concatenation of prepared pieces, so that the generator is never the bottleneck.
+-- RUN (eight characters) makes the names of a run unique; `keys` adds an Idempotency-Key to each.
 
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
 
@@ -46,7 +46,7 @@ function init(args)
     .. "\r\nAuthorization: Bearer benchmark"
     .. "\r\nContent-Type: multipart/form-data; boundary=" .. BOUNDARY
     .. "\r\nContent-Length: " .. #sample + #tail .. "\r\n"
-  sent = -1 -- wrk asks for one request more than it sends
+  sent = -1 -- wrk calls request() once more than it sends
 end
 
 function request()

@@ -1,6 +1,6 @@
-"""Which nodes make the most, at a million assets: running totals against a point read of one asset.
+"""Usage of a million assets: running totals against a point read of one asset.
 
-Promise: both are asked of the same server, in turns.
+Promise: one server answers both, in turns.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from benchmarks.turns import CELLS, Turns, cells
 
 POINT: Final = "one asset"
 BAR: Final = 5.0
-"""How many point reads one request for usage may cost."""
+"""Limit: the cost of one request for usage, in point reads."""
 QUESTIONS: Final = {
     "nodes by bytes": "group_by=node_id&sort=-bytes",
     "nodes by largest": "group_by=node_id&sort=-largest",
@@ -41,7 +41,7 @@ COUNTED: Final = "nodes of one job"
 
 
 def paths(server: Server, assets: int) -> dict[str, list[str]]:
-    """What is asked for, by the name of the question."""
+    """Return the paths of each question."""
     client = HTTPConnection(urlsplit(server.url).netloc)
     try:
         some = get(client, "/api/assets?page_size=1000")["assets"]
@@ -57,7 +57,7 @@ def paths(server: Server, assets: int) -> dict[str, list[str]]:
 
 @contextmanager
 def ready(data_dir: Path, progress: Progress) -> Iterator[Server]:
-    """The product on this folder: it builds its projections before it listens."""
+    """Start the product on this folder. It builds its tables before it listens."""
     start = time.monotonic()
     with serving("product", product_command(data_dir)) as server:
         progress.console.print(f"ready after {time.monotonic() - start:.1f} s")
@@ -65,7 +65,7 @@ def ready(data_dir: Path, progress: Progress) -> Iterator[Server]:
 
 
 def ratio(turns: Turns, name: str) -> float:
-    """How many point reads one answer costs: the median over neighbouring turns."""
+    """Return the cost of one answer in point reads: the median over neighbouring turns."""
     pairs = zip(turns.of("product", POINT), turns.of("product", name), strict=True)
     return median(point.load.rate / other.load.rate for point, other in pairs)
 
@@ -89,24 +89,24 @@ def table(assets: int, turns: Turns, questions: Sequence[str]) -> Table:
 def main(
     assets: int, connections: int, rounds: int, seconds: int, folder: Path | None, as_json: bool
 ) -> None:
-    """Ask for usage and for single assets in turns, and print what the one costs of the other."""
-    turns, asked = Turns(), {}
+    """Read usage and single assets in turns, and print their ratio."""
+    turns, files = Turns(), {}
     with (
         tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-") as temporary,
         Progress(console=Console(stderr=True), transient=True) as progress,
         ready(ledger(folder or Path(temporary), assets, progress), progress) as server,
     ):
-        for name, wanted in paths(server, assets).items():
-            asked[name] = write_paths(Path(temporary) / f"{name}.paths", wanted)
+        for name, addresses in paths(server, assets).items():
+            files[name] = write_paths(Path(temporary) / f"{name}.paths", addresses)
         for _ in range(rounds):
-            for name, file in asked.items():
+            for name, file in files.items():
                 load = partial(pages, paths=file, connections=connections, seconds=seconds)
                 turns.take(server, name, load)
     about = machine()
     if as_json:
         click.echo(orjson.dumps({"machine": about, "turns": turns.taken}))
         return
-    Console(width=100).print(table(assets, turns, list(asked)))
+    Console(width=100).print(table(assets, turns, list(files)))
     click.echo(" · ".join(f"{name} {value}" for name, value in about.items()))
 
 

@@ -1,1 +1,1 @@
-"""Programs that use a ledger, each a `main()` of its own; the test suite runs them all."""
+"""Example programs that use a ledger. The test suite runs them all."""

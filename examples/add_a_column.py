@@ -1,11 +1,11 @@
-"""A column is added: `frame_rate`, which older events have in their metadata, if at all.
+"""Add a column `frame_rate` to the table of assets; older events have it in their metadata.
 
     python examples/add_a_column.py
 
-What a release does that adds one, end to end: the event gets a field and a version, older bytes an
-upcast; the table gets a migration, its projection a statement, lists a filter; a rebuild fills the
-column from the log, and a diff shows that nothing else changed. docs/decisions/0023 tells the why.
-Promise: the ledger that it works on is one of its own, in a temporary folder.
+A release that adds a column does this: the event gets a field and a version, older events an
+upcast, the table a migration, the projection a statement, and lists a filter. A rebuild backfills
+the column, and a comparison shows that nothing else changed. docs/decisions/0023 has the reasons.
+Promise: the example works on its own ledger in a temporary folder.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from asset_ledger.projections.tables.lineage import Lineage
 
 
 def frame_rate_of(state: dict[str, Any]) -> float | None:
-    """What the bytes of version 1 said of it. Metadata is anybody's: only a number is one."""
+    """Return the frame rate in the metadata of version 1, None unless it is a number."""
     given = (state.get("private", {}).get("metadata") or {}).get("frame_rate")
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
@@ -52,27 +52,27 @@ def frame_rate_of(state: dict[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetCreated2(AssetCreated):
-    """1. The event has a field more, and says so by its version. Its topic stays what it is."""
+    """1. The event gets a field and a new version. Its topic stays."""
 
     class_version: ClassVar[int] = 2
     frame_rate: float | None = None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        """2. Older bytes are read as what they mean today. They are never written anew."""
+        """2. The upcast of older events when they are read. Their bytes never change."""
         state["frame_rate"] = frame_rate_of(state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetDescribed2(AssetDescribed):
-    """A new label, too: absent is unchanged, null is cleared."""
+    """The same for a new label: an absent field is unchanged, null clears it."""
 
     class_version: ClassVar[int] = 2
     frame_rate: float | UnsetType | None = UNSET
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        """Other metadata was another frame rate, or none."""
+        """Take the frame rate from the metadata, if the event changed them."""
         if "metadata" in state.get("private", {}):
             state["frame_rate"] = frame_rate_of(state)
 
@@ -85,7 +85,7 @@ MIGRATION = "20300101_000000_add_frame_rate_to_assets"
 
 
 def add_frame_rate(db: sqlite3.Connection) -> None:
-    """3. The migration: the column, and an index for those who ask by it."""
+    """3. The migration: the column, and an index for its filter."""
     db.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
     db.execute(
         "CREATE INDEX assets_by_frame_rate ON assets (user_id, frame_rate)"
@@ -94,7 +94,7 @@ def add_frame_rate(db: sqlite3.Connection) -> None:
 
 
 class NextAssets:
-    """4. The projection: one statement more where an event says something of it."""
+    """4. The projection: one more statement for an event with the field."""
 
     name = Assets.name
     tables = Assets.tables
@@ -122,7 +122,7 @@ def frame_rate_min(user_id: str, value: str) -> asset_query.ColumnTest:
 
 
 async def record_with_this_release(folder: Path) -> None:
-    """Clips whose frame rate is in their metadata, and a picture; one clip is described anew."""
+    """Record three clips with a frame rate in their metadata, and a picture. Change one clip."""
     async with connect(data_dir=folder):
         context = ProcessingContext(job_id="monday")
         first = await context.create_asset("a.mp4", "video/mp4", b".", metadata={"frame_rate": 24})
@@ -133,20 +133,20 @@ async def record_with_this_release(folder: Path) -> None:
 
 
 def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.GenerationComparison:
-    """6. Generation 2, from the log; 7. held against generation 1, before it takes over."""
+    """6. Rebuild generation 2 from the log. 7. Compare it with generation 1 before the switch."""
     with closing(Database(folder, 2, PROJECTIONS)) as database:
         migrate(database)
         runner = Runner(database, feed)
         runner.catch_up()
         compared = comparison.GenerationComparison(before=1, after=2)
-        reach = runner.position.__eq__  # it is there already
+        reach = runner.position.__eq__  # the runner has caught up
         compared.files.append(comparison.compare_file(path_of(folder, 1), runner, reach))
         database.declare("ready")
     return compared
 
 
 def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
-    """A new event says its frame rate itself, and its bytes say that they are of version 2."""
+    """Record an event of version 2, with a frame rate of its own."""
     event = AssetCreated2(
         originator_id=new_asset_id(),
         originator_version=1,
@@ -162,7 +162,7 @@ def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
 
 
 def names_from(folder: Path, frame_rate: str) -> list[str]:
-    """What a list with `?frame_rate_min=...` asks the table."""
+    """Return the names that a list with `?frame_rate_min=...` selects."""
     condition, parameters = frame_rate_min("1", frame_rate).sql()
     sql = f"SELECT name FROM assets WHERE user_id = ? AND {condition} ORDER BY seq"
     with closing(open_reader(path_of(folder, 2))) as db:
@@ -170,7 +170,7 @@ def names_from(folder: Path, frame_rate: str) -> list[str]:
 
 
 def add_the_column(folder: Path) -> None:
-    """The next release opens the ledger of this one."""
+    """Open the ledger with the code of the next release."""
     with closing(SqliteLog(folder / "ledger.db", CODEC)) as log:
         feed = Feed(log, CODEC, read_identity(log, CODEC).log_id)
         compared = rebuild_with_the_next(folder, feed)
@@ -184,7 +184,7 @@ def add_the_column(folder: Path) -> None:
 
 
 def main() -> None:
-    """Add the column to a ledger that was made without it."""
+    """Make a ledger without the column, and add it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         asyncio.run(record_with_this_release(folder))

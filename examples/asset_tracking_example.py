@@ -1,10 +1,10 @@
-"""Who made what: three nodes paint images, and four questions are answered about them.
+"""Track the assets of a workflow: three nodes make images, and four queries are answered.
 
     python examples/asset_tracking_example.py
     ASSET_LEDGER_URL=http://127.0.0.1:7777 python examples/asset_tracking_example.py
 
-With ASSET_LEDGER_URL it asks that ledger, else one in a temporary folder. Promise: each question
-is a function of a few lines, which can be copied into a workflow of one's own.
+Without ASSET_LEDGER_URL it uses a ledger in a temporary folder. Promise: each query is a short
+function that can be copied into another program.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from asset_ledger import Asset, BaseNode, Graph, Output, ProcessingContext, conn
 
 @dataclass(frozen=True)
 class Picture:
-    """Grey pixels, row by row. It offers itself as a PNG, so that nodes may just return it."""
+    """Grey pixels, row by row. `to_asset` lets nodes return a picture as their output."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Picture:
         return Output(self.png, content_type="image/png", metadata={"width": self.width})
 
     def png(self) -> bytes:
-        """A PNG (ISO/IEC 15948) of 8-bit grey: a signature and three chunks."""
+        """Encode as PNG (ISO/IEC 15948) of 8-bit grey: a signature and three chunks."""
         head = struct.pack(">IIBBBBB", self.width, self.height, 8, 0, 0, 0, 0)
         rows = (self.pixels[y * self.width : (y + 1) * self.width] for y in range(self.height))
         body = zlib.compress(b"".join(b"\0" + row for row in rows))
@@ -46,7 +46,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 class Noise(BaseNode):
-    """Paints noise. What it returns is saved by itself."""
+    """Returns noise. `run_workflow` saves the return value."""
 
     _auto_save_asset = True
 
@@ -60,7 +60,7 @@ class Noise(BaseNode):
 
 
 class Blur(BaseNode):
-    """Blurs the picture that it is fed, twice, and returns both. Each is saved by itself."""
+    """Blurs its input once and twice. `run_workflow` saves both pictures."""
 
     _auto_save_asset = True
     picture: Picture
@@ -76,7 +76,7 @@ class Blur(BaseNode):
 
 
 class ContactSheet(BaseNode):
-    """Puts pictures side by side. It records its asset by hand, under a name of its own choice."""
+    """Puts pictures side by side. It creates its asset itself, to choose the name."""
 
     original: Picture
     blurred: dict[str, Picture]
@@ -99,7 +99,7 @@ class ContactSheet(BaseNode):
 
 
 async def run_job(job_id: str, seed: int) -> None:
-    """One run of the workflow. The context records that the job began, and how it ended."""
+    """Run the workflow once. The context records the start and the end of the job."""
     noise, blur, sheet = Noise(id="noise", seed=seed), Blur(id="blur"), ContactSheet(id="sheet")
     graph: Graph = {blur: {"picture": noise}, sheet: {"original": noise, "blurred": blur}}
     async with ProcessingContext(workflow_id="contact_sheet", job_id=job_id) as context:
@@ -107,7 +107,7 @@ async def run_job(job_id: str, seed: int) -> None:
 
 
 async def debug_one_node(node_id: str, job_id: str) -> None:
-    """What did this node make in this job, and of what?"""
+    """Print what this node made in this job, and from which sources."""
     assets, _ = await Asset.paginate(node_id=node_id, job_id=job_id)
     for asset in assets:
         sources = [(await Asset.get(source)).name for source in asset.derived_from]
@@ -115,28 +115,28 @@ async def debug_one_node(node_id: str, job_id: str) -> None:
 
 
 async def show_job_results(job_id: str, folder: Path) -> None:
-    """Everything that a job made, saved into a folder."""
+    """Save every asset of a job into a folder."""
     async for asset in Asset.iterate(job_id=job_id):
         path = await asset.save(folder / f"{asset.id}.png")
         print(f"  {asset.name}: by node {asset.node_id}, saved as {path.name}")
 
 
 async def show_workflow_outputs(workflow_id: str) -> None:
-    """The last images of a workflow, of whatever job, newest first."""
+    """Print the final images of all jobs of a workflow, newest first."""
     newest = Asset.iterate(workflow_id=workflow_id, node_id="sheet", sort="-created_at")
     async for asset in newest:
         print(f"  {asset.name}: of job {asset.job_id}, tagged {', '.join(asset.tags)}")
 
 
 async def show_performance_by_node(workflow_id: str) -> None:
-    """Which node makes the most, and the largest?"""
+    """Print count and bytes of the assets of each node."""
     for usage in await Asset.usage(group_by="node_id", workflow_id=workflow_id):
         print(f"  {usage.key}: {usage.count} assets, {usage.bytes:,} bytes")
 
 
 async def show_everything() -> None:
-    """Two runs of the workflow, and the four questions."""
-    run = secrets.token_hex(4)  # a ledger remembers: yesterday's jobs are still there
+    """Run the workflow twice, and answer the four queries."""
+    run = secrets.token_hex(4)  # a new id, because earlier runs are still in the ledger
     first, second = f"first-{run}", f"second-{run}"
     await run_job(first, seed=1)
     await run_job(second, seed=2)
@@ -152,7 +152,7 @@ async def show_everything() -> None:
 
 
 async def main() -> None:
-    """Ask the ledger of ASSET_LEDGER_URL, or else one of its own."""
+    """Use the ledger of ASSET_LEDGER_URL, or a temporary one."""
     if "ASSET_LEDGER_URL" in os.environ:
         await show_everything()
         return

@@ -1,10 +1,10 @@
-"""Record a folder: every file in it becomes an asset that knows where it comes from.
+"""Record a folder: every file becomes an asset with its path, kind and job.
 
     python examples/record_folder.py /usr/share/doc --job monday
 
-The workflow is the folder, the job is this run, the node is the file's kind. Promise: repeated
-with the same --job, a run records only what is not there yet, because the key of each upload is
-made of the job, the file's path and its bytes.
+The workflow is the folder, the job is this run, the node is the suffix of the file. Promise: a
+second run with the same --job records only new and changed files, because the Idempotency-Key is
+made of the job, the path and the bytes.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ NEW, KNOWN, MISSED = "new", "known before", "not recorded"
 
 @dataclass
 class Run:
-    """One job: where it uploads to, and what became of each file."""
+    """One job: its folder, its ledger, and the number of files of each outcome."""
 
     folder: Path
     job: str
@@ -41,21 +41,21 @@ class Run:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     async def record(self, concurrency: int) -> None:
-        """Upload the folder, so many files at a time; each is opened when its turn comes."""
+        """Upload the folder, `concurrency` files at a time."""
         files = await asyncio.to_thread(self._files)
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=CONSOLE, disable=not CONSOLE.is_terminal) as progress:
             bar, waiting = progress.add_task("", total=len(files)), iter(files)
 
-            async def take_turns() -> None:
+            async def upload_next() -> None:
                 for path in waiting:
                     self.outcomes[await self._outcome(path)] += 1
                     progress.advance(bar)
 
-            await asyncio.gather(*(take_turns() for _ in range(concurrency)))
+            await asyncio.gather(*(upload_next() for _ in range(concurrency)))
 
     def _files(self) -> list[Path]:
-        """The folder's regular files, at any depth."""
+        """Return the regular files of the folder, at any depth."""
         return [
             path
             for parent, _, names in os.walk(self.folder, onerror=self._unlisted)
@@ -68,7 +68,7 @@ class Run:
             with await asyncio.to_thread(path.open, "rb") as file:
                 return await self._upload(path, file)
         except aiohttp.ClientError:
-            raise  # some are OSErrors too, but they say that the ledger is gone
+            raise  # some are OSErrors too; the ledger failed, not the file
         except OSError as error:
             return self._missed(path, error.strerror)
 
@@ -89,7 +89,7 @@ class Run:
             "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
             "Prefer": "return=minimal",
         }
-        # As bytes of no type: a body of application/json would be read as the fields.
+        # Without this type, the server would read a JSON file as the fields.
         body = BufferedReaderPayload(file, filename=None, content_type="application/octet-stream")
         request = self.session.post(self.url, params=fields, headers=headers, data=body)
         async with request as answer:
@@ -98,7 +98,7 @@ class Run:
             return KNOWN if "Idempotency-Replayed" in answer.headers else NEW
 
     def _missed(self, path: str | Path, reason: str | None) -> str:
-        """Say why something is not recorded; the run goes on without it."""
+        """Print why a file is not recorded."""
         CONSOLE.print(f"{MISSED}: {_text(path)}: {reason}", markup=False, soft_wrap=True)
         return MISSED
 
@@ -106,7 +106,7 @@ class Run:
         self.outcomes[self._missed(error.filename, error.strerror)] += 1
 
     async def print_nodes(self, shown: int = 10) -> None:
-        """What each node of this job made, counted from the list that the ledger answers."""
+        """Print the files and bytes of each node, from the list of the ledger."""
         files, sizes = Counter[str](), Counter[str]()
         query = {"job_id": self.job, "page_size": "1000", "cursor": ""}
         while True:
@@ -126,12 +126,12 @@ class Run:
 
 
 def _text(path: str | Path) -> str:
-    """A path as text, also where its bytes are no UTF-8."""
+    """Return a path as text. Bytes that are not UTF-8 are replaced."""
     return os.fsencode(path).decode(errors="replace")
 
 
 async def record_folder(folder: Path, url: str, job: str, concurrency: int) -> bool:
-    """Record a folder and print what each node made; whether all of it is recorded."""
+    """Record a folder and print a summary. Returns whether every file is recorded."""
     began, patience = time.perf_counter(), aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(timeout=patience) as session:
         run = Run(folder, job, f"{url}/api/assets", session)
@@ -148,11 +148,11 @@ async def record_folder(folder: Path, url: str, job: str, concurrency: int) -> b
 @click.option("--job", default=time.strftime("run-%Y%m%d-%H%M%S"), help="The name of this run.")
 @click.option("--concurrency", type=click.IntRange(1, 100), default=16, show_default=True)
 def main(folder: str, url: str, job: str, concurrency: int) -> None:
-    """Record every file of FOLDER; again with the same --job, only what is not there yet."""
+    """Record every file of FOLDER. With the same --job again, only new and changed files."""
     try:
         complete = asyncio.run(record_folder(Path(folder), url, job, concurrency))
     except aiohttp.ClientError as error:
-        raise click.ClickException(f"the ledger at {url} cannot be asked: {error}") from error
+        raise click.ClickException(f"cannot reach the ledger at {url}: {error}") from error
     sys.exit(not complete)
 
 

@@ -1,8 +1,7 @@
-"""The test suite. Importing it forbids `ledger`, `projections` and `api` as names of their own.
+"""The test suite. Importing it forbids the imports `ledger`, `projections` and `api`.
 
-The checkout is on the path of the tests, so that each floor could be imported without the
-namespace, and each of its classes would be loaded twice. A program of the suite that a test starts
-(`python -m tests...`) is guarded too.
+The checkout is on `sys.path`, so these imports would load every class a second time, outside of
+`asset_ledger`. Programs that tests start (`python -m tests...`) are checked too.
 """
 
 import sys
@@ -15,7 +14,7 @@ FLOORS: Final = ("ledger", "projections", "api")
 
 
 class NamespaceGuard:
-    """The first finder of modules: it refuses a floor outside `asset_ledger`."""
+    """A module finder, before all others, that refuses a floor outside `asset_ledger`."""
 
     @staticmethod
     def find_spec(

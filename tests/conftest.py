@@ -1,4 +1,4 @@
-"""What holds for every test: no test depends on how fast this machine is today."""
+"""Settings of all tests: none depends on the speed of the machine."""
 
 import pytest
 from hypothesis import settings
@@ -12,7 +12,6 @@ settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a projection waits until it is there: by the second that a caller is given, a projection
-    that follows by itself is late whenever this machine is busy."""
+def wait_longer_for_projections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the wait for a projection from 1 s to 60 s: on a busy machine 1 s can be too short."""
     monkeypatch.setattr(projections, "PATIENCE", 60.0)

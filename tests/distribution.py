@@ -1,6 +1,6 @@
-"""Build the sdist and the wheel, install them, and try them: `python -m tests.distribution FOLDER`.
+"""Build the sdist and the wheel, install and test them: `python -m tests.distribution FOLDER`.
 
-Nothing is built in the checkout: what earlier builds left there would get into the wheel.
+The build runs on a copy: leftovers of earlier builds in the checkout would get into the wheel.
 """
 
 import os
@@ -31,7 +31,7 @@ class Distributions:
 
 
 def build(folder: Path, scratch: Path) -> Distributions:
-    """Build both from a copy of the sources, each without the other, into a folder."""
+    """Build both from a copy of the sources into a folder."""
     source = scratch / "source"
     for name in PRODUCT:
         ignored = shutil.ignore_patterns("__pycache__")
@@ -50,7 +50,7 @@ def run_build(source: Path, folder: Path, *kinds: str) -> str:
 
 
 def make_environment(folder: Path, provide: Callable[[Path], None]) -> Path:
-    """Make a virtual environment, and return its interpreter; `provide` adds the dependencies."""
+    """Make a virtual environment, and return its interpreter. `provide` adds the dependencies."""
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     provide(python)
@@ -77,14 +77,14 @@ def try_out(python: Path, project: Path) -> None:
 
 
 def main() -> None:
-    """Build into the folder, and try each distribution in an environment from the lock."""
+    """Build into the folder, and test each distribution in an environment from the lock."""
     folder = Path(sys.argv[1])
     shutil.rmtree(folder, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as place:
-        scratch = Path(place)
-        made = build(folder, scratch)
-        for distribution in (made.sdist, made.wheel):
-            print(f"trying {distribution}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        built = build(folder, scratch)
+        for distribution in (built.sdist, built.wheel):
+            print(f"testing {distribution}", flush=True)
             home = scratch / distribution.suffix[1:]
             python = make_environment(home / "environment", install_locked)
             install(python, distribution)
@@ -100,13 +100,13 @@ def _pip(python: Path, *arguments: str) -> None:
 def _run(*command: str, folder: Path | None = None) -> str:
     """Run a command to its end, and return what it printed. Raises RuntimeError if it fails.
 
-    It does not see what a developer set for a server, or for the modules of the checkout.
+    Its environment has no settings of a developer's server, and no PYTHONPATH to the checkout.
     """
-    ours = {
+    environment = {
         k: v for k, v in os.environ.items() if not k.startswith(("ASSET_LEDGER_", "PYTHONPATH"))
     }
     done = subprocess.run(
-        command, cwd=folder, env=ours, capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -1,7 +1,7 @@
 """Use an installed Asset Ledger in a project with its own `api`, `ledger` and `projections`.
 
 `tests.distribution` copies this program into such a project and runs it there, with the interpreter
-of the environment under test. It needs nothing but that environment. Exit code 0: all of it works.
+of the environment under test. It needs nothing but that environment. Exit code 0: it works.
 """
 
 import base64
@@ -21,7 +21,7 @@ from asset_ledger.sync import Asset, ProcessingContext, connect
 PROGRAM: Final = Path(sys.executable).with_name("asset-ledger")
 DATA: Final = Path("data")
 UPLOADS: Final = 64
-"""Uploads at the same time: more than enough for the server to write in a process of its own."""
+"""Uploads at the same time."""
 
 PIXEL: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -30,7 +30,7 @@ PIXEL: Final = base64.b64decode(
 
 
 def check_modules() -> None:
-    """Find the project's own modules under their names, and Asset Ledger among the installed."""
+    """Check that the project's modules keep their names, and that Asset Ledger is installed."""
     for name in ("api", "ledger", "projections"):
         assert import_module(name).OWNER == "project", name
     installed = Path(str(asset_ledger.__file__)).resolve().parent
@@ -79,9 +79,9 @@ def read(url: str) -> tuple[str, bytes]:
 
 
 def use_the_server(url: str) -> None:
-    """Have the server use everything that is not in the process of its event loop or not Python.
+    """Make the server use its worker processes and its data files.
 
-    Its committer, its rebuild and its thumbnails are child processes; its pages are data files.
+    Committer, rebuild and thumbnails are worker processes; the pages are data files.
     """
     with ThreadPoolExecutor(UPLOADS) as pool:
         texts = [b"upload %d" % number for number in range(UPLOADS)]

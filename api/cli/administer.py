@@ -32,7 +32,7 @@ class Errand(NamedTuple):
 
         document = self.document
         body = None if document is None else partial(json_body, orjson.dumps(document))
-        return await client.ask(self.method, self.path, body=body)
+        return await client.request(self.method, self.path, body=body)
 
 
 def administer(

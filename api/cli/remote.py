@@ -10,11 +10,11 @@ from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.retry import Patience
+from asset_ledger.api.sdk.retry import RetryPolicy
 from asset_ledger.api.sdk.wire import query_of, segment
 from asset_ledger.ledger.errors import UnavailableError
 
-ONCE: Final = Patience(attempts=1)
+ONCE: Final = RetryPolicy(attempts=1)
 """A command that only reads can be given again: it does not make its caller wait."""
 
 RETRY: Final = 1.0
@@ -32,7 +32,7 @@ class Remote:
 
     def get(self, path: str) -> Any:
         """The JSON at a path."""
-        return run(self._client.ask("GET", path))
+        return run(self._client.request("GET", path))
 
     def text(self, path: str) -> str:
         """The text at a path."""

@@ -126,7 +126,7 @@ class ServerDestination:
         async def body() -> Body:
             return Body({"Content-Type": NDJSON}, _ndjson(lines), LARGE)
 
-        answer = await self._call(lambda at: at.ask("POST", "/api/import", body=body))
+        answer = await self._call(lambda at: at.request("POST", "/api/import", body=body))
         outcomes: list[dict[str, Any]] = answer["outcomes"]
         return outcomes
 

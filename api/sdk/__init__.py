@@ -1,8 +1,8 @@
-"""The Python side of the ledger: what workflow code imports, without a server and without HTTP.
+"""The Python SDK: record assets, run nodes and query a ledger, over HTTP or in this process.
 
     from asset_ledger import Asset, BaseNode, ProcessingContext, connect
 
-`asset_ledger.api.sdk.sync` has the same names for code that does not await.
+`asset_ledger.api.sdk.sync` has the same names for code without `await`.
 """
 
 from asset_ledger.api.sdk.asset import Asset

@@ -1,4 +1,4 @@
-"""`Asset`: what the ledger knows of one file, and what can be asked of it and of all of them."""
+"""`Asset`: read, search, change, delete and restore the assets of a ledger."""
 
 import asyncio
 import hashlib
@@ -20,11 +20,11 @@ UsageSort = Literal["-bytes", "-count", "-largest", "key"]
 
 
 class Asset(AssetRecord):
-    """One asset, as it was when it was asked for. Every method may raise UnavailableError."""
+    """One asset at the version that was read. Every method may raise UnavailableError."""
 
     @classmethod
     async def get(cls, asset_id: str, *, gateway: Gateway | None = None) -> Self:
-        """One asset. Raises UnknownAssetError (also for another user's), AssetDeletedError."""
+        """Return one asset. Raises UnknownAssetError (or another user's), AssetDeletedError."""
         gateway = gateway or current_gateway()
         return cls.of(await gateway.find(asset_id), gateway)
 
@@ -38,17 +38,16 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> tuple[list[Self], str]:
-        """A page of the assets that match, and the cursor of the next page.
+        """Return one page of the matching assets, and the cursor of the next page.
 
-        The cursor is `""` on the last page; it belongs to these filters. `limit` is at most 1,000.
-        Somebody else's `user_id` raises MissingScopeError unless the caller is an admin.
-        Raises ParameterError, CursorError.
+        The cursor is `""` on the last page, and valid only with the same filters. `limit` is at
+        most 1,000. Raises ParameterError, CursorError; MissingScopeError for another user's
+        `user_id`, unless the caller is an admin.
         """
         gateway = gateway or current_gateway()
         if user_id is not None:
             gateway = gateway.for_user(user_id)
-        asked = {**filters, "page_size": limit, "cursor": cursor}
-        page = await gateway.page(query_of(asked))
+        page = await gateway.page(query_of({**filters, "page_size": limit, "cursor": cursor}))
         return [cls.of(document, gateway) for document in page["assets"]], page["next"]
 
     @classmethod
@@ -59,7 +58,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> AsyncGenerator[Self]:
-        """All assets that match, page by page. Raises what `paginate` raises."""
+        """Yield all matching assets, read page by page. Raises what `paginate` raises."""
         gateway, cursor, more = gateway or current_gateway(), "", True
         while more:
             assets, cursor = await cls.paginate(
@@ -81,35 +80,38 @@ class Asset(AssetRecord):
         limit: int = 100,
         gateway: Gateway | None = None,
     ) -> list[Usage]:
-        """What the live assets come to, in groups: the first `limit` of them, at most 1,000.
+        """Return count and bytes of the live assets per group: the first `limit` groups.
 
-        Without a filter these are running totals, which follow a write within moments.
-        Raises ParameterError.
+        `limit` is at most 1,000. Without a filter these are running totals, which follow a write
+        within moments. Raises ParameterError.
         """
-        asked = {"group_by": group_by, "sort": sort, "page_size": limit}
+        options = {"group_by": group_by, "sort": sort, "page_size": limit}
         filters = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
-        page = await (gateway or current_gateway()).usage(query_of({**asked, **filters}))
+        page = await (gateway or current_gateway()).usage(query_of({**options, **filters}))
         return [Usage.of(document) for document in page["usage"]]
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """The bytes that it had at this version, in pieces, checked against its digest.
+        """Yield the content of this version in pieces, and check its digest.
 
-        Raises UnknownAssetError (a folder has none), AssetDeletedError, and DigestMismatchError
-        after the last piece.
+        Raises UnknownAssetError (also for a folder), AssetDeletedError; DigestMismatchError after
+        the last piece.
         """
         hashed = hashlib.sha256()
         async for piece in self.gateway.chunks(self.id, self.version):
             hashed.update(piece)
             yield piece
-        if self.digest != (arrived := f"sha256:{hashed.hexdigest()}"):
-            raise DigestMismatchError(f"{self.digest} was recorded, and {arrived} arrived")
+        if self.digest != (received := f"sha256:{hashed.hexdigest()}"):
+            raise DigestMismatchError(
+                f"{self.digest} was recorded, but {received} was received: download it again;"
+                " if it fails again, run `asset-ledger verify`"
+            )
 
     async def content(self) -> bytes:
-        """The bytes, all at once. Raises what `chunks` raises."""
+        """Return the whole content. Raises what `chunks` raises."""
         return b"".join([piece async for piece in self.chunks()])
 
     async def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the bytes to a file, which has its name only once it is whole.
+        """Write the content to a file, and return its path. The file appears once it is complete.
 
         Raises what `chunks` raises, and OSError.
         """
@@ -125,7 +127,7 @@ class Asset(AssetRecord):
         return target
 
     async def history(self) -> list[Event]:
-        """Every event about it, oldest first. Raises UnknownAssetError."""
+        """Return every event of this asset, oldest first. Raises UnknownAssetError."""
         return [Event.of(document) async for document in self.gateway.asset_history(self.id)]
 
     async def update(
@@ -139,11 +141,11 @@ class Asset(AssetRecord):
         duration: float | UnsetType | None = UNSET,
         if_unchanged: bool = False,
     ) -> Self:
-        """Change its label; the asset as it is then. What is not given stays, None clears.
+        """Change the label, and return the changed asset. An absent argument changes nothing.
 
-        `metadata` is merged into what is there, and None inside of it removes a key (RFC 7396).
-        Raises PreconditionFailedError with `if_unchanged` if it is not at this version any more,
-        UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
+        None clears a field. `metadata` is merged; None in it removes a key (RFC 7396). `duration`
+        is in seconds. With `if_unchanged`, raises PreconditionFailedError if the ledger has a newer
+        version. Raises UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
         """
         label = {
             "name": name,
@@ -158,15 +160,9 @@ class Asset(AssetRecord):
         return self.of(await self.gateway.update(self.id, changes, version), self.gateway)
 
     async def restore(self) -> Self:
-        """Bring it back after it was deleted, and a folder with its contents; as it is then.
-
-        Raises UnknownAssetError.
-        """
+        """Restore this asset, a folder with its contents; return it. Raises UnknownAssetError."""
         return self.of(await self.gateway.restore(self.id), self.gateway)
 
     async def delete(self) -> list[str]:
-        """Delete it, and a folder with all that is in it; the ids of what became a tombstone.
-
-        Raises UnknownAssetError.
-        """
+        """Delete this asset or folder; return all deleted ids. Raises UnknownAssetError."""
         return await self.gateway.delete(self.id)

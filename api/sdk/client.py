@@ -1,7 +1,7 @@
-"""HTTP as the SDK speaks it: requests that are tried again, and answers that raise what they say.
+"""The SDK's HTTP client: it retries requests, and turns problem documents into exceptions.
 
-Promise: a refusal raises the class that was raised on the other side; a broken network and a
-failing proxy raise UnreachableError, after as many attempts as patience allows.
+Promise: a refusal raises the class that the server raised. A network failure or a failing proxy
+raises UnreachableError after the last attempt of the retry policy.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -17,35 +17,35 @@ from asset_ledger.api.contract.problems import error_of
 from asset_ledger.api.sdk.errors import UnreachableError
 from asset_ledger.api.sdk.form import Body
 from asset_ledger.api.sdk.gateway import Query
-from asset_ledger.api.sdk.retry import TEMPORARY, Patience
+from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
 from asset_ledger.api.sdk.sessions import Sessions
 from asset_ledger.ledger.errors import LedgerError
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
-"""How aiohttp says that the network failed."""
+"""What aiohttp raises for a network failure."""
 
 PROXY_FAILURES: Final = (502, 504)
 
 LARGE: Final = 1 << 20
-"""Bodies from this size on wait until the server asks for them: it may refuse them unread."""
+"""Bytes. Larger bodies are sent with `Expect: 100-continue`: the server may refuse them unread."""
 
 
 class Client:
-    """Asks one server. Raises ValueError for what is no http(s) address."""
+    """HTTP requests to one server. Raises ValueError for an invalid http(s) address."""
 
-    def __init__(self, url: str, token: str | None, patience: Patience) -> None:
+    def __init__(self, url: str, token: str | None, retry: RetryPolicy) -> None:
         self.url = _base(url)
-        self.patience = patience
+        self.retry = retry
         self._sessions = Sessions({"Authorization": f"Bearer {token}"} if token else {})
         self._headers: Mapping[str, str] = {}
 
-    def sending(self, headers: Mapping[str, str]) -> Self:
-        """A client that sends these with all it asks, over the same connections."""
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """Return a client that adds these headers to every request, over the same connections."""
         other = copy(self)
         other._headers = headers
         return other
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -54,25 +54,25 @@ class Client:
         headers: Mapping[str, str] = {},
         body: Callable[[], Awaitable[Body]] | None = None,
     ) -> dict[str, Any]:
-        """The JSON object of the answer, read. `body` makes the body anew for each attempt."""
-        url = self._at(path, query)
-        return await self.patience.ask(partial(self._once, method, url, headers, body))
+        """Return the JSON object of the answer. `body` makes the body of each attempt."""
+        url = self._url_of(path, query)
+        return await self.retry.run(partial(self._attempt, method, url, headers, body))
 
     async def text(self, path: str) -> str:
-        """The text of an answer."""
+        """Return the body of an answer as text."""
         return b"".join([piece async for piece in self.pieces(path)]).decode()
 
     async def open(
         self, path: str, headers: Mapping[str, str], query: Query = ()
     ) -> aiohttp.ClientResponse:
-        """An answer whose body is still to be read; the caller releases it."""
-        url = self._at(path, query)
-        return await self.patience.ask(partial(self._opened, "GET", url, headers, None))
+        """Return an answer whose body is not read yet. The caller releases it."""
+        url = self._url_of(path, query)
+        return await self.retry.run(partial(self._send, "GET", url, headers, None))
 
     async def pieces(
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
     ) -> AsyncGenerator[bytes]:
-        """The body of an answer, as it arrives. Raises UnreachableError where it breaks off."""
+        """Yield the body of an answer as it arrives. Raises UnreachableError if it breaks off."""
         async with await self.open(path, headers, query) as response:
             try:
                 async for piece in response.content.iter_any():
@@ -85,32 +85,34 @@ class Client:
         await self._sessions.close()
 
     def broken(self, error: Exception) -> UnreachableError:
-        """The error of an answer that broke off."""
-        return UnreachableError(f"{self.url} broke off: {error!r}")
+        """Return the error for an answer that broke off."""
+        return UnreachableError(f"the connection to {self.url} broke off, try again: {error!r}")
 
-    def _at(self, path: str, query: Query) -> URL:
-        # Paths are quoted already: an id may hold a slash, which yarl would take for two segments.
+    def _url_of(self, path: str, query: Query) -> URL:
+        # Paths are quoted already: yarl would split an id with a slash into two segments.
         url = URL(f"{self.url}{path}", encoded=True)
         return url.with_query(query) if query else url
 
-    async def _once(
+    async def _attempt(
         self,
         method: str,
         url: URL,
         headers: Mapping[str, str],
         body: Callable[[], Awaitable[Body]] | None,
     ) -> dict[str, Any]:
-        response = await self._opened(method, url, headers, await body() if body else None)
+        response = await self._send(method, url, headers, await body() if body else None)
         async with response:
             try:
                 answer: dict[str, Any] = orjson.loads(await response.read())
             except BROKEN as error:
                 raise self.broken(error) from error
             except orjson.JSONDecodeError as error:
-                raise LedgerError(f"{self.url} does not answer as a ledger does") from error
+                raise LedgerError(
+                    f"{self.url} did not answer with JSON: is it a ledger?"
+                ) from error
         return answer
 
-    async def _opened(
+    async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: Body | None
     ) -> aiohttp.ClientResponse:
         session = await self._sessions.session()
@@ -135,18 +137,18 @@ class Client:
             ) from error
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> LedgerError:
-        said = f"{self.url} answered {response.status} {response.reason}"
+        answer = f"{self.url} answered {response.status} {response.reason}"
         if response.status in PROXY_FAILURES:
-            return UnreachableError(said)
-        error = error_of({"detail": said, **_document(body)}, response.status)
+            return UnreachableError(answer)
+        error = error_of({"detail": answer, **_problem(body)}, response.status)
         after = response.headers.get("Retry-After", "")
         if isinstance(error, TEMPORARY) and after.isdecimal():
             error.retry_after = float(after)
         return error
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
-    """The problem document in an answer; a proxy on the way may have sent anything."""
+def _problem(body: bytes) -> Mapping[str, Any]:
+    """Return the problem document of an answer, {} if there is none: a proxy may send anything."""
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -157,5 +159,5 @@ def _document(body: bytes) -> Mapping[str, Any]:
 def _base(url: str) -> str:
     parsed = URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no address of a ledger: write http://host:port")
+        raise ValueError(f"{url!r} is not the address of a ledger: use http://host:port")
     return url.rstrip("/")

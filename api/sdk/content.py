@@ -1,7 +1,7 @@
-"""What an asset can be made of: bytes, a file, a path, or an async iterator of bytes.
+"""Content to upload: bytes, a file, a path, or an async iterator of bytes.
 
-Promise: a content is never held whole in memory, and it can be read again from its beginning, so
-that it can be sent again. What cannot be rewound is copied to a temporary file first.
+Promise: a content can be read again from its start, so that a retry can send it again, and is never
+held whole in memory. A source that cannot be rewound is copied to a temporary file first.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from typing import IO, Any, Final, TypeVar
 T = TypeVar("T")
 
 Source = bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes] | AsyncIterable[bytes]
-"""What `create_asset` takes as content. A file is read from where it stands to its end."""
+"""What `create_asset` takes as content. A file is read from its current offset to its end."""
 
 SMALL: Final = 65_536
-"""Contents of at most this many bytes travel in one piece."""
+"""Bytes. Contents of at most this size are sent in one piece."""
 
 PIECE: Final = 256 * 1024
-"""Larger ones travel in pieces of this many bytes."""
+"""Bytes of one piece of a larger content."""
 
 IN_MEMORY: Final = 1 << 20
-"""What cannot be rewound stays in memory up to this size; a temporary file has what is larger."""
+"""Bytes. A larger copy of a source is kept in a temporary file, a smaller one in memory."""
 
 
 class UploadContent:
-    """The bytes of a file from where it stands to its end: `size` of them."""
+    """The `size` bytes of a file from its current offset to its end."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -37,20 +37,20 @@ class UploadContent:
         self.size = file.seek(0, os.SEEK_END) - self._start
 
     async def small(self) -> bytes | None:
-        """All of it, if it is short enough to travel in one piece."""
+        """Return the whole content if it is short enough for one piece, else None."""
         if self.size > SMALL:
             return None
         await self._do(self._file.seek, self._start)
         return await self._do(self._file.read, self.size)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """All of it, each time from the beginning. Raises ValueError if it became shorter."""
+        """Yield the content from its start. Raises ValueError if the file became shorter."""
         left = self.size
         await self._do(self._file.seek, self._start)
         while left:
             piece = await self._do(self._file.read, min(PIECE, left))
             if not piece:
-                raise ValueError("the content became shorter while it was sent")
+                raise ValueError("the file became shorter while it was sent: send it again")
             left -= len(piece)
             yield piece
 
@@ -62,9 +62,9 @@ class UploadContent:
 
 @asynccontextmanager
 async def opened(source: Source) -> AsyncIterator[UploadContent]:
-    """The content of a source; whatever had to be opened for it is closed at the end.
+    """Open a source as content. A file that was opened for it is closed at the end.
 
-    Raises OSError for a path that cannot be read, TypeError for what is no content.
+    Raises OSError for a path that cannot be read, TypeError for any other type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield UploadContent(BytesIO(source))
@@ -91,10 +91,10 @@ async def _pieces(source: IO[bytes] | AsyncIterable[bytes]) -> AsyncIterator[byt
 
 
 def _rewinds(source: object) -> bool:
-    """Can this file be read again? Raises TypeError for what is no file of bytes."""
+    """Return whether this file can be read again. Raises TypeError unless it is a binary file."""
     if not hasattr(source, "read"):
         raise TypeError(
-            "a content is bytes, a pathlib.Path, a file or an async iterator of bytes,"
+            "content must be bytes, a pathlib.Path, a binary file or an async iterator of bytes,"
             f" not {type(source).__name__}"
         )
     if hasattr(source, "encoding"):

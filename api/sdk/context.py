@@ -1,7 +1,7 @@
-"""`ProcessingContext`: what a node is given to record what it makes, under the job it runs in.
+"""`ProcessingContext`: record the assets of one job.
 
-Promise: every asset that is made through a context carries its workflow and job, and the node that
-is running.
+Promise: every asset that is created through a context has the workflow and the job of the context,
+and the node that is running.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from asset_ledger.api.sdk.record import AssetRecord, Event, Filters
 from asset_ledger.ledger.errors import LedgerError
 
 MAX_ERROR: Final = 4_000
-"""How many characters of an error are recorded."""
+"""Characters. A longer error of a job is recorded up to this length."""
 
 OnSaveError = Literal["raise", "report"]
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of one node: what it is made from, and what it has made so far."""
+    """One run of one node: its sources, and the assets it has created so far."""
 
     node_id: str
     derived_from: Sequence[str | AssetRecord] = ()
@@ -41,13 +41,13 @@ running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=
 
 
 class ProcessingContext:
-    """One job of one workflow, for one user: the caller, or anybody if he is an admin.
+    """One job of one workflow, for one user: the caller, or any user if the caller is an admin.
 
-    Without a `job_id` it makes one, so that no asset of a run is outside of any job. Without a
-    `gateway` it asks the ledger that is connected. `on_save_error`: whether a node fails when what
-    it returned cannot be saved, or its result reports it.
+    Without a `job_id` a new one is made. Without a `gateway` the connected ledger is used.
+    `on_save_error="raise"`: a node fails if its return value cannot be saved; `"report"`: its
+    `Result` lists the error.
 
-    `async with` it to record when the job begins and how it ends.
+    Use it with `async with` to record the start and the end of the job.
     """
 
     def __init__(
@@ -66,9 +66,8 @@ class ProcessingContext:
         self._gateway = gateway
 
     async def __aenter__(self) -> Self:
-        """Record that the job begins. Raises JobStateError if it began otherwise."""
-        gateway = self._reach()
-        await gateway.start_job(self.job_id, {"workflow_id": self.workflow_id})
+        """Record the start of the job. Raises JobStateError if it started with other fields."""
+        await self._user_gateway().start_job(self.job_id, {"workflow_id": self.workflow_id})
         return self
 
     async def __aexit__(
@@ -77,10 +76,9 @@ class ProcessingContext:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Record how the job ended: what failed is raised on, whether or not that succeeds."""
+        """Record the end of the job. The exception of the block is raised on in any case."""
         try:
-            gateway = self._reach()
-            await gateway.finish_job(self.job_id, _ending(failure))
+            await self._user_gateway().finish_job(self.job_id, _ending(failure))
         except LedgerError as error:
             if failure is None:
                 raise
@@ -97,12 +95,12 @@ class ProcessingContext:
         tags: Sequence[str] | None = None,
         derived_from: Sequence[str | AssetRecord] | None = None,
     ) -> Asset:
-        """Record an asset of this workflow and job; a failing network never makes two of it.
+        """Create an asset of this workflow and job. Retries never create it twice.
 
         `content` is bytes, a path, a binary file or an async iterator of bytes; None for a folder
-        or for metadata alone. `content_type` is told from the bytes where it is None. `node_id`
-        and `derived_from` come from the running node where they are None.
-        Raises FieldError, TooLargeError, UnavailableError; MissingScopeError for somebody else's
+        or for metadata alone. A `content_type` of None is detected from the bytes. `node_id` and
+        `derived_from` default to those of the running node.
+        Raises FieldError, TooLargeError, UnavailableError; MissingScopeError for another user's
         `user_id` unless the caller is an admin; OSError and TypeError for a content that cannot be
         read.
         """
@@ -127,47 +125,46 @@ class ProcessingContext:
         return asset
 
     async def find_asset(self, asset_id: str) -> Asset:
-        """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await Asset.get(asset_id, gateway=self._reach())
+        """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
+        return await Asset.get(asset_id, gateway=self._user_gateway())
 
     async def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
     ) -> tuple[list[Asset], str]:
-        """A page of this user's assets, of whatever job: see `Asset.paginate`."""
-        gateway = self._reach()
+        """Return a page of this user's assets, of any job: see `Asset.paginate`."""
+        gateway = self._user_gateway()
         return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
 
     async def download(self, asset: AssetRecord | str) -> IO[bytes]:
-        """An asset's bytes as an open file, at its beginning; on disk where they are many.
+        """Return the content of an asset as an open file at offset 0. The caller closes it.
 
         Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
         """
         asset_id, version = (asset, None) if isinstance(asset, str) else (asset.id, asset.version)
-        gateway = self._reach()
+        gateway = self._user_gateway()
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
             async for piece in gateway.chunks(asset_id, version):
                 await asyncio.to_thread(file.write, piece)
             file.seek(0)
-            stack.pop_all()  # from here on it is the caller's to close
+            stack.pop_all()
             return file
 
     async def history(self) -> AsyncGenerator[Event]:
-        """The events of this job, in the log's order. Raises UnknownJobError if it has none."""
-        gateway = self._reach()
-        async for document in gateway.job_history(self.job_id):
+        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
+        async for document in self._user_gateway().job_history(self.job_id):
             yield Event.of(document)
 
-    def _reach(self) -> Gateway:
-        """The ledger that this context asks, for its user."""
+    def _user_gateway(self) -> Gateway:
+        """Return the gateway of this context for its user."""
         return (self._gateway or current_gateway()).for_user(self.user_id)
 
     async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
-        gateway = self._reach()
+        gateway = self._user_gateway()
         if content is None:
             return Asset.of(await gateway.create(fields, None), gateway)
-        async with opened(content) as bytes_of_it:
-            return Asset.of(await gateway.create(fields, bytes_of_it), gateway)
+        async with opened(content) as opened_content:
+            return Asset.of(await gateway.create(fields, opened_content), gateway)
 
 
 def _ending(failure: BaseException | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""A download that goes on where the network broke it off.
+"""Downloads that resume after a network failure.
 
-Promise: what is given are the bytes of one content, in order and without a gap; where they were
-replaced in between, the download fails instead of joining two contents.
+Promise: the bytes of one content come in order and without a gap. If the content is replaced
+meanwhile, the download fails and does not join two contents.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,35 +13,37 @@ from asset_ledger.ledger.errors import VersionConflictError
 
 
 class Download:
-    """One content of one server, from its first byte to its last."""
+    """The download of one content from one server."""
 
     def __init__(self, client: Client, path: str) -> None:
         self._client, self._path = client, path
         self._etag = ""
-        self._got = 0
+        self._received = 0
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """The bytes. Raises VersionConflictError if they were replaced while they were read."""
+        """Yield the bytes. Raises VersionConflictError if the content was replaced meanwhile."""
         broken = 0
         while True:
-            before = self._got
-            async with await self._client.open(self._path, self._rest()) as response:
+            before = self._received
+            async with await self._client.open(self._path, self._range_headers()) as response:
                 self._check_same(response)
                 try:
                     async for piece in response.content.iter_any():
-                        self._got += len(piece)
+                        self._received += len(piece)
                         yield piece
                     return
                 except BROKEN as error:
-                    broken = 0 if self._got > before else broken + 1
-                    if broken == self._client.patience.attempts:
+                    broken = 0 if self._received > before else broken + 1
+                    if broken == self._client.retry.attempts:
                         raise self._client.broken(error) from error
 
-    def _rest(self) -> dict[str, str]:
-        """Headers that ask for what is still missing."""
-        return {"Range": f"bytes={self._got}-", "If-Range": self._etag} if self._got else {}
+    def _range_headers(self) -> dict[str, str]:
+        """Return the headers that request the missing bytes."""
+        return (
+            {"Range": f"bytes={self._received}-", "If-Range": self._etag} if self._received else {}
+        )
 
     def _check_same(self, response: aiohttp.ClientResponse) -> None:
-        if self._got and response.status != 206:
-            raise VersionConflictError("the content was replaced while it was read")
+        if self._received and response.status != 206:
+            raise VersionConflictError("the content was replaced while it was read: read it again")
         self._etag = response.headers.get("ETag", "")

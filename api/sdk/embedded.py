@@ -1,4 +1,4 @@
-"""The ledger in this process: what the handlers of the server call, called without HTTP.
+"""`EmbeddedGateway`: a ledger in this process, without a server and without HTTP.
 
 Promise: while it is open, no other process can open the same data folder.
 """
@@ -34,7 +34,7 @@ from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
-from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.call import Call
@@ -53,61 +53,61 @@ _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 @asynccontextmanager
 async def open_embedded(
-    data_dir: Path, user_id: str, *, patience: Patience = PATIENT
+    data_dir: Path, user_id: str, *, retry: RetryPolicy = RETRIES
 ) -> AsyncIterator["EmbeddedGateway"]:
     """Open a data folder for one user. Raises DataFolderError."""
     async with open_backend(Settings(data_dir=data_dir)) as backend:
-        yield EmbeddedGateway(backend, user_id, patience)
+        yield EmbeddedGateway(backend, user_id, retry)
 
 
 class EmbeddedGateway:
-    """See `asset_ledger.api.sdk.gateway.Gateway`. It belongs to the event loop that opened it."""
+    """A `Gateway` to an open data folder, for use in the event loop that opened it."""
 
-    def __init__(self, backend: Backend, user_id: str, patience: Patience) -> None:
+    def __init__(self, backend: Backend, user_id: str, retry: RetryPolicy) -> None:
         self._ledger, self._projections = backend.ledger, backend.projections
-        self._user_id, self._caller, self._patience = user_id, user_id, patience
+        self._user_id, self._caller, self._retry = user_id, user_id, retry
 
     def for_user(self, user_id: str) -> Self:
-        """The same caller's way to what is this user's. Raises ParameterError for no user id."""
-        other = copy(self)  # whoever can open the folder can do whatever an admin can
+        """Return access to another user's assets. Raises ParameterError for an invalid user id."""
+        other = copy(self)  # no scope is checked: a caller that can open the folder is an admin
         other._user_id = user_id if user_id == self._caller else checked_owner(user_id)
         return other
 
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
-        """Record an asset. Raises FieldError, TooLargeError."""
+        """Create an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
-        return await self._patience.ask(partial(self._create, self._call(), json, content))
+        return await self._retry.run(partial(self._create, self._call(), json, content))
 
     async def find(self, asset_id: str) -> Document:
-        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
         found = await self._projections.assets.find(self._user_id, read_asset_id(asset_id))
         return _read(found.json)
 
     async def page(self, query: Query) -> Document:
-        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        asked = _LISTING.read(query)
+        """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        parameters = _LISTING.read(query)
         page = await self._projections.assets.page(
             self._user_id,
-            {name: asked[name] for name in _FILTER_NAMES if name in asked},
-            sort=asked["sort"],
-            page_size=asked["page_size"],
-            cursor=asked.get("cursor", ""),
-            deleted=asked.get("deleted", "false"),
+            {name: parameters[name] for name in _FILTER_NAMES if name in parameters},
+            sort=parameters["sort"],
+            page_size=parameters["page_size"],
+            cursor=parameters.get("cursor", ""),
+            deleted=parameters.get("deleted", "false"),
         )
         return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
     async def usage(self, query: Query) -> Document:
-        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        asked = _USAGE.read(query)
-        filters = {each.name: asked[each.name] for each in USAGE_FILTERS if each.name in asked}
-        wanted = UsageQuery(self._user_id, asked["group_by"], filters, asked["sort"])
+        """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        given = _USAGE.read(query)
+        filters = {each.name: given[each.name] for each in USAGE_FILTERS if each.name in given}
+        usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
         page = await self._projections.usage.page(
-            wanted, page_size=asked["page_size"], cursor=asked.get("cursor", "")
+            usage, page_size=given["page_size"], cursor=given.get("cursor", "")
         )
         return {"usage": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
     async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
-        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+        """Yield the content of an asset. Raises UnknownAssetError, AssetDeletedError."""
         asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
@@ -122,35 +122,35 @@ class EmbeddedGateway:
         """Change a label: None clears. Raises PreconditionFailedError at another version."""
         call = replace(self._call(), if_match=if_match)
         json = fields_json(changes)
-        return await self._patience.ask(partial(self._update, call, read_asset_id(asset_id), json))
+        return await self._retry.run(partial(self._update, call, read_asset_id(asset_id), json))
 
     async def restore(self, asset_id: str) -> Document:
-        """Bring back what was deleted. Raises UnknownAssetError."""
+        """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
         restoration = partial(self._restore, self._call(), read_asset_id(asset_id))
-        return await self._patience.ask(restoration)
+        return await self._retry.run(restoration)
 
     async def delete(self, asset_id: str) -> list[str]:
-        """The ids of what this deleted. Raises UnknownAssetError."""
+        """Delete an asset, and return the ids of all deleted assets. Raises UnknownAssetError."""
         deletion = partial(self._delete, self._call(), read_asset_id(asset_id))
-        return await self._patience.ask(deletion)
+        return await self._retry.run(deletion)
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
+        """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
         replay, user_id, known_id = self._ledger.replay, self._user_id, read_asset_id(asset_id)
         return _documents(
             lambda after, limit: replay(Replay.asset_events, user_id, known_id, after, limit)
         )
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record that a job begins. Raises JobStateError if it began otherwise."""
-        await self._patience.ask(partial(self._start, self._call(), job_id, fields_json(fields)))
+        """Record the start of a job. Raises JobStateError if it started with other fields."""
+        await self._retry.run(partial(self._start, self._call(), job_id, fields_json(fields)))
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
-        """Record how a job ended. Raises JobStateError if it ended otherwise."""
-        await self._patience.ask(partial(self._finish, self._call(), job_id, fields_json(fields)))
+        """Record the end of a job. Raises JobStateError if it ended with other fields."""
+        await self._retry.run(partial(self._finish, self._call(), job_id, fields_json(fields)))
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The events of a job, in the log's order. Raises UnknownJobError."""
+        """Yield the events of a job in log order. Raises UnknownJobError."""
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
 
@@ -192,7 +192,7 @@ class EmbeddedGateway:
                 fields = read_patch_fields(read_object(json, "json"))
                 label = label_of(fields, self._user_id, patch=True)
             except RefusedError:
-                await self._ledger.edit.current(call, asset_id)  # 404 comes before 422
+                await self._ledger.edit.current(call, asset_id)  # 404 and 410 come before 422
                 raise
             receipt = await self._ledger.edit.asset(call, asset_id, label, None, fields)
         return _read(document_json(receipt.asset).encode())
@@ -221,7 +221,7 @@ class EmbeddedGateway:
 async def _documents(
     read: Callable[[int, int], Awaitable[Sequence[Recorded]]],
 ) -> AsyncGenerator[Document]:
-    """All events of a history, of which `read(after, limit)` answers the next ones."""
+    """Yield all events of a history; `read(after, limit)` returns the next ones."""
     after = 0
     while events := await read(after, MAX_PAGE):
         for event in events:

@@ -1,10 +1,10 @@
-"""Everything that the SDK raises on purpose: the ledger's own tree, and these beside it.
+"""The exceptions of the SDK: those of the ledger, and these.
 
 LedgerError
 ├── UnavailableError
-│   └── UnreachableError      the ledger could not be reached, or broke off its answer
-├── NotConnectedError       there is no ledger to ask: `connect` first, or set ASSET_LEDGER_URL
-├── SaveError               what a node returned could not be saved
+│   └── UnreachableError      the ledger could not be reached, or its answer broke off
+├── NotConnectedError       no ledger is connected: use `connect`, or set ASSET_LEDGER_URL
+├── SaveError               the return value of a node could not be saved
 └── WorkflowError           the nodes depend on each other in a circle
 """
 
@@ -74,15 +74,15 @@ __all__ = [
 
 
 class UnreachableError(UnavailableError):
-    """The ledger could not be reached, or its answer broke off. What was asked may be recorded."""
+    """The ledger could not be reached, or its answer broke off. A write may have been recorded."""
 
 
 class NotConnectedError(LedgerError):
-    """There is no ledger to ask: `connect` to one first, or set ASSET_LEDGER_URL."""
+    """No ledger is connected: use `connect`, or set ASSET_LEDGER_URL."""
 
 
 class SaveError(LedgerError):
-    """What a node returned could not be saved; the cause, where there is one, is chained."""
+    """The return value of a node could not be saved. `__cause__` is the reason, if there is one."""
 
 
 class WorkflowError(LedgerError):

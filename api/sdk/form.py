@@ -1,6 +1,6 @@
-"""Bodies of requests: JSON, and an upload's multipart/form-data.
+"""Request bodies: JSON, and the multipart/form-data of an upload.
 
-The form is written by hand: a head, the content and a tail, of which the length is known before.
+The form is a head, the content and a tail, so that its length is known before it is sent.
 """
 
 import secrets
@@ -25,12 +25,12 @@ class Body(NamedTuple):
 
 
 async def json_body(json: bytes, media_type: str = "application/json") -> Body:
-    """The body that is this JSON."""
+    """Return a JSON body."""
     return Body({"Content-Type": media_type}, json, len(json))
 
 
 async def upload_body(fields: bytes, content: UploadContent | None) -> Body:
-    """The body that carries these fields (JSON) and this content, if there is one."""
+    """Return the body of an upload: fields (JSON), and a content or None."""
     if content is None:
         return await json_body(fields)
     boundary = secrets.token_hex(16).encode()  # no content can guess it

@@ -1,7 +1,7 @@
-"""The way into one ledger, as the rest of the SDK uses it: over HTTP, or in this process.
+"""`Gateway`: the protocol of a connection to one ledger, over HTTP or in this process.
 
-Promise: both ways take the same arguments, answer the same documents (the API's JSON, read) and
-raise the same errors.
+Promise: both implementations take the same arguments, return the same documents (parsed JSON of the
+API) and raise the same errors.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -10,67 +10,68 @@ from typing import Any, Protocol, Self
 from asset_ledger.api.sdk.content import UploadContent
 
 Document = Mapping[str, Any]
-"""An object of the API's JSON, read."""
+"""A parsed JSON object of the API."""
 
 Fields = Mapping[str, Any]
-"""The fields of a new asset, by their names on the wire; None stands for: not given."""
+"""The fields of a request by their names on the wire. In `create`, None means absent."""
 
 Query = Sequence[tuple[str, str]]
 """Query parameters, in order; a name may repeat."""
 
 
 class Gateway(Protocol):
-    """One caller's way into one ledger, for one user: himself, unless `for_user` says otherwise.
+    """The access of one caller to the assets of one user: the caller, unless `for_user` is used.
 
-    Every method tries again what a network or a busy ledger spoiled, a write with one
-    Idempotency-Key, and raises UnavailableError once its patience is over.
+    Every method retries after a network failure or while the ledger is busy, a write with one
+    Idempotency-Key. The last failed attempt raises UnavailableError.
     """
 
     def for_user(self, user_id: str) -> Self:
-        """The same caller's way to what is this user's.
+        """Return the same caller's access to the assets of another user.
 
-        Whoever is neither this user nor an admin is refused with MissingScopeError, what can be
-        no user id with ParameterError: here, or by whatever is asked next.
+        Here or in the next call: MissingScopeError if the caller is neither this user nor an
+        admin, ParameterError for an invalid user id.
         """
 
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
-        """Record an asset. Raises FieldError, TooLargeError."""
+        """Create an asset. Raises FieldError, TooLargeError."""
 
     async def find(self, asset_id: str) -> Document:
-        """One asset. Raises UnknownAssetError, AssetDeletedError."""
+        """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
 
     async def page(self, query: Query) -> Document:
-        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
     async def usage(self, query: Query) -> Document:
-        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
     def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
-        """An asset's content, in pieces; that of a version, where one is named.
+        """Yield the content of an asset in pieces, by default of its newest version.
 
         Raises UnknownAssetError, AssetDeletedError.
         """
 
     async def update(self, asset_id: str, changes: Fields, if_match: int | None) -> Document:
-        """Change a label: None clears. Raises PreconditionFailedError at another version.
+        """Change a label: None clears a field, an absent field stays.
 
-        Raises UnknownAssetError, AssetDeletedError, FieldError, TooLargeError as well.
+        Raises PreconditionFailedError if the asset is not at the version `if_match`,
+        UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
         """
 
     async def restore(self, asset_id: str) -> Document:
-        """Bring back what was deleted. Raises UnknownAssetError."""
+        """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
 
     async def delete(self, asset_id: str) -> list[str]:
-        """The ids of what this deleted. Raises UnknownAssetError."""
+        """Delete an asset, and return the ids of all deleted assets. Raises UnknownAssetError."""
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
+        """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        """Record the start of a job. Raises JobStateError if it started with other fields."""
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
-        """Record how a job ended. Raises JobStateError if it ended otherwise."""
+        """Record the end of a job. Raises JobStateError if it ended with other fields."""
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The events of a job, in the log's order. Raises UnknownJobError."""
+        """Yield the events of a job in log order. Raises UnknownJobError."""

@@ -1,7 +1,7 @@
-"""Calls to a server as an admin of it: by its address, or by the data folder that it has.
+"""Admin calls to a running server, by its address or by its data folder.
 
-The lock file of a data folder holds the address of its server and a secret that admits an admin
-once. Only the owner of the folder can read it.
+The lock file of a data folder has the address of its server and a secret for one admin call. Only
+the owner of the folder can read it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,21 +11,21 @@ from typing import Final, TypeVar
 
 from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.api.sdk.client import Client
-from asset_ledger.api.sdk.retry import PATIENT
+from asset_ledger.api.sdk.retry import RETRIES
 from asset_ledger.ledger.errors import FolderLockedError
 from asset_ledger.ledger.storage.folder_lock import holder_of
 
 T = TypeVar("T")
 
 TRIES: Final = 5
-"""How often the secret is read again: another command may have used it first."""
+"""Attempts to use the secret: another command may use it first, and the server writes a new one."""
 
 Call = Callable[[Client], Awaitable[T]]
 
 
 async def call_server(url: str, token: str | None, call: Call[T]) -> T:
     """Return the result of a call to the server at an address."""
-    client = Client(url, token, PATIENT)
+    client = Client(url, token, RETRIES)
     try:
         return await call(client)
     finally:
@@ -33,9 +33,9 @@ async def call_server(url: str, token: str | None, call: Call[T]) -> T:
 
 
 async def call_holder(folder: Path, locked: FolderLockedError, call: Call[T]) -> T:
-    """Return the result of a call to the server that has the folder, as its admin.
+    """Return the result of an admin call to the server that holds the lock of a folder.
 
-    Raises `locked` if that does not listen.
+    Raises `locked` if no server with an address holds it.
     """
     for _ in range(TRIES):
         holder = holder_of(folder)

@@ -1,4 +1,4 @@
-"""Nodes: the steps of a workflow. `run_node` runs one, and saves what it returned if it asks so."""
+"""Nodes: the steps of a workflow. `run_node` runs one and can save its return value as assets."""
 
 import time
 import uuid
@@ -15,7 +15,7 @@ from asset_ledger.api.sdk.saving import save
 
 
 class BaseNode:
-    """A step. With `_auto_save_asset`, what `process` returns is saved by `run_node`."""
+    """A step. With `_auto_save_asset = True`, `run_node` saves what `process` returns."""
 
     _auto_save_asset: ClassVar[bool] = False
 
@@ -24,17 +24,17 @@ class BaseNode:
 
     @classmethod
     def auto_save_asset(cls) -> bool:
-        """Is what this node returns saved?"""
+        """Return whether `run_node` saves what this node returns."""
         return cls._auto_save_asset
 
     async def process(self, context: ProcessingContext) -> Any:
-        """Do the step's work: each kind of node says what."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
+        """Do the work of this step. Every subclass overrides this method."""
+        raise NotImplementedError(f"{type(self).__name__} has no process(): override it")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one run of a node: what it returned, what it made, what was not saved."""
+    """One run of a node: its return value, its assets, and the outputs that were not saved."""
 
     value: Any
     assets: Sequence[Asset]
@@ -42,7 +42,7 @@ class Result:
 
     @property
     def asset_id(self) -> str | None:
-        """The id of what it made, or of the first of several."""
+        """The id of the first asset, None if there is none."""
         return self.assets[0].id if self.assets else None
 
 
@@ -52,10 +52,10 @@ async def run_node(
     *,
     derived_from: Sequence[str | AssetRecord] = (),
 ) -> Result:
-    """Run a node; what it makes carries its id, and is derived from these assets.
+    """Run a node. Its assets have its id as `node_id`, and `derived_from` as their sources.
 
-    Raises what `process` raises, and SaveError if a save fails, unless the context has
-    `on_save_error="report"`: then the result names it, and the log.
+    Raises what `process` raises. Raises SaveError if a save fails; with `on_save_error="report"`
+    the failure is in the result and in the Python log instead.
     """
     run, began = Run(node.id, derived_from), time.time()
     token = running.set(run)

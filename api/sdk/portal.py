@@ -1,6 +1,6 @@
-"""The event loop in the background, which the sync door waits for.
+"""The background event loop that runs the calls of the synchronous SDK.
 
-Promise: what holds for the caller, such as the ledger he is connected to, holds for what he asks.
+Promise: a call runs in a copy of the caller's context variables, so it uses the caller's ledger.
 """
 
 import asyncio
@@ -13,23 +13,22 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-GOODBYE: Final = 10.0
-"""Seconds that connections have to close when the process ends."""
+CLOSE_TIMEOUT: Final = 10.0
+"""Seconds to wait for connections to close when the process ends."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it in the background; answer what it answers, raise what it raises."""
-    # The loop copies the caller's context for it, and so the connected ledger.
+    """Run a coroutine in the background loop. Returns its result and raises its exception."""
     running = asyncio.run_coroutine_threadsafe(work, _loop())
     try:
         return running.result()
     except BaseException:
-        running.cancel()  # who stops waiting (Ctrl-C) wants it no more
+        running.cancel()  # after Ctrl-C the coroutine would run on
         raise
 
 
 def drain(source: AsyncGenerator[T]) -> Iterator[T]:
-    """The items of an async generator, each made when it is asked for."""
+    """Yield the items of an async generator, and close it at the end."""
     try:
         while (item := run(_next(source))) is not None:
             yield item
@@ -49,14 +48,14 @@ async def _closed(source: AsyncGenerator[T]) -> None:
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="asset-ledger", daemon=True).start()
-    atexit.register(_say_goodbye, loop)
+    atexit.register(_stop, loop)
     return loop
 
 
-def _say_goodbye(loop: asyncio.AbstractEventLoop) -> None:
-    """Let go of what the loop holds: the connections with a ledger."""
+def _stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the open connections, and stop the loop."""
     with suppress(TimeoutError):
-        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(GOODBYE)
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(CLOSE_TIMEOUT)
     loop.call_soon_threadsafe(loop.stop)
 
 

@@ -1,4 +1,4 @@
-"""Assets and events as the SDK gives them: the API's JSON with types, and nothing that asks."""
+"""Assets, events and usage as typed values, made from the JSON of the API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,7 +12,7 @@ Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 
 class Filters(TypedDict, total=False):
-    """What narrows a list of assets. All have to match; of several values, any may."""
+    """Filters of a list of assets. All must match; of several values, one must match."""
 
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
@@ -24,23 +24,24 @@ class Filters(TypedDict, total=False):
     tag: str | Sequence[str] | None
     digest: str | Sequence[str] | None
     created_after: datetime | str | None
-    """At this time or later."""
+    """Matches this time and later."""
     created_before: datetime | str | None
     size_min: int | None
     size_max: int | None
     missing: str | Sequence[str] | None
-    """`job_id`: made outside of any job; also `node_id` and `workflow_id`."""
+    """`job_id`, `node_id` or `workflow_id`: matches assets without it."""
     deleted: Literal["false", "true", "any"] | None
     sort: Sort | None
-    """`created_at`, oldest first, unless another order is asked for."""
+    """Default: `created_at`, oldest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssetRecord:
-    """An asset as it was when it was asked for.
+    """An asset at the version that was read.
 
-    `digest` is None for a folder and for metadata without a file; `parent_id` at home is the
-    user's id; `etag` is `v<version>`; `position` is that of its last event.
+    `size` is in bytes, `duration` in seconds. `digest` is None for a folder and for metadata
+    without a file. `parent_id` is the user's id outside of any folder. `etag` is `v<version>`.
+    `position` is the position of its last event in the log.
     """
 
     id: str
@@ -68,7 +69,7 @@ class AssetRecord:
 
     @classmethod
     def of(cls, document: Document, gateway: Gateway) -> Self:
-        """The asset that a document describes; fields of a later release are left out."""
+        """Return the asset of a document. Fields of a later release are ignored."""
         known = {name: document[name] for name in _NAMES if name in document}
         for name in ("created_at", "updated_at"):
             known[name] = parse_time(known[name])
@@ -77,11 +78,11 @@ class AssetRecord:
         return cls(**known, gateway=gateway)
 
     def __hash__(self) -> int:
-        return hash((self.id, self.version))  # metadata has no hash
+        return hash((self.id, self.version))  # metadata is a dict and cannot be hashed
 
     @property
     def is_folder(self) -> bool:
-        """Does it hold other assets instead of bytes?"""
+        """Whether this asset is a folder."""
         return self.content_type == "folder"
 
 
@@ -90,9 +91,9 @@ _NAMES: Final = tuple(f.name for f in fields(AssetRecord) if f.name != "gateway"
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the live assets of one node (or job, workflow, content type, day) come to.
+    """Count and bytes of the live assets of one node (or job, workflow, content type, day).
 
-    `key` is None for what was made outside of any; `largest` is the size of the largest, in bytes.
+    `key` is None for the assets without one. `largest` is the size of the largest, in bytes.
     """
 
     key: str | None
@@ -104,7 +105,7 @@ class Usage:
 
     @classmethod
     def of(cls, document: Document) -> Self:
-        """The row that a document of the API describes."""
+        """Return the usage of a document."""
         known = {f.name: document[f.name] for f in fields(cls)}
         seen = {name: parse_time(known[name]) for name in ("first_seen", "last_seen")}
         return cls(**known | seen)
@@ -112,9 +113,9 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event, as it was recorded: `position` is its place in the log, `job_seq` in its job.
+    """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
-    In `data`, an absent key says that this event did not touch a field, None that it has none.
+    A key that is absent in `data` is a field that the event did not change; None is a cleared one.
     """
 
     position: int
@@ -131,6 +132,6 @@ class Event:
 
     @classmethod
     def of(cls, document: Document) -> Self:
-        """The event that a document of the API describes."""
+        """Return the event of a document."""
         known = {f.name: document[f.name] for f in fields(cls)}
         return cls(**known | {"time": parse_time(known["time"])})

@@ -1,4 +1,4 @@
-"""The ledger over HTTP: each method is one route."""
+"""`RemoteGateway`: a ledger over HTTP. Each method is one route."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
@@ -12,51 +12,51 @@ from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
-from asset_ledger.api.sdk.retry import PATIENT, Patience, new_key
+from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
-"""Whoever asks without a token: a ledger that knows no tokens calls everybody so."""
+"""The user of every request to a server with `--auth local`."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class RemoteGateway:
-    """A `Gateway` over HTTP. Raises ValueError for what is no http(s) address."""
+    """A `Gateway` over HTTP. Raises ValueError for an invalid http(s) address."""
 
-    def __init__(self, url: str, token: str | None = None, *, patience: Patience = PATIENT) -> None:
-        self._client = Client(url, token, patience)
+    def __init__(self, url: str, token: str | None = None, *, retry: RetryPolicy = RETRIES) -> None:
+        self._client = Client(url, token, retry)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         await self._client.close()
 
     def for_user(self, user_id: str) -> Self:
-        """The same caller's way to what is this user's; the server says whether he may."""
+        """Return the same caller's access to another user's assets; the server checks it."""
         other = copy(self)
-        other._client = self._client.sending({OWNER: encode_owner(user_id)})
+        other._client = self._client.with_headers({OWNER: encode_owner(user_id)})
         return other
 
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
-        """Record an asset. Raises FieldError, TooLargeError."""
+        """Create an asset. Raises FieldError, TooLargeError."""
         body = partial(upload_body, fields_json(fields), content)
         return await self._write("POST", "/api/assets", body)
 
     async def find(self, asset_id: str) -> Document:
-        """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await self._client.ask("GET", _asset(asset_id))
+        """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
+        return await self._client.request("GET", _asset(asset_id))
 
     async def page(self, query: Query) -> Document:
-        """`{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        return await self._client.ask("GET", "/api/assets", query=query)
+        """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._client.request("GET", "/api/assets", query=query)
 
     async def usage(self, query: Query) -> Document:
-        """`{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        return await self._client.ask("GET", "/api/assets/usage", query=query)
+        """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._client.request("GET", "/api/assets/usage", query=query)
 
     def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
-        """An asset's content, in pieces. Raises UnknownAssetError, AssetDeletedError."""
+        """Yield the content of an asset. Raises UnknownAssetError, AssetDeletedError."""
         of_version = "" if version is None else f"?version={version}"
         return Download(self._client, f"{_asset(asset_id)}/content{of_version}").chunks()
 
@@ -67,30 +67,30 @@ class RemoteGateway:
         return await self._write("PATCH", _asset(asset_id), body, headers)
 
     async def restore(self, asset_id: str) -> Document:
-        """Bring back what was deleted. Raises UnknownAssetError."""
+        """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
         return await self._write("POST", f"{_asset(asset_id)}/restore")
 
     async def delete(self, asset_id: str) -> list[str]:
-        """The ids of what this deleted. Raises UnknownAssetError."""
+        """Delete an asset, and return the ids of all deleted assets. Raises UnknownAssetError."""
         answer = await self._write("DELETE", _asset(asset_id))
         return list(answer["deleted_asset_ids"])
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
-        """The events of an asset, also of a deleted one. Raises UnknownAssetError."""
+        """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
         return self._events(f"{_asset(asset_id)}/history")
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        """Record the start of a job. Raises JobStateError if it started with other fields."""
         body = partial(json_body, fields_json(fields))
         await self._write("POST", f"{_job(job_id)}/start", body)
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
-        """Record how a job ended. Raises JobStateError if it ended otherwise."""
+        """Record the end of a job. Raises JobStateError if it ended with other fields."""
         body = partial(json_body, fields_json(fields))
         await self._write("POST", f"{_job(job_id)}/finish", body)
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """The events of a job, in the log's order. Raises UnknownJobError."""
+        """Yield the events of a job in log order. Raises UnknownJobError."""
         return self._events(f"{_job(job_id)}/history")
 
     async def _write(
@@ -101,13 +101,13 @@ class RemoteGateway:
         headers: Mapping[str, str] = {},
     ) -> Document:
         headers = {"Idempotency-Key": new_key(), **headers}
-        return await self._client.ask(method, path, headers=headers, body=body)
+        return await self._client.request(method, path, headers=headers, body=body)
 
     async def _events(self, path: str) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
             query = [("page_size", "1000"), ("cursor", cursor)]
-            page = await self._client.ask("GET", path, query=query)
+            page = await self._client.request("GET", path, query=query)
             for event in page["events"]:
                 yield event
             cursor = page["next"]

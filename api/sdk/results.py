@@ -1,7 +1,7 @@
-"""From what a node returned to what can be saved of it: a content, a name and a type for each.
+"""Turn the return value of a node into outputs: a content, a name and a type for each.
 
-Promise: nothing is fetched, and no file is opened that the node did not write: a text is never
-taken for a path or an address, and a path only for a file that was written during the run.
+Promise: nothing is fetched, and only files that the node wrote are opened. A str is never used as a
+path or an address, and a Path only if its file was written during the run.
 """
 
 import mimetypes
@@ -22,17 +22,17 @@ from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.errors import SaveError
 
 CLOCK_STEP: Final = 1.0
-"""Seconds by which the clock of a file system may lag behind ours."""
+"""Seconds by which the clock of a file system may be behind ours."""
 
 PNG_MODES: Final = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
-"""Pillow's modes that a PNG keeps as they are; the rest become TIFF."""
+"""Modes of Pillow that PNG can store without a change. Other modes become TIFF."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file to be saved. What `to_asset()` of an object may answer, with a name of its own.
+    """A file to save. A node, or `to_asset()` of a returned object, may return it.
 
-    A content that takes time to encode may be a function; it is called in a thread.
+    `content` may be a function that encodes it: it is called in a thread.
     """
 
     content: Source | Callable[[], bytes]
@@ -46,10 +46,10 @@ Returned = Output | Asset | SaveError
 
 
 def outputs_of(value: Any, stem: str, began: float) -> Iterator[Returned]:
-    """What there is to save in a value that was returned by a node which began at this time.
+    """Yield what to save of a return value. `began` is the start of the node, in Unix seconds.
 
-    Texts, numbers and None are no files: there is nothing to save of them. An Asset passes
-    through, and what cannot be saved is a SaveError among the rest.
+    str, numbers and None are not saved. An Asset is yielded as it is. A value that cannot be saved
+    is yielded as a SaveError.
     """
     match value:
         case None | str() | Number():
@@ -65,13 +65,13 @@ def outputs_of(value: Any, stem: str, began: float) -> Iterator[Returned]:
             for number, each in enumerate(value, start=1):
                 yield from outputs_of(each, f"{stem}_{number}", began)
         case _ if hasattr(value, "to_asset"):
-            yield from outputs_of(_offered(value, stem), stem, began)
+            yield from outputs_of(_call_to_asset(value, stem), stem, began)
         case _:
             yield _output(value, stem, began)
 
 
 def assets_in(value: Any) -> Iterator[Asset]:
-    """The assets in a value that a node returned."""
+    """Yield the assets in the return value of a node."""
     match value:
         case Asset():
             yield value
@@ -83,7 +83,7 @@ def assets_in(value: Any) -> Iterator[Asset]:
                 yield from assets_in(each)
 
 
-def _offered(value: Any, stem: str) -> Any:
+def _call_to_asset(value: Any, stem: str) -> Any:
     try:
         return value.to_asset()
     except Exception as error:
@@ -103,17 +103,17 @@ def _output(value: Any, stem: str, began: float) -> Returned:
         return _image(value, stem)
     if _is_a("numpy", "ndarray", value):
         return Output(partial(_array, value), f"{stem}.npy", "application/x-npy")
-    return SaveError(f"{stem}: a {type(value).__name__} is nothing that can be saved")
+    return SaveError(f"{stem}: cannot save a {type(value).__name__}: give it a to_asset() method")
 
 
 def _path(path: Path, began: float) -> Returned:
-    """A file that was written since: its change time cannot be set back, as the others can."""
+    """Return a file that was written since. Programs cannot set ctime, unlike mtime."""
     try:
         found = path.lstat()
     except OSError as error:
         return SaveError(f"{path} cannot be read: {error.strerror}")
     if not stat.S_ISREG(found.st_mode):
-        return SaveError(f"{path} is no regular file")
+        return SaveError(f"{path} is not a regular file: return the file itself")
     if found.st_ctime < began - CLOCK_STEP:
         return SaveError(f"{path} was there before the node ran: record it with create_asset")
     return Output(path, path.name, mimetypes.guess_type(path.name)[0])
@@ -121,7 +121,7 @@ def _path(path: Path, began: float) -> Returned:
 
 def _file(file: IO[bytes], stem: str) -> Returned:
     if file.seekable():
-        file.seek(0)  # whoever has just written it left it at its end
+        file.seek(0)  # after writing, its offset is at the end
     name = getattr(file, "name", None)
     if isinstance(name, str):
         return Output(file, Path(name).name, mimetypes.guess_type(name)[0])
@@ -160,6 +160,6 @@ def _array(array: Any) -> bytes:
 
 
 def _is_a(module: str, name: str, value: object) -> bool:
-    """Is it an instance of a class of an optional package? Only who has loaded it has any."""
+    """Return whether a value is an instance of a class of an optional package, if it is loaded."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(value, kind)

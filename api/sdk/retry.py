@@ -1,7 +1,6 @@
-"""Asking again: what a network or a busy ledger spoils is asked for once more.
+"""`RetryPolicy`: retry calls after network failures and while the ledger is busy.
 
-Promise: one call sends one Idempotency-Key with all its attempts, so that however often it is
-asked, it is recorded once.
+All attempts of a write send one Idempotency-Key, so that it is recorded once.
 """
 
 import asyncio
@@ -19,28 +18,28 @@ from asset_ledger.ledger.errors import UnavailableError
 T = TypeVar("T")
 
 TEMPORARY: Final = (UnavailableError, RateLimitedError)
-"""What waiting may help against."""
+"""Errors that a later attempt may not meet."""
 
-TOO_LONG: Final = 60.0
-"""Seconds: whoever asks for more than this is not waited for."""
+MAX_RETRY_AFTER: Final = 60.0
+"""Seconds. A longer Retry-After raises the error at once."""
 
 
 def new_key() -> str:
-    """An Idempotency-Key that no other call has."""
+    """Return a new Idempotency-Key."""
     return secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How often to ask, and how long to wait: `first` seconds, twice that, up to `most`."""
+class RetryPolicy:
+    """The number of attempts, and the pauses: `first` seconds, then doubled, up to `most`."""
 
     attempts: int = 8
     first: float = 0.1
     most: float = 5.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def ask(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The answer of the first attempt that gets one. Raises what the last of them raised."""
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the first attempt that succeeds. Raises what the last one raised."""
         for number in range(1, self.attempts):
             try:
                 return await attempt()
@@ -52,16 +51,16 @@ class Patience:
         return await attempt()
 
     def _pause(self, number: int, error: UnavailableError | RateLimitedError) -> float | None:
-        """Seconds until the next attempt; None where waiting does not help."""
-        # Spread at random: those who were refused together would come back together.
+        """Return the seconds until the next attempt, None if another attempt is useless."""
+        # Random: clients that were refused together would otherwise return together.
         most = min(self.first * 2.0 ** (number - 1), self.most)
         backoff = random.uniform(most / 2, most)
         if isinstance(error, UnreachableError):
             return backoff
-        asked = getattr(error, "retry_after", None)  # a problem document alone brings none
-        if asked is None:
-            asked = problem_of(error).retry_after
-        return None if asked is None or asked > TOO_LONG else asked + backoff
+        seconds = getattr(error, "retry_after", None)  # set if the answer had the header
+        if seconds is None:
+            seconds = problem_of(error).retry_after
+        return None if seconds is None or seconds > MAX_RETRY_AFTER else seconds + backoff
 
 
-PATIENT: Final = Patience()
+RETRIES: Final = RetryPolicy()

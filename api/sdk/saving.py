@@ -1,4 +1,4 @@
-"""Saving what a node returned: a save that fails is raised or reported, never swallowed."""
+"""Save the outputs of a node. A failure is raised or reported, never ignored."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 async def save(
     found: Iterable[Returned], context: ProcessingContext
 ) -> tuple[list[Asset], list[SaveError]]:
-    """The assets that these have become, or were already, and what could not become one.
+    """Save outputs. Returns the assets, and the errors of the outputs that could not be saved.
 
-    Raises SaveError for the first of those, unless the context has `on_save_error="report"`.
+    Raises the first SaveError, unless the context has `on_save_error="report"`.
     """
     assets, errors = [], []
-    for one in found:
+    for each in found:
         try:
-            assets.append(await _asset(one, context))
+            assets.append(await _asset(each, context))
         except SaveError as error:
             if context.on_save_error == "raise":
                 raise
@@ -32,7 +32,7 @@ async def save(
 
 
 async def _asset(found: Returned, context: ProcessingContext) -> Asset:
-    """Raises SaveError, whatever it was that failed."""
+    """Return the asset of an output. Raises SaveError for every failure."""
     match found:
         case Asset():
             return found

@@ -1,4 +1,4 @@
-"""The same names for code that does not await: scripts and notebooks.
+"""The synchronous SDK, for scripts and notebooks: the names of `asset_ledger` without `await`.
 
     from asset_ledger.sync import Asset, connect
 
@@ -87,7 +87,7 @@ def connect(
     data_dir: str | os.PathLike[str] | None = None,
     user_id: str = LOCAL_USER,
 ) -> "Connection":
-    """A connection to the ledger at a URL, or to a data folder, opened in this process.
+    """Return a connection to the ledger at a URL, or to a data folder opened in this process.
 
     Raises what `asset_ledger.api.sdk.connect` raises.
     """
@@ -95,14 +95,14 @@ def connect(
 
 
 class Connection:
-    """One way into a ledger: use it `with`, or `install()` it for the whole process."""
+    """A connection to one ledger: use it with `with`, or `install()` it for the process."""
 
     def __init__(self, opening: connections.Connection) -> None:
         self._opening = opening
         self._before: Gateway | None = None
 
     def __enter__(self) -> Gateway:
-        """Open it, and ask it from here on. Raises DataFolderError for a folder."""
+        """Open the ledger and use it inside the block. Raises DataFolderError for a folder."""
         gateway = run(self._opening.__aenter__())
         self._before = ambient.get()
         ambient.set(gateway)
@@ -113,21 +113,21 @@ class Connection:
         run(self._opening.__aexit__())
 
     def install(self) -> Self:
-        """Open it for the whole process, until `close`. Raises DataFolderError for a folder."""
+        """Open the ledger for the process, until `close`. Raises DataFolderError for a folder."""
         run(self._opening.install())
         return self
 
     def close(self) -> None:
-        """Undo `install`. A process does not end while it has a data folder open."""
+        """Undo `install`. With an open data folder, the process does not end before this call."""
         run(self._opening.close())
 
 
 class Asset(AssetRecord):
-    """One asset, as it was when it was asked for."""
+    """One asset at the version that was read."""
 
     @classmethod
     def get(cls, asset_id: str, *, gateway: Gateway | None = None) -> Self:
-        """One asset. Raises UnknownAssetError (also for another user's), AssetDeletedError."""
+        """Return one asset. Raises UnknownAssetError (or another user's), AssetDeletedError."""
         return cls._of(run(assets.Asset.get(asset_id, gateway=gateway)))
 
     @classmethod
@@ -140,13 +140,13 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> tuple[list[Self], str]:
-        """A page of the assets that match, and the cursor of the next page."""
+        """Return one page of the matching assets, and the cursor of the next page."""
         page, following = run(
             assets.Asset.paginate(
                 user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
             )
         )
-        return [cls._of(one) for one in page], following
+        return [cls._of(each) for each in page], following
 
     @classmethod
     def iterate(
@@ -156,7 +156,7 @@ class Asset(AssetRecord):
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
     ) -> Iterator[Self]:
-        """All assets that match, page by page."""
+        """Yield all matching assets, read page by page."""
         found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
         return map(cls._of, drain(found))
 
@@ -172,7 +172,7 @@ class Asset(AssetRecord):
         limit: int = 100,
         gateway: Gateway | None = None,
     ) -> list[Usage]:
-        """What the live assets come to, in groups: the first `limit` of them, at most 1,000."""
+        """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
         return run(
             assets.Asset.usage(
                 group_by=group_by,
@@ -186,20 +186,20 @@ class Asset(AssetRecord):
         )
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, in pieces."""
-        return drain(self._awaited.chunks())
+        """Yield the content of this version in pieces, and check its digest."""
+        return drain(self._async_asset.chunks())
 
     def content(self) -> bytes:
-        """The bytes, all at once."""
-        return run(self._awaited.content())
+        """Return the whole content."""
+        return run(self._async_asset.content())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the bytes to a file, which has its name only once it is whole."""
-        return run(self._awaited.save(path))
+        """Write the content to a file; return its path. The file appears once it is complete."""
+        return run(self._async_asset.save(path))
 
     def history(self) -> list[Event]:
-        """Every event about it, oldest first."""
-        return run(self._awaited.history())
+        """Return every event of this asset, oldest first."""
+        return run(self._async_asset.history())
 
     def update(
         self,
@@ -212,8 +212,8 @@ class Asset(AssetRecord):
         duration: float | UnsetType | None = UNSET,
         if_unchanged: bool = False,
     ) -> Self:
-        """Change its label; the asset as it is then. What is not given stays, None clears."""
-        changed = self._awaited.update(
+        """Change the label, and return the changed asset. None clears, an absent argument stays."""
+        changed = self._async_asset.update(
             name=name,
             parent_id=parent_id,
             content_type=content_type,
@@ -225,19 +225,19 @@ class Asset(AssetRecord):
         return self._of(run(changed))
 
     def restore(self) -> Self:
-        """Bring it back after it was deleted, and a folder with its contents; as it is then."""
-        return self._of(run(self._awaited.restore()))
+        """Restore this asset, a folder with its contents, and return it."""
+        return self._of(run(self._async_asset.restore()))
 
     def delete(self) -> list[str]:
-        """Delete it, and a folder with all that is in it; the ids of what became a tombstone."""
-        return run(self._awaited.delete())
+        """Delete this asset, a folder with its contents; return the ids of all deleted assets."""
+        return run(self._async_asset.delete())
 
     @classmethod
     def _of(cls, found: assets.Asset) -> Self:
         return cls(**vars(found))
 
     @property
-    def _awaited(self) -> assets.Asset:
+    def _async_asset(self) -> assets.Asset:
         return assets.Asset(**vars(self))
 
 
@@ -253,7 +253,7 @@ class ProcessingContext:
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
-        self.awaited = contexts.ProcessingContext(
+        self.async_context = contexts.ProcessingContext(
             user_id=user_id,
             workflow_id=workflow_id,
             job_id=job_id,
@@ -261,11 +261,11 @@ class ProcessingContext:
             on_save_error=on_save_error,
         )
         self.user_id, self.workflow_id = user_id, workflow_id
-        self.job_id = self.awaited.job_id
+        self.job_id = self.async_context.job_id
 
     def __enter__(self) -> Self:
-        """Record that the job begins. Raises JobStateError if it began otherwise."""
-        run(self.awaited.__aenter__())
+        """Record the start of the job. Raises JobStateError if it started with other fields."""
+        run(self.async_context.__aenter__())
         return self
 
     def __exit__(
@@ -274,7 +274,7 @@ class ProcessingContext:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        run(self.awaited.__aexit__(kind, failure, trace))
+        run(self.async_context.__aexit__(kind, failure, trace))
 
     def create_asset(
         self,
@@ -287,36 +287,36 @@ class ProcessingContext:
         tags: Sequence[str] | None = None,
         derived_from: Sequence[str | AssetRecord] | None = None,
     ) -> Asset:
-        """Record an asset of this workflow and job; a failing network never makes two of it."""
-        created = self.awaited.create_asset(
+        """Create an asset of this workflow and job. Retries never create it twice."""
+        created = self.async_context.create_asset(
             name, content_type, content, parent_id, node_id, metadata, tags, derived_from
         )
         return Asset._of(run(created))
 
     def find_asset(self, asset_id: str) -> Asset:
-        """One asset. Raises UnknownAssetError, AssetDeletedError."""
-        return Asset._of(run(self.awaited.find_asset(asset_id)))
+        """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
+        return Asset._of(run(self.async_context.find_asset(asset_id)))
 
     def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
     ) -> tuple[list[Asset], str]:
-        """A page of this user's assets, of whatever job, and the cursor of the next page."""
-        found = self.awaited.paginate_assets(limit=limit, cursor=cursor, **filters)
+        """Return a page of this user's assets, of any job, and the cursor of the next page."""
+        found = self.async_context.paginate_assets(limit=limit, cursor=cursor, **filters)
         page, following = run(found)
-        return [Asset._of(one) for one in page], following
+        return [Asset._of(each) for each in page], following
 
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
-        """An asset's bytes as an open file, at its beginning; on disk where they are many."""
-        return run(self.awaited.download(asset))
+        """Return the content of an asset as an open file at offset 0. The caller closes it."""
+        return run(self.async_context.download(asset))
 
     def history(self) -> Iterator[Event]:
-        """The events of this job, in the log's order. Raises UnknownJobError if it has none."""
-        return drain(self.awaited.history())
+        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
+        return drain(self.async_context.history())
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one run of a node: what it returned, what it made, what was not saved."""
+    """One run of a node: its return value, its assets, and the outputs that were not saved."""
 
     value: Any
     assets: Sequence[Asset]
@@ -324,7 +324,7 @@ class Result:
 
     @property
     def asset_id(self) -> str | None:
-        """The id of what it made, or of the first of several."""
+        """The id of the first asset, None if there is none."""
         return self.assets[0].id if self.assets else None
 
 
@@ -334,13 +334,13 @@ def run_node(
     *,
     derived_from: Sequence[str | AssetRecord] = (),
 ) -> Result:
-    """Run a node; what it makes carries its id, and is derived from these assets."""
-    return _result(run(nodes.run_node(node, context.awaited, derived_from=derived_from)))
+    """Run a node. Its assets have its id as `node_id`, and `derived_from` as their sources."""
+    return _result(run(nodes.run_node(node, context.async_context, derived_from=derived_from)))
 
 
 def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNode, Result]:
-    """Run each node once those that feed it are done, derived from what these have made."""
-    results = run(workflows.run_workflow(graph, context.awaited))
+    """Run each node after the nodes of its inputs, and return a result for each node."""
+    results = run(workflows.run_workflow(graph, context.async_context))
     return {each: _result(result) for each, result in results.items()}
 
 

@@ -1,4 +1,4 @@
-"""Arguments to what travels: names as segments, fields to JSON, filters to query parameters."""
+"""Encode arguments for HTTP: path segments, JSON fields, query parameters."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from asset_ledger.ledger.errors import FieldError
 
 
 def segment(name: str) -> str:
-    """A name as one segment of a path."""
+    """Quote a name as one path segment."""
     return quote(name, safe="")
 
 
 def fields_json(fields: Mapping[str, Any]) -> bytes:
-    """Fields as JSON. Raises FieldError for what JSON cannot say: NaN, infinity, other types."""
+    """Encode fields as JSON. Raises FieldError for a value that JSON cannot hold, NaN included."""
     try:
         text = orjson.dumps(fields)
     except TypeError as error:
@@ -39,7 +39,7 @@ def _check_finite(fields: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What orjson takes beyond the standard library: only what can hold a number matters here."""
+    """Convert a value that orjson takes and `json` does not, if it can hold a number."""
     if isinstance(value, Enum):
         return value.value
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else None
@@ -54,15 +54,15 @@ def _refusal(fields: Mapping[str, Any], error: TypeError) -> FieldError:
     return FieldError("fields", str(error))
 
 
-def query_of(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The parameters that are given (not None); a sequence repeats its name."""
-    return list(_pairs(asked))
+def query_of(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Encode the parameters that are not None; a sequence repeats its name."""
+    return list(_pairs(parameters))
 
 
-def _pairs(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in asked.items():
+def _pairs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in parameters.items():
         if value is None:
             continue
         several = isinstance(value, Sequence) and not isinstance(value, str)
-        for one in value if several else (value,):
-            yield name, one.isoformat() if isinstance(one, datetime) else str(one)
+        for each in value if several else (value,):
+            yield name, each.isoformat() if isinstance(each, datetime) else str(each)

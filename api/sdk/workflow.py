@@ -1,4 +1,4 @@
-"""A workflow: nodes that feed each other, run at the same time where they can be. No engine."""
+"""Run a graph of nodes, each when its inputs are ready, independent nodes at the same time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ from asset_ledger.api.sdk.errors import WorkflowError
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 
 Graph = Mapping[BaseNode, Mapping[str, BaseNode]]
-"""Each node, and from which node each of its inputs comes, by the attribute that it is set on."""
+"""For each node, its inputs: the name of an attribute, and the node whose value is set on it."""
 
 
 async def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNode, Result]:
-    """Run each node once those that feed it are done; what it makes is derived from their assets.
+    """Run each node after the nodes of its inputs, and return a result for each node.
 
-    The first failure cancels the other nodes and is raised. Raises WorkflowError for a circle.
+    The assets of a node are derived from the assets of its inputs. The first failure cancels the
+    other nodes and is raised. Raises WorkflowError for a circle.
     """
     runs: dict[BaseNode, asyncio.Task[Result]] = {}
     try:
@@ -24,7 +25,7 @@ async def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNod
             for node in _order(graph):
                 inputs = {name: runs[source] for name, source in graph.get(node, {}).items()}
                 runs[node] = group.create_task(_run(node, inputs, context))
-    except BaseExceptionGroup as failures:  # those that waited for it failed with the first
+    except BaseExceptionGroup as failures:  # the other failures follow from the first
         raise failures.exceptions[0] from None
     return {node: run.result() for node, run in runs.items()}
 

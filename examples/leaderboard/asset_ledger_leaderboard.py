@@ -1,9 +1,9 @@
-"""Which node made most, day by day: a projection of our own, beside those of Asset Ledger.
+"""Nodes by the number of assets they made on a day: a projection as an installable package.
 
-    pip install ./examples/leaderboard      # where the server is installed; then start it anew
+    pip install ./examples/leaderboard      # next to the server; then restart the server
     python -m asset_ledger_leaderboard data 2026-01-24
 
-Promise: it counts what was made, so that a deletion later on takes nothing from a day.
+Promise: it counts creations, so a later deletion does not change a day.
 """
 
 import sqlite3
@@ -32,7 +32,7 @@ BEST = """
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the table. It has a primary key, as every table that the digest is over."""
+    """Create the table. It has a primary key, as every table of a projection must."""
     db.execute(
         """
         CREATE TABLE leaderboard (
@@ -48,13 +48,13 @@ def create(db: sqlite3.Connection) -> None:
 
 
 class Leaderboard:
-    """The projection."""
+    """A projection with one table."""
 
     name = "leaderboard"
     migrations = (Migration("20260124_000000_create_leaderboard", create, needs_events=True),)
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """One more for its node, where a node made it."""
+        """Count a new asset for its node, if it has one."""
         event = recorded.event
         if isinstance(event, AssetCreated) and event.node_id is not None:
             day = iso(moment(event))[:10]
@@ -63,7 +63,7 @@ class Leaderboard:
 
 
 class Place(NamedTuple):
-    """A node's place on a day."""
+    """A node and its assets on a day."""
 
     node_id: str
     assets: int
@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 
 def best(folder: Path, day: str, user_id: str = "1", limit: int = 10) -> list[Place]:
-    """The nodes that made most on a day, also beside a running server; [] if it made no board."""
+    """Return the nodes with most assets on a day, [] without this table. A server may run."""
     generation = in_use(folder)
     path = path_of(folder, generation or 0, Leaderboard.name)
     if not path.exists():
@@ -83,9 +83,9 @@ def best(folder: Path, day: str, user_id: str = "1", limit: int = 10) -> list[Pl
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("day")
-@click.option("--user", default="1", show_default=True, help="Whose nodes.")
+@click.option("--user", default="1", show_default=True, help="The owner of the assets.")
 def main(folder: Path, day: str, user: str) -> None:
-    """Print who made most on DAY (2026-01-24) in the ledger of FOLDER."""
+    """Print the nodes with most assets on DAY (2026-01-24) in the ledger of FOLDER."""
     line = "{:>3}  {:<24}{:>8,} assets{:>16,} bytes".format
     for rank, place in enumerate(best(folder, day, user), 1):
         click.echo(line(rank, *place))

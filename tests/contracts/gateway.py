@@ -1,4 +1,4 @@
-"""What every way into a ledger promises the SDK, as tests. An adapter gives the `gateway`."""
+"""The contract of `Gateway`, as tests. A subclass provides the fixture `gateway`."""
 
 import asyncio
 import io
@@ -26,7 +26,7 @@ from asset_ledger.errors import (
     UnknownJobError,
 )
 
-NOBODY = "0" * 32
+UNKNOWN_ID = "0" * 32
 MIB = 1 << 20
 
 
@@ -58,20 +58,20 @@ def bytes_of(size: int) -> bytes:
 
 
 class GatewayContract:
-    """The promises. Each test gets an empty ledger of user 1."""
+    """Tests for every gateway. Each test starts with an empty ledger of user 1."""
 
     @pytest.fixture
     def gateway(self) -> Gateway:
-        raise LookupError("an adapter gives its own gateway")
+        raise LookupError("a subclass provides its own gateway")
 
     @pytest.fixture
     def context(self, gateway: Gateway) -> ProcessingContext:
         return ProcessingContext(workflow_id="w", job_id="j", gateway=gateway)
 
     @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3 * MIB])
-    @pytest.mark.parametrize("how", ["bytes", "path", "file", "pipe", "iterator"])
-    async def test_a_content_comes_back_however_it_was_given(
-        self, context: ProcessingContext, tmp_path: Path, how: str, size: int
+    @pytest.mark.parametrize("kind", ["bytes", "path", "file", "pipe", "iterator"])
+    async def test_every_kind_of_source_is_stored_and_read_back(
+        self, context: ProcessingContext, tmp_path: Path, kind: str, size: int
     ) -> None:
         whole, path = bytes_of(size), tmp_path / "content"
         path.write_bytes(whole)
@@ -81,14 +81,14 @@ class GatewayContract:
             "file": io.BytesIO(whole),
             "pipe": Pipe(whole),
             "iterator": in_pieces(whole),
-        }[how]
+        }[kind]
 
         asset = await context.create_asset("a.bin", "application/octet-stream", given)
 
         assert asset.size == size
         assert await asset.content() == whole
 
-    async def test_a_content_is_never_held_whole(
+    async def test_a_large_content_is_streamed_in_constant_memory(
         self, context: ProcessingContext, tmp_path: Path
     ) -> None:
         tracemalloc.start()
@@ -102,7 +102,7 @@ class GatewayContract:
         assert (tmp_path / "saved").stat().st_size == asset.size == 48 * MIB
         assert peak < 24 * MIB
 
-    async def test_a_file_is_read_from_where_it_stands_and_left_open(
+    async def test_an_open_file_is_read_from_its_offset_and_not_closed(
         self, context: ProcessingContext
     ) -> None:
         file = io.BytesIO(b"headbody")
@@ -113,7 +113,7 @@ class GatewayContract:
         assert await asset.content() == b"body"
         assert not file.closed
 
-    async def test_an_asset_is_what_was_asked_for(self, context: ProcessingContext) -> None:
+    async def test_a_created_asset_has_the_given_fields(self, context: ProcessingContext) -> None:
         source = await context.create_asset("s", content=b"source")
         folder = await context.create_asset("f", "folder")
 
@@ -137,19 +137,19 @@ class GatewayContract:
         assert folder.is_folder
         assert folder.digest is None
 
-    async def test_what_was_created_is_what_is_found(self, context: ProcessingContext) -> None:
+    async def test_a_found_asset_equals_the_created_one(self, context: ProcessingContext) -> None:
         created = await context.create_asset("a", content=b"x", metadata={"b": 1, "a": 2})
 
         assert await context.find_asset(created.id) == created
 
-    async def test_a_type_that_nobody_declared_is_told_from_the_bytes(
+    async def test_an_absent_content_type_is_detected_from_the_bytes(
         self, context: ProcessingContext
     ) -> None:
         asset = await context.create_asset("a", content=b"\x89PNG\r\n\x1a\n" + bytes(100))
 
         assert asset.content_type == "image/png"
 
-    async def test_an_asset_is_saved_under_its_name_once_it_is_whole(
+    async def test_a_saved_file_leaves_no_partial_file(
         self, context: ProcessingContext, tmp_path: Path
     ) -> None:
         asset = await context.create_asset("a", content=bytes_of(2 * MIB))
@@ -159,7 +159,7 @@ class GatewayContract:
         assert saved.read_bytes() == bytes_of(2 * MIB)
         assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["saved.bin"]
 
-    async def test_a_save_that_fails_leaves_nothing_behind(
+    async def test_a_failed_save_keeps_the_old_file_and_leaves_no_partial_file(
         self, context: ProcessingContext, tmp_path: Path
     ) -> None:
         asset = await context.create_asset("a", content=b"x")
@@ -172,13 +172,13 @@ class GatewayContract:
         files = [path for path in tmp_path.iterdir() if path.is_file()]
         assert [path.read_bytes() for path in files] == [b"old"]
 
-    async def test_a_download_is_an_open_file(self, context: ProcessingContext) -> None:
+    async def test_a_download_returns_an_open_file(self, context: ProcessingContext) -> None:
         asset = await context.create_asset("a", content=bytes_of(2 * MIB))
 
         with await context.download(asset) as by_asset, await context.download(asset.id) as by_id:
             assert by_asset.read() == by_id.read() == bytes_of(2 * MIB)
 
-    async def test_pages_hold_every_asset_once_and_end_with_an_empty_cursor(
+    async def test_pages_have_every_asset_once_and_end_with_an_empty_cursor(
         self, context: ProcessingContext
     ) -> None:
         made = [(await context.create_asset(f"{n}", content=b"x")).name for n in range(7)]
@@ -191,7 +191,7 @@ class GatewayContract:
 
         assert (names, pages) == (made, 3)
 
-    async def test_a_filter_takes_one_value_or_several(
+    async def test_a_filter_takes_one_value_or_a_list(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         for node in ("n1", "n2", "n3"):
@@ -203,7 +203,7 @@ class GatewayContract:
         assert [asset.name for asset in one] == ["n2"]
         assert two == ["n1", "n3"]
 
-    async def test_assets_are_found_by_what_is_known_of_them(
+    async def test_each_filter_and_sort_selects_the_matching_assets(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         small = await context.create_asset("small", content=b"x", tags=["a", "b"])
@@ -224,7 +224,7 @@ class GatewayContract:
         assert await found(deleted="any", sort="name") == ["gone", "large", "small"]
         assert small.created_at <= large.created_at
 
-    async def test_deleting_a_folder_says_what_went_with_it(
+    async def test_deleting_a_folder_returns_the_ids_of_its_contents(
         self, context: ProcessingContext
     ) -> None:
         folder = await context.create_asset("f", "folder")
@@ -233,7 +233,9 @@ class GatewayContract:
         assert set(await folder.delete()) == {folder.id, inner.id}
         assert await folder.delete() == []
 
-    async def test_a_deleted_asset_says_when_and_by_whom(self, context: ProcessingContext) -> None:
+    async def test_reading_a_deleted_asset_raises_with_time_user_and_position(
+        self, context: ProcessingContext
+    ) -> None:
         asset = await context.create_asset("a", content=b"x")
         await asset.delete()
 
@@ -247,8 +249,8 @@ class GatewayContract:
         assert refused.value.position is not None
         assert refused.value.position > asset.position
 
-    @pytest.mark.parametrize("asset_id", [NOBODY, "", "usage", "../health", "a/b", "\0"])
-    async def test_an_unknown_asset_is_named(
+    @pytest.mark.parametrize("asset_id", [UNKNOWN_ID, "", "usage", "../health", "a/b", "\0"])
+    async def test_reading_an_unknown_asset_raises_with_its_id(
         self, context: ProcessingContext, asset_id: str
     ) -> None:
         with pytest.raises(UnknownAssetError) as refused:
@@ -256,7 +258,7 @@ class GatewayContract:
 
         assert refused.value.asset_id == asset_id
 
-    async def test_a_folder_has_no_content(self, context: ProcessingContext) -> None:
+    async def test_reading_the_content_of_a_folder_raises(self, context: ProcessingContext) -> None:
         folder = await context.create_asset("f", "folder")
 
         with pytest.raises(UnknownAssetError, match="has no content"):
@@ -274,12 +276,12 @@ class GatewayContract:
             ({"metadata": {"a": 2**64}}, "metadata"),
             ({"tags": ["a", "a"]}, "tags"),
             ({"parent_id": "nowhere"}, "parent_id"),
-            ({"parent_id": NOBODY}, "parent_id"),
-            ({"derived_from": [NOBODY]}, "derived_from"),
+            ({"parent_id": UNKNOWN_ID}, "parent_id"),
+            ({"derived_from": [UNKNOWN_ID]}, "derived_from"),
             ({"node_id": "\udcff"}, "node_id"),
         ],
     )
-    async def test_a_field_that_cannot_be_is_named(
+    async def test_creating_with_an_invalid_field_raises_with_its_name(
         self, context: ProcessingContext, fields: dict[str, Any], named: str
     ) -> None:
         with pytest.raises(FieldError) as refused:
@@ -288,25 +290,25 @@ class GatewayContract:
         assert [name for name, _ in refused.value.errors] == [named]
         assert refused.value.errors[0][1]
 
-    async def test_too_much_metadata_is_too_large(self, context: ProcessingContext) -> None:
+    async def test_creating_with_too_much_metadata_raises(self, context: ProcessingContext) -> None:
         with pytest.raises(TooLargeError):
             await context.create_asset("a", content=b"x", metadata={"a": "x" * 40_000})
 
     @pytest.mark.parametrize("content", ["text", 7, io.StringIO("text")])
-    async def test_what_is_no_content_is_refused(
+    async def test_creating_with_an_invalid_content_raises(
         self, context: ProcessingContext, content: Any
     ) -> None:
         with pytest.raises(TypeError):
             await context.create_asset("a", content=content)
 
-    async def test_a_path_that_is_not_there_is_an_oserror(
+    async def test_creating_from_a_missing_path_raises_an_oserror(
         self, context: ProcessingContext, tmp_path: Path
     ) -> None:
         with pytest.raises(FileNotFoundError):
             await context.create_asset("a", content=tmp_path / "missing")
 
     @pytest.mark.parametrize(
-        ("asked", "error"),
+        ("parameters", "error"),
         [
             ({"job_id": ""}, ParameterError),
             ({"limit": 0}, ParameterError),
@@ -319,13 +321,13 @@ class GatewayContract:
             ({"user_id": "\udcff"}, ParameterError),
         ],
     )
-    async def test_a_question_that_cannot_be_is_refused(
-        self, gateway: Gateway, asked: dict[str, Any], error: type[RefusedError]
+    async def test_listing_with_an_invalid_parameter_raises(
+        self, gateway: Gateway, parameters: dict[str, Any], error: type[RefusedError]
     ) -> None:
         with pytest.raises(error):
-            await Asset.paginate(gateway=gateway, **asked)
+            await Asset.paginate(gateway=gateway, **parameters)
 
-    async def test_a_parameter_is_named_with_its_message(self, gateway: Gateway) -> None:
+    async def test_a_parameter_error_has_the_name_and_the_message(self, gateway: Gateway) -> None:
         with pytest.raises(ParameterError) as refused:
             await Asset.paginate(gateway=gateway, limit=0)
 
@@ -333,7 +335,7 @@ class GatewayContract:
         assert name == "page_size"
         assert message in str(refused.value)
 
-    async def test_a_cursor_belongs_to_its_filters(
+    async def test_a_cursor_is_refused_with_other_filters(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         for n in range(3):
@@ -344,7 +346,7 @@ class GatewayContract:
             await Asset.paginate(gateway=gateway, limit=1, node_id="m", cursor=cursor)
 
     @pytest.mark.parametrize("user_id", ["2", "jörg", " a/b ", "100%"])
-    async def test_what_is_done_for_somebody_else_is_his_and_names_who_did_it(
+    async def test_assets_recorded_for_another_user_are_theirs_and_name_the_caller(
         self, gateway: Gateway, user_id: str
     ) -> None:
         async with ProcessingContext(user_id=user_id, job_id="j", gateway=gateway) as context:
@@ -357,7 +359,7 @@ class GatewayContract:
         assert await Asset.paginate(gateway=gateway, user_id=user_id) == ([renamed], "")
         assert await (await context.find_asset(asset.id)).content() == b"x"
 
-    async def test_what_is_somebody_elses_is_not_ones_own(self, gateway: Gateway) -> None:
+    async def test_assets_of_another_user_are_unknown_to_the_caller(self, gateway: Gateway) -> None:
         asset = await ProcessingContext(user_id="2", gateway=gateway).create_asset(
             "a", content=b"x"
         )
@@ -367,7 +369,9 @@ class GatewayContract:
         assert await Asset.paginate(gateway=gateway) == ([], "")
         assert await Asset.paginate(gateway=asset.gateway, user_id="1") == ([], "")
 
-    async def test_a_job_tells_its_events_in_order(self, context: ProcessingContext) -> None:
+    async def test_a_job_history_yields_its_events_in_log_order(
+        self, context: ProcessingContext
+    ) -> None:
         first = await context.create_asset("1", content=b"1", node_id="n")
         second = await context.create_asset("2", content=b"2")
         await first.delete()
@@ -387,7 +391,7 @@ class GatewayContract:
         assert events[0].node_id == "n"
         assert events[0].time <= events[1].time <= events[2].time
 
-    async def test_an_asset_tells_its_events_also_after_its_end(
+    async def test_an_asset_history_yields_its_events_after_a_deletion(
         self, context: ProcessingContext
     ) -> None:
         asset = await context.create_asset("a", content=b"x")
@@ -398,7 +402,9 @@ class GatewayContract:
         assert [event.topic for event in events] == ["asset.created", "asset.deleted"]
         assert {event.asset_id for event in events} == {asset.id}
 
-    async def test_a_label_changes_and_the_bytes_do_not(self, context: ProcessingContext) -> None:
+    async def test_an_update_changes_the_label_and_not_the_bytes(
+        self, context: ProcessingContext
+    ) -> None:
         asset = await context.create_asset(
             "a", "text/plain", b"x", metadata={"a": 1, "b": 2}, tags=["t"]
         )
@@ -416,11 +422,11 @@ class GatewayContract:
         home = await changed.update(parent_id=None, metadata=None, duration=None)
         assert (home.parent_id, home.metadata, home.duration) == ("1", None, None)
 
-    async def test_an_asset_that_somebody_changed_may_be_left_alone(
+    async def test_an_update_if_unchanged_raises_after_another_update(
         self, context: ProcessingContext
     ) -> None:
         asset = await context.create_asset("a", content=b"x")
-        await asset.update(name="somebody's", if_unchanged=True)
+        await asset.update(name="another's", if_unchanged=True)
 
         with pytest.raises(PreconditionFailedError) as refused:
             await asset.update(name="mine", if_unchanged=True)
@@ -428,20 +434,22 @@ class GatewayContract:
         assert (refused.value.asset_id, refused.value.version) == (asset.id, 2)
         assert (await asset.update(name="mine")).version == 3
 
-    async def test_a_label_that_cannot_be_is_refused(self, context: ProcessingContext) -> None:
+    async def test_an_invalid_update_raises(self, context: ProcessingContext) -> None:
         asset = await context.create_asset("a", content=b"x")
 
         with pytest.raises(FieldError) as refused:
             await asset.update(name="", tags=["b", "b"])
         with pytest.raises(UnknownAssetError):
-            await replace(asset, id=NOBODY).update(name="")
+            await replace(asset, id=UNKNOWN_ID).update(name="")
         await asset.delete()
         with pytest.raises(AssetDeletedError):
             await asset.update(name="b")
 
         assert {name for name, _ in refused.value.errors} <= {"name", "tags"}
 
-    async def test_what_was_deleted_comes_back(self, context: ProcessingContext) -> None:
+    async def test_restoring_a_folder_restores_its_contents(
+        self, context: ProcessingContext
+    ) -> None:
         folder = await context.create_asset("f", "folder")
         inner = await context.create_asset("a", content=b"x", parent_id=folder.id)
         await folder.delete()
@@ -451,9 +459,9 @@ class GatewayContract:
         assert (restored.id, restored.version) == (folder.id, 3)
         assert await (await context.find_asset(inner.id)).content() == b"x"
         with pytest.raises(UnknownAssetError):
-            await replace(folder, id=NOBODY).restore()
+            await replace(folder, id=UNKNOWN_ID).restore()
 
-    async def test_usage_is_counted_for_each_node(
+    async def test_usage_is_summed_for_each_node(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         for node, size in (("n1", 10), ("n2", 5), ("n2", 7), (None, 1)):
@@ -470,7 +478,7 @@ class GatewayContract:
         with pytest.raises(ParameterError):
             await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
 
-    async def test_what_is_read_is_what_was_recorded(
+    async def test_reading_a_content_checks_its_digest_and_version(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         asset = await context.create_asset("a", content=b"x")
@@ -480,13 +488,15 @@ class GatewayContract:
         with pytest.raises(UnknownAssetError):
             await replace(asset, version=7).content()
 
-    async def test_an_unknown_asset_has_no_history(self, context: ProcessingContext) -> None:
+    async def test_the_history_of_an_unknown_asset_raises(self, context: ProcessingContext) -> None:
         asset = await context.create_asset("a", content=b"x")
 
         with pytest.raises(UnknownAssetError):
-            await replace(asset, id=NOBODY).history()
+            await replace(asset, id=UNKNOWN_ID).history()
 
-    async def test_a_job_is_framed_by_its_context(self, gateway: Gateway) -> None:
+    async def test_a_context_records_the_start_and_the_end_of_its_job(
+        self, gateway: Gateway
+    ) -> None:
         async with ProcessingContext(workflow_id="w", gateway=gateway) as context:
             await context.create_asset("a", content=b"x")
 
@@ -497,7 +507,7 @@ class GatewayContract:
         assert events[-1].data["status"] == "completed"
         assert events[-1].data["events"] == 3
 
-    async def test_a_job_that_fails_says_why(self, gateway: Gateway) -> None:
+    async def test_a_failed_job_records_its_error(self, gateway: Gateway) -> None:
         context = ProcessingContext(gateway=gateway)
 
         with pytest.raises(ZeroDivisionError):
@@ -508,7 +518,7 @@ class GatewayContract:
         assert last.data["status"] == "failed"
         assert last.data["error"].startswith("ZeroDivisionError: a\nbc?!!!")
 
-    async def test_a_job_that_is_cancelled_says_so(self, gateway: Gateway) -> None:
+    async def test_a_cancelled_job_is_recorded_as_cancelled(self, gateway: Gateway) -> None:
         context, began = ProcessingContext(gateway=gateway), asyncio.Event()
 
         async def job() -> None:
@@ -525,19 +535,19 @@ class GatewayContract:
         *_, last = [event async for event in context.history()]
         assert last.data["status"] == "cancelled"
 
-    async def test_a_job_begins_and_ends_once(self, gateway: Gateway) -> None:
+    async def test_a_second_start_and_end_of_a_job_records_nothing(self, gateway: Gateway) -> None:
         async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway):
             pass
 
-        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as again:
+        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as second:
             pass
         with pytest.raises(JobStateError):
             async with ProcessingContext(job_id="j", workflow_id="another", gateway=gateway):
                 pass
 
-        assert [event.topic async for event in again.history()] == ["job.started", "job.finished"]
+        assert [event.topic async for event in second.history()] == ["job.started", "job.finished"]
 
-    async def test_an_end_that_cannot_be_recorded_does_not_hide_the_failure(
+    async def test_a_refused_job_end_does_not_hide_the_failure_of_the_block(
         self, gateway: Gateway
     ) -> None:
         async with ProcessingContext(job_id="j", gateway=gateway):
@@ -550,7 +560,7 @@ class GatewayContract:
         assert "the end of job j was not recorded" in failed.value.__notes__[0]
 
     @pytest.mark.parametrize("job_id", ["..", ".", "a/b", "j?x=1#y", "ü %2F", "start"])
-    async def test_a_job_may_have_any_name(self, gateway: Gateway, job_id: str) -> None:
+    async def test_a_job_id_may_have_any_characters(self, gateway: Gateway, job_id: str) -> None:
         async with ProcessingContext(job_id=job_id, gateway=gateway) as context:
             await context.create_asset("a", content=b"x")
 
@@ -558,7 +568,7 @@ class GatewayContract:
         assert [event.job_id for event in events] == [job_id] * 3
         assert len([a async for a in Asset.iterate(job_id=job_id, gateway=gateway)]) == 1
 
-    async def test_an_unknown_job_is_named(self, gateway: Gateway) -> None:
+    async def test_the_history_of_an_unknown_job_raises_with_its_id(self, gateway: Gateway) -> None:
         context = ProcessingContext(job_id="what/ever?", gateway=gateway)
 
         with pytest.raises(UnknownJobError) as refused:
@@ -566,7 +576,7 @@ class GatewayContract:
 
         assert refused.value.job_id == "what/ever?"
 
-    async def test_many_may_create_at_the_same_time(
+    async def test_concurrent_creates_are_all_recorded(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
         made = await asyncio.gather(

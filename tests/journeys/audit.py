@@ -1,7 +1,7 @@
-"""The promises, checked on the files of a data folder by code that shares nothing with the product.
+"""Check every promise on the files of a data folder, without any code of the product.
 
-Everything is derived again from the stored bytes: tags, keys, job heads, leaves, contents, rows.
-The folder may be in use, as long as nobody writes.
+Tags, keys, job heads, leaves, contents and rows are derived from the stored bytes. A server may run
+on the folder, as long as no client writes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ DERIVED: Final = (*CHECKED, "parent_id", "name", "content_type", "size", "digest
 
 
 class StoredEvent(NamedTuple):
-    """A row of stored_events, and what its bytes say."""
+    """A row of stored_events."""
 
     position: int
     stream: str
@@ -29,13 +29,14 @@ class StoredEvent(NamedTuple):
     state: bytes
 
     @property
-    def says(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
+        """The parsed JSON of `state`."""
         found: dict[str, Any] = json.loads(self.state)
         return found
 
 
 def audit(data_dir: Path) -> list[StoredEvent]:
-    """The events of a folder in which every promise holds."""
+    """Check every promise in a folder, and return its events."""
     with reading(data_dir / "ledger.db") as db:
         events = events_of(db)
         check_order(events)
@@ -49,14 +50,14 @@ def audit(data_dir: Path) -> list[StoredEvent]:
 
 
 def events_in(data_dir: Path) -> list[StoredEvent]:
-    """The events of a folder, as they are stored."""
+    """Return the stored events of a folder."""
     with reading(data_dir / "ledger.db") as db:
         return events_of(db)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A file of SQLite's, read as anybody may read it beside the server."""
+    """Open a SQLite file read-only; a server may have it open too."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         yield db
@@ -65,7 +66,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def events_of(db: sqlite3.Connection, after: int = 0) -> list[StoredEvent]:
-    """What the log holds after a position, by the order that SQLite keeps: its rowids."""
+    """Return the events of a log after a position, in the order of their rowids."""
     rows = db.execute(
         "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events"
         " WHERE rowid > ? ORDER BY rowid",
@@ -75,26 +76,26 @@ def events_of(db: sqlite3.Connection, after: int = 0) -> list[StoredEvent]:
 
 
 def check_order(events: Sequence[StoredEvent]) -> None:
-    """Positions without gaps; versions 1, 2, 3 ... in each stream; time never goes back."""
+    """Check that positions have no gaps, versions count 1, 2, 3 ... and times never decrease."""
     assert [event.position for event in events] == list(range(1, len(events) + 1))
     assert events[0].topic == "ledger.opened"
     streams: Counter[str] = Counter()
     for event in events:
         streams[event.stream] += 1
         assert event.version == streams[event.stream], event
-    times = [event.says["recorded_at"] for event in events]
+    times = [event.fields["recorded_at"] for event in events]
     assert times == sorted(times)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", when) for when in times)
 
 
 def check_leaves(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
-    """Each event's leaf hash, from the words of the design alone."""
-    kept = db.execute("SELECT position, hash FROM event_leaves ORDER BY position").fetchall()
-    assert kept == [(event.position, leaf_hash(event)) for event in events]
+    """Check the leaf hash of each event."""
+    stored = db.execute("SELECT position, hash FROM event_leaves ORDER BY position").fetchall()
+    assert stored == [(event.position, leaf_hash(event)) for event in events]
 
 
 def leaf_hash(event: StoredEvent) -> bytes:
-    """SHA-256 of 0x00, the prefix, and four parts behind their lengths."""
+    """SHA-256 over 0x00, the prefix, and four parts, each after its length (4 bytes)."""
     hashed = hashlib.sha256(b"\x00asset-ledger/leaf/1\n")
     texts = (event.stream, str(event.version), event.topic)
     for part in (*(text.encode() for text in texts), event.state):
@@ -103,47 +104,47 @@ def leaf_hash(event: StoredEvent) -> bytes:
 
 
 def check_tags(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
-    """Every tag that the bytes name is kept, and no other."""
-    kept = db.execute("SELECT user_id, kind, value, position FROM event_tags").fetchall()
+    """Check that the stored tags are those in the events."""
+    stored = db.execute("SELECT user_id, kind, value, position FROM event_tags").fetchall()
     derived = [
-        (event.says["user_id"], kind, event.says[f"{kind}_id"], event.position)
+        (event.fields["user_id"], kind, event.fields[f"{kind}_id"], event.position)
         for event in events
         for kind in ("workflow", "node", "job")
-        if event.says.get(f"{kind}_id") is not None
+        if event.fields.get(f"{kind}_id") is not None
     ]
-    assert sorted(kept) == sorted(derived)
+    assert sorted(stored) == sorted(derived)
 
 
 def check_jobs(db: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
-    """A job's events are numbered 1, 2, 3 ... and its head is the last number."""
+    """Check that the events of a job are numbered 1, 2, 3 ... up to its stored head."""
     numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for event in events:
-        if event.says.get("job_id") is None:
-            assert "job_seq" not in event.says, event
+        if event.fields.get("job_id") is None:
+            assert "job_seq" not in event.fields, event
         else:
-            numbers[event.says["user_id"], event.says["job_id"]].append(event.says["job_seq"])
+            numbers[event.fields["user_id"], event.fields["job_id"]].append(event.fields["job_seq"])
     for job, seqs in numbers.items():
         assert seqs == list(range(1, len(seqs) + 1)), job
-    kept = db.execute("SELECT user_id, job_id, seq FROM job_heads").fetchall()
-    assert sorted(kept) == sorted((*job, seqs[-1]) for job, seqs in numbers.items())
+    stored = db.execute("SELECT user_id, job_id, seq FROM job_heads").fetchall()
+    assert sorted(stored) == sorted((*job, seqs[-1]) for job, seqs in numbers.items())
 
 
 def check_keys(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> None:
-    """The keys that are kept explain every `command` in the bytes, and nothing else."""
-    explained = {}
+    """Check that the stored keys hash to the `command` of exactly the events that have one."""
+    hashes = {}
     for user_id, key, operation, fingerprint, first, last in db.execute(
         "SELECT user_id, key, operation, fingerprint, first_position, last_position"
         " FROM command_keys"
     ):
         for event in events[first - 1 : last]:
-            assert event.says["by"] == user_id
-            assert event.position not in explained
-            explained[event.position] = command_hash(key, operation, fingerprint)
-    assert explained == {f.position: f.says["command"] for f in events if "command" in f.says}
+            assert event.fields["by"] == user_id
+            assert event.position not in hashes
+            hashes[event.position] = command_hash(key, operation, fingerprint)
+    assert hashes == {e.position: e.fields["command"] for e in events if "command" in e.fields}
 
 
 def command_hash(key: str, operation: str, fingerprint: str) -> str:
-    """What events keep of an Idempotency-Key."""
+    """Return the hash of an Idempotency-Key that events store."""
     hashed = hashlib.sha256(b"asset-ledger/command/1\n")
     for part in (key.encode(), operation.encode(), fingerprint.encode()):
         hashed.update(len(part).to_bytes(4, "big") + part)
@@ -151,22 +152,22 @@ def command_hash(key: str, operation: str, fingerprint: str) -> str:
 
 
 def check_contents(data_dir: Path, events: Iterable[StoredEvent]) -> None:
-    """Every content that an event names is there; what is there is what its name says."""
+    """Check that every content of an event exists, and that every content matches its digest."""
     content = data_dir / "content"
     assert not list((content / "tmp").iterdir())
     sizes = dict(objects(content))
     with reading(content / "packed.db") as db:
         for digest, packed in db.execute("SELECT digest, bytes FROM contents"):
             assert digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
-            assert digest not in sizes, "kept twice"
+            assert digest not in sizes, "stored twice"
             sizes[digest] = len(packed)
     for event in events:
-        if event.says.get("digest") is not None:
-            assert sizes[event.says["digest"]] == event.says["size"], event
+        if event.fields.get("digest") is not None:
+            assert sizes[event.fields["digest"]] == event.fields["size"], event
 
 
 def objects(content: Path) -> Iterator[tuple[str, int]]:
-    """Digest and size of every object. Its name has to be what its bytes hash to."""
+    """Yield digest and size of every object, and check its name against its bytes."""
     for path in (content / "objects").rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -176,7 +177,7 @@ def objects(content: Path) -> Iterator[tuple[str, int]]:
 
 
 def check_tables(data_dir: Path, events: Sequence[StoredEvent]) -> None:
-    """The tables in use reflect every event, and nothing else."""
+    """Check the rows of the current tables against the events."""
     with reading(current_tables(data_dir)) as db:
         positions = db.execute("SELECT DISTINCT position FROM positions").fetchall()
         assert positions == [(len(events),)]
@@ -187,23 +188,24 @@ def check_tables(data_dir: Path, events: Sequence[StoredEvent]) -> None:
 
 
 def folded(events: Iterable[StoredEvent]) -> dict[str, dict[str, Any]]:
-    """What the events say of each asset, in the order in which they were made."""
+    """Return the state of each asset after all events, in the order of creation."""
     assets: dict[str, dict[str, Any]] = {}
     for event in events:
         match event.topic:
             case "asset.created":
                 assets[event.stream] = {
-                    **{name: event.says.get(name) for name in DERIVED},
+                    **{name: event.fields.get(name) for name in DERIVED},
                     "id": event.stream,
                     "seq": event.position,
-                    "name": event.says["private"]["name"],
+                    "name": event.fields["private"]["name"],
                     "deleted": 0,
                 }
             case "asset.deleted" | "asset.restored":
                 assets[event.stream]["deleted"] = int(event.topic == "asset.deleted")
             case "asset.described" | "asset.content_replaced":
-                said = {**event.says, **event.says.get("private", {})}
-                assets[event.stream] |= {name: said[name] for name in CHANGING if name in said}
+                changed = {**event.fields, **event.fields.get("private", {})}
+                names = changed.keys() & CHANGING
+                assets[event.stream] |= {name: changed[name] for name in names}
             case _:
                 continue
         assets[event.stream] |= {"version": event.version, "position": event.position}
@@ -211,21 +213,21 @@ def folded(events: Iterable[StoredEvent]) -> dict[str, dict[str, Any]]:
 
 
 def current_tables(data_dir: Path) -> Path:
-    """The file of the highest generation that is ready."""
+    """Return the file of the highest generation that is ready."""
     tables = [path for path in data_dir.glob("projections.g*.db") if path.name.count(".") == 2]
     ready = [path for path in tables if state_of(path) == "ready"]
     return max(ready, key=lambda path: int(path.name.split(".")[1].removeprefix("g")))
 
 
 def state_of(path: Path) -> str | None:
-    """What a generation says of itself; None if it is no database any more."""
+    """Return the state of a generation, None if its file is not a database."""
     with reading(path) as db, suppress(sqlite3.DatabaseError):
         return str(db.execute("SELECT state FROM generation").fetchone()[0])
     return None
 
 
 def tables_digest(path: Path) -> str:
-    """SHA-256 over the rows of the projections, from the words of the design alone."""
+    """Return the SHA-256 over the rows of all tables of a generation."""
     hashed = hashlib.sha256()
     usage = path.with_name(f"{path.stem}.usage.db")
     for file, table, key in (

@@ -1,7 +1,6 @@
-"""A page in a real browser: Chromium without a window, spoken to in its own DevTools protocol.
+"""A page in headless Chromium, controlled over its DevTools protocol.
 
-Debian's `chromium-headless-shell` is enough. Where none is installed, tests that need it are
-skipped, and say so.
+Debian's `chromium-headless-shell` is enough. Without one, the tests that need it are skipped.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ needs_browser = pytest.mark.skipif(
 
 _FLAGS: Final = (
     "--headless",
-    "--no-sandbox",  # root, as which CI runs, has none; and the page is our own
+    "--no-sandbox",  # without this Chromium does not start as root, as in CI
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
@@ -40,7 +39,7 @@ _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
 class Page:
-    """One page: what it fetched, and what its console said, from its first byte on."""
+    """One page, the addresses that it fetched, and the errors and messages of its console."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._session, self._number = socket, "", 0
@@ -49,15 +48,15 @@ class Page:
 
     async def open(self, url: str) -> None:
         """Open this address in a new page."""
-        target = await self._ask("Target.createTarget", {"url": "about:blank"})
-        wanted = {"targetId": target["targetId"], "flatten": True}
-        self._session = (await self._ask("Target.attachToTarget", wanted))["sessionId"]
+        target = await self._call("Target.createTarget", {"url": "about:blank"})
+        attach = {"targetId": target["targetId"], "flatten": True}
+        self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
-            await self._ask(f"{domain}.enable")
-        await self._ask("Page.navigate", {"url": url})
+            await self._call(f"{domain}.enable")
+        await self._call("Page.navigate", {"url": url})
 
     async def once(self, condition: str, then: str) -> Any:
-        """What one expression comes to, once another is true: looked at after every change."""
+        """Return the value of `then` once `condition` is true. Both are JavaScript expressions."""
         script = f"""new Promise((done) => {{
             const look = () => {condition} && done({then});
             const all = {{ childList: true, subtree: true, attributes: true }};
@@ -67,13 +66,13 @@ class Page:
         return await self.run(script)
 
     async def run(self, script: str) -> Any:
-        """What an expression comes to."""
-        asked = {"expression": script, "awaitPromise": True, "returnByValue": True}
-        answer = await self._ask("Runtime.evaluate", asked)
+        """Return the value of a JavaScript expression."""
+        evaluation = {"expression": script, "awaitPromise": True, "returnByValue": True}
+        answer = await self._call("Runtime.evaluate", evaluation)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def _ask(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters or {}}
         await self._socket.send_json(
@@ -81,27 +80,27 @@ class Page:
         )
         async with asyncio.timeout(PATIENCE):
             while True:
-                said = await self._socket.receive_json()
-                if said.get("id") == self._number:
-                    assert "error" not in said, said
-                    return said["result"]
-                self._note(said.get("method"), said.get("params"))
+                answer = await self._socket.receive_json()
+                if answer.get("id") == self._number:
+                    assert "error" not in answer, answer
+                    return answer["result"]
+                self._note(answer.get("method"), answer.get("params"))
 
-    def _note(self, event: str | None, said: Any) -> None:
+    def _note(self, event: str | None, details: Any) -> None:
         match event:
             case "Network.requestWillBeSent":
-                self.fetched.append(said["request"]["url"])
+                self.fetched.append(details["request"]["url"])
             case "Log.entryAdded":
-                self.complaints.append(said["entry"]["text"])
+                self.complaints.append(details["entry"]["text"])
             case "Runtime.exceptionThrown":
-                self.complaints.append(said["exceptionDetails"]["text"])
+                self.complaints.append(details["exceptionDetails"]["text"])
             case "Runtime.consoleAPICalled":
-                self.complaints.append(str(said["args"]))
+                self.complaints.append(str(details["args"]))
 
 
 @asynccontextmanager
 async def browsing(profile: Path) -> AsyncIterator[Page]:
-    """A page of a browser of its own, which is gone after the block with all its processes."""
+    """Start a browser, yield a page, and end all processes of the browser."""
     assert INSTALLED is not None
     process = subprocess.Popen(
         [INSTALLED, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
@@ -120,8 +119,8 @@ async def browsing(profile: Path) -> AsyncIterator[Page]:
         process.wait(PATIENCE)
 
 
-def _address(told: Path) -> str:
-    """Where it listens, as it says in a file of its profile: the port, and the path."""
-    until(lambda: told.exists() and len(told.read_text().split()) == 2, "the browser listens")
-    port, path = told.read_text().split()
+def _address(file: Path) -> str:
+    """Return the address that the browser writes into a file: the port, and the path."""
+    until(lambda: file.exists() and len(file.read_text().split()) == 2, "the browser listens")
+    port, path = file.read_text().split()
     return f"ws://127.0.0.1:{port}{path}"

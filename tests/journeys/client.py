@@ -1,4 +1,4 @@
-"""A client of the tests' own: one connection, requests as bytes, answers read to their end."""
+"""An HTTP client for journeys: one connection, bodies as bytes, complete answers."""
 
 import http.client
 import json
@@ -14,14 +14,14 @@ from tests.journeys.server import PATIENCE
 BOUNDARY: Final = "boundary-of-the-journeys"
 FORM: Final = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 BROKEN: Final = (OSError, http.client.HTTPException)
-"""What a client sees when its server dies."""
+"""What a request raises when its server is killed."""
 
 Body = bytes | Iterable[bytes] | None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, read to its end."""
+    """A complete answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Reply:
 
     @property
     def slug(self) -> str:
-        """Which problem this is."""
+        """The slug of the problem."""
         assert self.headers["Content-Type"] == "application/problem+json", self.body
         return str(self.json["type"].removeprefix("urn:asset-ledger:"))
 
@@ -53,7 +53,6 @@ class Client:
     ) -> Reply:
         self.connection.request(method, path, body, dict(headers))
         answer = self.connection.getresponse()
-        # http.client's headers ignore case
         return Reply(answer.status, answer.headers, answer.read())  # type: ignore[arg-type]
 
     def get(self, path: str, **headers: str) -> Reply:
@@ -63,28 +62,28 @@ class Client:
         return self.call("DELETE", path, headers=_names(headers))
 
     def upload(self, content: bytes | None, key: str | None = None, **fields: Any) -> Reply:
-        """POST a form of a file and its fields."""
+        """POST a form with a file and its fields."""
         headers = FORM | ({"Idempotency-Key": key} if key else {})
         return self.call("POST", "/api/assets/", form(content, fields), headers)
 
     def send(self, content: Body, key: str | None = None, **fields: Any) -> Reply:
-        """POST a body that is nothing but the content; an iterable goes in chunks."""
+        """POST the content as the body. An iterable is sent in chunks."""
         headers = {"Content-Type": "application/octet-stream"}
         headers |= {"Idempotency-Key": key} if key else {}
         return self.call("POST", f"/api/assets?{urlencode(fields, doseq=True)}", content, headers)
 
     def created(self, content: bytes | None = b"content", **fields: Any) -> Any:
-        """The JSON of a new asset."""
+        """Create an asset, and return its JSON."""
         reply = self.upload(content, **{"name": "a.bin", **fields})
         assert reply.status == 201, reply.body
         return reply.json
 
     def folder(self, **fields: Any) -> Any:
-        """The JSON of a new folder."""
+        """Create a folder, and return its JSON."""
         return self.created(None, **{"name": "folder", "content_type": "folder", **fields})
 
     def assets(self, **filters: Any) -> list[Any]:
-        """Every asset that a list shows, page by page."""
+        """Return every asset of a list, read page by page."""
         found, cursor = [], ""
         while True:
             query = urlencode({"page_size": 1000, **filters, "cursor": cursor})
@@ -95,7 +94,7 @@ class Client:
                 return found
 
     def history(self, job_id: str) -> list[Any]:
-        """Every event of a job."""
+        """Return every event of a job."""
         reply = self.get(f"/api/jobs/{job_id}/history", Accept="application/x-ndjson")
         assert reply.status == 200, reply.body
         return [json.loads(line) for line in reply.body.splitlines()]
@@ -106,7 +105,7 @@ class Client:
 
 @contextmanager
 def talking(port: int) -> Iterator[Client]:
-    """A client until the block ends."""
+    """Open a client, and close it after the block."""
     client = Client(port)
     try:
         yield client
@@ -115,7 +114,7 @@ def talking(port: int) -> Iterator[Client]:
 
 
 def form(content: bytes | None, fields: Mapping[str, Any] | None, filename: str = "a.bin") -> bytes:
-    """A form of a `file` and a `json`, either of which may be missing."""
+    """Return a form with a `file` and a `json`. None leaves the field out."""
     body = b""
     if content is not None:
         body += form_head(filename) + content + b"\r\n"
@@ -126,7 +125,7 @@ def form(content: bytes | None, fields: Mapping[str, Any] | None, filename: str 
 
 
 def form_head(filename: str) -> bytes:
-    """Where a form's file begins."""
+    """Return the head of the field `file` of a form."""
     return (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
@@ -137,22 +136,22 @@ FORM_END: Final = f"--{BOUNDARY}--\r\n".encode()
 
 
 def request_head(headers: Mapping[str, str], target: str = "/api/assets") -> bytes:
-    """The head of an upload, to be sent by hand."""
+    """Return the head of an upload, for a raw connection."""
     lines = [f"POST {target} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 @contextmanager
-def plugged(port: int) -> Iterator[socket.socket]:
-    """A bare connection, for requests that no client library would send."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plug:
-        yield plug
+def raw_connection(port: int) -> Iterator[socket.socket]:
+    """Open a raw connection, for requests that no client library sends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        yield connection
 
 
-def read_reply(plug: socket.socket) -> Reply:
-    """The answer that comes out of a bare connection."""
-    with closing(http.client.HTTPResponse(plug)) as answer:
+def read_reply(connection: socket.socket) -> Reply:
+    """Read an answer from a raw connection."""
+    with closing(http.client.HTTPResponse(connection)) as answer:
         answer.begin()
         return Reply(answer.status, answer.headers, answer.read())  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""A server process for each test, on a folder of its own."""
+"""A server process on a new data folder for each test."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.journeys.server import Server, serving
 def data_dir(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)  # pytest would keep gigabytes of the last runs
+    shutil.rmtree(folder, ignore_errors=True)  # pytest would keep gigabytes of earlier runs
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Uploads of every kind from several connections at once, until the server dies under them.
+"""Upload from several connections at once, until the server is killed.
 
-What was acknowledged, and what was sent with a key but never answered, is remembered.
+`Load` has the acknowledged uploads, and the uploads without an answer.
 """
 
 import hashlib
@@ -16,15 +16,14 @@ from typing import Any, Final
 from tests.journeys.client import BROKEN, Client, Reply, talking
 
 CONNECTIONS: Final = 6
-MANY: Final = 12
-"""So many uploads at once have a process of its own write."""
+MANY_CONNECTIONS: Final = 12
 SIZES: Final = (0, 1, 4096, 65_536, 65_537, 300_000)
-"""On both sides of the border between packed contents and files."""
+"""Bytes. Contents up to 65,536 are packed, larger ones are files."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload, which can be sent again exactly."""
+    """One upload. It can be sent again exactly."""
 
     name: str
     content: bytes
@@ -43,12 +42,13 @@ class Upload:
 
 @dataclass
 class Load:
-    """What became of everything that was sent.
+    """The results of all uploads.
 
-    `patient`: who hears that the outcome is unknown asks again with his key, or lets it be.
+    `retries_unknown`: an upload with a key is sent again after the answer `outcome-unknown`, and
+    one without a key is ignored then.
     """
 
-    patient: bool = False
+    retries_unknown: bool = False
     acknowledged: dict[str, tuple[Upload, Any]] = field(default_factory=dict)
     unanswered: list[Upload] = field(default_factory=list)
     answers: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -58,11 +58,20 @@ class Load:
         self.acknowledged[reply.json["id"]] = upload, reply.json
         self.answers.release()
 
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until `count` more uploads are acknowledged."""
+        while self.answers.acquire(blocking=False):
+            pass  # earlier answers do not count
+        for _ in range(count):
+            assert self.answers.acquire(timeout=60)
+
 
 @contextmanager
 def under_load(port: int, load: Load, seed: int, connections: int = CONNECTIONS) -> Iterator[None]:
-    """Connections that upload while the block runs. They end with the server, not with the block:
-    the block has to end the server."""
+    """Upload over several connections while the block runs.
+
+    The connections end with the server, so the block has to kill or stop it.
+    """
     with ThreadPoolExecutor(connections) as threads:
         uploaders = [
             threads.submit(upload_until_broken, port, load, f"{seed}.{number}")
@@ -74,26 +83,26 @@ def under_load(port: int, load: Load, seed: int, connections: int = CONNECTIONS)
 
 
 def upload_until_broken(port: int, load: Load, name: str) -> None:
-    """One connection."""
+    """Upload over one connection until it breaks."""
     dice = random.Random(name)
     with talking(port) as client:
         for number in count():
             upload = some_upload(dice, f"{name}.{number}")
             try:
                 reply = upload.send(client)
-                while load.patient and reply.status == 503 and upload.key:
+                while load.retries_unknown and reply.status == 503 and upload.key:
                     assert reply.slug == "outcome-unknown", reply.body
                     reply = upload.send(client)
             except BROKEN:
                 load.unanswered.append(upload)
                 return
-            if not load.patient or reply.status != 503:
+            if not load.retries_unknown or reply.status != 503:
                 load.acknowledge(upload, reply)
 
 
 def some_upload(dice: random.Random, name: str) -> Upload:
-    """Small or large, form or raw, with a key or without; now and then bytes that others have."""
-    seed = dice.choice((name, "the same bytes"))
+    """Return a random upload. Some have the bytes of other uploads."""
+    seed = dice.choice((name, "shared"))
     return Upload(
         name=name,
         content=random.Random(seed).randbytes(dice.choice(SIZES)),

@@ -1,4 +1,4 @@
-"""What a ledger should answer, kept in a dict: the dullest implementation that can be right."""
+"""A model of a ledger in dicts: the expected answers of the API."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Doc = dict[str, Any]
 
 @dataclass
 class Model:
-    """One user's ledger. Position 1 is the event that opens it."""
+    """The ledger of one user. Position 1 is `ledger.opened`."""
 
     head: int = 1
     live: dict[str, Doc] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Model:
     histories: dict[str, list[Doc]] = field(default_factory=dict)
 
     def create(self, fields: Doc, content: bytes | None, answered: Doc) -> Doc:
-        """The asset that this upload makes; only its id and its time are taken on trust."""
+        """Create an asset. Id and time come from the answer."""
         self.head += 1
         asset_id, when = answered["id"], answered["created_at"]
         digest = None if content is None else digest_of(content)
@@ -52,68 +52,68 @@ class Model:
         }
         self.contents[asset_id] = [content]
         self.origins[asset_id] = fields
-        self._remember("asset.created", asset_id, 1)
+        self._add_to_history("asset.created", asset_id, 1)
         return self.live[asset_id]
 
     def family(self, asset_id: str) -> set[str]:
-        """An asset that is live, and all that is in it."""
+        """Return a live asset and everything inside it, the empty set for another asset."""
         if asset_id not in self.live:
             return set()
         children = [i for i, asset in self.live.items() if asset["parent_id"] == asset_id]
         return {asset_id}.union(*(self.family(child) for child in children))
 
     def delete(self, asset_ids: list[str]) -> None:
-        """These become tombstones, in this order."""
+        """Delete these assets in this order."""
         for asset_id in asset_ids:
-            self._happened("asset.deleted", asset_id)
+            self._record("asset.deleted", asset_id)
             self.tombstones[asset_id] = self.live.pop(asset_id)
             self.deleted[asset_id] = self.head
 
     def change(self, asset_id: str, changes: Doc, content: bytes | None = None) -> None:
-        """New bytes first, where they are others; then the rest, where it is not so already."""
+        """Replace the bytes if they differ, then change the label if it differs."""
         asset, changes = self.live[asset_id], dict(changes)
         if content is not None:
             changes |= {"digest": digest_of(content), "size": len(content)}
             type_and_bytes = {name: changes.pop(name, asset[name]) for name in OF_THE_BYTES}
             if any(asset[name] != value for name, value in type_and_bytes.items()):
                 asset.update(type_and_bytes, get_url=f"/api/assets/{asset_id}/content")
-                self._happened("asset.content_replaced", asset_id, content)
+                self._record("asset.content_replaced", asset_id, content)
         if any(_json(asset[name]) != _json(value) for name, value in changes.items()):
             asset.update(changes)
-            self._happened("asset.described", asset_id)
+            self._record("asset.described", asset_id)
 
     def restore(self, asset_id: str) -> list[str]:
-        """A tombstone is live again, and with a folder what was deleted along with it."""
+        """Restore an asset, with a folder everything that was deleted with it. Returns the ids."""
         if asset_id not in self.tombstones:
             return []
-        folders, back = [asset_id], [asset_id]
-        gone = {asset_id: self._restore_one(asset_id)}
+        folders, restored = [asset_id], [asset_id]
+        deleted = {asset_id: self._restore_one(asset_id)}
         while folders:
-            inside = [i for i in self.origins if self._went_with(i, folders[-1], gone)]
-            gone |= {i: self._restore_one(i) for i in inside}
-            back += inside
+            inside = [i for i in self.origins if self._was_deleted_with(i, folders[-1], deleted)]
+            deleted |= {i: self._restore_one(i) for i in inside}
+            restored += inside
             if not inside:
                 folders.pop()
             folders += [i for i in inside if self.live[i]["content_type"] == "folder"]
-        return back
+        return restored
 
-    def _went_with(self, asset_id: str, folder_id: str, gone: dict[str, int]) -> bool:
+    def _was_deleted_with(self, asset_id: str, folder_id: str, deleted: dict[str, int]) -> bool:
         tombstone = self.tombstones.get(asset_id)
         if tombstone is None or tombstone["parent_id"] != folder_id:
             return False
-        return self.deleted[asset_id] > gone[folder_id]
+        return self.deleted[asset_id] > deleted[folder_id]
 
     def _restore_one(self, asset_id: str) -> int:
-        """Answers where it had been deleted."""
+        """Restore one asset, and return the position of its deletion."""
         self.live[asset_id] = self.tombstones.pop(asset_id)
-        self._happened("asset.restored", asset_id)
+        self._record("asset.restored", asset_id)
         if self.live[asset_id]["parent_id"] not in (*self.live, "1"):
             self.live[asset_id]["parent_id"] = "1"
-            self._happened("asset.described", asset_id)
+            self._record("asset.described", asset_id)
         return self.deleted.pop(asset_id)
 
     def is_inside(self, asset_id: str, folder_id: str) -> bool:
-        """Whether a place in this folder would be a place in the asset itself."""
+        """Return whether the folder is the asset or inside it."""
         while folder_id != "1":
             if folder_id == asset_id:
                 return True
@@ -121,21 +121,21 @@ class Model:
         return False
 
     def matching(self, filters: dict[str, list[str]]) -> list[Doc]:
-        """The live assets that a list with these filters shows, oldest first."""
+        """Return the live assets that match these filters, oldest first."""
         live = self.live.values()
         return [asset for asset in live if all(_hits(asset, given) for given in filters.items())]
 
-    def _happened(self, topic: str, asset_id: str, content: bytes | None = None) -> None:
-        """One more event about an asset that is live."""
+    def _record(self, topic: str, asset_id: str, content: bytes | None = None) -> None:
+        """Record one more event of a live asset."""
         asset, contents = self.live[asset_id], self.contents[asset_id]
         self.head += 1
         version = asset["version"] + 1
         asset["thumb_url"] = _thumbnail(asset_id, asset["content_type"], asset["digest"])
         asset.update(version=version, etag=f"v{version}", position=self.head, updated_at=None)
         contents.append(contents[-1] if content is None else content)
-        self._remember(topic, asset_id, version)
+        self._add_to_history(topic, asset_id, version)
 
-    def _remember(self, topic: str, asset_id: str, version: int) -> None:
+    def _add_to_history(self, topic: str, asset_id: str, version: int) -> None:
         job_id = self.origins[asset_id].get("job_id")
         if job_id is not None:
             history = self.histories.setdefault(job_id, [])
@@ -160,7 +160,7 @@ def digest_of(content: bytes) -> str:
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """A JSON merge patch, as RFC 7396 spells it."""
+    """Apply a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -173,20 +173,20 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def _json(value: Any) -> bytes:
-    """Python calls 1, 1.0 and True the same."""
+    """Encode for comparison: in Python, 1 == 1.0 == True."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _hits(asset: Doc, given: tuple[str, list[str]]) -> bool:
-    word, values = given
-    match word:
+    name, values = given
+    match name:
         case "missing":
             return any(asset[value] is None for value in values)
         case "content_type":
-            return any(asset[word].startswith(value) for value in values)
+            return any(asset[name].startswith(value) for value in values)
         case "parent_id":
-            return any(asset[word] == (value or "1") for value in values)
-    return asset[word] in values
+            return any(asset[name] == (value or "1") for value in values)
+    return asset[name] in values
 
 
 def _thumbnail(asset_id: str, content_type: str, digest: str | None) -> str | None:

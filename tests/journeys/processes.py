@@ -1,4 +1,4 @@
-"""Processes of a running server, as the kernel shows them."""
+"""The child processes of a running server, from /proc."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -9,15 +9,14 @@ LAST_POSITION = 2**63 - 1
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Ask for position 1 instead of a later one, and for a body.
+    """Replace a later `min_position` by 1, and remove `Prefer: return=minimal`.
 
-    A position that the log has not reached is waited for, then answered 503: by contract. A
-    `min_position` that is no position stays. Otherwise a request that was made to be invalid would
-    become valid, and its answer 200 would be reported.
-    `Prefer: return=minimal` is answered without a body, so without the type of one.
+    The server waits for a position after the end of the log, and then answers 503: by contract. An
+    invalid `min_position` stays: otherwise a request that was made invalid would become valid, and
+    its 200 would be reported. An answer to `return=minimal` has no body, and so no content type.
     """
-    asked = str(case.query.get("min_position"))
-    if asked.isdecimal() and 1 < int(asked) <= LAST_POSITION:
+    position = str(case.query.get("min_position"))
+    if position.isdecimal() and 1 < int(position) <= LAST_POSITION:
         case.query["min_position"] = 1
     if case.headers.get("Prefer") == "return=minimal":
         del case.headers["Prefer"]
@@ -25,5 +24,5 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(context: Any, value: Any) -> bytes:
-    """The bytes as they are: any other value is no body of lines."""
+    """Return bytes as they are, and any other value as text."""
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")

@@ -1,6 +1,6 @@
-"""A real server process on a real folder: started, stopped and killed from outside.
+"""A real server process on a real data folder: start, stop and kill it.
 
-Nothing waits by the clock: a server is ready when it says so, and gone when its process is.
+No fixed pauses: a server is ready when it prints its address, and gone when its process has exited.
 """
 
 import os
@@ -17,13 +17,13 @@ from typing import Final
 
 PROGRAM: Final = Path(sys.executable).with_name("asset-ledger")
 PATIENCE: Final = 60.0
-"""Seconds after which something hangs. Nothing here is a matter of speed."""
+"""Seconds until a wait fails: far more than any step takes."""
 
 _READY: Final = re.compile(rb"asset-ledger serves http://127\.0\.0\.1:(\d+)\n")
 
 
 def program(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """`asset-ledger` with these arguments, just begun."""
+    """Start `asset-ledger` with these arguments."""
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [PROGRAM, *arguments], env=_environment(), stdout=pipe, stderr=pipe, text=True
@@ -31,7 +31,7 @@ def program(*arguments: str | Path) -> "subprocess.Popen[str]":
 
 
 def run(*arguments: str | Path, before: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
-    """`asset-ledger` with these arguments, to its end; `before` is what runs it."""
+    """Run `asset-ledger` with these arguments to its end. `before` is a command that runs it."""
     return subprocess.run(
         [*before, PROGRAM, *arguments],
         env=_environment(),
@@ -43,22 +43,22 @@ def run(*arguments: str | Path, before: Sequence[str] = ()) -> "subprocess.Compl
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what a developer set for his own server."""
+    """Return our environment without the settings of a developer's server."""
     return {k: v for k, v in os.environ.items() if not k.startswith("ASSET_LEDGER_")}
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
-    """Look again and again until it happened outside of this process, where nobody would call."""
+def until(condition: Callable[[], bool], description: str) -> None:
+    """Poll until a condition outside of this process is true."""
     deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"it never happened: {what}"
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {description}"
         os.sched_yield()
 
 
 class Server:
-    """`asset-ledger serve` on a folder, as a process of its own; started again as often as asked.
+    """`asset-ledger serve` on a folder, as a process that can be started many times.
 
-    What it says on standard error gathers in a file beside the folder.
+    The standard error of all starts is collected in a file beside the folder.
     """
 
     def __init__(self, data_dir: Path, *flags: str) -> None:
@@ -78,18 +78,18 @@ class Server:
 
     @property
     def errors(self) -> str:
-        """What every start so far said on standard error."""
+        """The standard error of every start so far."""
         return self._errors.read_text("utf-8")
 
     def start(self) -> None:
-        """Start it, and return when it answers requests."""
+        """Start the server, and return when it answers requests."""
         self.launch()
         ready = _READY.fullmatch(self._first_line())
         assert ready, f"the server did not start: {self.errors}"
         self.port = int(ready[1])
 
     def launch(self) -> None:
-        """Start it, and wait for nothing."""
+        """Start the server, and return at once."""
         command: list[str | Path] = [PROGRAM, "serve", "--port", "0", *self._flags]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
@@ -97,45 +97,45 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=_environment(),
-                start_new_session=True,  # a Ctrl-C for the tests is not one for the server
+                start_new_session=True,  # Ctrl-C must stop the tests, not the server
             )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop; its exit code once it has."""
-        self.ask_to_stop(number)
+        """Send a signal, and return the exit code."""
+        self.send_signal(number)
         return self.wait()
 
-    def ask_to_stop(self, number: signal.Signals) -> None:
-        """Send the signal and wait for nothing."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, and return at once."""
         self._running().send_signal(number)
 
     def wait(self) -> int:
-        """The exit code of a server that was asked to stop."""
+        """Wait for the exit of the server, and return its exit code."""
         process, self._process = self._running(), None
         with process:
             return process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """SIGKILL: not one more instruction."""
+        """Kill the server with SIGKILL."""
         assert self.stop(signal.SIGKILL) == -signal.SIGKILL
 
     def peak_memory(self) -> int:
-        """The most bytes that it ever had in memory (VmHWM)."""
+        """Return the peak resident memory in bytes (proc(5), VmHWM)."""
         status = Path(f"/proc/{self.pid}/status").read_text("ascii")
         found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
         assert found, status
         return int(found[1]) * 1024
 
     def close(self) -> None:
-        """Leave no process behind, whatever the test came to."""
+        """Kill the server if it runs."""
         if self._process is not None:
             self.stop(signal.SIGKILL)
 
     def _first_line(self) -> bytes:
         stdout = self._running().stdout
         assert stdout is not None
-        said, _, _ = select.select([stdout], [], [], PATIENCE)
-        return stdout.readline() if said else b""
+        readable, _, _ = select.select([stdout], [], [], PATIENCE)
+        return stdout.readline() if readable else b""
 
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, "the server is not running"
@@ -144,7 +144,7 @@ class Server:
 
 @contextmanager
 def serving(data_dir: Path, *flags: str) -> Iterator[Server]:
-    """A server that runs, until the block ends."""
+    """Start a server, and kill it after the block."""
     server = Server(data_dir, *flags)
     try:
         server.start()

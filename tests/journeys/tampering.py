@@ -1,4 +1,4 @@
-"""An attacker who owns the files: he drops the guards, and then changes whatever he likes."""
+"""Tampering with the files of a ledger, without its triggers."""
 
 import random
 import sqlite3
@@ -20,7 +20,7 @@ Random = random.Random
 
 
 def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Finding]:
-    """What an audit of a folder finds."""
+    """Audit a folder, and return the findings."""
     (scratch / "notes.db").unlink(missing_ok=True)
     with closing(Audit(folder, scratch, given)) as audit:
         return list(audit.findings(no_progress))
@@ -31,8 +31,8 @@ def file_of(folder: Path, table: str) -> Path:
 
 
 @contextmanager
-def owning(path: Path) -> Iterator[sqlite3.Connection]:
-    """A file of SQLite's, without its triggers."""
+def without_triggers(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file, and drop its triggers."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
             db.execute(f"DROP TRIGGER {name}")
@@ -40,11 +40,11 @@ def owning(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tamper(folder: Path, chance: Random) -> str:
-    """Change something, somewhere; says what. SQLite refuses some changes: others are tried."""
+    """Make one random change that SQLite accepts, and return its description."""
     while True:
         table = chance.choice((*LOG_TABLES, "contents"))
         change = chance.choice((flip, drop, swap, insert))
-        with owning(file_of(folder, table)) as db:
+        with without_triggers(file_of(folder, table)) as db:
             before = _dump(db, table)
             try:
                 change(db, table, chance)
@@ -55,20 +55,20 @@ def tamper(folder: Path, chance: Random) -> str:
 
 
 def flip(db: sqlite3.Connection, table: str, chance: Random) -> None:
-    """One value of one row becomes another one."""
+    """Change one value of one row."""
     where, row = _row(db, table, chance)
     column = chance.choice(list(row))
     _set(db, table, where, column, _other(row[column], chance))
 
 
 def drop(db: sqlite3.Connection, table: str, chance: Random) -> None:
-    """A row is gone."""
+    """Delete a row."""
     where, _ = _row(db, table, chance)
     db.execute(f"DELETE FROM {table} WHERE {_all(where)}", list(where.values()))
 
 
 def swap(db: sqlite3.Connection, table: str, chance: Random) -> None:
-    """Two rows change places in one column, or trade everything but their key."""
+    """Swap one column of two rows, or, for the column rowid, the two rows."""
     (one, first), (other, second) = _row(db, table, chance), _row(db, table, chance)
     column = chance.choice(list(first))
     if column in one and column != "rowid":
@@ -84,7 +84,7 @@ def swap(db: sqlite3.Connection, table: str, chance: Random) -> None:
 
 
 def insert(db: sqlite3.Connection, table: str, chance: Random) -> None:
-    """A row is there twice, but for some of its values."""
+    """Insert a copy of a row with some values changed."""
     _, row = _row(db, table, chance)
     for column in chance.sample(list(row), chance.randint(1, len(row))):
         row[column] = _other(row[column], chance)
@@ -96,7 +96,7 @@ Where = dict[str, Any]
 
 
 def _row(db: sqlite3.Connection, table: str, chance: Random) -> tuple[Where, dict[str, Any]]:
-    """A row, and what tells it from the others."""
+    """Return a condition that selects one random row, and the row."""
     with_rowid = table in ("stored_events", "contents")
     columns = "rowid, *" if with_rowid else "*"
     rows = db.execute(f"SELECT {columns} FROM {table}")
@@ -114,7 +114,7 @@ def _all(where: Where) -> str:
 
 
 def _other(value: Any, chance: Random) -> Any:
-    """A value near this one; sometimes of another type."""
+    """Return a similar value, sometimes of another type."""
     if isinstance(value, int):
         return chance.choice((value + 1, value - 1, value + 2**40, -value))
     text = value.decode("latin-1") if isinstance(value, bytes) else value

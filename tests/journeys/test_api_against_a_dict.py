@@ -1,4 +1,4 @@
-"""The API, driven at random through a real server, against a dict that does the same."""
+"""Random requests to a real server, compared with a model in dicts."""
 
 import asyncio
 import base64
@@ -35,17 +35,17 @@ WORDS = ("a", "b", "ü/x &=?")
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 metadata = st.dictionaries(texts, leaves.filter(lambda leaf: leaf not in (1e999, -1e999)) | texts)
-# Sizes, not bytes: Hypothesis keeps what a rule looks like, and would keep these for every example.
+# Sizes, not bytes: Hypothesis stores the repr of every example, which would be large.
 contents = st.binary(max_size=100) | st.sampled_from([65_536, 65_537, 200_000]).map(bytes)
 
 
 def as_json(fields: Doc) -> Doc:
-    """The options of a call that sends these, however long they are."""
+    """Return the options of a call that sends these fields as JSON."""
     json = {"Content-Type": "application/json"}
     return {"data": orjson.dumps(fields), "headers": json}
 
 
-def given_or_not(strategy: "st.SearchStrategy[Any]") -> "st.SearchStrategy[Any]":
+def optional(strategy: "st.SearchStrategy[Any]") -> "st.SearchStrategy[Any]":
     return st.none() | strategy
 
 
@@ -56,7 +56,9 @@ labels = st.fixed_dictionaries(
         "node_id": st.sampled_from(WORDS),
         "job_id": st.sampled_from(WORDS),
         "metadata": metadata,
-        "tags": st.lists(texts, unique=True, min_size=1, max_size=3),  # a URL cannot spell none
+        "tags": st.lists(
+            texts, unique=True, min_size=1, max_size=3
+        ),  # an empty list is absent in a URL
         "duration": st.floats(0, 1e6),
     },
 )
@@ -71,7 +73,7 @@ changes = st.fixed_dictionaries(
     },
 )
 CLEARED: list[Doc] = [{}, {"tags": None}, {"duration": None}, {"parent_id": None}]
-ways = st.sampled_from(["form", "raw"])
+encodings = st.sampled_from(["form", "raw"])
 filters = st.fixed_dictionaries(
     {},
     optional={
@@ -85,8 +87,8 @@ filters = st.fixed_dictionaries(
 )
 
 
-class ApiAndDict(RuleBasedStateMachine):
-    """Every rule asks both, and compares."""
+class ApiAgainstModel(RuleBasedStateMachine):
+    """Each rule does the same to the API and to the model, and compares."""
 
     assets = Bundle("assets")
     folders = Bundle("folders")
@@ -117,16 +119,16 @@ class ApiAndDict(RuleBasedStateMachine):
         return self.wait(self.api.get(path, **headers))
 
     def upload(
-        self, fields: Doc, content: bytes | None, way: str = "form", key: str | None = None
+        self, fields: Doc, content: bytes | None, encoding: str = "form", key: str | None = None
     ) -> Answer:
         headers = {"Idempotency-Key": key} if key else {}
-        if way == "form" or content is None:
+        if encoding == "form" or content is None:
             return self.wait(self.api.upload(content, headers=headers, **fields))
-        words = {**fields, "metadata": orjson.dumps(fields.get("metadata", {}))}
+        parameters = {**fields, "metadata": orjson.dumps(fields.get("metadata", {}))}
         if "metadata" not in fields:
-            del words["metadata"]
-        headers["Content-Type"] = words.pop("content_type")
-        query = urlencode(words, doseq=True)
+            del parameters["metadata"]
+        headers["Content-Type"] = parameters.pop("content_type")
+        query = urlencode(parameters, doseq=True)
         call = self.api.call("POST", f"/api/assets?{query}", data=content, headers=headers)
         return self.wait(call)
 
@@ -136,65 +138,67 @@ class ApiAndDict(RuleBasedStateMachine):
         assert answer.headers["Location"] == f"/api/assets/{answer.json['id']}"
         return str(answer.json["id"])
 
-    @rule(target=assets, fields=labels, content=contents, way=ways)
-    def an_asset_at_home(self, fields: Doc, content: bytes, way: str) -> str:
-        return self.check_created(self.upload(fields, content, way), fields, content)
+    @rule(target=assets, fields=labels, content=contents, encoding=encodings)
+    def create_asset(self, fields: Doc, content: bytes, encoding: str) -> str:
+        return self.check_created(self.upload(fields, content, encoding), fields, content)
 
     @rule(target=folders, fields=labels)
-    def a_folder_at_home(self, fields: Doc) -> str:
+    def create_folder(self, fields: Doc) -> str:
         fields = {**fields, "content_type": "folder"}
         return self.check_created(self.upload(fields, None), fields, None)
 
-    @rule(target=assets, parent=folders, fields=labels, content=given_or_not(contents), way=ways)
-    def an_asset_in_a_folder(
-        self, parent: str, fields: Doc, content: bytes | None, way: str
+    @rule(
+        target=assets, parent=folders, fields=labels, content=optional(contents), encoding=encodings
+    )
+    def create_asset_in_folder(
+        self, parent: str, fields: Doc, content: bytes | None, encoding: str
     ) -> Any:
-        return self.put(parent, fields, content, way)
+        return self.create_in(parent, fields, content, encoding)
 
     @rule(target=folders, parent=folders, fields=labels)
-    def a_folder_in_a_folder(self, parent: str, fields: Doc) -> Any:
-        return self.put(parent, {**fields, "content_type": "folder"}, None, "form")
+    def create_folder_in_folder(self, parent: str, fields: Doc) -> Any:
+        return self.create_in(parent, {**fields, "content_type": "folder"}, None, "form")
 
-    def put(self, parent: str, fields: Doc, content: bytes | None, way: str) -> Any:
+    def create_in(self, parent: str, fields: Doc, content: bytes | None, encoding: str) -> Any:
         fields = {**fields, "parent_id": parent}
-        answer = self.upload(fields, content, way)
+        answer = self.upload(fields, content, encoding)
         if parent in self.model.live:
             return self.check_created(answer, fields, content)
         assert answer.slug == "bad-field"
         return multiple()
 
     @rule(parent=assets, fields=labels)
-    def nothing_goes_into_a_file(self, parent: str, fields: Doc) -> None:
+    def create_inside_an_asset(self, parent: str, fields: Doc) -> None:
         assert self.upload({**fields, "parent_id": parent}, b"").slug == "bad-field"
 
     @rule(target=assets, source=assets | folders, fields=labels, content=contents)
-    def an_asset_that_comes_from_another(self, source: str, fields: Doc, content: bytes) -> str:
+    def create_derived_asset(self, source: str, fields: Doc, content: bytes) -> str:
         fields = {**fields, "derived_from": [source]}
         return self.check_created(self.upload(fields, content), fields, content)
 
-    @rule(target=keys, fields=labels, content=given_or_not(contents), way=ways)
-    def an_asset_with_a_key(self, fields: Doc, content: bytes | None, way: str) -> str:
+    @rule(target=keys, fields=labels, content=optional(contents), encoding=encodings)
+    def create_with_key(self, fields: Doc, content: bytes | None, encoding: str) -> str:
         key = f"key {len(self.sent)}"
-        answer = self.upload(fields, content, way, key)
+        answer = self.upload(fields, content, encoding, key)
         self.check_created(answer, fields, content)
         self.sent[key] = fields, content, answer.body
         return key
 
-    @rule(key=keys, way=ways)
-    def the_same_again(self, key: str, way: str) -> None:
+    @rule(key=keys, encoding=encodings)
+    def retry_with_key(self, key: str, encoding: str) -> None:
         fields, content, body = self.sent[key]
-        answer = self.upload(fields, content, way, key)
+        answer = self.upload(fields, content, encoding, key)
         assert (answer.status, answer.body) == (201, body)
         assert answer.headers["Idempotency-Replayed"] == "true"
 
     @rule(key=keys)
-    def another_with_the_same_key(self, key: str) -> None:
+    def reuse_key_for_another_request(self, key: str) -> None:
         fields, content, _ = self.sent[key]
         other = {**fields, "name": fields["name"] + "!"}
         assert self.upload(other, content, "form", key).slug == "key-reused"
 
     @rule(asset_id=assets | folders)
-    def one_asset(self, asset_id: str) -> None:
+    def read_asset(self, asset_id: str) -> None:
         answer = self.get(f"/api/assets/{asset_id}")
         if asset_id in self.model.live:
             assert answer.json == self.model.live[asset_id]
@@ -203,7 +207,7 @@ class ApiAndDict(RuleBasedStateMachine):
             assert answer.json["position"] == self.model.deleted[asset_id]
 
     @rule(asset_id=assets, first=st.integers(0, 150))
-    def its_content(self, asset_id: str, first: int) -> None:
+    def read_content_range(self, asset_id: str, first: int) -> None:
         answer = self.get(f"/api/assets/{asset_id}/content", Range=f"bytes={first}-")
         content = self.model.contents[asset_id][-1]
         if asset_id in self.model.deleted:
@@ -217,7 +221,7 @@ class ApiAndDict(RuleBasedStateMachine):
             assert answer.headers["Content-Range"] == f"bytes */{len(content)}"
 
     @rule(asset_id=assets | folders)
-    def a_deletion(self, asset_id: str) -> None:
+    def delete(self, asset_id: str) -> None:
         family = self.model.family(asset_id)
         answer = self.wait(self.api.call("DELETE", f"/api/assets/{asset_id}"))
         assert answer.status == 200
@@ -227,8 +231,8 @@ class ApiAndDict(RuleBasedStateMachine):
         assert ids[:1] == [asset_id][: len(ids)]
         self.model.delete(ids)
 
-    @rule(asset_id=assets, changes=changes, content=given_or_not(contents))
-    def an_update(self, asset_id: str, changes: Doc, content: bytes | None) -> None:
+    @rule(asset_id=assets, changes=changes, content=optional(contents))
+    def update(self, asset_id: str, changes: Doc, content: bytes | None) -> None:
         encoded = {} if content is None else {"data": base64.b64encode(content).decode()}
         fields = {**changes, **encoded, "data_encoding": "base64", "job_id": None}
         answer = self.wait(self.api.call("PUT", f"/api/assets/{asset_id}", **as_json(fields)))
@@ -239,7 +243,7 @@ class ApiAndDict(RuleBasedStateMachine):
             assert answer.status == 410
 
     @rule(asset_id=assets | folders, cleared=st.sampled_from(CLEARED), patch=metadata)
-    def a_patch(self, asset_id: str, cleared: Doc, patch: Doc) -> None:
+    def patch(self, asset_id: str, cleared: Doc, patch: Doc) -> None:
         fields = {**cleared, "metadata": patch}
         answer = self.wait(self.api.call("PATCH", f"/api/assets/{asset_id}", json=fields))
         if asset_id in self.model.live:
@@ -251,20 +255,20 @@ class ApiAndDict(RuleBasedStateMachine):
         else:
             assert answer.status == 410
 
-    @rule(asset_id=assets | folders, place=folders)
-    def a_move(self, asset_id: str, place: str) -> None:
-        move = {"parent_id": place}
+    @rule(asset_id=assets | folders, target_folder=folders)
+    def move(self, asset_id: str, target_folder: str) -> None:
+        move = {"parent_id": target_folder}
         answer = self.wait(self.api.call("PUT", f"/api/assets/{asset_id}", json=move))
         if asset_id not in self.model.live:
             assert answer.status == 410
-        elif place not in self.model.live or self.model.is_inside(asset_id, place):
+        elif target_folder not in self.model.live or self.model.is_inside(asset_id, target_folder):
             assert answer.slug == "bad-field"
         else:
             self.model.change(asset_id, move)
             self.check_changed(answer, asset_id)
 
     @rule(asset_id=assets | folders, version=st.integers(0, 9))
-    def a_change_of_another_version(self, asset_id: str, version: int) -> None:
+    def update_if_match(self, asset_id: str, version: int) -> None:
         path, tag = f"/api/assets/{asset_id}", {"If-Match": f'W/"v{version}-1"'}
         answer = self.wait(self.api.call("PUT", path, json={"name": "never"}, headers=tag))
         asset = self.model.live.get(asset_id)
@@ -277,22 +281,22 @@ class ApiAndDict(RuleBasedStateMachine):
             self.check_changed(answer, asset_id)
 
     @rule(asset_id=assets | folders)
-    def a_restoration(self, asset_id: str) -> None:
+    def restore(self, asset_id: str) -> None:
         answer = self.wait(self.api.call("POST", f"/api/assets/{asset_id}/restore"))
-        back = self.model.restore(asset_id)
+        restored = self.model.restore(asset_id)
         self.check_changed(answer, asset_id)
-        for each in back:
+        for each in restored:
             self.check_changed(self.get(f"/api/assets/{each}"), each)
 
     def check_changed(self, answer: Answer, asset_id: str) -> None:
-        """Only the time of the change is taken on trust."""
+        """Compare an asset with the model. The time of the change comes from the answer."""
         assert answer.status == 200, answer.body
         asset = self.model.live[asset_id]
         asset["updated_at"] = asset["updated_at"] or answer.json["updated_at"]
         assert answer.json == asset
 
     @rule(asset_id=assets, version=st.integers(1, 5))
-    def the_bytes_of_a_version(self, asset_id: str, version: int) -> None:
+    def read_content_of_version(self, asset_id: str, version: int) -> None:
         answer = self.get(f"/api/assets/{asset_id}/content?version={version}")
         contents = self.model.contents[asset_id]
         if asset_id in self.model.deleted:
@@ -304,29 +308,29 @@ class ApiAndDict(RuleBasedStateMachine):
 
     @rule(
         filters=filters,
-        parent=given_or_not(folders),
+        parent=optional(folders),
         sort=st.sampled_from(["created_at", "name", "size"]),
         down=st.booleans(),
         size=st.integers(1, 4),
     )
-    def a_list(
+    def list_assets(
         self, filters: dict[str, list[str]], parent: str | None, sort: str, down: bool, size: int
     ) -> None:
-        wanted = {**filters, **({"parent_id": [parent]} if parent else {})}
+        conditions = {**filters, **({"parent_id": [parent]} if parent else {})}
         ages = list(self.model.origins)
         expected = sorted(
-            self.model.matching(wanted),
+            self.model.matching(conditions),
             key=lambda asset: (
                 asset[sort] if sort != "created_at" else "",
                 ages.index(asset["id"]),
             ),
             reverse=down,
         )
-        query = {**wanted, "sort": f"-{sort}" if down else sort, "page_size": size}
+        query = {**conditions, "sort": f"-{sort}" if down else sort, "page_size": size}
         assert self.pages("/api/assets", "assets", query) == expected
 
     @rule(job_id=st.sampled_from(WORDS), size=st.integers(1, 4))
-    def a_history(self, job_id: str, size: int) -> None:
+    def read_history(self, job_id: str, size: int) -> None:
         path = f"/api/jobs/{urlencode({'': job_id}).removeprefix('=').replace('+', '%20')}/history"
         expected = self.model.histories.get(job_id)
         if expected is None:
@@ -336,7 +340,7 @@ class ApiAndDict(RuleBasedStateMachine):
         assert [{name: event[name] for name in expected[0]} for event in events] == expected
 
     def pages(self, path: str, what: str, query: dict[str, Any]) -> list[Doc]:
-        """Every page, none of which is longer than asked, and only the last of which may be."""
+        """Return the items of all pages, and check that only the last page is not full."""
         found: list[Doc] = []
         cursor = ""
         while True:
@@ -349,7 +353,7 @@ class ApiAndDict(RuleBasedStateMachine):
             assert len(page[what]) == query["page_size"]
 
     @rule(lose_tables=st.booleans())
-    def a_restart(self, lose_tables: bool) -> None:
+    def restart(self, lose_tables: bool) -> None:
         self.wait(self.stack.aclose())
         if lose_tables:
             for path in self.folder.glob("projections.g*.db*"):
@@ -357,7 +361,7 @@ class ApiAndDict(RuleBasedStateMachine):
         self.start()
 
     @invariant()
-    def nothing_else_was_recorded(self) -> None:
+    def head_is_that_of_the_model(self) -> None:
         if hasattr(self, "api"):
             assert self.api.head() == self.model.head
 
@@ -371,14 +375,14 @@ class ApiAndDict(RuleBasedStateMachine):
 
 
 @pytest.mark.property
-class TestTheApi(ApiAndDict.TestCase):  # type: ignore[misc, valid-type]
+class TestApiAgainstModel(ApiAgainstModel.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(
         max_examples=budget(28), stateful_step_count=20, suppress_health_check=list(HealthCheck)
     )
 
 
 @pytest.mark.chaos
-class TestTheApiForLong(ApiAndDict.TestCase):  # type: ignore[misc, valid-type]
+class TestApiAgainstModelForLong(ApiAgainstModel.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(
         max_examples=500, stateful_step_count=60, suppress_health_check=list(HealthCheck)
     )

@@ -1,4 +1,4 @@
-"""Clients that go away, stall or crowd: half an upload is no asset, and nobody else notices."""
+"""Clients that disconnect or stall: half an upload makes no asset and delays no other client."""
 
 import socket
 import struct
@@ -16,13 +16,13 @@ from tests.journeys.client import (
     Client,
     form,
     form_head,
-    plugged,
+    raw_connection,
     read_reply,
     request_head,
     talking,
 )
-from tests.journeys.holding import holding
 from tests.journeys.server import Server, serving, until
+from tests.journeys.write_lock import write_locked
 
 KIB = 1024
 SMALL = b"half of a small file"
@@ -52,32 +52,32 @@ HALVES = {
 }
 
 
-Goodbye = Callable[[socket.socket], None]
+Disconnect = Callable[[socket.socket], None]
 
 
-def hang_up(plug: socket.socket) -> None:
-    """The connection is closed in good order, in the middle of a body."""
-    plug.close()
+def close_connection(connection: socket.socket) -> None:
+    """Close the connection with FIN."""
+    connection.close()
 
 
-def go_away(plug: socket.socket) -> None:
-    """Not even a goodbye: the connection is reset."""
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    plug.close()
+def reset_connection(connection: socket.socket) -> None:
+    """Close the connection with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("goodbye", [hang_up, go_away])
-def test_uploads_cut_off_half_way_leave_nothing(
-    server: Server, data_dir: Path, goodbye: Goodbye
+@pytest.mark.parametrize("disconnect", [close_connection, reset_connection])
+def test_uploads_without_their_end_leave_no_event_and_no_file(
+    server: Server, data_dir: Path, disconnect: Disconnect
 ) -> None:
     arriving = data_dir / "content" / "tmp"
-    with ExitStack() as plugs:
+    with ExitStack() as connections:
         for half in HALVES.values():
-            plug = plugs.enter_context(plugged(server.port))
-            plug.sendall(half)
-            goodbye(plug)
-    until(lambda: not any(arriving.iterdir()), "the private files are removed")
+            connection = connections.enter_context(raw_connection(server.port))
+            connection.sendall(half)
+            disconnect(connection)
+    until(lambda: not any(arriving.iterdir()), "the temporary files are removed")
 
     with talking(server.port) as client:
         client.created()
@@ -90,11 +90,13 @@ def test_uploads_cut_off_half_way_leave_nothing(
 
 
 @pytest.mark.slow
-def test_the_private_file_of_an_upload_goes_with_its_client(server: Server, data_dir: Path) -> None:
+def test_the_temporary_file_of_an_upload_is_removed_when_its_client_disconnects(
+    server: Server, data_dir: Path
+) -> None:
     arriving = data_dir / "content" / "tmp"
-    with plugged(server.port) as plug:
-        plug.sendall(HALVES["a large body"] + LARGE)
-        until(lambda: any(arriving.iterdir()), "some of it is in a file")
+    with raw_connection(server.port) as connection:
+        connection.sendall(HALVES["a large body"] + LARGE)
+        until(lambda: any(arriving.iterdir()), "the upload is in a temporary file")
 
     until(lambda: not any(arriving.iterdir()), "the file is removed")
 
@@ -102,15 +104,15 @@ def test_the_private_file_of_an_upload_goes_with_its_client(server: Server, data
 
 
 @pytest.mark.slow
-def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
+def test_an_upload_is_recorded_when_its_client_disconnects_during_the_commit(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     body = form(LARGE, {"name": "a.bin", "job_id": "j"})
     head = request_head(FORM | {"Content-Length": str(len(body)), "Idempotency-Key": "k"})
-    with holding(data_dir / "projections.g1.db"), plugged(server.port) as plug:
-        plug.sendall(head + body)
+    with write_locked(data_dir / "projections.g1.db"), raw_connection(server.port) as connection:
+        connection.sendall(head + body)
         until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
-        go_away(plug)
+        reset_connection(connection)
 
     client.created(name="b.bin")
 
@@ -120,18 +122,18 @@ def test_a_client_that_goes_away_during_its_commit_changes_nothing_about_it(
 
 
 @pytest.mark.slow
-def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_the_same(
+def test_an_upload_is_recorded_when_its_client_disconnects_before_the_commit(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    """The tables keep the writer with the upload before it, half a second at most."""
+    """The locked tables delay the committer at the upload before it, for half a second at most."""
     body = form(LARGE, {"name": "a.bin"})
-    with ThreadPoolExecutor(1) as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor(1) as threads, write_locked(data_dir / "projections.g1.db"):
         before = threads.submit(send_and_wait, server.port, 0)
         until(lambda: len(events_in(data_dir)) == 2, "the event before it is recorded")
-        with plugged(server.port) as plug:
-            plug.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
+        with raw_connection(server.port) as connection:
+            connection.sendall(request_head(FORM | {"Content-Length": str(len(body))}) + body)
             until(lambda: any(objects(data_dir / "content")), "the content is published")
-            go_away(plug)
+            reset_connection(connection)
 
     assert before.result() in (201, 202)
     until(lambda: len(events_in(data_dir)) == 3, "the event is recorded")
@@ -142,17 +144,17 @@ def test_a_client_that_goes_away_before_its_commit_has_its_asset_recorded_all_th
 
 
 @pytest.mark.slow
-def test_clients_that_never_wait_for_their_answers_may_ask_again(
+def test_retries_of_clients_that_disconnected_are_recorded_once(
     server: Server, data_dir: Path
 ) -> None:
-    """None, some or all of what they sent was recorded, and each of it once in the end."""
+    """Any number of the first uploads was recorded; after the retries, each one once."""
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(lambda n: send_and_go(server.port, n), range(100)))
+        assert list(threads.map(lambda n: send_and_disconnect(server.port, n), range(100)))
         replies = list(threads.map(lambda n: send_and_wait(server.port, n), range(100)))
 
     assert replies == [201] * 100
     events = audit(data_dir)
-    names = sorted(event.says["private"]["name"] for event in events[1:])
+    names = sorted(event.fields["private"]["name"] for event in events[1:])
     assert names == sorted(f"{number}.bin" for number in range(100))
 
 
@@ -164,13 +166,13 @@ def content(number: int) -> bytes:
     return bytes(number % 2 * 70 * KIB) + str(number).encode()
 
 
-def send_and_go(port: int, number: int) -> None:
+def send_and_disconnect(port: int, number: int) -> None:
     body = form(content(number), fields(number))
     key = {"Idempotency-Key": f"key {number}"}
     head = request_head(FORM | key | {"Content-Length": str(len(body))})
-    with plugged(port) as plug:
-        plug.sendall(head + body)
-        go_away(plug)
+    with raw_connection(port) as connection:
+        connection.sendall(head + body)
+        reset_connection(connection)
 
 
 def send_and_wait(port: int, number: int) -> int:
@@ -179,27 +181,27 @@ def send_and_wait(port: int, number: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_full_queue_says_so_before_a_body_is_sent(data_dir: Path) -> None:
+def test_a_full_queue_refuses_an_upload_before_its_body_is_sent(data_dir: Path) -> None:
     with serving(data_dir, "--queue-size", "1") as server, talking(server.port) as client:
-        with plugged(server.port) as slow, plugged(server.port) as next_one:
+        with raw_connection(server.port) as slow, raw_connection(server.port) as next_one:
             half = HALVES["a large body"]
             slow.sendall(half + LARGE)
-            until(lambda: any((data_dir / "content" / "tmp").iterdir()), "a place is taken")
+            until(lambda: any((data_dir / "content" / "tmp").iterdir()), "the slot is taken")
             next_one.sendall(request_head({"Content-Length": "1000", "Expect": "100-continue"}))
             refused = read_reply(next_one)
             assert (refused.status, refused.slug) == (503, "busy")
             assert int(refused.headers["Retry-After"]) >= 1
             assert client.delete(f"/api/assets/{'0' * 32}").slug == "busy"
-            assert client.get("/api/assets").status == 200  # who reads needs no place
+            assert client.get("/api/assets").status == 200  # a read needs no slot
             slow.sendall(bytes(900_000 - 2 * len(LARGE)))
-            assert read_reply(slow).slug == "bad-field"  # it had no name, and gave its place back
+            assert read_reply(slow).slug == "bad-field"  # it has no name; its slot is free again
 
         client.created()
         audit(data_dir)
 
 
 @pytest.mark.slow
-def test_a_slow_upload_holds_nobody_else_up(server: Server, client: Client) -> None:
+def test_a_slow_upload_delays_no_other_upload(server: Server, client: Client) -> None:
     def body() -> Iterator[bytes]:
         yield form_head("slow.bin")
         for number in range(20):

@@ -1,4 +1,4 @@
-"""A whole ledger out and in again, with processes that are killed on the way."""
+"""Export and import of a whole ledger, with kills of the importing process."""
 
 import shutil
 import signal
@@ -16,22 +16,20 @@ from tests.journeys.server import program, run, serving, until
 pytestmark = pytest.mark.slow
 
 LEAST = 2_500
-"""How many events the ledger has at least."""
+"""The ledger has at least this many events."""
 
 
-def test_an_import_that_is_killed_again_and_again_ends_with_the_same_history(
-    tmp_path: Path, data_dir: Path
-) -> None:
+def test_an_import_has_the_same_history_after_two_kills(tmp_path: Path, data_dir: Path) -> None:
     with serving(data_dir) as server, under_load(server.port, Load(), seed=1):
         until(lambda: events(data_dir / "ledger.db") > LEAST, f"{LEAST} events were recorded")
         beside = run("export", "ledger", tmp_path / "beside", "--data-dir", data_dir)
-        server.kill()  # which ends the load, too
+        server.kill()  # this ends the load, too
     assert beside.returncode == 0, beside.stderr
     exported = run("export", "ledger", tmp_path / "out", "--data-dir", data_dir)
     assert exported.returncode == 0, exported.stderr
 
     copy = tmp_path / "copy"
-    killed_somewhere(tmp_path / "out", copy)
+    kill_two_imports(tmp_path / "out", copy)
     done = run("import", "ledger", tmp_path / "out", "--data-dir", copy)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -45,11 +43,11 @@ def test_an_import_that_is_killed_again_and_again_ends_with_the_same_history(
     assert verified.returncode == 0, verified.stdout
 
 
-def killed_somewhere(export: Path, copy: Path) -> None:
-    """Kill an import among the contents, then among the events; a server refuses the folder."""
+def kill_two_imports(export: Path, copy: Path) -> None:
+    """Kill an import before its first event and after it. A server refuses the folder."""
     for least in (0, 1):
         with program("import", "ledger", export, "--data-dir", copy) as importing:
-            until(lambda: events(copy / UNFINISHED) >= least, "it had come so far")  # noqa: B023
+            until(lambda: events(copy / UNFINISHED) >= least, "the import got this far")  # noqa: B023
             importing.kill()
         assert importing.returncode == -signal.SIGKILL
         assert not (copy / "ledger.db").exists()
@@ -58,7 +56,7 @@ def killed_somewhere(export: Path, copy: Path) -> None:
 
 
 def events(log: Path) -> int:
-    """How many there are, also while they are written; -1 before there is a log."""
+    """Return the number of events, -1 without a log. The log may be in use."""
     with suppress(sqlite3.Error), reading(log) as db:
         return int(db.execute("SELECT count(*) FROM event_leaves").fetchone()[0])
     return -1

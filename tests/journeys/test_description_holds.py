@@ -1,6 +1,6 @@
-"""Schemathesis asks whatever our description allows, and what it forbids: it has to tell the truth.
+"""Schemathesis checks the server against its OpenAPI description, with valid and invalid requests.
 
-No 5xx, no status, header or shape that is not described, nothing taken that it says is refused.
+It reports a 5xx, an undescribed status, header or shape, and an accepted invalid request.
 """
 
 import json
@@ -21,21 +21,21 @@ pytestmark = pytest.mark.slow
 PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
 SEED: Final = 20260101
 SECONDS: Final = 25
-"""How long one run may look for something."""
+"""Length of one run."""
 
 LEFT_OUT: Final = (
-    "positive_data_acceptance",  # a schema cannot say which cursor there is, or whose folder
-    "use_after_free",  # what was deleted keeps its history and its proofs
+    "positive_data_acceptance",  # a schema cannot say which cursors and folders exist
+    "use_after_free",  # a deleted asset keeps its history and its proofs
 )
 CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
 HOOKS: Final = "tests.journeys.schemathesis_hooks"
 ENDLESS: Final = "/api/events/stream"
 NEGATIVE: Final = ("--mode", "negative", "--phases", "coverage,fuzzing", "--max-examples", "100")
-"""Only requests that Schemathesis takes for invalid."""
+"""Only requests that are invalid by the description."""
 
 
-def hold(server: Server, *options: str, seconds: int = SECONDS) -> None:
-    """Let Schemathesis look for anything that the server does and its description does not say."""
+def check(server: Server, *options: str, seconds: int = SECONDS) -> None:
+    """Fail if the server does anything that its description does not allow."""
     done = search(server, description(server), *options, seconds=seconds)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,19 +45,21 @@ def hold(server: Server, *options: str, seconds: int = SECONDS) -> None:
 def search(
     server: Server, described: dict[str, Any], *options: str, seconds: int = SECONDS
 ) -> "subprocess.CompletedProcess[str]":
-    """Run Schemathesis, to the end, against the server and a description of it."""
-    file = server.data_dir.with_name("openapi.json")  # from its address it would wait ten seconds
+    """Run Schemathesis against the server and a description."""
+    file = server.data_dir.with_name(
+        "openapi.json"
+    )  # reading it from the server would take ten seconds
     file.write_text(json.dumps(described), "utf-8")
     command: list[str | Path] = [PROGRAM, "--config-file", CONFIG, "run", file]
     command += ["--url", server.url, "--exclude-path", ENDLESS]
-    # It gives a server ten seconds, and itself one: a machine that is busy elsewhere takes longer.
+    # The defaults, ten seconds and one second, are too short on a busy machine.
     command += ["--request-timeout", str(PATIENCE), "--max-response-time", str(PATIENCE)]
     command += ["--suppress-health-check", "too_slow"]
     command += ["--checks", "all", "--exclude-checks", ",".join(LEFT_OUT), "--no-shrink"]
     command += ["--seed", str(SEED), "--max-time", str(seconds), "--generation-database", "none"]
     return subprocess.run(
         [*command, "--continue-on-failure", "--no-color", "--warnings", "off", *options],
-        cwd=server.data_dir.parent,  # it leaves its notes there
+        cwd=server.data_dir.parent,  # it writes files there
         env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS},
         capture_output=True,
         text=True,
@@ -67,7 +69,7 @@ def search(
 
 
 def description(server: Server) -> dict[str, Any]:
-    """Return the description that the server gives of itself."""
+    """Return the OpenAPI description of the server."""
     with urlopen(f"{server.url}/openapi.json", timeout=PATIENCE) as answer:
         described: dict[str, Any] = json.load(answer)
     return described
@@ -86,29 +88,29 @@ def only_jobs_by_workflow(described: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def test_a_local_ledger_is_as_described(tmp_path: Path) -> None:
+def test_a_server_without_tokens_answers_as_described(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
-        hold(server, "--max-examples", "5")
+        check(server, "--max-examples", "5")
 
 
-def test_a_ledger_that_asks_for_tokens_is_as_described(tmp_path: Path) -> None:
+def test_a_server_with_tokens_answers_as_described(tmp_path: Path) -> None:
     scopes = ("--scope", "read", "--scope", "write", "--scope", "audit", "--scope", "admin")
     made = run("token", "create", "--data-dir", tmp_path / "data", *scopes)
     shown = ("--header", f"Authorization: Bearer {made.stdout.strip()}")
-    # The run would find its own token in the list, and revoke it.
+    # Otherwise the run would revoke its own token.
     kept = ("--exclude-operation-id", "revoke_token")
 
     with serving(tmp_path / "data", "--auth", "tokens") as server:
-        hold(server, *shown, *kept, "--max-examples", "3")
+        check(server, *shown, *kept, "--max-examples", "3")
 
 
-def test_whoever_has_no_token_is_answered_as_described(tmp_path: Path) -> None:
+def test_a_server_with_tokens_answers_a_request_without_one_as_described(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--auth", "tokens") as server:
         few = ("--max-examples", "1", "--phases", "examples,fuzzing")
-        hold(server, *few, seconds=10)
+        check(server, *few, seconds=10)
 
 
-def test_a_request_with_an_invalid_position_stays_invalid_when_it_is_sent(tmp_path: Path) -> None:
+def test_the_hooks_keep_a_request_with_an_invalid_position_invalid(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         described = description(server)
         only_jobs_by_workflow(described)
@@ -117,7 +119,7 @@ def test_a_request_with_an_invalid_position_stays_invalid_when_it_is_sent(tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_accepted_text_that_the_description_forbids_is_reported(tmp_path: Path) -> None:
+def test_an_accepted_text_is_reported_if_the_description_forbids_it(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         described = description(server)
         only_jobs_by_workflow(described)["pattern"] = "^the only workflow$"

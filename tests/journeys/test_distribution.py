@@ -34,14 +34,14 @@ def files_of(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def borrow(python: Path) -> None:
-    """Let an environment import the dependencies of this one, without the network.
+def provide_dependencies(python: Path) -> None:
+    """Give an environment the dependencies of this one, without the network.
 
-    A `.pth` file inside a folder that a `.pth` file names is not read: our editable install is not
-    among them.
+    Python does not read a `.pth` file in a folder that a `.pth` file names, so our editable install
+    is not visible.
     """
     (packages,) = python.parents[1].glob("lib/*/site-packages")
-    (packages / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
 
 
 def test_the_wheel_installs_one_package(made: Distributions) -> None:
@@ -56,7 +56,7 @@ def test_the_wheel_holds_every_file_of_the_product(made: Distributions) -> None:
     assert {name for name in files_of(made.wheel) if INFO not in name} == expected
 
 
-def test_neither_archive_holds_a_link(made: Distributions) -> None:
+def test_neither_archive_contains_a_link(made: Distributions) -> None:
     with ZipFile(made.wheel) as wheel:
         assert [each for each in wheel.infolist() if each.external_attr >> 28 == 0o12] == []
     with tarfile.open(made.sdist) as sdist:
@@ -67,20 +67,20 @@ def test_the_sdist_builds_the_same_wheel(made: Distributions, tmp_path: Path) ->
     with tarfile.open(made.sdist) as sdist:
         sdist.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
-    run_build(source, tmp_path / "again", "--wheel")
+    run_build(source, tmp_path / "rebuilt", "--wheel")
 
-    assert files_of(tmp_path / "again" / made.wheel.name) == files_of(made.wheel)
+    assert files_of(tmp_path / "rebuilt" / made.wheel.name) == files_of(made.wheel)
 
 
-def test_a_build_prints_no_complaint_of_setuptools(made: Distributions) -> None:
+def test_a_build_prints_no_warning_of_setuptools(made: Distributions) -> None:
     assert "!!" not in made.printed, made.printed
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_an_installed_ledger_works_beside_modules_of_the_same_names(
+def test_an_installed_ledger_works_beside_modules_with_the_names_of_its_packages(
     made: Distributions, tmp_path: Path, kind: str
 ) -> None:
-    python = make_environment(tmp_path / "environment", borrow)
+    python = make_environment(tmp_path / "environment", provide_dependencies)
     install(python, getattr(made, kind))
 
     try_out(python, tmp_path / "project")

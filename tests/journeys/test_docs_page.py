@@ -1,4 +1,4 @@
-"""/docs as whoever opens it sees it."""
+"""The page /docs in a browser."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SHOWN = "[...document.querySelectorAll('main details summary')].map((each) => ea
 ROUTES = sum(len(entry.paths) for entry in OPERATIONS)
 
 
-async def test_every_operation_is_drawn_and_nothing_is_fetched_from_elsewhere(
+async def test_the_page_shows_every_operation_and_fetches_only_from_its_server(
     server: Server, tmp_path: Path
 ) -> None:
     async with browsing(tmp_path / "profile") as page:
@@ -32,12 +32,12 @@ async def test_every_operation_is_drawn_and_nothing_is_fetched_from_elsewhere(
         assert page.complaints == []
 
 
-async def test_a_link_opens_its_operation_and_words_narrow_the_list(
+async def test_a_link_opens_its_operation_and_a_search_narrows_the_list(
     server: Server, tmp_path: Path
 ) -> None:
     async with browsing(tmp_path / "profile") as page:
         await page.open(f"{server.url}/docs#create_asset")
-        told = await page.once(
+        text = await page.once(
             "document.getElementById('create_asset')?.open",
             "document.getElementById('create_asset').innerText",
         )
@@ -49,13 +49,13 @@ async def test_a_link_opens_its_operation_and_words_narrow_the_list(
             return [...left].map((each) => each.id);
         })()""")
 
-        assert "multipart/form-data" in told
-        assert "201" in told
+        assert "multipart/form-data" in text
+        assert "201" in text
         assert left == ["start_job"]
         assert page.complaints == []
 
 
-async def test_the_page_needs_no_token_where_everything_else_does(tmp_path: Path) -> None:
+async def test_the_page_needs_no_token_on_a_server_with_tokens(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--auth", "tokens") as server:
         async with browsing(tmp_path / "profile") as page:
             await page.open(f"{server.url}/docs")

@@ -1,4 +1,4 @@
-"""Every example is run as its readers would: as a program, against a real server."""
+"""The examples run as programs, against a real server."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def record_folder(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder of 60 files: 40 pictures, 19 tables below them, and a large one without a suffix."""
+    """A folder of 60 files: 40 pictures, 19 tables in a folder, a large file without a suffix."""
     tree = tmp_path / "tree"
     (tree / "tables").mkdir(parents=True)
     for n in range(40):
@@ -41,18 +41,18 @@ def test_a_folder_recorded_twice_in_one_job_is_recorded_once(
     tree: Path, server: Server, client: Client
 ) -> None:
     first = record_folder(tree, "--url", server.url, "--job", "j")
-    again = record_folder(tree, "--url", server.url, "--job", "j")
+    second = record_folder(tree, "--url", server.url, "--job", "j")
 
-    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "60 new, 0 known before, 0 not recorded" in first.stdout
-    assert "0 new, 60 known before, 0 not recorded" in again.stdout
-    assert first.stdout.splitlines()[1:] == again.stdout.splitlines()[1:]
+    assert "0 new, 60 known before, 0 not recorded" in second.stdout
+    assert first.stdout.splitlines()[1:] == second.stdout.splitlines()[1:]
     assert first.stdout.splitlines()[1].split() == ["png", "40", "files", "390", "bytes"]
     assert len(client.history("j")) == 60
 
 
 @pytest.mark.slow
-def test_a_recorded_file_says_where_it_comes_from(
+def test_a_recorded_file_has_folder_job_and_kind(
     tree: Path, server: Server, client: Client
 ) -> None:
     record_folder(tree, "--url", server.url, "--job", "j")
@@ -72,7 +72,7 @@ def test_a_changed_file_is_recorded_again_in_the_same_job(tree: Path, server: Se
 
 
 @pytest.mark.slow
-def test_a_file_that_is_refused_is_reported_and_the_others_are_recorded(
+def test_a_refused_file_is_reported_and_the_other_files_are_recorded(
     tree: Path, server: Server
 ) -> None:
     (tree / "two\nlines").write_bytes(b"")
@@ -87,7 +87,7 @@ def test_a_file_that_is_refused_is_reported_and_the_others_are_recorded(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
-def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_recorded(
+def test_an_unreadable_file_is_reported_and_the_other_files_are_recorded(
     tree: Path, server: Server
 ) -> None:
     (tree / "large").chmod(0)
@@ -100,18 +100,18 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_recorded(
 
 
 @pytest.mark.slow
-def test_a_ledger_that_is_not_there_is_one_line(tree: Path, server: Server) -> None:
+def test_an_unreachable_ledger_is_reported_in_one_line(tree: Path, server: Server) -> None:
     server.stop()
 
     done = record_folder(tree, "--url", server.url)
 
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"Error: the ledger at {server.url} cannot be asked: ")
+    assert done.stderr.startswith(f"Error: cannot reach the ledger at {server.url}: ")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_column_is_added_end_to_end_and_nothing_else_changes() -> None:
+def test_the_example_adds_a_column_and_changes_no_other_column() -> None:
     program = [sys.executable, str(ROOT / "examples" / "add_a_column.py")]
 
     done = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -1,4 +1,4 @@
-"""A folder that is deleted takes everything with it, whoever else is at work in it."""
+"""Deleting a folder deletes its contents, while other clients add to it or delete it too."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,40 +12,40 @@ from tests.journeys.server import Server, until
 
 
 @pytest.mark.slow
-def test_nothing_outlives_a_folder_that_is_deleted_while_others_put_things_into_it(
+def test_a_deleted_folder_leaves_no_live_asset_while_other_clients_add_to_it(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()["id"]
     with ThreadPoolExecutor(6) as threads:
-        putters = [threads.submit(put_until_refused, server.port, folder) for _ in range(6)]
-        until(lambda: len(events_in(data_dir)) > 300, "the folder fills")
+        creators = [threads.submit(create_until_refused, server.port, folder) for _ in range(6)]
+        until(lambda: len(events_in(data_dir)) > 300, "the folder has many assets")
         reply = client.delete(f"/api/assets/{folder}")
-        put = {asset_id for putter in putters for asset_id in putter.result()}
+        created = {asset_id for creator in creators for asset_id in creator.result()}
 
     assert reply.status == 200
-    assert set(reply.json["deleted_asset_ids"]) == {folder, *put}
+    assert set(reply.json["deleted_asset_ids"]) == {folder, *created}
     assert client.assets() == []
     audit(data_dir)
 
 
-def put_until_refused(port: int, folder: str) -> list[str]:
-    """Put something into a folder, and a folder with something in it, until it is no more."""
-    put: list[str] = []
+def create_until_refused(port: int, folder: str) -> list[str]:
+    """Create a folder with an asset inside the folder, again and again, until it is deleted."""
+    created: list[str] = []
     with talking(port) as client:
         while True:
-            place = folder
+            parent = folder
             for content_type in ("folder", "text/plain"):
-                fields = {"name": "a", "content_type": content_type, "parent_id": place}
+                fields = {"name": "a", "content_type": content_type, "parent_id": parent}
                 reply = client.upload(None, **fields)
                 if reply.status != 201:
                     assert (reply.status, reply.slug) == (422, "bad-field"), reply.body
-                    return put
-                place = reply.json["id"]
-                put.append(place)
+                    return created
+                parent = reply.json["id"]
+                created.append(parent)
 
 
 @pytest.mark.slow
-def test_those_who_delete_one_thing_at_one_moment_delete_it_once(
+def test_concurrent_deletions_of_one_asset_delete_it_once(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     for _ in range(10):
@@ -56,7 +56,7 @@ def test_those_who_delete_one_thing_at_one_moment_delete_it_once(
 
 
 @pytest.mark.slow
-def test_those_who_delete_one_folder_at_one_moment_share_the_work(
+def test_concurrent_deletions_of_one_folder_delete_each_asset_once(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()["id"]
@@ -70,7 +70,7 @@ def test_those_who_delete_one_folder_at_one_moment_share_the_work(
 
 
 def delete_together(server: Server, asset_id: str, times: int) -> list[list[str]]:
-    """What each of several deletions at the same moment says that it deleted."""
+    """Delete at the same moment over several connections, and return the ids of each answer."""
     start = Barrier(times)
 
     def delete(_: int) -> list[str]:

@@ -1,6 +1,6 @@
-"""A disk that is really full: everybody is told, nothing is half-recorded, and it passes by itself.
+"""A full disk: writes are refused, nothing is recorded in part, and it works again with free space.
 
-It takes a small file system of memory, which only root may mount.
+The test mounts a small tmpfs, which needs root.
 """
 
 import os
@@ -33,12 +33,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         with hold_writing(folder / "data"):
-            pass  # the committer of a server that was killed finishes its last group
+            pass  # wait for the committer of a killed server
         subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill(folder: Path, leave: int) -> Path:
-    """A file that takes all the room but so many bytes."""
+    """Fill the file system with a file, except for `leave` bytes, and return the file."""
     ballast = folder / "ballast"
     with ballast.open("ab", buffering=0) as file:
         try:
@@ -49,7 +49,7 @@ def fill(folder: Path, leave: int) -> Path:
     return ballast
 
 
-def is_told(reply: Reply) -> bool:
+def is_disk_full(reply: Reply) -> bool:
     return (reply.status, reply.slug) == (507, "disk-full")
 
 
@@ -64,17 +64,17 @@ def test_uploads_to_a_full_disk_are_refused_until_there_is_room_again(
         before = client.created(name="before", job_id="j")
         ballast = fill(small_disk, leave)
 
-        kept = upload_until_refused(client, size)
+        recorded = upload_until_refused(client, size)
         assert client.get(before["get_url"]).body == b"content"
         assert not any((data_dir / "content" / "tmp").iterdir())
 
         ballast.unlink()
-        after = client.upload(bytes(size), "again", name="after", job_id="j")
+        after = client.upload(bytes(size), "after", name="after", job_id="j")
         assert after.status == 201, after.body
-        everything = [before["id"], *(asset["id"] for asset in kept), after.json["id"]]
+        everything = [before["id"], *(asset["id"] for asset in recorded), after.json["id"]]
         until(
             lambda: [asset["id"] for asset in client.assets()] == everything,
-            "the tables show what was acknowledged",
+            "the tables have all acknowledged assets",
         )
         audit(data_dir)
         assert server.stop() == 0
@@ -84,7 +84,7 @@ def test_uploads_to_a_full_disk_are_refused_until_there_is_room_again(
 
 
 def upload_until_refused(client: Client, size: int) -> list[Any]:
-    """What was recorded before the disk was full. Three refusals in a row: it stays so."""
+    """Upload until the disk is full (three refusals), and return the recorded assets."""
     recorded: list[Any] = []
     refused = 0
     while refused < 3:
@@ -93,19 +93,19 @@ def upload_until_refused(client: Client, size: int) -> list[Any]:
         if reply.status in (201, 202):
             recorded.append(reply.json)
             continue
-        assert is_told(reply), reply.body
+        assert is_disk_full(reply), reply.body
         refused += 1
     return recorded
 
 
 @pytest.mark.slow
-def test_what_was_refused_for_want_of_room_left_no_trace(small_disk: Path) -> None:
+def test_uploads_refused_on_a_full_disk_leave_no_event_and_no_key(small_disk: Path) -> None:
     data_dir = small_disk / "data"
     with serving(data_dir) as server, talking(server.port) as client:
         ballast = fill(small_disk, 0)
         for number in range(20):
-            assert is_told(client.upload(bytes(50_000), f"k{number}", name="a", job_id="j"))
-            assert is_told(client.upload(None, name="b", content_type="text/plain"))
+            assert is_disk_full(client.upload(bytes(50_000), f"k{number}", name="a", job_id="j"))
+            assert is_disk_full(client.upload(None, name="b", content_type="text/plain"))
         assert len(events_in(data_dir)) == 1
         assert client.get("/api/jobs/j/history").status == 404
 

@@ -1,4 +1,4 @@
-"""kill -9, in a loop and at chosen instants: what was acknowledged is there, the rest is not."""
+"""kill -9 at random and at chosen moments: exactly the acknowledged uploads are recorded."""
 
 import random
 import time
@@ -8,32 +8,32 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.audit import audit, events_in, objects
-from tests.journeys.client import BROKEN, Client, Reply, plugged, request_head, talking
-from tests.journeys.holding import holding
-from tests.journeys.load import CONNECTIONS, MANY, Load, under_load
+from tests.journeys.client import BROKEN, Client, Reply, raw_connection, request_head, talking
+from tests.journeys.load import CONNECTIONS, MANY_CONNECTIONS, Load, under_load
 from tests.journeys.server import Server, serving, until
+from tests.journeys.write_lock import write_locked
 
 LARGE = random.Random("large").randbytes(200_000)
 
 
 @pytest.mark.slow
-def test_five_kills_under_load_lose_nothing_that_was_acknowledged(data_dir: Path) -> None:
-    kill_again_and_again(data_dir, times=5)
+def test_five_kills_under_load_lose_no_acknowledged_upload(data_dir: Path) -> None:
+    kill_many_times(data_dir, times=5)
 
 
 @pytest.mark.chaos
-def test_twenty_five_kills_under_load_lose_nothing_that_was_acknowledged(data_dir: Path) -> None:
-    kill_again_and_again(data_dir, times=25)
+def test_twenty_five_kills_under_load_lose_no_acknowledged_upload(data_dir: Path) -> None:
+    kill_many_times(data_dir, times=25)
 
 
-def kill_again_and_again(data_dir: Path, times: int) -> None:
-    """Of servers that write in threads, and of ones that are about to have a process write."""
+def kill_many_times(data_dir: Path, times: int) -> None:
+    """Kill a server under load, with many connections and with few in turn."""
     load = Load()
     with serving(data_dir) as server:
         for number in range(times):
-            connections = (MANY, CONNECTIONS)[number % 2]
+            connections = (MANY_CONNECTIONS, CONNECTIONS)[number % 2]
             with under_load(server.port, load, seed=number, connections=connections):
-                kill_at_some_instant(server, load, random.Random(number))
+                kill_at_a_random_moment(server, load, random.Random(number))
             server.start()
             check(server, load)
         assert server.stop() == 0
@@ -41,21 +41,20 @@ def kill_again_and_again(data_dir: Path, times: int) -> None:
     audit(data_dir)
 
 
-def kill_at_some_instant(server: Server, load: Load, dice: random.Random) -> None:
-    """After some answers, somewhere within the turns that follow."""
-    for _ in range(dice.randrange(20, 120)):
-        assert load.answers.acquire(timeout=60)
-    time.sleep(dice.uniform(0, 0.02))  # not to wait for anything: the instant is the dice
+def kill_at_a_random_moment(server: Server, load: Load, dice: random.Random) -> None:
+    """Kill the server some answers later, at a random moment of a commit."""
+    load.wait_for_answers(dice.randrange(20, 120))
+    time.sleep(dice.uniform(0, 0.02))
     server.kill()
 
 
 def check(server: Server, load: Load) -> None:
-    """Everything acknowledged is there; everything unanswered can be sent again, and is once."""
+    """Check that acknowledged uploads are recorded, and retries of unanswered ones record once."""
     audit(server.data_dir)
     check_acknowledged(server, load)
     send_again(server, load)
     events = audit(server.data_dir)
-    names = [f.says["private"]["name"] for f in events if f.topic == "asset.created"]
+    names = [f.fields["private"]["name"] for f in events if f.topic == "asset.created"]
     keyed = [upload.name for upload, _ in load.acknowledged.values() if upload.key]
     assert [name for name in keyed if names.count(name) != 1] == []
 
@@ -71,7 +70,7 @@ def check_acknowledged(server: Server, load: Load) -> None:
 
 
 def send_again(server: Server, load: Load) -> None:
-    """Whatever had a key and got no answer; twice, and it makes no difference."""
+    """Retry every unanswered upload with a key twice."""
     retries, load.unanswered = [u for u in load.unanswered if u.key], []
     with talking(server.port) as client:
         for upload in retries:
@@ -82,7 +81,7 @@ def send_again(server: Server, load: Load) -> None:
 
 
 def upload_or_break(port: int, content: bytes, key: str) -> Reply | None:
-    """The answer to an upload; None if the server died before it."""
+    """Upload, and return the answer, None if the server was killed first."""
     with talking(port) as client:
         try:
             return client.upload(content, key, name="a.bin", job_id="j")
@@ -91,10 +90,10 @@ def upload_or_break(port: int, content: bytes, key: str) -> Reply | None:
 
 
 @pytest.mark.slow
-def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
+def test_a_kill_between_content_and_event_leaves_only_unused_content(
     server: Server, data_dir: Path
 ) -> None:
-    with ThreadPoolExecutor() as threads, holding(data_dir / "ledger.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "ledger.db"):
         upload = threads.submit(upload_or_break, server.port, LARGE, "k")
         until(lambda: any(objects(data_dir / "content")), "the content is published")
         server.kill()
@@ -102,7 +101,7 @@ def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
 
     server.start()
 
-    assert len(audit(data_dir)) == 1  # the log was opened, and that is all
+    assert len(audit(data_dir)) == 1  # `ledger.opened`
     with talking(server.port) as client:
         assert client.assets() == []
         reply = client.upload(LARGE, "k", name="a.bin", job_id="j")
@@ -113,10 +112,10 @@ def test_killed_between_content_and_event_it_keeps_bytes_that_nobody_names(
 
 
 @pytest.mark.slow
-def test_killed_between_event_and_table_it_shows_the_asset_after_the_next_start(
+def test_a_kill_between_event_and_table_shows_the_asset_after_the_next_start(
     server: Server, data_dir: Path
 ) -> None:
-    with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "projections.g1.db"):
         upload = threads.submit(upload_or_break, server.port, b"small", "k")
         until(lambda: len(events_in(data_dir)) == 2, "the event is recorded")
         server.kill()
@@ -135,13 +134,13 @@ def test_killed_between_event_and_table_it_shows_the_asset_after_the_next_start(
 
 
 @pytest.mark.slow
-def test_killed_while_a_body_arrives_it_leaves_nothing_behind(
+def test_a_kill_during_an_upload_leaves_no_event_and_no_file(
     server: Server, data_dir: Path
 ) -> None:
     arriving = data_dir / "content" / "tmp"
-    with plugged(server.port) as plug:
-        plug.sendall(request_head({"Content-Length": "4000000"}) + LARGE * 10)
-        until(lambda: any(arriving.iterdir()), "some of it is in a file")
+    with raw_connection(server.port) as connection:
+        connection.sendall(request_head({"Content-Length": "4000000"}) + LARGE * 10)
+        until(lambda: any(arriving.iterdir()), "the upload is in a temporary file")
         server.kill()
 
     server.start()
@@ -151,7 +150,7 @@ def test_killed_while_a_body_arrives_it_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
+def test_a_kill_during_the_deletion_of_a_folder_is_finished_by_the_next_start(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()
@@ -159,8 +158,8 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     fill(server, inner["id"], 1_000)
     fill(server, folder["id"], 1_000)
 
-    # Tables that stand still show what is left once, and no more of it.
-    with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
+    # With locked tables the server reads the contents of the folder once, then has to wait.
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "projections.g1.db"):
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
         until(lambda: len(events_in(data_dir)) > 2_003, "the deletion has begun")
         server.kill()
@@ -170,17 +169,17 @@ def test_killed_while_it_deletes_a_folder_it_finishes_at_the_next_start(
     events = audit(data_dir)
     tombstones = [event for event in events if event.topic == "asset.deleted"]
     assert len(tombstones) == 2_002
-    by = [event.says["by"] for event in tombstones]
+    by = [event.fields["by"] for event in tombstones]
     assert by == ["1"] * by.count("1") + ["system"] * by.count("system")
     assert 0 < by.count("1") < 2_002
     with talking(server.port) as client:
         assert client.assets() == []
-        again = client.delete(f"/api/assets/{folder['id']}")
-        assert (again.status, again.json) == (200, {"deleted_asset_ids": []})
+        second = client.delete(f"/api/assets/{folder['id']}")
+        assert (second.status, second.json) == (200, {"deleted_asset_ids": []})
 
 
 def fill(server: Server, folder_id: str, times: int) -> None:
-    """Put assets without a file into a folder, some at a time."""
+    """Create assets without a file in a folder, over eight connections."""
 
     def some(_: int) -> None:
         with talking(server.port) as client:

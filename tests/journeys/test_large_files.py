@@ -1,4 +1,4 @@
-"""Two gigabytes go in and come out through a server that never holds more than a little of them."""
+"""Upload and download of 2 GiB in constant memory."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.client import BOUNDARY, FORM, FORM_END, Client, form_head, plugged
+from tests.journeys.client import BOUNDARY, FORM, FORM_END, Client, form_head, raw_connection
 from tests.journeys.server import Server
 
 MIB = 1 << 20
@@ -18,7 +18,7 @@ _PATTERN = bytes(range(256)) * (MIB // 256)
 
 
 def blocks() -> Iterator[bytes]:
-    """2 GiB, no two blocks of which are the same."""
+    """Yield 2 GiB in different blocks of 1 MiB."""
     for number in range(SIZE // MIB):
         yield number.to_bytes(8, "big") + _PATTERN[8:]
 
@@ -32,7 +32,7 @@ def digest() -> str:
 
 
 def downloaded(client: Client, path: str) -> str:
-    """The digest of what a path answers, which is never in memory here either."""
+    """Download a path in constant memory, and return the digest of its content."""
     client.connection.request("GET", path)
     answer = client.connection.getresponse()
     hashed, buffer = hashlib.sha256(), memoryview(bytearray(MIB))
@@ -42,7 +42,7 @@ def downloaded(client: Client, path: str) -> str:
 
 
 @pytest.mark.slow
-def test_two_gigabytes_go_in_and_come_out_in_constant_memory(
+def test_a_raw_body_of_2_gib_is_stored_and_read_in_constant_memory(
     server: Server, client: Client
 ) -> None:
     headers = {"Content-Length": str(SIZE), "Content-Type": "video/mp4"}
@@ -51,7 +51,7 @@ def test_two_gigabytes_go_in_and_come_out_in_constant_memory(
     assert reply.status == 201, reply.body
     assert (reply.json["size"], reply.json["digest"]) == (SIZE, digest())
     content = reply.json["get_url"]
-    with plugged(server.port) as slow:  # asks for all of it, and reads none
+    with raw_connection(server.port) as slow:  # requests the content and reads nothing
         slow.sendall(f"GET {content} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert downloaded(client, content) == digest()
     end = client.get(content, Range="bytes=-1000")
@@ -62,7 +62,7 @@ def test_two_gigabytes_go_in_and_come_out_in_constant_memory(
 
 
 @pytest.mark.slow
-def test_a_form_of_two_gigabytes_goes_in_in_constant_memory(
+def test_a_form_of_2_gib_is_stored_in_constant_memory(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     def body() -> Iterator[bytes]:
@@ -71,10 +71,10 @@ def test_a_form_of_two_gigabytes_goes_in_in_constant_memory(
         yield from blocks()
         yield b"\r\n" + FORM_END
 
-    reply = client.call("POST", "/api/assets/", body(), FORM)  # in chunks, its length untold
+    reply = client.call("POST", "/api/assets/", body(), FORM)  # in chunks, without a Content-Length
 
     assert reply.status == 201, reply.body
     assert (reply.json["size"], reply.json["digest"]) == (SIZE, digest())
     assert server.peak_memory() < MOST_MEMORY
-    (kept,) = (path for path in (data_dir / "content" / "objects").rglob("*") if path.is_file())
-    assert kept.stat().st_size == SIZE
+    (stored,) = (path for path in (data_dir / "content" / "objects").rglob("*") if path.is_file())
+    assert stored.stat().st_size == SIZE

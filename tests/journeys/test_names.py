@@ -1,4 +1,4 @@
-"""Names are words on a label, in any script and of any shape, and never a path."""
+"""Names of assets may have any characters, and are never used as paths."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from tests.journeys.audit import audit
 from tests.journeys.client import FORM, Client, form
 from tests.journeys.server import Server
 
-KEPT = [
+ACCEPTED = [
     "../../../../etc/passwd",
     "..",
     "/absolute",
@@ -31,35 +31,35 @@ REFUSED = ["", "a\nb", "a\r\nX-Injected: 1", "a\0b", "tab\t", "\x7f", "\x85", "x
 
 
 def files_outside(data_dir: Path) -> set[str]:
-    """What lies beside the folder."""
+    """Return the names of the files beside the data folder."""
     return {path.name for path in data_dir.parent.iterdir()} - {data_dir.name}
 
 
 @pytest.mark.slow
-def test_every_name_comes_back_as_it_was_and_makes_no_file(
+def test_accepted_names_are_returned_unchanged_and_make_no_file(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     outside = files_outside(data_dir)
     before = set(data_dir.rglob("*"))
 
-    for name in KEPT:
+    for name in ACCEPTED:
         asset = client.created(b"small", name=name)
         assert asset["name"] == name
         assert client.get(f"/api/assets/{asset['id']}").json == asset
         content = client.get(asset["get_url"])
         assert (content.status, content.body) == (200, b"small")
         assert "X-Injected" not in content.headers
-    for name in KEPT[:-1]:  # the last is too long for a URL
+    for name in ACCEPTED[:-1]:  # the last is too long for a URL
         assert client.send(b"small", name=name).json["name"] == name
 
-    assert [asset["name"] for asset in client.assets()] == [*KEPT, *KEPT[:-1]]
+    assert [asset["name"] for asset in client.assets()] == [*ACCEPTED, *ACCEPTED[:-1]]
     assert files_outside(data_dir) == outside
     assert set(data_dir.rglob("*")) == before
     audit(data_dir)
 
 
 @pytest.mark.slow
-def test_names_that_no_label_can_bear_are_refused(
+def test_names_with_control_characters_or_wrong_length_are_refused(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     for name in REFUSED:
@@ -71,7 +71,7 @@ def test_names_that_no_label_can_bear_are_refused(
 
 
 @pytest.mark.slow
-def test_the_name_of_a_file_in_a_form_is_a_word_too(client: Client, data_dir: Path) -> None:
+def test_the_file_name_of_a_form_is_not_used_as_a_path(client: Client, data_dir: Path) -> None:
     reply = client.call("POST", "/api/assets", form(b"small", None, "../../up.sh"), FORM)
 
     assert reply.json["name"] in ("../../up.sh", "up.sh")
@@ -79,14 +79,14 @@ def test_the_name_of_a_file_in_a_form_is_a_word_too(client: Client, data_dir: Pa
 
 
 @pytest.mark.slow
-def test_ids_of_nodes_and_jobs_may_be_anything_that_a_url_can_spell(
+def test_job_node_and_workflow_ids_may_have_any_characters(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     for word in ("../j", "a b", "ü/ö", "?&=#", "\U0001f600", "j" * 1_024, "0", "null"):
         asset = client.created(name="a.bin", job_id=word, node_id=word, workflow_id=word)
         for kind in ("job_id", "node_id", "workflow_id"):
             assert client.assets(**{kind: word}) == [asset]
-        if word != "../j":  # in a path it goes up
+        if word != "../j":  # in a URL path this is a parent segment
             (event,) = client.history(quote(word, safe=""))
             assert (event["asset_id"], event["job_id"]) == (asset["id"], word)
     audit(data_dir)

@@ -1,4 +1,4 @@
-"""A NodeTool database into a ledger: killed on the way, and beside a server."""
+"""Import of a NodeTool database, with kills, and through a running server."""
 
 import signal
 import sqlite3
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def filled(folder: Path, rows: int) -> NodeTool:
-    """A folder for each hundred rows, which comes after what is in it."""
+    """Make a NodeTool database with a folder after each 99 assets inside it."""
     nodetool = NodeTool(folder)
     nodetool.rows(
         {
@@ -45,7 +45,7 @@ def check_complete(data_dir: Path, rows: int) -> None:
     assert verified.returncode == 0, verified.stdout
 
 
-def test_an_import_of_ten_thousand_rows_that_is_killed_twice_ends_complete(
+def test_an_import_of_ten_thousand_rows_is_complete_after_two_kills(
     tmp_path: Path, data_dir: Path
 ) -> None:
     nodetool = filled(tmp_path, 10_000)
@@ -62,18 +62,18 @@ def test_an_import_of_ten_thousand_rows_that_is_killed_twice_ends_complete(
     check_complete(data_dir, 10_000)
 
 
-def test_an_import_goes_through_the_server_that_has_the_folder(
+def test_an_import_goes_through_the_server_with_the_lock_of_the_folder(
     tmp_path: Path, data_dir: Path
 ) -> None:
     nodetool = filled(tmp_path, 1_500)
     with serving(data_dir, "--auth", "tokens") as server:
         done = run(*command(nodetool, data_dir))
-        again = run(*command(nodetool, data_dir))
+        second = run(*command(nodetool, data_dir))
         check_stopped(server)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1,500 rows: 1,500 added")
-    assert again.stdout.startswith("1,500 rows: 0 added, 1,500 known before")
+    assert second.stdout.startswith("1,500 rows: 0 added, 1,500 known before")
     check_complete(data_dir, 1_500)
 
 
@@ -83,7 +83,7 @@ def check_stopped(server: Server) -> None:
 
 
 def recorded(data_dir: Path) -> int:
-    """How many events there are, also while they are written."""
+    """Return the number of events. The log may be in use."""
     with suppress(sqlite3.Error), reading(data_dir / "ledger.db") as db:
         return int(db.execute("SELECT count(*) FROM event_leaves").fetchone()[0])
     return 0

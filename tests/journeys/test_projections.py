@@ -1,4 +1,4 @@
-"""The tables are disposable: lost, killed, or overtaken by a restored backup, they come back."""
+"""Projection tables are made from the log again: after loss, damage, kills or a restored backup."""
 
 import json
 import shutil
@@ -10,12 +10,12 @@ import pytest
 
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import Client, talking
-from tests.journeys.holding import holding
 from tests.journeys.server import Server, program, run, until
+from tests.journeys.write_lock import write_locked
 
 
-def some_history(client: Client) -> None:
-    """A bit of everything that a table shows."""
+def record_history(client: Client) -> None:
+    """Record assets with every field, a folder and deletions."""
     folder = client.folder(job_id="j", metadata={"b": [1, 2.5, None], "a": "ü"})
     for number in range(20):
         client.created(
@@ -39,17 +39,17 @@ def remove_tables(data_dir: Path) -> None:
 
 
 def rebuilt(data_dir: Path) -> Any:
-    """What `asset-ledger rebuild` reports."""
+    """Run `asset-ledger rebuild`, and return its report."""
     done = run("rebuild", "--json", "--data-dir", data_dir)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.mark.slow
-def test_deleted_tables_come_back_row_for_row(
+def test_a_start_rebuilds_deleted_tables_with_the_same_rows(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    some_history(client)
+    record_history(client)
     shown = client.assets()
     assert server.stop() == 0
     live = tables_digest(data_dir / "projections.g1.db")
@@ -64,10 +64,10 @@ def test_deleted_tables_come_back_row_for_row(
 
 
 @pytest.mark.slow
-def test_a_rebuild_has_the_digest_of_the_tables_that_were_filled_live(
+def test_a_rebuild_has_the_digest_of_the_tables_filled_by_the_server(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    some_history(client)
+    record_history(client)
     shown = client.assets()
     assert server.stop() == 0
     live = tables_digest(data_dir / "projections.g1.db")
@@ -85,17 +85,17 @@ def test_a_rebuild_has_the_digest_of_the_tables_that_were_filled_live(
 
 
 @pytest.mark.slow
-def test_a_rebuild_that_is_killed_anywhere_has_changed_nothing(
+def test_a_killed_rebuild_changes_no_table_in_use(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     for _ in range(50):
-        some_history(client)
+        record_history(client)
     shown = client.assets()
     assert server.stop() == 0
 
     for step in range(1, 9):
         with program("rebuild", "--data-dir", data_dir) as rebuild:
-            time.sleep(0.3 + step / 20)  # not to wait for anything: the instant is the dice
+            time.sleep(0.3 + step / 20)  # another moment of the rebuild for each step
             rebuild.kill()
 
     server.start()
@@ -107,10 +107,10 @@ def test_a_rebuild_that_is_killed_anywhere_has_changed_nothing(
 
 
 @pytest.mark.slow
-def test_a_history_replays_without_tables_and_without_a_server(
+def test_a_job_replays_without_tables_and_without_a_server(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    some_history(client)
+    record_history(client)
     history = client.history("j")
     assert server.stop() == 0
     remove_tables(data_dir)
@@ -119,14 +119,14 @@ def test_a_history_replays_without_tables_and_without_a_server(
 
     assert [json.loads(line) for line in replayed.stdout.splitlines()] == history
     assert [event["job_seq"] for event in history] == list(range(1, len(history) + 1))
-    assert run("replay", "nobody's", "--data-dir", data_dir).returncode == 2
+    assert run("replay", "unknown", "--data-dir", data_dir).returncode == 2
 
 
 @pytest.mark.slow
-def test_a_restored_backup_is_noticed_and_its_tables_are_made_anew(
+def test_a_start_rebuilds_the_tables_after_a_backup_was_restored(
     server: Server, client: Client, data_dir: Path, tmp_path: Path
 ) -> None:
-    some_history(client)
+    record_history(client)
     shown, history = client.assets(), client.history("j")
     assert server.stop() == 0
     backup = shutil.copy(data_dir / "ledger.db", tmp_path / "backup.db")
@@ -150,14 +150,14 @@ def test_a_restored_backup_is_noticed_and_its_tables_are_made_anew(
 
 
 @pytest.mark.slow
-def test_tables_of_a_future_that_was_taken_back_are_told_from_ours(
+def test_a_start_rebuilds_tables_of_another_history_of_the_same_length(
     server: Server, client: Client, data_dir: Path, tmp_path: Path
 ) -> None:
-    """The log is as long as the tables say, and the events at its end are others."""
+    """The log ends at the position of the tables, and its last event is another one."""
     client.created(name="common")
     assert server.stop() == 0
     backup = shutil.copy(data_dir / "ledger.db", tmp_path / "backup.db")
-    for name in ("taken back", "ours"):
+    for name in ("other", "current"):
         shutil.copy(backup, data_dir / "ledger.db")
         server.start()
         with talking(server.port) as client:
@@ -165,20 +165,20 @@ def test_tables_of_a_future_that_was_taken_back_are_told_from_ours(
         assert server.stop() == 0
         shutil.copy(current_tables(data_dir), tmp_path / f"{name}.db")
     remove_tables(data_dir)
-    shutil.copy(tmp_path / "taken back.db", data_dir / "projections.g1.db")
+    shutil.copy(tmp_path / "other.db", data_dir / "projections.g1.db")
 
     server.start()
 
     with talking(server.port) as client:
-        assert [asset["name"] for asset in client.assets()] == ["common", "ours"]
+        assert [asset["name"] for asset in client.assets()] == ["common", "current"]
     audit(data_dir)
 
 
 @pytest.mark.slow
-def test_tables_that_are_no_database_any_more_are_made_anew(
+def test_a_start_rebuilds_tables_in_a_damaged_file(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    some_history(client)
+    record_history(client)
     shown = client.assets()
     assert server.stop() == 0
     (data_dir / "projections.g1.db").write_bytes(b"nothing of a database " * 1_000)
@@ -191,16 +191,16 @@ def test_tables_that_are_no_database_any_more_are_made_anew(
 
 
 @pytest.mark.slow
-def test_a_write_whose_tables_are_stuck_is_accepted_and_says_that_they_are_behind(
+def test_a_write_with_locked_tables_is_accepted_as_behind(
     server: Server, client: Client, data_dir: Path
 ) -> None:
-    with holding(data_dir / "projections.g1.db"):
+    with write_locked(data_dir / "projections.g1.db"):
         reply = client.upload(b"small", "k", name="a.bin", job_id="j")
         assert (reply.status, reply.headers["Ledger-Projection"]) == (202, "behind")
         assert client.assets() == []
         assert client.get("/api/assets?min_position=2").slug == "projection-behind"
         assert [event["asset_id"] for event in client.history("j")] == [reply.json["id"]]
 
-    until(lambda: client.assets() == [reply.json], "the tables have caught up by themselves")
+    until(lambda: client.assets() == [reply.json], "the tables have caught up")
     assert client.upload(b"small", "k", name="a.bin", job_id="j").status == 201
     audit(data_dir)

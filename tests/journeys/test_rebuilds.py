@@ -1,4 +1,4 @@
-"""Tables are made anew while everybody writes and reads, and killed at any instant of it."""
+"""Rebuilds under load, with kills of the rebuilding process and of the server."""
 
 import json
 import os
@@ -32,21 +32,23 @@ READS = (
 
 
 @pytest.mark.slow
-def test_five_kills_during_rebuilds_under_load_cost_nobody_anything(data_dir: Path) -> None:
-    rebuild_again_and_again(data_dir, kills=5)
+def test_five_kills_during_rebuilds_under_load_lose_no_acknowledged_upload(data_dir: Path) -> None:
+    rebuild_many_times(data_dir, kills=5)
 
 
 @pytest.mark.chaos
-def test_twenty_kills_during_rebuilds_under_load_cost_nobody_anything(data_dir: Path) -> None:
-    rebuild_again_and_again(data_dir, kills=20)
+def test_twenty_kills_during_rebuilds_under_load_lose_no_acknowledged_upload(
+    data_dir: Path,
+) -> None:
+    rebuild_many_times(data_dir, kills=20)
 
 
-def rebuild_again_and_again(data_dir: Path, kills: int) -> None:
+def rebuild_many_times(data_dir: Path, kills: int) -> None:
     load = Load()
     with serving(data_dir) as server:
         for number in range(kills):
             with under_load(server.port, load, seed=number), reading(server):
-                rebuild_until_some_instant(server, load, random.Random(number))
+                rebuild_until_a_random_moment(server, load, random.Random(number))
             server.start()
             check_listed(server, load)
             check_leftovers(data_dir)
@@ -60,43 +62,42 @@ def rebuild_again_and_again(data_dir: Path, kills: int) -> None:
     check_against_a_build_from_scratch(data_dir)
 
 
-def rebuild_until_some_instant(server: Server, load: Load, dice: random.Random) -> None:
-    """Rebuild after rebuild, some of whose processes are killed, until the server is."""
-    for _ in range(dice.randrange(20, 60)):
-        assert load.answers.acquire(timeout=60)
+def rebuild_until_a_random_moment(server: Server, load: Load, dice: random.Random) -> None:
+    """Start rebuilds, kill some of their processes, and then kill the server."""
+    load.wait_for_answers(dice.randrange(20, 60))
     with talking(server.port) as client:
         for _ in range(dice.randrange(1, 3)):
             assert client.call("POST", "/api/projections/rebuild").status == 202
-            time.sleep(dice.uniform(0, 1.5))  # not to wait for anything: the instant is the dice
+            time.sleep(dice.uniform(0, 1.5))
             if dice.random() < 0.4:
-                kill_builders(server)
-                ended(client)
+                kill_rebuild_workers(server)
+                wait_for_rebuild(client)
     server.kill()
 
 
 def rebuild_to_the_end(server: Server, load: Load) -> None:
-    """Two rebuilds and a rollback, while everybody writes and reads."""
+    """Run two rebuilds and a rollback to their ends."""
     with talking(server.port) as client:
         for path in ("rebuild", "rollback", "rebuild"):
             assert client.call("POST", f"/api/projections/{path}").status == 202
-            last = ended(client)
+            last = wait_for_rebuild(client)
             assert (last["result"], last["error"]) == ("switched", None)
             assert last["differences"] == (None if path == "rollback" else 0)
-            assert load.answers.acquire(timeout=60)
+            load.wait_for_answers(1)
 
 
-def ended(client: Client) -> Any:
-    """What became of the rebuild that runs, once it has ended."""
-
-    def told() -> Any:
-        return client.get("/api/projections").json
-
-    until(lambda: told()["building"] is None, "the rebuild has ended")
-    return told()["last"]
+def wait_for_rebuild(client: Client) -> Any:
+    """Wait for the end of the running rebuild, and return its result."""
+    until(lambda: status(client)["building"] is None, "the rebuild has ended")
+    return status(client)["last"]
 
 
-def kill_builders(server: Server) -> None:
-    """End every process that builds for the server, as `kill -9` does."""
+def status(client: Client) -> Any:
+    return client.get("/api/projections").json
+
+
+def kill_rebuild_workers(server: Server) -> None:
+    """Kill every rebuild process of the server with SIGKILL."""
     for pid in children_of(server.pid):
         if b"rebuild_worker" in command_of(pid):
             with suppress(ProcessLookupError):
@@ -105,7 +106,7 @@ def kill_builders(server: Server) -> None:
 
 @contextmanager
 def reading(server: Server) -> Iterator[None]:
-    """Somebody who reads everything, on and on, until the server is gone: nothing fails."""
+    """Read while the block runs, until the server is gone. No read may fail."""
     with ThreadPoolExecutor(1) as threads:
         reader = threads.submit(read_until_broken, server.port)
         yield
@@ -113,25 +114,25 @@ def reading(server: Server) -> Iterator[None]:
 
 
 def read_until_broken(port: int) -> int:
-    """How much was read. A position never goes back, and a cursor goes on across a switch."""
-    answered, seen, cursor = 0, 0, ""
+    """Read, and return the number of answers. Positions never decrease, and cursors stay valid."""
+    answers, seen, cursor = 0, 0, ""
     with talking(port) as client, suppress(*BROKEN):
         while True:
             for path in READS:
                 reply = client.get(path)
                 assert reply.status == 200, reply.body
-                answered += 1
+                answers += 1
             page = client.get(f"/api/assets?page_size=7&cursor={cursor}")
             assert page.status == 200, page.body
             position, cursor = int(page.headers["Ledger-Position"]), page.json["next"]
             assert position >= seen
             seen = position
             assert client.get(f"/api/assets?page_size=1&min_position={seen}").status == 200
-    return answered
+    return answers
 
 
 def check_listed(server: Server, load: Load) -> None:
-    """Everything that was acknowledged is in the table, as it was answered."""
+    """Check that every acknowledged asset is in the list, equal to its answer."""
     with talking(server.port) as client:
         listed = {asset["id"]: asset for asset in client.assets()}
     for asset_id, (_, answered) in load.acknowledged.items():
@@ -139,7 +140,7 @@ def check_listed(server: Server, load: Load) -> None:
 
 
 def check_leftovers(data_dir: Path) -> None:
-    """A start leaves whole generations only: the one in use, and the one before it."""
+    """Check that only complete generations are left: the current one, and the one before it."""
     files = [path.name for path in data_dir.glob("projections.g*")]
     generations = {int(re.findall(r"\d+", name)[0]) for name in files}
     current = int(re.findall(r"\d+", current_tables(data_dir).name)[0])
@@ -148,13 +149,13 @@ def check_leftovers(data_dir: Path) -> None:
 
 
 def check_against_a_build_from_scratch(data_dir: Path) -> None:
-    """The tables that came through it all are those that the events make."""
+    """Check the current tables against a dry run, and against a rebuild without any tables."""
     audit(data_dir)
     live = tables_digest(current_tables(data_dir))
     done = run("rebuild", "--dry-run", "--json", "--data-dir", data_dir)
     assert done.returncode == 0, done.stdout
-    told = json.loads(done.stdout)
-    assert (told["digest"], told["differences"]) == (live, 0)
+    report = json.loads(done.stdout)
+    assert (report["digest"], report["differences"]) == (live, 0)
     for path in data_dir.glob("projections.g*"):
         path.unlink()
     scratch = run("rebuild", "--json", "--data-dir", data_dir)
@@ -162,14 +163,14 @@ def check_against_a_build_from_scratch(data_dir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_follows_a_rebuild_whose_server_is_killed_and_says_so(
+def test_the_rebuild_command_fails_with_one_line_when_its_server_is_killed(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     client.created(job_id="j")
     until(lambda: client.get("/readyz").status == 200, "the server is ready")
-    with ThreadPoolExecutor(1) as threads, hold_build(data_dir):  # it does not end before
+    with ThreadPoolExecutor(1) as threads, hold_build(data_dir):  # delays the rebuild
         command = threads.submit(run, "rebuild", "--url", server.url)
-        until(lambda: current(client)["building"] is not None, "the rebuild has begun")
+        until(lambda: status(client)["building"] is not None, "the rebuild has begun")
         server.kill()
         refused = command.result()
 
@@ -177,7 +178,3 @@ def test_a_command_follows_a_rebuild_whose_server_is_killed_and_says_so(
     assert refused.stderr.startswith("asset-ledger: ")
     server.start()
     check_leftovers(data_dir)
-
-
-def current(client: Client) -> Any:
-    return client.get("/api/projections").json

@@ -1,4 +1,4 @@
-"""The same Idempotency-Key records once and is answered the same, whatever has happened since."""
+"""Requests with the same Idempotency-Key record once and get the same answer."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,46 +16,46 @@ LARGE = bytes(200_000)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"small", LARGE, None], ids=["small", "large", "none"])
-def test_a_retry_after_a_restart_is_answered_as_before(
+def test_a_retry_after_a_restart_gets_the_first_answer(
     server: Server, content: bytes | None
 ) -> None:
-    wanted = {"name": "a.bin", "content_type": "text/plain", "job_id": "j", "tags": ["x", "y"]}
+    fields = {"name": "a.bin", "content_type": "text/plain", "job_id": "j", "tags": ["x", "y"]}
     with talking(server.port) as client:
-        first = client.upload(content, "k", **wanted)
+        first = client.upload(content, "k", **fields)
         assert (first.status, first.replayed) == (201, False)
 
     server.kill()
     server.start()
 
     with talking(server.port) as client:
-        retry = client.upload(content, "k", **wanted)
+        retry = client.upload(content, "k", **fields)
         assert (retry.status, retry.replayed, retry.body) == (201, True, first.body)
         assert retry.headers["Location"] == first.headers["Location"]
-        other = client.upload(content, "k", **wanted | {"job_id": "other"})
+        other = client.upload(content, "k", **fields | {"job_id": "other"})
         assert (other.status, other.slug) == (422, "key-reused")
         assert len(client.assets()) == 1
     audit(server.data_dir)
 
 
 @pytest.mark.slow
-def test_a_retry_is_answered_as_before_after_its_asset_and_its_folder_were_deleted(
+def test_a_retry_gets_the_first_answer_after_its_asset_was_deleted(
     server: Server, client: Client
 ) -> None:
     folder = client.folder()
-    wanted = {"name": "a.bin", "parent_id": folder["id"]}
-    first = client.upload(LARGE, "k", **wanted)
+    fields = {"name": "a.bin", "parent_id": folder["id"]}
+    first = client.upload(LARGE, "k", **fields)
     assert client.delete(f"/api/assets/{folder['id']}", Idempotency_Key="d").status == 200
-    assert client.upload(LARGE, "k", **wanted).body == first.body
+    assert client.upload(LARGE, "k", **fields).body == first.body
 
     assert server.stop() == 0
     server.start()
 
     with talking(server.port) as client:
-        retry = client.upload(LARGE, "k", **wanted)
+        retry = client.upload(LARGE, "k", **fields)
         assert (retry.status, retry.replayed, retry.body) == (201, True, first.body)
-        again = client.delete(f"/api/assets/{folder['id']}", Idempotency_Key="d")
+        deletion = client.delete(f"/api/assets/{folder['id']}", Idempotency_Key="d")
         deleted = {"deleted_asset_ids": [folder["id"], first.json["id"]]}
-        assert (again.status, again.replayed, again.json) == (200, True, deleted)
+        assert (deletion.status, deletion.replayed, deletion.json) == (200, True, deleted)
         assert client.upload(b"", "d", name="b.bin").slug == "key-reused"
         assert client.assets() == []
     audit(server.data_dir)
@@ -63,7 +63,7 @@ def test_a_retry_is_answered_as_before_after_its_asset_and_its_folder_were_delet
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
-def test_requests_that_race_with_one_key_record_once(
+def test_concurrent_requests_with_one_key_record_once(
     server: Server, data_dir: Path, content: bytes
 ) -> None:
     replies = [reply for n in range(10) for reply in race(server, content, [f"k{n}"] * 4)]
@@ -78,7 +78,7 @@ def test_requests_that_race_with_one_key_record_once(
 
 
 @pytest.mark.slow
-def test_requests_that_race_for_one_key_with_different_wishes_have_one_winner(
+def test_concurrent_different_requests_with_one_key_record_one_of_them(
     server: Server, data_dir: Path
 ) -> None:
     for number in range(10):
@@ -90,7 +90,7 @@ def test_requests_that_race_for_one_key_with_different_wishes_have_one_winner(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
-def test_the_same_bytes_uploaded_at_the_same_moment_are_stored_once(
+def test_concurrent_uploads_of_the_same_bytes_store_them_once(
     server: Server, data_dir: Path, content: bytes
 ) -> None:
     replies = race(server, content, [None] * 8)
@@ -104,7 +104,7 @@ def test_the_same_bytes_uploaded_at_the_same_moment_are_stored_once(
 def race(
     server: Server, content: bytes, keys: list[str] | list[None], differently: bool = False
 ) -> list[Reply]:
-    """Upload once for each key, all at the same moment."""
+    """Upload once with each key, all at the same moment."""
     start = Barrier(len(keys))
 
     def upload(number: int) -> Reply:

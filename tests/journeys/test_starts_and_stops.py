@@ -1,4 +1,4 @@
-"""A server stops when asked, starts from whatever it finds, and shares its folder with no other."""
+"""Starts and stops of a server: signals, locks, ports, damaged files and kills."""
 
 import signal
 import socket
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.audit import audit, events_in
-from tests.journeys.client import BROKEN, Client, plugged, read_reply, request_head, talking
+from tests.journeys.client import BROKEN, Client, raw_connection, read_reply, request_head, talking
 from tests.journeys.server import PATIENCE, Server, program, run, serving, until
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
 
-def test_a_server_that_is_asked_to_stop_exits_with_zero_and_leaves_one_file_each(
+def test_a_stopped_server_exits_with_0_and_leaves_no_wal_files(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     client.created()
@@ -30,23 +30,26 @@ def test_a_server_that_is_asked_to_stop_exits_with_zero_and_leaves_one_file_each
     projections = {
         f"projections.g1{projection}.db" for projection in ("", ".catalog", ".search", ".usage")
     }
-    assert left == {"access.db", "ledger.db", "packed.db", *projections}  # no WAL is left
+    assert left == {"access.db", "ledger.db", "packed.db", *projections}
     audit(data_dir)
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_a_stop_lets_uploads_finish_and_takes_no_new_ones(
+def test_a_stop_finishes_running_uploads_and_accepts_no_new_connection(
     server: Server, data_dir: Path, number: signal.Signals
 ) -> None:
     body = bytes(300_000)
-    with plugged(server.port) as plug:
-        plug.sendall(request_head({"Content-Length": "300000"}, "/api/assets?name=a.bin"))
-        plug.sendall(body[:200_000])
-        until(lambda: any((data_dir / "content" / "tmp").iterdir()), "a body is arriving")
-        server.ask_to_stop(number)
-        until(lambda: not listens(server.port), "nobody listens any more")
-        plug.sendall(body[200_000:])
-        assert read_reply(plug).status == 201
+    with raw_connection(server.port) as connection:
+        connection.sendall(request_head({"Content-Length": "300000"}, "/api/assets?name=a.bin"))
+        connection.sendall(body[:200_000])
+        until(
+            lambda: any((data_dir / "content" / "tmp").iterdir()),
+            "the upload is in a temporary file",
+        )
+        server.send_signal(number)
+        until(lambda: not listens(server.port), "the server has closed its port")
+        connection.sendall(body[200_000:])
+        assert read_reply(connection).status == 201
 
     assert server.wait() == 0
     assert len(audit(data_dir)) == 2
@@ -60,9 +63,8 @@ def listens(port: int) -> bool:
     return True
 
 
-def test_a_stop_under_load_answers_what_it_records(server: Server, data_dir: Path) -> None:
-    """An idle connection may be closed on a client who is about to use it, but never half-way:
-    whatever was recorded was also answered."""
+def test_a_stop_under_load_answers_every_recorded_upload(server: Server, data_dir: Path) -> None:
+    """A stop may close an idle connection, but no connection with a running request."""
 
     def upload(number: int) -> list[str]:
         answered = []
@@ -75,7 +77,7 @@ def test_a_stop_under_load_answers_what_it_records(server: Server, data_dir: Pat
 
     with ThreadPoolExecutor(8) as threads:
         uploads = [threads.submit(upload, number) for number in range(8)]
-        until(lambda: len(events_in(data_dir)) > 200, "uploads are under way")
+        until(lambda: len(events_in(data_dir)) > 200, "uploads are running")
         assert server.stop() == 0
         answered = {asset_id for upload in uploads for asset_id in upload.result()}
 
@@ -83,7 +85,7 @@ def test_a_stop_under_load_answers_what_it_records(server: Server, data_dir: Pat
     assert server.errors == ""
 
 
-def test_a_second_server_is_refused_and_told_who_holds_the_folder(
+def test_a_second_server_is_refused_with_the_pid_and_address_of_the_first(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     second = run("serve", "--port", "0", "--data-dir", data_dir)
@@ -95,22 +97,22 @@ def test_a_second_server_is_refused_and_told_who_holds_the_folder(
     assert client.created()["position"] == 2
 
 
-def test_of_servers_that_start_on_one_folder_at_one_moment_one_wins(data_dir: Path) -> None:
+def test_one_of_four_servers_started_together_on_a_folder_runs(data_dir: Path) -> None:
     with ExitStack() as stack:
         serve = ("serve", "--port", "0", "--data-dir", data_dir)
         servers = [stack.enter_context(program(*serve)) for _ in range(4)]
-        said = [server.stdout.readline() for server in servers if server.stdout]
+        lines = [server.stdout.readline() for server in servers if server.stdout]
         for server in servers:
             server.terminate()
         codes = [server.wait(PATIENCE) for server in servers]
 
-    assert sorted(said)[:3] == ["", "", ""]
-    assert sorted(said)[3].startswith("asset-ledger serves http://")
+    assert sorted(lines)[:3] == ["", "", ""]
+    assert sorted(lines)[3].startswith("asset-ledger serves http://")
     assert sorted(codes) == [0, 2, 2, 2]
     audit(data_dir)
 
 
-def test_a_folder_is_free_as_soon_as_its_server_is_killed(server: Server) -> None:
+def test_a_server_starts_at_once_after_a_kill(server: Server) -> None:
     server.kill()
 
     server.start()
@@ -119,14 +121,14 @@ def test_a_folder_is_free_as_soon_as_its_server_is_killed(server: Server) -> Non
         assert client.get("/health").body == b"OK"
 
 
-def test_a_port_that_is_taken_is_one_line_and_no_traceback(server: Server, tmp_path: Path) -> None:
+def test_a_used_port_is_refused_in_one_line(server: Server, tmp_path: Path) -> None:
     refused = run("serve", "--port", str(server.port), "--data-dir", tmp_path / "other")
 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_rebuild_and_a_replay_go_on_beside_a_server(
+def test_a_rebuild_and_a_replay_work_beside_a_server(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     asset = client.created(job_id="job_456")
@@ -140,7 +142,7 @@ def test_a_rebuild_and_a_replay_go_on_beside_a_server(
     assert asset["id"] in replayed.stdout
 
 
-def test_a_log_whose_last_event_was_changed_is_refused_with_what_to_do(
+def test_a_log_with_a_changed_last_event_is_refused_with_a_hint_at_a_backup(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     client.created()
@@ -157,12 +159,12 @@ def test_a_log_whose_last_event_was_changed_is_refused_with_what_to_do(
     assert "backup" in refused.stderr
 
 
-def test_a_start_that_is_killed_anywhere_leaves_a_folder_that_starts(data_dir: Path) -> None:
-    """The first start too, which makes everything."""
+def test_a_killed_start_leaves_a_folder_for_the_next_start(data_dir: Path) -> None:
+    """The first of these starts creates the folder."""
     server = Server(data_dir)
     for step in range(1, 11):
         server.launch()
-        time.sleep(step / 10)  # not to wait for anything: the instant is the dice
+        time.sleep(step / 10)  # another moment of the start for each step
         server.kill()
 
     with serving(data_dir) as server, talking(server.port) as client:

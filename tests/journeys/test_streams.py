@@ -1,4 +1,4 @@
-"""Fifty who follow the log while eight write it, hanging up and coming back: each sees it all."""
+"""Fifty subscribers of the feed reconnect while eight clients write: each gets every event once."""
 
 import asyncio
 import random
@@ -20,10 +20,10 @@ SUBSCRIBERS = 50
 
 @dataclass
 class Subscriber:
-    """Follows one job, or all of them, to the end, and hangs up whenever he feels like it."""
+    """A subscriber to one job or to all jobs, that reconnects after a random number of events."""
 
     job_id: str | None
-    mood: random.Random
+    dice: random.Random
     seen: list[int] = field(default_factory=list)
     ended: int = 0
     calls: int = 0
@@ -36,12 +36,12 @@ class Subscriber:
         while not self.done:
             self.calls += 1
             headers = {"Last-Event-ID": str(self.seen[-1])} if self.seen else {}
-            query = asked(self.job_id) | {"after": "0"}
+            query = filters(self.job_id) | {"after": "0"}
             async with session.get("/api/events/stream", params=query, headers=headers) as answer:
-                await self._listen(answer.content, self.mood.randrange(1, 60))
+                await self._listen(answer.content, self.dice.randrange(1, 60))
 
     async def _listen(self, lines: aiohttp.StreamReader, events: int) -> None:
-        """One connection: so many events of it."""
+        """Read up to `events` events from one connection."""
         position = 0
         async for line in lines:
             name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -55,12 +55,12 @@ class Subscriber:
                 return
 
 
-def asked(job_id: str | None) -> dict[str, str]:
+def filters(job_id: str | None) -> dict[str, str]:
     return {"job_id": job_id} if job_id else {}
 
 
 async def write(session: aiohttp.ClientSession, job_id: str) -> None:
-    """One job: its uploads, and its end."""
+    """Upload the assets of one job, and finish it."""
     for number in range(UPLOADS):
         body = form(b"content", {"name": f"{number}", "job_id": job_id})
         async with session.post("/api/assets", data=body, headers=FORM) as answer:
@@ -71,17 +71,17 @@ async def write(session: aiohttp.ClientSession, job_id: str) -> None:
 
 
 async def recorded(session: aiohttp.ClientSession, job_id: str | None) -> list[int]:
-    """What there is to see, as a page of the log."""
-    query = asked(job_id) | {"limit": "1000"}
+    """Return the recorded positions of a job, or of all jobs."""
+    query = filters(job_id) | {"limit": "1000"}
     async with session.get("/api/events", params=query) as answer:
         return [event["position"] for event in (await answer.json())["events"]]
 
 
-async def test_each_of_fifty_sees_every_event_once_and_in_order(tmp_path: Path) -> None:
+async def test_each_of_fifty_subscribers_gets_every_event_once_in_order(tmp_path: Path) -> None:
     jobs = [f"job_{number}" for number in range(WRITERS)]
-    moods = [random.Random(number) for number in range(SUBSCRIBERS)]
+    dices = [random.Random(number) for number in range(SUBSCRIBERS)]
     subscribers = [
-        Subscriber(jobs[n % WRITERS] if n % 2 else None, moods[n]) for n in range(SUBSCRIBERS)
+        Subscriber(jobs[n % WRITERS] if n % 2 else None, dices[n]) for n in range(SUBSCRIBERS)
     ]
     with serving(tmp_path / "data") as server:
         connector = aiohttp.TCPConnector(limit=0)

@@ -1,4 +1,4 @@
-"""Who follows the log while eight others write to it misses nothing and sees nothing twice."""
+"""Readers that follow the log while eight clients write see every event once."""
 
 import json
 import threading
@@ -17,13 +17,13 @@ EACH = 60
 
 
 @pytest.mark.slow
-def test_readers_of_the_file_and_of_a_history_miss_nothing_under_eight_writers(
+def test_readers_of_the_log_file_and_of_a_job_history_see_every_event_once(
     server: Server, data_dir: Path
 ) -> None:
     written = threading.Event()
     with ThreadPoolExecutor(WRITERS + 2) as threads:
         tail = threads.submit(lambda: list(tailed(data_dir, written)))
-        histories = threads.submit(lambda: list(read_again_and_again(server, written)))
+        histories = threads.submit(lambda: list(read_histories(server, written)))
         writers = [threads.submit(write, server.port, number) for number in range(WRITERS)]
         acknowledged = {asset_id for writer in writers for asset_id in writer.result()}
         written.set()
@@ -38,7 +38,7 @@ def test_readers_of_the_file_and_of_a_history_miss_nothing_under_eight_writers(
 
 
 def write(port: int, number: int) -> set[str]:
-    """Many assets of one job, every third of which is deleted again."""
+    """Create assets of one job, and delete every third of them. Returns all ids."""
     ids = set()
     with talking(port) as client:
         for turn in range(EACH):
@@ -50,19 +50,19 @@ def write(port: int, number: int) -> set[str]:
 
 
 def tailed(data_dir: Path, written: threading.Event) -> Iterator[StoredEvent]:
-    """Everything in the file, read from the last position on, again and again."""
+    """Yield every event of the log file, read from the last position on until all are written."""
     after, more = 0, True
     with reading(data_dir / "ledger.db") as db:
         while more:
-            more = not written.is_set()  # asked before reading: then the last look sees all
+            more = not written.is_set()  # before the read, so that the last read sees all
             for event in events_of(db, after):
                 assert event.position == after + 1
                 after = event.position
                 yield event
 
 
-def read_again_and_again(server: Server, written: threading.Event) -> Iterator[list[int]]:
-    """The job's numbers as its history shows them, page by page."""
+def read_histories(server: Server, written: threading.Event) -> Iterator[list[int]]:
+    """Yield the `job_seq` numbers of the whole history, read many times."""
     more = True
     with talking(server.port) as client:
         while more:
@@ -75,7 +75,7 @@ def history_in_pages(client: Client) -> list[int]:
     cursor = ""
     while True:
         reply = client.get(f"/api/jobs/j/history?page_size=50&cursor={cursor}")
-        if reply.status == 404:  # nobody has written yet
+        if reply.status == 404:  # no event yet
             return []
         page = json.loads(reply.body)
         seqs += [event["job_seq"] for event in page["events"]]

@@ -1,5 +1,4 @@
-"""Whatever is changed in a log or its contents, an audit finds; what was made anew as a whole, only
-a checkpoint that somebody kept."""
+"""An audit finds every change of a log and its contents."""
 
 import asyncio
 import random
@@ -21,19 +20,19 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
-from tests.journeys.tampering import audited, owning, tamper
+from tests.journeys.tampering import audited, tamper, without_triggers
 
 
-class Kept(NamedTuple):
-    """A data folder that nobody changed, and the checkpoints that an auditor took from it."""
+class Original(NamedTuple):
+    """An unchanged data folder, and the checkpoints that an auditor has from it."""
 
     folder: Path
     checkpoints: list[str]
 
 
 @pytest.fixture
-async def kept(tmp_path: Path) -> Kept:
-    """Something in every table: a framed job, keys, a deleted folder, large and small contents."""
+async def original(tmp_path: Path) -> Original:
+    """A folder with rows in every table: a job, keys, a deleted folder, contents of all sizes."""
     folder, checkpoints = tmp_path / "data", []
     async with serving(Settings(data_dir=folder)) as api:
         await api.call("POST", "/api/jobs/j/start", json={"workflow_id": "w"})
@@ -50,40 +49,40 @@ async def kept(tmp_path: Path) -> Kept:
         await api.call("DELETE", f"/api/assets/{home['id']}", **delete)
         await api.call("POST", "/api/jobs/j/finish", json={"status": "completed"})
         checkpoints.append((await api.get("/api/log/checkpoint")).body.decode())
-    return Kept(folder, checkpoints)
+    return Original(folder, checkpoints)
 
 
 @pytest.fixture
-def copies(kept: Kept, tmp_path: Path) -> Iterator[Path]:
-    """A place for a copy of the folder."""
+def copies(original: Original, tmp_path: Path) -> Iterator[Path]:
+    """The path of a copy of the folder."""
     yield tmp_path / "copy"
     shutil.rmtree(tmp_path / "copy", ignore_errors=True)
 
 
-def undetected(kept: Kept, copy: Path, seeds: range) -> list[tuple[int, str]]:
-    """The changes that no audit found, by the seed that makes them again."""
+def undetected(original: Original, copy: Path, seeds: range) -> list[tuple[int, str]]:
+    """Return the changes that no audit found, with their seeds."""
     missed = []
     for seed in seeds:
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(kept.folder, copy)
+        shutil.copytree(original.folder, copy)
         changed = tamper(copy, random.Random(seed))
-        if not audited(copy, copy.parent, kept.checkpoints):
+        if not audited(copy, copy.parent, original.checkpoints):
             missed.append((seed, changed))
     return missed
 
 
-def test_nothing_is_found_where_nothing_was_changed(kept: Kept, tmp_path: Path) -> None:
-    assert audited(kept.folder, tmp_path, kept.checkpoints) == []
-    assert audited(kept.folder, tmp_path) == []
+def test_an_audit_of_an_unchanged_folder_finds_nothing(original: Original, tmp_path: Path) -> None:
+    assert audited(original.folder, tmp_path, original.checkpoints) == []
+    assert audited(original.folder, tmp_path) == []
 
 
-def test_a_hundred_changes_are_found(kept: Kept, copies: Path) -> None:
-    assert undetected(kept, copies, range(100)) == []
+def test_audits_find_a_hundred_random_changes(original: Original, copies: Path) -> None:
+    assert undetected(original, copies, range(100)) == []
 
 
 @pytest.mark.slow
-def test_a_thousand_changes_are_found(kept: Kept, copies: Path) -> None:
-    assert undetected(kept, copies, range(100, 1_100)) == []
+def test_audits_find_a_thousand_random_changes(original: Original, copies: Path) -> None:
+    assert undetected(original, copies, range(100, 1_100)) == []
 
 
 @pytest.mark.slow
@@ -96,20 +95,20 @@ def test_a_thousand_changes_are_found(kept: Kept, copies: Path) -> None:
         "DELETE FROM merkle_tiles",
     ],
 )
-def test_a_changed_tile_is_found(tmp_path: Path, change: str) -> None:
+def test_an_audit_finds_a_changed_tile(tmp_path: Path, change: str) -> None:
     """65,536 events fill the first tile of level 1."""
     folder = tmp_path / "data"
     make_log(folder, 65_536)
     assert audited(folder, tmp_path) == []
 
-    with owning(folder / "ledger.db") as db:
+    with without_triggers(folder / "ledger.db") as db:
         db.execute(change)
 
     assert {finding.table for finding in audited(folder, tmp_path)} == {"merkle_tiles"}
 
 
 def make_log(folder: Path, events: int) -> None:
-    """A log of this many events, without contents."""
+    """Make a log with this many events, without contents."""
     asyncio.run(make_contents(folder))
     Packed(DataFolder(folder).content.packed).close()
     log = SqliteLog(folder / "ledger.db", Codec())
@@ -127,8 +126,8 @@ async def make_contents(folder: Path) -> None:
     await (await open_local_contents(folder / "content")).close()
 
 
-async def test_nothing_is_found_while_others_write(tmp_path: Path) -> None:
-    """What is committed after an audit began is neither too much nor missing."""
+async def test_an_audit_beside_a_writing_server_finds_nothing(tmp_path: Path) -> None:
+    """An audit ignores events that are committed after its start."""
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await api.created(b"first", job_id="j")
         writing = asyncio.create_task(write_on(api))

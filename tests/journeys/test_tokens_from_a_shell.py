@@ -1,4 +1,4 @@
-"""`asset-ledger token`: in the data folder, and through the server that has it."""
+"""`asset-ledger token` on a data folder, and through the server that holds its lock."""
 
 import json
 import subprocess
@@ -27,75 +27,75 @@ def server(data_dir: Path) -> Iterator[Server]:
         yield server
 
 
-def said(*arguments: str | Path) -> str:
-    """What the command prints, once it has succeeded."""
+def output(*arguments: str | Path) -> str:
+    """Run the command successfully, and return its output."""
     done = run("token", *arguments)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout.strip()
 
 
 def refused(*arguments: str | Path) -> str:
-    """The one line of a command that was refused."""
+    """Run a command that is refused, and return its error."""
     done: subprocess.CompletedProcess[str] = run("token", *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done
     return done.stderr
 
 
 def status(server: Server, token: str, path: str = "/api/assets") -> int:
-    asked = Request(server.url + path, headers={"Authorization": f"Bearer {token}"})
+    request = Request(server.url + path, headers={"Authorization": f"Bearer {token}"})
     try:
-        with urlopen(asked) as answer:
+        with urlopen(request) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:
             return error.code
 
 
-def test_a_token_made_before_the_first_start_opens_the_server(data_dir: Path) -> None:
-    token = said("create", "--data-dir", data_dir, "--user", "alice")
+def test_a_token_created_before_the_first_start_is_accepted(data_dir: Path) -> None:
+    token = output("create", "--data-dir", data_dir, "--user", "alice")
 
     with serving(data_dir, "--auth", "tokens") as server:
         assert status(server, token) == 200
         assert status(server, token, "/api/tokens") == 403
 
 
-def test_the_server_that_has_the_folder_is_asked(server: Server) -> None:
+def test_token_commands_on_a_served_folder_go_through_its_server(server: Server) -> None:
     where = ("--data-dir", server.data_dir)
-    made = json.loads(said("create", *where, "--user", "alice", "--scope", "read", "--json"))
+    made = json.loads(output("create", *where, "--user", "alice", "--scope", "read", "--json"))
     assert (made["user_id"], made["scopes"]) == ("alice", ["read"])
     assert status(server, made["token"]) == 200
-    assert json.loads(said("list", *where, "--json"))["id"] == made["id"]
+    assert json.loads(output("list", *where, "--json"))["id"] == made["id"]
 
-    assert made["id"] in said("revoke", made["id"], *where)
+    assert made["id"] in output("revoke", made["id"], *where)
 
     assert status(server, made["token"]) == 401
     assert "no token 000000000000" in refused("revoke", "000000000000", *where)
 
 
-def test_an_administrator_elsewhere_names_the_server_and_his_token(server: Server) -> None:
-    admin = said("create", "--data-dir", server.data_dir, "--scope", "admin", "--expires", "1h")
+def test_an_admin_token_creates_tokens_over_http(server: Server) -> None:
+    admin = output("create", "--data-dir", server.data_dir, "--scope", "admin", "--expires", "1h")
 
-    token = said("create", "--url", server.url, "--token", admin, "--user", "bob")
+    token = output("create", "--url", server.url, "--token", admin, "--user", "bob")
 
     assert status(server, token) == 200
     assert "not valid" in refused("list", "--url", server.url, "--token", "alt_nonsense")
     assert "admin" in refused("list", "--url", server.url, "--token", token)
 
 
-def test_commands_that_share_a_secret_all_succeed(server: Server) -> None:
-    """Each takes its secret from the lock file, and only one can use the one that it read."""
+def test_concurrent_token_commands_all_succeed(server: Server) -> None:
+    """They read the same secret from the lock file, and only one of them can use it."""
     users = ["alice", "bob", "carol", "dave"]
     with ThreadPoolExecutor(len(users)) as shells:
         create = ("create", "--data-dir", server.data_dir, "--user")
-        tokens = [*shells.map(lambda user: said(*create, user), users)]
+        tokens = [*shells.map(lambda user: output(*create, user), users)]
 
     assert [status(server, token) for token in tokens] == [200] * 4
 
 
-def test_neither_secrets_nor_tokens_are_in_the_servers_log(data_dir: Path) -> None:
+def test_the_server_log_has_no_secret_and_no_token(data_dir: Path) -> None:
     with serving(data_dir, "--auth", "tokens", "--log-level", "debug") as server:
         holder = holder_of(data_dir)
-        token = said("create", "--data-dir", data_dir)
+        token = output("create", "--data-dir", data_dir)
         status(server, token)
         status(server, f"{token}x")
 
@@ -104,7 +104,7 @@ def test_neither_secrets_nor_tokens_are_in_the_servers_log(data_dir: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--expires", "tomorrow"], "expires_at"),
         (["--expires", "99999999999w"], "too far away"),
@@ -112,14 +112,14 @@ def test_neither_secrets_nor_tokens_are_in_the_servers_log(data_dir: Path) -> No
         (["--scope", "everything"], "everything"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
-    data_dir: Path, arguments: list[str], complaint: str
+def test_an_invalid_token_option_is_refused_in_one_line(
+    data_dir: Path, arguments: list[str], message: str
 ) -> None:
-    assert complaint in refused("create", "--data-dir", data_dir, *arguments).splitlines()[-1]
+    assert message in refused("create", "--data-dir", data_dir, *arguments).splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("flags", "complaint"),
+    ("flags", "message"),
     [
         (["--host", "0.0.0.0"], "--host: without authentication"),
         (["--auth", "jwt"], "--auth: jwt needs"),
@@ -127,10 +127,10 @@ def test_what_cannot_be_is_refused_in_one_line(
         (["--rate-limit", "often"], "--rate-limit: must be off"),
     ],
 )
-def test_a_server_that_could_not_know_its_callers_does_not_start(
-    data_dir: Path, flags: list[str], complaint: str
+def test_a_server_with_unsafe_authentication_settings_does_not_start(
+    data_dir: Path, flags: list[str], message: str
 ) -> None:
     done = run("serve", "--port", "0", "--data-dir", data_dir, *flags)
 
     assert done.returncode == 2
-    assert complaint in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""An event that this release cannot read stalls the tables, and nothing else."""
+"""An event that this release cannot read stops the projections, and nothing else."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,18 +7,18 @@ import pytest
 
 from tests.journeys.audit import StoredEvent, events_in
 from tests.journeys.client import BROKEN, Client, talking
-from tests.journeys.holding import holding
 from tests.journeys.server import Server, until
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
+from tests.journeys.write_lock import write_locked
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_read_an_event_records_on_and_says_that_it_is_behind(
+def test_a_server_with_an_unreadable_event_records_and_answers_behind(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     before = client.created(name="before")
     assert server.stop() == 0
-    record_something_unreadable(data_dir)
+    append_unreadable_event(data_dir)
 
     server.start()
 
@@ -33,35 +33,37 @@ def test_a_server_that_cannot_read_an_event_records_on_and_says_that_it_is_behin
 
 
 @pytest.mark.slow
-def test_a_deletion_that_was_interrupted_below_an_unreadable_event_does_not_hang_the_start(
+def test_a_start_does_not_hang_with_an_interrupted_deletion_and_an_unreadable_event(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()
     for _ in range(300):
         client.created(None, content_type="text/plain", parent_id=folder["id"])
-    with ThreadPoolExecutor() as threads, holding(data_dir / "projections.g1.db"):
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "projections.g1.db"):
         deletion = threads.submit(delete_or_break, server.port, folder["id"])
         until(lambda: len(events_in(data_dir)) > 302, "the deletion has begun")
-        with holding(data_dir / "ledger.db"):  # before the writer gives up waiting for the tables
+        with write_locked(
+            data_dir / "ledger.db"
+        ):  # before the committer gives up waiting for the tables
             server.kill()
         deletion.result()
     assert len(events_in(data_dir)) == 303
-    record_something_unreadable(data_dir)
+    append_unreadable_event(data_dir)
 
-    for _ in range(2):  # the tables show them as live, whatever the events say
+    for _ in range(2):  # the tables show the deleted assets as live
         server.start()
         assert server.stop() == 0
-        assert len(tombstones(data_dir)) == 257  # the folder, and as many as it was shown at once
+        assert len(tombstones(data_dir)) == 257  # the folder and one batch of its contents
 
 
 @pytest.mark.slow
-def test_a_folder_that_cannot_be_seen_to_be_empty_is_not_called_so(
+def test_the_deletion_of_a_folder_answers_behind_with_an_unreadable_event(
     server: Server, client: Client, data_dir: Path
 ) -> None:
     folder = client.folder()
     client.created(parent_id=folder["id"])
     assert server.stop() == 0
-    record_something_unreadable(data_dir)
+    append_unreadable_event(data_dir)
 
     server.start()
 

@@ -18,7 +18,7 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
@@ -155,7 +155,7 @@ async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_
 async def test_a_rebuild_stops_at_an_event_that_it_cannot_read_until_that_is_set_aside(
     folder: Path,
 ) -> None:
-    poison = record_something_unreadable(folder)
+    poison = append_unreadable_event(folder)
 
     refused = run("rebuild", "--data-dir", folder)
     because = run("rebuild", "--data-dir", folder, "--skip", str(poison), "--because", "a test")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.journeys.client import talking
 from tests.journeys.server import Server, run, serving
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,7 @@ def test_options_that_exclude_each_other_are_refused(
 @pytest.mark.parametrize("how", ["in the folder", "through its server", "at its address"])
 def test_an_event_is_set_aside_wherever_the_tables_are_made_anew(server: Server, how: str) -> None:
     server.stop()
-    poison = record_something_unreadable(server.data_dir)
+    poison = append_unreadable_event(server.data_dir)
     if how != "in the folder":
         server.start()
     where = ["--url", server.url] if how == "at its address" else ["--data-dir", server.data_dir]

@@ -12,7 +12,7 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from tests.api.running import serving
 from tests.journeys.server import run
-from tests.journeys.tampering import owning
+from tests.journeys.tampering import without_triggers
 
 FINE, FOUND, REFUSED = 0, 1, 2
 
@@ -85,7 +85,7 @@ def test_a_changed_row_of_the_tables_is_found_by_its_key(folder: Path) -> None:
 
 
 def test_every_finding_is_a_line_that_says_where(folder: Path) -> None:
-    with owning(folder / "ledger.db") as db:
+    with without_triggers(folder / "ledger.db") as db:
         db.execute("UPDATE event_tags SET value = 'k' WHERE position = 3")
 
     found = verified(folder, "--no-tables", code=FOUND)
@@ -97,7 +97,7 @@ def test_every_finding_is_a_line_that_says_where(folder: Path) -> None:
 
 
 def test_a_log_that_was_cut_shows_against_a_kept_checkpoint(folder: Path, tmp_path: Path) -> None:
-    with owning(folder / "ledger.db") as db:
+    with without_triggers(folder / "ledger.db") as db:
         for table in ("stored_events", "event_leaves", "event_tags"):
             column = "rowid" if table == "stored_events" else "position"
             db.execute(f"DELETE FROM {table} WHERE {column} = 3")
@@ -144,7 +144,7 @@ async def _forge(folder: Path, opened: tuple[object, ...], leaf: tuple[object, .
     async with serving(Settings(data_dir=folder.with_name("empty"))):
         pass
     shutil.copy(folder.with_name("empty") / "ledger.db", folder / "ledger.db")
-    with owning(folder / "ledger.db") as db:
+    with without_triggers(folder / "ledger.db") as db:
         db.execute("DELETE FROM stored_events")
         db.execute("DELETE FROM event_leaves")
         db.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?)", opened)

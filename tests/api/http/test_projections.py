@@ -18,7 +18,7 @@ from asset_ledger.api.workers.rebuilds import Ended
 from asset_ledger.ledger.storage.folder_lock import hold_build
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) ->
 async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
-    poison = record_something_unreadable(data_dir)
+    poison = append_unreadable_event(data_dir)
     async with serving(Settings(data_dir=data_dir)) as api:
         it = await rebuilt(api)
 

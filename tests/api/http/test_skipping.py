@@ -10,7 +10,7 @@ from asset_ledger.api.contract.skipping import SkipOut
 from asset_ledger.api.settings import Settings
 from tests.api.running import Answer, Api, serving
 from tests.journeys.server import run
-from tests.journeys.unreadable import record_something_unreadable
+from tests.journeys.unreadable import append_unreadable_event
 
 REASON = "written by a release that was taken back"
 ALL_PROJECTIONS = ["jobs", "assets", "lineage", "usage", "search", "catalog"]
@@ -21,7 +21,7 @@ async def poison(data_dir: Path) -> int:
     """Return the position of an event that this release cannot read, after an asset."""
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(name="before")
-    return record_something_unreadable(data_dir)
+    return append_unreadable_event(data_dir)
 
 
 @pytest.fixture

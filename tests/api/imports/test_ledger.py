@@ -22,7 +22,7 @@ from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.storage.data_folder import UNFINISHED
 from tests.api.running import serving
 from tests.journeys.audit import audit
-from tests.journeys.tampering import owning
+from tests.journeys.tampering import without_triggers
 
 LARGE = b"large" * 100_000
 KEYED = {"Idempotency-Key": "try-1"}
@@ -348,7 +348,7 @@ def test_a_ledger_that_was_tampered_with_is_not_exported(
     original: Path, tmp_path: Path, kind: str
 ) -> None:
     data = Path(shutil.copytree(original, tmp_path / "data"))
-    with owning(data / "ledger.db") as db:
+    with without_triggers(data / "ledger.db") as db:
         changed = f"CAST(replace(state, 'a.png', 'x.png') AS {kind})"
         db.execute(f"UPDATE stored_events SET state = {changed} WHERE rowid = 4")
 

@@ -1,4 +1,4 @@
-"""Two ways into a ledger, and what tests of the SDK do with either."""
+"""Gateways of the SDK tests: one to a data folder in this process, one over HTTP."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -31,5 +31,5 @@ def context(embedded: Gateway) -> ProcessingContext:
 
 @pytest.fixture
 def data_dir_settings(data_dir: Path) -> Settings:
-    """A ledger that takes at most two megabytes."""
+    """Settings with uploads of at most 2 MiB."""
     return Settings(data_dir=data_dir, max_upload_bytes=2 << 20)

@@ -1,4 +1,4 @@
-"""A network that fails: it stands between a client and a server, and does what it is told to."""
+"""A failing network: a proxy between a client and a server, with a programmed behaviour."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request as it arrived, and the how-manieth of its Idempotency-Key (or path) it is."""
+    """One request as it arrived. `attempt` counts the requests with its Idempotency-Key or path."""
 
     request: bytes
     headers: dict[str, str]
@@ -23,11 +23,11 @@ class Exchange:
 
 
 Behaviour = Callable[["Network", Exchange], Awaitable[bytes | None]]
-"""The bytes to answer with; None breaks the connection off."""
+"""Returns the bytes of the answer; None closes the connection."""
 
 
 class Network:
-    """Every request goes through `behave`; `seen` keeps them all."""
+    """A proxy whose `behave` answers every request. `seen` has all requests in order."""
 
     def __init__(self, behave: Behaviour, upstream: str = "") -> None:
         self.seen: list[Exchange] = []
@@ -37,7 +37,7 @@ class Network:
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def forward(self, exchange: Exchange) -> bytes:
-        """What the server answers."""
+        """Send a request to the server, and return its answer."""
         parts = urlsplit(self._upstream)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
@@ -48,7 +48,7 @@ class Network:
             writer.close()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: exchange after exchange, until somebody hangs up."""
+        """Serve one connection until one side closes it."""
         task = asyncio.current_task()
         assert task is not None
         self._open[task] = writer
@@ -56,15 +56,15 @@ class Network:
             while answer := await self._behave(self, await self._receive(reader, writer)):
                 writer.write(answer)
                 await writer.drain()
-                if len(answer) < _promised(answer):
+                if len(answer) < _announced_length(answer):
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has hung up: it has no more to ask
+            pass  # the client closed the connection
         del self._open[task]
         writer.close()
 
     async def end(self) -> None:
-        """Hang up on everybody."""
+        """Close all connections."""
         tasks = list(self._open)
         for writer in self._open.values():
             writer.transport.abort()
@@ -87,58 +87,61 @@ class Network:
 
 
 @asynccontextmanager
-async def network(behave: Behaviour, upstream: str = "") -> AsyncIterator[Network]:
-    """A network on a port of its own; `upstream` is the server that it can forward to."""
+async def network(
+    behave: Behaviour, upstream: str = "", *, port: int = 0
+) -> AsyncIterator[Network]:
+    """Run a network on a port (0: any free one). `upstream` is the address of the server."""
     between = Network(behave, upstream)
-    async with await asyncio.start_server(between.connected, "127.0.0.1", 0, limit=1 << 24) as port:
-        between.url = "http://127.0.0.1:{1}".format(*port.sockets[0].getsockname())
+    listening = asyncio.start_server(between.connected, "127.0.0.1", port, limit=1 << 24)
+    async with await listening as server:
+        between.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
         try:
             yield between
         finally:
             await between.end()
 
 
-async def passes(between: Network, exchange: Exchange) -> bytes | None:
+async def forwards(between: Network, exchange: Exchange) -> bytes | None:
     return await between.forward(exchange)
 
 
-async def refuses(between: Network, exchange: Exchange) -> bytes | None:
+async def drops_the_request(between: Network, exchange: Exchange) -> bytes | None:
     """The request never arrives."""
     return None
 
 
-async def loses(between: Network, exchange: Exchange) -> bytes | None:
+async def drops_the_answer(between: Network, exchange: Exchange) -> bytes | None:
     """The request arrives, and its answer does not."""
     await between.forward(exchange)
     return None
 
 
-async def halves(between: Network, exchange: Exchange) -> bytes | None:
+async def cuts_the_answer(between: Network, exchange: Exchange) -> bytes | None:
     """Half of the answer arrives."""
     answer = await between.forward(exchange)
     return answer[: len(answer) // 2]
 
 
-async def repeats(between: Network, exchange: Exchange) -> bytes | None:
+async def repeats_the_request(between: Network, exchange: Exchange) -> bytes | None:
     """The request arrives twice, at the same time."""
     first, _ = await asyncio.gather(between.forward(exchange), between.forward(exchange))
     return first
 
 
-async def loses_the_way(between: Network, exchange: Exchange) -> bytes | None:
-    """A proxy on the way does not find the server."""
+async def answers_502(between: Network, exchange: Exchange) -> bytes | None:
+    """A proxy on the way answers 502."""
     return answer(502)
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """An answer, spelled out."""
+    """Return the bytes of an HTTP answer."""
     fields = {"Content-Length": str(len(body)), **headers}
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items()]
-    return f"HTTP/1.1 {status} Said\r\n{''.join(lines)}\r\n".encode() + body
+    return f"HTTP/1.1 {status} Reason\r\n{''.join(lines)}\r\n".encode() + body
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
-    """The first attempt meets the first of these, the next the next, and the rest the last."""
+    """Use one behaviour for each attempt, and the last one for all further attempts."""
 
     async def behave(between: Network, exchange: Exchange) -> bytes | None:
         turn = min(exchange.attempt, len(behaviours)) - 1
@@ -147,11 +150,11 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
     return behave
 
 
-def says(answered: bytes) -> Behaviour:
-    """Whatever is asked, this is the answer."""
+def answers(fixed: bytes) -> Behaviour:
+    """Give the same answer to every request."""
 
     async def behave(between: Network, exchange: Exchange) -> bytes | None:
-        return answered
+        return fixed
 
     return behave
 
@@ -166,6 +169,6 @@ def _length(headers: dict[str, str]) -> int:
     return int(headers.get("content-length", "0"))
 
 
-def _promised(answer: bytes) -> int:
+def _announced_length(answer: bytes) -> int:
     head, blank, _ = answer.partition(END_OF_HEAD)
     return len(head) + len(blank) + _length(_headers(head)) if blank else len(answer) + 1

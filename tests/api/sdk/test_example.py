@@ -1,4 +1,4 @@
-"""The example is run as its readers would: by itself, and against a server."""
+"""The tracking example runs as a program on its own ledger, and against a server."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from examples import asset_tracking_example
 from tests.api.running import Api
 from tests.house.source import ROOT
 
-ANSWERS = """debugging node blur in job first-*:
+OUTPUT = """debugging node blur in job first-*:
   Blur_blur_once.png: * bytes, made of Noise_noise.png
   Blur_blur_twice.png: * bytes, made of Noise_noise.png
 results of job second-*:
@@ -28,10 +28,10 @@ performance by node:
   blur: 4 assets, * bytes
   noise: 2 assets, * bytes
 """
-FITS = re.compile(re.escape(ANSWERS).replace(r"\*", r"[\w,]+"))
+FITS = re.compile(re.escape(OUTPUT).replace(r"\*", r"[\w,]+"))
 
 
-def test_by_itself_it_answers_the_four_questions() -> None:
+def test_the_example_answers_its_four_questions_on_a_ledger_of_its_own() -> None:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("ASSET_LEDGER_")}
 
     finished = subprocess.run(
@@ -47,7 +47,7 @@ def test_by_itself_it_answers_the_four_questions() -> None:
     assert FITS.fullmatch(finished.stdout)
 
 
-async def test_a_server_answers_the_same(
+async def test_the_example_prints_the_same_against_a_server(
     api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ASSET_LEDGER_URL", api.url)
@@ -59,7 +59,7 @@ async def test_a_server_answers_the_same(
     assert [job["status"] for job in jobs] == ["completed", "completed"]
 
 
-def test_its_images_are_images() -> None:
+def test_the_pictures_of_the_example_are_valid_png() -> None:
     picture = asset_tracking_example.Picture(2, 2, bytes([0, 255, 128, 7]))
     pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     output = picture.to_asset()

@@ -1,4 +1,4 @@
-"""The contract of the gateway, held by both: over HTTP, and in this process."""
+"""Both gateways keep the contract: over HTTP, and in this process."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an import loads: workflow code pays for a client, not for a server."""
+"""Importing the SDK loads a client, and no server."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ PROBE = "import sys\n{line}\nprint(*[name for name in {heavy} if name in sys.mod
 
 
 def loaded(line: str) -> str:
-    """Which of the heavy modules a fresh interpreter has after this line."""
+    """Return the heavy modules that a new interpreter has loaded after this line."""
     probe = PROBE.format(line=line, heavy=HEAVY)
     finished = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
@@ -48,18 +48,18 @@ def loaded(line: str) -> str:
         "from asset_ledger import connect; connect('http://127.0.0.1:7777')",
     ],
 )
-def test_workflow_code_loads_neither_a_server_nor_eventsourcing(line: str) -> None:
+def test_an_sdk_import_loads_neither_a_server_nor_eventsourcing(line: str) -> None:
     assert loaded(line) == ""
 
 
-def test_a_data_folder_needs_them_all() -> None:
+def test_the_embedded_gateway_loads_eventsourcing_and_no_http_server() -> None:
     found = loaded("import asset_ledger.api.sdk.embedded").split()
 
     assert "eventsourcing" in found
     assert "asset_ledger.api.http" not in found
 
 
-def test_both_names_are_one_package() -> None:
+def test_the_short_import_paths_name_the_same_objects() -> None:
     assert asset_ledger.Asset is asset_ledger.api.sdk.Asset
     assert asset_ledger.sync.Asset is asset_ledger.api.sdk.sync.Asset
     assert asset_ledger.errors.SaveError is asset_ledger.api.sdk.SaveError

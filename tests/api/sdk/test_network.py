@@ -1,4 +1,4 @@
-"""What the network spoils is asked for again, recorded once, and given up in the end."""
+"""The SDK retries after network failures, records once, and gives up in the end."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ import pytest
 
 from asset_ledger import Asset, ProcessingContext, connect
 from asset_ledger.api.sdk.remote import RemoteGateway
-from asset_ledger.api.sdk.retry import Patience
+from asset_ledger.api.sdk.retry import RetryPolicy
 from asset_ledger.api.settings import Settings
 from asset_ledger.errors import (
     BusyError,
@@ -29,19 +29,19 @@ from tests.api.sdk.network import (
     Exchange,
     Network,
     answer,
-    halves,
+    answers,
+    answers_502,
+    cuts_the_answer,
+    drops_the_answer,
+    drops_the_request,
+    forwards,
     in_turn,
-    loses,
-    loses_the_way,
     network,
-    passes,
-    refuses,
-    repeats,
-    says,
+    repeats_the_request,
 )
 
 MIB = 1 << 20
-QUICK = Patience(first=0.001)
+QUICK = RetryPolicy(first=0.001)
 
 
 def problem(slug: str, status: int, **headers: str) -> bytes:
@@ -49,8 +49,8 @@ def problem(slug: str, status: int, **headers: str) -> bytes:
     return answer(status, orjson.dumps(document), **headers)
 
 
-def context_at(url: str, patience: Patience = QUICK) -> ProcessingContext:
-    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, patience=patience))
+def context_at(url: str, retry: RetryPolicy = QUICK) -> ProcessingContext:
+    return ProcessingContext(job_id="j", gateway=RemoteGateway(url, retry=retry))
 
 
 async def recorded(api: Api) -> list[str]:
@@ -58,11 +58,21 @@ async def recorded(api: Api) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "spoil", [refuses, loses, halves, loses_the_way, repeats, says(problem("outcome-unknown", 503))]
+    "spoil",
+    [
+        drops_the_request,
+        drops_the_answer,
+        cuts_the_answer,
+        answers_502,
+        repeats_the_request,
+        answers(problem("outcome-unknown", 503)),
+    ],
 )
-async def test_whatever_the_network_does_an_asset_is_made_once(api: Api, spoil: Behaviour) -> None:
-    async with network(in_turn(spoil, spoil, passes), api.url) as between:
-        context = context_at(between.url, Patience(first=0.001, sleep=never_mind))
+async def test_a_create_over_a_failing_network_records_one_asset(
+    api: Api, spoil: Behaviour
+) -> None:
+    async with network(in_turn(spoil, spoil, forwards), api.url) as between:
+        context = context_at(between.url, RetryPolicy(first=0.001, sleep=no_pause))
 
         asset = await context.create_asset("a", content=b"x" * 100_000)
 
@@ -70,8 +80,8 @@ async def test_whatever_the_network_does_an_asset_is_made_once(api: Api, spoil: 
     assert await recorded(api) == ["a"]
 
 
-async def test_all_attempts_of_a_call_have_one_key_and_two_calls_have_two(api: Api) -> None:
-    async with network(in_turn(loses, passes), api.url) as between:
+async def test_the_attempts_of_one_call_share_a_key_and_two_calls_have_two_keys(api: Api) -> None:
+    async with network(in_turn(drops_the_answer, forwards), api.url) as between:
         context = context_at(between.url)
         await context.create_asset("a", content=b"x")
         await context.create_asset("a", content=b"x")
@@ -82,28 +92,30 @@ async def test_all_attempts_of_a_call_have_one_key_and_two_calls_have_two(api: A
     assert await recorded(api) == ["a", "a"]
 
 
-async def test_what_cannot_be_rewound_is_sent_again_all_the_same(api: Api) -> None:
+async def test_a_source_that_cannot_be_rewound_is_sent_again_after_a_failure(api: Api) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for number in range(20):
             yield b"%06d" % number * 20_000
 
-    async with network(in_turn(halves, refuses, passes), api.url) as between:
+    async with network(in_turn(cuts_the_answer, drops_the_request, forwards), api.url) as between:
         asset = await context_at(between.url).create_asset("a", content=pieces())
 
     assert asset.size == 20 * 120_000
     assert await recorded(api) == ["a"]
 
 
-async def test_a_delete_that_was_lost_still_says_what_it_deleted(api: Api) -> None:
-    async with network(in_turn(loses, passes), api.url) as between:
+async def test_a_delete_returns_the_deleted_ids_after_its_first_answer_was_lost(api: Api) -> None:
+    async with network(in_turn(drops_the_answer, forwards), api.url) as between:
         asset = await context_at(between.url).create_asset("a", content=b"x")
 
         assert await asset.delete() == [asset.id]
 
 
-async def test_a_download_goes_on_where_it_broke_off(api: Api) -> None:
+async def test_a_download_resumes_after_each_broken_answer(api: Api) -> None:
     whole = random.Random(1).randbytes(3 * MIB)
-    async with network(in_turn(halves, halves, halves, passes), api.url) as between:
+    async with network(
+        in_turn(cuts_the_answer, cuts_the_answer, cuts_the_answer, forwards), api.url
+    ) as between:
         context = context_at(between.url)
         asset = await context.create_asset("a", content=whole)
 
@@ -117,20 +129,20 @@ async def test_a_download_goes_on_where_it_broke_off(api: Api) -> None:
     ]
 
 
-async def test_a_download_never_joins_two_contents() -> None:
+async def test_a_download_fails_if_the_content_was_replaced_meanwhile() -> None:
     short = answer(200, b"new", ETag='"b"')
     broken = answer(200, b"old content", ETag='"a"')[:-5]
-    async with network(in_turn(says(broken), says(short))) as between:
-        gateway = RemoteGateway(between.url, patience=QUICK)
+    async with network(in_turn(answers(broken), answers(short))) as between:
+        gateway = RemoteGateway(between.url, retry=QUICK)
 
         with pytest.raises(VersionConflictError, match="was replaced while it was read"):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
         await gateway.close()
 
 
-async def test_a_download_that_never_gets_on_is_given_up() -> None:
-    async with network(says(answer(200, b"x")[:-1])) as between:
-        gateway = RemoteGateway(between.url, patience=Patience(attempts=3, first=0.001))
+async def test_a_download_without_progress_is_given_up() -> None:
+    async with network(answers(answer(200, b"x")[:-1])) as between:
+        gateway = RemoteGateway(between.url, retry=RetryPolicy(attempts=3, first=0.001))
 
         with pytest.raises(UnreachableError):
             _ = [piece async for piece in gateway.chunks("0" * 32)]
@@ -138,19 +150,19 @@ async def test_a_download_that_never_gets_on_is_given_up() -> None:
         await gateway.close()
 
 
-async def test_a_refusal_is_not_repeated(api: Api) -> None:
-    async with network(passes, api.url) as between:
+async def test_a_refused_request_is_not_repeated(api: Api) -> None:
+    async with network(forwards, api.url) as between:
         with pytest.raises(FieldError):
             await context_at(between.url).create_asset("", content=b"x")
 
         assert len(between.seen) == 1
 
 
-async def test_a_ledger_that_nobody_serves_is_unreachable(unused_tcp_port: int) -> None:
-    patience, url = Patience(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
+async def test_a_ledger_without_a_server_is_unreachable(unused_tcp_port: int) -> None:
+    retry, url = RetryPolicy(attempts=3, first=0.001), f"http://127.0.0.1:{unused_tcp_port}"
 
     with pytest.raises(UnreachableError, match=f"^cannot reach {url}: "):
-        await context_at(url, patience).find_asset("0" * 32)
+        await context_at(url, retry).find_asset("0" * 32)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +178,10 @@ async def test_a_ledger_that_nobody_serves_is_unreachable(unused_tcp_port: int) 
         (answer(302, Location="http://elsewhere.example"), LedgerError),
     ],
 )
-async def test_what_no_ledger_says_is_told_by_its_status(
+async def test_an_answer_without_a_known_problem_raises_by_its_status(
     answered: bytes, error: type[LedgerError]
 ) -> None:
-    async with network(says(answered)) as between:
+    async with network(answers(answered)) as between:
         with pytest.raises(LedgerError) as raised:
             await context_at(between.url).find_asset("0" * 32)
 
@@ -177,24 +189,24 @@ async def test_what_no_ledger_says_is_told_by_its_status(
         assert len(between.seen) == 1
 
 
-async def test_who_asks_too_often_comes_back_when_he_is_told_to(api: Api) -> None:
-    limited = says(problem("rate-limited", 429, Retry_After="0"))
-    async with network(in_turn(limited, limited, passes), api.url) as between:
+async def test_a_rate_limited_client_retries_after_the_retry_after_header(api: Api) -> None:
+    limited = answers(problem("rate-limited", 429, Retry_After="0"))
+    async with network(in_turn(limited, limited, forwards), api.url) as between:
         await context_at(between.url).create_asset("a", content=b"x")
 
         assert len(between.seen) == 3
     assert await recorded(api) == ["a"]
 
 
-async def test_who_is_not_told_when_to_come_back_does_not(api: Api) -> None:
-    async with network(says(problem("rate-limited", 429))) as between:
+async def test_a_rate_limited_client_without_retry_after_gives_up(api: Api) -> None:
+    async with network(answers(problem("rate-limited", 429))) as between:
         with pytest.raises(RateLimitedError, match="it is rate-limited"):
             await context_at(between.url).create_asset("a", content=b"x")
 
         assert len(between.seen) == 1
 
 
-async def test_a_large_content_that_is_refused_is_not_sent(data_dir_settings: Settings) -> None:
+async def test_a_large_content_is_not_sent_if_it_is_refused(data_dir_settings: Settings) -> None:
     async with serving(data_dir_settings) as api, connect(api.url):
         with pytest.raises(TooLargeError):
             await ProcessingContext().create_asset("a", content=bytes(50 * MIB))
@@ -202,30 +214,31 @@ async def test_a_large_content_that_is_refused_is_not_sent(data_dir_settings: Se
         await ProcessingContext().create_asset("b", content=bytes(MIB))
 
 
-async def test_a_token_is_shown_with_every_request() -> None:
-    async with network(says(answer(200, b"{}"))) as between:
+async def test_a_token_is_sent_with_every_request() -> None:
+    async with network(answers(answer(200, b"{}"))) as between:
         async with connect(between.url, token="secret") as gateway:
             await gateway.find("0" * 32)
 
         assert between.seen[0].headers["authorization"] == "Bearer secret"
 
 
-def test_one_gateway_serves_one_event_loop_after_another(tmp_path: object) -> None:
-    async def ask() -> None:
-        async with network(says(answer(200, b'{"assets":[],"next":""}'))) as between:
-            gateway._client.url = between.url
+def test_a_gateway_works_in_one_event_loop_after_another(unused_tcp_port: int) -> None:
+    empty = answers(answer(200, b'{"assets":[],"next":""}'))
+
+    async def list_assets() -> None:
+        async with network(empty, port=unused_tcp_port):
             assert await Asset.paginate(gateway=gateway) == ([], "")
 
-    gateway = RemoteGateway("http://127.0.0.1:1")
-    asyncio.run(ask())
-    asyncio.run(ask())
+    gateway = RemoteGateway(f"http://127.0.0.1:{unused_tcp_port}")
+    asyncio.run(list_assets())
+    asyncio.run(list_assets())
 
 
-class TestPatience:
-    """How long is waited, and for what."""
+class TestRetryPolicy:
+    """`RetryPolicy`: how long it waits, and after which errors."""
 
-    async def waits(self, *errors: LedgerError) -> list[float]:
-        """The pauses between attempts of which each raises the next of these."""
+    async def pauses_after(self, *errors: LedgerError) -> list[float]:
+        """Return the pauses between attempts, each of which raises the next error."""
         pauses: list[float] = []
         rest = iter(errors)
 
@@ -236,66 +249,75 @@ class TestPatience:
             for error in rest:
                 raise error
 
-        await Patience(sleep=sleep).ask(attempt)
+        await RetryPolicy(sleep=sleep).run(attempt)
         return pauses
 
-    async def test_the_second_pause_is_longer_than_the_first_and_none_is_long(self) -> None:
-        pauses = await self.waits(*(UnreachableError() for _ in range(7)))
+    async def test_the_pauses_grow_and_are_limited(self) -> None:
+        pauses = await self.pauses_after(*(UnreachableError() for _ in range(7)))
 
         assert 0.05 <= pauses[0] <= 0.1
         assert 0.1 <= pauses[1] <= 0.2
         assert 2.5 <= pauses[6] <= 5.0
 
-    async def test_who_says_when_to_come_back_is_obeyed(self) -> None:
+    async def test_a_retry_after_is_waited_for(self) -> None:
         error = UnavailableError()
         error.retry_after = 30.0
 
-        (pause,) = await self.waits(error)
+        (pause,) = await self.pauses_after(error)
 
         assert 30.0 <= pause <= 31.0
 
-    async def test_a_busy_ledger_is_given_the_time_that_its_table_says(self) -> None:
-        first, second = await self.waits(BusyError(), OutcomeUnknownError())
+    async def test_a_busy_error_without_a_header_waits_the_seconds_of_its_problem(self) -> None:
+        first, second = await self.pauses_after(BusyError(), OutcomeUnknownError())
 
         assert 1.0 <= first <= 1.2
         assert 1.0 <= second <= 1.3
 
-    async def test_an_hour_is_not_waited(self) -> None:
+    async def test_a_retry_after_of_an_hour_raises_at_once(self) -> None:
         error = BusyError()
         error.retry_after = 3600.0
 
         with pytest.raises(BusyError):
-            await self.waits(error)
+            await self.pauses_after(error)
 
-    async def test_waiting_does_not_help_where_nobody_says_so(self) -> None:
+    async def test_an_unavailable_error_without_retry_after_raises_at_once(self) -> None:
         with pytest.raises(UnavailableError):
-            await self.waits(UnavailableError())
+            await self.pauses_after(UnavailableError())
 
-    async def test_patience_ends(self) -> None:
+    async def test_the_last_attempt_raises_its_error(self) -> None:
         with pytest.raises(UnreachableError, match="the last"):
-            await self.waits(*(UnreachableError() for _ in range(7)), UnreachableError("the last"))
+            await self.pauses_after(
+                *(UnreachableError() for _ in range(7)), UnreachableError("the last")
+            )
 
 
-async def never_mind(seconds: float) -> None:
-    """Waiting is not what is tested."""
+async def no_pause(seconds: float) -> None:
+    """Return at once."""
 
 
 @pytest.mark.slow
-async def test_a_thousand_creates_through_a_network_that_fails_make_a_thousand_assets(
+async def test_a_thousand_creates_over_a_failing_network_record_a_thousand_assets(
     api: Api,
 ) -> None:
-    spoils = (refuses, loses, halves, repeats, loses_the_way, delays)
+    spoils = (
+        drops_the_request,
+        drops_the_answer,
+        cuts_the_answer,
+        repeats_the_request,
+        answers_502,
+        delays_the_request,
+    )
     chance = random.Random(6)
 
     async def behave(between: Network, exchange: Exchange) -> bytes | None:
-        spoil = chance.random() < 0.6 and exchange.attempt < 6  # the seventh always arrives
-        return await (chance.choice(spoils) if spoil else passes)(between, exchange)
+        spoil = chance.random() < 0.6 and exchange.attempt < 6  # the sixth attempt always succeeds
+        return await (chance.choice(spoils) if spoil else forwards)(between, exchange)
 
     async with network(behave, api.url) as between:
-        context, turns = context_at(between.url), asyncio.Semaphore(32)
+        context, limit = context_at(between.url), asyncio.Semaphore(32)
 
         async def create(number: int) -> Asset:
-            async with turns:
+            async with limit:
                 return await context.create_asset(f"{number}", content=b"%d" % number * 1_000)
 
         made = await asyncio.gather(*(create(number) for number in range(1_000)))
@@ -308,7 +330,7 @@ async def test_a_thousand_creates_through_a_network_that_fails_make_a_thousand_a
     assert len(between.seen) > 1_500
 
 
-async def delays(between: Network, exchange: Exchange) -> bytes | None:
-    """The request arrives late: others overtake it."""
+async def delays_the_request(between: Network, exchange: Exchange) -> bytes | None:
+    """The request arrives after later ones."""
     await asyncio.sleep(0.05)
     return await between.forward(exchange)

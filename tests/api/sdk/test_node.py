@@ -1,4 +1,4 @@
-"""What `run_node` saves of what a node returned, under which name, and what it leaves alone."""
+"""`run_node`: what it saves of a return value, under which names, and what it does not save."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 
 
 class Returns(BaseNode):
-    """Returns what it was told to."""
+    """Returns what `make` returns, and saves it."""
 
     _auto_save_asset = True
 
@@ -46,7 +46,7 @@ async def saved(context: ProcessingContext, make: Callable[[], Any]) -> Result:
     return await run_node(Returns(make), context)
 
 
-async def test_bytes_are_saved_under_the_node_with_a_name_and_a_type(
+async def test_returned_bytes_are_saved_with_node_name_and_type(
     context: ProcessingContext,
 ) -> None:
     result = await saved(context, lambda: PNG)
@@ -59,13 +59,13 @@ async def test_bytes_are_saved_under_the_node_with_a_name_and_a_type(
     assert result.asset_id == asset.id
 
 
-async def test_bytes_of_no_known_type_are_saved_too(context: ProcessingContext) -> None:
+async def test_returned_bytes_of_unknown_type_are_saved_as_bin(context: ProcessingContext) -> None:
     (asset,) = (await saved(context, lambda: bytearray(b"?"))).assets
 
     assert (asset.name, asset.content_type) == ("Returns_n.bin", "application/octet-stream")
 
 
-async def test_each_entry_of_a_dict_or_a_list_is_saved(context: ProcessingContext) -> None:
+async def test_each_entry_of_a_returned_dict_or_list_is_saved(context: ProcessingContext) -> None:
     result = await saved(
         context, lambda: {"mask": PNG, "tiles": [b"a", (b"b",)], "score": 0.5, "why": "text"}
     )
@@ -77,7 +77,7 @@ async def test_each_entry_of_a_dict_or_a_list_is_saved(context: ProcessingContex
     ]
 
 
-async def test_a_file_that_the_node_wrote_keeps_its_name(
+async def test_a_returned_path_is_saved_under_its_file_name(
     context: ProcessingContext, tmp_path: Path
 ) -> None:
     def write() -> Path:
@@ -91,7 +91,7 @@ async def test_a_file_that_the_node_wrote_keeps_its_name(
 
 
 @pytest.mark.parametrize("rewinds", [True, False])
-async def test_an_open_file_is_saved_from_its_beginning(
+async def test_a_returned_open_file_is_saved_from_its_start(
     context: ProcessingContext, tmp_path: Path, rewinds: bool
 ) -> None:
     def write() -> Any:
@@ -107,7 +107,9 @@ async def test_an_open_file_is_saved_from_its_beginning(
     assert await asset.content() == PNG
 
 
-async def test_a_named_file_keeps_its_name(context: ProcessingContext, tmp_path: Path) -> None:
+async def test_a_returned_open_file_keeps_its_file_name(
+    context: ProcessingContext, tmp_path: Path
+) -> None:
     with (tmp_path / "take.wav").open("w+b") as file:
         file.write(b"sound")
 
@@ -116,7 +118,9 @@ async def test_a_named_file_keeps_its_name(context: ProcessingContext, tmp_path:
     assert (asset.name, asset.content_type) == ("take.wav", "audio/x-wav")
 
 
-async def test_an_object_may_offer_an_asset(context: ProcessingContext) -> None:
+async def test_a_returned_object_is_saved_as_its_to_asset_output(
+    context: ProcessingContext,
+) -> None:
     class Picture:
         def to_asset(self) -> Output:
             return Output(lambda: PNG, "holiday.png", "image/png", {"iso": 100}, ("sea",))
@@ -126,7 +130,7 @@ async def test_an_object_may_offer_an_asset(context: ProcessingContext) -> None:
     assert (asset.name, asset.metadata, asset.tags) == ("holiday.png", {"iso": 100}, ("sea",))
 
 
-async def test_an_object_may_leave_its_name_to_the_node(context: ProcessingContext) -> None:
+async def test_an_output_without_a_name_is_named_after_the_node(context: ProcessingContext) -> None:
     class Picture:
         def to_asset(self) -> Output:
             return Output(PNG, content_type="image/png")
@@ -136,7 +140,7 @@ async def test_an_object_may_leave_its_name_to_the_node(context: ProcessingConte
     assert asset.name == "Returns_n_front.png"
 
 
-async def test_an_asset_that_the_node_made_passes_through(
+async def test_a_returned_asset_is_not_saved_again(
     context: ProcessingContext, embedded: Gateway
 ) -> None:
     class Makes(BaseNode):
@@ -153,7 +157,7 @@ async def test_an_asset_that_the_node_made_passes_through(
     assert [a.name async for a in Asset.iterate(gateway=embedded)] == ["own.png"]
 
 
-async def test_without_the_flag_nothing_is_saved(
+async def test_a_node_without_the_flag_saves_nothing(
     context: ProcessingContext, embedded: Gateway
 ) -> None:
     result = await run_node(Quiet(lambda: PNG), context)
@@ -163,7 +167,7 @@ async def test_without_the_flag_nothing_is_saved(
     assert await Asset.paginate(gateway=embedded) == ([], "")
 
 
-async def test_process_by_itself_saves_nothing(
+async def test_a_direct_call_of_process_saves_nothing(
     context: ProcessingContext, embedded: Gateway
 ) -> None:
     assert await Returns(lambda: PNG).process(context) == PNG
@@ -185,48 +189,46 @@ async def test_process_by_itself_saves_nothing(
         [],
     ],
 )
-async def test_texts_and_numbers_are_no_files(context: ProcessingContext, value: Any) -> None:
+async def test_returned_texts_and_numbers_are_not_saved(
+    context: ProcessingContext, value: Any
+) -> None:
     assert await saved(context, lambda: {"uri": value, "value": [value]}) == Result(
         {"uri": value, "value": [value]}, ()
     )
 
 
-async def test_a_file_that_was_there_before_is_not_read(context: ProcessingContext) -> None:
+async def test_a_file_older_than_the_run_is_not_read(context: ProcessingContext) -> None:
     with pytest.raises(SaveError, match="was there before the node ran"):
         await saved(context, lambda: Path(__file__))
 
 
-async def test_a_link_to_such_a_file_is_not_followed(
-    context: ProcessingContext, tmp_path: Path
-) -> None:
+async def test_a_returned_link_is_not_followed(context: ProcessingContext, tmp_path: Path) -> None:
     def link() -> Path:
         (tmp_path / "link").symlink_to(__file__)
         return tmp_path / "link"
 
-    with pytest.raises(SaveError, match="is no regular file"):
+    with pytest.raises(SaveError, match="is not a regular file"):
         await saved(context, link)
 
 
-async def test_a_file_that_is_not_there_fails_the_run(
-    context: ProcessingContext, tmp_path: Path
-) -> None:
+async def test_a_missing_file_fails_the_run(context: ProcessingContext, tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="cannot be read"):
         await saved(context, lambda: tmp_path / "missing")
 
 
-async def test_what_cannot_be_saved_fails_the_run(context: ProcessingContext) -> None:
-    with pytest.raises(SaveError, match="a object is nothing that can be saved"):
+async def test_a_value_of_an_unsupported_type_fails_the_run(context: ProcessingContext) -> None:
+    with pytest.raises(SaveError, match="cannot save a object"):
         await saved(context, object)
 
 
-async def test_a_save_that_the_ledger_refuses_fails_the_run(context: ProcessingContext) -> None:
+async def test_a_refused_save_fails_the_run(context: ProcessingContext) -> None:
     with pytest.raises(SaveError, match="control characters") as failed:
         await saved(context, lambda: {"a\0b": b"x"})
 
     assert isinstance(failed.value.__cause__, FieldError)
 
 
-async def test_a_save_may_be_reported_instead(
+async def test_a_failed_save_is_reported_with_on_save_error_report(
     embedded: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = ProcessingContext(job_id="j", gateway=embedded, on_save_error="report")
@@ -245,12 +247,12 @@ async def test_a_save_may_be_reported_instead(
     assert len(caplog.records) == 3
 
 
-async def test_what_a_node_raises_is_raised(context: ProcessingContext) -> None:
+async def test_the_exception_of_a_node_is_raised(context: ProcessingContext) -> None:
     with pytest.raises(ZeroDivisionError):
         await saved(context, lambda: 1 / 0)
 
 
-async def test_what_is_made_is_derived_from_what_was_given(context: ProcessingContext) -> None:
+async def test_a_saved_output_is_derived_from_the_given_assets(context: ProcessingContext) -> None:
     first, second = (await saved(context, lambda: [b"1", b"2"])).assets
 
     result = await run_node(Returns(lambda: b"3"), context, derived_from=[first, second.id, first])
@@ -258,7 +260,9 @@ async def test_what_is_made_is_derived_from_what_was_given(context: ProcessingCo
     assert result.assets[0].derived_from == (first.id, second.id)
 
 
-async def test_a_node_may_say_otherwise(context: ProcessingContext) -> None:
+async def test_explicit_arguments_of_create_asset_win_over_the_running_node(
+    context: ProcessingContext,
+) -> None:
     class Chooses(BaseNode):
         async def process(self, context: ProcessingContext) -> Asset:
             return await context.create_asset("a", content=b"x", node_id="another", derived_from=[])
@@ -269,35 +273,35 @@ async def test_a_node_may_say_otherwise(context: ProcessingContext) -> None:
     assert (result.assets[0].node_id, result.assets[0].derived_from) == ("another", ())
 
 
-async def test_a_node_has_an_id_of_its_own_and_work_to_do(context: ProcessingContext) -> None:
+async def test_a_base_node_has_a_unique_id_and_no_process(context: ProcessingContext) -> None:
     assert BaseNode().id != BaseNode().id
     assert (BaseNode.auto_save_asset(), Returns.auto_save_asset()) == (False, True)
-    with pytest.raises(NotImplementedError, match="BaseNode does not say what it does"):
+    with pytest.raises(NotImplementedError, match=r"BaseNode has no process\(\)"):
         await run_node(BaseNode(), context)
 
 
 class TestOptionalPackages:
-    """Pillow and numpy, where the node has loaded them: the real ones, if they are installed."""
+    """Values of Pillow and numpy, if they are installed."""
 
-    async def test_an_image_is_saved_as_png(self, context: ProcessingContext) -> None:
-        image = needed("PIL.Image").new("RGBA", (4, 3), "red")
+    async def test_a_pillow_image_is_saved_as_png(self, context: ProcessingContext) -> None:
+        image = imported("PIL.Image").new("RGBA", (4, 3), "red")
 
         (asset,) = (await saved(context, lambda: image)).assets
 
         assert (asset.name, asset.content_type) == ("Returns_n.png", "image/png")
         assert (await asset.content()).startswith(b"\x89PNG")
 
-    async def test_an_image_that_no_png_can_hold_is_saved_as_tiff(
+    async def test_a_pillow_image_is_saved_as_tiff_if_png_cannot_hold_it(
         self, context: ProcessingContext
     ) -> None:
-        image = needed("PIL.Image").new("CMYK", (4, 3))
+        image = imported("PIL.Image").new("CMYK", (4, 3))
 
         (asset,) = (await saved(context, lambda: image)).assets
 
         assert (asset.name, asset.content_type) == ("Returns_n.tiff", "image/tiff")
 
-    async def test_an_array_is_saved_as_it_is(self, context: ProcessingContext) -> None:
-        numpy = needed("numpy")
+    async def test_a_numpy_array_is_saved_as_npy(self, context: ProcessingContext) -> None:
+        numpy = imported("numpy")
         array = numpy.arange(6, dtype="float32").reshape(2, 3)
 
         (asset,) = (await saved(context, lambda: array)).assets
@@ -306,16 +310,14 @@ class TestOptionalPackages:
             assert (numpy.load(file) == array).all()
         assert (asset.name, asset.content_type) == ("Returns_n.npy", "application/x-npy")
 
-    async def test_an_array_of_objects_would_be_code_and_is_not_saved(
-        self, context: ProcessingContext
-    ) -> None:
-        array = needed("numpy").array([object()])
+    async def test_a_numpy_array_of_objects_is_refused(self, context: ProcessingContext) -> None:
+        array = imported("numpy").array([object()])
 
         with pytest.raises(SaveError, match="allow_pickle"):
             await saved(context, lambda: array)
 
 
-def needed(name: str) -> ModuleType:
+def imported(name: str) -> ModuleType:
     pytest.importorskip(name, reason=f"{name} is not installed: the SDK works without it")
     return sys.modules[name]
 

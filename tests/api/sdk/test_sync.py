@@ -1,4 +1,4 @@
-"""The sync door: the same names, without await."""
+"""The synchronous SDK has the names of the async one, and waits for its results."""
 
 import asyncio
 import inspect
@@ -41,7 +41,7 @@ def context(tmp_path: Path) -> Iterator[ProcessingContext]:
         yield ProcessingContext(workflow_id="w", job_id="j")
 
 
-def test_an_asset_is_made_found_read_and_deleted(
+def test_an_asset_is_created_found_read_and_deleted(
     context: ProcessingContext, tmp_path: Path
 ) -> None:
     asset = context.create_asset("a", "text/plain", b"x" * 200_000, node_id="n", tags=["t"])
@@ -58,7 +58,7 @@ def test_an_asset_is_made_found_read_and_deleted(
         Asset.get(asset.id)
 
 
-def test_lists_are_pages_or_iterators(context: ProcessingContext) -> None:
+def test_assets_are_listed_in_pages_or_by_iteration(context: ProcessingContext) -> None:
     for number in range(5):
         context.create_asset(f"{number}", content=b"x")
 
@@ -70,7 +70,9 @@ def test_lists_are_pages_or_iterators(context: ProcessingContext) -> None:
     assert [asset.name for asset in Asset.iterate(job_id="j")] == ["0", "1", "2", "3", "4"]
 
 
-def test_an_iterator_that_is_left_early_is_closed(context: ProcessingContext) -> None:
+def test_a_content_is_readable_again_after_an_abandoned_iteration(
+    context: ProcessingContext,
+) -> None:
     asset = context.create_asset("a", content=b"x" * 3_000_000)
 
     for piece in asset.chunks():
@@ -80,7 +82,7 @@ def test_an_iterator_that_is_left_early_is_closed(context: ProcessingContext) ->
     assert asset.content() == b"x" * 3_000_000
 
 
-def test_nodes_and_workflows_are_waited_for(context: ProcessingContext) -> None:
+def test_run_node_and_run_workflow_return_their_results(context: ProcessingContext) -> None:
     paints, frames = Paints(id="p"), Frames(id="f")
 
     result = run_node(paints, context)
@@ -93,14 +95,14 @@ def test_nodes_and_workflows_are_waited_for(context: ProcessingContext) -> None:
     assert framed.derived_from == (results[paints].asset_id,)
 
 
-def test_a_context_frames_its_job(context: ProcessingContext) -> None:
+def test_a_context_records_the_start_and_the_end_of_its_job(context: ProcessingContext) -> None:
     with ProcessingContext(job_id="framed") as job, pytest.raises(UnknownAssetError):
         job.find_asset("nothing")
 
     assert [event.topic for event in job.history()] == ["job.started", "job.finished"]
 
 
-def test_what_is_installed_is_asked_until_it_is_closed(
+def test_an_installed_ledger_is_used_until_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ASSET_LEDGER_URL", raising=False)
@@ -115,7 +117,7 @@ def test_what_is_installed_is_asked_until_it_is_closed(
         Asset.paginate()
 
 
-async def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+async def test_the_sync_sdk_works_inside_a_running_event_loop(tmp_path: Path) -> None:
     """As in a notebook."""
     assert asyncio.get_running_loop().is_running()
 
@@ -123,13 +125,13 @@ async def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None
         assert ProcessingContext().create_asset("a", content=b"x").content() == b"x"
 
 
-def test_it_has_the_names_and_the_parameters_of_the_async_door() -> None:
+def test_the_sync_sdk_has_the_names_and_parameters_of_the_async_one() -> None:
     assert sync.__all__ == asset_ledger.__all__
     for kind in ("Asset", "ProcessingContext", "Connection"):
-        awaited, waiting = getattr(asset_ledger, kind), getattr(sync, kind)
-        for name, method in inspect.getmembers(awaited, inspect.isroutine):
+        async_kind, sync_kind = getattr(asset_ledger, kind), getattr(sync, kind)
+        for name, method in inspect.getmembers(async_kind, inspect.isroutine):
             if not name.startswith("_"):
-                assert list(inspect.signature(getattr(waiting, name)).parameters) == list(
+                assert list(inspect.signature(getattr(sync_kind, name)).parameters) == list(
                     inspect.signature(method).parameters
                 )
 
@@ -141,7 +143,7 @@ print(Asset.paginate()[0])
 """
 
 
-async def test_a_script_that_closes_nothing_ends_without_a_word(api: Api) -> None:
+async def test_a_script_without_close_exits_without_a_warning(api: Api) -> None:
     finished = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-W", "always", "-c", SCRIPT.format(url=api.url)],

@@ -1,4 +1,4 @@
-"""Who asks: a token is its user, and nobody but an admin speaks for somebody else."""
+"""Users of the SDK: a token acts for its user, and only an admin acts for another user."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def test_a_token_records_for_its_user(api: Api) -> None:
 
 @pytest.mark.parametrize("scopes", [("read", "write"), ("write",)])
 @pytest.mark.parametrize("user_id", ["1", "bob", "usage", "../1"])
-async def test_nobody_records_for_somebody_else(
+async def test_a_token_without_admin_cannot_record_for_another_user(
     api: Api, scopes: tuple[str, ...], user_id: str
 ) -> None:
     before = api.head()
@@ -50,7 +50,7 @@ async def test_nobody_records_for_somebody_else(
     assert api.head() == before
 
 
-async def test_an_admin_records_for_somebody_else_and_is_named(api: Api) -> None:
+async def test_an_admin_records_for_another_user_and_is_named_in_the_event(api: Api) -> None:
     async with connect(api.url, token=caller(api, "root", *ALL).token):
         context = ProcessingContext(user_id="alice")
         asset = await context.create_asset("a", content=b"x")
@@ -62,7 +62,7 @@ async def test_an_admin_records_for_somebody_else_and_is_named(api: Api) -> None
     assert created.by == "root"
 
 
-async def test_anothers_asset_is_unknown(api: Api) -> None:
+async def test_an_asset_of_another_user_is_unknown(api: Api) -> None:
     async with connect(api.url, token=caller(api, "alice").token):
         hers = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
 
@@ -71,7 +71,7 @@ async def test_anothers_asset_is_unknown(api: Api) -> None:
             await Asset.get(hers.id)
 
 
-async def test_a_user_named_as_an_asset_is_not_taken_for_it(api: Api) -> None:
+async def test_an_asset_id_is_refused_as_a_user_id(api: Api) -> None:
     async with connect(api.url, token=caller(api, "alice").token):
         asset = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
 
@@ -79,7 +79,7 @@ async def test_a_user_named_as_an_asset_is_not_taken_for_it(api: Api) -> None:
             await Asset.paginate(user_id=asset.id)
 
 
-async def test_a_token_that_may_only_write_writes(api: Api) -> None:
+async def test_a_token_with_the_scope_write_creates_and_cannot_read(api: Api) -> None:
     async with connect(api.url, token=caller(api, "alice", "write").token):
         asset = await ProcessingContext(user_id="alice").create_asset("a", content=b"x")
 
@@ -89,13 +89,15 @@ async def test_a_token_that_may_only_write_writes(api: Api) -> None:
     assert (asset.user_id, refused.value.scope) == ("alice", "read")
 
 
-async def test_without_a_token_nobody_is_let_in(api: Api) -> None:
+async def test_a_request_without_a_token_is_refused(api: Api) -> None:
     async with connect(api.url):
         with pytest.raises(UnauthenticatedError):
             await Asset.paginate()
 
 
-async def test_the_environment_names_the_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_variable_holds_the_token(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ASSET_LEDGER_URL", api.url)
     monkeypatch.setenv("ASSET_LEDGER_TOKEN", caller(api, "alice").token or "")
 

@@ -1,4 +1,4 @@
-"""Workflows: nodes that feed each other, and the history that they leave behind."""
+"""`run_workflow`: inputs, sources, concurrency, failures, and the recorded history."""
 
 import asyncio
 from typing import Any
@@ -51,21 +51,23 @@ async def run_three(context: ProcessingContext) -> dict[str, tuple[Asset, ...]]:
 
 
 async def history(gateway: Gateway) -> list[dict[str, Any]]:
-    """What a run of the three nodes recorded, with names in the place of ids and times."""
+    """Return what a run of the three nodes recorded, with names instead of ids and times."""
     context = ProcessingContext(workflow_id="w", job_id="j", gateway=gateway)
     await run_three(context)
     events = [event async for event in context.history()]
     names = {event.asset_id: event.data["name"] for event in events if "name" in event.data}
-    told = []
+    shown = []
     for event in events:
         data = dict(event.data)
         data["derived_from"] = [names[source] for source in data.get("derived_from", ())]
         rest = {name: value for name, value in vars(event).items() if name not in ("time", "data")}
-        told.append({**rest, "asset_id": names.get(event.asset_id), "data": data})
-    return told
+        shown.append({**rest, "asset_id": names.get(event.asset_id), "data": data})
+    return shown
 
 
-async def test_what_a_node_makes_is_derived_from_what_fed_it(context: ProcessingContext) -> None:
+async def test_the_assets_of_a_node_are_derived_from_the_assets_of_its_inputs(
+    context: ProcessingContext,
+) -> None:
     made = await run_three(context)
 
     (noise,), (soft, hard), (sheet,) = made["noise"], made["blur"], made["sheet"]
@@ -81,28 +83,26 @@ async def test_what_a_node_makes_is_derived_from_what_fed_it(context: Processing
     ]
 
 
-async def test_both_ways_into_a_ledger_give_the_same_history(
-    embedded: Gateway, remote: Gateway
-) -> None:
+async def test_both_gateways_record_the_same_history(embedded: Gateway, remote: Gateway) -> None:
     assert await history(embedded) == await history(remote)
 
 
-async def test_nodes_that_do_not_need_each_other_run_together(
+async def test_independent_nodes_run_at_the_same_time(
     context: ProcessingContext,
 ) -> None:
-    both_are_here = asyncio.Barrier(2)
+    both_running = asyncio.Barrier(2)
 
     class Meets(BaseNode):
         async def process(self, context: ProcessingContext) -> None:
             async with asyncio.timeout(30):
-                await both_are_here.wait()
+                await both_running.wait()
 
     results = await run_workflow({Meets(): {}, Meets(): {}}, context)
 
     assert len(results) == 2
 
 
-async def test_concurrent_nodes_keep_their_own_names(context: ProcessingContext) -> None:
+async def test_concurrent_nodes_record_their_own_node_ids(context: ProcessingContext) -> None:
     class Makes(BaseNode):
         async def process(self, context: ProcessingContext) -> Asset:
             return await context.create_asset("a", content=self.id.encode())
@@ -114,7 +114,9 @@ async def test_concurrent_nodes_keep_their_own_names(context: ProcessingContext)
     assert [results[node].value.node_id for node in nodes] == [node.id for node in nodes]
 
 
-async def test_the_first_failure_ends_the_run_and_is_raised(context: ProcessingContext) -> None:
+async def test_the_first_failure_cancels_the_other_nodes_and_is_raised(
+    context: ProcessingContext,
+) -> None:
     cancelled = []
 
     class Fails(BaseNode):
@@ -137,7 +139,9 @@ async def test_the_first_failure_ends_the_run_and_is_raised(context: ProcessingC
     assert cancelled == ["waits"]
 
 
-async def test_a_circle_is_refused_before_anything_runs(context: ProcessingContext) -> None:
+async def test_a_circle_of_nodes_is_refused_before_any_node_runs(
+    context: ProcessingContext,
+) -> None:
     one, two = Blur(id="one"), Blur(id="two")
 
     with pytest.raises(WorkflowError, match=r"one -> two|two -> one"):

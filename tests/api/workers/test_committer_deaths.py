@@ -19,7 +19,7 @@ from tests.api.running import Api
 from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
 from tests.api.workers.test_committer_process import listed, verified
 from tests.journeys.audit import audit, events_in
-from tests.journeys.holding import holding
+from tests.journeys.write_lock import write_locked
 
 UNKNOWN = (503, "outcome-unknown")
 
@@ -44,7 +44,7 @@ async def check_recorded_once(api: Api, data_dir: Path, keys: list[str]) -> None
     """Each is in the table and in the log, once; the log is whole."""
     await until(lambda: api.backend.projections.position == api.head())
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(keys)
-    named = [f.says["private"]["name"] for f in audit(data_dir) if f.topic == "asset.created"]
+    named = [f.fields["private"]["name"] for f in audit(data_dir) if f.topic == "asset.created"]
     assert sorted(named) == sorted(keys)
 
 
@@ -84,7 +84,7 @@ async def test_killed_between_event_and_table_the_caller_is_answered_unknown(
     key = {"Idempotency-Key": "k"}
     async with stream(api, "?all=true") as blocks:
         last, before = api.head(), children()
-        with holding(data_dir / "projections.g1.db"):
+        with write_locked(data_dir / "projections.g1.db"):
             upload = asyncio.create_task(api.upload(b"k", name="k", headers=key))
             await until(lambda: len(events_in(data_dir)) > last)
             kill(before)
@@ -183,7 +183,7 @@ async def test_a_log_that_a_stranger_holds_is_opened_once_it_is_free(
     api: Api, data_dir: Path
 ) -> None:
     before = children()
-    with holding(data_dir / "ledger.db"):
+    with write_locked(data_dir / "ledger.db"):
         kill(before)
         await until(lambda: not api.backend.committer.is_alive)
         await until(lambda: api.backend.committer.failure is not None)

@@ -1,4 +1,4 @@
-"""A commit that stops half-way for as long as a test likes: somebody else holds the lock."""
+"""A lock on a SQLite file that stops a commit half-way."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
-    """Keep everybody from writing to a file of SQLite's. Nothing is written by it.
+def write_locked(path: Path) -> Iterator[None]:
+    """Hold the write lock of a SQLite file, and write nothing.
 
-    SQLite waits for five seconds before a writer is told.
+    Another connection waits for five seconds before its write fails.
     """
     db = sqlite3.connect(path, isolation_level=None, timeout=60)
     try:

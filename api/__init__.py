@@ -1,4 +1,4 @@
-"""The callers: the shapes on the wire, the server, the command line, and the Python client.
+"""The outer layer: the shapes on the wire, the server, the command line, and the Python client.
 
-They may use every floor below; nothing below may use them.
+It may import every layer below; no layer below may import it.
 """

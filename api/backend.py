@@ -1,7 +1,7 @@
-"""The one wiring: opens a data folder and everything on it, and closes it all in reverse.
+"""The backend: a data folder with its committer, readers and tables, opened in a fixed order.
 
-The server, the command line, the embedded SDK and the tests open the same backend, in the order in
-which a start makes sure of things: lock, committer (contents, log, tables), then all that reads.
+The server, the command line, the embedded SDK and the tests open the same backend: the lock, then
+the committer (contents, log, tables), then the readers. It closes in reverse order.
 """
 
 from collections.abc import AsyncIterator
@@ -55,10 +55,10 @@ class Backend:
 async def open_backend(
     settings: Settings, progress: Progress | None = None, worker: Worker | None = None
 ) -> AsyncIterator[Backend]:
-    """Open the data folder of these settings; `progress` is told of tables that catch up.
+    """Open the data folder of these settings. `progress` is called while tables catch up.
 
-    Commits run in `worker`, or in a thread of this process. Raises DataFolderError: another process
-    has the folder, or what is in it cannot be used.
+    Commits run in `worker`, or in a thread of this process. Raises DataFolderError if another
+    process has the folder, or if its files cannot be used.
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
@@ -70,7 +70,7 @@ async def open_backend(
         stack.callback(tokens.close)
         committer = Committer(worker, settings.queue_size)
         opened = await committer.open()
-        stack.push_async_callback(committer.close)  # last: its connections fold the WAL files
+        stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
         contents = await open_local_contents(files.content.root)
         stack.push_async_callback(contents.close)
         log = SqliteLogReader(files.log)
@@ -81,15 +81,13 @@ async def open_backend(
         projections = await Projections.open(folder, opened.tables, feed, progress)
         stack.push_async_callback(projections.close)
         committer.attach(feed, replay, projections)
-        stack.push_async_callback(
-            committer.drain
-        )  # before the projections, which take what is left
+        stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, replay, contents, projections)
         await ledger.delete.finish_interrupted()
         rebuilds = Rebuilds(folder, projections, feed, committer)
-        stack.push_async_callback(rebuilds.close)
+        stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
-            rebuilds.start()  # older rows lack what a migration wants, and serve meanwhile
+            rebuilds.start()  # fills the columns that a migration has added
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
         thumbnails = Thumbnails(files.derived, ledger.open_content)
         stack.push_async_callback(thumbnails.close)

@@ -1,4 +1,4 @@
-"""The storage engine of one machine: SQLite files and a folder, opened for writing by one worker.
+"""The storage engine: contents, log and tables of a data folder, opened for writing by one worker.
 
 The same function opens them in a thread (embedded, tests) and in the committer process of a server.
 """
@@ -17,29 +17,29 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build, hold_writing
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 
 
 @contextmanager
 def open_group_commit(
-    folder: Path, progress: Progress | None = None, *, again: bool = False
+    folder: Path, progress: Progress | None = None, *, reopen: bool = False
 ) -> Iterator[GroupCommit]:
     """Open packed contents, log and tables, in this order; close them in reverse.
 
-    An empty log gets its first event; tables that lag are caught up, which `progress` is told of.
-    `again`: a server that runs opens them once more, maybe beside a rebuild, whose files stay.
-    Waits for a worker that finishes its last group. Raises DataFolderError.
+    An empty log gets its first event. `progress` is called while tables catch up.
+    `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
+    Waits for a previous worker that still commits its last group. Raises DataFolderError.
     """
     files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
-        stack.enter_context(hold_writing(folder))
+        stack.enter_context(hold_committer_lock(folder))
         packed = stack.enter_context(closing(Packed(files.content.packed)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
-        with nullcontext() if again else hold_build(folder):
-            runner = start(folder, feed, progress, keep_others=again)
+        with nullcontext() if reopen else hold_build_lock(folder):
+            runner = start(folder, feed, progress, keep_others=reopen)
         tables = stack.enter_context(closing(LiveTables(folder, runner)))
         yield GroupCommit(log, packed, tables)

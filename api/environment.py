@@ -1,6 +1,6 @@
-"""The environment's names of this program, and those that are only nearly one of them.
+"""Environment variables of this program, and the check for misspelt ones.
 
-Promise: a misspelt name is found without a look at its value, which may be a secret.
+Promise: the value of a variable, which may be a secret, is never shown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from asset_ledger.api.settings import Settings
 PREFIX: Final = Settings.model_config["env_prefix"]
 
 _OF_CLIENTS: Final = ("URL", "TOKEN")
-"""What commands and the Python side read, and the server does not."""
+"""Variables that commands and the SDK read, and the server does not."""
 
 KNOWN: Final = frozenset(
     f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_OF_CLIENTS)
@@ -20,9 +20,9 @@ KNOWN: Final = frozenset(
 
 
 def misspelt(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Every name with our prefix that nobody reads, and the known one that is nearest to it.
+    """Yield each unknown name with our prefix, and the known name that is nearest to it.
 
-    Empty variables count as absent, and capitals do not matter, as for the settings.
+    An empty variable counts as absent. Case does not matter, as for the settings.
     """
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in KNOWN and environment[name]:

@@ -1,7 +1,6 @@
-"""The server's log on standard error: lines to read, or one JSON object a line to be gathered.
+"""The server's log on standard error: text, or one JSON object a line.
 
-What a line is about beyond its message comes as `extra={"fields": {...}}`, and looks the same in
-both forms whoever wrote it.
+A module logs further values as `extra={"fields": {...}}`. Both formats show them.
 """
 
 import logging
@@ -16,19 +15,18 @@ _PLAIN: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class PlainFormatter(logging.Formatter):
-    """Text, with the fields behind it as `name=value`."""
+    """Formats a record as text, followed by its fields as `name=value`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """The line without a traceback."""
-        said = (f" {name}={value}" for name, value in _fields(record).items() if value is not None)
-        return super().formatMessage(record) + "".join(said)
+        """Return the line without a traceback."""
+        shown = (f" {name}={value}" for name, value in _fields(record).items() if value is not None)
+        return super().formatMessage(record) + "".join(shown)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object, the traceback within it."""
+    """Formats a record as one JSON object, which includes a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
         line: dict[str, Any] = {
             "time": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -42,7 +40,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str, form: str) -> None:
-    """Log what is at least of this level, in this form: as the settings of these names say."""
+    """Log records of at least this level. `form`: a LogFormat of the settings."""
     handler = logging.StreamHandler()
     as_json = form == "json"
     handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(_PLAIN))

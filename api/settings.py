@@ -1,4 +1,4 @@
-"""Every setting of the service, read once: flags win over `ASSET_LEDGER_*`, that over defaults."""
+"""The settings of the service: from flags, else `ASSET_LEDGER_*` variables, else defaults."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +17,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
-    """The field names are the flags (`--data-dir`) and, in capitals, the environment's names."""
+    """All settings. `port` is the flag `--port` and the variable `ASSET_LEDGER_PORT`."""
 
     model_config = SettingsConfigDict(
         env_prefix="ASSET_LEDGER_", frozen=True, extra="forbid", env_ignore_empty=True
@@ -26,25 +26,25 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(7777, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
-    auth: Auth = Field("local", description="who may call: anybody here, tokens, or signed tokens")
+    auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
-        None, description="what verifies a signed token: a secret (HS256), or a public key in PEM"
+        None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
     )
-    jwt_jwks: Path | None = Field(None, description="a file of public keys (a JWK set)")
-    jwt_audience: str | None = Field(None, description="whom a signed token has to be meant for")
-    rate_limit: str = Field("off", description="how often each user may ask: `100/s`, `/m`, `/h`")
+    jwt_jwks: Path | None = Field(None, description="a JWK set file with keys that verify JWTs")
+    jwt_audience: str | None = Field(None, description="required audience (`aud`) of a JWT")
+    rate_limit: str = Field("off", description="requests of each user: `100/s`, `/m`, `/h`")
     cors_origins: str = Field(
-        "off", description="which pages of other origins may call: origins with commas, or `*`"
+        "off", description="origins whose web pages may call: separated by commas, or `*`"
     )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
-    queue_size: int = Field(1024, ge=1, description="how many writes may wait before 503")
+    queue_size: int = Field(1024, ge=1, description="how many writes may wait; more get 503")
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
-    log_level: LogLevel = Field("info", description="how much is logged, on standard error")
-    log_format: LogFormat = Field("text", description="lines to read, or one JSON object a line")
-    log_requests: bool = Field(False, description="log each request, too")
+    log_level: LogLevel = Field("info", description="the lowest level that is logged")
+    log_format: LogFormat = Field("text", description="log lines as text, or one JSON object each")
+    log_requests: bool = Field(False, description="log each request")
 
     @field_validator("rate_limit")
     @classmethod
@@ -60,16 +60,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _not_every_page(self) -> Self:
-        """Nobody is asked who he is: so not every page that is open in a browser here may call."""
+        """Without authentication, `*` would let every page in a browser of this machine call."""
         if self.auth == "local" and read_origins(self.cors_origins).any:
-            raise ValueError("--cors-origins: without authentication (--auth), name the origins")
+            raise ValueError("--cors-origins: `*` needs --auth: set it, or name the origins")
         return self
 
     @model_validator(mode="after")
     def _only_loopback(self) -> Self:
-        """Nobody is asked who he is: so nobody from outside may ask."""
+        """Without authentication, other machines must not reach the server."""
         if self.auth == "local" and not _is_loopback(self.host):
-            raise ValueError("--host: without authentication (--auth) it has to be loopback")
+            raise ValueError("--host: without authentication it has to be loopback: set --auth")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""Tokens: who may call, kept in `access.db` as the SHA-256 of their text.
+"""Access tokens, stored in `access.db` as the SHA-256 of their text.
 
-Promise: from the moment that `revoke` returns, the token opens nothing; and nobody who reads the
-file, or a backup of it, can make a call with what he finds there.
+Promise: once `revoke` has returned, the token is refused. The file, or a backup of it, does not
+help to make a call.
 """
 
 import hmac
@@ -39,7 +39,7 @@ Clock = Callable[[], datetime]
 
 
 class Token(NamedTuple):
-    """What is known of a token. Its text is not."""
+    """A token without its text, which is not stored."""
 
     id: str
     user_id: str
@@ -61,46 +61,45 @@ class Tokens:
 
     def __init__(self, path: Path, clock: Clock = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
-        self._turn = Lock()
+        self._lock = Lock()
         with refusing_damage(path, "Restore it from a backup, or move it away and make new tokens"):
             self._db = open_writer(path, "FULL")
             self._db.execute(_SCHEMA)
         self._live = dict(map(_live, self._db.execute(_LIVE)))
 
     def close(self) -> None:
-        """Close the file."""
         self._db.close()
 
     def create(self, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the token that these fields of the wire ask for; answers it with its text.
+        """Make a token from a request body. Return it with its text, which is not stored.
 
-        The text is kept nowhere. Raises FieldError, StorageFailedError.
+        Raises FieldError, StorageFailedError.
         """
-        wanted = new_token(read_as(TokenIn, sent), self._clock())
+        new = new_token(read_as(TokenIn, sent), self._clock())
         token_id = secrets.token_hex(6)
         text = f"alt_{token_id}_{secrets.token_urlsafe(32)}"
-        row = (token_id, _hash(text), *_columns(wanted), iso(self._clock()), _expiry(wanted))
+        row = (token_id, _hash(text), *_columns(new), iso(self._clock()), _expiry(new))
         self._write("the token was not kept", _INSERT, row)
         self._live.update([_live((*row, None))])
         return {**self._token(token_id)._asdict(), "token": text}
 
     def all(self) -> list[Token]:
-        """Every token that was ever made, the oldest first."""
-        with self._turn:
+        """Return every token that was ever made, the oldest first."""
+        with self._lock:
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY rowid").fetchall()
         return [_shown(row) for row in rows]
 
     def revoke(self, token_id: str) -> Token:
-        """Let a token open nothing from now on. Raises UnknownTokenError, StorageFailedError."""
+        """Revoke a token. Raises UnknownTokenError, StorageFailedError."""
         revoked = self._token(token_id)
         self._write("the token was not revoked", _REVOKE, (iso(self._clock()), revoked.id))
         self._live.pop(token_id, None)
         return self._token(token_id)
 
     def principal(self, text: str) -> Principal | None:
-        """Whose token this is; None if it is nobody's, was revoked or has expired."""
-        named = _TEXT.fullmatch(text)
-        live = self._live.get(named[1]) if named else None
+        """Return the owner of a token; None if it is unknown, revoked or expired."""
+        match = _TEXT.fullmatch(text)
+        live = self._live.get(match[1]) if match else None
         if live is None or not hmac.compare_digest(live.hash, _hash(text)):
             return None
         if live.expires_at is not None and live.expires_at <= self._clock():
@@ -108,11 +107,11 @@ class Tokens:
         return live.principal
 
     def _write(self, failure: str, sql: str, row: Sequence[Any]) -> None:
-        with self._turn, storage_errors(failure), transaction(self._db) as db:
+        with self._lock, storage_errors(failure), transaction(self._db) as db:
             db.execute(sql, row)
 
     def _token(self, token_id: str) -> Token:
-        with self._turn:
+        with self._lock:
             row: Any = self._db.execute(
                 f"SELECT {_COLUMNS} FROM tokens WHERE id = ?", (token_id,)
             ).fetchone()
@@ -122,16 +121,16 @@ class Tokens:
 
 
 def _hash(text: str) -> bytes:
-    # No salt and no slow hash: a text of 256 random bits is in no dictionary.
+    # Needs no salt and no slow hash: a text of 256 random bits cannot be guessed.
     return sha256(text.encode()).digest()
 
 
-def _columns(wanted: NewToken) -> tuple[str, str, str]:
-    return wanted.user_id, " ".join(wanted.scopes), wanted.name
+def _columns(new: NewToken) -> tuple[str, str, str]:
+    return new.user_id, " ".join(new.scopes), new.name
 
 
-def _expiry(wanted: NewToken) -> str | None:
-    return iso(wanted.expires_at) if wanted.expires_at else None
+def _expiry(new: NewToken) -> str | None:
+    return iso(new.expires_at) if new.expires_at else None
 
 
 def _shown(row: Any) -> Token:

@@ -1,4 +1,1 @@
-"""The events: what happened, recorded once, in one order, never changed.
-
-Nothing here knows who asks (`api`) or which tables answer (`projections`).
-"""
+"""The event log and its content store. Imports neither `api` nor `projections`."""

@@ -1,38 +1,38 @@
-"""Everything the ledger refuses, as one tree. No error here knows a status code.
+"""The errors of the ledger, as one tree. No error here holds a status code.
 
 LedgerError
-├── RefusedError                 the request is at fault: sending it again changes nothing
-│   ├── MalformedBodyError         the body is not what its type says
+├── RefusedError                 the request is wrong: repeating it fails again
+│   ├── MalformedBodyError         the body does not have the format of its type
 │   ├── ParameterError             a query parameter is unknown or out of range
-│   ├── CursorError                a cursor of another query, or none of ours
-│   ├── DigestMismatchError        the bytes are not the ones that were announced
-│   ├── UnknownAssetError          no such asset, or somebody else's
-│   │   └── UnknownVersionError      the asset has not had so many versions
-│   ├── UnknownJobError            no event of the caller's names this job
-│   ├── UnknownTileError           the tree has no such tile, or not that wide yet
-│   ├── AssetDeletedError          a tombstone: it can be restored, not changed
-│   ├── VersionConflictError       somebody else changed it first
-│   ├── PreconditionFailedError    it is not at the version that If-Match names
-│   ├── JobStateError              the job was started or finished otherwise
-│   ├── GenerationError            there is no generation of the tables to go back to
-│   ├── TooLargeError              a field, an event or a body above its limit
-│   ├── FieldError                 a field has a value that it cannot have
+│   ├── CursorError                the cursor is of another query, or damaged
+│   ├── DigestMismatchError        the bytes do not have the announced digest
+│   ├── UnknownAssetError          no asset of this user has this id
+│   │   └── UnknownVersionError      the asset has no such version
+│   ├── UnknownJobError            no event of this user names this job
+│   ├── UnknownTileError           the tree has no such tile, or not of this width
+│   ├── AssetDeletedError          the asset is a tombstone: it can be restored
+│   ├── VersionConflictError       a stream changed between reading and recording
+│   ├── PreconditionFailedError    the asset is not at the version of If-Match
+│   ├── JobStateError              the job was started or finished with other values
+│   ├── GenerationError            no previous generation of the tables can be used
+│   ├── TooLargeError              a field, an event or a body is above its limit
+│   ├── FieldError                 a field has an invalid value
 │   └── KeyReusedError             the Idempotency-Key was used for another request
-├── UnavailableError             the service is at fault: the same request may succeed later
-│   ├── BusyError                  the queue of writes is full
-│   ├── OutcomeUnknownError        recorded or not: ask again with the same key
-│   ├── StorageFailedError         the disk refused; nothing was recorded
-│   │   ├── DiskFullError            ... for want of space
-│   │   └── SigningKeyError          the log's own key is not there: no checkpoint can be signed
-│   └── ProjectionBehindError            the tables do not reflect that position yet
-├── AddressError                 the service cannot listen where it was told to
-├── RebuildError                 the tables could not be made anew: those in use stay
-├── ProofError                   a proof, a signature or a checkpoint does not hold
+├── UnavailableError             the service failed: the same request may succeed later
+│   ├── BusyError                  the write queue is full
+│   ├── OutcomeUnknownError        recorded or not: repeat it with the same key
+│   ├── StorageFailedError         the disk failed; nothing was recorded
+│   │   ├── DiskFullError            the disk has no free space
+│   │   └── SigningKeyError          no checkpoint can be signed without the log's key
+│   └── ProjectionBehindError      the tables do not reflect that position yet
+├── AddressError                 the server cannot listen at the configured address
+├── RebuildError                 a rebuild failed: the tables in use stay
+├── ProofError                   a proof, a signature or a checkpoint is invalid
 └── DataFolderError              the data folder cannot be opened as it is
-    ├── FolderLockedError          another process serves it
-    ├── CorruptLogError            the log contradicts itself
-    ├── NewerSchemaError           made by a later release
-    └── PoisonEventError            a stored event that this release cannot read
+    ├── FolderLockedError          another process uses it
+    ├── CorruptLogError            the log is damaged or was changed
+    ├── NewerSchemaError           a later release made it
+    └── PoisonEventError           this release cannot read a stored event
 """
 
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ from typing import Literal
 
 
 class LedgerError(Exception):
-    """The root: catch it to catch whatever this package raises on purpose."""
+    """The base class of every error that this package raises on purpose."""
 
 
 class RefusedError(LedgerError):
-    """The request is at fault: sending it again changes nothing."""
+    """The request is wrong: repeating it fails again. `errors` holds (field, message) pairs."""
 
     def __init__(self, message: str, *, errors: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class RefusedError(LedgerError):
 
 
 class MalformedBodyError(RefusedError):
-    """The body is not what its type says it is."""
+    """The body does not have the format of its content type."""
 
 
 class ParameterError(RefusedError):
@@ -60,64 +60,69 @@ class ParameterError(RefusedError):
 
 
 class CursorError(RefusedError):
-    """The cursor belongs to another query, or is none of ours."""
+    """The cursor belongs to another query, or was not made by this service."""
 
 
 class DigestMismatchError(RefusedError):
-    """The bytes that arrived are not the ones that were announced."""
+    """The received bytes do not have the announced digest or size."""
 
 
 class UnknownAssetError(RefusedError):
-    """No such asset, or somebody else's: both are answered alike."""
+    """No asset of this user has this id (or name). Another user's asset is reported alike."""
 
     def __init__(self, asset_id: str) -> None:
-        super().__init__(f"no asset {asset_id}")
+        super().__init__(f"this user has no asset {asset_id}: check its id or name, and the user")
         self.asset_id = asset_id
 
 
 class UnknownVersionError(UnknownAssetError):
-    """The asset is there, and has not had so many versions."""
+    """The asset exists, but has no such version."""
 
     def __init__(self, asset_id: str, version: int) -> None:
-        RefusedError.__init__(self, f"asset {asset_id} has no version {version}")
+        RefusedError.__init__(
+            self, f"asset {asset_id} has no version {version}: see its history for its versions"
+        )
         self.asset_id = asset_id
 
 
 class UnknownJobError(RefusedError):
-    """None of the caller's events names this job."""
+    """No event of this user names this job."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job {job_id}")
+        super().__init__(f"this user has no job {job_id}: check the id, and whose job it is")
         self.job_id = job_id
 
 
 class UnknownTileError(RefusedError):
-    """The tree has no such tile, or it is not that wide yet."""
+    """The tree has no such tile, or the tile is not that wide yet."""
 
     def __init__(self, tile: str) -> None:
-        super().__init__(f"the log has no tile {tile}")
+        super().__init__(f"the log has no tile {tile}: check the path and the size of the log")
         self.tile = tile
 
 
 class AssetDeletedError(RefusedError):
-    """The asset is a tombstone: it can be restored, not changed."""
+    """The asset is a tombstone: it can be restored, not read or changed."""
 
     def __init__(
         self, asset_id: str, *, by: str = "", when: str = "", position: int | None = None
     ) -> None:
-        super().__init__(f"asset {asset_id} was deleted and accepts no more changes")
+        super().__init__(f"asset {asset_id} was deleted: restore it to read or change it")
         self.asset_id, self.by, self.when, self.position = asset_id, by, when, position
 
 
 class VersionConflictError(RefusedError):
-    """Somebody else changed the asset, or a folder above it, in between."""
+    """A stream (an asset, a folder above it, a job) changed between reading and recording."""
 
 
 class PreconditionFailedError(RefusedError):
-    """The asset is not at the version that the caller saw."""
+    """The asset is not at the version that the caller named (If-Match)."""
 
     def __init__(self, asset_id: str, version: int) -> None:
-        super().__init__(f"asset {asset_id} is at version {version} by now")
+        super().__init__(
+            f"asset {asset_id} is at version {version}, not the expected one:"
+            " read it again, then repeat the change"
+        )
         self.asset_id, self.version = asset_id, version
 
 
@@ -126,7 +131,7 @@ class JobStateError(RefusedError):
 
 
 class GenerationError(RefusedError):
-    """There is no generation of the tables to go back to, or not now."""
+    """No previous generation of the tables can be used, or not during a rebuild."""
 
 
 class TooLargeError(RefusedError):
@@ -134,7 +139,7 @@ class TooLargeError(RefusedError):
 
 
 class FieldError(RefusedError):
-    """A field has a value that it cannot have; `errors` names it."""
+    """A field has an invalid value; `errors` names the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}", errors=[(field, message)])
@@ -144,53 +149,55 @@ class KeyReusedError(RefusedError):
     """The Idempotency-Key was used before, for another request."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"Idempotency-Key {key!r} was used before, for another request")
+        super().__init__(
+            f"Idempotency-Key {key!r} was used before, for another request: send a new key"
+        )
         self.key = key
 
 
 class UnavailableError(LedgerError):
-    """The service is at fault: the same request may succeed later.
+    """The service failed: the same request may succeed later.
 
-    `retry_after`: in how many seconds, where whoever refused it said so.
+    `retry_after` is the number of seconds to wait before that, if known.
     """
 
     retry_after: float | None = None
 
 
 class BusyError(UnavailableError):
-    """The queue of writes is full; nothing was read and nothing was recorded."""
+    """The write queue is full; nothing was read and nothing was recorded."""
 
 
 class OutcomeUnknownError(UnavailableError):
-    """The commit failed in a way that leaves open whether it happened."""
+    """The commit failed, and it is unknown whether the events were recorded."""
 
 
 class StorageFailedError(UnavailableError):
-    """The disk refused, and nothing of this request was recorded."""
+    """The disk failed, and nothing of this request was recorded."""
 
 
 class DiskFullError(StorageFailedError):
-    """There is no space left; writing resumes by itself once there is."""
+    """The disk is full; writing resumes by itself once it has space."""
 
 
 class SigningKeyError(StorageFailedError):
-    """The key that signs the log's checkpoints is not there, or is another log's."""
+    """The key that signs the log's checkpoints is missing, unreadable or another log's."""
 
 
 class ProjectionBehindError(UnavailableError):
-    """The tables do not reflect the position that was asked for yet."""
+    """The tables do not reflect the requested position yet."""
 
 
 class AddressError(LedgerError):
-    """The service cannot listen where it was told to."""
+    """The server cannot listen at the configured address."""
 
 
 class RebuildError(LedgerError):
-    """The tables could not be made anew; those in use go on."""
+    """A rebuild failed; the tables in use stay."""
 
 
 class ProofError(LedgerError):
-    """A proof, a signature or a checkpoint does not hold; the message says why."""
+    """A proof, a signature or a checkpoint is invalid; the message says why."""
 
 
 class DataFolderError(LedgerError):
@@ -198,24 +205,24 @@ class DataFolderError(LedgerError):
 
 
 class FolderLockedError(DataFolderError):
-    """Another process serves this data folder; the message says which."""
+    """Another process uses this data folder; the message says which."""
 
 
 class CorruptLogError(DataFolderError):
-    """The log contradicts itself: it is not opened, so that nothing builds on it."""
+    """The log is damaged or was changed. It is not opened, so that no event follows the damage."""
 
 
 class NewerSchemaError(DataFolderError):
-    """The file was made by a later release than this one."""
+    """A later release made the file."""
 
 
 PoisonCause = Literal["unknown topic", "later version", "broken bytes", "refused by a projection"]
 
 
 class PoisonEventError(DataFolderError):
-    """A stored event that this release cannot read, or that a projection cannot take.
+    """A stored event that this release cannot read, or that a projection cannot apply.
 
-    `reason` may quote what is in the event, which is its owner's business; `cause` does not.
+    `reason` may quote private fields of the event; `cause` never does.
     """
 
     def __init__(self, position: int, reason: str, cause: PoisonCause = "broken bytes") -> None:

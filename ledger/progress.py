@@ -1,10 +1,10 @@
-"""How long work reports how far it is."""
+"""The callback by which long work (rebuild, backfill, verify) reports its progress."""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of a step, how much of the step is done, and how much there is to do."""
+"""Called with a step's name, the amount done and the total amount, both in units of the step."""
 
 
 def no_progress(step: str, done: int, total: int) -> None:
-    """Report to nothing."""
+    """Ignore the report."""

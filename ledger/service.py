@@ -1,4 +1,4 @@
-"""One open ledger: its commands, each an object of `ledger.commands`, and its reads.
+"""An open ledger: its commands, each an object of `ledger.commands`, and its reads.
 
 await ledger.create.asset(call, new_asset, staged, fields)
 await ledger.replay(Replay.asset, user_id, asset_id)
@@ -25,7 +25,7 @@ from asset_ledger.ledger.reading.async_replay import AsyncReplay
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Everything that can be recorded and replayed, for one event loop."""
+    """The commands and reads of an open ledger, for one event loop."""
 
     create: Create
     edit: Edit
@@ -46,7 +46,7 @@ class Ledger:
         contents: ContentStore,
         tables: TableQueries,
     ) -> Self:
-        """The commands on these parts. Whoever opened the parts closes them."""
+        """Make the commands from these parts, which the caller closes."""
         edit = Edit(committer, replay, contents)
         return cls(
             create=Create(committer, replay, contents, tables),
@@ -66,7 +66,7 @@ class Ledger:
         return self.contents.stage()
 
     async def open_content(self, digest: Digest) -> Content:
-        """A content that an event names. Raises CorruptLogError if it is missing."""
+        """Open a content that an event names. Raises CorruptLogError if it is missing."""
         content = await self.contents.open(digest)
         if content is None:
             raise CorruptLogError(f"the content {digest} is missing from the data folder")

@@ -1,4 +1,4 @@
-"""The projections: tables made from the events, which can be thrown away and made again.
+"""Projections, the tables they fill, and the queries that read the tables.
 
-They read the words of the ledger (events, ids, the feed) and never its writer or its stores.
+It imports events, ids and the feed of `ledger`, never the committer or the log.
 """

@@ -1,8 +1,7 @@
-"""What a projection is: a name, its tables, how they came to be, and a pure function from a
-recorded event to SQL statements.
+"""The interface of a projection: name, tables, migrations, and a function from event to SQL.
 
-Statements depend on the event alone (and on rows of the same file, inside their SQL), so the tables
-are the same whether they follow the log live or are made again from its beginning.
+Statements depend on the event alone, and on rows of the same file inside their SQL. So following
+the log live and rebuilding from its start give the same tables.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from asset_ledger.projections.migrations import Migration
 class Statement(NamedTuple):
     """One change to the tables.
 
-    `independent`: it touches no row that another independent statement of the same batch touches,
-    except through the same SQL, so those around it may run grouped by SQL, each group in order.
+    `independent`: no other independent statement of the batch touches the same rows, except one
+    with the same SQL. Neighbouring independent statements are grouped by SQL and run in that order.
     """
 
     sql: str
@@ -25,31 +24,30 @@ class Statement(NamedTuple):
 
 
 class Projection(Protocol):
-    """Tables that are made from events.
-
-    `functions` are SQL functions that its statements call. They MUST answer the same for the same
-    arguments, on any machine, or a rebuild would not give the same rows.
-    """
+    """Fills tables from events."""
 
     @property
     def name(self) -> str:
-        """Under which its position is kept."""
+        """The key of its row in the table `positions`."""
 
     @property
     def tables(self) -> Sequence[str]:
-        """Those whose rows the digest of the projections is over."""
+        """The tables that the digest covers."""
 
     @property
     def migrations(self) -> Sequence[Migration]:
-        """How its tables came to be, oldest first."""
+        """The changes that make its tables, oldest first."""
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
-        """SQL functions of the write connection, by name."""
+        """SQL functions that its statements call, by name.
+
+        They MUST return the same for the same arguments on every machine, or rebuilds would differ.
+        """
 
     @property
     def settling(self) -> Sequence[str]:
-        """SQL that ends every transaction of events, before the position moves: sums of a batch."""
+        """SQL to run at the end of each transaction, before the position moves: sums of a batch."""
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """What this event changes. Pure: no clock, no database. What it raises refuses the event."""
+        """Return the changes of an event. Pure: no clock, no database. Raising stalls it."""

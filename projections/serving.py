@@ -1,7 +1,7 @@
-"""The tables that a server reads: the queries, and the projections that follow the log.
+"""What a server reads: the queries, and the projections that follow the log.
 
-The committer fills the tables of assets and jobs before a write is answered. The other projections
-follow the log, each with a task of its own, and no write waits for them.
+The committer fills the tables of assets and jobs before it answers a write. The other projections
+follow the log, each in a task of its own, and no write waits for them.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.status import Status
 
 PATIENCE: Final = 1.0
-"""Seconds that a caller waits for the tables before it is answered that they are behind."""
+"""Seconds that a caller waits for the tables before it gets ProjectionBehindError."""
 RETRY_SECONDS: Final = 1.0
-"""How often a projection that stalled takes another turn, without an event to wake it."""
+"""Seconds between the turns of a stalled projection, and the longest wait for an event."""
 TURN: Final = 4_096
-"""How many events a following projection takes at once: fewer do not keep up with a busy server."""
+"""How many events a projection takes in one turn: with fewer, it lags behind a busy server."""
 REST_SECONDS: Final = 0.05
-"""How long a following projection lets events gather between two turns: it sums each batch once."""
+"""Seconds between two turns, so that events gather: a turn sums its whole batch once."""
 YIELD: Final = 19
-"""While the log grows, a following projection rests this many times as long as its turn took:
-writes come first. It catches up at full speed once they pause, or as soon as a caller waits."""
+"""While the log grows, a projection rests this many times as long as its turn took, so that writes
+come first. It catches up at full speed once writes pause or a caller waits."""
 
 
 @dataclass(slots=True)
-class _Served:
-    """What is read: the files of one generation, the runners that follow, and the readers."""
+class _OpenGeneration:
+    """One generation as a server has it open: its files, its followers' runners, its readers."""
 
     files: GenerationFiles
     following: Generation
@@ -56,14 +56,14 @@ class _Served:
 
     @classmethod
     def of(cls, folder: Path, following: Generation) -> Self:
-        """Read the files' schemas. Blocks."""
+        """Open readers and read the schemas of the files. Blocks."""
         paths = {name: runner.database.path for name, runner in following.own.items()}
         paths[TABLES] = path_of(folder, following.number)
         readers = {name: AsyncReaders(path) for name, path in paths.items()}
         return cls(GenerationFiles(folder, following), following, readers)
 
     async def close(self) -> None:
-        """Close every connection, once no statement is under way."""
+        """Close every connection, once no statement is running."""
         for readers in self.readers.values():
             await readers.drain()
             await readers.close()
@@ -71,9 +71,11 @@ class _Served:
 
 
 class Projections:
-    """What callers read, for one event loop. A generation that takes over keeps the queries."""
+    """The queries and followers of the generation in use. Queries stay valid after a switch."""
 
-    def __init__(self, folder: Path, served: _Served, state: TablesState, feed: LiveFeed) -> None:
+    def __init__(
+        self, folder: Path, served: _OpenGeneration, state: TablesState, feed: LiveFeed
+    ) -> None:
         readers = served.readers
         self.tables = Status(PROJECTIONS, feed, state.position)
         self.tables.error = state.error
@@ -86,7 +88,7 @@ class Projections:
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
         self._folder, self._served, self._feed = folder, served, feed
-        self._next: _Served | None = None
+        self._next: _OpenGeneration | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._follow()
 
@@ -94,25 +96,25 @@ class Projections:
     async def open(
         cls, folder: Path, state: TablesState, feed: LiveFeed, progress: Progress | None = None
     ) -> Self:
-        """Open what follows in the generation that the committer fills, and catch it up."""
+        """Open the generation that the committer fills, and catch up its followers."""
         number = state.generation
         following = await asyncio.to_thread(start_followers, folder, number, feed, progress)
-        served = await asyncio.to_thread(_Served.of, folder, following)
+        served = await asyncio.to_thread(_OpenGeneration.of, folder, following)
         return cls(folder, served, state, feed)
 
     @property
     def generation(self) -> GenerationFiles:
-        """The generation in use."""
+        """The schema and the row counts of the generation in use."""
         return self._served.files
 
     @property
     def others(self) -> Collection[str]:
-        """The projections of other packages."""
+        """The names of the projections of other packages."""
         return self._served.following.others
 
     @property
     def broken(self) -> Mapping[str, str]:
-        """The projections of other packages that cannot be used, by name, and why."""
+        """The projections of other packages that cannot be used: the reasons by name."""
         return self._served.following.broken
 
     @property
@@ -122,77 +124,77 @@ class Projections:
 
     @property
     def position(self) -> int:
-        """The last event that the tables of assets and jobs reflect."""
+        """The position of the last event that the tables of assets and jobs reflect."""
         return self.tables.position
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
-        """Live assets directly in a folder, in creation order."""
+        """Return the live assets directly in a folder, in creation order."""
         return await self.assets.children(user_id, parent_id, limit)
 
     async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
-        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
+        """Return owner and id of live assets in deleted folders: a deletion did not finish."""
         return await self.assets.orphans(limit)
 
     async def tombstones(
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> list[AssetId]:
-        """Assets directly in a folder that were deleted between two positions."""
+        """Return the assets directly in a folder that were deleted between two positions."""
         return await self.assets.tombstones(user_id, parent_id, after, before, limit)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user that has these bytes now. Raises ProjectionBehindError."""
+        """Return a live asset of the user with this content. Raises ProjectionBehindError."""
         return await self.catalog.owner_of(user_id, digest)
 
     async def reach(self, position: int, projections: Sequence[str] = (TABLES,)) -> None:
-        """Return once these reflect a position. Raises ProjectionBehindError after a second."""
+        """Return once these reflect a position. Raises ProjectionBehindError after `PATIENCE` s."""
         await asyncio.gather(
             *(self.runners[name].wait_for(position, PATIENCE) for name in projections)
         )
 
     async def refusing(self, position: int) -> list[str]:
-        """The projections that stand before an event and cannot take it."""
+        """Return the projections that stop before this event because they cannot take it."""
         statuses = self.runners.values()
         found = await asyncio.gather(*(asyncio.to_thread(s.refusing, position) for s in statuses))
         return [name for names in found for name in names]
 
     def learn(self, state: TablesState) -> None:
-        """Note where the committer's tables are, before any caller is answered.
+        """Note the state of the committer's tables, before the committer answers any caller.
 
-        If they are those of the generation that was to take over, it takes over now: a caller that
-        is answered reads its write in the tables that have it.
+        If the committer fills the prepared generation by now, that generation takes over here, so
+        that callers read their own writes.
         """
         if state.generation != self.generation.number:
             self._take_over(state.generation)
-        self.tables.learn(state.position, state.error)
+        self.tables.update(state.position, state.error)
 
     async def adopt(self, state: TablesState) -> None:
-        """Serve the tables of a committer that was started again: they may have been made anew."""
+        """Serve the tables of a committer that restarted: it may have rebuilt them."""
         known = {self.generation.number, self._next.files.number if self._next else 0}
         if state.generation not in known:
             number = state.generation
             following = await asyncio.to_thread(start_followers, self._folder, number, self._feed)
-            await self.switch(following, lambda: _learned(self, state))
+            await self.switch(following, lambda: _learn(self, state))
 
     async def switch(self, following: Generation, switch: Callable[[], Awaitable[None]]) -> None:
-        """Serve another generation from the moment on at which `switch` has it filled.
+        """Serve the generation of `following`; `switch` makes the committer fill it.
 
-        Raises what keeps it from the end of the log: then the one before goes on serving, and
-        `following` is closed. Not to be cancelled.
+        Raises the error of either: the generation in use then stays, and `following` is closed.
+        MUST NOT be cancelled.
         """
         try:
             await asyncio.to_thread(following.approach)
             await self._pause()
             await asyncio.to_thread(following.overtake, self._served.following)
-            self._next = await asyncio.to_thread(_Served.of, self._folder, following)
+            self._next = await asyncio.to_thread(_OpenGeneration.of, self._folder, following)
             await switch()
         finally:
-            left, self._next = self._next, None  # those before, or those that did not take over
+            unused, self._next = self._next, None  # the former generation, or the refused one
             if all(task.done() for task in self._tasks):
                 self._follow()
-            await (asyncio.to_thread(following.close) if left is None else left.close())
+            await (asyncio.to_thread(following.close) if unused is None else unused.close())
 
     def _take_over(self, generation: int) -> None:
-        """On the event loop, so that no statement comes in between."""
+        """Swap readers and waiters, on the event loop, so that no query runs in between."""
         if self._next is None or self._next.files.number != generation:
             raise GenerationError(f"generation {generation} was not prepared to take over")
         before, following = self._served, self._next
@@ -204,7 +206,7 @@ class Projections:
         self._served, self._next = following, before
 
     async def close(self) -> None:
-        """Take what there is left to follow, as far as one turn goes, and close every file."""
+        """Take a last turn of each follower and close every file."""
         await self._pause()
         await self._served.close()
 
@@ -219,7 +221,7 @@ class Projections:
         self._tasks = [asyncio.create_task(_follow(runner, self._feed)) for runner in runners]
 
     async def _pause(self) -> None:
-        """Let nothing follow any more; each takes the turn that it may be in, and a last one."""
+        """Stop the followers' tasks, then take one more turn of each follower."""
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -228,20 +230,20 @@ class Projections:
             await asyncio.to_thread(runner.turn)
 
 
-async def _learned(projections: Projections, state: TablesState) -> None:
+async def _learn(projections: Projections, state: TablesState) -> None:
     projections.learn(state)
 
 
 async def _follow(runner: Runner, feed: LiveFeed) -> None:
-    """Take what the log has grown by, a batch at a time; one that stalls is tried again."""
+    """Take new events from the log, a batch at a time, and retry while stalled."""
     while True:
         before = runner.position
         with suppress(TimeoutError):
             async with asyncio.timeout(RETRY_SECONDS):
                 await feed.wait_beyond(before)
-        head, began = feed.head(), time.monotonic()
+        head, started = feed.head(), time.monotonic()
         await asyncio.to_thread(runner.turn, TURN)
-        took = time.monotonic() - began
+        took = time.monotonic() - started
         if runner.state == "stalled":
             await asyncio.sleep(RETRY_SECONDS)
         elif feed.head() > head:
@@ -251,7 +253,7 @@ async def _follow(runner: Runner, feed: LiveFeed) -> None:
 
 
 async def _rest_after(runner: Runner, seconds: float) -> None:
-    """Rest so long, or until a caller waits: it would give up before the rest is over."""
+    """Sleep, but end early if a caller waits, which would time out before."""
     for _ in range(max(1, round(seconds / REST_SECONDS))):
         await asyncio.sleep(REST_SECONDS)
         if runner.is_awaited:

@@ -25,17 +25,17 @@ DIGEST = Digest("sha256:" + "a" * 64)
 
 
 def short(value: object) -> str:
-    """How a parametrized test names a case whose value may be very long."""
+    """Return the id of a parametrised case whose value may be very long."""
     return str(value)[:40]
 
 
 def asset_id(number: int) -> AssetId:
-    """A different id for each number."""
+    """Return a different id for each number."""
     return AssetId(f"{number:032x}")
 
 
 def at(seconds: float) -> datetime:
-    """A moment, so many seconds into the tests' first day."""
+    """Return the time this many seconds after START."""
     return START + timedelta(seconds=seconds)
 
 
@@ -45,48 +45,48 @@ def _envelope(given: dict[str, Any], version: int) -> dict[str, Any]:
 
 
 def created(**given: Any) -> AssetCreated:
-    """An asset of user 1, four bytes long, named cat.png."""
+    """Create an asset of user 1, four bytes long, named cat.png."""
     content = {"size": 4, "digest": DIGEST, "content_type": "image/png"}
     return AssetCreated(**{"private": {"name": "cat.png"}, **content, **_envelope(given, 1)})
 
 
 def described(**given: Any) -> AssetDescribed:
-    """A new label at version 2."""
+    """Change the label, at version 2."""
     return AssetDescribed(**_envelope(given, 2))
 
 
 def replaced(**given: Any) -> AssetContentReplaced:
-    """New bytes at version 2."""
+    """Replace the content, at version 2."""
     content = {"size": 5, "digest": Digest("sha256:" + "b" * 64), "content_type": "image/png"}
     return AssetContentReplaced(**{**content, **_envelope(given, 2)})
 
 
 def deleted(**given: Any) -> AssetDeleted:
-    """A tombstone at version 2."""
+    """Delete the asset, at version 2."""
     return AssetDeleted(**_envelope(given, 2))
 
 
 def restored(**given: Any) -> AssetRestored:
-    """The asset is back, at version 3."""
+    """Restore the asset, at version 3."""
     return AssetRestored(**_envelope(given, 3))
 
 
 def started(**given: Any) -> JobStarted:
-    """Job j of user 1 begins."""
+    """Start job j of user 1."""
     given.setdefault("job_id", "j")
     given.setdefault("originator_id", job_stream(given.get("user_id", "1"), given["job_id"]))
     return JobStarted(**_envelope(given, 1))
 
 
 def finished(**given: Any) -> JobFinished:
-    """Job j of user 1 is over, and all went well."""
+    """Finish job j of user 1, completed."""
     given.setdefault("job_id", "j")
     given.setdefault("originator_id", job_stream(given.get("user_id", "1"), given["job_id"]))
     return JobFinished(**{"status": "completed", **_envelope(given, 2)})
 
 
 def recorded(*events: Event, first: int = 1) -> list[Recorded]:
-    """Events as a log would have them: one a position, one a second."""
+    """Give events consecutive positions, and times one second apart."""
     for position, event in enumerate(events, first):
         if event.recorded_at is None:
             object.__setattr__(event, "recorded_at", at(position))
@@ -94,30 +94,30 @@ def recorded(*events: Event, first: int = 1) -> list[Recorded]:
 
 
 def folded(*events: Event) -> Asset:
-    """The asset that these events of one stream add up to."""
+    """Fold the events of one asset's stream."""
     asset = fold(recorded(*events))
     assert asset is not None
     return asset
 
 
 def new_asset(**given: Any) -> NewAsset:
-    """The wish for a PNG named cat.png."""
+    """Return the intent to create a PNG named cat.png."""
     return NewAsset(**{"name": "cat.png", "content_type": "image/png", **given})
 
 
 def origin(**given: Any) -> Origin:
-    """User 1 asks, for himself."""
+    """Return the origin of a request of user 1."""
     return Origin(**{"by": "1", "user_id": "1", **given})
 
 
 def command(
     *events: Event, key: CommandKey | None = None, guards: Mapping[str, int] | None = None
 ) -> Command:
-    """A command of these events; guards by stream."""
+    """Return a command; `guards` are versions by stream."""
     return Command(events, guards=guards or {}, key=key)
 
 
 def command_key(**given: Any) -> CommandKey:
-    """User 1's key k, for creating something."""
-    words = {"user_id": "1", "key": "k", "operation": "create-asset", "fingerprint": "f"}
-    return CommandKey(**{**words, **given})
+    """Return the key k of user 1, for creating an asset."""
+    fields = {"user_id": "1", "key": "k", "operation": "create-asset", "fingerprint": "f"}
+    return CommandKey(**{**fields, **given})

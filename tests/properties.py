@@ -1,4 +1,4 @@
-"""Properties that open a ledger for each example: a quarter in every run, all in `make slow`."""
+"""The number of examples of costly properties: a quarter in `make test`, all in `make slow`."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -13,13 +13,13 @@ FULL: Final = "full"
 
 
 def budget(examples: int) -> int:
-    """So many of these as this run can afford."""
+    """Return how many of these examples this run takes."""
     full = settings.get_current_profile_name() == FULL
     return examples if full else max(1, examples // 4)
 
 
 def examples(number: int) -> Callable[[Test], Test]:
-    """A test by `given`, of so many examples in all."""
+    """Decorate a test by `given` with its number of examples in `make slow`."""
 
     def budgeted(test: Test) -> Test:
         marked: Test = pytest.mark.property(settings(max_examples=budget(number))(test))

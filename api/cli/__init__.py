@@ -1,6 +1,6 @@
-"""`asset-ledger`: what can be done to a ledger from a shell.
+"""The command line `asset-ledger`: its table of commands, and the entry point `main`.
 
-Exit codes: 0 fine, 1 a difference or tampering was found, 2 refused, with one line on stderr.
+Exit codes: 0 success, 1 a difference or tampering was found, 2 refused, with one line on stderr.
 """
 
 import logging
@@ -15,8 +15,8 @@ from asset_ledger.ledger.errors import LedgerError
 
 REFUSED = 2
 
-_OF_THE_SYSTEM: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
-"""What a file, a disk or a shell may do to any command: no finding, and no defect of ours."""
+_SYSTEM_ERRORS: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
+"""Errors that a file, a disk or a shell can cause in any command. They exit with code 2."""
 
 COMMANDS: Final = {
     "serve": "asset_ledger.api.cli.serve:serve",
@@ -32,11 +32,11 @@ COMMANDS: Final = {
     "key": "asset_ledger.api.cli.key:key",
     "token": "asset_ledger.api.cli.token:token",
 }
-"""Where each command is: only the one that runs is imported."""
+"""The module and function of each command. Only the command that runs is imported."""
 
 
 class Commands(click.Group):
-    """The commands of the table above, by their names."""
+    """The group of the commands in `COMMANDS`."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -52,30 +52,30 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="asset-ledger")
 def cli() -> None:
-    """Remembers every file a workflow produces."""
+    """Record, find, replay and prove every file that a workflow produces."""
 
 
 def main() -> None:
-    """Run a command; what it refuses is one line, never a traceback."""
-    logging.lastResort = logging.NullHandler()  # else what a module logs comes before that line
+    """Run a command. Print a refusal as one line on stderr, never as a traceback."""
+    logging.lastResort = logging.NullHandler()  # else log lines come before that line
     try:
         sys.exit(cli(standalone_mode=False))
-    except click.exceptions.NoArgsIsHelpError as help_wanted:
-        help_wanted.show()
-    except (LedgerError, click.ClickException, click.Abort, *_OF_THE_SYSTEM) as refusal:
-        line = " ".join(_said(refusal).split())
+    except click.exceptions.NoArgsIsHelpError as no_arguments:
+        no_arguments.show()
+    except (LedgerError, click.ClickException, click.Abort, *_SYSTEM_ERRORS) as refusal:
+        line = " ".join(_message(refusal).split())
         click.echo(f"asset-ledger: {line}", err=True)
     sys.exit(REFUSED)
 
 
-def _said(refusal: Exception) -> str:
+def _message(refusal: Exception) -> str:
     match refusal:
         case click.UsageError():
-            return f"{refusal.format_message().rstrip('.')}{_where_help_is(refusal.ctx)}"
+            return f"{refusal.format_message().rstrip('.')}{_help_hint(refusal.ctx)}"
         case click.ClickException():
             return refusal.format_message()
         case click.Abort():
-            return "interrupted"  # and not exit code 1, which says that something was found
+            return "interrupted"  # click's own exit code 1 would report a finding
         case OSError(strerror=str(reason), filename=str(name)):
             return f"{name}: {reason}"
         case UnicodeEncodeError():
@@ -83,5 +83,5 @@ def _said(refusal: Exception) -> str:
     return str(refusal)
 
 
-def _where_help_is(context: click.Context | None) -> str:
+def _help_hint(context: click.Context | None) -> str:
     return f"; see {context.command_path} --help" if context else ""

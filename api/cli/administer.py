@@ -1,4 +1,4 @@
-"""What a command does to a ledger is done in its folder, or by the server that has the folder.
+"""Administration of a data folder: in this process, or by the server that has the folder.
 
 Promise: no command needs the server to stop, and none needs a token where it can read the folder.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from asset_ledger.api.sdk.client import Client
 
 
-class Errand(NamedTuple):
-    """What to ask a server for."""
+class ServerCall(NamedTuple):
+    """A request to a server, as method, path and JSON body."""
 
     method: str
     path: str
     document: dict[str, Any] | None = None
 
     async def run(self, client: "Client") -> dict[str, Any]:
-        """Return what the server of this client answers."""
+        """Send the request. Return the JSON object in the response."""
         from asset_ledger.api.sdk.form import json_body
 
         document = self.document
@@ -36,37 +36,37 @@ class Errand(NamedTuple):
 
 
 def administer(
-    folder: Path, errand: Errand, here: Callable[[Path], dict[str, Any]]
+    folder: Path, call: ServerCall, in_folder: Callable[[Path], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `here` answers, with the folder locked; what its server answers, if one has it."""
+    """Return `in_folder(folder)`, run under the folder's lock, or what the folder's server does."""
 
     def locked() -> dict[str, Any]:
         with hold_folder(folder):
             check_log(folder)
-            return here(folder)
+            return in_folder(folder)
 
-    return here_or_there(folder, errand, locked)
+    return run_or_ask_server(folder, call, locked)
 
 
-def here_or_there(
-    folder: Path, errand: Errand, here: Callable[[], dict[str, Any]]
+def run_or_ask_server(
+    folder: Path, call: ServerCall, run: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `here` answers, which takes the lock; what the folder's server does, if it has one."""
+    """Return `run()`, which takes the folder's lock. If a server has the lock, call that server."""
     try:
-        return here()
+        return run()
     except FolderLockedError as locked:
-        return ask_holder(folder, errand, locked)
+        return ask_holder(folder, call, locked)
 
 
-def ask(url: str, token: str | None, errand: Errand) -> dict[str, Any]:
-    """What a server answers. Raises what it refuses, and UnreachableError."""
+def ask(url: str, token: str | None, call: ServerCall) -> dict[str, Any]:
+    """Return the server's answer. Raises the errors of the API, and UnreachableError."""
     from asset_ledger.api.sdk.holder import call_server
 
-    return asyncio.run(call_server(url, token, errand.run))
+    return asyncio.run(call_server(url, token, call.run))
 
 
-def ask_holder(folder: Path, errand: Errand, locked: FolderLockedError) -> dict[str, Any]:
-    """What the server that has the folder answers. Raises `locked` where it does not listen."""
+def ask_holder(folder: Path, call: ServerCall, locked: FolderLockedError) -> dict[str, Any]:
+    """Return the answer of the folder's server. Raises `locked` if it does not listen yet."""
     from asset_ledger.api.sdk.holder import call_holder
 
-    return asyncio.run(call_holder(folder, locked, errand.run))
+    return asyncio.run(call_holder(folder, locked, call.run))

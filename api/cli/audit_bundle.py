@@ -1,4 +1,4 @@
-"""`asset-ledger audit-bundle`: a job with its files and its proof, for who trusts nobody."""
+"""`asset-ledger audit-bundle`: write a job, its files and its proof as one zip."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asset_ledger.api.cli.options import SOURCE, existing_log
+from asset_ledger.api.cli.options import SOURCE, existing_log, hinting_at_user
 
 if TYPE_CHECKING:
-    from asset_ledger.api.export.bundle import Named, Read
+    from asset_ledger.api.export.bundle import AssetContent, Read
     from asset_ledger.ledger.errors import FolderLockedError
 
 
@@ -33,10 +33,10 @@ def audit_bundle(
     token: str | None,
     user: str,
 ) -> None:
-    """Write JOB_ID as a zip: its events, proven, its files, and a verify.py that needs only Python.
+    """Write the events of JOB_ID, their proof and their files as a zip.
 
-    Out of the data folder, deleted files too, also while its server runs; or through a server by
-    its address, which does not give those out.
+    The zip has a verify.py, which checks it with Python alone. From a data folder, it has deleted
+    files too; a server may run there. With --url, it lacks them.
     """
     from asset_ledger.api.export.bundle import write_bundle
 
@@ -44,7 +44,7 @@ def audit_bundle(
     written = write_bundle(output, job_id, proof, read)
     click.echo(f"{output} has {written.events:,} events and {written.files:,} files")
     for digest in written.absent:
-        click.echo(f"not in it, for its asset is deleted: {digest}")
+        click.echo(f"left out, because its asset is deleted: {digest}")
     click.echo(f"signed by {proof['key']}")
 
 
@@ -56,17 +56,20 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
 
     files = DataFolder(existing_log(data_dir).parent)
 
-    def read(named: "Named") -> Iterable[bytes]:
-        return pieces_of(files.content, named.digest)
+    def read(content: "AssetContent") -> Iterable[bytes]:
+        return pieces_of(files.content, content.digest)
 
-    return document(*prove_job(files, user, job_id, partial(_sign_there, files.root))), read
+    with hinting_at_user(user):
+        return document(*prove_job(files, user, job_id, partial(_sign_by_server, files.root))), read
 
 
-def _sign_there(folder: Path, locked: "FolderLockedError") -> str:
-    """The checkpoint that the folder's server signs, and keeps in the log."""
+def _sign_by_server(folder: Path, locked: "FolderLockedError") -> str:
+    """Have the folder's server sign and store a checkpoint. Return its note."""
     from asset_ledger.api.sdk.holder import call_holder
 
-    return asyncio.run(call_holder(folder, locked, lambda at: at.text("/api/log/checkpoint")))
+    return asyncio.run(
+        call_holder(folder, locked, lambda server: server.text("/api/log/checkpoint"))
+    )
 
 
 def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
@@ -75,7 +78,7 @@ def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any
 
     remote = Remote(url, token)
 
-    def read(named: "Named") -> Iterable[bytes]:
-        return remote.content(named.asset_id, named.version)
+    def read(content: "AssetContent") -> Iterable[bytes]:
+        return remote.content(content.asset_id, content.version)
 
     return remote.get(f"/api/jobs/{segment(job_id)}/proof"), read

@@ -1,4 +1,4 @@
-"""`asset-ledger compare`: two jobs side by side."""
+"""`asset-ledger compare`: where the assets of two jobs differ."""
 
 import sys
 from typing import Any
@@ -17,9 +17,9 @@ DIFFERENT = 1
 @SOURCE
 @JSON
 def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
-    """Compare what jobs A and B made, by node and name. Exit code 1: they differ.
+    """Compare the assets of jobs A and B, by node and name. Exit code 1 when they differ.
 
-    Reads the log alone, without a lock, or asks a server.
+    Reads only the log, without a lock; or, with --url, asks a server.
     """
     from asset_ledger.api.cli.source import open_source
 
@@ -38,7 +38,7 @@ def _print_table(comparison: dict[str, Any]) -> None:
 
     rows = [_cells(row) for row in comparison["rows"] if row["status"] != "same"]
     if rows:
-        title = f"where {comparison['a']} (a) and {comparison['b']} (b) differ"
+        title = f"differences between {comparison['a']} (a) and {comparison['b']} (b)"
         print_table(title, ("status", "node", "name", "nth", "digest in a", "digest in b"), rows)
     counts = comparison["counts"].items()
     click.echo("  ".join(f"{status.replace('_', ' in ')} {count:,}" for status, count in counts))

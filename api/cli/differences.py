@@ -1,4 +1,4 @@
-"""What a rebuild changes of the tables, for people: counts by table, then some of the rows."""
+"""Print what a rebuild changes in the tables: counts by table, then some of the rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ _HEADINGS = ("table", "rows before", "after", "added", "removed", "changed", "co
 
 
 def print_differences(comparison: Mapping[str, Any] | None) -> None:
-    """The comparison as a table; each row that is shown is a line."""
+    """Print the counts as a table, then one line for each row of the comparison."""
     if comparison is None:
-        click.echo("there are no tables in use to compare these with")
+        click.echo("no tables are in use to compare these with")
         return
     generations = comparison["generations"]
     title = f"generation {generations['after']} against {generations['before']}"
@@ -27,7 +27,7 @@ def print_differences(comparison: Mapping[str, Any] | None) -> None:
 
 
 def summary(comparison: Mapping[str, Any]) -> str:
-    """How many rows differ, in which tables."""
+    """Return one line: how many rows differ, and in which tables."""
     count = comparison["differences"]
     of = [f"{n} of {t['table']}" for t in comparison["tables"] if (n := _differing(t))]
     return f"{count:,} rows differ" + (f": {', '.join(of)}" if of else "")

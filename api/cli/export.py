@@ -1,4 +1,4 @@
-"""`asset-ledger export`: a job in the words of others, and the whole ledger in its own."""
+"""`asset-ledger export`: a job as W3C PROV or OpenLineage, or the whole ledger."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -8,16 +8,16 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log, hinting_at_user
 
 OUTPUT = click.option(
-    "-o", "--output", type=click.File("wb"), default="-", help="A file, instead of standard output."
+    "-o", "--output", type=click.File("wb"), default="-", help="The file; - is standard output."
 )
 
 
 @click.group()
 def export() -> None:
-    """A job in the words of others, or the whole ledger. Only reads, also beside a server."""
+    """Export a job as PROV or OpenLineage, or the whole ledger. A server may run meanwhile."""
 
 
 @export.command()
@@ -26,7 +26,7 @@ def export() -> None:
 @USER
 @OUTPUT
 def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
-    """JOB_ID as a W3C PROV-JSON document: what was made by whom, from what."""
+    """Write JOB_ID as a W3C PROV-JSON document."""
     from asset_ledger.api.export.prov import prov_json
 
     def documents(record: Any, log_id: str) -> Iterable[Any]:
@@ -41,7 +41,7 @@ def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> Non
 @USER
 @OUTPUT
 def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
-    """JOB_ID as OpenLineage run events, one a line."""
+    """Write JOB_ID as OpenLineage run events, one a line."""
     from asset_ledger.api.export.openlineage import run_events
 
     _export(job_id, data_dir, user, output, run_events)
@@ -52,9 +52,9 @@ def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO)
 @DATA_DIR
 @JSON
 def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
-    """The whole ledger into FOLDER, which has to be empty: every event, and every content.
+    """Write every event and every content to FOLDER, an empty folder.
 
-    All of everybody, in the clear. Not in it: checkpoint.key, tokens, and the tables.
+    Includes all users, unencrypted. Leaves out checkpoint.key, tokens, and the tables.
     """
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.export.ledger import export_ledger
@@ -84,7 +84,7 @@ def _export(
     from asset_ledger.ledger.reading.replay import Replay
 
     codec = Codec()
-    with closing(SqliteLogReader(existing_log(data_dir))) as log:
+    with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
         record = Replay(log, codec).job_record(user, job_id)
         log_id = read_identity(log, codec).log_id
     output.writelines(orjson.dumps(document) + b"\n" for document in documents(record, log_id))

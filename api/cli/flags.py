@@ -1,4 +1,4 @@
-"""Settings as flags: each field is an option of its name, and what was given becomes settings."""
+"""Settings as flags: an option for each field, and the settings made from the given options."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,11 +16,11 @@ _METAVARS: Final = {
     "jwt_jwks": "FILE",
     "rate_limit": "RATE",
 }
-"""What stands for a flag's value: by its name, else by its type."""
+"""The placeholder of a flag's value in the help, by the flag's name, else by its type."""
 
 
 def setting(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flag of one field of Settings."""
+    """Return the decorator that adds the flag of one field of Settings."""
     field = Settings.model_fields[name]
     flag = "--" + name.replace("_", "-")
     if field.annotation is bool:
@@ -40,7 +40,7 @@ def _help(name: str) -> str:
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:
-    """The settings with these flags given; those that are None were not. Raises UsageError."""
+    """Return the settings with these flags; None means not given. Raises UsageError."""
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`asset-ledger import`: the ways into a ledger from elsewhere."""
+"""`asset-ledger import`: import a NodeTool database, or an exported ledger."""
 
 import asyncio
 import dataclasses
@@ -22,7 +22,7 @@ INCOMPLETE = 1
 
 @click.group("import")
 def import_() -> None:
-    """Bring in what was kept elsewhere."""
+    """Import from NodeTool, or an exported ledger."""
 
 
 @import_.command()
@@ -30,49 +30,49 @@ def import_() -> None:
     "--db",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="The database, with a table nodetool_assets.",
+    help="The SQLite database with the table nodetool_assets.",
 )
 @click.option(
     "--assets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="The folder of the contents: <id>.<ext> each.",
+    help="The folder of the contents, named <id>.<ext>.",
 )
-@click.option("--dry-run", is_flag=True, help="Record nothing; say what would be.")
+@click.option("--dry-run", is_flag=True, help="Record nothing; print what would be recorded.")
 @WHERE
 @JSON
 @click.pass_context
 def nodetool(
     context: click.Context, /, db: Path, assets: Path, *, dry_run: bool, as_json: bool, **where: Any
 ) -> None:
-    """Import the assets of a NodeTool database: with their ids, times, folders and bytes.
+    """Import the assets of a NodeTool database: with their ids, times, folders and contents.
 
-    Into the data folder, or through the server that has it. Run it again at any time: what is there
-    already is left as it is. One line for each thing that did not fit; exit code 1 when a row was
-    not imported, or has no bytes.
+    Imports into the data folder, or through the server that has it. It can be run again: assets
+    that are already in the ledger stay as they are. Prints a line for each value that cannot be
+    imported. Exit code 1 when a row was not imported, or has no content.
     """
 
-    def say(said: Any) -> None:
-        line = f"{said.id}: {said.what}" if said.id else said.what
-        click.echo(orjson.dumps(said._asdict()) if as_json else line)
+    def report(note: Any) -> None:
+        line = f"{note.id}: {note.what}" if note.id else note.what
+        click.echo(orjson.dumps(note._asdict()) if as_json else line)
 
-    tally = asyncio.run(_nodetool(db, assets, say, dry_run=dry_run, **where))
-    counted = dataclasses.asdict(tally)
-    click.echo(orjson.dumps(counted) if as_json else _summary(tally, dry_run=dry_run))
-    context.exit(0 if tally.complete else INCOMPLETE)
+    counts = asyncio.run(_nodetool(db, assets, report, dry_run=dry_run, **where))
+    document = dataclasses.asdict(counts)
+    click.echo(orjson.dumps(document) if as_json else _summary(counts, dry_run=dry_run))
+    context.exit(0 if counts.complete else INCOMPLETE)
 
 
-def _summary(tally: "ImportCounts", *, dry_run: bool) -> str:
+def _summary(counts: "ImportCounts", *, dry_run: bool) -> str:
     added = "would be added" if dry_run else "added"
     return (
-        f"{tally.rows:,} rows: {tally.recorded:,} {added}, {tally.known:,} known before, "
-        f"{tally.refused:,} not imported; {tally.filled:,} got their bytes now, "
-        f"{tally.without_bytes:,} have none"
+        f"{counts.rows:,} rows: {counts.recorded:,} {added}, {counts.known:,} already known, "
+        f"{counts.refused:,} not imported; {counts.filled:,} received their content, "
+        f"{counts.without_bytes:,} have no content"
     )
 
 
 async def _nodetool(
-    db: Path, assets: Path, say: Any, *, dry_run: bool, **where: Any
+    db: Path, assets: Path, report: Any, *, dry_run: bool, **where: Any
 ) -> "ImportCounts":
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.nodetool import import_nodetool
@@ -82,35 +82,35 @@ async def _nodetool(
     with open_table(db) as table, closing(ProgressBar()) as progress:
         files = AssetFiles(assets)
         async with _destination(dry_run=dry_run, **where) as destination:
-            return await import_nodetool(table, files, destination, say, progress)
+            return await import_nodetool(table, files, destination, report, progress)
 
 
 @asynccontextmanager
 async def _destination(
     *, dry_run: bool, data_dir: Path | None, url: str | None, token: str | None
 ) -> "AsyncIterator[Destination]":
-    """The ledger to import into: by address, by folder, or through the server that has that."""
+    """Open the ledger to import into: at `url`, in the folder, or through the folder's server."""
     from asset_ledger.api.imports.destinations import DryRun, LogFile, ServerDestination
     from asset_ledger.api.sdk.holder import call_server
     from asset_ledger.ledger.storage.data_folder import DataFolder
 
     if url is not None:
-        there = ServerDestination(partial(call_server, url, token))
-        yield DryRun(there) if dry_run else there
+        server = ServerDestination(partial(call_server, url, token))
+        yield DryRun(server.present) if dry_run else server
         return
     folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(DataFolder(folder).log))
+        yield DryRun(LogFile(DataFolder(folder).log).present)
         return
     async with AsyncExitStack() as stack:
         yield await _open(stack, folder)
 
 
 async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
-    """The ledger in a folder, open in this process until the stack is left; else its server's."""
+    """Open the ledger in a folder until the stack closes, or call the server that has it."""
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_from
-    from asset_ledger.api.imports.destinations import HereDestination, ServerDestination
+    from asset_ledger.api.imports.destinations import LocalDestination, ServerDestination
     from asset_ledger.api.sdk.holder import call_holder
     from asset_ledger.ledger.errors import FolderLockedError
 
@@ -119,7 +119,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
         return ServerDestination(partial(call_holder, folder, locked))
-    return HereDestination(backend.ledger)
+    return LocalDestination(backend.ledger)
 
 
 @import_.command()
@@ -129,8 +129,9 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
 def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     """Import the ledger that was exported to FOLDER into the data folder, which has to be empty.
 
-    The history is the same, bytes and root. Killed, it goes on when it is run again; an export that
-    is damaged is refused, and leaves nothing. The tables are made by the next start.
+    The imported log has the same bytes and the same root. If the import is killed, run it again: it
+    goes on. A damaged export is refused, and the folder stays empty. The next start of a server
+    makes the tables.
     """
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.ledger import import_ledger
@@ -146,4 +147,4 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
         f"root {imported.root}"
     )
     if not imported.has_key:
-        click.echo("put checkpoint.key beside them: without it, no checkpoint can be signed")
+        click.echo(f"copy checkpoint.key to {into}: without it, no checkpoint can be signed")

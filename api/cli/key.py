@@ -1,4 +1,4 @@
-"""`asset-ledger key`: the keys that a log's checkpoints are signed with."""
+"""`asset-ledger key`: list and rotate the keys that sign a log's checkpoints."""
 
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +12,7 @@ from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
 
 @click.group()
 def key() -> None:
-    """The keys that the log's checkpoints are signed with."""
+    """List or rotate the keys that sign the log's checkpoints."""
 
 
 @key.command("list")
@@ -21,7 +21,7 @@ def key() -> None:
 def list_keys(data_dir: Path | None, as_json: bool) -> None:
     """Print every verifier key of the log, and the event from which on it is in force.
 
-    Keep the first one where nobody can change it: each later one is signed by the one before.
+    Keep a copy of the first key outside of the server: each later key is signed by the one before.
     """
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.key_rotation import keys_in_force
@@ -29,24 +29,24 @@ def list_keys(data_dir: Path | None, as_json: bool) -> None:
 
     with closing(SqliteLogReader(existing_log(data_dir))) as log:
         keys = keys_in_force(log, Codec())
-    for known in keys:
-        _print(as_json, {"since": known.since, "key": known.key}, f"{known.since}  {known.key}")
+    for each in keys:
+        _print(as_json, {"since": each.since, "key": each.key}, f"{each.since}  {each.key}")
 
 
 @key.command()
 @DATA_DIR
 @JSON
 def rotate(data_dir: Path | None, as_json: bool) -> None:
-    """Sign checkpoints by a new key from here on, in the folder or by the server that has it.
+    """Replace the key that signs checkpoints, in the folder or by the server that has it.
 
-    The old key signs the new one, and is destroyed; what it signed can still be checked.
+    The old key signs the new key and is then destroyed. Old signatures can still be checked.
     """
-    from asset_ledger.api.cli.administer import Errand, administer
+    from asset_ledger.api.cli.administer import ServerCall, administer
 
     folder = existing_log(data_dir).parent
-    known = administer(folder, Errand("POST", "/api/log/key/rotate"), _rotate_here)
-    text = f"from event {known['since']:,} on, checkpoints are signed by {known['key']}"
-    _print(as_json, known, f"{text}\nback up checkpoint.key anew")
+    rotated = administer(folder, ServerCall("POST", "/api/log/key/rotate"), _rotate_here)
+    text = f"from event {rotated['since']:,} on, checkpoints are signed by {rotated['key']}"
+    _print(as_json, rotated, f"{text}\nback up the new checkpoint.key")
 
 
 def _rotate_here(folder: Path) -> dict[str, Any]:

@@ -1,31 +1,34 @@
-"""The options that commands share, and what they are turned into.
+"""Options that commands share, and functions that read their values.
 
-Every command imports this, so it imports no settings: pydantic takes longer than a command.
+Every command imports this module. It imports no settings: importing pydantic would slow each down.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
-from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.errors import DataFolderError, UnknownJobError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 DEFAULT_FOLDER: Final = Path("data")
-"""What the settings say as well."""
+"""The same as the default of `Settings.data_dir`."""
 
 
 def check_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """An address that a server can have. Raises BadParameter."""
+    """Return an address that a server can have. Raises BadParameter."""
     if url is None or _is_address(url):
         return url
-    raise click.BadParameter(f"{url!r} is no address of a server, as http://127.0.0.1:7777 is")
+    raise click.BadParameter(
+        f"{url!r} is not a server's address: write it as http://127.0.0.1:7777"
+    )
 
 
 def _is_address(url: str) -> bool:
@@ -43,15 +46,15 @@ DATA_DIR: Final = click.option(
     help="The data folder (default: ./data).",
 )
 URL: Final = click.option(
-    "--url", callback=check_address, help="Ask the server at this address instead."
+    "--url", callback=check_address, help="Use the server at this address instead."
 )
-TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="What the server wants.")
-JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
-USER: Final = click.option("--user", default="1", show_default=True, help="Whose events.")
+TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="The server's token.")
+JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+USER: Final = click.option("--user", default="1", show_default=True, help="The events' owner.")
 
 
 def together(*options: Decorator) -> Decorator:
-    """Options that commands share as a group, in the order of their help."""
+    """Return one decorator for several options, in the order of their help."""
 
     def decorated(command: Command) -> Command:
         for option in reversed(options):
@@ -65,16 +68,26 @@ WHERE: Final = together(DATA_DIR, URL, TOKEN)
 """Which ledger: `data_dir`, or `url` and `token`."""
 
 SOURCE: Final = together(WHERE, USER)
-"""Whose events of which ledger: the arguments of `open_source`."""
+"""Which ledger, and which user's events: the arguments of `open_source`."""
 
 
 def folder_of(data_dir: Path | None) -> Path:
-    """The data folder that was named, else the default one."""
+    """Return the data folder that was named, else the default one."""
     return DEFAULT_FOLDER if data_dir is None else data_dir
 
 
+@contextmanager
+def hinting_at_user(user: str) -> Iterator[None]:
+    """Mention --user where this user has no such job in a folder. Raises ClickException."""
+    try:
+        yield
+    except UnknownJobError as error:
+        message = f"user {user} has no job {error.job_id}: name the job's owner with --user"
+        raise click.ClickException(message) from error
+
+
 def existing_log(data_dir: Path | None) -> Path:
-    """The log file in a data folder. Raises DataFolderError where there is none to be read."""
+    """Return the log file in a data folder. Raises DataFolderError if it cannot be read."""
     folder = folder_of(data_dir)
     path = DataFolder(folder).log
     check_log(folder)
@@ -82,7 +95,7 @@ def existing_log(data_dir: Path | None) -> Path:
         raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
     if not (os.access(folder, os.W_OK) or path.with_name(f"{path.name}-shm").exists()):
         raise DataFolderError(
-            f"{folder} is read-only, and SQLite keeps its locks beside what it reads:"
+            f"{folder} is read-only, and SQLite writes its locks to it:"
             " use a copy that can be written to, or the account that owns it"
         )
     return path

@@ -1,4 +1,4 @@
-"""Long work shows how far it is: a bar on a terminal's standard error, nothing elsewhere."""
+"""Progress of long work: a bar on standard error if that is a terminal, else nothing."""
 
 from rich.console import Console
 from rich.progress import (
@@ -12,7 +12,7 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """A `Progress` that draws a bar, from the first call until `close`."""
+    """A `Progress` that draws a bar from the first call until `close`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -29,7 +29,7 @@ class ProgressBar:
         self._task: TaskID | None = None
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Show that `done` of `total` of a step are done; a new step has a speed of its own."""
+        """Show `done` of `total` for a step. Each new step has a rate of its own."""
         if self._task is None:
             self._bar.start()
             self._task = self._bar.add_task(step, total=total, rate="")

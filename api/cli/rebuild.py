@@ -1,4 +1,4 @@
-"""`asset-ledger rebuild`: the tables made anew from the events, beside those in use."""
+"""`asset-ledger rebuild`: make a new generation of the tables from the log."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ FOUND = 1
 
 @click.command()
 @WHERE
-@click.option("--dry-run", is_flag=True, help="Build, compare, and throw away.")
-@click.option("--diff", is_flag=True, help="The same, and show which rows would change.")
-@click.option("--rollback", is_flag=True, help="Go back to the tables from before the last one.")
-@click.option("--cancel", is_flag=True, help="End the one that the server is at.")
+@click.option("--dry-run", is_flag=True, help="Build, compare with the tables in use, discard.")
+@click.option("--diff", is_flag=True, help="Like --dry-run; show which rows would change.")
+@click.option("--rollback", is_flag=True, help="Go back to the generation before this one.")
+@click.option("--cancel", is_flag=True, help="Cancel the rebuild that the server is running.")
 @JSON
 @skipping
 @click.pass_context
@@ -32,24 +32,24 @@ def rebuild(
     cancel: bool,
     as_json: bool,
 ) -> None:
-    """Make the tables anew from the log, beside those in use, which serve until the switch.
+    """Rebuild the tables from the log. The tables in use serve until the new ones take over.
 
-    In the data folder, or by the server that has it: nobody waits for it. With --skip, an event that
-    they cannot take is set aside first, for ever.
+    Runs in the data folder, or in the server that has it. With --skip, the tables leave an event
+    out, for ever.
 
-    Exit code 1 where rows were not what the events make them, or where a projection that is not ours
-    could not be made.
+    Exit code 1 when rows in use differ from what the events make, or when the projection of a
+    package could not be built.
     """
     from asset_ledger.api.cli.rebuilding import RebuildRequest, make
-    from asset_ledger.api.cli.rebuilding import cancel as cancel_there
+    from asset_ledger.api.cli.rebuilding import cancel as cancel_rebuild
 
     if (dry_run or diff) + rollback + cancel > 1:
-        raise click.UsageError("--dry-run and --diff, --rollback, and --cancel exclude each other")
+        raise click.UsageError("use only one of --dry-run (or --diff), --rollback and --cancel")
     if cancel:
-        cancel_there(data_dir, url, token)
+        cancel_rebuild(data_dir, url, token)
         return
     made = make(data_dir, url, token, RebuildRequest(dry_run or diff, rollback))
-    _tell(made, diff=diff, as_json=as_json)
+    _print_result(made, diff=diff, as_json=as_json)
     context.exit(FOUND if _differs(made) or made.get("broken") else 0)
 
 
@@ -60,23 +60,23 @@ def _differs(made: dict[str, Any]) -> bool:
     )
 
 
-def _tell(made: dict[str, Any], *, diff: bool, as_json: bool) -> None:
+def _print_result(made: dict[str, Any], *, diff: bool, as_json: bool) -> None:
     if as_json:
         compared = made.get("comparison")
         counted = {"differences": compared["differences"] if compared else None}
         shown = {**made, **counted} if diff else {**_without_rows(made), **counted}
         click.echo(orjson.dumps(shown))
     else:
-        _tell_people(made, diff=diff)
+        _print_text(made, diff=diff)
     for name, reason in made.get("broken", {}).items():
-        click.echo(f"asset-ledger: {name} was not made: {reason}", err=True)
+        click.echo(f"asset-ledger: {name} was not built: {reason}", err=True)
 
 
 def _without_rows(made: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in made.items() if name != "comparison"}
 
 
-def _tell_people(made: dict[str, Any], *, diff: bool) -> None:
+def _print_text(made: dict[str, Any], *, diff: bool) -> None:
     from asset_ledger.api.cli.differences import print_differences, summary
 
     number = made["generation"]

@@ -1,6 +1,5 @@
-"""Making the tables anew: in a folder that is ours, or by the server that has it, whose progress is
-followed. Both are reported alike.
-"""
+"""A rebuild of the tables, in a data folder or by the server that has it: both show progress, and
+return the same document."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.api.cli.administer import Errand, administer, ask, ask_holder
+from asset_ledger.api.cli.administer import ServerCall, administer, ask, ask_holder
 from asset_ledger.api.cli.options import existing_log
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
@@ -19,20 +18,20 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build, hold_folder
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_folder
 from asset_ledger.projections.rebuild.build import build, next_number, rebuild, roll_back
 from asset_ledger.projections.runtime.database import remove
 
 POLL: Final = 0.5
-"""Seconds after which a server is asked again how far it is."""
+"""Seconds between two requests for the progress of a server's rebuild."""
 
-Ask = Callable[[Errand], dict[str, Any]]
+Ask = Callable[[ServerCall], dict[str, Any]]
 
 _PATH: Final = "/api/projections"
 
 
 class RebuildRequest(NamedTuple):
-    """How the tables are made anew."""
+    """What kind of rebuild to run."""
 
     dry_run: bool = False
     rollback: bool = False
@@ -41,29 +40,29 @@ class RebuildRequest(NamedTuple):
 def make(
     data_dir: Path | None, url: str | None, token: str | None, request: RebuildRequest
 ) -> dict[str, Any]:
-    """What the server at an address made, or what was made in the data folder, by its server if it
-    has one. Raises RebuildError, GenerationError, and what keeps a build from its end."""
+    """Rebuild at a server's address, or in the data folder, or by the folder's server. Return the
+    result. Raises RebuildError, GenerationError, and the errors of a build."""
     if url is not None:
         return _follow(partial(ask, url, token), request)
     folder = existing_log(data_dir).parent
     try:
-        with hold_folder(folder), hold_build(folder):
+        with hold_folder(folder), hold_build_lock(folder):
             return _in_folder(folder, request)
     except FolderLockedError as locked:
         return _follow(partial(ask_holder, folder, locked=locked), request)
 
 
 def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
-    """Let a server end what it is making. Raises GenerationError where no server has the folder."""
-    errand = Errand("POST", f"{_PATH}/cancel")
+    """Cancel a server's rebuild. Raises GenerationError if no server has the folder."""
+    call = ServerCall("POST", f"{_PATH}/cancel")
     if url is not None:
-        ask(url, token, errand)
+        ask(url, token, call)
     else:
-        administer(existing_log(data_dir).parent, errand, _nothing_to_cancel)
+        administer(existing_log(data_dir).parent, call, _nothing_to_cancel)
 
 
 def _nothing_to_cancel(_: Path) -> dict[str, Any]:
-    raise GenerationError("no server has this folder: nothing is being made")
+    raise GenerationError("no server has this folder, so no rebuild is running")
 
 
 def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
@@ -89,30 +88,30 @@ def _made(folder: Path, feed: Feed, request: RebuildRequest, progress: Progress)
 
 
 def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:
-    """Begin it, watch it, and say what became of it. Raises RebuildError."""
-    errand = Errand("POST", f"{_PATH}/rebuild", {"dry_run": request.dry_run})
+    """Start a server's rebuild, wait for its end and return its result. Raises RebuildError."""
+    call = ServerCall("POST", f"{_PATH}/rebuild", {"dry_run": request.dry_run})
     if request.rollback:
-        errand = Errand("POST", f"{_PATH}/rollback")
-    begun = ask_server(errand)["building"]
+        call = ServerCall("POST", f"{_PATH}/rollback")
+    begun = ask_server(call)["building"]
     if RebuildRequest(begun["dry_run"], begun["rollback"]) != request:
-        raise RebuildError("the server is at work on its tables already: wait for that, or cancel")
+        raise RebuildError("the server runs another rebuild already: wait for it, or use --cancel")
     with closing(ProgressBar()) as progress:
         ended = _ended(ask_server, begun["started_at"], progress)
     if ended["result"] in ("failed", "cancelled"):
-        raise RebuildError(f"the rebuild {ended['result']}: {ended['error'] or 'somebody asked'}")
+        raise RebuildError(f"rebuild {ended['result']}: {ended['error'] or 'by another request'}")
     compared = None
     if not request.rollback:
-        compared = ask_server(Errand("GET", f"{_PATH}/diff"))["compared"]
+        compared = ask_server(ServerCall("GET", f"{_PATH}/diff"))["compared"]
     return {**ended, "comparison": compared}
 
 
 def _ended(ask_server: Ask, started_at: str, progress: Progress) -> dict[str, Any]:
     while True:
-        told = ask_server(Errand("GET", _PATH))
-        last, building = told["last"], told["building"]
+        status = ask_server(ServerCall("GET", _PATH))
+        last, building = status["last"], status["building"]
         if last is not None and last["started_at"] == started_at:
             return dict(last)
         if building is None or building["started_at"] != started_at:
-            raise RebuildError("the server was started anew, and its rebuild is forgotten")
+            raise RebuildError("the server was restarted, which ended the rebuild: run it again")
         progress(building["state"], building["position"], building["target"])
         time.sleep(POLL)

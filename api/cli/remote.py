@@ -1,4 +1,4 @@
-"""A server, asked from a command through the SDK's client: refusals are raised as what they are."""
+"""A server as a command reads it, through the SDK's client."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -15,50 +15,50 @@ from asset_ledger.api.sdk.wire import query_of, segment
 from asset_ledger.ledger.errors import UnavailableError
 
 ONCE: Final = RetryPolicy(attempts=1)
-"""A command that only reads can be given again: it does not make its caller wait."""
+"""No retries: a user can repeat a command that only reads, and does not have to wait."""
 
 RETRY: Final = 1.0
-"""Seconds after which a stream that ended is asked for again."""
+"""Seconds between the end of a stream and the next connection."""
 
 
 class Remote:
-    """The server at `url`, which may want a token: a `Source`, and what else commands read there.
+    """The server at `url`: a `Source`, and what else commands read there.
 
-    Every method raises what the server refuses, and UnavailableError.
+    Every method raises the errors of the API, and UnavailableError.
     """
 
     def __init__(self, url: str, token: str | None) -> None:
         self._client = Client(url, token, ONCE)
 
     def get(self, path: str) -> Any:
-        """The JSON at a path."""
+        """Return the JSON at a path."""
         return run(self._client.request("GET", path))
 
     def text(self, path: str) -> str:
-        """The text at a path."""
+        """Return the text at a path."""
         return run(self._client.text(path))
 
     def content(self, asset_id: str, version: int) -> Iterator[bytes]:
-        """The content that an asset had at a version, in pieces of at most 1 MiB."""
+        """Yield the content of a version of an asset, in pieces of at most 1 MiB."""
         path = f"/api/assets/{asset_id}/content?version={version}"
         return drain(Download(self._client, path).chunks())
 
     def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """The events of a job, oldest first."""
+        """Yield the events of a job, oldest first."""
         path, query = f"/api/jobs/{segment(job_id)}/history", query_of({"as_of": as_of})
         return map(orjson.loads, self._lines(path, query, {"Accept": "application/x-ndjson"}))
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
-        """Two jobs side by side."""
+        """Return the comparison of two jobs."""
         compared: dict[str, Any] = self.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
         return compared
 
-    def events(self, asked: Query, after: int | None) -> Iterator[dict[str, Any]]:
-        """Events as they are recorded, for ever: a connection that was lost is made again.
+    def events(self, filters: Query, after: int | None) -> Iterator[dict[str, Any]]:
+        """Yield events as they are recorded, for ever; reconnect after a lost connection.
 
-        Raises what the first one is refused with.
+        Raises the refusal of the first connection.
         """
-        query = [*asked, *query_of({"after": after})]
+        query = [*filters, *query_of({"after": after})]
         seen: dict[str, str] = {}
         while True:
             try:
@@ -72,7 +72,7 @@ class Remote:
             time.sleep(RETRY)
 
     def _blocks(self, query: Query, seen: Mapping[str, str]) -> Iterator[dict[str, str]]:
-        """Whole server-sent events: one that broke off will come again."""
+        """Yield complete server-sent events. The server repeats an event that was cut off."""
         event: dict[str, str] = {}
         headers = {"Accept": "text/event-stream", **seen}
         for line in self._lines("/api/events/stream", query, headers):
@@ -84,7 +84,7 @@ class Remote:
                 event = {}
 
     def _lines(self, path: str, query: Query, headers: Mapping[str, str]) -> Iterator[bytes]:
-        """The lines at a path, as they arrive, without their ends."""
+        """Yield the lines at a path as they arrive, without their ends."""
         rest = b""
         for piece in drain(self._client.pieces(path, query, headers)):
             *lines, rest = (rest + piece).split(b"\n")

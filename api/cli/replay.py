@@ -1,4 +1,4 @@
-"""`asset-ledger replay`: a job's history from the events, whether a server runs or not."""
+"""`asset-ledger replay`: list the events of a job from the log, or from a server."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -17,10 +17,10 @@ _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what ch
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
 def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
-    """List the events of JOB_ID in order: what happened, when, by whom, and what it changed.
+    """List the events of JOB_ID in order, with the values that each one set.
 
-    Reads the log alone, without a lock: it works while a server runs and while the tables are
-    missing. Or asks a server. With --json, one event a line.
+    Reads only the log, without a lock: a server may run, and the tables may be missing. With
+    --url, asks a server. With --json, prints one event a line.
     """
     from asset_ledger.api.cli.source import open_source
     from asset_ledger.api.cli.tables import print_table
@@ -40,13 +40,13 @@ def _print_lines(events: Iterable[dict[str, Any]]) -> None:
 
 def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for event in events:
-        who = (event["position"], event["time"], event["by"], event["node_id"])
-        yield *who, event["topic"], event["asset_id"], _changed(event["data"])
+        first = (event["position"], event["time"], event["by"], event["node_id"])
+        yield *first, event["topic"], event["asset_id"], _changed(event["data"])
 
 
 def _changed(data: dict[str, Any]) -> str:
-    said = ((name, value) for name, value in data.items() if value or value == 0)
-    return "  ".join(f"{name}={_short(value)}" for name, value in said)
+    shown = ((name, value) for name, value in data.items() if value or value == 0)
+    return "  ".join(f"{name}={_short(value)}" for name, value in shown)
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`asset-ledger serve`: the service, until it is told to stop."""
+"""`asset-ledger serve`: run the HTTP server of a data folder."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_format")
 @setting("log_requests")
 def serve(**flags: Any) -> None:
-    """Serve a data folder over HTTP. Ctrl-C stops it; so does SIGTERM, and SIGKILL is safe."""
+    """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
@@ -43,7 +43,7 @@ def serve(**flags: Any) -> None:
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
-        logger.warning("%s is no setting, and is ignored; the nearest is %s", name, nearest)
+        logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
     uvloop.run(_serve(settings))
 
 
@@ -56,7 +56,7 @@ async def _serve(settings: Settings) -> None:
         await _serve_with(settings, progress, None)
         return
     worker = ProcessWorker(settings, progress)
-    await worker.spawn()  # it loads its modules while this process loads its own
+    await worker.spawn()  # starts early: both processes load modules at once
     try:
         await _serve_with(settings, progress, worker)
     finally:

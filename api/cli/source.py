@@ -1,7 +1,6 @@
-"""Where a command reads events: the log in a data folder, without a lock, or a server.
+"""Sources of events for commands: the log in a data folder, without a lock, or a server.
 
-Both answer in the shapes of the API, so that a command prints either alike.
-"""
+Both return the documents of the API, so that a command prints them alike."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any, Final, Protocol
 import click
 import orjson
 
-from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.options import existing_log, hinting_at_user
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import EVENT_FILTERS, event_filter
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
@@ -24,29 +23,29 @@ from asset_ledger.projections.queries.job_comparison import compare_records, com
 PAGE: Final = 1_000
 
 POLL: Final = 0.5
-"""Seconds after which a log that somebody else writes is looked at again."""
+"""Seconds between two reads of a log that another process writes."""
 
-Asked = Sequence[tuple[str, str]]
-"""Filters by their names in a query; one may be repeated."""
+Filters = Sequence[tuple[str, str]]
+"""Names and values of query parameters. A name may be repeated."""
 
 _FILTERS: Final = Parameters(*EVENT_FILTERS)
 
 
 class Source(Protocol):
-    """What there is to read."""
+    """What a command reads events from."""
 
     def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """The events of a job, oldest first. Raises UnknownJobError."""
+        """Yield the events of a job, oldest first. Raises UnknownJobError."""
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
-        """Two jobs side by side. Raises UnknownJobError."""
+        """Return the comparison of two jobs. Raises UnknownJobError."""
 
-    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        """Events as they are recorded, for ever: from a position on, or from now on."""
+    def events(self, filters: Filters, after: int | None) -> Iterator[dict[str, Any]]:
+        """Yield events as they are recorded, for ever: after a position, or from now on."""
 
 
 class LocalSource:
-    """One user's events in a log, which may be in use and may have no tables."""
+    """One user's events in a log. A server may run, and tables may be missing."""
 
     def __init__(self, replay: Replay, user_id: str) -> None:
         self._replay, self._user_id = replay, user_id
@@ -64,11 +63,11 @@ class LocalSource:
         compared = orjson.dumps(comparison_document(compare_records(first, second, head)))
         return dict(orjson.loads(compared))
 
-    def events(self, asked: Asked, after: int | None) -> Iterator[dict[str, Any]]:
-        wanted = event_filter(_FILTERS.read(asked), self._user_id)
+    def events(self, filters: Filters, after: int | None) -> Iterator[dict[str, Any]]:
+        chosen = event_filter(_FILTERS.read(filters), self._user_id)
         position = self._replay.head() if after is None else after
         while True:
-            before, (events, position) = position, self._replay.events_after(wanted, position, PAGE)
+            before, (events, position) = position, self._replay.events_after(chosen, position, PAGE)
             yield from map(event_out, events)
             if position == before:
                 time.sleep(POLL)
@@ -78,13 +77,13 @@ class LocalSource:
 def open_source(
     data_dir: Path | None, url: str | None, token: str | None, user: str
 ) -> Iterator[Source]:
-    """The server at `url` if one is named, else the data folder. Raises DataFolderError."""
+    """Open the server at `url` if it is given, else the data folder. Raises DataFolderError."""
     if url is not None:
         from asset_ledger.api.cli.remote import Remote
 
         yield Remote(url, token)
         return
-    with closing(SqliteLogReader(existing_log(data_dir))) as log:
+    with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
         yield LocalSource(Replay(log, Codec()), user)
 
 

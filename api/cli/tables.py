@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Text tables on standard output."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 def print_table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under headings; None is an empty cell. Into a pipe, a row is always one line."""
+    """Print rows under headings; None is an empty cell. A pipe gets each row as one line."""
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
     shown = None if title is None else Text(title)
     table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD)

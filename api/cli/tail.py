@@ -1,4 +1,4 @@
-"""`asset-ledger tail`: events as they are recorded."""
+"""`asset-ledger tail`: print events as they are recorded."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ from asset_ledger.api.cli.options import JSON, SOURCE
 @click.option("--node", "node_id", help="Only events of this node.")
 @click.option("--workflow", "workflow_id", help="Only events of this workflow.")
 @click.option("--asset", "asset_id", help="Only events of this asset.")
-@click.option("--topic", multiple=True, help="Only this kind, such as asset.created; repeats.")
+@click.option("--topic", multiple=True, help="Only events such as asset.created; repeatable.")
 @SOURCE
 @JSON
 def tail(
@@ -34,13 +34,13 @@ def tail(
 ) -> None:
     """Print events as they are recorded, until Ctrl-C. With --json, one event a line.
 
-    Reads the log alone, without a lock; or asks a server, and comes back when it was away.
+    Reads only the log, without a lock. With --url, asks a server, and reconnects if it restarts.
     """
     from asset_ledger.api.cli.source import open_source
 
-    asked = [(name, value) for name, values in filters.items() for value in _each(values)]
+    chosen = [(name, value) for name, values in filters.items() for value in _each(values)]
     with suppress(KeyboardInterrupt), open_source(data_dir, url, token, user) as source:
-        for event in islice(source.events(asked, after), count):
+        for event in islice(source.events(chosen, after), count):
             click.echo(orjson.dumps(event) if as_json else _line(event))
 
 
@@ -50,7 +50,7 @@ def _each(values: str | Sequence[str] | None) -> Sequence[str]:
 
 def _line(event: Mapping[str, Any]) -> str:
     names = ("job", "node", "asset")
-    said = [f"{name}={event[f'{name}_id']}" for name in names if event[f"{name}_id"]]
+    shown = [f"{name}={event[f'{name}_id']}" for name in names if event[f"{name}_id"]]
     if event["data"].get("name"):
-        said.append(f"name={event['data']['name']}")
-    return f"{event['position']:>9}  {event['time']}  {event['topic']:<22}  {'  '.join(said)}"
+        shown.append(f"name={event['data']['name']}")
+    return f"{event['position']:>9}  {event['time']}  {event['topic']:<22}  {'  '.join(shown)}"

@@ -1,4 +1,4 @@
-"""`asset-ledger verify`: the whole record read again, by one who believes nothing but the bytes."""
+"""`asset-ledger verify`: check the whole log, every content, and the tables."""
 
 import base64
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ FOUND = 1
     "checkpoints",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="A checkpoint that was kept elsewhere; repeats.",
+    help="A checkpoint that you kept elsewhere; repeatable.",
 )
-@click.option("--no-tables", is_flag=True, help="Only the log and the contents.")
+@click.option("--no-tables", is_flag=True, help="Check only the log and the contents.")
 @JSON
 @click.pass_context
 def verify(
@@ -34,27 +34,27 @@ def verify(
     no_tables: bool,
     as_json: bool,
 ) -> None:
-    """Read the whole log and every content again, and the tables; say what is wrong, and where.
+    """Check the whole log, every content and the tables. Print what is wrong, and where.
 
-    Only reads, also beside a running server: what was recorded since it began is left out. Notes go
-    to the temporary folder (TMPDIR). Exit code 1 when something is wrong.
+    Only reads; a server may run. Events that are recorded meanwhile are not checked. Working files
+    go to the temporary folder (TMPDIR). Exit code 1 when something is wrong.
     """
     folder = existing_log(data_dir).parent
     given = [path.read_text("utf-8") for path in checkpoints]
     found = 0
-    for said in _verified(folder, given, tables=not no_tables):
-        found += "what" in said
-        click.echo(orjson.dumps(said) if as_json else _line(said))
+    for report in _reports(folder, given, tables=not no_tables):
+        found += "what" in report
+        click.echo(orjson.dumps(report) if as_json else _line(report))
     context.exit(FOUND if found else 0)
 
 
-def _verified(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[str, Any]]:
-    """Findings, as they are found, and what was read, as it has been."""
+def _reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[str, Any]]:
+    """Yield each finding, and a summary of each part that was read."""
     with TemporaryDirectory(prefix="asset-ledger-") as scratch:
         end = 0
-        for said in _record(folder, Path(scratch), given):
-            end = said.get("events", end)
-            yield said
+        for report in _record(folder, Path(scratch), given):
+            end = report.get("events", end)
+            yield report
         if tables:
             yield from _tables(folder, Path(scratch), end)
 
@@ -71,7 +71,7 @@ def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str,
 
 
 def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
-    """Findings in the tables, which should have reached the event `end`."""
+    """Yield the findings in the tables, which should have reached position `end`."""
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.ledger.audit.finding import Finding
     from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
@@ -87,20 +87,19 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
         try:
             feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
         except (CorruptLogError, PoisonEventError) as error:
-            yield Finding("tables", "as a whole", f"cannot be made again: {error}")._asdict()
+            yield Finding("tables", "as a whole", f"cannot be recomputed: {error}")._asdict()
             return
-        for said in verify_tables(folder, scratch, feed, progress, end):
-            yield said._asdict()
+        for report in verify_tables(folder, scratch, feed, progress, end):
+            yield report._asdict()
 
 
-def _line(said: dict[str, Any]) -> str:
-    if "what" in said:
-        return f"{said['table']} {said['where']}: {said['what']}"
-    if "root" in said:
-        return (
-            f"read {said['events']:,} events and {said['contents']:,} contents; root {said['root']}"
-        )
-    made = f"made {said['file']} again up to {said['position']:,}"
-    if said["lag"]:
-        made += f", {said['lag']:,} before the end of the log"
-    return made if said["digest"] is None else f"{made}; digest {said['digest']}"
+def _line(report: dict[str, Any]) -> str:
+    if "what" in report:
+        return f"{report['table']} {report['where']}: {report['what']}"
+    if "root" in report:
+        read = f"read {report['events']:,} events and {report['contents']:,} contents"
+        return f"{read}; root {report['root']}"
+    compared = f"recomputed {report['file']} up to event {report['position']:,}"
+    if report["lag"]:
+        compared += f", {report['lag']:,} before the end of the log"
+    return compared if report["digest"] is None else f"{compared}; digest {report['digest']}"

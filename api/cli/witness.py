@@ -1,5 +1,4 @@
-"""`asset-ledger witness`: somebody who remembers what a log once said, and notices when it says
-otherwise."""
+"""`asset-ledger witness`: remember a log's checkpoint, and detect that its history changed."""
 
 import os
 from pathlib import Path
@@ -23,14 +22,14 @@ FORKED = 1
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("witness.json"),
     show_default=True,
-    help="Where the last checkpoint is kept.",
+    help="The file that keeps the last checkpoint.",
 )
-@click.option("--key", help="The verifier key of the log (needed once).")
+@click.option("--key", help="The verifier key of the log; needed once.")
 @click.option(
     "--trust-on-first-use",
     "trusting",
     is_flag=True,
-    help="Where no key is kept yet, believe the one that the server names.",
+    help="Without a kept key, trust the key that the server sends.",
 )
 @TOKEN
 @click.pass_context
@@ -42,10 +41,10 @@ def witness(
     trusting: bool,
     token: str | None,
 ) -> None:
-    """Fetch a checkpoint of the log at URL, and check that it only grew since the last one.
+    """Check that the log at URL only grew since the last checkpoint.
 
-    A key that was rotated is followed, if the one that is kept signed that. Exit code 1 when the
-    log was forked: both checkpoints are printed then, which nobody can deny.
+    Accepts a rotated key that the kept key has signed. Exit code 1 when the log was forked: both
+    signed checkpoints are printed then, as evidence.
     """
     from asset_ledger.api.cli.remote import Remote
     from asset_ledger.ledger.errors import ProofError
@@ -53,39 +52,42 @@ def witness(
     from asset_ledger.ledger.merkle.key import read_verifier_key
 
     remote = Remote(url, token)
-    known = (
+    saved = (
         orjson.loads(state.read_bytes()) if state.exists() else {"key": None, "checkpoint": None}
     )
-    kept = key or known["key"] or (_believed(remote) if trusting else None)
+    kept = key or saved["key"] or (_first_key(remote) if trusting else None)
     if kept is None:
         raise click.UsageError(
             "--key is needed once: asset-ledger key list prints it"
-            " (or --trust-on-first-use, which believes whoever answers)"
+            " (or give --trust-on-first-use, which trusts the key that the server sends)"
         )
     read_verifier_key(kept)
     note = remote.text("/api/log/checkpoint")
     in_force = _key_after(remote, kept, read_checkpoint(note).size)
     new = open_checkpoint(note, in_force)
     try:
-        _check_grown(remote, known["checkpoint"], note)
+        _check_grown(remote, saved["checkpoint"], note)
     except ProofError as error:
-        click.echo(f"FORKED: {error}\n\n{known['checkpoint']}\n{note}", nl=False)
+        click.echo(f"FORKED: {error}\n\n{saved['checkpoint']}\n{note}", nl=False)
         context.exit(FORKED)
     _keep(state, {"key": in_force, "checkpoint": note})
     if in_force != kept:
-        click.echo(f"the key that was kept has signed its successor: {in_force}")
-    click.echo(f"{new.origin} has {new.size:,} events, and begins with all that was seen before")
+        click.echo(f"the log's key was rotated, and the kept key signed the new one: {in_force}")
+    result = f"saved its first checkpoint to {state}"
+    if saved["checkpoint"] is not None:
+        result = f"the {read_checkpoint(saved['checkpoint']).size:,} seen before are unchanged"
+    click.echo(f"{new.origin} has {new.size:,} events; {result}")
 
 
-def _believed(remote: "Remote") -> str:
-    """The newest key that the server names, of whom nobody knows more."""
+def _first_key(remote: "Remote") -> str:
+    """Return the newest key that the server sends, without any check."""
     key: str = remote.get("/api/log/key")["keys"][-1]["key"]
-    click.echo(f"believed at first sight: {key}")
+    click.echo(f"trusted on first use: {key}")
     return key
 
 
 def _key_after(remote: "Remote", kept: str, size: int) -> str:
-    """The key that signs a log of this size, to which the kept one leads. Raises ProofError."""
+    """Follow the rotations from the kept key to the key of this log size. Raises ProofError."""
     import base64
 
     from asset_ledger.ledger.merkle.succession import key_after
@@ -96,7 +98,7 @@ def _key_after(remote: "Remote", kept: str, size: int) -> str:
 
 
 def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:
-    """Raises ProofError unless the log of this note begins with the one that was seen."""
+    """Raises ProofError unless the log of this note begins with the log of the seen one."""
     from asset_ledger.ledger.errors import ParameterError, ProofError
     from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
     from asset_ledger.ledger.merkle.tree import check_consistency
@@ -105,13 +107,13 @@ def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:
         return
     old, new = read_checkpoint(seen), read_checkpoint(note)
     if old.origin != new.origin:
-        raise ProofError(f"it is {new.origin} now, and was {old.origin}")
+        raise ProofError(f"it is the log {new.origin} now, and was {old.origin}")
     if new.size < old.size:
         raise ProofError(f"it has {new.size:,} events now, and had {old.size:,}")
     try:
         path = _path(remote, old.size, new.size)
     except ParameterError as error:
-        raise ProofError(f"it gives no path to what it has now: {error}") from error
+        raise ProofError(f"the server has no consistency proof for it: {error}") from error
     check_consistency(old.size, new.size, old.root, new.root, path)
 
 
@@ -122,11 +124,11 @@ def _path(remote: "Remote", first: int, second: int) -> list[bytes]:
     return [base64.b64decode(hashed) for hashed in proof["path"]]
 
 
-def _keep(state: Path, known: dict[str, Any]) -> None:
-    """Replace the file in one step: a witness that was killed has not forgotten."""
+def _keep(state: Path, kept: dict[str, Any]) -> None:
+    """Replace the file in one step, so that a kill leaves the old or the new state."""
     draft = state.with_name(f"{state.name}.draft")
     with draft.open("wb") as file:
-        file.write(orjson.dumps(known, option=orjson.OPT_INDENT_2))
+        file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(state)

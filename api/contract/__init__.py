@@ -1,4 +1,4 @@
-"""The shapes on the wire: what may come in, what goes out, and what each refusal is called.
+"""The HTTP API as data: requests, responses, parameters, errors.
 
-Nothing here serves or calls HTTP, so that the server and the client read the same tables.
+Nothing here serves or calls HTTP, so the server and the client share these tables.
 """

@@ -1,11 +1,11 @@
-"""What may be sent about an asset, and by which words a list of assets is narrowed."""
+"""The fields of a new asset, and the parameters of a list of assets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.fields import Fields, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
     CURSOR,
@@ -25,39 +25,39 @@ from asset_ledger.ledger.errors import DigestMismatchError, FieldError, Malforme
 from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
 SHAPE: Final = 2
-"""Part of an asset's ETag: raise it when the same version is answered with other JSON."""
+"""Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 
 class AssetIn(BaseModel):
-    """The fields of a new asset. null means: not given."""
+    """The fields of a new asset. null means absent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str | None, Field(description="The file's name, where absent.")] = None
-    content_type: Annotated[str | None, Field(description="Told from the bytes if absent.")] = None
+    name: Annotated[str | None, Field(description="If absent, the name of the file.")] = None
+    content_type: Annotated[str | None, Field(description="Detected if absent.")] = None
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
-    parent_id: Annotated[str | None, Field(description="A folder; the user's id: home.")] = None
+    parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
-    size: Annotated[int | None, Field(description="Has to be that of the bytes.")] = None
-    digest: Annotated[str | None, Field(description="Has to be that of the bytes.")] = None
-    derived_from: Annotated[list[str] | None, Field(description="Ids of own assets.")] = None
+    size: Annotated[int | None, Field(description="Must be the size of the bytes.")] = None
+    digest: Annotated[str | None, Field(description="Must be the digest of the bytes.")] = None
+    derived_from: Annotated[list[str] | None, Field(description="Assets it was made from.")] = None
     made_at: Annotated[str | None, Field(description="When it was made, RFC 3339.")] = None
 
 
 def read_fields(sent: Mapping[str, Any]) -> Fields:
-    """What was given, each with the type it has to have. Raises FieldsError, which names all."""
+    """Return the sent fields with checked types. Raises FieldsError, which names every fault."""
     return read_as(AssetIn, sent)
 
 
 def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
-    """The intent that checked fields spell. Raises FieldError for what is no id, or no time."""
+    """Return the new asset in checked fields. Raises FieldError for a malformed id or time."""
     given: Mapping[str, Any] = fields
     if "name" not in given:
-        raise FieldError("name", "is required where no file brings one")
+        raise FieldError("name", "is required: no file with a name was sent")
     return NewAsset(
         name=given["name"],
         content_type=lower_media_type(content_type),
@@ -69,53 +69,45 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         tags=given.get("tags", ()),
         duration=given.get("duration"),
         derived_from=[_asset_id("derived_from", text) for text in given.get("derived_from", ())],
-        made_at=_spelled("made_at", parse_time, given["made_at"]) if "made_at" in given else None,
+        made_at=parse_field("made_at", parse_time, given["made_at"])
+        if "made_at" in given
+        else None,
     )
 
 
 def check_announced(fields: Fields, staged: Staged | None) -> None:
-    """The size and digest that were sent have to be those of the bytes, if there are any.
-
-    Raises FieldError or DigestMismatchError.
-    """
+    """Raise FieldError or DigestMismatchError if a sent size or digest is not that of the bytes."""
     size, digest = (staged.size, staged.digest) if staged else (0, None)
     announced: Mapping[str, Any] = fields
     if announced.get("size", size) != size:
-        raise FieldError("size", f"is not that of the file, which has {size:,} bytes")
+        raise FieldError("size", f"is not the size of the file, which has {size:,} bytes")
     expected = announced_by(fields)
     if expected is None:
         return
     if digest is None:
-        raise FieldError("digest", "names bytes that did not come along")
+        raise FieldError("digest", "has no bytes to check: send the content with it")
     check_digest(expected, digest)
 
 
 def announced_by(fields: Fields) -> Digest | None:
-    """The digest that these fields name. Raises FieldError for what is none."""
+    """Return the digest in the fields, or None. Raises FieldError for a malformed one."""
     given: Mapping[str, Any] = fields
-    return _spelled("digest", parse_digest, given["digest"]) if "digest" in given else None
+    return parse_field("digest", parse_digest, given["digest"]) if "digest" in given else None
 
 
 def check_digest(announced: Digest, arrived: Digest) -> None:
-    """Raises DigestMismatchError unless these two are the same."""
+    """Raise DigestMismatchError unless these two are the same."""
     if announced != arrived:
-        raise DigestMismatchError(f"{announced} was announced, and {arrived} arrived")
+        raise DigestMismatchError(f"announced {announced}, got {arrived}: send the bytes again")
 
 
 def folder_of(text: str | None, user_id: str) -> AssetId | None:
-    """The folder that `parent_id` names; None is the home folder, which bears the user's id."""
+    """Return the folder in `parent_id`; None is the home folder, whose id is the user's id."""
     return None if text is None or text == user_id else _asset_id("parent_id", text)
 
 
 def _asset_id(field: str, text: str) -> AssetId:
-    return AssetId(_spelled(field, parse_asset_id, text))
-
-
-def _spelled(field: str, parse: Any, text: str) -> Any:
-    try:
-        return parse(text)
-    except (ValueError, OverflowError) as error:
-        raise FieldError(field, str(error)) from error
+    return parse_field(field, parse_asset_id, text)
 
 
 def _metadata(text: str) -> dict[str, Any]:
@@ -127,53 +119,53 @@ def _metadata(text: str) -> dict[str, Any]:
 
 FIELDS_IN_THE_QUERY: Final[Sequence[Parameter]] = (
     Parameter("name", "The asset's name."),
-    Parameter("content_type", "Its media type, if not that of the request."),
+    Parameter("content_type", "Its media type; by default that of the request."),
     Parameter("workflow_id", "The workflow that made it."),
     Parameter("node_id", "The node that made it."),
     Parameter("job_id", "The job that made it."),
-    Parameter("parent_id", "The folder it goes into."),
+    Parameter("parent_id", "The folder to put it into."),
     Parameter("metadata", "A JSON object.", _metadata),
     Parameter("tags", "One tag; may be repeated.", repeats=True),
     Parameter("duration", "Seconds.", read_number),
-    Parameter("size", "Has to be that of the bytes.", whole(0, MAX_POSITION)),
-    Parameter("digest", "Has to be that of the bytes."),
-    Parameter("derived_from", "The id of an own asset; may be repeated.", repeats=True),
+    Parameter("size", "Must be the size of the bytes.", whole(0, MAX_POSITION)),
+    Parameter("digest", "Must be the digest of the bytes."),
+    Parameter("derived_from", "An asset it was made from; may be repeated.", repeats=True),
     Parameter("made_at", "When it was made, RFC 3339."),
 )
-"""The same fields, for a body that is nothing but the content."""
+"""The same fields as query parameters, for a body that is the content itself."""
 
 FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),
     Parameter("node_id", "Made by this node.", repeats=True),
     Parameter("job_id", "Made in this job.", repeats=True),
-    Parameter("parent_id", "In this folder; empty: home.", repeats=True, may_be_empty=True),
-    Parameter("content_type", "With a media type that begins so.", repeats=True),
+    Parameter("parent_id", "In this folder; empty means home.", repeats=True, may_be_empty=True),
+    Parameter("content_type", "With a media type that starts with this.", repeats=True),
     Parameter("name", "With exactly this name.", repeats=True),
-    Parameter("tag", "With this among its tags.", repeats=True),
+    Parameter("tag", "With this tag.", repeats=True),
     Parameter("digest", "With exactly these bytes.", repeats=True),
     Parameter("created_after", "Created at this time (RFC 3339) or later.", repeats=True),
     Parameter("created_before", "Created before this time (RFC 3339).", repeats=True),
-    Parameter("size_min", "Of so many bytes or more.", repeats=True),
-    Parameter("size_max", "Of so many bytes or less.", repeats=True),
+    Parameter("size_min", "With at least this many bytes.", repeats=True),
+    Parameter("size_max", "With at most this many bytes.", repeats=True),
     Parameter(
         "missing",
-        "Made outside of any job (or node, or workflow).",
+        "Without a job (or node, or workflow).",
         one_of(("workflow_id", "node_id", "job_id")),
         repeats=True,
     ),
 )
-"""Filters narrow together; a repeated one takes any of its values."""
+"""An asset must match every filter, and one of the values of a repeated filter."""
 
 SORT: Final = Parameter(
     "sort",
-    "By age, name or size; with a minus the other way round.",
+    "By age, name or size; a minus means descending.",
     one_of(("created_at", "-created_at", "name", "-name", "size", "-size")),
     default="created_at",
 )
 DELETED: Final = Parameter(
     "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
 )
-COUNT: Final = Parameter("count", "Also how many there are on all pages.", one_of(("exact",)))
+COUNT: Final = Parameter("count", "Also return the number on all pages.", one_of(("exact",)))
 LISTING: Final[Sequence[Parameter]] = (
     *FILTERS,
     DELETED,

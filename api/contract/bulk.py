@@ -1,4 +1,4 @@
-"""What may be sent to delete many assets at once."""
+"""The body of a bulk deletion."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -13,44 +13,36 @@ from asset_ledger.ledger.errors import FieldError
 
 
 class BulkDeleteIn(BaseModel):
-    """Which assets go. Ask how many they are first, and say so when they are to go."""
+    """Which assets to delete. First count them with `dry_run`, then send that `expected_count`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     filter: Annotated[
         dict[str, str | int | list[str | int]],
-        Field(description="Filters as lists have them, one value each or several."),
+        Field(description="The filters of a list, each with one value or several."),
     ]
-    dry_run: Annotated[bool, Field(description="Only count them.")] = False
-    expected_count: Annotated[int | None, Field(ge=0, description="How many they have to be.")] = (
-        None
-    )
+    dry_run: Annotated[bool, Field(description="Count, and delete nothing.")] = False
+    expected_count: Annotated[int | None, Field(ge=0, description="How many must match.")] = None
 
 
 def read_bulk(sent: Mapping[str, Any]) -> Fields:
-    """What was sent. Raises FieldError where it does not say which assets, or how many."""
+    """Return the checked fields. Raises FieldError for a malformed filter or a missing count."""
     fields = read_as(BulkDeleteIn, sent)
     if not fields["dry_run"] and "expected_count" not in fields:
-        raise FieldError("expected_count", "is required: ask for it with dry_run")
+        raise FieldError("expected_count", "is required: send dry_run first to get it")
     return fields
 
 
-def expected_of(fields: Fields) -> int:
-    """How many assets are expected to go."""
-    expected: Any = fields["expected_count"]
-    return int(expected)
-
-
 def filters_of(fields: Fields) -> dict[str, Sequence[str]]:
-    """The filters as the words of a list. Raises FieldError where they would be everything."""
+    """Return the filters as a list reads them. Raises FieldError for an unknown or empty one."""
     given: Any = fields["filter"]
     known = [parameter.name for parameter in FILTERS]
     if unknown := [name for name in given if name not in known]:
-        raise FieldsError([(f"filter.{n}", f"is no filter{hint(n, known)}") for n in unknown])
-    words: dict[str, Sequence[str]] = {name: _texts(value) for name, value in given.items()}
-    if not words or not all(words.values()):
-        raise FieldError("filter", "must not be empty: it would be everything")
-    return words
+        raise FieldsError([(f"filter.{n}", f"is not a filter{hint(n, known)}") for n in unknown])
+    filters: dict[str, Sequence[str]] = {name: _texts(value) for name, value in given.items()}
+    if not filters or not all(filters.values()):
+        raise FieldError("filter", "is empty and would match every asset: name a filter")
+    return filters
 
 
 def _texts(value: str | int | list[str | int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which assets are to be sent together."""
+"""The body of a download of several assets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -11,19 +11,19 @@ from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
 MAX_LIST: Final = 16 * 2**20
-"""Bytes of JSON, which are some 400,000 ids."""
+"""Bytes of JSON: about 400,000 ids."""
 
 
 class DownloadIn(BaseModel):
-    """What to send."""
+    """Which assets to download."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    asset_ids: Annotated[list[str], Field(description="Assets; folders with all that is in them.")]
+    asset_ids: Annotated[list[str], Field(description="Assets; folders with their contents.")]
 
 
-def wanted_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:
-    """The ids, each once. Raises FieldError, and UnknownAssetError for what can be no asset's."""
+def download_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:
+    """Return the ids, each once. Raises FieldError, and UnknownAssetError for a malformed id."""
     ids: Any = read_as(DownloadIn, sent)["asset_ids"]
     if not ids:
         raise FieldError("asset_ids", "must name at least one asset")

@@ -1,5 +1,4 @@
-"""What may be sent to change an asset, by PUT (null leaves a field as it is) and by PATCH (null
-clears it), and the label that it spells."""
+"""The body of a change to an asset: PUT (null keeps a field), PATCH (null clears it), the label."""
 
 import base64
 import binascii
@@ -16,66 +15,66 @@ from asset_ledger.ledger.domain.decisions import LABEL_FIELDS, Label
 from asset_ledger.ledger.errors import FieldError
 
 MAX_UPDATE: Final = 16 * 1024 * 1024
-"""How many bytes the JSON of a PUT may have, its `data` included: it is held in memory."""
+"""Bytes of the JSON of a PUT, `data` included: it is held in memory."""
 
 PIECE: Final = 4 * 64 * 1024
-"""How much of `data` is decoded at a time: whole groups of four letters."""
+"""Characters of `data` decoded at a time: a multiple of four, as base64 needs."""
 
 FIXED: Final = ("workflow_id", "node_id", "job_id", "derived_from")
-"""Where an asset comes from: said once, when it is recorded."""
+"""Fields that never change after the asset is recorded."""
 
 
 class AssetPatch(BaseModel):
-    """A JSON merge patch (RFC 7396): null clears, and inside of `metadata` removes a key."""
+    """A JSON merge patch (RFC 7396): null clears a field, and in `metadata` removes a key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = ""
     content_type: str = ""
-    parent_id: Annotated[str | None, Field(description="A folder; null: home.")] = None
+    parent_id: Annotated[str | None, Field(description="A folder's id; null is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
 
 
 class AssetUpdate(BaseModel):
-    """NodeTool's partial update: null leaves a field as it is."""
+    """NodeTool's partial update: null keeps a field as it is."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str | None = None
     content_type: str | None = None
-    parent_id: Annotated[str | None, Field(description="A folder; the user's id: home.")] = None
+    parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
     data: Annotated[str | None, Field(description="New bytes.")] = None
     data_encoding: Annotated[
-        Literal["base64"] | None, Field(description="Of `data`; null: it is UTF-8 text.")
+        Literal["base64"] | None, Field(description="The encoding of `data`; null for UTF-8 text.")
     ] = None
 
 
 def read_patch_fields(sent: Mapping[str, Any]) -> Fields:
-    """What a PATCH sets, null where it clears. Raises FieldsError, which names every fault."""
+    """Return the fields of a PATCH, nulls included. Raises FieldsError, which names every fault."""
     _check_not_fixed(sent)
     return read_patch(AssetPatch, sent)
 
 
 def read_update_fields(sent: Mapping[str, Any]) -> Fields:
-    """What a PUT sets. Raises FieldsError, which names every fault."""
+    """Return the fields of a PUT without nulls. Raises FieldsError, which names every fault."""
     given = {name: value for name, value in sent.items() if value is not None}
     _check_not_fixed(given)
     return read_as(AssetUpdate, given)
 
 
 def _check_not_fixed(sent: Mapping[str, Any]) -> None:
-    errors = [(name, "says where an asset comes from: it never changes") for name in FIXED]
+    errors = [(name, "never changes: leave it out") for name in FIXED]
     if refused := [error for error in errors if error[0] in sent]:
         raise FieldsError(refused)
 
 
 def label_of(fields: Fields, user_id: str, *, patch: bool = False) -> Label:
-    """The intent that checked fields spell. Raises FieldError for a folder that is no id."""
+    """Return the label in checked fields. Raises FieldError for a malformed folder id."""
     given: dict[str, Any] = {name: fields[name] for name in LABEL_FIELDS if name in fields}
     if "content_type" in given and isinstance(given["content_type"], str):
         given["content_type"] = lower_media_type(given["content_type"])
@@ -85,10 +84,10 @@ def label_of(fields: Fields, user_id: str, *, patch: bool = False) -> Label:
 
 
 def decoded(fields: Fields) -> Iterator[bytes]:
-    """The bytes that `data` spells, in pieces. Raises FieldError if it is not in its encoding."""
+    """Yield the bytes of `data` in pieces. Raises FieldError if it does not match its encoding."""
     data, is_base64 = str(fields["data"]), "data_encoding" in fields
     if is_base64 and "=" in data.rstrip("="):
-        raise FieldError("data", "is not base64: it ends in the middle")
+        raise FieldError("data", "is not base64: it has = before its end")
     for start in range(0, len(data), PIECE):
         piece = data[start : start + PIECE]
         yield _from_base64(piece) if is_base64 else piece.encode()

@@ -1,12 +1,12 @@
-"""The refusals that only HTTP knows. They belong to the ledger's tree, and know no status either.
+"""Errors that only the HTTP API raises. They extend the ledger's tree and have no status code.
 
 RefusedError
 ├── MalformedRequestError     not HTTP: a bad request line, a bad header
-├── StalledBodyError          the rest of the body never came
-├── UnauthenticatedError      nobody knows who is calling
-├── ForbiddenError            this caller, or this web page, may not do that
-│   └── MissingScopeError       the caller's token does not go that far
-├── RateLimitedError          the caller asks more often than he may
+├── StalledBodyError          no byte of the body arrived for too long
+├── UnauthenticatedError      the request has no valid token
+├── ForbiddenError            this host, or this web page, may not do that
+│   └── MissingScopeError       the token lacks the scope of this operation
+├── RateLimitedError          the user sent more requests than the limit allows
 ├── UnknownRouteError         no operation has this path
 ├── UnknownTokenError         there is no token with this id
 ├── UnknownAssetError
@@ -17,10 +17,10 @@ RefusedError
 ├── TooLargeError
 │   └── UploadTooLargeError     the content is above the limit of the settings
 └── FieldError
-    └── FieldsError             several fields at once
+    └── FieldsError             several fields have invalid values
 
 LedgerError
-└── TokenKeyError             no token can be verified with the keys of the settings
+└── TokenKeyError             the settings have no key that verifies tokens
 """
 
 from collections.abc import Sequence
@@ -35,15 +35,15 @@ from asset_ledger.ledger.errors import (
 
 
 class MalformedRequestError(RefusedError):
-    """What arrived is not HTTP, or has a line or a header above the limit."""
+    """The bytes are not HTTP, or a line or header is above its limit."""
 
 
 class StalledBodyError(RefusedError):
-    """No byte of the body came for too long; nothing was recorded."""
+    """No byte of the body arrived for too long; nothing was recorded."""
 
 
 class UnauthenticatedError(RefusedError):
-    """Nobody knows who is calling. `sent`: there was a token, and it is not valid."""
+    """The request has no valid token. `sent`: it has one, which is refused."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -51,22 +51,22 @@ class UnauthenticatedError(RefusedError):
 
 
 class ForbiddenError(RefusedError):
-    """This caller, or the web page that sent this, may not do that."""
+    """This host, or the web page that sent the request, may not do that."""
 
 
 class MissingScopeError(ForbiddenError):
-    """The caller is known, and what he asks for needs a `scope` that he does not have."""
+    """The token lacks the `scope` that the operation needs."""
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"this needs the scope {scope!r}")
+        super().__init__(f"this operation needs the scope {scope!r}: use a token that has it")
         self.scope = scope
 
 
 class RateLimitedError(RefusedError):
-    """The caller asks more often than `limit` allows; in `retry_after` seconds he may again."""
+    """The user sent more requests than `limit` allows; retry after `retry_after` seconds."""
 
     def __init__(self, limit: str, retry_after: float) -> None:
-        super().__init__(f"RATE_LIMIT allows each user {limit}; ask again later")
+        super().__init__(f"rate_limit allows each user {limit}: wait as Retry-After says")
         self.limit, self.retry_after = limit, retry_after
 
 
@@ -74,7 +74,7 @@ class UnknownRouteError(RefusedError):
     """No operation has this path."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"there is nothing at {path}")
+        super().__init__(f"no operation has the path {path}: /docs lists the operations")
 
 
 class UnknownTokenError(RefusedError):
@@ -86,18 +86,18 @@ class UnknownTokenError(RefusedError):
 
 
 class NoContentError(UnknownAssetError):
-    """The asset is there, and has no bytes: a folder, or one recorded without a file."""
+    """The asset exists and has no bytes: it is a folder, or was recorded without a file."""
 
     def __init__(self, asset_id: str) -> None:
-        RefusedError.__init__(self, f"asset {asset_id} has no content")
+        RefusedError.__init__(self, f"asset {asset_id} has no content: no file was recorded")
         self.asset_id = asset_id
 
 
 class MethodNotAllowedError(RefusedError):
-    """The path exists, with other methods: `allowed`."""
+    """The path has other methods: `allowed`."""
 
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
-        super().__init__(f"{method} is not one of {', '.join(allowed)}")
+        super().__init__(f"{method} is not allowed here: use {', '.join(allowed)}")
         self.allowed = tuple(allowed)
 
 
@@ -106,10 +106,10 @@ class UnsupportedTypeError(RefusedError):
 
 
 class RangeError(RefusedError):
-    """No byte of the content, which has `size` of them, is in the range."""
+    """No byte of the content is in the range. `size` is the content's length in bytes."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"the content has {size:,} bytes, and none of them is in this range")
+        super().__init__(f"the content has {size:,} bytes and none is in this range")
         self.size = size
 
 
@@ -117,15 +117,15 @@ class UploadTooLargeError(TooLargeError):
     """The content of an upload has more bytes than the settings allow."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"MAX_UPLOAD_BYTES allows {limit:,} bytes of content")
+        super().__init__(f"the content is above max_upload_bytes, which is {limit:,} bytes")
 
 
 class FieldsError(FieldError):
-    """Several fields have values that they cannot have; `errors` names each."""
+    """Several fields have invalid values; `errors` names each."""
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         RefusedError.__init__(self, "; ".join(map(": ".join, errors)), errors=errors)
 
 
 class TokenKeyError(LedgerError):
-    """JWT_KEY or JWT_JWKS holds no key that tokens can be verified with."""
+    """JWT_KEY or JWT_JWKS has no key that verifies tokens; the message says why."""

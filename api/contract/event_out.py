@@ -1,4 +1,4 @@
-"""An event on the wire: one shape for histories, events, lines and exports."""
+"""Encode events as JSON objects: one shape for histories, feeds, NDJSON and exports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -22,7 +22,7 @@ _ASSET: Final = "asset."
 
 
 class _Own(NamedTuple):
-    """The fields of one kind of events beyond the envelope, and what reads them all."""
+    """The fields of a class of events besides the envelope, and a function that reads them."""
 
     names: Sequence[str]
     values: Callable[[Event], Sequence[Any]]
@@ -34,7 +34,7 @@ def _own(kind: type[Event]) -> _Own:
 
 
 def _reader(names: Sequence[str]) -> Callable[[Event], Sequence[Any]]:
-    """`attrgetter`, which answers a tuple only for two names or more."""
+    """Return an `attrgetter` that also returns a tuple for no name and for one."""
     match names:
         case []:
             return lambda _: ()
@@ -49,9 +49,9 @@ _NO_TAGS: Final = (None, None, None, None)
 
 
 def event_out(recorded: Recorded) -> dict[str, Any]:
-    """One event as JSON has it. `data` holds the event's own fields, private ones merged in.
+    """Return an event as a JSON object. `data` has its own fields, private ones included.
 
-    An absent key of `data` says that this event did not touch the field, null that it has none.
+    A key is absent from `data` if the event did not change the field; null means cleared.
     """
     position, event = recorded
     topic = event.TOPIC
@@ -73,7 +73,7 @@ def event_out(recorded: Recorded) -> dict[str, Any]:
 
 
 def cloud_event(recorded: Recorded, source: str) -> dict[str, Any]:
-    """The event inside a CloudEvent (1.0, JSON format). `source` names the log."""
+    """Return an event wrapped in a CloudEvent (1.0, JSON format). `source` names the log."""
     event = event_out(recorded)
     return {
         "specversion": "1.0",

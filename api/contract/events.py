@@ -1,4 +1,4 @@
-"""Events as they are recorded: which are asked for, and how a stream of them is written."""
+"""The parameters of event feeds, and the encoding of server-sent events."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,8 +8,8 @@ import orjson
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.parameters import (
     MAX_POSITION,
-    Asked,
     Parameter,
+    ParameterValues,
     one_of,
     page_size,
     refuse,
@@ -25,7 +25,7 @@ TOPICS: Final = tuple(sorted(kind.TOPIC for kind in EVENTS))
 AFTER: Final = Parameter("after", "Only events after this position.", whole(0, MAX_POSITION))
 
 LIMIT: Final = Parameter(
-    "limit", "How many events at most; above 1,000 is read as 1,000.", page_size, default=100
+    "limit", "The largest number of events; above 1,000 is read as 1,000.", page_size, default=100
 )
 
 EVENT_FILTERS: Final[Sequence[Parameter]] = (
@@ -34,30 +34,30 @@ EVENT_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("node_id", "Of this node."),
     Parameter("workflow_id", "Of this workflow."),
     Parameter("asset_id", "Of this asset.", parse_asset_id),
-    Parameter("all", "Everyone's, not the caller's own.", one_of(("true", "false"))),
+    Parameter("all", "Events of all users, not of this one.", one_of(("true", "false"))),
 )
-"""Filters narrow together; a repeated one takes any of its values."""
+"""An event must match every filter, and one of the values of a repeated filter."""
 
 
-def asks_for_all(asked: Asked) -> bool:
-    """Whether everyone's events are asked for: that takes a scope of its own."""
-    return asked.get("all") == "true"
+def selects_all_users(values: ParameterValues) -> bool:
+    """Return whether a query selects the events of all users, which needs the scope admin."""
+    return values.get("all") == "true"
 
 
-def event_filter(asked: Asked, user_id: str) -> EventFilter:
-    """The events that a query asks for."""
+def event_filter(values: ParameterValues, user_id: str) -> EventFilter:
+    """Return the filter of a query."""
     return EventFilter(
-        user_id=None if asks_for_all(asked) else user_id,
-        topics=frozenset(asked.get("topic", ())),
-        job_id=asked.get("job_id"),
-        node_id=asked.get("node_id"),
-        workflow_id=asked.get("workflow_id"),
-        asset_id=asked.get("asset_id"),
+        user_id=None if selects_all_users(values) else user_id,
+        topics=frozenset(values.get("topic", ())),
+        job_id=values.get("job_id"),
+        node_id=values.get("node_id"),
+        workflow_id=values.get("workflow_id"),
+        asset_id=values.get("asset_id"),
     )
 
 
 def read_last_event_id(text: str) -> int:
-    """The position that a client says it has seen. Raises ParameterError."""
+    """Return the position in a Last-Event-ID header. Raises ParameterError."""
     try:
         return whole(0, MAX_POSITION)(text)
     except ValueError as error:
@@ -65,7 +65,7 @@ def read_last_event_id(text: str) -> int:
 
 
 def event_text(recorded: Recorded) -> bytes:
-    """An event as a server-sent event: the position is its id, the topic its kind."""
-    data = orjson.dumps(event_out(recorded))  # JSON has no line breaks, which would end the field
+    """Encode an event as a server-sent event: `id` is its position, `event` its topic."""
+    data = orjson.dumps(event_out(recorded))  # no line breaks, which would end the field
     topic = recorded.event.TOPIC.encode()
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (recorded.position, topic, data)

@@ -1,6 +1,6 @@
-"""What requests and answers look like: an example for each model that the description shows.
+"""Examples of requests and responses for the OpenAPI description, one for each model.
 
-Promise: each is valid under its model; the suite holds them against each other.
+The tests validate each example against its model.
 """
 
 from collections.abc import Mapping
@@ -219,7 +219,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
     LogKeyOut: _LOG_KEY,
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
-    SkipIn: {"position": 17, "because": "written by a release that was taken back"},
+    SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
@@ -231,16 +231,16 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     NewTokenOut: {**_TOKEN, "token": "alt_4f6c1b2a9d3e_" + "A" * 43},
 }
 
-NAMES: Final[Mapping[str, tuple[str, str]]] = {
+PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "id": ("The asset's id.", _ID),
     "folder_id": ("The folder's id.", _ID),
-    "job_id": ("The job's id, as its events have it.", "job_456"),
-    "a": ("The one job's id.", "job_456"),
-    "b": ("The other job's id.", "job_457"),
+    "job_id": ("The job's id.", "job_456"),
+    "a": ("The first job's id.", "job_456"),
+    "b": ("The second job's id.", "job_457"),
     "name": ("A file's name.", "output.txt"),
-    "tile": ("Level and index of a tile, as C2SP tlog-tiles has them.", "0/000.p/1"),
+    "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
     "index": ("Index of a tile of entries.", "000.p/1"),
     "file": ("A file of the page.", "docs.css"),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
-"""What the names in paths stand for, each with an example."""
+"""The parameters in paths: a description and an example of each."""

@@ -1,10 +1,10 @@
-"""The fields of a JSON body, held against the model that says which there are.
+"""Validate the fields of a JSON body against a model.
 
-Promise: every field that is at fault is named, not only the first.
+Promise: the error names every field at fault, not only the first.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,21 +12,32 @@ from pydantic_core import ErrorDetails
 from asset_ledger.api.contract.errors import FieldsError
 from asset_ledger.api.contract.parameters import hint
 from asset_ledger.ledger.domain.event import Json
+from asset_ledger.ledger.errors import FieldError
+
+T = TypeVar("T")
 
 Fields = dict[str, Json]
-"""The fields that were sent, by their names on the wire: not null, but in a patch."""
+"""The sent fields by name. Nulls are left out, except in a patch."""
 
 
 def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
-    """What was given, each with the type it has to have. Raises FieldsError, which names all."""
+    """Return the sent fields that are not null. Raises FieldsError, which names every fault."""
     fields = _validated(model, sent)
     return {name: value for name, value in vars(fields).items() if value is not None}
 
 
 def read_patch(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:
-    """What was sent, nulls among it. Raises FieldsError, which names all."""
+    """Return the sent fields, nulls included. Raises FieldsError, which names every fault."""
     fields = _validated(model, sent)
     return {name: value for name, value in vars(fields).items() if name in fields.model_fields_set}
+
+
+def parse_field(field: str, parse: Callable[[str], T], text: str) -> T:
+    """Return the parsed text of a field. Raises FieldError with the message of `parse`'s error."""
+    try:
+        return parse(text)
+    except (ValueError, OverflowError) as error:
+        raise FieldError(field, str(error)) from error
 
 
 def _validated(model: type[BaseModel], sent: Mapping[str, Any]) -> BaseModel:

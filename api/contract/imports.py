@@ -1,4 +1,4 @@
-"""Assets from elsewhere, as they travel: NDJSON, a line for each asset and lines of its bytes.
+"""The body of an import: NDJSON, with a line for each asset, followed by lines with its bytes.
 
 {"id": "...", "user_id": "1", "name": "cat.png", "made_at": "2024-05-01T12:00:00Z", ...}
 {"bytes": "<base64>"}
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from asset_ledger.api.contract.assets import AssetIn
-from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.fields import Fields, parse_field, read_as
 from asset_ledger.api.contract.principal import check_user_id
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.ledger.commands.imports import Import, Imported, Presence
@@ -23,60 +23,50 @@ from asset_ledger.ledger.ids import AssetId, parse_asset_id
 NDJSON: Final = "application/x-ndjson"
 
 MAX_LINE: Final = 1 << 20
-"""How many bytes a line may have."""
+"""The largest length of a line in bytes."""
 
 PIECE: Final = 192 * 1024
-"""How many bytes of a content its sender puts on a line."""
+"""Bytes of content that the client sends per line."""
 
 LINES: Final = {"type": "string", "format": "binary", "description": "One JSON object a line."}
 
-_ABOUT_THE_IMPORT: Final = frozenset({"id", "user_id", "dry_run"})
+_IMPORT_FIELDS: Final = frozenset({"id", "user_id", "dry_run"})
 
 
 class ImportIn(AssetIn):
-    """A line about an asset: the fields of a new one, and these."""
+    """The line of an asset: the fields of a new asset, and these."""
 
-    id: Annotated[str, Field(description="32 hex digits; the asset keeps it.")]
-    user_id: Annotated[str | None, Field(description="Whose it is; absent: the caller's.")] = None
-    dry_run: Annotated[bool, Field(description="Record nothing, say if it is there.")] = False
+    id: Annotated[str, Field(description="32 hex digits; becomes the asset's id.")]
+    user_id: Annotated[str | None, Field(description="The owner; by default the caller.")] = None
+    dry_run: Annotated[bool, Field(description="Record nothing; answer if it exists.")] = False
 
 
 def read_import(sent: Mapping[str, Any]) -> Fields:
-    """What a line says, each field with its type. Raises FieldsError, which names all."""
+    """Return the fields of a line. Raises FieldsError, which names every fault."""
     return read_as(ImportIn, sent)
 
 
 def import_of(fields: Fields, staged: Staged | None, caller: str) -> Import:
-    """The intent that a line spells, with the bytes that followed it.
-
-    Raises FieldError and DigestMismatchError.
-    """
+    """Return the import of a line and its bytes. Raises FieldError and DigestMismatchError."""
     given: Mapping[str, Any] = fields
-    user_id = _owner(given.get("user_id", caller))
-    of_asset = {name: value for name, value in fields.items() if name not in _ABOUT_THE_IMPORT}
-    asset = upload_request(of_asset, staged, user_id).asset
+    user_id = parse_field("user_id", check_user_id, given.get("user_id", caller))
+    asset_fields = {name: value for name, value in fields.items() if name not in _IMPORT_FIELDS}
+    asset = upload_request(asset_fields, staged, user_id).asset
     return Import(import_id(given), user_id, asset, staged)
 
 
 def import_id(sent: Mapping[str, Any]) -> AssetId:
-    """The id that a line names. Raises FieldError."""
+    """Return the id in a line. Raises FieldError."""
     try:
         return parse_asset_id(sent["id"])
     except (ValueError, TypeError, KeyError) as error:
         raise FieldError("id", "must be 32 lower-case hex digits") from error
 
 
-def _owner(user_id: str) -> str:
-    try:
-        return check_user_id(user_id)
-    except ValueError as error:
-        raise FieldError("user_id", str(error)) from error
-
-
 def imports_out(
     imported: Sequence[Imported], present: Mapping[AssetId, Presence | None]
 ) -> dict[str, Any]:
-    """What became of the lines. `present`: what was only asked about."""
-    told: list[tuple[AssetId, str, str | None]] = [*imported]
-    told += [(asset_id, found or "unknown", None) for asset_id, found in present.items()]
-    return {"outcomes": [{"id": id, "outcome": fate, "reason": why} for id, fate, why in told]}
+    """Return the outcome of each line. `present`: those of lines with `dry_run`."""
+    rows: list[tuple[AssetId, str, str | None]] = [*imported]
+    rows += [(asset_id, found or "unknown", None) for asset_id, found in present.items()]
+    return {"outcomes": [dict(zip(("id", "outcome", "reason"), row, strict=True)) for row in rows]}

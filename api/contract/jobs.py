@@ -1,4 +1,4 @@
-"""What may be said about a job, and by which words a list of jobs is narrowed."""
+"""The bodies that start and finish a job, and the parameters of a list of jobs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, get_args
@@ -11,7 +11,7 @@ from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
 
 class JobStartIn(BaseModel):
-    """How a job begins. null means: not given."""
+    """The start of a job. null means absent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -21,7 +21,7 @@ class JobStartIn(BaseModel):
 
 
 class JobFinishIn(BaseModel):
-    """How a job ended."""
+    """The end of a job."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,13 +30,13 @@ class JobFinishIn(BaseModel):
 
 
 def job_start(fields: Fields) -> JobStart:
-    """The intent that checked fields spell."""
+    """Return the start in checked fields."""
     given: Mapping[str, Any] = fields
     return JobStart(**given)
 
 
 def job_end(fields: Fields) -> JobEnd:
-    """The intent that checked fields spell."""
+    """Return the end in checked fields."""
     given: Mapping[str, Any] = fields
     return JobEnd(**given)
 
@@ -44,15 +44,15 @@ def job_end(fields: Fields) -> JobEnd:
 _STATUSES: Final = [status for part in get_args(JobStatus) for status in get_args(part) or (part,)]
 
 JOB_FILTERS: Final[Sequence[Parameter]] = (
-    Parameter("status", "In this state.", one_of(_STATUSES), repeats=True),
+    Parameter("status", "With this status.", one_of(_STATUSES), repeats=True),
     Parameter("workflow_id", "Of this workflow.", repeats=True),
     Parameter("parent_job_id", "Started by this job.", repeats=True),
 )
-"""Filters narrow together; a repeated one takes any of its values."""
+"""A job must match every filter, and one of the values of a repeated filter."""
 
 JOB_SORT: Final = Parameter(
     "sort",
-    "By first event: oldest or newest first.",
+    "By first event; a minus means newest first.",
     one_of(("created_at", "-created_at")),
     default="created_at",
 )

@@ -1,7 +1,6 @@
-"""The API described for machines: OpenAPI 3.1, made from the table that makes the routes.
+"""Generate the OpenAPI 3.1 document from the operations that also make the routes.
 
-Promise: an operation, a parameter, a field or an error that is not in the tables is not here, and
-none that is in them is missing.
+Promise: it contains exactly the operations, parameters, fields and errors of those tables.
 """
 
 import re
@@ -21,8 +20,8 @@ from asset_ledger.api.contract.errors import (
     UnauthenticatedError,
     UnsupportedTypeError,
 )
-from asset_ledger.api.contract.examples import EXAMPLES, NAMES
-from asset_ledger.api.contract.headers import ANSWERED, HEADERS, OWNER
+from asset_ledger.api.contract.examples import EXAMPLES, PATH_PARAMETERS
+from asset_ledger.api.contract.headers import OWNER, REQUEST_HEADERS, RESPONSE_HEADERS
 from asset_ledger.api.contract.operations import JSON, Model, Operation
 from asset_ledger.api.contract.parameters import Parameter, Schema
 from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
@@ -43,16 +42,16 @@ from asset_ledger.ledger.errors import (
 Document = dict[str, Any]
 Errors = Sequence[type[LedgerError]]
 
-_ALWAYS: Final[Errors] = (MalformedRequestError, ParameterError, ForbiddenError)
-_OF_SCOPES: Final[Errors] = (UnauthenticatedError, MissingScopeError, RateLimitedError)
-_OF_BODIES: Final[Errors] = (
+_COMMON_ERRORS: Final[Errors] = (MalformedRequestError, ParameterError, ForbiddenError)
+_SCOPE_ERRORS: Final[Errors] = (UnauthenticatedError, MissingScopeError, RateLimitedError)
+_BODY_ERRORS: Final[Errors] = (
     MalformedBodyError,
     UnsupportedTypeError,
     StalledBodyError,
     TooLargeError,
     FieldError,
 )
-_OF_WRITES: Final[Errors] = (
+_WRITE_ERRORS: Final[Errors] = (
     KeyReusedError,
     BusyError,
     OutcomeUnknownError,
@@ -65,13 +64,13 @@ _NAME: Final = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
 
 
 def openapi(operations: Sequence[Operation], *, version: str, authenticated: bool) -> Document:
-    """The document of these operations. `authenticated`: whoever calls has to show a token."""
+    """Return the document of these operations. `authenticated`: requests need a token."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Asset Ledger",
             "version": version,
-            "summary": "Remembers every file a workflow produces.",
+            "summary": "Records every file that a workflow produces, as immutable events.",
             "description": _GENERAL,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -86,8 +85,8 @@ def openapi(operations: Sequence[Operation], *, version: str, authenticated: boo
 
 
 _GENERAL: Final = (
-    "Every path answers with a slash at its end, too, and every GET answers HEAD. Unknown query"
-    " parameters are refused. Every error is a problem document (RFC 9457)."
+    "Every path also works with a slash at its end, and every GET operation accepts HEAD. Unknown"
+    " query parameters are refused. Every error is a problem document (RFC 9457)."
 )
 
 
@@ -131,7 +130,7 @@ def _security(entry: Operation, authenticated: bool) -> list[Document]:
 
 def _path_names(path: str) -> Iterator[Document]:
     for name in _NAME.findall(path):
-        about, example = NAMES[name]
+        about, example = PATH_PARAMETERS[name]
         yield {
             "name": name,
             "in": "path",
@@ -165,7 +164,7 @@ def _headers(entry: Operation) -> Iterator[Document]:
     owned = (OWNER,) if entry.scope is not None else ()
     retried = ("Idempotency-Key",) if entry.scope == "write" else ()
     for name in (*owned, *retried, *entry.headers):
-        about, schema = HEADERS[name]
+        about, schema = REQUEST_HEADERS[name]
         yield {"name": name, "in": "header", "description": about, "schema": schema}
 
 
@@ -205,7 +204,7 @@ def _answered(entry: Operation) -> Document:
 
 
 def _known(names: Iterable[str]) -> Iterator[tuple[str, tuple[str, Schema]]]:
-    return ((name, ANSWERED[name]) for name in names)
+    return ((name, RESPONSE_HEADERS[name]) for name in names)
 
 
 def _bad(entry: Operation) -> Document:
@@ -216,14 +215,14 @@ def _bad(entry: Operation) -> Document:
 
 
 def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
-    """What an operation may answer instead: what it declares, and what its kind brings along."""
-    yield from _ALWAYS
+    """Yield the errors of an operation: its declared ones, and those of every such operation."""
+    yield from _COMMON_ERRORS
     if entry.scope is not None:
-        yield from _OF_SCOPES
+        yield from _SCOPE_ERRORS
     if entry.takes:
-        yield from _OF_BODIES
+        yield from _BODY_ERRORS
     if entry.scope == "write":
-        yield from _OF_WRITES
+        yield from _WRITE_ERRORS
     yield from entry.errors
 
 

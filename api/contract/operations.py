@@ -1,6 +1,6 @@
-"""What the API can do: each operation is one entry, and the routes are made from these entries.
+"""The operations of the API as a table, from which the routes and the description are made.
 
-A handler under `@operation(...)` becomes its entry; its docstring is what the entry says of it.
+`@operation(...)` turns a handler into an entry of the table; its docstring becomes the summary.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method on one path (and on its aliases). `{name}` in a path stands for one segment."""
+    """One method on one path and its aliases. `{name}` in a path matches one segment."""
 
     method: Method
     paths: Sequence[str]
@@ -45,7 +45,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """What it is called in the description and in the metrics."""
+        """The name of the operation in the description and the metrics."""
         return self.handler.__name__
 
     @property
@@ -68,12 +68,12 @@ def operation(
     statuses: Sequence[int] = (),
     headers: Sequence[str] = (),
 ) -> Callable[[Handler], Operation]:
-    """Make an entry of a handler. `answers` is the shape of a good answer, None for bytes.
+    """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
-    `projections` are those that it reads: where a client names a position, they have to be there.
-    For its description: `takes` is the model of its JSON body, or one for each media type;
-    `gives` the media types and `statuses` the statuses of good answers, the usual one first;
-    `headers` the names of request headers that it heeds.
+    `projections` are those that the handler reads: they must reach the request's `min_position`.
+    For the description only: `takes` is the model of the JSON body, or one for each media type;
+    `gives` are the media types and `statuses` the statuses of successful responses, the usual one
+    first; `headers` are the request headers that have an effect.
     """
 
     def enter(handler: Handler) -> Operation:
@@ -97,6 +97,6 @@ def operation(
 
 
 def operations_of(*modules: ModuleType) -> Iterator[Operation]:
-    """The entries of these modules, in the order in which they were written."""
+    """Yield the entries of these modules, in the order of their definition."""
     for module in modules:
         yield from (value for value in vars(module).values() if isinstance(value, Operation))

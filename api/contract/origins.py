@@ -1,4 +1,4 @@
-"""Which web pages of other origins may use the API: what the setting CORS_ORIGINS says."""
+"""Parse the setting CORS_ORIGINS: the origins whose web pages may use the API."""
 
 import re
 from typing import Final, NamedTuple
@@ -9,21 +9,21 @@ _ORIGIN: Final = re.compile(
 
 
 class Origins(NamedTuple):
-    """Origins by name, or any of them."""
+    """The allowed origins. `any`: every origin."""
 
     any: bool
-    named: frozenset[str]
+    allowed: frozenset[str]
 
     def allow(self, origin: str | None) -> bool:
-        """Whether a page of this origin may use the API."""
-        return origin is not None and (self.any or origin in self.named)
+        """Return whether a page of this origin may use the API."""
+        return origin is not None and (self.any or origin in self.allowed)
 
 
 def read_origins(text: str) -> Origins:
-    """`off`, `*`, or origins with commas between them. Raises ValueError."""
+    """Return the origins in a text: `off`, `*`, or a comma-separated list. Raises ValueError."""
     if text in ("off", "*"):
         return Origins(text == "*", frozenset())
-    named = frozenset(part.strip().lower() for part in text.split(","))
-    if odd := [origin for origin in named if not _ORIGIN.fullmatch(origin)]:
-        raise ValueError(f"{odd[0]!r} is no origin: write them like https://app.example.org")
-    return Origins(False, named)
+    allowed = frozenset(part.strip().lower() for part in text.split(","))
+    if odd := [origin for origin in allowed if not _ORIGIN.fullmatch(origin)]:
+        raise ValueError(f"{odd[0]!r} is not an origin: write it like https://app.example.org")
+    return Origins(False, allowed)

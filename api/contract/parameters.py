@@ -1,7 +1,7 @@
-"""Query parameters: what each means, and how what was sent is read.
+"""Query parameters: their descriptions, and how they are parsed.
 
-Promise: a parameter that is not understood is refused, never ignored, since a filter that was
-silently ignored is a wrong answer in an audit. (The lenient setting ignores unknown names.)
+Promise: an unknown or malformed parameter is refused, because a filter that is silently ignored
+gives a wrong answer in an audit. (The setting lenient_queries ignores unknown names.)
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from typing import Any, Final, Generic, TypeVar
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import ParameterError
 
-Asked = Mapping[str, Any]
-"""Parameters by name, read. One that was not sent is absent, unless it has a default."""
+ParameterValues = Mapping[str, Any]
+"""Parsed values by parameter name. Without a default, a parameter that was not sent is absent."""
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 
 @dataclass(frozen=True, slots=True)
 class Reader(Generic[T]):
-    """From a parameter's text to its value, and the schema of what that takes."""
+    """A parser of parameter values, with the JSON Schema of what it accepts."""
 
     parse: Callable[[str], T]
     schema: Schema
@@ -42,9 +42,9 @@ class Reader(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One name in the query. `parse` raises ValueError, whose text completes `<name> ...`.
+    """A query parameter. `parse` raises ValueError with a text that continues `<name> ...`.
 
-    One that `repeats` is read into a list.
+    `repeats`: the parameter may be sent several times, and its value is a list.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Parameter:
 
     @property
     def schema(self) -> Schema:
-        """What may be sent; a list of it for one that repeats."""
-        one: Schema = self.parse.schema if isinstance(self.parse, Reader) else _TEXT
+        """The JSON Schema of the value."""
+        item: Schema = self.parse.schema if isinstance(self.parse, Reader) else _TEXT
         if self.repeats:
-            return {"type": "array", "items": one}
-        return {**one, "default": self.default} if self.default is not None else one
+            return {"type": "array", "items": item}
+        return {**item, "default": self.default} if self.default is not None else item
 
 
 class Parameters:
@@ -69,33 +69,34 @@ class Parameters:
 
     def __init__(self, *parameters: Parameter) -> None:
         self.all = parameters
-        self._named = {p.name: p for p in parameters} | {p.alias: p for p in parameters if p.alias}
-        self.defaults: Asked = {p.name: p.default for p in parameters if p.default is not None}
+        named = ((name, p) for p in parameters for name in (p.name, p.alias) if name)
+        self._by_name = dict(named)
+        self.defaults = {p.name: p.default for p in parameters if p.default is not None}
 
-    def read(self, sent: Iterable[tuple[str, str]], *, lenient: bool = False) -> Asked:
-        """What was asked for. Raises ParameterError."""
-        asked = dict(self.defaults)
+    def read(self, sent: Iterable[tuple[str, str]], *, lenient: bool = False) -> ParameterValues:
+        """Return the values of a query. Raises ParameterError."""
+        values = dict(self.defaults)
         seen: set[str] = set()
         for name, text in sent:
-            parameter = self._named.get(name)
+            parameter = self._by_name.get(name)
             if parameter is not None:
-                _take(asked, parameter, name, text, again=parameter.name in seen)
+                _take(values, parameter, name, text, repeated=parameter.name in seen)
                 seen.add(parameter.name)
             elif not lenient:
-                raise refuse(name, f"is not a parameter here{hint(name, self._named)}")
-        return asked
+                raise refuse(name, f"is not a parameter here{hint(name, self._by_name)}")
+        return values
 
 
 def _take(
-    asked: dict[str, Any], parameter: Parameter, sent_as: str, text: str, again: bool
+    values: dict[str, Any], parameter: Parameter, sent_as: str, text: str, repeated: bool
 ) -> None:
     value = _value(parameter, sent_as, text)
     if parameter.repeats:
-        asked.setdefault(parameter.name, []).append(value)
-    elif again:
+        values.setdefault(parameter.name, []).append(value)
+    elif repeated:
         raise refuse(sent_as, "was sent more than once")
     else:
-        asked[parameter.name] = value
+        values[parameter.name] = value
 
 
 def _value(parameter: Parameter, sent_as: str, text: str) -> Any:
@@ -110,28 +111,28 @@ def _value(parameter: Parameter, sent_as: str, text: str) -> Any:
 
 
 def refuse(name: str, message: str) -> ParameterError:
-    """The refusal of one parameter."""
+    """Return the error for one parameter or header."""
     return ParameterError(f"{name} {message}", errors=[(name, message)])
 
 
-def required(asked: Asked, name: str) -> Any:
-    """What was asked for under this name. Raises ParameterError where nothing was."""
-    if name not in asked:
+def required(values: ParameterValues, name: str) -> Any:
+    """Return the value of a parameter. Raises ParameterError if it was not sent."""
+    if name not in values:
         raise refuse(name, "is required")
-    return asked[name]
+    return values[name]
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """`; did you mean node_id?`, or nothing if no known name is near."""
+    """Return `; did you mean node_id?`, or an empty text if no known name is similar."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def whole(low: int, high: int) -> Reader[int]:
-    """Reads a whole number between these two, both included."""
+    """Return a parser of whole numbers from `low` to `high`, both included."""
 
     def parse(text: str) -> int:
-        # int() would also take "1_000", " 1" and digits of every script.
+        # int() also accepts "1_000", " 1" and digits of other scripts.
         if not (text.isascii() and text.isdecimal()):
             raise ValueError("must be a whole number")
         if not low <= int(text) <= high:
@@ -145,7 +146,7 @@ _PAGE_SIZE: Final = whole(1, 10 ** len(str(MAX_PAGE)))
 
 
 def page_size(text: str) -> int:
-    """A page's length: 1 or more; more than 1,000 is read as 1,000."""
+    """Return the number of rows per page: 1 or more; above 1,000 is read as 1,000."""
     digits = text.lstrip("0")
     if digits.isascii() and digits.isdecimal() and len(digits) > len(str(MAX_PAGE)):
         return MAX_PAGE
@@ -153,7 +154,7 @@ def page_size(text: str) -> int:
 
 
 def one_of(words: Sequence[str]) -> Reader[str]:
-    """Reads one of these words."""
+    """Return a parser that accepts one of these words."""
 
     def parse(text: str) -> str:
         if text not in words:
@@ -164,18 +165,18 @@ def one_of(words: Sequence[str]) -> Reader[str]:
 
 
 CURSOR: Final = Parameter(
-    "cursor", "Where the page begins: `next` of the page before.", may_be_empty=True
+    "cursor", "Where the page begins: `next` of the previous page.", may_be_empty=True
 )
 PAGE_SIZE: Final = Parameter(
     "page_size",
-    "How many are on a page; above 1,000 is read as 1,000.",
+    "The number of rows per page; above 1,000 is read as 1,000.",
     Reader(page_size, {"type": "integer", "minimum": 1}),
     default=100,
     alias="limit",
 )
 MIN_POSITION: Final = Parameter(
     "min_position",
-    "Wait up to a second until the answer reflects this position of the log.",
+    "Wait up to a second until the response reflects this position of the log.",
     whole(0, MAX_POSITION),
 )
 VERSION: Final = Parameter("version", "As it was at this version.", whole(1, MAX_POSITION))
@@ -184,7 +185,7 @@ _POSITION: Final = whole(0, MAX_POSITION)
 
 
 def read_as_of(text: str) -> int | datetime:
-    """A position, or a moment in RFC 3339 with its zone. Raises ValueError."""
+    """Return a position, or a time in RFC 3339 with its zone. Raises ValueError."""
     if text.isdecimal():
         return _POSITION(text)
     try:

@@ -1,7 +1,4 @@
-"""Who is calling, and what he may do.
-
-Promise: whoever has no scope of ours may do nothing that has one.
-"""
+"""The caller of a request, its scopes, and the rules for user ids."""
 
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -15,54 +12,54 @@ Scope = Literal["read", "write", "audit", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 LOCAL_USER: Final = "1"
-"""Whoever asks a ledger that asks for no token."""
+"""The user of every request with AUTH=local."""
 
 MAX_USER_ID: Final = 255
 
 
 class Principal(NamedTuple):
-    """The caller of a request."""
+    """The caller of a request: a user, and what the token allows."""
 
     user_id: str
     scopes: frozenset[Scope]
 
     def require(self, scope: Scope) -> None:
-        """Raises MissingScopeError for a caller without it."""
+        """Raise MissingScopeError if the caller lacks a scope."""
         if scope not in self.scopes:
             raise MissingScopeError(scope)
 
-    def owner(self, named: str | None) -> str:
-        """Whose assets and jobs a request is about: the caller's, or those of whom it names.
+    def owner(self, header: str | None) -> str:
+        """Return the owner of a request's assets and jobs: the user in a header, or the caller.
 
-        Raises ParameterError for what can be no user id, MissingScopeError for somebody else's
-        unless the caller is an admin.
+        Raises ParameterError for an invalid user id, and MissingScopeError for another user than
+        the caller without the scope admin.
         """
-        if named is None:
+        if header is None:
             return self.user_id
-        user_id = checked_owner(decode_owner(named))
+        user_id = checked_owner(decode_owner(header))
         if user_id != self.user_id:
             self.require("admin")
         return user_id
 
 
 ANONYMOUS: Final = Principal("", frozenset())
-"""Whoever asks for what needs no scope: nobody looks at his token."""
+"""The caller of an operation without a scope: the token is not read."""
 LOCAL: Final = Principal(LOCAL_USER, frozenset(SCOPES))
 SERVER_ITSELF: Final = Principal(SYSTEM, frozenset(SCOPES))
-"""Whoever can read the lock file of a running server's data folder."""
+"""A caller with the secret of the lock file in the server's data folder."""
 
 
 def check_user_id(user_id: str) -> str:
-    """The id of somebody who may have assets. Raises ValueError, whose text completes a name."""
+    """Return a valid user id. Raises ValueError with a text that continues the field's name."""
     if not 1 <= len(user_id) <= MAX_USER_ID or not user_id.isprintable():
         raise ValueError(f"must be 1 to {MAX_USER_ID} printable characters")
     if user_id == SYSTEM:
-        raise ValueError(f"cannot be {SYSTEM!r}, which is the server itself")
+        raise ValueError(f"cannot be {SYSTEM!r}: that is the server itself")
     return user_id
 
 
 def checked_owner(user_id: str) -> str:
-    """The id of somebody for whom an admin may ask. Raises ParameterError."""
+    """Return a valid user id from the owner header. Raises ParameterError."""
     try:
         return check_user_id(user_id)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""What HTTP says of each error, in one table, and the document (RFC 9457) that is made from it.
+"""The table of errors and their statuses, slugs and titles; problem documents (RFC 9457).
 
-The client reads the same table backwards (`error_of`) and raises the same class.
+The client looks up the class by slug (`error_of`) and raises the same error.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Problem(NamedTuple):
-    """How one class of errors appears on the wire. `retry_after`: seconds, where waiting helps."""
+    """How a class of errors is sent. `retry_after`: seconds, if a retry can succeed."""
 
     status: int
     slug: str
@@ -58,41 +58,41 @@ class Problem(NamedTuple):
 
 
 PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
-    MalformedRequestError: Problem(400, "malformed-request", "This is not an HTTP request"),
-    MalformedBodyError: Problem(400, "malformed-body", "The body is not what its type says"),
-    ParameterError: Problem(400, "bad-parameter", "A parameter cannot be used like this"),
+    MalformedRequestError: Problem(400, "malformed-request", "The request is not valid HTTP"),
+    MalformedBodyError: Problem(400, "malformed-body", "The body is malformed"),
+    ParameterError: Problem(400, "bad-parameter", "A parameter is not valid"),
     CursorError: Problem(400, "bad-cursor", "The cursor does not belong to this query"),
-    DigestMismatchError: Problem(400, "digest-mismatch", "These are not the announced bytes"),
-    UnauthenticatedError: Problem(401, "unauthenticated", "Nobody knows who is calling"),
-    ForbiddenError: Problem(403, "forbidden", "This is not allowed"),
-    MissingScopeError: Problem(403, "missing-scope", "The token does not go that far"),
-    UnknownRouteError: Problem(404, "unknown-route", "There is nothing at this path"),
+    DigestMismatchError: Problem(400, "digest-mismatch", "The bytes do not match their digest"),
+    UnauthenticatedError: Problem(401, "unauthenticated", "The request has no valid token"),
+    ForbiddenError: Problem(403, "forbidden", "This host or web page may not do that"),
+    MissingScopeError: Problem(403, "missing-scope", "The token lacks the scope that this needs"),
+    UnknownRouteError: Problem(404, "unknown-route", "No operation has this path"),
     UnknownAssetError: Problem(404, "unknown-asset", "There is no such asset"),
     UnknownJobError: Problem(404, "unknown-job", "There is no such job"),
     UnknownTileError: Problem(404, "unknown-tile", "The log has no such tile"),
     UnknownTokenError: Problem(404, "unknown-token", "There is no such token"),
-    MethodNotAllowedError: Problem(405, "method-not-allowed", "The path has other methods"),
-    StalledBodyError: Problem(408, "stalled-body", "The rest of the body never came"),
-    VersionConflictError: Problem(409, "version-conflict", "Somebody else changed it first"),
-    JobStateError: Problem(409, "job-state", "The job is not in a state for this"),
-    GenerationError: Problem(409, "no-generation", "There are no tables to go back to"),
+    MethodNotAllowedError: Problem(405, "method-not-allowed", "The path does not have this method"),
+    StalledBodyError: Problem(408, "stalled-body", "The rest of the body did not arrive"),
+    VersionConflictError: Problem(409, "version-conflict", "It changed since you read it"),
+    JobStateError: Problem(409, "job-state", "The state of the job does not allow this"),
+    GenerationError: Problem(409, "no-generation", "No rollback is possible now"),
     AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
-    PreconditionFailedError: Problem(412, "precondition-failed", "It is at another version"),
-    TooLargeError: Problem(413, "too-large", "This is above a limit"),
+    PreconditionFailedError: Problem(412, "precondition-failed", "The asset is at another version"),
+    TooLargeError: Problem(413, "too-large", "The request is above a limit"),
     UnsupportedTypeError: Problem(415, "unsupported-type", "This type is not supported here"),
-    RangeError: Problem(416, "range", "The range lies outside of the content"),
-    FieldError: Problem(422, "bad-field", "A field has a value that it cannot have"),
-    KeyReusedError: Problem(422, "key-reused", "The key was used for another request"),
-    RateLimitedError: Problem(429, "rate-limited", "Too many requests of one user"),
+    RangeError: Problem(416, "range", "The range is outside the content"),
+    FieldError: Problem(422, "bad-field", "A field is not valid"),
+    KeyReusedError: Problem(422, "key-reused", "The Idempotency-Key was used for another request"),
+    RateLimitedError: Problem(429, "rate-limited", "The user sent too many requests"),
     BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
-    OutcomeUnknownError: Problem(503, "outcome-unknown", "Recorded or not: ask again", 1),
-    StorageFailedError: Problem(503, "storage-failed", "The disk refused", 5),
-    ProjectionBehindError: Problem(503, "projection-behind", "The tables are not there yet", 1),
-    DiskFullError: Problem(507, "disk-full", "There is no space left"),
+    OutcomeUnknownError: Problem(503, "outcome-unknown", "Unknown whether it was recorded", 1),
+    StorageFailedError: Problem(503, "storage-failed", "The storage failed", 5),
+    ProjectionBehindError: Problem(503, "projection-behind", "The tables are behind the log", 1),
+    DiskFullError: Problem(507, "disk-full", "The disk is full"),
 }
 
-UNFORESEEN: Final = Problem(500, "internal-error", "Something went wrong here")
-"""What is said of any other exception; the log has the rest, under the request id."""
+INTERNAL_ERROR: Final = Problem(500, "internal-error", "The server has a defect")
+"""The row for every other exception; the server's log has the details."""
 
 MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
     UnknownAssetError: {"asset_id": "asset_id"},
@@ -111,28 +111,28 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
     RangeError: {"size": "size"},
     KeyReusedError: {"key": "key"},
 }
-"""What else a document tells of an error: its member, and the attribute which that is."""
+"""Further members of a document, and the attributes of the error that they are."""
 
 _KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The row of the table for an error, or for the nearest class above it."""
+    """Return the row of an error's class, or of its nearest base class in the table."""
     for kind in type(error).__mro__:
         if found := PROBLEMS.get(kind):
             return found
-    return UNFORESEEN
+    return INTERNAL_ERROR
 
 
 def problem_document(error: BaseException, request_id: str) -> dict[str, Any]:
-    """The problem document of an error. An unforeseen one tells nothing but the request id."""
+    """Return the problem document of an error. An internal one reveals only the request id."""
     status, slug, title, _ = problem = problem_of(error)
-    foreseen = problem is not UNFORESEEN
+    internal = problem is INTERNAL_ERROR
     return {
         "type": f"urn:asset-ledger:{slug}",
         "title": title,
         "status": status,
-        "detail": _text(str(error)) if foreseen else f"the log has more under {request_id}",
+        "detail": f"see {request_id} in the server's log" if internal else _text(str(error)),
         "request_id": request_id,
         "errors": _errors(error),
         **{name: _plain(getattr(error, of)) for name, of in _members(type(error)).items()},
@@ -140,12 +140,12 @@ def problem_document(error: BaseException, request_id: str) -> dict[str, Any]:
 
 
 def error_of(document: Mapping[str, Any], status: int) -> LedgerError:
-    """The error that a document was made of. A slug of a later release is told by its status."""
+    """Return the error in a document. The status decides the class of an unknown slug."""
     kind = _kind(str(document.get("type")).removeprefix("urn:asset-ledger:"), status)
-    error = kind.__new__(kind)  # constructors compose messages: this one is composed already
+    error = kind.__new__(kind)  # the constructor would compose another message
     error.args = (str(document.get("detail") or document.get("title") or f"status {status}"),)
     if isinstance(error, RefusedError):
-        error.errors = tuple(_named(entry) for entry in document.get("errors") or ())
+        error.errors = tuple(_field_error(entry) for entry in document.get("errors") or ())
     for name, attribute in _members(kind).items():
         setattr(error, attribute, document.get(name))
     return error
@@ -159,12 +159,12 @@ def _kind(slug: str, status: int) -> type[LedgerError]:
     return RefusedError if 400 <= status < 500 else LedgerError
 
 
-def _named(entry: Mapping[str, str]) -> tuple[str, str]:
+def _field_error(entry: Mapping[str, str]) -> tuple[str, str]:
     return entry.get("field") or entry.get("parameter") or "", entry.get("message", "")
 
 
 def _members(kind: type[BaseException]) -> Mapping[str, str]:
-    """Those of the nearest class that has any; NoContentError is an UnknownAssetError."""
+    """Return the members of the nearest class with any; NoContentError is an UnknownAssetError."""
     return next((MEMBERS[above] for above in kind.__mro__ if above in MEMBERS), {})
 
 
@@ -175,9 +175,9 @@ def _errors(error: BaseException) -> list[dict[str, str]]:
     return [{what: _text(name), "message": _text(message)} for name, message in error.errors]
 
 
-def _text(echo: str) -> str:
-    """What a client sent may not be UTF-8, and orjson would refuse to say it back."""
-    return echo.encode(errors="backslashreplace").decode()
+def _text(text: str) -> str:
+    """Escape what is not UTF-8 in quoted input: orjson would refuse it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(value: object) -> object:

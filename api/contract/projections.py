@@ -1,4 +1,4 @@
-"""What is said of the tables and of their rebuilds, and what may be asked for."""
+"""The request and response models of the operations on projections."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,37 +10,37 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class RebuildIn(BaseModel):
-    """How the tables shall be made anew."""
+    """The options of a rebuild."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    dry_run: Annotated[bool, Field(description="Build, compare, and throw away.")] = False
+    dry_run: Annotated[bool, Field(description="Build, compare, then discard.")] = False
 
 
 class DigestOut(AnswerModel):
-    """The digest of the rows at a position."""
+    """The digest of all rows at a position."""
 
     value: Hex
     position: int
 
 
 class ServingOut(AnswerModel):
-    """The generation that everybody reads."""
+    """The generation that queries read."""
 
     generation: int
     revision: Annotated[str, Field(description="The last migration of its schema.")]
     position: Annotated[int, Field(description="The last event that it reflects.")]
-    lag: Annotated[int, Field(description="How many events it lacks.")]
+    lag: Annotated[int, Field(description="How many events it has not applied.")]
     state: Literal["live", "stalled"]
-    error: Annotated[str | None, Field(description="Why it stands still.")]
-    rows: Annotated[dict[str, int], Field(description="How many, by table.")]
+    error: Annotated[str | None, Field(description="Why it stalled.")]
+    rows: Annotated[dict[str, int], Field(description="Number of rows by table.")]
     digest: Annotated[
-        DigestOut | None, Field(description="As it was built, if that was since the start.")
+        DigestOut | None, Field(description="When it was built; null: before the server started.")
     ]
 
 
 class BuildingOut(AnswerModel):
-    """The generation that is being made, and how far its present step is."""
+    """The generation that is being built, and the progress of its current step."""
 
     generation: int
     position: int
@@ -51,8 +51,8 @@ class BuildingOut(AnswerModel):
     started_at: Time
 
 
-class KeptOut(AnswerModel):
-    """The generation that was in use before."""
+class PreviousOut(AnswerModel):
+    """The previous generation."""
 
     generation: int
     revision: str
@@ -60,18 +60,18 @@ class KeptOut(AnswerModel):
     usable: Annotated[bool, Field(description="It has the schema of this release.")]
 
 
-class EndedOut(AnswerModel):
-    """What became of the last rebuild, or rollback, since the start."""
+class LastRebuildOut(AnswerModel):
+    """The result of the last rebuild or rollback since the server started."""
 
     generation: int
     result: Literal["switched", "discarded", "cancelled", "failed"]
     error: str | None
-    position: Annotated[int | None, Field(description="Where the digest is of.")]
+    position: Annotated[int | None, Field(description="The position of the digest.")]
     digest: Hex | None
-    others: Annotated[dict[str, Hex], Field(description="Digests of projections not ours.")]
-    broken: Annotated[dict[str, str], Field(description="Why one of those was not made.")]
+    others: Annotated[dict[str, Hex], Field(description="Digests of installed projections.")]
+    broken: Annotated[dict[str, str], Field(description="Why an installed one failed.")]
     differences: Annotated[
-        int | None, Field(description="Rows that were not what the events make them.")
+        int | None, Field(description="Rows that differed from what the events give.")
     ]
     rollback: bool
     started_at: Time
@@ -79,16 +79,16 @@ class EndedOut(AnswerModel):
 
 
 class ProjectionsOut(AnswerModel):
-    """The tables: in use, being made, kept."""
+    """The generations of tables: in use, being built, previous."""
 
     serving: ServingOut
     building: BuildingOut | None
-    previous: KeptOut | None
-    last: EndedOut | None
+    previous: PreviousOut | None
+    last: LastRebuildOut | None
 
 
 class GenerationsOut(AnswerModel):
-    """Which two were compared."""
+    """The two generations that were compared."""
 
     before: int
     after: int
@@ -113,28 +113,28 @@ class TableOut(AnswerModel):
     """A table in two generations."""
 
     table: str
-    before: Annotated[int, Field(description="How many rows it had.")]
-    after: Annotated[int, Field(description="How many rows it has.")]
+    before: Annotated[int, Field(description="Number of rows before.")]
+    after: Annotated[int, Field(description="Number of rows after.")]
     added: int
     removed: int
     changed: int
-    columns: Annotated[dict[str, int], Field(description="In how many changed rows each differs.")]
+    columns: Annotated[dict[str, int], Field(description="Changed rows by column.")]
     new_columns: list[str]
     lost_columns: list[str]
     rows: Annotated[list[RowOut], Field(description="Some of each kind; long values are cut.")]
 
 
 class ComparisonOfTablesOut(AnswerModel):
-    """What was built, held against what was in use at that position."""
+    """The comparison of a new generation with the one in use, at one position."""
 
     generations: GenerationsOut
     position: int
-    differences: Annotated[int, Field(description="Rows that came, went or changed.")]
+    differences: Annotated[int, Field(description="Rows added, removed or changed.")]
     tables: list[TableOut]
     incomparable: Annotated[list[str], Field(description="Files that were not compared, and why.")]
 
 
 class DiffOut(AnswerModel):
-    """The last comparison since the start; null where there was none."""
+    """The last comparison since the server started; null without one."""
 
     compared: ComparisonOfTablesOut | None

@@ -1,4 +1,4 @@
-"""How a search may be worded and narrowed."""
+"""The parameters of a search."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter
 
 SEARCH_FILTERS: Final[Sequence[Parameter]] = (
-    Parameter("content_type", "With a media type that begins so.", repeats=True),
+    Parameter("content_type", "With a media type that starts with this.", repeats=True),
     Parameter("workflow_id", "Made by this workflow.", repeats=True),
 )
 SEARCH: Final[Sequence[Parameter]] = (
-    Parameter("query", "Words that are all to be found.", default=""),
+    Parameter("query", "Words that an asset must all contain.", default=""),
     *SEARCH_FILTERS,
     PAGE_SIZE,
     CURSOR,

@@ -1,5 +1,7 @@
-"""What is answered, as models: for the API's description and for clients. The server does not use
-them to write, since its rows hold their JSON ready; the tests hold its answers against them.
+"""Models of responses, for the API description and for clients.
+
+The server does not build responses from them, because its rows hold ready JSON. The tests check
+its responses against them.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,28 +15,28 @@ _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 Id = Annotated[str, Field(pattern=_ID)]
-Time = Annotated[str, Field(pattern=_TIME, description="UTC, 27 characters: text order is time.")]
+Time = Annotated[str, Field(pattern=_TIME, description="UTC, 27 characters: sorts by time.")]
 Digest = Annotated[str, Field(pattern=_DIGEST)]
 
 
 class AnswerModel(BaseModel):
-    """The base of every answer: exactly these fields, of exactly these types."""
+    """The base class of responses: exactly these fields, of exactly these types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class AssetOut(AnswerModel):
-    """An asset: NodeTool's fifteen fields, then ours. Every field is always there."""
+    """An asset: NodeTool's fifteen fields, then this ledger's. Every field is always present."""
 
-    id: Annotated[str, Field(description="32 hex digits; that of the home folder: the user's id.")]
+    id: Annotated[str, Field(description="32 hex digits; for the home folder, the user's id.")]
     user_id: str
     workflow_id: str | None
-    parent_id: Annotated[str, Field(description="A folder's id; the user's id: home.")]
+    parent_id: Annotated[str, Field(description="A folder's id; the user's id is home.")]
     name: str
     content_type: str
     size: int
     metadata: dict[str, Any] | None
-    created_at: Annotated[Time, Field(description="As claimed, else as recorded.")]
+    created_at: Annotated[Time, Field(description="`made_at`, else the time of recording.")]
     get_url: str | None
     thumb_url: str | None
     duration: float | None
@@ -43,14 +45,14 @@ class AssetOut(AnswerModel):
     etag: Annotated[str, Field(pattern=r"^v\d+$")]
     digest: Digest | None
     version: int
-    position: Annotated[int, Field(description="Of its last event in the log.")]
+    position: Annotated[int, Field(description="The position of its last event.")]
     updated_at: Time
     tags: list[str]
     derived_from: list[Id]
 
 
 class ImportedOut(AnswerModel):
-    """What became of a line: `filled` got its bytes now, `empty` is there and has none yet."""
+    """The outcome of a line. `filled`: got its bytes now; `empty`: exists without bytes."""
 
     id: Id
     outcome: Literal["recorded", "filled", "known", "refused", "empty", "unknown"]
@@ -58,13 +60,13 @@ class ImportedOut(AnswerModel):
 
 
 class ImportsOut(AnswerModel):
-    """What became of each line that was about an asset."""
+    """The outcome of the line of each asset."""
 
     outcomes: list[ImportedOut]
 
 
 class ProvenEventOut(AnswerModel):
-    """An event's stored bytes as they were hashed, and its inclusion path, both in base64."""
+    """The stored bytes of an event, which were hashed, and its inclusion path, in base64."""
 
     position: int
     leaf: str
@@ -72,32 +74,30 @@ class ProvenEventOut(AnswerModel):
 
 
 class ProofOut(AnswerModel):
-    """Events, and the signed checkpoint that their paths lead to."""
+    """Events with their inclusion proofs, and the signed checkpoint that these lead to."""
 
     format: Literal["asset-ledger-proof/1"]
     checkpoint: Annotated[str, Field(description="A C2SP signed note.")]
-    key: Annotated[str, Field(description="A C2SP verifier key: compare it with the one you keep.")]
-    rotations: Annotated[
-        list[ProvenEventOut], Field(description="How an earlier key leads to this one.")
-    ]
+    key: Annotated[str, Field(description="A C2SP verifier key: compare it with yours.")]
+    rotations: Annotated[list[ProvenEventOut], Field(description="Proofs of the key's rotations.")]
     events: list[ProvenEventOut]
 
 
 class RecordedOut(AssetOut):
-    """A new asset; with the proof of its event where `Prefer: return=receipt` asked for it."""
+    """A new asset; with an inclusion proof of its event for `Prefer: return=receipt`."""
 
     receipt: ProofOut | None = None
 
 
 class TombstoneOut(AssetOut):
-    """A deleted asset, as lists show it that are asked for them."""
+    """A deleted asset in a list with `deleted`."""
 
     deleted_at: Time
     deleted_by: str
 
 
 class AssetPage(AnswerModel):
-    """Some assets, and the cursor of the next page: `""` on the last. `count` if asked for."""
+    """A page of assets, and the cursor of the next: `""` on the last. `count` on request."""
 
     assets: list[AssetOut | TombstoneOut]
     next: str
@@ -105,34 +105,34 @@ class AssetPage(AnswerModel):
 
 
 class DeletedOut(AnswerModel):
-    """The assets that this call made tombstones."""
+    """The assets that this request deleted."""
 
     deleted_asset_ids: list[Id]
 
 
 class AssetTree(AnswerModel):
-    """Everything in a folder, at any depth: a folder before what is in it."""
+    """Everything in a folder, at any depth: each folder before its contents."""
 
     assets: list[AssetOut]
 
 
 class BulkDeletedOut(AnswerModel):
-    """How many assets match; once they were deleted, all that were, with what was in folders."""
+    """The number of matching assets; after a deletion, the ids of all deleted assets."""
 
     count: int
     deleted_asset_ids: list[Id] | None = None
 
 
 class FoundOut(AssetOut):
-    """An asset that a search found, with the folder that it is in."""
+    """An asset that a search found, with its folder."""
 
     folder_name: str
     folder_path: Annotated[str, Field(description="From home: `Home / Pictures / Cats`.")]
-    folder_id: Annotated[str, Field(description="The user's id: home.")]
+    folder_id: Annotated[str, Field(description="The user's id is home.")]
 
 
 class FoundPage(AnswerModel):
-    """Some of what was found, how much that is in all, and the cursor of the next page."""
+    """A page of found assets, their total number, and the cursor of the next page."""
 
     assets: list[FoundOut]
     next_cursor: str
@@ -141,7 +141,7 @@ class FoundPage(AnswerModel):
 
 
 class UsageOut(AnswerModel):
-    """What the live assets of one group come to. `key`: null for those that name none."""
+    """The live assets of one group. `key` is null for assets without a value."""
 
     key: str | None
     count: int
@@ -152,7 +152,7 @@ class UsageOut(AnswerModel):
 
 
 class UsagePage(AnswerModel):
-    """Some groups, and the cursor of the next page: `""` on the last."""
+    """A page of groups, and the cursor of the next: `""` on the last."""
 
     group_by: str
     usage: list[UsageOut]
@@ -160,7 +160,7 @@ class UsagePage(AnswerModel):
 
 
 class JobOut(AnswerModel):
-    """A job. `assets` and `bytes` count its live assets; `untracked`: nobody started or ended it."""
+    """A job. `assets` and `bytes` count its live assets; `untracked`: no start or end recorded."""
 
     job_id: str
     user_id: str
@@ -178,14 +178,14 @@ class JobOut(AnswerModel):
 
 
 class JobPage(AnswerModel):
-    """Some jobs, and the cursor of the next page: `""` on the last."""
+    """A page of jobs, and the cursor of the next: `""` on the last."""
 
     jobs: list[JobOut]
     next: str
 
 
 class ComparedOut(AnswerModel):
-    """Two assets that correspond: by node, by name, and by how many so named came before."""
+    """Two assets with the same node, name, and number among those of that name."""
 
     node_id: str | None
     name: str
@@ -196,7 +196,7 @@ class ComparedOut(AnswerModel):
 
 
 class ComparisonOut(AnswerModel):
-    """Two jobs side by side. `first_divergence` is the first row that is not `same`."""
+    """Two jobs compared. `first_divergence` is the first row that is not `same`."""
 
     a: str
     b: str
@@ -206,7 +206,7 @@ class ComparisonOut(AnswerModel):
 
 
 class EdgeOut(BaseModel):
-    """From a source to what was made from it."""
+    """An edge from a source to an asset that was made from it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -215,7 +215,7 @@ class EdgeOut(BaseModel):
 
 
 class LineageOut(AnswerModel):
-    """The assets around `root`, an asset or a digest. `truncated`: there are more."""
+    """The lineage of `root`, an asset or a digest. `truncated`: there are more assets."""
 
     root: str
     nodes: list[AssetOut | TombstoneOut]
@@ -224,7 +224,7 @@ class LineageOut(AnswerModel):
 
 
 class EventOut(AnswerModel):
-    """An event. `data` holds its own fields: an absent one was not touched, null was cleared."""
+    """An event. `data` has its own fields: absent means unchanged, null means cleared."""
 
     position: int
     topic: str
@@ -240,14 +240,14 @@ class EventOut(AnswerModel):
 
 
 class EventsOut(AnswerModel):
-    """Some events in the order of the log. `next` is the integer to pass as `after`."""
+    """Events in the order of the log. Pass `next`, an integer, as `after`."""
 
     events: list[EventOut]
     next: int
 
 
 class EventPage(AnswerModel):
-    """Some events in the order of the log, and the cursor of the next page."""
+    """A page of events in the order of the log, and the cursor of the next."""
 
     events: list[EventOut]
     next: str
@@ -261,13 +261,13 @@ class LogKeyOut(AnswerModel):
 
 
 class NamedKeyOut(LogKeyOut):
-    """A key, with the leaf of the event that names it, in base64: its position is `since`."""
+    """A key, and the leaf, in base64, of the event at position `since` that names it."""
 
     leaf: str
 
 
 class LogKeysOut(AnswerModel):
-    """Every key of the log, the first one first: each later one was signed by the one before."""
+    """Every key of the log, oldest first. Each one was signed with the one before."""
 
     keys: list[NamedKeyOut]
 
@@ -281,7 +281,7 @@ class ConsistencyOut(AnswerModel):
 
 
 class ErrorOut(AnswerModel):
-    """One parameter or field that was at fault."""
+    """One parameter or field at fault."""
 
     parameter: str | None = None
     field: str | None = None
@@ -289,7 +289,7 @@ class ErrorOut(AnswerModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457. `type` is `urn:asset-ledger:<slug>`; some kinds have further members."""
+    """An error (RFC 9457). `type` is `urn:asset-ledger:<slug>`; some have further members."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

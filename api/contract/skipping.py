@@ -1,4 +1,4 @@
-"""What has to be said to set an event aside, and what is answered."""
+"""The request and response models of skipping an event."""
 
 from typing import Annotated, Any
 
@@ -10,24 +10,24 @@ from asset_ledger.ledger.commands.skip import Skipped
 
 
 class SkipIn(BaseModel):
-    """An event that projections cannot take, and why they shall go on without it."""
+    """The event to skip, which projections cannot apply, and the reason."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    position: Annotated[int, Field(ge=1, le=MAX_POSITION, description="Where the event stands.")]
-    because: Annotated[str, Field(min_length=1, max_length=1000, description="Kept for ever.")]
+    position: Annotated[int, Field(ge=1, le=MAX_POSITION, description="The position of the event.")]
+    because: Annotated[str, Field(min_length=1, max_length=1000, description="The reason.")]
 
 
 class SkipOut(AnswerModel):
-    """The projections that go on without the event."""
+    """The projections that continue without the event."""
 
-    skipped: Annotated[int, Field(description="The position of the event that was set aside.")]
+    skipped: Annotated[int, Field(description="The position of the skipped event.")]
     projections: list[str]
-    position: Annotated[int, Field(description="Of the last event that says so.")]
+    position: Annotated[int, Field(description="The position of the last event recorded for this.")]
 
 
 def skip_out(position: int, skipped: Skipped) -> dict[str, Any]:
-    """The document of an event that was set aside."""
+    """Return the response after an event was skipped."""
     return {
         "skipped": position,
         "projections": list(skipped.projections),

@@ -1,4 +1,4 @@
-"""Guess the media type of a content from its first bytes and its name, where none was declared."""
+"""Detect the media type of a content from its first bytes and its name, if none was declared."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ import filetype
 
 UNKNOWN: Final = "application/octet-stream"
 
-# A comment is spelled so that it can end in one place only: two ways to read it are one too many.
+# The comment can end in only one place. With two, a long content would make the match slow.
 _PROLOGUE: Final = rb"<\?xml[^>]*\?>|<!--(?:(?!-->).)*-->|<!DOCTYPE svg[^>]*>"
 _SVG: Final = re.compile(rb"\s*(?:(?:%b)\s*)*<svg\b" % _PROLOGUE, re.DOTALL)
 _SAFETENSORS: Final = re.compile(rb'.{8}\{\s*"', re.DOTALL)
@@ -33,12 +33,12 @@ _BY_SUFFIX: Final = {
 
 
 def is_unknown(media_type: str) -> bool:
-    """Whether a declared type says no more than none: what curl sends for a suffix it lacks."""
+    """Return whether a declared type means no type. curl sends it for most suffixes."""
     return media_type.partition(";")[0].strip().lower() == UNKNOWN
 
 
 def sniff(head: bytes, name: str = "") -> str:
-    """The media type of a content that begins with `head` and is called `name`."""
+    """Return the media type of a content with these first bytes and this name."""
     head = head.removeprefix(b"\xef\xbb\xbf")
     for signature, media_type in _OWN:
         if signature.match(head):

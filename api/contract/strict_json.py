@@ -1,7 +1,7 @@
-"""JSON as it was meant: what a fast reader would quietly change is refused.
+"""Parse JSON strictly: refuse what a fast parser would change without an error.
 
-orjson reads integers beyond 64 bits as floats, and of a repeated key only the last. Both change
-what was sent, so a document in which either could be is read a second time, exactly.
+orjson turns integers beyond 64 bits into floats, and keeps only the last of repeated keys. A
+document that may contain either is parsed a second time, exactly.
 """
 
 import json
@@ -18,7 +18,7 @@ _HIGHEST: Final = 2**64 - 1
 
 
 def read_object(text: bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises MalformedBodyError, which calls it `what`."""
+    """Return the JSON object in `text`. Raises MalformedBodyError, which calls it `what`."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -33,7 +33,7 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
 
 
 def read_number(text: str) -> float:
-    """The JSON number in `text`. Raises ValueError."""
+    """Return the JSON number in `text`. Raises ValueError."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -44,7 +44,7 @@ def read_number(text: str) -> float:
 
 
 def _is_plain(found: dict[str, Any], text: bytes) -> bool:
-    """As many colons as keys, and only texts: nothing was repeated, nothing was a number."""
+    """Return whether all values are texts and no key is repeated: as many colons as keys."""
     return text.count(b":") == len(found) and _TEXTS.issuperset(map(type, found.values()))
 
 
@@ -52,12 +52,12 @@ def _read_exactly(text: bytes, what: str) -> None:
     try:
         json.loads(text, parse_int=_integer, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError) as error:
-        raise MalformedBodyError(f"{what} cannot be kept as it is: {error}") from error
+        raise MalformedBodyError(f"{what} cannot be stored unchanged: {error}") from error
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 20 or not _LOWEST <= int(digits) <= _HIGHEST:
-        raise ValueError("it holds an integer beyond 64 bits")
+        raise ValueError("it has an integer beyond 64 bits")
     return int(digits)
 
 

@@ -1,4 +1,4 @@
-"""What may be said about a token, and how one is shown. Its text is shown once, to its maker."""
+"""The request and response models of tokens. Only the response to a new token has its text."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.fields import Fields, parse_field
 from asset_ledger.api.contract.principal import Scope, check_user_id
 from asset_ledger.api.contract.shapes import AnswerModel, Time
 from asset_ledger.ledger.domain.event import parse_time
@@ -17,7 +17,7 @@ MAX_NAME: Final = 200
 
 
 class NewToken(NamedTuple):
-    """The intent: a token for this user."""
+    """A token to create for this user."""
 
     user_id: str
     scopes: Sequence[Scope] = DEFAULT_SCOPES
@@ -26,17 +26,17 @@ class NewToken(NamedTuple):
 
 
 class TokenIn(BaseModel):
-    """A new token. null means: not given."""
+    """A new token. null means absent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    user_id: Annotated[str, Field(description="Whose calls it makes.")]
+    user_id: Annotated[str, Field(description="The user that it authenticates.")]
     scopes: Annotated[
         list[Scope] | None,
-        Field(description="What it may do; `read` and `write` if absent.", min_length=1),
+        Field(description="What it allows; `read` and `write` if absent.", min_length=1),
     ] = None
     name: Annotated[str | None, Field(description="What it is for.", max_length=MAX_NAME)] = None
-    expires_at: Annotated[str | None, Field(description="RFC 3339; absent: never.")] = None
+    expires_at: Annotated[str | None, Field(description="RFC 3339; if absent, never.")] = None
 
 
 class TokenOut(AnswerModel):
@@ -52,37 +52,28 @@ class TokenOut(AnswerModel):
 
 
 class NewTokenOut(TokenOut):
-    """A token that was just made. `token` is its text, which nobody can show again."""
+    """A token that was just created. `token` is its text, which cannot be shown again."""
 
     token: Annotated[str, Field(pattern=r"^alt_[0-9a-f]{12}_[\w-]{43}$")]
 
 
 class TokenList(AnswerModel):
-    """Every token that was ever made, the oldest first."""
+    """Every token ever created, oldest first."""
 
     tokens: list[TokenOut]
 
 
 def new_token(fields: Fields, now: datetime) -> NewToken:
-    """The intent that checked fields spell. Raises FieldError."""
+    """Return the token to create from checked fields. Raises FieldError."""
     given: Mapping[str, Any] = fields
+    user_id = parse_field("user_id", check_user_id, given["user_id"])
     scopes = tuple(dict.fromkeys(given.get("scopes") or DEFAULT_SCOPES))
     expires_at = _moment(given["expires_at"], now) if "expires_at" in given else None
-    return NewToken(_user_id(given["user_id"]), scopes, given.get("name", ""), expires_at)
-
-
-def _user_id(text: str) -> str:
-    try:
-        return check_user_id(text)
-    except ValueError as error:
-        raise FieldError("user_id", str(error)) from error
+    return NewToken(user_id, scopes, given.get("name", ""), expires_at)
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    try:
-        moment = parse_time(text)
-    except (ValueError, OverflowError) as error:
-        raise FieldError("expires_at", str(error)) from error
+    moment = parse_field("expires_at", parse_time, text)
     if moment <= now:
-        raise FieldError("expires_at", "has passed already")
+        raise FieldError("expires_at", "is in the past: send a later time")
     return moment

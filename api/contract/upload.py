@@ -1,4 +1,4 @@
-"""What an upload asks for, once its fields were read and its content has arrived, by any door."""
+"""The parsed upload: a new asset and its content, from any of the accepted bodies."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -23,14 +23,14 @@ UPLOADS: Final[Mapping[str, Model | Schema]] = {
     JSON: AssetIn,
     BYTES: {"type": "string", "format": "binary"},
 }
-"""The bodies that a new asset comes in. Any other media type is read like the last one."""
+"""The bodies of a new asset by media type. Any other media type is read like the last one."""
 
-_CHECKED_ELSEWHERE: Final = frozenset({"size", "digest"})
-"""Fields that are held against the bytes, which the fingerprint of a request names anyway."""
+_CHECKED_FIELDS: Final = frozenset({"size", "digest"})
+"""Fields checked against the bytes, which the fingerprint of a request covers already."""
 
 
 class UploadRequest(NamedTuple):
-    """What a request asks for: the intent, its content, and the fields that it really sent."""
+    """A requested upload: the new asset, its content, and the fields that were sent."""
 
     asset: NewAsset
     staged: Staged | None
@@ -38,7 +38,7 @@ class UploadRequest(NamedTuple):
 
 
 def upload_request(fields: Fields, staged: Staged | None, user_id: str) -> UploadRequest:
-    """The intent of checked fields with this content; its type is sniffed where none is declared.
+    """Return the upload of checked fields and a content, whose type is detected if undeclared.
 
     Raises FieldError and DigestMismatchError.
     """
@@ -47,5 +47,5 @@ def upload_request(fields: Fields, staged: Staged | None, user_id: str) -> Uploa
     if staged and (declared is None or is_unknown(declared)):
         declared = sniff(staged.head, str(fields.get("name", "")))
     asset = new_asset(fields, declared or UNKNOWN, user_id)
-    sent = {name: value for name, value in fields.items() if name not in _CHECKED_ELSEWHERE}
+    sent = {name: value for name, value in fields.items() if name not in _CHECKED_FIELDS}
     return UploadRequest(asset, staged, sent)

@@ -1,4 +1,4 @@
-"""How usage may be grouped, narrowed and sorted."""
+"""The parameters of usage: grouping, filters, sorting."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,12 +12,12 @@ USAGE_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("job_id", "Made in this job.", repeats=True),
     Parameter("node_id", "Made by this node.", repeats=True),
 )
-"""Filters narrow together; a repeated one takes any of its values."""
+"""An asset must match every filter, and one of the values of a repeated filter."""
 
 USAGE: Final[Sequence[Parameter]] = (
-    Parameter("group_by", "One row for each of these.", one_of(DIMENSIONS), default="node_id"),
+    Parameter("group_by", "One row per value of this.", one_of(DIMENSIONS), default="node_id"),
     *USAGE_FILTERS,
-    Parameter("sort", "The most first; or by key.", one_of(SORTS), default="-bytes"),
+    Parameter("sort", "Largest first; or by key.", one_of(SORTS), default="-bytes"),
     PAGE_SIZE,
     CURSOR,
     MIN_POSITION,

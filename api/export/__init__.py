@@ -1,4 +1,1 @@
-"""One job in the words of others: W3C PROV and OpenLineage.
-
-Pure: a replayed job goes in, documents come out.
-"""
+"""Exports: a job as W3C PROV, OpenLineage or an audit bundle, and a whole ledger as files."""

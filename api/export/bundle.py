@@ -1,11 +1,10 @@
-"""An audit bundle: one job's events with their proof, the files that they name, and the program that
-checks it all without us.
+"""An audit bundle: a zip of one job's events, their proof, their contents and a verifier.
 
-    verify.py       nothing but Python's standard library
-    proof.json      the proof object: checkpoint, key, and every event with its path
-    manifest.json   which job, and which files are not in here
-    prov.json       the job as W3C PROV-JSON, to be read: it is not covered by the proof
-    files/<sha256>  the contents, each version once
+verify.py       the verifier, which needs only Python's standard library
+proof.json      the proof object: checkpoint, key, and every event with its inclusion proof
+manifest.json   the job, and the digests of contents that are left out
+prov.json       the job as W3C PROV-JSON, for readers: the proof does not cover it
+files/<sha256>  the contents, each version once
 """
 
 import base64
@@ -32,30 +31,30 @@ FORMAT: Final = "asset-ledger-bundle/1"
 _VERIFIER: Final = Path(__file__).with_name("verify.py")
 
 
-class Named(NamedTuple):
-    """A content, and an asset that had it at one of its versions."""
+class AssetContent(NamedTuple):
+    """A content, and the version of an asset that has it."""
 
     asset_id: str
     version: int
     digest: Digest
 
 
-Read = Callable[[Named], Iterable[bytes]]
-"""How a content is read, piece by piece; AssetDeletedError where it is not given out any more."""
+Read = Callable[[AssetContent], Iterable[bytes]]
+"""Reads a content in pieces. Raises AssetDeletedError if it cannot be read any more."""
 
 
-class Bundled(NamedTuple):
-    """What went into a bundle."""
+class BundleSummary(NamedTuple):
+    """Numbers of events and files in a bundle, and the digests that it lacks."""
 
     events: int
     files: int
     absent: list[Digest]
 
 
-def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> Bundled:
-    """Write the bundle of a job, whose every event this proof has.
+def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> BundleSummary:
+    """Write the bundle of a job. `proof` has all of its events.
 
-    Raises ProofError for a proof that does not hold: nobody is handed a bundle that fails.
+    Raises ProofError for a proof that does not hold, before anything is written.
     """
     check_proof(proof, proof["key"])
     events = [_recorded(proven) for proven in proof["events"]]
@@ -70,43 +69,42 @@ def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read
         bundle.writestr("proof.json", orjson.dumps(proof))
         bundle.writestr("manifest.json", orjson.dumps(manifest))
         bundle.writestr("prov.json", orjson.dumps(prov_json(record, log_id)))
-    return Bundled(len(events), len({named.digest for named in _named(events)}), absent)
+    return BundleSummary(len(events), len({each.digest for each in _contents(events)}), absent)
 
 
 def _write_files(bundle: ZipFile, events: list[Recorded], read: Read) -> list[Digest]:
-    """Write each content once; those that nobody gives out."""
-    places: dict[Digest, list[Named]] = {}
-    for named in _named(events):
-        places.setdefault(named.digest, []).append(named)
+    """Write each content once. Return the digests of contents that cannot be read."""
+    holders: dict[Digest, list[AssetContent]] = {}
+    for content in _contents(events):
+        holders.setdefault(content.digest, []).append(content)
     return [
         digest
-        for digest, versions in places.items()
-        if not any(_write_file(bundle, named, read) for named in versions)
+        for digest, contents in holders.items()
+        if not any(_write_file(bundle, content, read) for content in contents)
     ]
 
 
-def _write_file(bundle: ZipFile, named: Named, read: Read) -> bool:
-    pieces = iter(read(named))
+def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
+    pieces = iter(read(content))
     try:
         first = next(pieces, b"")
     except AssetDeletedError:
         return False
-    with bundle.open(
-        f"files/{named.digest.removeprefix('sha256:')}", "w", force_zip64=True
-    ) as file:
+    name = f"files/{content.digest.removeprefix('sha256:')}"
+    with bundle.open(name, "w", force_zip64=True) as file:
         file.write(first)
         file.writelines(pieces)
     return True
 
 
-def _named(events: Iterable[Recorded]) -> Iterator[Named]:
+def _contents(events: Iterable[Recorded]) -> Iterator[AssetContent]:
     for _, event in events:
         if (digest := content_of(event)) is not None:
-            yield Named(event.originator_id, event.originator_version, digest)
+            yield AssetContent(event.originator_id, event.originator_version, digest)
 
 
 def _recorded(proven: Mapping[str, Any]) -> Recorded:
-    """The event in a leaf. Raises PoisonEventError."""
+    """Decode the event in a leaf. Raises PoisonEventError."""
     stream, version, topic, state = parts(base64.b64decode(proven["leaf"]))
     position = proven["position"]
     return Codec().decode(

@@ -1,11 +1,11 @@
-"""The files of an exported ledger, as they are written: in lines, hashed, durable when closed.
+"""The files of an exported ledger, and how they are written: hashed, and durable when closed.
 
-events.ndjson        every event, in order, each with its leaf: the bytes that were hashed
-keys.ndjson         the Idempotency-Keys, so that a retry is still one
+events.ndjson       every event in order, with its Merkle leaf
+keys.ndjson         the idempotency keys, so that a retry after an import is recognised
 checkpoints.ndjson  the signed checkpoints
-contents.ndjson     every content that an event names; up to 64 KiB its bytes stand here
-objects/ab/cd/<hex> the larger ones, a file each
-ledger.json         what there has to be; written last: without it, nothing was exported
+contents.ndjson     every content that an event names; with its bytes up to 64 KiB
+objects/ab/cd/<hex> the larger contents, a file each
+ledger.json         the manifest; written last: without it, the export is incomplete
 """
 
 import hashlib
@@ -29,33 +29,33 @@ CHECKPOINTS: Final = "checkpoints.ndjson"
 CONTENTS: Final = "contents.ndjson"
 
 MAX_LINE: Final = 1 << 20
-"""How many bytes a line has at most: an event with its leaf, or a small content in base64."""
+"""Bytes of the longest line: an event with its leaf, or a small content in base64."""
 
 
 class LinesDigest(NamedTuple):
-    """What the manifest says of a file of lines."""
+    """The number of lines in a file and the SHA-256 of its bytes, as the manifest has them."""
 
     lines: int
     sha256: str
 
 
 class LinesFile:
-    """A file of JSON lines that only its owner can read; it is durable once it is left."""
+    """A file of JSON lines that only its owner can read. It is durable when the block ends."""
 
     def __init__(self, path: Path) -> None:
         self._file: BufferedWriter = _create(path)
         self._hash, self._lines = hashlib.sha256(), 0
 
     def write(self, document: Any) -> None:
-        """One more line."""
+        """Append a JSON document as a line."""
         line = orjson.dumps(document) + b"\n"
         self._hash.update(line)
         self._lines += 1
         self._file.write(line)
 
     @property
-    def told(self) -> LinesDigest:
-        """How many lines, and which."""
+    def digest(self) -> LinesDigest:
+        """The number of lines so far, and their hash."""
         return LinesDigest(self._lines, self._hash.hexdigest())
 
     def __enter__(self) -> Self:
@@ -73,14 +73,14 @@ class LinesFile:
 
 
 def write_file(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file of these pieces, and make its bytes durable."""
+    """Write these pieces to a new file, and make its bytes durable."""
     with _create(path) as file:
         file.writelines(pieces)
         _sync(file)
 
 
 def sync_folders(folder: Path) -> None:
-    """Make every name below a folder durable."""
+    """Make the names of all files below a folder durable."""
     for path, _, _ in os.walk(folder):
         sync_folder(Path(path))
 

@@ -1,7 +1,7 @@
-"""A whole ledger as NDJSON and files: its history, and the bytes of everything it names.
+"""Export a whole ledger as NDJSON and files: its events, and the contents that they name.
 
-Promise: it is read at one position, also beside a running server, and what does not add up (an event
-whose bytes were changed, a content that is missing) is refused, never exported.
+Promise: the export ends at one position, also while a server runs. An event whose bytes were
+changed, or a missing content, ends it with an error.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ _CONTENTS_AT_ONCE: Final = 100
 
 
 class Exported(NamedTuple):
-    """What was exported. `size`: of the contents, in bytes."""
+    """Numbers of an export. `size`: bytes of all contents. `root`: of the tree, in base64."""
 
     events: int
     contents: int
@@ -60,7 +60,7 @@ class Exported(NamedTuple):
 
 
 def export_ledger(data_dir: Path, target: Path, progress: Progress) -> Exported:
-    """Write the ledger in a data folder to an empty folder, made if it is absent.
+    """Write the ledger in a data folder to `target`, an empty folder, which is made if absent.
 
     Raises DataFolderError for a target that is not empty, CorruptLogError, PoisonEventError,
     StorageFailedError.
@@ -74,7 +74,7 @@ def export_ledger(data_dir: Path, target: Path, progress: Progress) -> Exported:
 
 
 class _Export:
-    """One export: the log up to the position at which it stood when it began."""
+    """One export, up to the position at which the log stood when the export began."""
 
     def __init__(self, data_dir: Path, target: Path, scratch: Path) -> None:
         self._files, self._target = DataFolder(data_dir), target
@@ -82,7 +82,7 @@ class _Export:
         self._codec = Codec()
 
     def run(self, progress: Progress) -> Exported:
-        """Write everything, and the manifest last."""
+        """Write all files, the manifest last."""
         with closing(self._notes), closing(SqliteLogReader(self._files.log)) as log:
             self._notes.execute(_NOTES)
             identity, upto = read_identity(log, self._codec), log.head().position
@@ -101,7 +101,7 @@ class _Export:
             "log_id": identity.log_id,
             "events": upto,
             "root": root,
-            "files": {name: told._asdict() for name, told in files.items()},
+            "files": {name: digest._asdict() for name, digest in files.items()},
         }
         self._finish(manifest)
         return Exported(upto, files[CONTENTS].lines, size, root)
@@ -110,7 +110,7 @@ class _Export:
         with LinesFile(self._target / name) as file:
             for document in documents:
                 file.write(document)
-        return file.told
+        return file.digest
 
     def _write_events(self, log: SqliteLogReader, upto: int, progress: Progress) -> LinesDigest:
         with LinesFile(self._target / EVENTS) as file:
@@ -119,18 +119,18 @@ class _Export:
                 hashes = log.leaf_hashes(after, len(stored))
                 if len(hashes) != len(stored):
                     raise CorruptLogError(f"the log lacks leaves after event {after:,}")
-                for one, kept in zip(stored, hashes, strict=True):
-                    file.write(self._line(one, kept))
+                for event, leaf in zip(stored, hashes, strict=True):
+                    file.write(self._line(event, leaf))
                 after = stored[-1].id
                 progress("writing events", after, upto)
         if after != upto:
-            raise CorruptLogError(f"the log ends at event {after:,}, and had {upto:,}")
-        return file.told
+            raise CorruptLogError(f"the log ends at event {after:,}, not at {upto:,}")
+        return file.digest
 
-    def _line(self, stored: Notification, kept: bytes) -> Mapping[str, Any]:
+    def _line(self, stored: Notification, kept_hash: bytes) -> Mapping[str, Any]:
         leaf = _leaf(stored)
-        if leaf_hash(leaf) != kept:
-            raise CorruptLogError(f"event {stored.id:,} was changed: see asset-ledger verify")
+        if leaf_hash(leaf) != kept_hash:
+            raise CorruptLogError(f"event {stored.id:,} was changed: run asset-ledger verify")
         recorded = self._codec.decode(stored)
         if (digest := content_of(recorded.event)) is not None:
             self._notes.execute(_NOTE, (digest, stored.id))
@@ -151,7 +151,7 @@ class _Export:
                     size += line["size"]
                 count += len(page)
                 progress("writing contents", count, total)
-        return file.told, size
+        return file.digest, size
 
     def _pages(self) -> Iterator[list[tuple[Digest, int]]]:
         last = ""
@@ -160,7 +160,7 @@ class _Export:
             last = page[-1][0]
 
     def _content_line(self, digest: Digest, position: int, small: bytes | None) -> dict[str, Any]:
-        """The line of a content; a large one becomes a file. Raises CorruptLogError."""
+        """Return the line of a content; copy a large one to a file. Raises CorruptLogError."""
         if small is not None:
             _check(digest, digest_of(small), position)
             return {"digest": digest, "size": len(small), "bytes": b64encode(small).decode()}
@@ -174,7 +174,7 @@ class _Export:
         return {"digest": digest, "size": copied.stat().st_size}
 
     def _finish(self, manifest: Mapping[str, Any]) -> None:
-        """With this name the export is there, whole."""
+        """Write the manifest, which marks the export as complete."""
         draft = self._target / f"{MANIFEST}.draft"
         write_file(draft, [orjson.dumps(manifest, option=orjson.OPT_INDENT_2), b"\n"])
         draft.rename(self._target / MANIFEST)
@@ -197,7 +197,7 @@ def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:
 
 def _check(digest: Digest, found: Digest, position: int) -> None:
     if digest != found:
-        raise CorruptLogError(f"{digest}, which event {position:,} names, has other bytes by now")
+        raise CorruptLogError(f"{digest}, which event {position:,} names, has other bytes now")
 
 
 def _checkpoints(log: SqliteLogReader, upto: int) -> Iterator[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
-"""What things of a ledger are called outside of it: names that no other ledger gives.
+"""Globally unique names of assets, jobs, nodes, workflows and users, for exports.
 
-Promise: a name depends on the log, the owner and the thing alone, so that exports of two jobs can
-be put together.
+Promise: a name depends only on the log, the owner and the named thing, so that exports of two jobs
+can be merged.
 """
 
 import uuid
@@ -15,14 +15,14 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one owner's things in the log with this id."""
+    """The names of one owner's assets, jobs and so on, in the log with this id."""
 
     log_id: str
     user_id: str
 
     @property
     def namespace(self) -> str:
-        """The part that all of them begin with."""
+        """The prefix of all names."""
         return f"urn:asset-ledger:{self.log_id}:{_part(self.user_id)}:"
 
     def asset(self, asset_id: str) -> str:
@@ -32,7 +32,7 @@ class Names:
         return f"job.{_part(job_id)}"
 
     def node(self, job_id: str, node_id: str | None) -> str:
-        """What a node did in a job; what no node did, the job did."""
+        """Name a node's part of a job; without a node, the job itself."""
         job = self.job(job_id)
         return job if node_id is None else f"{job}.node.{_part(node_id)}"
 
@@ -43,14 +43,14 @@ class Names:
         return f"user.{_part(user_id)}"
 
     def run(self, job_id: str, node_id: str | None = None) -> str:
-        """A job's run, or a node's part of it, as a UUID."""
+        """Return the UUID of a job's run, or of a node's run within it."""
         stream = uuid.UUID(hex=job_stream(self.user_id, job_id))
         log = uuid.uuid5(uuid.UUID(hex=self.log_id), stream.hex)
         return str(log if node_id is None else uuid.uuid5(log, node_id))
 
 
 def by_node(record: JobRecord) -> dict[str | None, list[Asset]]:
-    """Every asset that a job made, tombstones too, by the node that made it."""
+    """Group the assets that a job made, tombstones too, by the node that made them."""
     nodes: dict[str | None, list[Asset]] = {}
     for asset in record.assets.values():
         nodes.setdefault(asset.node_id, []).append(asset)
@@ -58,5 +58,5 @@ def by_node(record: JobRecord) -> dict[str | None, list[Asset]]:
 
 
 def _part(name: str) -> str:
-    """Any text as one part of a name: parts are divided by dots."""
+    """Escape a text as one part of a name, in which dots divide the parts."""
     return quote(name, safe="").replace(".", "%2E")

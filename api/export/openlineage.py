@@ -1,7 +1,7 @@
-"""A job as OpenLineage run events, in the order in which a reader should be told them.
+"""A job as OpenLineage run events, in the order in which a reader has to receive them.
 
-The ledger's job is a run, its workflow the job that ran; each node's part is a run of its own,
-whose parent that is. Assets are datasets, their digest is their version.
+A job of the ledger is a run, and its workflow is the OpenLineage job. Each node has a run of its
+own with the job's run as its parent. Assets are datasets, and their digest is the version.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ _ENDS: Final[Mapping[JobStatus, str]] = {
     "failed": "FAIL",
     "cancelled": "ABORT",
 }
-# Which node failed a job is not recorded: a node that made something is over with its job.
+# The log does not record which node failed a job, so its nodes end as COMPLETE.
 _NODE_ENDS: Final[Mapping[JobStatus, str]] = {
     **_ENDS,
     "failed": "COMPLETE",
@@ -36,9 +36,9 @@ Event = dict[str, Any]
 
 
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
-    """The run events of a job that has events."""
+    """Yield the run events of a job that has at least one event."""
     writer = _RunEventWriter(record, Names(log_id, record.user_id))
-    frame, nodes, (first, last) = record.frame, by_node(record), record.span
+    frame, nodes, (first, last) = record.job, by_node(record), record.span
     began, ended = frame and frame.started_at, frame and frame.finished_at
     status = frame.status if frame else "untracked"
     yield writer.event("START", began or first, None, ())
@@ -50,7 +50,7 @@ def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
 
 
 class _RunEventWriter:
-    """Makes the events of one job."""
+    """Makes the run events of one job."""
 
     def __init__(self, record: JobRecord, names: Names) -> None:
         self._record, self._names = record, names
@@ -58,7 +58,7 @@ class _RunEventWriter:
         self._job = record.workflow_id or record.job_id
 
     def event(self, kind: str, when: datetime, node_id: str | None, made: Iterable[Asset]) -> Event:
-        """One event of the job's run, or of a node's."""
+        """Return one event of the job's run, or of a node's run."""
         made = list(made)
         sources = dict.fromkeys(source for asset in made for source in asset.derived_from)
         return {
@@ -79,7 +79,7 @@ class _RunEventWriter:
         return self._job if node_id is None else f"{self._job}.{node_id}"
 
     def _run_facets(self, kind: str, node_id: str | None) -> dict[str, Any]:
-        frame = self._record.frame
+        frame = self._record.job
         parent = self._record.job_id if node_id is not None else frame and frame.parent_job_id
         facets: dict[str, Any] = {}
         if parent:
@@ -90,8 +90,8 @@ class _RunEventWriter:
                 job={"namespace": self._namespace, "name": name},
             )
         if kind == "FAIL" and frame and frame.error:
-            said = {"message": frame.error, "programmingLanguage": "unknown"}
-            facets["errorMessage"] = _facet("1-0-1/ErrorMessageRunFacet", **said)
+            error = {"message": frame.error, "programmingLanguage": "unknown"}
+            facets["errorMessage"] = _facet("1-0-1/ErrorMessageRunFacet", **error)
         return facets
 
     def _dataset(self, asset_id: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""A job as W3C PROV-JSON: assets are entities, the job and each node's part of it are activities.
+"""A job as W3C PROV-JSON: assets are entities, the job and each of its nodes are activities.
 
-What an asset was derived from was used by the node that made it, and is an entity too, also where
-another job made it.
+The sources of an asset are entities that its node used, also if another job made them.
 """
 
 from collections import defaultdict
@@ -18,7 +17,7 @@ Document = dict[str, dict[str, Any]]
 
 
 def prov_json(record: JobRecord, log_id: str) -> Document:
-    """The PROV-JSON document of a job."""
+    """Return the PROV-JSON document of a job."""
     names = Names(log_id, record.user_id)
     document: Document = defaultdict(dict)
     document["prefix"] = {
@@ -34,7 +33,7 @@ def prov_json(record: JobRecord, log_id: str) -> Document:
 
 
 class _ProvWriter:
-    """Fills one document."""
+    """Adds a job's statements to one document."""
 
     def __init__(self, document: Document, names: Names, record: JobRecord) -> None:
         self._document, self._names, self._record = document, names, record
@@ -42,7 +41,7 @@ class _ProvWriter:
         self._owner = f"al:{names.user(record.user_id)}"
 
     def add_job(self) -> None:
-        record, frame = self._record, self._record.frame
+        record, frame = self._record, self._record.job
         self._document["agent"][self._owner] = {"ledger:user_id": record.user_id}
         self._document["activity"][self._job] = _given(
             {
@@ -61,7 +60,7 @@ class _ProvWriter:
             self._add_parent(frame.parent_job_id)
 
     def add_node(self, node_id: str | None, assets: list[Asset]) -> None:
-        """What a node did: the activity, unless it was the job itself, and what it made."""
+        """Add a node's activity and its assets. Without a node, the job is the activity."""
         activity = f"al:{self._names.node(self._record.job_id, node_id)}"
         if node_id is not None:
             about = {"ledger:node_id": node_id, "dcterms:isPartOf": _reference(self._job)}
@@ -100,7 +99,7 @@ class _ProvWriter:
             self._relate("wasInvalidatedBy", gone)
 
     def _entity(self, asset_id: str) -> str:
-        """The name of an asset, which is an entity from then on, whoever made it."""
+        """Return the name of an asset, and declare it as an entity."""
         name = f"al:{self._names.asset(asset_id)}"
         self._document["entity"].setdefault(name, {})
         return name

@@ -1,1 +1,1 @@
-"""The server: it reads a request, calls the ledger or the tables, and answers."""
+"""The HTTP server: read a request, call the ledger or query the tables, answer."""

@@ -1,6 +1,6 @@
-"""Answers: JSON, problem documents, entity tags, the link to the next page, and compression.
+"""Build responses: JSON, problem documents, entity tags, `Link` headers, compression.
 
-Streams are written by their handlers; every other answer is made here.
+Handlers write streamed responses themselves; every other response is built here.
 """
 
 import re
@@ -31,29 +31,29 @@ POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
 VARY: Final = "Vary"
 
-LEAST: Final = 1024
-"""Below so many bytes, compressing saves no packet."""
+MIN_SIZE: Final = 1024
+"""Bytes. Compressing a shorter body saves no network packet."""
 
 _COMPRESSED: Final = (JSON, MEDIA_TYPE)
-_NOT_AT_ALL: Final = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
+_ZERO_WEIGHT: Final = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 
 
 def json_answer(
     body: bytes, position: int, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """JSON that reflects a position of the log."""
-    known = {"Content-Type": JSON, POSITION: str(position)}
-    return web.Response(body=body, status=status, headers={**known, **(headers or {})})
+    """Return a JSON response that reflects a position of the log."""
+    common = {"Content-Type": JSON, POSITION: str(position)}
+    return web.Response(body=body, status=status, headers={**common, **(headers or {})})
 
 
 def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Response:
-    """An answer without a body, as `Prefer: return=minimal` asks for it (RFC 7240)."""
-    known = {POSITION: str(position), "Preference-Applied": "return=minimal"}
-    return web.Response(status=status, headers={**known, **headers})
+    """Return a response without a body, for `Prefer: return=minimal` (RFC 7240)."""
+    common = {POSITION: str(position), "Preference-Applied": "return=minimal"}
+    return web.Response(status=status, headers={**common, **headers})
 
 
 def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
-    """What the headers of a write say of it."""
+    """Return the headers of a write: `Idempotency-Replayed` and `Ledger-Projection: behind`."""
     headers = {}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -63,12 +63,12 @@ def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[st
 
 
 def asset_etag(version: int) -> str:
-    """The weak entity tag of an asset at a version, in the JSON of today."""
+    """Return the weak entity tag of an asset at a version, in the current JSON shape."""
     return f'W/"v{version}-{SHAPE}"'
 
 
 def not_modified(etag: str, position: int | None = None) -> web.Response:
-    """304: what the client has is what it would get."""
+    """Return 304: the client's copy is current."""
     headers = {"ETag": etag}
     if position is not None:
         headers[POSITION] = str(position)
@@ -76,29 +76,29 @@ def not_modified(etag: str, position: int | None = None) -> web.Response:
 
 
 def problem(error: BaseException, request_id: str) -> web.Response:
-    """The problem problem_document of an error."""
+    """Return the problem document (RFC 9457) of an error."""
     return web.Response(
         body=orjson.dumps(problem_document(error, request_id)),
         status=problem_of(error).status,
-        headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_told_apart(error)},
+        headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_error_headers(error)},
     )
 
 
 def etag_matches(header: str | None, etag: str) -> bool:
-    """Does an If-None-Match name this entity tag? By weak comparison (RFC 9110, 8.8.3.2)."""
+    """Return whether an If-None-Match has this tag, by weak comparison (RFC 9110, 8.8.3.2)."""
     if header is None:
         return False
-    named = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in named or etag.removeprefix("W/") in named
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def etag_is_meant(header: str | None, etag: str) -> bool:
-    """Does an If-Match allow this entity tag? By strong comparison (RFC 9110, 13.1.1)."""
+def if_match_allows(header: str | None, etag: str) -> bool:
+    """Return whether an If-Match has this entity tag, by strong comparison (RFC 9110, 13.1.1)."""
     return header is None or bool({"*", etag} & {tag.strip() for tag in header.split(",")})
 
 
 def next_link(request: web.BaseRequest, following: str) -> dict[str, str]:
-    """The `Link` header (RFC 8288) to the next page; empty on the last page."""
+    """Return the `Link` header (RFC 8288) to the next page; no header on the last page."""
     if not following:
         return {}
     url = request.rel_url
@@ -108,16 +108,16 @@ def next_link(request: web.BaseRequest, following: str) -> dict[str, str]:
 
 
 def vary(headers: CIMultiDict[str], on: str) -> None:
-    """Add a request header to `Vary`, in one line: some caches read only the first line."""
-    known = headers.get(VARY)
-    headers[VARY] = f"{known}, {on}" if known else on
+    """Add a request header to the one `Vary` line: some caches read only the first line."""
+    present = headers.get(VARY)
+    headers[VARY] = f"{present}, {on}" if present else on
 
 
 def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Have an answer compressed that is long enough, and asked for like this."""
+    """Gzip a JSON response if it is long enough and the client accepts gzip."""
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return
-    if len(response.body) < LEAST or response.headers.get("Content-Type") not in _COMPRESSED:
+    if len(response.body) < MIN_SIZE or response.headers.get("Content-Type") not in _COMPRESSED:
         return
     vary(response.headers, "Accept-Encoding")
     if accepts_gzip(request.headers.get("Accept-Encoding", "")):
@@ -126,16 +126,16 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
 
 @lru_cache(maxsize=256)
 def accepts_gzip(header: str) -> bool:
-    """Does an Accept-Encoding name gzip, or everything, and not with a weight of zero?"""
+    """Return whether an Accept-Encoding has gzip or `*` with a weight above zero."""
     for entry in header.split(","):
         coding, _, weight = entry.strip().partition(";")
         if coding.strip().lower() in ("gzip", "*"):
-            return not _NOT_AT_ALL.fullmatch(weight)
+            return not _ZERO_WEIGHT.fullmatch(weight)
     return False
 
 
-def _told_apart(error: BaseException) -> dict[str, Any]:
-    """Headers that belong to one kind of refusal."""
+def _error_headers(error: BaseException) -> dict[str, Any]:
+    """Return the response headers that belong to one class of errors."""
     match error:
         case MethodNotAllowedError():
             return {"Allow": ", ".join(error.allowed)}
@@ -144,8 +144,8 @@ def _told_apart(error: BaseException) -> dict[str, Any]:
         case UnauthenticatedError():
             return {"WWW-Authenticate": BEARER + (', error="invalid_token"' if error.sent else "")}
         case MissingScopeError():
-            asked = f'error="insufficient_scope", scope="{error.scope}"'
-            return {"WWW-Authenticate": f"{BEARER}, {asked}"}
+            challenge = f'error="insufficient_scope", scope="{error.scope}"'
+            return {"WWW-Authenticate": f"{BEARER}, {challenge}"}
         case RateLimitedError():
             return {"Retry-After": str(ceil(error.retry_after))}
     seconds = problem_of(error).retry_after

@@ -1,7 +1,7 @@
-"""The server: every request passes `Server.answer`, and every failure of one is answered there.
+"""The server: `Server.answer` handles every request, and turns every error into a response.
 
-It stands on aiohttp's low-level server rather than its Application: the table of operations is the
-router, which costs a request a third less, and one wrapper around handlers replaces middlewares.
+It uses aiohttp's low-level server instead of its Application. The table of operations is the
+router, which costs a third less per request; `Server.answer` replaces middlewares.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from asset_ledger.api.contract.errors import MalformedRequestError
 from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import Operation, operations_of
 from asset_ledger.api.contract.origins import read_origins
-from asset_ledger.api.contract.parameters import Asked
+from asset_ledger.api.contract.parameters import ParameterValues
 from asset_ledger.api.contract.principal import ANONYMOUS, Scope
-from asset_ledger.api.contract.problems import UNFORESEEN, problem_of
+from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
@@ -48,7 +48,7 @@ from asset_ledger.api.http import (
     usage,
 )
 from asset_ledger.api.http.answers import compress, problem
-from asset_ledger.api.http.auth import callers_of
+from asset_ledger.api.http.auth import authenticator_of
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.metrics import RequestCounts
@@ -83,14 +83,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     )
 )
 
-PATIENCE: Final = 60.0
-"""Seconds without a byte of a body, after which its sender gives up its place in the queue."""
+BODY_TIMEOUT: Final = 60.0
+"""Seconds without a byte of a body, after which the request fails and frees its slot."""
 
 NO_OPERATION: Final = "none"
-"""What requests that no operation has are counted under."""
+"""The operation in the metrics of requests that match no operation."""
 
 DRAIN: Final = 30.0
-"""Seconds that requests have to finish once the server was told to stop."""
+"""Seconds that open requests have to finish after a stop signal."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -98,24 +98,24 @@ logger = logging.getLogger(__name__)
 
 
 class Server(web.Server):
-    """Answers HTTP from one backend. Made on the event loop that serves it."""
+    """An HTTP server for one backend. Create it on the event loop that serves it."""
 
-    def __init__(self, backend: Backend, *, patience: float = PATIENCE) -> None:
+    def __init__(self, backend: Backend, *, body_timeout: float = BODY_TIMEOUT) -> None:
         super().__init__(
-            cast(Any, self.answer),  # it gets what the factory makes
+            cast(Any, self.answer),  # aiohttp passes what `_request` returns
             request_factory=self._request,
-            handler_cancellation=False,  # who goes away must not cancel what is being committed
+            handler_cancellation=False,  # else a disconnect would cancel a running commit
         )
         self._backend = backend
-        self._patience = patience
+        self._body_timeout = body_timeout
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._counts = RequestCounts()
         self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        self._callers = callers_of(backend)
+        self._authenticator = authenticator_of(backend)
         origins = read_origins(backend.settings.cors_origins)
-        self._cors = Cors(origins) if origins.any or origins.named else None
+        self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
@@ -123,17 +123,17 @@ class Server(web.Server):
         self._idle: asyncio.Event | None = None
 
     def __call__(self) -> Protocol:
-        """The protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return Protocol(
             self,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]
-            auto_decompress=False,  # a digest is of the bytes that were sent
+            auto_decompress=False,  # else digests would not match the sent bytes
             max_line_size=MAX_LINE,
         )
 
     async def answer(self, request: Request) -> web.StreamResponse:
-        """Find the operation, check who asks and what, and let the handler answer."""
+        """Find the operation, check the caller and the query, and call the handler."""
         self._active += 1
         try:
             response = await self._handle(request)
@@ -149,9 +149,9 @@ class Server(web.Server):
         return response
 
     async def drain(self, seconds: float) -> None:
-        """Let the requests that are under way finish, and close each connection after its own.
+        """Wait until open requests are finished, and close each connection after its request.
 
-        Streams of events would never: they are ended.
+        Event streams never finish by themselves, so they are ended.
         """
         self._backend.feed.end()
         self._idle = asyncio.Event()
@@ -160,33 +160,33 @@ class Server(web.Server):
                 async with asyncio.timeout(seconds):
                     await self._idle.wait()
             except TimeoutError:
-                logger.warning("%d requests did not finish in time", self._active)
+                logger.warning("%d requests did not finish before the server stopped", self._active)
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        self._callers.check(request.method, request.headers)
+        self._authenticator.check(request.method, request.headers)
         if self._cors and (preflight := self._cors.preflight(request.method, request.headers)):
             return preflight
         _check_utf8(request.raw_path)
-        operation, request.named = self._routes.find(request.method, request.rel_url.raw_path)
+        operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name = operation.name
         if operation.scope is not None:
             self._admit(request, operation.scope)
-        request.asked = self._read_query(request, operation)
-        position = request.asked.get("min_position")
+        request.parameters = self._read_query(request, operation)
+        position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
     def _admit(self, request: Request, scope: Scope) -> None:
-        request.principal = caller = self._callers.principal(request.headers)
+        request.principal = caller = self._authenticator.principal(request.headers)
         if self._rates is not None:
             self._rates.take(caller.user_id)
         caller.require(scope)
         request.user_id = caller.owner(request.headers.get(OWNER))
 
-    def _read_query(self, request: Request, operation: Operation) -> Asked:
-        if "?" not in request.raw_path:  # most requests: spare them the parsing
+    def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
+        if "?" not in request.raw_path:  # most requests: skip the parsing
             return operation.parameters.defaults
         if "%" in request.rel_url.raw_query_string:
             _check_escapes(request.rel_url.raw_query_string)
@@ -204,42 +204,42 @@ class Server(web.Server):
         request.operation_name = NO_OPERATION
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
-        request.patience = self._patience
+        request.body_timeout = self._body_timeout
         protocol.request = request
         return request
 
 
 def _check_utf8(target: str) -> None:
-    """Bytes that are no UTF-8 arrive as surrogates, on which SQLite and orjson would choke."""
+    """Raise MalformedRequestError for surrogates, which aiohttp decodes invalid UTF-8 to."""
     if not target.isascii() and any("\ud800" <= c <= "\udfff" for c in target):
-        raise MalformedRequestError("the request target is not UTF-8")
+        raise MalformedRequestError("the request target is not UTF-8: percent-encode it")
 
 
 def _check_escapes(query: str) -> None:
-    """Escaped bytes that are no UTF-8 would be read as U+FFFD: as another name than was sent."""
+    """Raise MalformedRequestError for escapes that are not UTF-8: they would become U+FFFD."""
     try:
         unquote(query, errors="strict")
     except UnicodeDecodeError as error:
-        raise MalformedRequestError("the query is not UTF-8") from error
+        raise MalformedRequestError("the escapes in the query are not UTF-8") from error
 
 
 def _refusal(request: Request, error: Exception) -> web.Response:
-    """The problem document of what was raised. Raises it on where an answer has begun already."""
-    if problem_of(error) is UNFORESEEN and not isinstance(error, ConnectionError):
+    """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
-        raise ConnectionResetError("the answer broke off") from error
+        raise ConnectionResetError("the response broke off") from error
     response = problem(error, request.id)
-    if not request.content.is_eof():  # who still sends is told to stop, and not to send more here
+    if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
 
 
 async def serve(backend: Backend, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Listen until SIGINT or SIGTERM, then finish what is under way.
+    """Listen until SIGINT or SIGTERM, then finish the open requests.
 
-    `ready` is called with the address once requests are answered. Raises AddressError for one
-    that cannot be listened on.
+    `ready` is called with the URL once requests are answered. Raises AddressError where the
+    server cannot listen at this host and port.
     """
     server = Server(backend)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -270,7 +270,7 @@ def _address(runner: web.ServerRunner) -> str:
 
 @contextmanager
 def _stop_signal() -> Iterator[asyncio.Event]:
-    """Set by the first SIGINT or SIGTERM; a second one, while requests finish, ends the process."""
+    """Yield an event that SIGINT or SIGTERM sets. After the block a signal ends the process."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)

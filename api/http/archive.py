@@ -1,8 +1,8 @@
-"""A zip that is made while it is sent: nothing of it is kept but the list of its entries.
+"""Write assets as a zip while it is sent: only the list of its entries stays in memory.
 
-Contents are deflated at level 0, as they are: most are compressed already, and the rest would cost
-the other requests the processor. Stored entries would have their sizes behind them and nothing that
-marks their end, which programs that read a zip as it comes refuse.
+Contents are deflated at level 0: most are compressed already, and compressing the others would take
+processor time from other requests. Stored entries would have their size behind them and no end
+mark, which programs that read a zip while it arrives refuse.
 """
 
 import zipfile
@@ -26,36 +26,36 @@ _FOLDER: Final = 0o040755 << 16 | 0x10
 
 
 class Pieces(RawIOBase):
-    """Takes what a ZipFile writes until it is sent. It cannot be sought in: sizes come after."""
+    """The output file of a ZipFile. It cannot seek, so sizes follow the entries."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
 
     def write(self, piece: Any) -> int:
-        """Keep a piece."""
+        """Append a piece and return its length in bytes."""
         self._written.append(bytes(piece))
         return len(self._written[-1])
 
     def take(self) -> bytes:
-        """What was written since."""
+        """Return what was written since the last call."""
         taken = b"".join(self._written)
         self._written.clear()
         return taken
 
 
 class Archive:
-    """Assets as a zip, each once, folders with all that is in them. `send` gets the pieces."""
+    """One zip of assets, each once, folders with their contents. `send` gets the pieces."""
 
     def __init__(self, ledger: Ledger, folders: FolderQueries, user_id: str, send: Send) -> None:
         self._ledger, self._folders, self._user_id, self._send = ledger, folders, user_id, send
         self._names = EntryNames()
         self._paths: dict[AssetId | None, str] = {}
-        self._known: set[AssetId] = set()
+        self._added: set[AssetId] = set()
         self._pieces = Pieces()
         self._zip = zipfile.ZipFile(self._pieces, "w")
 
     async def add(self, member: Member) -> None:
-        """An asset at the top, with all that is in it."""
+        """Add an asset at the top level; a folder with everything in it, at any depth."""
         await self._add("", member)
         if not member.is_folder:
             return
@@ -64,14 +64,14 @@ class Archive:
                 await self._add(inside(self._paths[folder]), each)
 
     async def finish(self) -> None:
-        """The list of entries, with which a zip ends."""
+        """Write the list of entries, which ends a zip."""
         self._zip.close()
         await self._flush()
 
     async def _add(self, folder: str, member: Member) -> None:
-        if member.id in self._known:
+        if member.id in self._added:
             return
-        self._known.add(member.id)
+        self._added.add(member.id)
         asset = orjson.loads(member.json)
         path = self._names.take(folder, asset["name"])
         if member.is_folder:
@@ -101,7 +101,7 @@ class Archive:
 def _info(path: str, asset: dict[str, Any], attributes: int) -> zipfile.ZipInfo:
     when = max(parse_time(asset["updated_at"]).timetuple()[:6], (1980, 1, 1, 0, 0, 0))
     info = zipfile.ZipInfo(path, when)
-    info.file_size = asset["size"]  # known beforehand, so that large ones are written as ZIP64
+    info.file_size = asset["size"]  # else a large entry would not be ZIP64
     info.external_attr = attributes
     info.compress_type = zipfile.ZIP_DEFLATED
     info._compresslevel = 0  # type: ignore[attr-defined]  # `compress_level` needs Python 3.13

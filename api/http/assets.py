@@ -1,4 +1,4 @@
-"""Operations on assets: record one, list a page, read one, delete one.
+"""Operations on assets: record, list, read, delete.
 
 The path of a page: `list_assets` here, `AssetQueries.page`, `AssetQuery.of` (checks the request),
 `page_statement` (the SQL), `AsyncReaders.rows`, `BriefReader.rows`.
@@ -72,7 +72,7 @@ Filters = Mapping[str, Sequence[str]]
 async def create_asset(request: Request) -> web.Response:
     """Record a new asset: a file with its fields, a folder, or metadata without a file."""
     proven = request.prefers("return=receipt")
-    if proven:  # before anything is recorded: afterwards the asset would be there all the same
+    if proven:  # else a missing key would be an error after the asset was recorded
         await request.proofs.check_key()
     with request.ledger.slots.take():
         async with Upload(request) as upload:
@@ -101,46 +101,46 @@ async def create_asset(request: Request) -> web.Response:
     parameters=LISTING,
 )
 async def list_assets(request: Request) -> web.Response:
-    """A page of the caller's live assets that match every filter, and the cursor of the next."""
+    """List a page of the user's live assets that match every filter."""
     return await asset_page(request)
 
 
 async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
-    """The page that the query asks for; `fixed` are filters that the path has set."""
-    asked, filters = request.asked, request.filters(FILTERS) | fixed
+    """Return the page of assets that the query selects; `fixed` are filters set by the path."""
+    values, filters = request.parameters, request.filters(FILTERS) | fixed
     position = await request.as_of()
     if position is None:
         page = await request.projections.assets.page(
             request.user_id,
             filters,
-            sort=asked["sort"],
-            page_size=asked["page_size"],
-            cursor=asked.get("cursor", ""),
-            deleted=asked.get("deleted", "false"),
+            sort=values["sort"],
+            page_size=values["page_size"],
+            cursor=values.get("cursor", ""),
+            deleted=values.get("deleted", "false"),
         )
     else:
         page = await _page_as_of(request, filters, position)
-    count = b',"count":%d' % await _count(request, filters, position) if "count" in asked else b""
+    count = b',"count":%d' % await _count(request, filters, position) if "count" in values else b""
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
     return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
 async def _count(request: Request, filters: Filters, position: int | None) -> int:
     if position is not None:
-        raise refuse("count", "is not told of a list as_of a position")
-    deleted = request.asked.get("deleted", "false")
+        raise refuse("count", "cannot be combined with as_of: leave out one of them")
+    deleted = request.parameters.get("deleted", "false")
     return await request.projections.assets.count(request.user_id, filters, deleted=deleted)
 
 
 async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
-    asked, user_id = request.asked, request.user_id
+    values, user_id = request.parameters, request.user_id
     query = PastQuery.of(
         user_id,
         filters,
-        asked["sort"],
-        asked["page_size"],
-        asked.get("cursor", ""),
-        asked.get("deleted", "false"),
+        values["sort"],
+        values["page_size"],
+        values.get("cursor", ""),
+        values.get("deleted", "false"),
     )
     found, edge = await request.ledger.replay(
         Replay.assets_of_tag,
@@ -148,7 +148,7 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
         query.after,
         query.size + 1,
         upto=position,
-        wants=query.wants,
+        matches=query.matches,
     )
     return query.page(found, edge, position)
 
@@ -164,8 +164,8 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
     headers=["If-None-Match"],
 )
 async def get_asset(request: Request) -> web.Response:
-    """One asset, as it is now, or as it was; the user's id is the home folder."""
-    if request.named["id"] == request.user_id:
+    """Return an asset as it is now, or as it was; the user's id names the home folder."""
+    if request.path_values["id"] == request.user_id:
         return await _home(request)
     position = await request.as_of()
     if position is not None:
@@ -175,7 +175,7 @@ async def get_asset(request: Request) -> web.Response:
         return json_answer(document_json(asset).encode(), position)
     found = await request.projections.assets.find(request.user_id, request.asset_id)
     json = await json_of_version(request, found)
-    version = request.asked.get("version", found.version)
+    version = request.parameters.get("version", found.version)
     return asset_answer(request, AssetRow(json, version, found.position))
 
 
@@ -185,7 +185,7 @@ async def _home(request: Request) -> web.Response:
 
 
 def asset_answer(request: Request, row: AssetRow) -> web.Response:
-    """Return the asset, or 304 if the client has this version already."""
+    """Return an asset, or 304 if the client has this version already."""
     etag = asset_etag(row.version)
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, row.position)
@@ -193,11 +193,11 @@ def asset_answer(request: Request, row: AssetRow) -> web.Response:
 
 
 async def json_of_version(request: Request, found: AssetRow) -> bytes:
-    """Return the JSON of an asset at the version that the query names, else as it is.
+    """Return the JSON of an asset at the `version` of the query, by default the current one.
 
     Raises UnknownVersionError.
     """
-    version = request.asked.get("version", found.version)
+    version = request.parameters.get("version", found.version)
     if version == found.version:
         return found.json
     asset = await request.ledger.replay(
@@ -221,7 +221,7 @@ async def json_of_version(request: Request, found: AssetRow) -> bytes:
     headers=["If-Match"],
 )
 async def delete_asset(request: Request) -> web.Response:
-    """Delete an asset, and a folder with its contents. On a tombstone: what was left of them."""
+    """Delete an asset; a folder with its contents. On a deleted folder: what is left in it."""
     with request.ledger.slots.take():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})

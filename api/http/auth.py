@@ -1,9 +1,9 @@
-"""Authentication: from a request to its principal, one way for each setting of AUTH.
+"""Authentication: find the principal of a request, with one class per value of AUTH.
 
-In local mode every client of the loopback interface is user 1, so a web page must not pass for
-one. A page could reach a local ledger in two ways: under a name that resolves to the loopback
-address (its Host shows that), or by a write across origins (Origin or Sec-Fetch-Site shows that).
-Promise: a caller without credentials learns only that, and no token is ever logged.
+In local mode every client on the loopback interface is user 1, so web pages must be kept out. A
+page could reach a local ledger in two ways: under a host name that resolves to the loopback
+address (shown by Host), or by a cross-origin write (shown by Origin or Sec-Fetch-Site).
+Promise: no token is ever logged, and no refusal quotes one.
 """
 
 import ipaddress
@@ -21,23 +21,27 @@ from asset_ledger.api.http.jwt import verifier
 from asset_ledger.ledger.storage.folder_lock import FolderLock
 
 Headers = Mapping[str, str]
+Verify = Callable[[str], Principal | None]
 
-_SECRET: Final = "als_"  # what the secret in a lock file begins with
+_ALLOW_ORIGIN: Final = "allow its origin with the setting cors_origins"
+_SECRET: Final = "als_"  # prefix of the secret in a lock file
+_NO_TOKEN: Final = "the request has no token: send the header Authorization: Bearer <token>"
+_NOT_VALID: Final = "the token is unknown, expired or revoked: ask an administrator for a new one"
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]*)?", re.ASCII)
 
 
-class Callers(Protocol):
-    """Those who call, and how they show who they are."""
+class Authenticator(Protocol):
+    """Authenticates requests."""
 
     def check(self, method: str, headers: Headers) -> None:
-        """Refuse what is not even looked at. Raises ForbiddenError."""
+        """Raise ForbiddenError for a request that is refused whatever its operation."""
 
     def principal(self, headers: Headers) -> Principal:
-        """Who sent this. Raises UnauthenticatedError."""
+        """Return the caller of a request. Raises UnauthenticatedError."""
 
 
-class LocalCallers:
-    """AUTH=local: everybody is user 1, so nobody may come from outside, but pages by name."""
+class LocalAuthenticator:
+    """AUTH=local: every caller is user 1. Web pages need an origin that the settings allow."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
@@ -51,63 +55,64 @@ class LocalCallers:
         return LOCAL
 
 
-class BearerCallers:
-    """Whoever has a token (RFC 6750) that `known` knows, or the secret of the lock file."""
+class BearerAuthenticator:
+    """AUTH=tokens and AUTH=jwt: a bearer token (RFC 6750), or the secret of the lock file."""
 
-    def __init__(self, known: Callable[[str], Principal | None], lock: FolderLock) -> None:
-        self._known, self._lock = known, lock
+    def __init__(self, verify: Verify, lock: FolderLock, reason: Callable[[str], str]) -> None:
+        self._verify, self._lock, self._reason = verify, lock, reason
 
     def check(self, method: str, headers: Headers) -> None:
-        """Nothing: a page of another site has no token to send."""
+        """Accept every request: a page of another site has no token to send."""
 
     def principal(self, headers: Headers) -> Principal:
         text = _bearer(headers)
         if text.startswith(_SECRET) and self._lock.admits(text):
             return SERVER_ITSELF
-        principal = self._known(text)
+        principal = self._verify(text)
         if principal is None:
-            raise UnauthenticatedError("the token is not valid, or not any more", sent=True)
+            raise UnauthenticatedError(self._reason(text), sent=True)
         return principal
 
 
-def callers_of(backend: Backend) -> Callers:
-    """The callers that the settings let in. Raises TokenKeyError."""
+def authenticator_of(backend: Backend) -> Authenticator:
+    """Return the authenticator for the setting AUTH. Raises TokenKeyError."""
     match backend.settings.auth:
         case "local":
-            return LocalCallers(read_origins(backend.settings.cors_origins))
+            return LocalAuthenticator(read_origins(backend.settings.cors_origins))
         case "tokens":
-            return BearerCallers(backend.tokens.principal, backend.lock)
+            return BearerAuthenticator(backend.tokens.principal, backend.lock, lambda _: _NOT_VALID)
         case "jwt":
-            return BearerCallers(verifier(backend.settings).principal, backend.lock)
+            jwts = verifier(backend.settings)
+            return BearerAuthenticator(jwts.principal, backend.lock, jwts.reason)
 
 
 def _bearer(headers: Headers) -> str:
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise UnauthenticatedError("send a token: Authorization: Bearer <token>", sent=False)
-    if not token.isascii():  # nor could it be compared
-        raise UnauthenticatedError("the token is not valid, or not any more", sent=True)
+        raise UnauthenticatedError(_NO_TOKEN, sent=False)
+    if not token.isascii():  # comparing it would raise TypeError
+        raise UnauthenticatedError(_NOT_VALID, sent=True)
     return token.strip()
 
 
 def check_host(host: str) -> None:
-    """Refuse a request that was addressed to another name than this machine's own."""
+    """Raise ForbiddenError for a Host that is not a name of the loopback interface."""
     if not is_loopback(host):
-        raise ForbiddenError(f"{host!r} is not this machine: a local ledger answers to localhost")
+        raise ForbiddenError(f"{host!r} is not a loopback host: use http://localhost")
 
 
 def check_not_foreign(headers: Mapping[str, str]) -> None:
-    """Refuse a write that a browser sends on behalf of another origin."""
+    """Raise ForbiddenError for a write that a browser sends for a page of another origin."""
     if headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise ForbiddenError("a page of another site may not write to a local ledger")
+        raise ForbiddenError(f"a page of another site may not write here: {_ALLOW_ORIGIN}")
     origin = headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != headers.get("Host"):
-        raise ForbiddenError(f"a page of {origin!r} may not write to a local ledger")
+        raise ForbiddenError(f"a page of {origin!r} may not write here: {_ALLOW_ORIGIN}")
 
 
 @lru_cache(maxsize=256)
 def is_loopback(authority: str) -> bool:
-    """Does `host` or `host:port` name the loopback interface?"""
+    """Return whether `host` or `host:port` names the loopback interface."""
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         return False

@@ -1,11 +1,12 @@
-"""Deleting many assets at once: counted first, and deleted if they are as many still."""
+"""Delete many assets at once: count them first, then delete if the count is unchanged."""
 
 from functools import partial
+from typing import Any
 
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.bulk import BulkDeleteIn, expected_of, filters_of, read_bulk
+from asset_ledger.api.contract.bulk import BulkDeleteIn, filters_of, read_bulk
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import BulkDeletedOut
 from asset_ledger.api.http.answers import json_answer, write_headers
@@ -41,14 +42,14 @@ from asset_ledger.ledger.errors import (
 async def bulk_delete(request: Request) -> web.Response:
     """Delete the live assets that match every filter; with `dry_run`, count them."""
     with request.ledger.slots.take():
-        fields = read_bulk(await read_json_as(request, JSON))
+        fields: dict[str, Any] = read_bulk(await read_json_as(request, JSON))
         filters = filters_of(fields)
         if fields["dry_run"]:
             count = await request.projections.assets.count(request.user_id, filters)
             return json_answer(orjson.dumps({"count": count}), request.projections.position)
         find = partial(request.projections.assets.matching, request.user_id, filters)
         count, deletion = await request.ledger.delete.matching(
-            request.call(), find, expected_of(fields), fields
+            request.call(), find, fields["expected_count"], fields
         )
     body = orjson.dumps({"count": count, "deleted_asset_ids": list(deletion.ids)})
     status = 202 if deletion.behind else 200

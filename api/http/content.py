@@ -1,4 +1,4 @@
-"""The bytes of an asset: whole or one range, in constant memory, never run by a browser."""
+"""Send the bytes of an asset, whole or one range, in constant memory; no browser runs them."""
 
 from typing import Any, Final
 
@@ -8,9 +8,9 @@ from aiohttp import web
 from asset_ledger.api.contract.errors import NoContentError, RangeError
 from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
-from asset_ledger.api.http.answers import POSITION, etag_is_meant, etag_matches, not_modified
+from asset_ledger.api.http.answers import POSITION, etag_matches, if_match_allows, not_modified
 from asset_ledger.api.http.assets import json_of_version
-from asset_ledger.api.http.content_headers import Span, asked_range, repr_digest, safety_headers
+from asset_ledger.api.http.content_headers import Span, repr_digest, requested_range, safety_headers
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -41,12 +41,12 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     headers=["If-Match", "If-None-Match", "Range", "If-Range"],
 )
 async def get_content(request: Request) -> web.StreamResponse:
-    """The bytes of an asset, or one range of them; also those that it had at a version."""
+    """Return the bytes of an asset, or one range of them, as they are or at a version."""
     found = await request.projections.assets.find(request.user_id, request.asset_id)
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)
     etag = f'"{digest}"'
-    if not etag_is_meant(request.headers.get("If-Match"), etag):
+    if not if_match_allows(request.headers.get("If-Match"), etag):
         raise PreconditionFailedError(asset["id"], asset["version"])
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
@@ -62,17 +62,17 @@ async def get_content(request: Request) -> web.StreamResponse:
 
 
 def digest_of_asset(asset: dict[str, Any]) -> Digest:
-    """The digest in an asset's document. Raises NoContentError."""
+    """Return the digest in an asset's document. Raises NoContentError."""
     if asset["digest"] is None:
         raise NoContentError(asset["id"])
     return Digest(asset["digest"])
 
 
 def _span(request: Request, etag: str, size: int) -> Span | None:
-    """The range that is asked for, unless the client's copy is of other bytes."""
+    """Return the requested range; None where If-Range names other bytes."""
     if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
         return None
-    return asked_range(request.headers.get("Range"), size)
+    return requested_range(request.headers.get("Range"), size)
 
 
 def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:

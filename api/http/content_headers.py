@@ -1,7 +1,7 @@
-"""Header fields of contents: digests (RFC 9530), byte ranges (RFC 9110, 14), Content-Disposition.
+"""Headers of contents: digests (RFC 9530), byte ranges (RFC 9110, 14), Content-Disposition.
 
-The contents of a ledger come from any source. A type that a browser could run in the origin of the
-API is saved instead of shown, and sandboxed.
+Contents come from any source. A type that a browser could run in the API's origin is sent as an
+attachment in a sandbox.
 """
 
 import base64
@@ -20,14 +20,14 @@ _BYTES: Final = re.compile(r":([A-Za-z0-9+/]{43}=):\s*")
 
 
 def repr_digest(digest: Digest) -> str:
-    """The field for a content with this digest."""
+    """Return the value of Repr-Digest for a content with this digest."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(digest.partition(':')[2])).decode()}:"
 
 
 def announced_digest(headers: Mapping[str, str]) -> Digest | None:
-    """The SHA-256 that a raw body was announced with. Other algorithms are not checked.
+    """Return the announced SHA-256 of a raw body, or None. Other algorithms are ignored.
 
-    Without a content coding the representation is the content, so either field says the same.
+    Bodies have no content coding, so Repr-Digest and Content-Digest mean the same bytes.
     """
     for name in ("Repr-Digest", "Content-Digest"):
         found = _SHA256.search(headers.get(name, ""))
@@ -43,7 +43,7 @@ def _digest(name: str, value: str) -> Digest:
     return digest_from_hex(base64.b64decode(found[1]).hex())
 
 
-_ONE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)
+_RANGE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)
 
 
 class Span(NamedTuple):
@@ -53,12 +53,13 @@ class Span(NamedTuple):
     stop: int
 
 
-def asked_range(header: str | None, size: int) -> Span | None:
-    """The part that a Range header asks for: `a-b`, `a-` or `-n`. Raises RangeError.
+def requested_range(header: str | None, size: int) -> Span | None:
+    """Return the bytes that a Range header names: `a-b`, `a-` or `-n`. Raises RangeError.
 
-    None is all of it: no header, several ranges (which a server may ignore), or none of ours.
+    None is the whole content: no header, several ranges (which a server may ignore), or a range
+    of another unit or form.
     """
-    found = _ONE.fullmatch(header or "")
+    found = _RANGE.fullmatch(header or "")
     if found is None or found.groups() == ("", ""):
         return None
     first, last = found.groups()
@@ -81,14 +82,14 @@ def _suffix(length: int, size: int) -> Span | None:
 _SHOWN: Final = re.compile(r"(?:image|audio|video)/(?!svg)[\w.-]+|text/plain", re.ASCII)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~\[\]-]")
 MAX_FILE_NAME: Final = 255
-"""Bytes of UTF-8, as file systems take. Escaped they are 1 KB; clients refuse fields above 8 KB."""
+"""Bytes of UTF-8, the limit of file systems. Clients refuse header fields above 8 KB."""
 
 _ATTRIBUTE: Final = "!#$&+-.^_`|~"
-"""Besides letters and digits, what an extended value need not escape (RFC 8187, 3.2.1)."""
+"""Characters of an extended value, besides letters and digits (RFC 8187, 3.2.1)."""
 
 
 def safety_headers(name: str, content_type: str) -> dict[str, str]:
-    """Content-Disposition and its guards, for a content with this name and type."""
+    """Return Content-Disposition and the headers that keep a browser from running a content."""
     shown = _SHOWN.fullmatch(content_type.partition(";")[0].strip().lower())
     headers = {
         "Content-Disposition": content_disposition("inline" if shown else "attachment", name),
@@ -99,9 +100,9 @@ def safety_headers(name: str, content_type: str) -> dict[str, str]:
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """RFC 6266: the name in ASCII, and as it is in `filename*` where that differs.
+    """Return a Content-Disposition (RFC 6266): an ASCII name, and the exact one in `filename*`.
 
-    A longer name than file systems take is cut before its extension.
+    A name of more than `MAX_FILE_NAME` bytes is cut before its extension.
     """
     name = shorten(name, MAX_FILE_NAME)
     plain = _UNSAFE.sub("_", name)

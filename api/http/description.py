@@ -1,6 +1,6 @@
-"""The API description: OpenAPI at /openapi.json, and a page at /docs.
+"""The API description: OpenAPI at /openapi.json, and an HTML page at /docs.
 
-Promise: the page fetches only what this server serves, and may run nothing else.
+Promise: the page loads and runs only files of this server.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,20 +32,20 @@ _FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css"}
 
 @operation("GET", "/openapi.json", gives=[JSON])
 async def get_openapi(request: Request) -> web.Response:
-    """This description, in OpenAPI 3.1."""
+    """Return this description in OpenAPI 3.1."""
     return _file(request.openapi(), JSON)
 
 
 @operation("GET", "/docs", gives=["text/html"])
 async def get_docs(_: Request) -> web.Response:
-    """This description, as a page to read."""
+    """Return this description as an HTML page."""
     return _file((_STATIC / "docs.html").read_bytes(), "text/html; charset=utf-8")
 
 
 @operation("GET", "/docs/{file}", errors=[UnknownRouteError], gives=[*_FILES.values()])
 async def get_docs_file(request: Request) -> web.Response:
-    """A script or a style of the page."""
-    name = request.named["file"]
+    """Return a script or style sheet of the page."""
+    name = request.path_values["file"]
     if name not in _FILES:
         raise UnknownRouteError(request.rel_url.raw_path)
     return _file((_STATIC / name).read_bytes(), f"{_FILES[name]}; charset=utf-8")

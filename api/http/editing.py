@@ -1,4 +1,4 @@
-"""Changing the assets of whoever asks: their labels and contents, and back from being deleted."""
+"""Operations that change assets: fields, content, restoring a deleted one."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -54,7 +54,7 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     statuses=[200, 202, 204],
 )
 async def update_asset(request: Request) -> web.Response:
-    """Change the fields that are not null; `data` brings new bytes, as a new version."""
+    """Change the fields that are not null; `data` is new bytes, for a new version."""
     with request.ledger.slots.take():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
@@ -74,7 +74,7 @@ async def update_asset(request: Request) -> web.Response:
     statuses=[200, 202, 204],
 )
 async def replace_content(request: Request) -> web.Response:
-    """Give an asset new bytes, which are the body; a declared Content-Type is said of them."""
+    """Replace the bytes of an asset with the body; its Content-Type, if sent, becomes theirs."""
     with request.ledger.slots.take():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
@@ -94,7 +94,7 @@ async def replace_content(request: Request) -> web.Response:
     statuses=[200, 202, 204],
 )
 async def patch_asset(request: Request) -> web.Response:
-    """Change the fields that are sent, by a JSON merge patch (RFC 7396): null clears."""
+    """Change the fields in a JSON merge patch (RFC 7396): null clears a field."""
     with request.ledger.slots.take():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
@@ -113,14 +113,14 @@ async def patch_asset(request: Request) -> web.Response:
     statuses=[200, 202, 204],
 )
 async def restore_asset(request: Request) -> web.Response:
-    """Bring a deleted asset back; a folder with what was deleted along with it."""
+    """Restore a deleted asset; a folder with what was deleted along with it."""
     with request.ledger.slots.take():
         receipt = await request.ledger.restore.asset(request.call(), request.asset_id)
     return _changed(request, receipt)
 
 
 def _changed(request: Request, receipt: Receipt) -> web.Response:
-    """The asset as this write left it, unless nobody wants to see it."""
+    """Return the asset after a write, or 204 for `Prefer: return=minimal`."""
     headers = {"ETag": asset_etag(receipt.asset.version), **write_headers(receipt)}
     if request.prefers("return=minimal") and not receipt.behind:
         return minimal(receipt.position, status=204, headers=headers)

@@ -1,6 +1,7 @@
-"""Events as answers, in the form that `Accept` names: a page, lines, or a batch of CloudEvents.
+"""Send events in the format that `Accept` names: a page, NDJSON, or a batch of CloudEvents.
 
-Lines and batches are whole and are read a page at a time, so that no history is too long.
+NDJSON and batches contain the whole history. They are read and sent a page at a time, so memory
+stays constant.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,29 +23,29 @@ LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"
 
 _NEGOTIATED: Final = {VARY: "Accept"}
-"""A cache must not give one form to who asked for another."""
+"""Without it a cache would send one format to a client that accepts another."""
 
 Events = Sequence[Recorded]
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Events up to a position. `read(after, limit)` answers the next ones, `name` binds cursors."""
+    """Events up to a position. `read(after, limit)` returns the next ones; `name` binds cursors."""
 
     read: Callable[[int, int], Awaitable[Events]]
     upto: int
     name: bytes
 
     async def pieces(self, after: int) -> AsyncIterator[Events]:
-        """All of them after a position, a page at a time."""
+        """Yield all events after a position, a page at a time."""
         while events := await self.read(after, MAX_PAGE):
             yield events
             after = events[-1].position
 
 
 async def events_answer(request: Request, history: History) -> web.StreamResponse:
-    """The history from the cursor on, in the form that the client accepts."""
-    cursor = request.asked.get("cursor")
+    """Return the history from the cursor on, in the format that the client accepts."""
+    cursor = request.parameters.get("cursor")
     after = open_cursor(cursor, history.name) if cursor else 0
     if request.accepts(LINES):
         return await _stream(request, LINES, history, after, _lines)
@@ -54,7 +55,7 @@ async def events_answer(request: Request, history: History) -> web.StreamRespons
 
 
 async def _page(request: Request, history: History, after: int) -> web.Response:
-    size = request.asked["page_size"]
+    size = request.parameters["page_size"]
     events = await history.read(after, size + 1)
     page, more = events[:size], len(events) > size
     following = seal_cursor(page[-1].position, history.name) if more else ""
@@ -68,7 +69,7 @@ Encode = Callable[[AsyncIterator[Events], str], AsyncIterator[bytes]]
 async def _stream(
     request: Request, media_type: str, history: History, after: int, encode: Encode
 ) -> web.StreamResponse:
-    """What is refused is refused before the head is sent: the first piece is read by then."""
+    """Send a history in pieces. The first is read before the head is sent, so errors still fit."""
     encoded = encode(history.pieces(after), origin_line(request.backend.feed.log_id))
     first = await anext(encoded, b"")
     headers = {"Content-Type": media_type, POSITION: str(history.upto), **_NEGOTIATED}

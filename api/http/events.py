@@ -1,4 +1,4 @@
-"""The log as it grows: the events after a position, and a stream of them that never ends."""
+"""Read the log as it grows: a page of events after a position, or an endless stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,9 +12,9 @@ from asset_ledger.api.contract.events import (
     AFTER,
     EVENT_FILTERS,
     LIMIT,
-    asks_for_all,
     event_filter,
     read_last_event_id,
+    selects_all_users,
 )
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import EventsOut
@@ -28,15 +28,15 @@ from asset_ledger.ledger.reading.subscriptions import Subscriber
 STREAM: Final = "text/event-stream"
 
 HEARTBEAT: Final = 15.0
-"""Seconds of silence after which a stream says that it is still there."""
+"""Seconds without an event, after which a stream sends a comment."""
 
 RETRY: Final = 1_000
-"""Milliseconds that a client waits before it comes back."""
+"""Milliseconds that a client waits before it connects again."""
 
 _HEADERS: Final = {
     "Content-Type": STREAM,
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # a proxy that gathers answers would keep each event for itself
+    "X-Accel-Buffering": "no",  # else a buffering proxy would hold events back
 }
 
 
@@ -49,11 +49,13 @@ _HEADERS: Final = {
     parameters=[AFTER, LIMIT, *EVENT_FILTERS],
 )
 async def list_events(request: Request) -> web.Response:
-    """The caller's next events after a position, and the position to go on from."""
-    wanted, after = _wanted(request), request.asked.get("after", 0)
-    heard = await request.ledger.replay(Replay.events_after, wanted, after, request.asked["limit"])
-    body = {"events": [event_out(event) for event in heard.events], "next": heard.next}
-    return json_answer(orjson.dumps(body), heard.next)
+    """List the user's next events after a position, and the position to continue from."""
+    values = request.parameters
+    found = await request.ledger.replay(
+        Replay.events_after, _filter(request), values.get("after", 0), values["limit"]
+    )
+    body = {"events": [event_out(event) for event in found.events], "next": found.next}
+    return json_answer(orjson.dumps(body), found.next)
 
 
 @operation(
@@ -66,41 +68,41 @@ async def list_events(request: Request) -> web.Response:
     headers=["Last-Event-ID"],
 )
 async def stream_events(request: Request) -> web.StreamResponse:
-    """The caller's events as server-sent events, from a position on or from now on."""
-    wanted, after = _wanted(request), _seen(request)
+    """Stream the user's events as server-sent events, from a position or from now on."""
+    selected, after = _filter(request), _start(request)
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
     if request.method == "GET":
         await response.write(b"retry: %d\nid: %d\n\n" % (RETRY, after))
-        async for text in _texts(request, wanted, after):
+        async for text in _texts(request, selected, after):
             await _send(request, response, text)
     return response
 
 
-def _wanted(request: Request) -> EventFilter:
-    if asks_for_all(request.asked):
+def _filter(request: Request) -> EventFilter:
+    if selects_all_users(request.parameters):
         request.principal.require("admin")
-    return event_filter(request.asked, request.user_id)
+    return event_filter(request.parameters, request.user_id)
 
 
-def _seen(request: Request) -> int:
-    """What a client that comes back has seen wins over where it once began."""
+def _start(request: Request) -> int:
+    """Return the position to stream after: Last-Event-ID before `after`, then the head."""
     last = request.headers.get("Last-Event-ID")
     if last is not None:
         return read_last_event_id(last)
-    after: int = request.asked.get("after", request.backend.feed.head())
+    after: int = request.parameters.get("after", request.backend.feed.head())
     return after
 
 
-async def _texts(request: Request, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
-    """What to send, until the service stops: events, and a comment when none came for a while."""
-    tail, loop = request.backend.subscriptions, asyncio.get_running_loop()
-    follower = Subscriber(tail, request.ledger.replay, wanted, after)
+async def _texts(request: Request, selected: EventFilter, after: int) -> AsyncIterator[bytes]:
+    """Yield events, and a comment after each HEARTBEAT without one, until the server stops."""
+    subscriptions, loop = request.backend.subscriptions, asyncio.get_running_loop()
+    subscriber = Subscriber(subscriptions, request.ledger.replay, selected, after)
     due = loop.time() + HEARTBEAT
-    while not tail.ended:
+    while not subscriptions.ended:
         try:
             async with asyncio.timeout_at(due):
-                text = await follower.text()
+                text = await subscriber.text()
         except TimeoutError:
             text = b": still here\n\n"
         if text:
@@ -109,11 +111,11 @@ async def _texts(request: Request, wanted: EventFilter, after: int) -> AsyncIter
 
 
 async def _send(request: Request, response: web.StreamResponse, text: bytes) -> None:
-    """Write, unless the client takes nothing for too long: it can come back for the rest."""
+    """Write a text. Abort the connection of a client that reads nothing for `body_timeout`."""
     try:
-        async with asyncio.timeout(request.patience):
+        async with asyncio.timeout(request.body_timeout):
             await response.write(text)
     except TimeoutError as error:
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError("the client is too slow") from error
+        raise ConnectionResetError("the client reads too slowly") from error

@@ -1,10 +1,10 @@
-"""Everything in a folder as one list, and any assets as one zip: made while they are sent."""
+"""List everything in a folder, and pack assets into one zip. Both are made while they are sent."""
 
 from typing import Final
 
 from aiohttp import web
 
-from asset_ledger.api.contract.download import MAX_LIST, DownloadIn, wanted_ids
+from asset_ledger.api.contract.download import MAX_LIST, DownloadIn, download_ids
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetTree
@@ -35,7 +35,7 @@ ZIP: Final = "application/zip"
     parameters=[MIN_POSITION],
 )
 async def list_tree(request: Request) -> web.StreamResponse:
-    """Everything in a folder, at any depth; the user's id is the home folder."""
+    """List everything in a folder, at any depth; the user's id names the home folder."""
     folder = await _folder(request)
     headers = {"Content-Type": JSON, POSITION: str(request.projections.position)}
     response = web.StreamResponse(headers=headers)
@@ -52,10 +52,10 @@ async def list_tree(request: Request) -> web.StreamResponse:
 
 
 async def _folder(request: Request) -> AssetId | None:
-    """The folder of the path; None is home. Raises UnknownAssetError and AssetDeletedError."""
-    if request.named["folder_id"] == request.user_id:
+    """Return the folder in the path; None is home. Raises UnknownAssetError, AssetDeletedError."""
+    if request.path_values["folder_id"] == request.user_id:
         return None
-    folder = request.id_named("folder_id")
+    folder = request.asset_id_in_path("folder_id")
     await request.projections.assets.find(request.user_id, folder)
     return folder
 
@@ -76,11 +76,11 @@ async def _folder(request: Request) -> AssetId | None:
     gives=[ZIP],
 )
 async def download_assets(request: Request) -> web.StreamResponse:
-    """Assets as one zip: folders with all that is in them, under names that are safe to unpack."""
-    asset_ids = wanted_ids(await read_json_as(request, JSON, limit=MAX_LIST))
+    """Return assets as one zip, folders with their contents, under names safe to unpack."""
+    asset_ids = download_ids(await read_json_as(request, JSON, limit=MAX_LIST))
     folders, user_id = request.projections.folders, request.user_id
     async for _ in folders.chosen(user_id, asset_ids):
-        pass  # what is refused is refused before the head is sent
+        pass  # raise every refusal before the head is sent
     headers = {"Content-Type": ZIP, POSITION: str(request.projections.position)}
     headers["Content-Disposition"] = content_disposition("attachment", "assets.zip")
     response = web.StreamResponse(headers=headers)

@@ -1,4 +1,4 @@
-"""Read multipart/form-data (RFC 7578) as it arrives: a `file` and a `json`, in either order."""
+"""Parse multipart/form-data (RFC 7578) as it arrives: the parts `file` and `json`, in any order."""
 
 import re
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from asset_ledger.ledger.content.store import Stage
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
-"""How much longer than its file a form may be: the json, and headers and delimiters."""
+"""Bytes that a form may have besides its file: the json, headers and delimiters."""
 
 _EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*([^';\s]*)'[^']*'([^;\s]+)", re.IGNORECASE)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Part(NamedTuple):
-    """The head of one part of a form. `length` is its own Content-Length, which is rare."""
+    """The headers of one part of a form. `length` is its own, rare Content-Length."""
 
     name: str
     filename: str | None
@@ -36,35 +36,35 @@ class Part(NamedTuple):
 
 
 class Form:
-    """What the parts of a form add up to: the text of `json`, and the head and bytes of `file`."""
+    """A parsed form: the text of `json`, and the headers and bytes of `file`."""
 
     def __init__(self, open_stage: Callable[[], Stage], max_file: int) -> None:
         self.file: Part | None = None
         self.stage: Stage | None = None
         self.json: bytes | None = None
         self._open_stage = open_stage
-        self._most, self._room = max_file, max_file or float("inf")
+        self._limit, self._room = max_file, max_file or float("inf")
         self._in_file = False
 
     def begin(self, part: Part) -> None:
-        """The next part begins. Raises MalformedBodyError for one that has no business here."""
+        """Begin the next part. Raises MalformedBodyError for an unknown or repeated name."""
         if part.name == "file" and self.file is None:
             self.file, self.stage, self._in_file = part, self._open_stage(), True
         elif part.name == "json" and self.json is None:
             self.json, self._in_file = b"", False
         elif part.name in ("file", "json"):
-            raise MalformedBodyError(f"the form has two parts that are named {part.name}")
+            raise MalformedBodyError(f"the form has two parts named {part.name}: send one")
         else:
-            raise MalformedBodyError(f"the form has a part {part.name!r}; file and json are read")
+            raise MalformedBodyError(f"the form has a part {part.name!r}: send only file and json")
 
     async def take(self, content: bytes) -> None:
-        """More of the part that began last. Raises TooLargeError."""
+        """Append bytes to the part that began last. Raises TooLargeError."""
         if not self._in_file or self.stage is None:
             self._take_json(content)
             return
         self._room -= len(content)
         if self._room < 0:
-            raise UploadTooLargeError(self._most)
+            raise UploadTooLargeError(self._limit)
         await self.stage.write(content)
 
     def _take_json(self, content: bytes) -> None:
@@ -92,11 +92,11 @@ async def _take_pieces(form: Form, request: Request, parser: PushMultipartParser
     while chunk := await next_chunk(request):
         idle = 0 if await _take(form, parser, chunk) else idle + len(chunk)
         if idle > MAX_OVERHEAD:
-            raise MalformedBodyError("the form goes on and on without a part")
+            raise MalformedBodyError(f"no part in {idle:,} bytes of the form: check the boundary")
 
 
 async def _take(form: Form, parser: PushMultipartParser, chunk: bytes) -> bool:
-    """Parse a piece of the body into the form. Return whether it had anything of a part."""
+    """Parse a piece of the body into the form. Return whether it had bytes of a part."""
     found = False
     for event in parser.parse(chunk):
         found = True
@@ -110,7 +110,7 @@ async def _take(form: Form, parser: PushMultipartParser, chunk: bytes) -> bool:
 def _part(segment: MultipartSegment) -> Part:
     coding = segment.header("Content-Transfer-Encoding") or "binary"
     if coding.strip().lower() not in ("binary", "8bit", "7bit"):
-        raise MalformedBodyError(f"a part in {coding!r} is not read: send its bytes as they are")
+        raise MalformedBodyError(f"a part has the encoding {coding!r}: send its bytes as they are")
     disposition = segment.header("Content-Disposition") or ""
     extended = _EXTENDED_NAME.search(disposition)
     return Part(
@@ -122,7 +122,7 @@ def _part(segment: MultipartSegment) -> Part:
 
 
 def _decoded(charset: str, value: str) -> str:
-    """An extended value (RFC 8187, 3.2). Raises MalformedBodyError for bytes that are no text."""
+    """Decode an extended value (RFC 8187, 3.2). Raises MalformedBodyError."""
     if charset.lower() not in ("utf-8", "iso-8859-1"):
         raise MalformedBodyError(f"filename* is in {charset!r}: send UTF-8 or ISO-8859-1")
     try:
@@ -138,5 +138,5 @@ def _boundary(content_type: str) -> bytes:
     _, options = parse_options_header(content_type)
     boundary = options.get("boundary", "")
     if not 1 <= len(boundary) <= 200:
-        raise MalformedBodyError("a form needs a boundary of 1 to 200 characters")
+        raise MalformedBodyError("a form's Content-Type needs a boundary of 1 to 200 characters")
     return bytes(boundary.encode("utf-8", "surrogateescape"))

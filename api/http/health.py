@@ -1,4 +1,4 @@
-"""Is the server there, can it work, and how much does it do? No token is asked for."""
+"""Health checks and metrics of the server. These operations need no token."""
 
 import asyncio
 import shutil
@@ -17,33 +17,33 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.projections.serving import Projections
 
-SCARCE: Final = 64 * 1024 * 1024
-"""Bytes of free space below which a group of writes may not fit any more."""
+MIN_FREE_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of free disk space. With less, a group commit may not fit."""
 
 _FRESH: Final = {"Cache-Control": "no-store"}
 
 
 @operation("GET", "/health", gives=["text/plain"])
 async def health(_: Request) -> web.Response:
-    """`OK`, as soon as the server answers at all."""
+    """Return `OK`: the server answers requests."""
     return web.Response(text="OK", headers=_FRESH)
 
 
 @operation("GET", "/livez", gives=["text/plain"])
 async def livez(_: Request) -> web.Response:
-    """`OK` while the server answers: where it does not, start it anew."""
+    """Return `OK`: the server is alive. If it does not answer, restart it."""
     return web.Response(text="OK", headers=_FRESH)
 
 
 @operation("GET", "/readyz", answers=ReadyOut, statuses=[200, 503])
 async def readyz(request: Request) -> web.Response:
-    """Whether everything works: the writer, the disk, and each projection of the events."""
+    """Return whether the committer, the disk and each projection work; 503 if one does not."""
     backend = request.backend
     free = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        {"name": "disk", "ok": free >= SCARCE, "free_bytes": free},
+        {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
         *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
@@ -54,7 +54,7 @@ async def readyz(request: Request) -> web.Response:
 
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
-    """Counts, times and sizes since the start, in Prometheus' text format."""
+    """Return counts, times and sizes since the start, in the text format of Prometheus."""
     body = exposition(request.backend, request.counts)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
@@ -64,7 +64,7 @@ def _free(folder: Path) -> int:
 
 
 def _committer(committer: Committer) -> dict[str, Any]:
-    reason = None if committer.is_alive else "the committer died, and is being started again"
+    reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
     taken = committer.slots.taken
@@ -90,7 +90,8 @@ def _projection(name: str, reason: str | None, position: int, head: int) -> dict
 
 
 def _reason(error: Exception | None) -> str | None:
-    """Why a projection stands still. What is in an event is nobody's business here: the log has it."""
+    """Return why a projection stopped. Quotes no event: this operation needs no token."""
     if isinstance(error, PoisonEventError):
-        return f"the event at position {error.position} cannot be read: {error.cause}"
+        where = f"the event at position {error.position} cannot be read: {error.cause}"
+        return f"{where}; see the server's log, then skip it or install a release that reads it"
     return str(error) if error is not None else None

@@ -1,4 +1,4 @@
-"""Histories, replayed from the log: every event about a job, or an asset, in the log's order."""
+"""Histories: the events of a job or an asset, read from the log in its order."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Final
@@ -33,8 +33,8 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
     gives=[JSON, LINES, BATCH],
 )
 async def get_job_history(request: Request) -> web.StreamResponse:
-    """The events of a job, oldest first: a page, or all as NDJSON or as a CloudEvents batch."""
-    job_id, upto = request.named["job_id"], await _upto(request)
+    """List the events of a job, oldest first: a page, or all as NDJSON or a CloudEvents batch."""
+    job_id, upto = request.path_values["job_id"], await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
     def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
@@ -53,7 +53,7 @@ async def get_job_history(request: Request) -> web.StreamResponse:
     gives=[JSON, LINES, BATCH],
 )
 async def get_asset_history(request: Request) -> web.StreamResponse:
-    """The events of an asset, oldest first, in the same forms; also after it was deleted."""
+    """List the events of an asset, deleted or not, oldest first, in the same formats."""
     asset_id, upto = request.asset_id, await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
@@ -64,10 +64,10 @@ async def get_asset_history(request: Request) -> web.StreamResponse:
 
 
 async def _upto(request: Request) -> int:
-    """Where the history ends: also one without `as_of` ends where the log does now."""
+    """Return the position of `as_of`, by default the current head of the log."""
     upto = await request.as_of()
     return request.backend.feed.head() if upto is None else upto
 
 
-def _name(request: Request, what: str, whose: str) -> bytes:
-    return orjson.dumps([what, request.user_id, whose])
+def _name(request: Request, kind: str, subject_id: str) -> bytes:
+    return orjson.dumps([kind, request.user_id, subject_id])

@@ -1,7 +1,7 @@
-"""Assets from elsewhere: a batch of them in one request, under their own ids and times.
+"""Import assets from another system: a batch per request, with their own ids and times.
 
-Promise: what one line is refused for is no other line's loss, and what the batch records it
-records at once, in its order.
+Promise: a refused asset does not stop the others. Everything that a batch records is recorded at
+once, in the order of its lines.
 """
 
 import binascii
@@ -53,14 +53,14 @@ _NOTHING: Final = ImportReceipt((), None, behind=False)
     statuses=[200, 202],
 )
 async def import_assets(request: Request) -> web.Response:
-    """Record assets that were made elsewhere: an id is recorded once, a line for each asset."""
+    """Import assets from another system, one line each; an id is recorded only once."""
     with request.ledger.slots.take():
         async with Batch(request) as batch:
             await batch.receive()
-            present = await request.ledger.imports.present(batch.asked)
+            present = await request.ledger.imports.present(batch.dry_run)
             receipt = await _recorded(request, batch)
-    asked = {asset_id: present.get(asset_id) for asset_id in batch.asked}
-    body = orjson.dumps(imports_out([*batch.refused, *receipt.imported], asked))
+    found = {asset_id: present.get(asset_id) for asset_id in batch.dry_run}
+    body = orjson.dumps(imports_out([*batch.refused, *receipt.imported], found))
     headers = {"Ledger-Projection": "behind"} if receipt.behind else {}
     position = receipt.position or request.projections.position
     return json_answer(body, position, status=202 if receipt.behind else 200, headers=headers)
@@ -82,7 +82,7 @@ class Batch:
         self._stage: Stage | None = None
         self.imports: list[Import] = []
         self.refused: list[Imported] = []
-        self.asked: list[AssetId] = []
+        self.dry_run: list[AssetId] = []
 
     async def __aenter__(self) -> "Batch":
         return self
@@ -111,15 +111,15 @@ class Batch:
 
     async def _begin(self, sent: Mapping[str, Any]) -> None:
         asset_id = import_id(sent)
-        if len(self.imports) + len(self.refused) + len(self.asked) == MOST:
-            raise TooLargeError(f"a request imports at most {MOST} assets")
+        if len(self.imports) + len(self.refused) + len(self.dry_run) == MOST:
+            raise TooLargeError(f"a request imports at most {MOST} assets: send several")
         try:
             fields = read_import(sent)
         except FieldError as refusal:
             self.refused.append(Imported(asset_id, "refused", str(refusal)))
             return
         if fields["dry_run"]:
-            self.asked.append(asset_id)
+            self.dry_run.append(asset_id)
         else:
             self._fields = fields
 
@@ -127,7 +127,7 @@ class Batch:
         if not isinstance(sent["bytes"], str) or len(sent) > 1:
             raise MalformedBodyError('bytes are sent as {"bytes": "<base64>"}')
         piece = b64decode(sent["bytes"], validate=True)
-        if self._fields is None:  # those of an asset that was refused
+        if self._fields is None:  # the asset was refused
             return
         if self._stage is None:
             self._stage = self._request.ledger.stage()
@@ -135,7 +135,7 @@ class Batch:
         await self._stage.write(piece)
 
     async def _finish(self) -> None:
-        """The asset whose lines these were is complete."""
+        """Complete the current asset, if there is one."""
         fields, stage, self._fields, self._stage = self._fields, self._stage, None, None
         if fields is None:
             return
@@ -148,7 +148,7 @@ class Batch:
 
 
 async def _lines(request: Request) -> AsyncIterator[bytes]:
-    """The lines of the body that are not empty, the last one with or without its end."""
+    """Yield the lines of the body that are not empty; the last one needs no line break."""
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type != NDJSON:
         raise UnsupportedTypeError(f"send {NDJSON} here, not {media_type or 'bytes'!r}")

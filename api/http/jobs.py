@@ -1,4 +1,4 @@
-"""Jobs: which there are, what each made, and the frame that says how it began and ended."""
+"""Operations on jobs: list, read, compare, record their start and end."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -41,7 +41,7 @@ from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import comparison_document
 from asset_ledger.projections.queries.jobs import job_document
 
-_FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
+_JOB_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     MalformedBodyError,
     FieldError,
     TooLargeError,
@@ -60,14 +60,14 @@ _FRAMING_ERRORS: Final[Sequence[type[LedgerError]]] = (
     parameters=JOB_LISTING,
 )
 async def list_jobs(request: Request) -> web.Response:
-    """A page of the caller's jobs that match every filter, and the cursor of the next."""
-    asked = request.asked
+    """List a page of the user's jobs that match every filter."""
+    values = request.parameters
     page = await request.projections.jobs.page(
         request.user_id,
         request.filters(JOB_FILTERS),
-        sort=asked["sort"],
-        page_size=asked["page_size"],
-        cursor=asked.get("cursor", ""),
+        sort=values["sort"],
+        page_size=values["page_size"],
+        cursor=values.get("cursor", ""),
     )
     body = b'{"jobs":[%b],"next":"%b"}' % (page.json, page.next.encode())
     return json_answer(body, page.position, headers=next_link(request, page.next))
@@ -82,8 +82,8 @@ async def list_jobs(request: Request) -> web.Response:
     parameters=[MIN_POSITION],
 )
 async def get_job(request: Request) -> web.Response:
-    """One job: its frame, if it was given one, and what its live assets come to."""
-    found = await request.projections.jobs.find(request.user_id, request.named["job_id"])
+    """Return a job: its start and end, if recorded, and the count and size of its live assets."""
+    found = await request.projections.jobs.find(request.user_id, request.path_values["job_id"])
     return json_answer(found.json, found.position)
 
 
@@ -96,8 +96,8 @@ async def get_job(request: Request) -> web.Response:
     parameters=[p for p in LISTING if p.name != "job_id"],
 )
 async def list_job_assets(request: Request) -> web.Response:
-    """A page of the live assets that a job made, narrowed by the filters of every list."""
-    job_id = request.named["job_id"]
+    """List a page of the live assets that a job made and that match every filter."""
+    job_id = request.path_values["job_id"]
     await request.ledger.replay(
         Replay.job, request.user_id, job_id, 0, 1, upto=await request.as_of()
     )
@@ -113,8 +113,8 @@ async def list_job_assets(request: Request) -> web.Response:
     parameters=[MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
-    """What two jobs made: alike, different, only in one; and the first that differs."""
-    a, b = request.named["a"], request.named["b"]
+    """Compare the live assets of two jobs: same, different, or only in one of them."""
+    a, b = request.path_values["a"], request.path_values["b"]
     comparison = await request.projections.comparisons.compare(request.user_id, a, b)
     return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
@@ -123,43 +123,43 @@ async def compare_jobs(request: Request) -> web.Response:
     "POST",
     "/api/jobs/{job_id}/start",
     answers=JobOut,
-    errors=_FRAMING_ERRORS,
+    errors=_JOB_WRITE_ERRORS,
     scope="write",
     takes=JobStartIn,
 )
 async def start_job(request: Request) -> web.Response:
-    """Record that a job begins, with what. Starting it again with the same records nothing."""
-    job_id = request.named["job_id"]
+    """Record the start of a job. Starting it again with the same values records nothing."""
+    job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
         fields = read_as(JobStartIn, await read_optional_json(request))
-        framed = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
-    return await _framed(request, job_id, framed)
+        receipt = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
+    return await _job_answer(request, job_id, receipt)
 
 
 @operation(
     "POST",
     "/api/jobs/{job_id}/finish",
     answers=JobOut,
-    errors=_FRAMING_ERRORS,
+    errors=_JOB_WRITE_ERRORS,
     scope="write",
     takes=JobFinishIn,
 )
 async def finish_job(request: Request) -> web.Response:
-    """Record how a job ended, started or not. Finishing it again with the same records nothing."""
-    job_id = request.named["job_id"]
+    """Record the end of a job. Finishing it again with the same values records nothing."""
+    job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
         fields = read_as(JobFinishIn, await read_optional_json(request))
-        framed = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
-    return await _framed(request, job_id, framed)
+        receipt = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
+    return await _job_answer(request, job_id, receipt)
 
 
-async def _framed(request: Request, job_id: str, framed: JobReceipt) -> web.Response:
-    """The job as of a write: its row, unless the tables are behind, or ahead by now."""
-    row = await request.projections.jobs.find_as_of(request.user_id, job_id, framed.position)
+async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web.Response:
+    """Return the job as of a write: from its row, or from the log if the row is of another time."""
+    row = await request.projections.jobs.find_as_of(request.user_id, job_id, receipt.position)
     if row is None:
         record = await request.ledger.replay(
-            Replay.job_record, request.user_id, job_id, upto=framed.position
+            Replay.job_record, request.user_id, job_id, upto=receipt.position
         )
         row = orjson.dumps(job_document(record))
-    status = 202 if framed.behind else 200
-    return json_answer(row, framed.position, status=status, headers=write_headers(framed))
+    status = 202 if receipt.behind else 200
+    return json_answer(row, receipt.position, status=status, headers=write_headers(receipt))

@@ -1,7 +1,7 @@
-"""AUTH=jwt: tokens that somebody else signs (RFC 7519), verified with keys from the settings.
+"""AUTH=jwt: verify tokens of another issuer (JWT, RFC 7519) with keys from the settings.
 
-Promise: the key alone decides the algorithm. What a token says of its own algorithm is never
-believed, so no public key is ever taken for a shared secret, and `none` for a signature.
+Promise: the key alone decides the algorithm. The `alg` of a token never does, so a public key is
+never used as a shared secret, and `none` is never a signature.
 """
 
 import logging
@@ -25,19 +25,27 @@ logger = logging.getLogger(__name__)
 
 Key = bytes | RSAPublicKey | Ed25519PublicKey
 
+_REFUSALS: Final = (jwt.PyJWTError, ValueError, RecursionError)
+"""What PyJWT raises for a token; RecursionError for a header of nested brackets."""
+_REASONS: Final[Mapping[type[Exception], str]] = {
+    jwt.ExpiredSignatureError: "the token has expired: get a new one from its issuer",
+    jwt.ImmatureSignatureError: "the token is not valid yet: wait until its nbf",
+    jwt.InvalidAudienceError: "the token is for another audience: its aud must be jwt_audience",
+}
+_INVALID: Final = "the token is malformed, signed with an unknown key, or has an invalid claim"
+
 SHORTEST_SECRET: Final = 32
 """Bytes: a secret shorter than the hash can be guessed offline (RFC 7518, 3.2)."""
 SHORTEST_RSA: Final = 2048
 LEEWAY: Final = 10
-"""Seconds that the clock of whoever signs may be ahead of ours, or behind."""
+"""Seconds that the issuer's clock may be ahead of the server's, or behind."""
+
+_ALGORITHMS: Final = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA", ("oct", None): "HS256"}
+"""The algorithm for the `kty` and `crv` of a JWK."""
 
 
-_KINDS: Final = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA", ("oct", None): "HS256"}
-"""Kind and curve of a JWK, and the algorithm that it is for."""
-
-
-class _Known(NamedTuple):
-    """A key under its name, with the only algorithm that it verifies."""
+class _JwtKey(NamedTuple):
+    """A key, its `kid` if it has one, and the only algorithm that it verifies."""
 
     name: str | None
     key: Key
@@ -45,22 +53,22 @@ class _Known(NamedTuple):
 
 
 class KeyFile:
-    """The keys of a JWK set in a file, which is read again when it was written anew.
+    """The keys of a JWK set in a file, which is read again when it changes.
 
-    One that cannot be read any more, or is no set, leaves the keys in force that were: whoever
-    rotates keys must not lock everybody out by a slip. Raises TokenKeyError when it is made.
+    If the changed file cannot be read, or is no set, the previous keys stay in force: else a
+    mistake while rotating keys would lock out every user. The constructor raises TokenKeyError.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = _written(path)
+        self._stamp = _stamp(path)
         self._keys = _of_file(path)
 
-    def keys(self) -> Sequence[_Known]:
-        """The keys that are in force now."""
-        written = _written(self._path)
-        if written != self._seen:
-            self._seen = written
+    def keys(self) -> Sequence[_JwtKey]:
+        """Return the keys that are in force now."""
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
             self._read_again()
         return self._keys
 
@@ -68,36 +76,46 @@ class KeyFile:
         try:
             self._keys = _of_file(self._path)
         except TokenKeyError as error:
-            logger.error("the keys of before stay in force: %s", error)
+            logger.error("the previous keys stay in force: %s", error)
         else:
-            logger.info("%s was read again: it has %d keys", self._path, len(self._keys))
+            logger.info("read %s again: it has %d keys", self._path, len(self._keys))
 
 
 class Verifier:
-    """Knows the callers whose tokens were signed with one of these keys."""
+    """Verifies tokens with the keys of the settings and of a key file."""
 
-    def __init__(self, keys: Sequence[_Known], file: KeyFile | None, audience: str | None) -> None:
+    def __init__(self, keys: Sequence[_JwtKey], file: KeyFile | None, audience: str | None) -> None:
         self._fixed, self._file, self._audience = keys, file, audience
 
     def principal(self, text: str) -> Principal | None:
-        """Whom a token names; None unless it is signed, in force, meant for us and of somebody."""
+        """Return the caller that a token names; None if the token is refused."""
         try:
             return self._verified(text)
-        except (jwt.PyJWTError, ValueError, RecursionError):  # the last: a header of brackets
+        except _REFUSALS:
             return None
+
+    def reason(self, text: str) -> str:
+        """Return why a token is refused, and what to do. Quotes nothing of the token."""
+        try:
+            self._verified(text)
+        except jwt.MissingRequiredClaimError as error:
+            return f"the token has no {error.claim}: its issuer has to set it"
+        except _REFUSALS as error:
+            return _REASONS.get(type(error), _INVALID)
+        return _INVALID
 
     def _verified(self, text: str) -> Principal | None:
         header = jwt.get_unverified_header(text)
         for known in self._keys():
             if _may_verify(known, header):
-                with suppress(jwt.InvalidSignatureError):  # perhaps the next key, if it has no name
+                with suppress(jwt.InvalidSignatureError):  # without a kid, try the next key
                     return _principal(self._claims(text, known))
         return None
 
-    def _keys(self) -> Sequence[_Known]:
+    def _keys(self) -> Sequence[_JwtKey]:
         return self._fixed if self._file is None else [*self._fixed, *self._file.keys()]
 
-    def _claims(self, text: str, known: _Known) -> Mapping[str, Any]:
+    def _claims(self, text: str, known: _JwtKey) -> Mapping[str, Any]:
         return jwt.decode(
             text,
             known.key,
@@ -109,14 +127,14 @@ class Verifier:
 
 
 def verifier(settings: Settings) -> Verifier:
-    """What verifies tokens under these settings. Raises TokenKeyError."""
+    """Return the verifier for these settings. Raises TokenKeyError."""
     fixed = [*_of_text(settings.jwt_key.get_secret_value())] if settings.jwt_key else []
     file = KeyFile(settings.jwt_jwks) if settings.jwt_jwks else None
     return Verifier(fixed, file, settings.jwt_audience)
 
 
-def _written(path: Path) -> tuple[int, int, int] | None:
-    """What differs once a file was written anew, or replaced by another; None without one."""
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return a value that changes when a file is rewritten or replaced; None without a file."""
     try:
         found = path.stat()
     except OSError:
@@ -124,22 +142,23 @@ def _written(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _may_verify(known: _Known, header: Mapping[str, Any]) -> bool:
-    """A token that names its key is verified by that one alone."""
-    named = header.get("kid")
-    same = known.name is None or named is None or named == known.name
+def _may_verify(known: _JwtKey, header: Mapping[str, Any]) -> bool:
+    """Return whether to try this key: a token with a `kid` is verified by that key alone."""
+    kid = header.get("kid")
+    same = known.name is None or kid is None or kid == known.name
     return same and header.get("alg") == known.algorithm
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
-    """Scopes of other services are none of ours, and no reason to refuse the token."""
-    said = claims.get("scope", claims.get("scopes", ()))
-    words = said.split() if isinstance(said, str) else said if isinstance(said, list) else ()
+    """Return the caller that claims name. Scopes of other services are ignored."""
+    scopes = claims.get("scope", claims.get("scopes", ()))
+    words = scopes.split() if isinstance(scopes, str) else scopes
+    words = words if isinstance(words, list) else ()
     granted: frozenset[Scope] = frozenset(scope for scope in SCOPES if scope in words)
     return Principal(check_user_id(claims["sub"]), granted)
 
 
-def _of_text(text: str) -> Iterator[_Known]:
+def _of_text(text: str) -> Iterator[_JwtKey]:
     if text.lstrip().startswith("-----BEGIN"):
         yield _checked(None, _of_pem(text), "JWT_KEY")
     else:
@@ -150,46 +169,46 @@ def _of_pem(text: str) -> Any:
     try:
         return load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise TokenKeyError(f"JWT_KEY is no public key in PEM: {error}") from error
+        raise TokenKeyError(f"JWT_KEY is not a public key in PEM: {error}") from error
 
 
-def _of_file(path: Path) -> Sequence[_Known]:
+def _of_file(path: Path) -> Sequence[_JwtKey]:
     try:
         entries = orjson.loads(path.read_bytes())["keys"]
         keys = [known for entry in entries if (known := _of_entry(entry)) is not None]
     except OSError as error:
         raise TokenKeyError(f"JWT_JWKS cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise TokenKeyError(f"{path} is no JWK set (RFC 7517)") from error
+        raise TokenKeyError(f"{path} is not a JWK set (RFC 7517)") from error
     if not keys:
-        raise TokenKeyError(f"{path} has no key of RSA, Ed25519 or HMAC that signs")
+        raise TokenKeyError(f"{path} has no signature key of kind RSA, Ed25519 or HMAC")
     return keys
 
 
-def _of_entry(entry: dict[str, Any]) -> _Known | None:
-    """One key of a set; None for a kind that is not ours, as a set may hold others (section 5)."""
-    algorithm = _KINDS.get((entry["kty"], entry.get("crv")))
+def _of_entry(entry: dict[str, Any]) -> _JwtKey | None:
+    """Return a key of a set; None for an unsupported kind, which a set may hold (section 5)."""
+    algorithm = _ALGORITHMS.get((entry["kty"], entry.get("crv")))
     if algorithm is None or entry.get("use", "sig") != "sig":
         return None
     name = entry.get("kid")
     what = f"key {name!r} of JWT_JWKS"
     try:
         return _checked(name, jwt.PyJWK(entry, algorithm).key, what)
-    except jwt.PyJWTError as error:  # whose text may hold the key
-        raise TokenKeyError(f"{what} is broken") from error
+    except jwt.PyJWTError as error:  # its text may quote the key
+        raise TokenKeyError(f"{what} cannot be read: check its members") from error
 
 
-def _checked(name: str | None, key: Any, what: str) -> _Known:
-    """The key with its algorithm. Raises TokenKeyError for one that is weak or of another kind."""
+def _checked(name: str | None, key: Any, what: str) -> _JwtKey:
+    """Return a key with its algorithm. Raises TokenKeyError for a weak or unsupported one."""
     match key:
         case bytes() if len(key) >= SHORTEST_SECRET:
-            return _Known(name, key, "HS256")
+            return _JwtKey(name, key, "HS256")
         case bytes():
             raise TokenKeyError(f"{what} is shorter than {SHORTEST_SECRET} bytes")
         case RSAPublicKey() if key.key_size >= SHORTEST_RSA:
-            return _Known(name, key, "RS256")
+            return _JwtKey(name, key, "RS256")
         case RSAPublicKey():
             raise TokenKeyError(f"{what} has fewer than {SHORTEST_RSA} bits")
         case Ed25519PublicKey():
-            return _Known(name, key, "EdDSA")
+            return _JwtKey(name, key, "EdDSA")
     raise TokenKeyError(f"{what} is neither a secret nor a public key of RSA or Ed25519")

@@ -1,4 +1,4 @@
-"""What an asset was made from and what was made from it; what was made from these bytes."""
+"""Lineage: what an asset was made from, what was made from it, what was made from some bytes."""
 
 from typing import Final
 
@@ -20,8 +20,8 @@ DIRECTION: Final = Parameter(
     one_of(("up", "down", "both")),
     default="both",
 )
-DEPTH: Final = Parameter("depth", "How many edges away at most.", whole(1, 100), default=100)
-DIGEST: Final = Parameter("digest", "Of the bytes.", parse_digest)
+DEPTH: Final = Parameter("depth", "At most so many edges away.", whole(1, 100), default=100)
+DIGEST: Final = Parameter("digest", "The digest of the bytes.", parse_digest)
 
 
 @operation(
@@ -33,10 +33,10 @@ DIGEST: Final = Parameter("digest", "Of the bytes.", parse_digest)
     parameters=[DIRECTION, DEPTH, MIN_POSITION],
 )
 async def get_lineage(request: Request) -> web.Response:
-    """The assets around one, tombstones too, and the edges from sources to what was derived."""
-    asset_id, asked = request.asset_id, request.asked
+    """Return the sources and derivatives of an asset, deleted ones too, and their edges."""
+    asset_id, values = request.asset_id, request.parameters
     walk = await request.projections.lineage.of_asset(
-        request.user_id, asset_id, asked["direction"], asked["depth"]
+        request.user_id, asset_id, values["direction"], values["depth"]
     )
     return json_answer(orjson.dumps(lineage_document(asset_id, walk)), walk.position)
 
@@ -50,9 +50,9 @@ async def get_lineage(request: Request) -> web.Response:
     parameters=[DIGEST, DEPTH, MIN_POSITION],
 )
 async def get_lineage_of_bytes(request: Request) -> web.Response:
-    """Everything that was made, directly or not, from assets while they had these bytes."""
-    digest = required(request.asked, "digest")
+    """Return everything made, directly or not, from assets while they had these bytes."""
+    digest = required(request.parameters, "digest")
     walk = await request.projections.lineage.of_digest(
-        request.user_id, digest, request.asked["depth"]
+        request.user_id, digest, request.parameters["depth"]
     )
     return json_answer(orjson.dumps(lineage_document(digest, walk)), walk.position)

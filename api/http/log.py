@@ -1,6 +1,6 @@
-"""The log as a Merkle tree, served as C2SP tlog-tiles: checkpoints, tiles, entries, consistency.
+"""The log as a Merkle tree, in C2SP tlog-tiles: checkpoints, tiles, entries, consistency proofs.
 
-The prefix of the specification is `/api/log`. What is served under a tile's name never changes.
+The specification's prefix is `/api/log`. The bytes of a tile never change.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, refuse, whole
+from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, required, whole
 from asset_ledger.api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
@@ -23,7 +23,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.merkle.tiles import read_index, read_tile
 
-_FOR_EVER: Final = {
+_IMMUTABLE: Final = {
     "Content-Type": "application/octet-stream",
     "Cache-Control": "private, max-age=31536000, immutable",
 }
@@ -33,16 +33,16 @@ _FOR_EVER: Final = {
     "GET", "/api/log/checkpoint", errors=[SigningKeyError], scope="audit", gives=["text/plain"]
 )
 async def get_checkpoint(request: Request) -> web.Response:
-    """A checkpoint of the log as it is now: a signed note of its size and root."""
+    """Return a checkpoint of the log as it is now: a signed note of its size and root hash."""
     signed = await request.proofs.checkpoint()
     return web.Response(text=signed.note, headers={"Cache-Control": "no-cache"})
 
 
 @operation("GET", "/api/log/key", answers=LogKeysOut, scope="audit")
 async def get_keys(request: Request) -> web.Response:
-    """Every key that the log's checkpoints were signed with: keep the first, or the last."""
-    named = await asyncio.to_thread(request.proofs.known_keys)
-    keys = [{**known._asdict(), "leaf": base64.b64encode(leaf).decode()} for known, leaf in named]
+    """List every key that signed checkpoints of the log. Keep the first, or the last."""
+    found = await asyncio.to_thread(request.proofs.known_keys)
+    keys = [{**known._asdict(), "leaf": base64.b64encode(leaf).decode()} for known, leaf in found]
     return web.Response(body=orjson.dumps({"keys": keys}), headers={"Content-Type": JSON})
 
 
@@ -54,7 +54,7 @@ async def get_keys(request: Request) -> web.Response:
     scope="admin",
 )
 async def rotate_key(request: Request) -> web.Response:
-    """Sign checkpoints by a new key from here on. The old one signs it, and is destroyed."""
+    """Sign checkpoints with a new key from now on. The old key signs it and is destroyed."""
     known = await request.proofs.rotate(request.principal.user_id)
     return json_answer(orjson.dumps(known._asdict()), known.since)
 
@@ -71,30 +71,23 @@ async def rotate_key(request: Request) -> web.Response:
     ],
 )
 async def get_consistency(request: Request) -> web.Response:
-    """The proof that the log of one size begins with the log of another (RFC 6962, 2.1.2)."""
-    first, second = _size(request, "first"), _size(request, "second")
+    """Return the consistency proof between two sizes of the log (RFC 6962, 2.1.2)."""
+    first, second = (required(request.parameters, name) for name in ("first", "second"))
     path = await request.proofs.consistency(first, second)
     encoded = [base64.b64encode(hashed).decode() for hashed in path]
     body = orjson.dumps({"first": first, "second": second, "path": encoded})
     return web.Response(body=body, headers={"Content-Type": JSON})
 
 
-def _size(request: Request, name: str) -> int:
-    size: int | None = request.asked.get(name)
-    if size is None:
-        raise refuse(name, "is required")
-    return size
-
-
 @operation("GET", "/api/log/tile/{tile...}", errors=[UnknownTileError], scope="audit")
 async def get_tile(request: Request) -> web.Response:
-    """The hashes of a tile: `<level>/<index>`, and `.p/<width>` where it is not full."""
-    hashes = await request.proofs.tile(read_tile(request.named["tile"]))
-    return web.Response(body=hashes, headers=_FOR_EVER)
+    """Return the hashes of a tile: `<level>/<index>`, and `.p/<width>` if it is not full."""
+    hashes = await request.proofs.tile(read_tile(request.path_values["tile"]))
+    return web.Response(body=hashes, headers=_IMMUTABLE)
 
 
 @operation("GET", "/api/log/tile/entries/{index...}", errors=[UnknownTileError], scope="admin")
 async def get_entries(request: Request) -> web.Response:
-    """The leaves under a tile of level 0, everybody's, each behind its length as u16."""
-    entries = await request.proofs.entries(*read_index(request.named["index"]))
-    return web.Response(body=entries, headers=_FOR_EVER)
+    """Return the leaves under a tile of level 0, of all users, each after its length as u16."""
+    entries = await request.proofs.entries(*read_index(request.path_values["index"]))
+    return web.Response(body=entries, headers=_IMMUTABLE)

@@ -1,4 +1,4 @@
-"""The server's metrics: requests are counted as they are answered, the rest when it is read."""
+"""The metrics of the server. Requests are counted as they end, the rest when metrics are read."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -24,9 +24,9 @@ _UPLOADS: Final = "create_asset"
 
 
 class RequestCounts:
-    """Counts since the start: seconds by operation and status, and bytes of bodies.
+    """Request counts since the start: seconds by operation and status, and bytes of bodies.
 
-    Promise: counting a request costs a microsecond.
+    Counting a request takes about a microsecond.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class RequestCounts:
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
     ) -> None:
-        """Count a request that was answered, completely or as far as its client stayed."""
+        """Count a request that ended, even if its client disconnected before the last byte."""
         durations = self.durations.get((operation, status))
         if durations is None:
             durations = self.durations[operation, status] = Histogram(SECONDS)
@@ -47,7 +47,7 @@ class RequestCounts:
 
 
 def exposition(backend: Backend, counts: RequestCounts) -> bytes:
-    """Return every metric as it stands, in the text format of Prometheus."""
+    """Return the current value of every metric, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(backend, counts))
     ProcessCollector(namespace="asset_ledger", registry=registry)
@@ -65,44 +65,44 @@ class _Numbers(Collector):
         yield from self._rebuilds()
 
     def _requests(self) -> Iterator[Metric]:
-        known = [*self._counts.durations.items()]
+        counted = [*self._counts.durations.items()]
         seconds = HistogramMetricFamily(
             f"{_PREFIX}request_seconds",
-            "Answered requests, by operation and status: how many, and how long each took.",
+            "Duration of requests in seconds, by operation and status.",
             labels=["operation", "status"],
         )
-        for (operation, status), durations in known:
+        for (operation, status), durations in counted:
             seconds.add_metric([operation, str(status)], *_buckets(durations))
         yield seconds
         uploads = sum(
             sum(durations.counts)
-            for (operation, status), durations in known
+            for (operation, status), durations in counted
             if operation == _UPLOADS and status < 300
         )
-        yield _counter("uploads", "Uploads that were recorded, or repeated.", uploads)
-        yield _counter("received_bytes", "Bytes of bodies received.", self._counts.received)
-        yield _counter("sent_bytes", "Bytes of bodies sent.", self._counts.sent)
+        yield _counter("uploads", "Uploads recorded or replayed.", uploads)
+        yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
+        yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
 
     def _writes(self) -> Iterator[Metric]:
         committer = self._backend.committer
         waiting, seconds = committer.slots.taken, committer.seconds
-        yield _gauge("writes_waiting", "Writes that have a slot of the queue.", waiting)
-        yield _gauge("read_only", "1 if nothing is written.", bool(committer.failure))
-        yield _histogram("group_size", "Commands in one transaction.", committer.groups)
-        yield _histogram("commit_seconds", "From a group's start to its answers.", seconds)
+        yield _gauge("writes_waiting", "Writes in the queue.", waiting)
+        yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        yield _histogram("group_size", "Commands per group commit.", committer.groups)
+        yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
 
     def _projections(self) -> Iterator[Metric]:
         head, runners = self._backend.feed.head(), self._backend.projections.runners
-        yield _gauge("position", "The last position of the log.", head)
+        yield _gauge("position", "Position of the last event in the log.", head)
         lag = GaugeMetricFamily(
-            f"{_PREFIX}projection_lag", "Events that a projection lacks.", labels=["projection"]
+            f"{_PREFIX}projection_lag", "Events not applied yet.", labels=["projection"]
         )
         stalled = GaugeMetricFamily(
-            f"{_PREFIX}projection_stalled", "1 if a projection cannot go on.", labels=["projection"]
+            f"{_PREFIX}projection_stalled", "1 if a projection stopped.", labels=["projection"]
         )
         poison = GaugeMetricFamily(
             f"{_PREFIX}projection_poison_position",
-            "The event that a projection cannot take, and stands still before.",
+            "Position of the event that a projection cannot apply.",
             labels=["projection", "cause"],
         )
         for name, runner in runners.items():
@@ -117,10 +117,10 @@ class _Numbers(Collector):
 
     def _rebuilds(self) -> Iterator[Metric]:
         rebuilds, generation = self._backend.rebuilds, self._backend.projections.generation
-        yield _gauge("generation", "The tables in use, by their number.", generation.number)
-        yield _gauge("rebuilding", "1 while tables are made anew.", bool(rebuilds.building))
+        yield _gauge("generation", "Number of the generation of tables in use.", generation.number)
+        yield _gauge("rebuilding", "1 while a rebuild runs.", bool(rebuilds.building))
         ended = CounterMetricFamily(
-            f"{_PREFIX}rebuilds", "Rebuilds, by what became of them.", labels=["result"]
+            f"{_PREFIX}rebuilds", "Ended rebuilds, by result.", labels=["result"]
         )
         for result in RESULTS:
             ended.add_metric([result], rebuilds.counts[result])
@@ -141,7 +141,7 @@ def _histogram(name: str, about: str, counted: Histogram) -> Metric:
 
 
 def _buckets(counted: Histogram) -> tuple[list[tuple[str, float]], float]:
-    """Prometheus' form: each bucket holds all that lies under its bound."""
+    """Return cumulative buckets, as Prometheus counts them, and the sum."""
     buckets, below = [], 0
     for bound, count in zip((*counted.bounds, "+Inf"), [*counted.counts], strict=True):
         below += count

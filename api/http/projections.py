@@ -1,4 +1,4 @@
-"""The tables, for whoever administers the ledger: what they are, and making them anew."""
+"""Operations on the generations of tables, for administrators: status, rebuild, rollback."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.workers.rebuild_status import status
-from asset_ledger.api.workers.rebuilds import Building
+from asset_ledger.api.workers.rebuilds import RunningRebuild
 from asset_ledger.ledger.errors import (
     FieldError,
     GenerationError,
@@ -24,7 +24,7 @@ from asset_ledger.ledger.errors import (
 
 @operation("GET", "/api/projections", answers=ProjectionsOut, scope="admin")
 async def get_projections(request: Request) -> web.Response:
-    """The generation of the tables that serves, the one that is being made, the one before."""
+    """Return the generation of tables in use, the one being built and the previous one."""
     return await _answer(request)
 
 
@@ -38,7 +38,7 @@ async def get_projections(request: Request) -> web.Response:
     statuses=[202],
 )
 async def rebuild_projections(request: Request) -> web.Response:
-    """Make the tables anew from the events, beside those in use. One that runs goes on."""
+    """Start a rebuild of the tables from the log. A rebuild that runs already continues."""
     sent: dict[str, Any] = read_as(RebuildIn, await read_optional_json(request))
     begun = request.backend.rebuilds.start(dry_run=sent["dry_run"])
     return await _answer(request, 202, begun)
@@ -46,7 +46,7 @@ async def rebuild_projections(request: Request) -> web.Response:
 
 @operation("POST", "/api/projections/cancel", answers=ProjectionsOut, scope="admin", statuses=[200])
 async def cancel_rebuild(request: Request) -> web.Response:
-    """End what is being made, if anything is; those in use stay."""
+    """Cancel the rebuild, if one runs. The tables in use stay."""
     await request.backend.rebuilds.cancel()
     return await _answer(request)
 
@@ -60,20 +60,22 @@ async def cancel_rebuild(request: Request) -> web.Response:
     statuses=[202],
 )
 async def roll_back_projections(request: Request) -> web.Response:
-    """Go back to the generation that was in use before, once it has caught up."""
+    """Return to the previous generation of tables, once it has caught up with the log."""
     begun = await request.backend.rebuilds.roll_back()
     return await _answer(request, 202, begun)
 
 
 @operation("GET", "/api/projections/diff", answers=DiffOut, scope="admin")
 async def get_difference(request: Request) -> web.Response:
-    """Which rows and columns of the tables the last rebuild has changed, or would have."""
+    """Return the rows and columns that the last rebuild changed, or would have changed."""
     compared = request.backend.rebuilds.compared
     headers = {"Content-Type": JSON, "Cache-Control": "no-store"}
     return web.Response(body=orjson.dumps({"compared": compared}), headers=headers)
 
 
-async def _answer(request: Request, code: int = 200, begun: Building | None = None) -> web.Response:
+async def _answer(
+    request: Request, code: int = 200, begun: RunningRebuild | None = None
+) -> web.Response:
     backend = request.backend
     folder, projections = backend.settings.data_dir, backend.projections
     document = await status(folder, projections, backend.rebuilds, begun)

@@ -1,4 +1,4 @@
-"""Proofs of one's own events: their stored bytes, each with its path to a root that was signed."""
+"""Inclusion proofs of a user's events: the stored bytes, and the path to a signed root hash."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,10 +10,10 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import ProofOut
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
-from asset_ledger.ledger.merkle.proof import END, ProvenEvent, beginning, document
+from asset_ledger.ledger.merkle.proof import END, ProvenEvent, document, document_start
 
-A_PIECE: Final = 200
-"""How many events of a job are proven at once."""
+EVENTS_PER_PIECE: Final = 200
+"""Events of a job that are proven and sent at a time."""
 
 
 @operation(
@@ -24,7 +24,7 @@ A_PIECE: Final = 200
     scope="audit",
 )
 async def get_asset_proof(request: Request) -> web.Response:
-    """Every event of an asset, deleted or not, with the proof that the log has it."""
+    """Return every event of an asset, deleted or not, with its inclusion proof."""
     proof = await request.proofs.asset(request.user_id, request.asset_id)
     return web.Response(body=orjson.dumps(document(*proof)), headers={"Content-Type": JSON})
 
@@ -37,16 +37,16 @@ async def get_asset_proof(request: Request) -> web.Response:
     scope="audit",
 )
 async def get_job_proof(request: Request) -> web.StreamResponse:
-    """Every event that names a job, with the proof that the log has it; sent piece by piece."""
-    user_id, job_id = request.user_id, request.named["job_id"]
+    """Return every event of a job with its inclusion proof, sent in pieces."""
+    user_id, job_id = request.user_id, request.path_values["job_id"]
     signed = await request.proofs.checkpoint()
-    events = await request.proofs.job(user_id, job_id, signed, 0, A_PIECE)
+    events = await request.proofs.job(user_id, job_id, signed, 0, EVENTS_PER_PIECE)
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(beginning(signed) + _joined(events))
+        await response.write(document_start(signed) + _joined(events))
         while events := await request.proofs.job(
-            user_id, job_id, signed, events[-1].position, A_PIECE
+            user_id, job_id, signed, events[-1].position, EVENTS_PER_PIECE
         ):
             await response.write(b"," + _joined(events))
         await response.write(END)
@@ -61,9 +61,9 @@ def _joined(events: Sequence[ProvenEvent]) -> bytes:
 async def with_receipt(
     request: Request, asset: bytes, position: int
 ) -> tuple[bytes, Mapping[str, str]]:
-    """An asset's JSON with the proof of its event, and the header that says so.
+    """Return an asset's JSON with the inclusion proof of its event, and the header that says so.
 
-    Without, where none could be signed for after all: the asset is recorded, and stays so.
+    Return the JSON alone if the checkpoint cannot be signed: the asset is recorded already.
     """
     proof = await request.proofs.receipt(position)
     if proof is None:

@@ -1,7 +1,7 @@
-"""The connection: what aiohttp would answer by itself, in text of its own, is a problem document.
+"""The HTTP connection: send problem documents for bytes that aiohttp cannot parse.
 
-That is everything that never becomes a request: bad request lines, bad headers, unknown methods,
-lines above the limit. Such a connection is closed: nobody knows where its next request begins.
+Those are bad request lines, bad headers, unknown methods and lines above the limit. The
+connection is closed afterwards, because the start of the next request is unknown.
 """
 
 import logging
@@ -16,7 +16,7 @@ from asset_ledger.api.http.answers import problem
 from asset_ledger.api.http.request import Request
 
 MAX_LINE: Final = 32 * 1024
-"""How long the request line may be: fields may be query parameters."""
+"""Bytes of the request line. It is long because an upload's fields may be query parameters."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,42 +51,42 @@ class Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request. Raises ConnectionError where an answer has begun already."""
+        """Return the problem document. Raises ConnectionResetError if a head was sent already."""
         if request.writer.output_size:
-            raise ConnectionResetError("the answer broke off") from exc
+            raise ConnectionResetError("the response broke off") from exc
         if status < 500:
             error: BaseException = MalformedRequestError(_first_line(message))
         else:
             error = exc or TimeoutError("the request took too long")
             logger.error("a request failed outside of its handler", exc_info=error)
-        response = problem(error, _ours(request).id)
+        response = problem(error, _as_request(request).id)
         response.force_close()
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer; True means that the connection is done with.
+        """Send the response; True means: close the connection.
 
-        Who waits to be asked for his body (`Expect`) and was refused instead never sends it, and
-        who fell silent stays so: without this, aiohttp would wait for the rest nevertheless.
+        A client that waits for `100 Continue` and is refused never sends its body, nor does one
+        that stalled. Without this method aiohttp would wait for the rest.
         """
         body = request.content
         waits = "Expect" in request.headers and not body.total_bytes
         if waits and not body.is_eof():
-            resp.force_close()  # which says so in its head, where that was not sent yet
+            resp.force_close()  # adds `Connection: close` to a head not yet sent
         try:
             resp, reset = await super().finish_response(request, resp, start_time)
         finally:
-            _record(_ours(request), resp)
-        silent = resp.status == HTTPStatus.REQUEST_TIMEOUT
-        return resp, reset or ((waits or silent) and not body.is_eof())
+            _count(_as_request(request), resp)
+        stalled = resp.status == HTTPStatus.REQUEST_TIMEOUT
+        return resp, reset or ((waits or stalled) and not body.is_eof())
 
 
-def _record(request: Request, response: web.StreamResponse) -> None:
-    """Count an answered request; log it as well where the settings ask for that.
+def _count(request: Request, response: web.StreamResponse) -> None:
+    """Count an answered request, and log it if the settings say so.
 
-    Promise: no line of the log holds a token, a query or a body.
+    Promise: no log line holds a token, a query or a body.
     """
     seconds = time.perf_counter() - request.began
     received, sent = request.content.total_bytes, response.body_length
@@ -108,8 +108,8 @@ def _record(request: Request, response: web.StreamResponse) -> None:
         logger.info("request", extra={"fields": fields})
 
 
-def _ours(request: web.BaseRequest) -> Request:
-    """Every request of a connection comes from the server's own factory."""
+def _as_request(request: web.BaseRequest) -> Request:
+    """Return the request as the class that the server's factory made it."""
     return cast(Request, request)
 
 

@@ -1,6 +1,6 @@
-"""How often a user may ask: a bucket of tokens for each, filled at a steady rate.
+"""Limit the rate of requests per user: a token bucket for each user, filled at a steady rate.
 
-Promise: nobody is kept waiting here, and nobody's bucket is another's.
+A request above the limit is refused at once, never delayed.
 """
 
 import time
@@ -10,35 +10,35 @@ from typing import Final
 from asset_ledger.api.contract.errors import RateLimitedError
 from asset_ledger.api.contract.rates import Rate
 
-MOST_BUCKETS: Final = 10_000
-"""So many users are remembered; beyond, those who are not waiting for anything are forgotten."""
+MAX_BUCKETS: Final = 10_000
+"""Above so many buckets, full ones are dropped: a new bucket is full too."""
 
 
 class RateLimit:
-    """So many requests a period for each user, all of them at once if he likes."""
+    """The buckets of all users: `rate.count` requests per period each, in a burst or spread."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
-        self._said = str(rate)
-        self._most, self._rate = float(rate.count), rate.per_second
+        self._limit = str(rate)
+        self._capacity, self._rate = float(rate.count), rate.per_second
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
-        self._room = MOST_BUCKETS
+        self._max_buckets = MAX_BUCKETS
 
     def take(self, user_id: str) -> None:
-        """Count one request of a user. Raises RateLimitedError if it is one too many."""
+        """Count a request of a user. Raises RateLimitedError if the user's bucket is empty."""
         now = self._clock()
         level = self._level(user_id, now)
         if level < 1.0:
-            raise RateLimitedError(self._said, (1.0 - level) / self._rate)
+            raise RateLimitedError(self._limit, (1.0 - level) / self._rate)
         self._buckets[user_id] = (level - 1.0, now)
-        if len(self._buckets) > self._room:
-            self._forget_full(now)
+        if len(self._buckets) > self._max_buckets:
+            self._drop_full(now)
 
     def _level(self, user_id: str, now: float) -> float:
-        level, since = self._buckets.get(user_id, (self._most, now))
-        return min(self._most, level + (now - since) * self._rate)
+        level, since = self._buckets.get(user_id, (self._capacity, now))
+        return min(self._capacity, level + (now - since) * self._rate)
 
-    def _forget_full(self, now: float) -> None:
-        waiting = [user for user in self._buckets if self._level(user, now) < self._most]
-        self._buckets = {user: self._buckets[user] for user in waiting}
-        self._room = max(MOST_BUCKETS, 2 * len(waiting))  # else each request would look at all
+    def _drop_full(self, now: float) -> None:
+        users = [user for user in self._buckets if self._level(user, now) < self._capacity]
+        self._buckets = {user: self._buckets[user] for user in users}
+        self._max_buckets = max(MAX_BUCKETS, 2 * len(users))  # else each request would scan all

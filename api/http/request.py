@@ -1,4 +1,4 @@
-"""A request as the handlers see it: aiohttp's, with what the server made of it beforehand."""
+"""The request class of the handlers: aiohttp's, with the caller and the parsed parameters."""
 
 import itertools
 import re
@@ -10,11 +10,11 @@ from aiohttp import web
 
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.parameters import Asked, Parameter, refuse
+from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.metrics import RequestCounts
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.replay import Replay
@@ -27,15 +27,15 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 REQUEST_ID: Final = "X-Request-Id"
 _SENT_ID: Final = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _NONE: Final = 0
-"""The version that no asset has."""
+"""A version that no asset has."""
 
 
 class Request(web.BaseRequest):
-    """One request. `named` are the names in its path, `asked` its query, both read and checked.
+    """One request. `path_values` and `parameters` are its path and query, parsed and checked.
 
-    `principal` is who asks, and `user_id` whose assets and jobs this is about: the caller's own,
-    unless he is an admin and names somebody else. `patience` is how many seconds its body may be
-    silent.
+    `principal` is the caller; `user_id` is the owner of the assets and jobs that the request
+    reads and writes: the caller, unless an admin names another user. `body_timeout`: seconds
+    without a byte of the body, after which reading it fails.
     """
 
     backend: Backend
@@ -47,9 +47,9 @@ class Request(web.BaseRequest):
     operation_name: str
     principal: Principal
     user_id: str
-    patience: float
-    named: Mapping[str, str]
-    asked: Asked
+    body_timeout: float
+    path_values: Mapping[str, str]
+    parameters: ParameterValues
 
     @property
     def ledger(self) -> Ledger:
@@ -65,16 +65,16 @@ class Request(web.BaseRequest):
 
     @property
     def asset_id(self) -> AssetId:
-        """The `{id}` of the path. Raises UnknownAssetError for what can be no asset's."""
-        return self.id_named("id")
+        """Return the `{id}` of the path. Raises UnknownAssetError for text that is not an id."""
+        return self.asset_id_in_path("id")
 
-    def id_named(self, name: str) -> AssetId:
-        """An asset's id in the path. Raises UnknownAssetError for what can be none."""
-        return read_asset_id(self.named[name])
+    def asset_id_in_path(self, name: str) -> AssetId:
+        """Return the asset id in the path. Raises UnknownAssetError for text that is not an id."""
+        return read_asset_id(self.path_values[name])
 
-    def call(self) -> Call:
-        """How this write came. Raises ParameterError for a key or an If-Match that is none."""
-        return Call(
+    def call(self) -> CallContext:
+        """Return the context of a write. Raises ParameterError for a malformed key or If-Match."""
+        return CallContext(
             self.user_id,
             key=self._key(),
             if_match=self._if_match(),
@@ -83,31 +83,32 @@ class Request(web.BaseRequest):
         )
 
     def filters(self, known: Sequence[Parameter]) -> dict[str, Sequence[str]]:
-        """Return the values of the filters that the query has, by the name of the filter."""
-        return {each.name: self.asked[each.name] for each in known if each.name in self.asked}
+        """Return the values of these filters in the query, by name."""
+        values = self.parameters
+        return {each.name: values[each.name] for each in known if each.name in values}
 
     async def as_of(self) -> int | None:
-        """The position that `as_of` asks for; None where it does not. Raises ParameterError."""
-        asked = self.asked.get("as_of")
-        return None if asked is None else await self.ledger.replay(Replay.position_as_of, asked)
+        """Return the position of `as_of`; None without it. Raises ParameterError."""
+        as_of = self.parameters.get("as_of")
+        return None if as_of is None else await self.ledger.replay(Replay.position_as_of, as_of)
 
     def prefers(self, preference: str) -> bool:
-        """Did the client ask for this with `Prefer` (RFC 7240)?"""
+        """Return whether `Prefer` (RFC 7240) has this preference."""
         if "Prefer" not in self.headers:
             return False
-        asked = ",".join(self.headers.getall("Prefer")).lower().split(",")
-        return preference in (each.partition(";")[0].strip().replace('"', "") for each in asked)
+        sent = ",".join(self.headers.getall("Prefer")).lower().split(",")
+        return preference in (each.partition(";")[0].strip().replace('"', "") for each in sent)
 
     def accepts(self, media_type: str) -> bool:
-        """Did the client name this media type in `Accept`?"""
-        named = self.headers.get("Accept", "").lower().split(",")
-        return media_type in (entry.partition(";")[0].strip() for entry in named)
+        """Return whether `Accept` has this media type."""
+        entries = self.headers.get("Accept", "").lower().split(",")
+        return media_type in (entry.partition(";")[0].strip() for entry in entries)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        """Called by aiohttp before any head is sent, that of a stream as well."""
+        """Add headers; aiohttp calls it before it sends a head, that of a stream too."""
         response.headers[REQUEST_ID] = self.id
         if self.cors is not None:
-            self.cors.tell(self.headers, response.headers)
+            self.cors.add_headers(self.headers, response.headers)
 
     def _key(self) -> str | None:
         key = self.headers.get("Idempotency-Key")
@@ -116,10 +117,9 @@ class Request(web.BaseRequest):
         return key
 
     def _if_match(self) -> int | None:
-        """The version of an entity tag of ours; the rest of it says how the asset was written.
+        """Return the version in the entity tag of If-Match; None for `*`: any version.
 
-        Another's tag is a version that no asset has. `*` asks for any: the asset has to be there.
-        With `If-None-Match: *` it must not be, which no version is: it is there, or unknown.
+        A tag of another form, and `If-None-Match: *`, match no version, so the write is refused.
         """
         if self.headers.get("If-None-Match", "").strip() == "*":
             return _NONE
@@ -133,21 +133,21 @@ class Request(web.BaseRequest):
 
     @property
     def traceparent(self) -> str | None:
-        """W3C Trace Context says to go on without one that is malformed."""
+        """The `traceparent` header; None if it is malformed, as W3C Trace Context prescribes."""
         sent = self.headers.get("traceparent")
         return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None
 
 
 class RequestIds:
-    """Ids by which the log names requests: the one that was sent, else a new one."""
+    """Request ids for responses and the server's log: the sent id, else a new one."""
 
     def __init__(self) -> None:
-        self._ours = secrets.token_hex(4)  # of this process
+        self._prefix = secrets.token_hex(4)  # else ids of two processes would be equal
         self._numbers = itertools.count(1)
 
     def of(self, headers: Mapping[str, str]) -> str:
-        """Return the id that a proxy or a client sent, if a line of the log can hold it."""
+        """Return the sent id if it is short printable ASCII, else a new id."""
         sent = headers.get(REQUEST_ID)
         if sent is not None and _SENT_ID.fullmatch(sent):
             return sent
-        return f"{self._ours}{next(self._numbers):08x}"
+        return f"{self._prefix}{next(self._numbers):08x}"

@@ -1,8 +1,8 @@
-"""From a method and a path to an operation. The table of operations is the table of routes.
+"""Find the operation for a method and a path. The routes are made from the operations.
 
-Both slash forms of a path are one route, literal paths win over templates, and a segment is
-decoded after the path was split, so that an id may hold a slash (`%2F`). A last `{name...}` stands
-for all segments that are left.
+A path with and without a final slash is one route. Literal paths win over templates. Segments are
+decoded after the path is split, so an id may contain a slash (`%2F`). A last `{name...}` matches
+all remaining segments.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from asset_ledger.api.contract.errors import MethodNotAllowedError, UnknownRouteError
 from asset_ledger.api.contract.operations import Operation
-from asset_ledger.ledger.errors import ParameterError
+from asset_ledger.api.contract.parameters import refuse
 
 Methods = dict[str, Operation]
 
@@ -19,37 +19,37 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Template(NamedTuple):
-    """A path with named segments; the last one of an open-ended path takes all that is left."""
+    """A path with parameters; the last of an open-ended path matches all remaining segments."""
 
     segments: Sequence[str]
     methods: Methods
     open_ended: bool
 
     def match(self, segments: Sequence[str]) -> Mapping[str, str] | None:
-        """What the names stand for in a path; None if it does not fit."""
+        """Return the values of the path's parameters; None if the path does not match."""
         if self.open_ended:
             last = len(self.segments) - 1
             segments = [*segments[:last], "/".join(segments[last:])]
         if len(segments) != len(self.segments):
             return None
-        named: dict[str, str] = {}
-        for mine, given in zip(self.segments, segments, strict=True):
-            if mine.startswith("{") and given:
-                named[mine[1:-1]] = given
-            elif mine != given:
+        values: dict[str, str] = {}
+        for pattern, sent in zip(self.segments, segments, strict=True):
+            if pattern.startswith("{") and sent:
+                values[pattern[1:-1]] = sent
+            elif pattern != sent:
                 return None
-        return {name: _decoded(name, text) for name, text in named.items()}
+        return {name: _decoded(name, text) for name, text in values.items()}
 
 
 def _decoded(name: str, text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError as error:
-        raise ParameterError(f"{name} is not UTF-8", errors=[(name, "is not UTF-8")]) from error
+        raise refuse(name, "is not UTF-8") from error
 
 
 class Routes:
-    """The routes of these operations."""
+    """The routing table of some operations."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._literal: dict[str, Methods] = {}
@@ -60,28 +60,28 @@ class Routes:
                 self._methods(path)[operation.method] = operation
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """The operation and what the path's names stand for.
+        """Return the operation and the values of the path's parameters.
 
         Raises UnknownRouteError, MethodNotAllowedError, and ParameterError for broken escapes.
         """
-        methods, named = self._at(path)
+        methods, values = self._at(path)
         operation = methods.get("GET" if method == "HEAD" else method)
         if operation is None:
             raise MethodNotAllowedError(method, _allowed(methods))
-        return operation, named
+        return operation, values
 
     def _at(self, path: str) -> tuple[Methods, Mapping[str, str]]:
         if found := self._literal.get(path):
             return found, _NOTHING
         segments = path.removesuffix("/").split("/")
         for template in (*self._templates.get(len(segments), ()), *self._open_ended):
-            named = template.match(segments)
-            if named is not None:
-                return template.methods, named
+            values = template.match(segments)
+            if values is not None:
+                return template.methods, values
         raise UnknownRouteError(path)
 
     def _methods(self, path: str) -> Methods:
-        """The methods of a path, entered if it is new."""
+        """Return the methods of a path; add the path if it is new."""
         if "{" not in path:
             methods = self._literal.setdefault(path, {})
             return self._literal.setdefault(f"{path}/", methods)

@@ -1,4 +1,4 @@
-"""Finding assets by the words in their names, tags and metadata."""
+"""Find assets by words in their names, tags and metadata, or by an exact name."""
 
 from aiohttp import web
 
@@ -6,10 +6,7 @@ from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.shapes import AssetOut, FoundPage
-from asset_ledger.api.http.answers import (
-    json_answer,
-    next_link,
-)
+from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.assets import asset_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
@@ -30,14 +27,14 @@ from asset_ledger.ledger.errors import (
     projections=("search", "tables"),
 )
 async def search_assets(request: Request) -> web.Response:
-    """The caller's live assets that have every word, the newest first, with their folders."""
-    asked = request.asked
+    """List the user's live assets that contain every word, newest first, with their folders."""
+    values = request.parameters
     found = await request.projections.search.page(
         request.user_id,
-        asked["query"],
+        values["query"],
         request.filters(SEARCH_FILTERS),
-        page_size=asked["page_size"],
-        cursor=asked.get("cursor", ""),
+        page_size=values["page_size"],
+        cursor=values.get("cursor", ""),
     )
     body = b'{"assets":[%b],"next_cursor":"%b","total_count":%d,"is_global_search":true}' % (
         found.json,
@@ -59,9 +56,9 @@ async def search_assets(request: Request) -> web.Response:
     headers=["If-None-Match"],
 )
 async def get_asset_by_filename(request: Request) -> web.Response:
-    """The newest of the caller's live assets with exactly this name."""
+    """Return the newest of the user's live assets with exactly this name."""
     projections = request.projections
-    await projections.reach(projections.position, ("search",))  # who has just uploaded it means it
-    asset_id = await projections.search.named(request.user_id, request.named["name"])
+    await projections.reach(projections.position, ("search",))  # else a new upload is not found
+    asset_id = await projections.search.named(request.user_id, request.path_values["name"])
     found = await projections.assets.find(request.user_id, asset_id)
     return asset_answer(request, found)

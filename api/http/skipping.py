@@ -1,4 +1,4 @@
-"""An event that projections cannot take is set aside, by whoever administers the ledger."""
+"""Skip an event that stops projections, as an administrator."""
 
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ _ERRORS: Final = (
     headers=["Idempotency-Key"],
 )
 async def skip_event(request: Request) -> web.Response:
-    """Let the projections that cannot take an event go on without it. The log says so for ever."""
+    """Let the projections that an event stops continue without it. The log records that."""
     with request.ledger.slots.take():
         sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
         position, because = sent["position"], sent["because"]

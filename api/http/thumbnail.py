@@ -1,4 +1,4 @@
-"""Small pictures of images and videos."""
+"""Thumbnails of images and videos."""
 
 from typing import Final
 
@@ -35,7 +35,7 @@ _HEADERS: Final = {
     headers=["If-None-Match"],
 )
 async def get_thumbnail(request: Request) -> web.Response:
-    """A WebP of at most 512 pixels a side of an image, or of a moment of a video."""
+    """Return a WebP of at most 512 pixels a side, of an image or of one frame of a video."""
     found = await request.projections.assets.find(request.user_id, request.asset_id)
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)

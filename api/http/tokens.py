@@ -1,4 +1,4 @@
-"""Tokens, for whoever administers the ledger: make one, list them, revoke one."""
+"""Operations on tokens, for administrators: create, list, revoke."""
 
 import asyncio
 from typing import Any
@@ -24,15 +24,15 @@ from asset_ledger.ledger.errors import FieldError, MalformedBodyError, TooLargeE
     statuses=[201],
 )
 async def create_token(request: Request) -> web.Response:
-    """Make a token for a user. Its text is in this answer and nowhere else."""
+    """Create a token for a user. Only this response contains its text: keep it."""
     sent = await read_optional_json(request)
-    made = await asyncio.to_thread(request.backend.tokens.create, sent)
-    return _answer(made, status=201)
+    created = await asyncio.to_thread(request.backend.tokens.create, sent)
+    return _answer(created, status=201)
 
 
 @operation("GET", "/api/tokens", answers=TokenList, scope="admin")
 async def list_tokens(request: Request) -> web.Response:
-    """Every token that was ever made, without their texts, the oldest first."""
+    """List every token ever created, revoked ones too, oldest first, without their texts."""
     tokens = await asyncio.to_thread(request.backend.tokens.all)
     return _answer({"tokens": [token._asdict() for token in tokens]})
 
@@ -41,8 +41,8 @@ async def list_tokens(request: Request) -> web.Response:
     "DELETE", "/api/tokens/{token_id}", answers=TokenOut, errors=[UnknownTokenError], scope="admin"
 )
 async def revoke_token(request: Request) -> web.Response:
-    """Let a token open nothing from now on. Revoking it again changes nothing."""
-    token = await asyncio.to_thread(request.backend.tokens.revoke, request.named["token_id"])
+    """Revoke a token, which is refused from now on. Revoking it again changes nothing."""
+    token = await asyncio.to_thread(request.backend.tokens.revoke, request.path_values["token_id"])
     return _answer(token._asdict())
 
 

@@ -1,6 +1,6 @@
-"""The body of a change: JSON or bytes in, an intent out, and new bytes where it brings some.
+"""Read the body of a change to an asset: the new label, and new bytes if it has some.
 
-Promise: leaving the `with` block forgets every byte that no event names.
+Promise: leaving the `async with` block discards staged bytes that no event names.
 """
 
 from collections.abc import AsyncIterator
@@ -36,11 +36,11 @@ from asset_ledger.ledger.errors import RefusedError
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _CONTENT: Final = frozenset({"data", "data_encoding"})
-"""Fields that are told apart by the digest of the bytes that they spell."""
+"""Fields that the request's fingerprint covers by the digest of their bytes."""
 
 
 class Change(NamedTuple):
-    """What a request asks for: the intent, new content, and the fields that it really sent."""
+    """A requested change: the label, new content, and the fields that were sent."""
 
     label: Label
     staged: Staged | None
@@ -62,7 +62,7 @@ class Update:
             await self._stage.discard()
 
     async def put(self) -> Change:
-        """NodeTool's partial update. Raises RefusedError in many forms."""
+        """Read NodeTool's partial update. Raises subclasses of RefusedError."""
         request = self._request
         async with _asset_first(request):
             fields = read_update_fields(await read_json_as(request, JSON, limit=MAX_UPDATE))
@@ -72,17 +72,17 @@ class Update:
         return Change(label, staged, sent)
 
     async def patch(self) -> Change:
-        """A JSON merge patch. Raises RefusedError in many forms."""
+        """Read a JSON merge patch. Raises subclasses of RefusedError."""
         request = self._request
         async with _asset_first(request):
             fields = read_patch_fields(await read_json_as(request, MERGE_PATCH, JSON))
             return Change(label_of(fields, request.user_id, patch=True), None, fields)
 
     async def content(self) -> Change:
-        """The body as new bytes, in constant memory. Raises RefusedError in many forms."""
+        """Read the body as new bytes, in constant memory. Raises subclasses of RefusedError."""
         request, limit = self._request, self._request.backend.settings.max_upload_bytes
         announced, declared = announced_digest(request.headers), media_type_of(request)
-        if not request.headers.get("Idempotency-Key"):  # a retry is answered whatever is there now
+        if not request.headers.get("Idempotency-Key"):  # a retry must not fail here
             await request.ledger.edit.current(request.call(), request.asset_id)
         check_content(declared)
         check_upload(request, limit)
@@ -109,8 +109,7 @@ class Update:
 
 @asynccontextmanager
 async def _asset_first(request: Request) -> AsyncIterator[None]:
-    """Whether there is such an asset, and at this version, counts before what is wrong with the
-    fields: who must not see it is not told what they would have had to be."""
+    """Raise an error about the asset, if there is one, instead of an error about the body."""
     asset_id = request.asset_id
     try:
         yield

@@ -1,29 +1,29 @@
-"""Uploads: a body in, an intent and its content out, however the body was encoded.
+"""Read the body of an upload: the new asset and its content, in one of three encodings.
 
 - multipart/form-data: a `file` and a `json` with the fields.
 - application/json: the fields alone, for a folder, for metadata without a file, or with the
-  `digest` of bytes that the caller owns already.
-- anything else: the content itself, its fields as query parameters (`tags` and `derived_from`
+  `digest` of bytes that the user owns already.
+- any other type: the content itself, its fields as query parameters (`tags` and `derived_from`
   repeat, `metadata` is JSON text), checked against Repr-Digest or Content-Digest.
 
-Promise: leaving the `with` block forgets every byte that no event names.
+Promise: leaving the `async with` block discards staged bytes that no event names.
 """
 
 from contextlib import suppress
 
 from asset_ledger.api.contract.assets import announced_by, check_digest, read_fields
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.contract.parameters import Asked, refuse
+from asset_ledger.api.contract.parameters import ParameterValues, refuse
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import UploadRequest, upload_request
 from asset_ledger.api.http.body import (
     begin,
     check_content,
     check_upload,
+    expects_continue,
     media_type_of,
     read_json,
     receive,
-    waits_to_be_asked,
 )
 from asset_ledger.api.http.content_headers import announced_digest
 from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
@@ -51,7 +51,7 @@ class Upload:
             await self._stage.discard()
 
     async def receive(self) -> UploadRequest:
-        """Read the body and check it. Raises RefusedError in many forms."""
+        """Read the body and check it. Raises subclasses of RefusedError."""
         media_type = media_type_of(self._request)
         if media_type == "multipart/form-data":
             return await self._form()
@@ -61,7 +61,7 @@ class Upload:
         return await self._raw()
 
     async def _form(self) -> UploadRequest:
-        _check_no_fields(self._request.asked)
+        _check_no_fields(self._request.parameters)
         check_upload(self._request, self._limit, MAX_OVERHEAD)
         await begin(self._request)
         form = Form(self._open_stage, self._limit)
@@ -77,24 +77,24 @@ class Upload:
         return self._request_of(fields, staged)
 
     async def _json(self) -> UploadRequest:
-        _check_no_fields(self._request.asked)
+        _check_no_fields(self._request.parameters)
         fields = read_fields(await read_json(self._request))
         digest = announced_by(fields)
         if digest is None:
             return self._request_of(fields, None)
-        kept = await self._request.ledger.create.find_content(self._request.call(), digest)
-        if kept is None:
+        owned = await self._request.ledger.create.find_content(self._request.call(), digest)
+        if owned is None:
             raise not_owned()
-        return self._request_of(fields, kept)
+        return self._request_of(fields, owned)
 
     async def _raw(self) -> UploadRequest:
         announced = announced_digest(self._request.headers)
-        fields = read_fields(self._request.asked)
+        fields = read_fields(self._request.parameters)
         check_upload(self._request, self._limit)
         declared = self._request.headers.get("Content-Type")
-        if announced is not None and (kept := await self._owned_content(announced)):
+        if announced is not None and (owned := await self._owned_content(announced)):
             _fill(fields, "content_type", declared)
-            return self._request_of(fields, kept)
+            return self._request_of(fields, owned)
         await begin(self._request)
         staged = await receive(self._request, self._open_stage(), self._limit)
         if announced is not None:
@@ -105,16 +105,16 @@ class Upload:
         return self._request_of(fields, staged)
 
     async def _owned_content(self, announced: Digest) -> OwnedContent | None:
-        """The announced bytes, if their sender waits to be asked for them, and owns them already.
+        """Return the announced bytes if the user owns them and the client waits for 100 Continue.
 
-        A catalog that is behind costs him an upload, not an error.
+        If the tables are behind, return None: the client uploads the bytes.
         """
-        if not waits_to_be_asked(self._request):
+        if not expects_continue(self._request):
             return None
         with suppress(ProjectionBehindError):
-            kept = await self._request.ledger.create.find_content(self._request.call(), announced)
-            if kept is not None and self._request.content_length in (None, kept.size):
-                return kept
+            owned = await self._request.ledger.create.find_content(self._request.call(), announced)
+            if owned is not None and self._request.content_length in (None, owned.size):
+                return owned
         return None
 
     def _open_stage(self) -> Stage:
@@ -123,21 +123,21 @@ class Upload:
 
     async def _finished(self) -> Staged:
         if self._stage is None:
-            raise RuntimeError("no content was begun")
+            raise RuntimeError("no stage was opened")
         return await self._stage.finish()
 
     def _request_of(self, fields: Fields, staged: Staged | None) -> UploadRequest:
-        if "made_at" in fields:  # a claim that nobody can check
+        if "made_at" in fields:  # else any user could claim a time
             self._request.principal.require("admin")
         return upload_request(fields, staged, self._request.user_id)
 
 
 def _fill(fields: Fields, name: str, value: str | None) -> None:
-    """What a part or a header says counts where no field says otherwise."""
+    """Set a field from the head of a part or the request, unless the field was sent."""
     if value and name not in fields:
         fields[name] = value
 
 
-def _check_no_fields(asked: Asked) -> None:
-    for name in asked:
-        raise refuse(name, "is a field of the JSON here, not a parameter")
+def _check_no_fields(values: ParameterValues) -> None:
+    for name in values:
+        raise refuse(name, "is a field of the JSON here, not a parameter: send it in the body")

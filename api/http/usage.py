@@ -1,4 +1,4 @@
-"""What the live assets come to, by node, job, workflow, content type or day."""
+"""Count live assets and their bytes, by node, job, workflow, content type or day."""
 
 from aiohttp import web
 
@@ -21,12 +21,12 @@ from asset_ledger.projections.queries.usage import UsageQuery
     projections=("usage", "tables"),
 )
 async def get_usage(request: Request) -> web.Response:
-    """Count, bytes, largest, first and last of the caller's live assets, in groups."""
-    asked = request.asked
+    """Return count, bytes, largest, first and last of the user's live assets, by group."""
+    values = request.parameters
     filters = request.filters(USAGE_FILTERS)
-    query = UsageQuery(request.user_id, asked["group_by"], filters, asked["sort"])
+    query = UsageQuery(request.user_id, values["group_by"], filters, values["sort"])
     page = await request.projections.usage.page(
-        query, page_size=asked["page_size"], cursor=asked.get("cursor", "")
+        query, page_size=values["page_size"], cursor=values.get("cursor", "")
     )
     parts = (query.group_by.encode(), page.json, page.next.encode())
     body = b'{"group_by":"%b","usage":[%b],"next":"%b"}' % parts

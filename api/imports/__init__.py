@@ -1,1 +1,1 @@
-"""Ways into a ledger: from a NodeTool database, and from a ledger that was exported."""
+"""Imports from a NodeTool database, and from an exported ledger."""

@@ -1,10 +1,18 @@
-"""Where imported assets go: a ledger in this process, or one that a server has.
+"""Destinations of imported assets: a ledger in this process, or the ledger of a server.
 
-Both record the same events, by whoever administers the ledger: `system`, or the caller of a server.
+Both record the same events. Their `by` is `system` in this process, and the caller of a server.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,24 +39,27 @@ from asset_ledger.ledger.service import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An asset on its way: the fields of its line, and the file that has its bytes."""
+    """An asset to import: the fields of its line, and the file with its content."""
 
     asset_id: AssetId
     fields: Mapping[str, Any]
     path: Path | None = None
 
 
+Present = Callable[[Sequence[AssetId]], Coroutine[Any, Any, Mapping[AssetId, Presence]]]
+
+
 class Destination(Protocol):
-    """A ledger that assets are imported into."""
+    """A ledger to import assets into."""
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
-        """Which of at most 256 assets are there already."""
+        """Return which of at most 256 assets the ledger has, by id."""
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
-        """Record at most 256 assets, folders before what is in them. Raises SourceError."""
+        """Record at most 256 assets, each after its folder. Raises SourceError."""
 
 
-class HereDestination:
+class LocalDestination:
     """A ledger that is open in this process."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -74,15 +85,8 @@ class HereDestination:
                 await stage.discard()
 
 
-class Presences(Protocol):
-    """What can say which assets are there."""
-
-    async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
-        """Which of at most 256 assets are there already."""
-
-
 class LogFile:
-    """A data folder that is only looked at, whoever has it."""
+    """The log of a data folder, only read. A server may run."""
 
     def __init__(self, log_file: Path) -> None:
         self._log_file = log_file
@@ -95,10 +99,10 @@ class LogFile:
 
 
 class DryRun:
-    """A ledger that nothing is recorded in: it says what would be."""
+    """A destination that records nothing, and returns what an import would record."""
 
-    def __init__(self, presences: Presences) -> None:
-        self.present = presences.present
+    def __init__(self, present: Present) -> None:
+        self.present = present
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         known = await self.present([sent.asset_id for sent in batch])
@@ -108,25 +112,25 @@ class DryRun:
 
 
 class ServerDestination:
-    """A ledger that a server has. `call` makes a call to it, as `api.sdk.holder` does."""
+    """The ledger of a server. `call` sends a request to it, see `api.sdk.holder`."""
 
     def __init__(self, call: Callable[[Call[Document]], Awaitable[Document]]) -> None:
         self._call = call
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         lines = [Sent(each, {"id": each, "dry_run": True}) for each in asset_ids]
-        told = {one["id"]: one["outcome"] for one in await self._ask(lines)}
-        return {each: told[each] for each in asset_ids if told[each] != "unknown"}
+        outcomes = {each["id"]: each["outcome"] for each in await self._post(lines)}
+        return {each: outcomes[each] for each in asset_ids if outcomes[each] != "unknown"}
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
-        outcomes = await self._ask(batch)
-        return [Imported(AssetId(one["id"]), one["outcome"], one["reason"]) for one in outcomes]
+        outcomes = await self._post(batch)
+        return [Imported(AssetId(each["id"]), each["outcome"], each["reason"]) for each in outcomes]
 
-    async def _ask(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
+    async def _post(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
         async def body() -> Body:
             return Body({"Content-Type": NDJSON}, _ndjson(lines), LARGE)
 
-        answer = await self._call(lambda at: at.request("POST", "/api/import", body=body))
+        answer = await self._call(lambda server: server.request("POST", "/api/import", body=body))
         outcomes: list[dict[str, Any]] = answer["outcomes"]
         return outcomes
 
@@ -150,7 +154,7 @@ def _bytes_line(piece: bytes) -> bytes:
 
 
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
-    """A file's bytes. Raises SourceError if it cannot be read to its end."""
+    """Yield a file's bytes. Raises SourceError if it cannot be read to its end."""
     with reading(path, OSError, ValueError):
         async with opened(path) as content:
             async for piece in content.chunks():

@@ -1,4 +1,4 @@
-"""What is to be imported, and cannot be."""
+"""Errors of the source of an import."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from asset_ledger.ledger.errors import LedgerError
 
 
 class SourceError(LedgerError):
-    """What is to be imported cannot be read as what it should be; the message says where."""
+    """The source of an import cannot be read, or is damaged; the message says where."""
 
 
 @contextmanager
 def reading(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Raise SourceError in place of these errors, which keep a file from being read."""
+    """Turn these errors, raised while a file is read, into SourceError."""
     try:
         yield
     except kinds as error:

@@ -1,8 +1,7 @@
-"""An exported ledger into an empty data folder: the same history, event by event as its bytes stand.
+"""Import an exported ledger into an empty data folder: the same events, byte for byte.
 
-Promise: the folder is a ledger only once all of it is there, durable, and has the root that was
-exported. An import that is refused leaves the folder as empty as it was; one that is killed goes on
-where it was.
+Promise: the folder becomes a ledger only when everything is there, durable, and has the exported
+root. A refused import leaves the folder empty. A killed import goes on when it is run again.
 """
 
 import shutil
@@ -50,7 +49,7 @@ CONTENTS_AT_ONCE: Final = 100
 
 
 class ImportedLedger(NamedTuple):
-    """What was imported, and whether the key that signs its checkpoints is there."""
+    """Numbers of an import. `has_key`: the data folder has the key that signs checkpoints."""
 
     events: int
     contents: int
@@ -59,7 +58,7 @@ class ImportedLedger(NamedTuple):
 
 
 async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> ImportedLedger:
-    """Make an empty data folder the ledger that was exported to `source`.
+    """Import the ledger that was exported to `source` into an empty data folder.
 
     Raises SourceError for an export that is damaged, DataFolderError for a folder in use or not
     empty, StorageFailedError.
@@ -81,7 +80,7 @@ async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> Imp
 
 @contextmanager
 def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
-    """Remove what there is of an import that is refused; a full disk only interrupts it."""
+    """Remove the files of a refused import. A full disk is no refusal: the import can go on."""
     try:
         yield
     except StorageFailedError:
@@ -94,12 +93,12 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
 
 
 def _check_empty(data_dir: Path) -> None:
-    """Raises DataFolderError unless there is nothing, or an import that was interrupted."""
+    """Raise DataFolderError unless the folder is empty, or has an interrupted import."""
     files = DataFolder(data_dir)
-    there = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name}
+    names = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name}
     log = {f"{UNFINISHED}{suffix}" for suffix in (*BESIDE, "")}
-    if there and not (UNFINISHED in there and there <= {*log, files.content.root.name}):
-        raise DataFolderError(f"{data_dir} is not empty: a ledger is imported into an empty folder")
+    if names and not (UNFINISHED in names and names <= {*log, files.content.root.name}):
+        raise DataFolderError(f"{data_dir} is not empty: import a ledger into an empty folder")
 
 
 class _Copy:
@@ -114,7 +113,7 @@ class _Copy:
         return Lines(self._source, name, self._manifest)
 
     async def contents(self, progress: Progress) -> int:
-        """No event without its bytes: contents come first."""
+        """Import the contents. They come first, so that no event lacks its content."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._files.root) as contents:
             with closing(Packed(self._files.packed)) as packed:
@@ -128,28 +127,28 @@ class _Copy:
         return len(lines)
 
     async def _content(
-        self, lines: Lines, told: ContentLine, contents: LocalContents
+        self, lines: Lines, listed: ContentLine, contents: LocalContents
     ) -> Sequence[tuple[Digest, bytes]]:
-        """Receive a content; return it if it is a small one, to be packed with others."""
-        if told.small is not None:
-            staged = Staged(digest_of(told.small), len(told.small), b"", told.small)
-            _check(lines, told, staged)
-            return [(staged.digest, told.small)]
-        if _is_published(self._files.object(told.digest), told.size):
+        """Import a content. Return it if it is small, to be packed with others."""
+        if listed.small is not None:
+            staged = Staged(digest_of(listed.small), len(listed.small), b"", listed.small)
+            _check(lines, listed, staged)
+            return [(staged.digest, listed.small)]
+        if _is_published(self._files.object(listed.digest), listed.size):
             return []
         stage = contents.stage()
         try:
-            async for piece in pieces_of(ContentFolder(self._source).object(told.digest)):
+            async for piece in pieces_of(ContentFolder(self._source).object(listed.digest)):
                 await stage.write(piece)
             staged = await stage.finish()
-            _check(lines, told, staged)
+            _check(lines, listed, staged)
             await contents.publish(staged)
         finally:
             await stage.discard()
         return [] if staged.small is None else [(staged.digest, staged.small)]
 
     def events(self, progress: Progress) -> None:
-        """All events, after those that an interrupted import has copied already."""
+        """Import all events, except those that an interrupted import has copied already."""
         lines, known, page = self._lines(EVENTS), self._log.head().position, list[Copied]()
         with closing(OfflineContents(self._files)) as contents:
             for position, line in enumerate(lines, 1):
@@ -182,19 +181,19 @@ class _Copy:
             raise lines.wrong(error, error.position) from error
 
     def keys(self) -> None:
-        """The Idempotency-Keys, whose events are there by now."""
+        """Import the idempotency keys. Their events come before them."""
         lines = self._lines(KEYS)
         rows = (read_key(lines, line) for line in lines)
         while page := list[KeyRow](islice(rows, PAGE)):
             self._log.copy_keys(page)
 
     def checkpoints(self) -> None:
-        """The signed checkpoints, each of which has to be of these events."""
+        """Import the signed checkpoints. Each root has to be that of the imported events."""
         lines = self._lines(CHECKPOINTS)
         for line in lines:
             size, note = read_note(lines, line, self._manifest.events)
             if read_checkpoint(note).root != self._log.root(size):
-                raise lines.wrong(f"it is no checkpoint of the first {size:,} events")
+                raise lines.wrong(f"it is not a checkpoint of the first {size:,} events")
             self._log.keep_checkpoint(size, note)
 
     def _check_log(self, lines: Lines, event: Event) -> None:
@@ -206,11 +205,11 @@ class _Copy:
             raise SourceError(f"{self._source} is not the export that was interrupted here")
 
     def _check_root(self, lines: Lines) -> None:
-        """The events are those that were exported, and all of them."""
+        """Raise SourceError unless the log has the size and the root of the manifest."""
         size, root = self._log.head().position, self._log.root(self._log.head().position)
         if (size, root) != (self._manifest.events, self._manifest.root):
-            told = f"{self._manifest.events:,} events with the root {_base64(self._manifest.root)}"
-            raise lines.wrong(f"there are {size:,} with the root {_base64(root)}, not {told}")
+            right = f"{self._manifest.events:,} events with the root {_base64(self._manifest.root)}"
+            raise lines.wrong(f"there are {size:,} with the root {_base64(root)}, not {right}")
 
 
 @asynccontextmanager
@@ -223,17 +222,17 @@ async def _opened(folder: Path) -> AsyncIterator[LocalContents]:
 
 
 def _is_published(file: Path, size: int) -> bool:
-    """Whether an interrupted import has this content: it has its name only once it is whole."""
+    """Return whether an interrupted import has published this content, and make that durable."""
     if not file.is_file() or file.stat().st_size != size:
         return False
     for folder in file.parents[:3]:
-        sync_folder(folder)  # its writer may not have come so far
+        sync_folder(folder)  # the interrupted import may have died before this
     return True
 
 
-def _check(lines: Lines, told: ContentLine, staged: Staged) -> None:
-    if (told.digest, told.size) != (staged.digest, staged.size):
-        raise lines.wrong(f"{told.digest} has other bytes: {staged.size:,} of {staged.digest}")
+def _check(lines: Lines, listed: ContentLine, staged: Staged) -> None:
+    if (listed.digest, listed.size) != (staged.digest, staged.size):
+        raise lines.wrong(f"{listed.digest} has other bytes: {staged.size:,} of {staged.digest}")
 
 
 def _base64(hashed: bytes) -> str:

@@ -1,7 +1,6 @@
-"""The files of an exported ledger, as they are read: nothing in them is believed.
+"""Read the files of an exported ledger, and check every line.
 
-Promise: a file that lacks a line, or has one that was changed, is refused, and the refusal says
-where.
+Promise: a file with a missing or a changed line is refused, with the number of that line.
 """
 
 import binascii
@@ -27,7 +26,7 @@ from asset_ledger.ledger.merkle.tree import leaf_of
 
 
 class Manifest(NamedTuple):
-    """What an export says that it has."""
+    """The manifest of an export: its size, its root, and the digests of its files."""
 
     log_id: str
     events: int
@@ -36,7 +35,7 @@ class Manifest(NamedTuple):
 
 
 class ContentLine(NamedTuple):
-    """A content: its bytes, or None where it is a file of its own."""
+    """The line of a content. `small`: its bytes, or None if they are in a file of their own."""
 
     digest: Digest
     size: int
@@ -44,16 +43,17 @@ class ContentLine(NamedTuple):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What there has to be in an export. Raises SourceError."""
+    """Read the manifest of an export. Raises SourceError."""
     path = folder / MANIFEST
     try:
-        said = orjson.loads(path.read_bytes())
-        if said["format"] != FORMAT:
-            raise SourceError(f"{path} is of the format {said['format']}, not of {FORMAT}")
-        files = {name: LinesDigest(**told) for name, told in said["files"].items()}
-        return Manifest(said["log_id"], said["events"], b64decode(said["root"]), files)
+        document = orjson.loads(path.read_bytes())
+        if document["format"] != FORMAT:
+            raise SourceError(f"{path} is of the format {document['format']}, not of {FORMAT}")
+        files = {name: LinesDigest(**digest) for name, digest in document["files"].items()}
+        root = b64decode(document["root"])
+        return Manifest(document["log_id"], document["events"], root, files)
     except FileNotFoundError as error:
-        raise SourceError(f"there is no {path}: this is no export that was finished") from error
+        raise SourceError(f"there is no {path}: this is not a complete export") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -61,69 +61,69 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 class Lines:
-    """The lines of one file of an export, held against the manifest while they are read."""
+    """The lines of one file of an export, checked against the manifest while they are read."""
 
     def __init__(self, folder: Path, name: str, manifest: Manifest) -> None:
         """Raises SourceError for a file that the manifest does not name."""
         self._path = folder / name
         if name not in manifest.files:
             raise SourceError(f"{folder / MANIFEST} is damaged: it does not name {name}")
-        self._told = manifest.files[name]
+        self._expected = manifest.files[name]
         self._number = 0
 
     def __len__(self) -> int:
-        return self._told.lines
+        return self._expected.lines
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        """The objects on the lines. Raises SourceError."""
+        """Yield the JSON object on each line. Raises SourceError."""
         hashed = hashlib.sha256()
         with reading(self._path, OSError), self._path.open("rb") as file:
             while line := file.readline(MAX_LINE + 1):
                 self._number += 1
                 hashed.update(line)
                 yield self._object(line)
-        if self._number != self._told.lines:
+        if self._number != self._expected.lines:
             raise SourceError(
-                f"{self._path} ends after line {self._number:,}; it had {self._told.lines:,}"
+                f"{self._path} ends after line {self._number:,}; it had {self._expected.lines:,}"
             )
-        if hashed.hexdigest() != self._told.sha256:
+        if hashed.hexdigest() != self._expected.sha256:
             raise SourceError(f"{self._path} is damaged: its bytes are not those of the export")
 
     def wrong(self, what: object, number: int | None = None) -> SourceError:
-        """The refusal of a line: the one that was read last, unless another is named."""
+        """Return the error for a line: `number`, or the line that was read last."""
         return SourceError(f"{self._path} is damaged in line {number or self._number:,}: {what}")
 
     def _object(self, line: bytes) -> Mapping[str, Any]:
         if not line.endswith(b"\n"):
-            raise self.wrong("it has no end")
+            raise self.wrong("it does not end with a newline")
         try:
             found = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise self.wrong(error) from error
         if not isinstance(found, dict):
-            raise self.wrong("it is no object")
+            raise self.wrong("it is not a JSON object")
         return found
 
 
 def read_event(lines: Lines, line: Mapping[str, Any], position: int, codec: Codec) -> Copied:
-    """The event on a line, from its leaf, which has to say what the line says. SourceError."""
+    """Decode the event on a line from its leaf. Raises SourceError if leaf and line differ."""
     try:
         leaf = b64decode(line["leaf"], validate=True)
         stream, version, topic, state = parts(leaf)
         stored = StoredEvent(stream.decode("ascii"), int(version), topic.decode(), state)
         recorded = codec.decode(Notification(*_fields(stored), position))
-        said = orjson.loads(orjson.dumps(event_out(recorded)))
+        decoded = orjson.loads(orjson.dumps(event_out(recorded)))
     except (binascii.Error, ValueError, TypeError, KeyError, WrongError) as error:
         raise lines.wrong(f"its leaf cannot be read: {error!r}") from error
     except PoisonEventError as error:
         raise lines.wrong(error) from error
-    if leaf_of(*_fields(stored)) != leaf or not _agree(said, line):
-        raise lines.wrong("its leaf does not say what the line says")
+    if leaf_of(*_fields(stored)) != leaf or not _agree(decoded, line):
+        raise lines.wrong("its leaf and its other fields differ")
     return Copied(stored, recorded.event, leaf)
 
 
 def read_content(lines: Lines, line: Mapping[str, Any]) -> ContentLine:
-    """The content on a line, not hashed yet. Raises SourceError."""
+    """Read the content on a line, without hashing it. Raises SourceError."""
     try:
         small = b64decode(line["bytes"], validate=True) if "bytes" in line else None
         return ContentLine(parse_digest(line["digest"]), int(line["size"]), small)
@@ -132,23 +132,23 @@ def read_content(lines: Lines, line: Mapping[str, Any]) -> ContentLine:
 
 
 def read_key(lines: Lines, line: Mapping[str, Any]) -> KeyRow:
-    """The Idempotency-Key on a line. Raises SourceError."""
+    """Read the idempotency key on a line. Raises SourceError."""
     texts = ("user_id", "key", "operation", "fingerprint")
     if not all(isinstance(line.get(name), str) for name in texts):
-        raise lines.wrong("it is no key")
+        raise lines.wrong("it is not an idempotency key")
     if not all(type(line.get(name)) is int for name in ("first", "last")):
-        raise lines.wrong("it is no key")
+        raise lines.wrong("it is not an idempotency key")
     return KeyRow(*(line[name] for name in KeyRow._fields))
 
 
 def read_note(lines: Lines, line: Mapping[str, Any], most: int) -> tuple[int, str]:
-    """The checkpoint on a line, and its size, which is at most this. Raises SourceError."""
+    """Return size and note of the checkpoint on a line. Raises SourceError if size > most."""
     try:
         size = read_checkpoint(line["note"]).size
     except (ProofError, KeyError, TypeError, AttributeError) as error:
-        raise lines.wrong(f"it is no checkpoint: {error!r}") from error
+        raise lines.wrong(f"it is not a checkpoint: {error!r}") from error
     if not 0 < size <= most or line.get("size") != size:
-        raise lines.wrong("it is a checkpoint of another size")
+        raise lines.wrong("its size is not that of its checkpoint")
     return size, line["note"]
 
 
@@ -156,13 +156,13 @@ def _fields(stored: StoredEvent) -> tuple[str, int, str, bytes]:
     return str(stored.originator_id), stored.originator_version, stored.topic, stored.state
 
 
-def _agree(said: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
-    """Whether two readings of an event agree, where both say something.
+def _agree(decoded: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
+    """Return whether a decoded event and its line agree in all data that both have.
 
-    A later release may say more of an event than the one that exported it.
+    This release may show more data of an event than the release that exported it.
     """
-    mine, theirs = said["data"], line.get("data")
+    ours, theirs = decoded["data"], line.get("data")
     if not isinstance(theirs, dict):
         return False
-    head = all(said[name] == line.get(name) for name in said if name != "data")
-    return head and all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+    head = all(decoded[name] == line.get(name) for name in decoded if name != "data")
+    return head and all(ours[name] == theirs[name] for name in ours.keys() & theirs.keys())

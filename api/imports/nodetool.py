@@ -1,7 +1,7 @@
-"""A NodeTool database into a ledger: its assets with their ids, times, folders and bytes.
+"""Import a NodeTool database: its assets with their ids, times, folders and contents.
 
-Promise: a row that can be an asset becomes one, however many others cannot; run again, after a kill
-too, the import adds what is new and changes nothing else.
+Promise: every row that can be an asset is imported, whatever the other rows hold. Run again, also
+after a kill, the import adds new assets and changes no other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,22 +20,22 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 
 BATCH_BYTES: Final = 64 << 20
-"""How many bytes of contents go along at once: so much is read again after a kill, at most."""
+"""Bytes of contents in one batch, at most. A kill repeats at most one batch."""
 
 
 class ImportNote(NamedTuple):
-    """What did not fit in a row. `id` as the database has it."""
+    """A value or a row that was not imported. `id`: as the database has it."""
 
     id: str
     what: str
 
 
-Say = Callable[[ImportNote], None]
+Report = Callable[[ImportNote], None]
 
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What became of the rows. `without_bytes`: in the ledger, but nothing of their contents."""
+    """The rows by outcome. `without_bytes`: in the ledger, but without their content."""
 
     rows: int = 0
     recorded: int = 0
@@ -46,7 +46,7 @@ class ImportCounts:
 
     @property
     def complete(self) -> bool:
-        """Every row is in the ledger, with its bytes."""
+        """Every row is in the ledger, with its content."""
         return not self.refused and not self.without_bytes
 
 
@@ -57,27 +57,26 @@ class _ItemOnDisk(NamedTuple):
 
 
 async def import_nodetool(
-    table: Table, files: AssetFiles, destination: Destination, say: Say, progress: Progress
+    table: Table, files: AssetFiles, destination: Destination, report: Report, progress: Progress
 ) -> ImportCounts:
-    """Bring all rows of a table into a ledger. Raises SourceError, and what the ledger raises."""
-    tally = ImportCounts(rows=table.rows)
+    """Import all rows of a table. Raises SourceError, and the errors of the ledger."""
+    counts = ImportCounts(rows=table.rows)
     if table.repeated:
-        say(
-            ImportNote("", f"rows with the id of another: {table.repeated:,}; the first one counts")
-        )
-    for batch in _batches(_items(table, tally, say), files):
+        what = f"{table.repeated:,} rows repeat the id of another row: only the first is imported"
+        report(ImportNote("", what))
+    for batch in _batches(_items(table, counts, report), files):
         present = await destination.present([found.item.asset_id for found in batch])
-        wanted = [found for found in batch if _adds(found, present)]
-        added = await destination.add([_sent(found) for found in wanted]) if wanted else ()
-        tally.known += len(batch) - len(wanted)
-        _tell(batch, added, present, tally, say)
-        done = tally.recorded + tally.filled + tally.known + tally.refused
-        progress("importing rows", done, tally.rows)
-    return tally
+        new = [found for found in batch if _adds(found, present)]
+        added = await destination.add([_sent(found) for found in new]) if new else ()
+        counts.known += len(batch) - len(new)
+        _report(batch, added, present, counts, report)
+        done = counts.recorded + counts.filled + counts.known + counts.refused
+        progress("importing rows", done, counts.rows)
+    return counts
 
 
-def _items(table: Table, tally: ImportCounts, say: Say) -> Iterator[Item]:
-    """Every row that can be an asset: folders first, each after the one that it lies in."""
+def _items(table: Table, counts: ImportCounts, report: Report) -> Iterator[Item]:
+    """Yield every row that can be an asset: folders first, each after its parent."""
 
     def read(rows: Iterator[NodeToolRow]) -> Iterator[Item]:
         for row in rows:
@@ -85,12 +84,12 @@ def _items(table: Table, tally: ImportCounts, say: Say) -> Iterator[Item]:
             if isinstance(item, Item):
                 yield item
             else:
-                tally.refused += 1
-                say(ImportNote(ascii(row.id), f"is not imported: {item}"))
+                counts.refused += 1
+                report(ImportNote(ascii(row.id), f"is not imported: {item}"))
 
     folders = NodeToolFolders()
     repeated = [folder for folder in read(table.folders()) if not folders.add(folder)]
-    tally.known += len(repeated)
+    counts.known += len(repeated)
     for item in chain(folders.ordered(), read(table.files())):
         if not item.is_folder:
             folders.settle(item)
@@ -119,7 +118,7 @@ def _found(item: Item, files: AssetFiles) -> _ItemOnDisk:
 
 
 def _adds(found: _ItemOnDisk, present: Mapping[AssetId, Presence]) -> bool:
-    """Whether the ledger lacks something that is here."""
+    """Return whether the ledger lacks this asset, or its content."""
     known = present.get(found.item.asset_id)
     return known is None or (known == "empty" and found.path is not None)
 
@@ -130,24 +129,24 @@ def _sent(found: _ItemOnDisk) -> Sent:
     return Sent(item.asset_id, fields, found.path)
 
 
-def _tell(
+def _report(
     batch: Sequence[_ItemOnDisk],
     added: Sequence[Imported],
     present: Mapping[AssetId, Presence],
-    tally: ImportCounts,
-    say: Say,
+    counts: ImportCounts,
+    report: Report,
 ) -> None:
-    """Count a batch, and say what there is to say: nothing of what was there already."""
-    outcomes = {one.asset_id: one for one in added}
-    for one in added:
-        setattr(tally, one.fate, getattr(tally, one.fate) + 1)
+    """Count the outcomes of a batch and report its notes, but no notes of known assets."""
+    outcomes = {imported.asset_id: imported for imported in added}
+    for imported in added:
+        setattr(counts, imported.outcome, getattr(counts, imported.outcome) + 1)
     for item, path, _ in batch:
         outcome = outcomes.get(item.asset_id)
         notes = list(item.notes) if outcome is not None else []
-        if outcome is not None and outcome.fate == "refused":
+        if outcome is not None and outcome.outcome == "refused":
             notes.append(f"is not imported: {outcome.reason}")
         elif path is None and not item.is_folder and present.get(item.asset_id) != "known":
-            tally.without_bytes += 1
-            notes.append("has no bytes: there is no file of it")
+            counts.without_bytes += 1
+            notes.append("has no content: its file is missing")
         for note in notes:
-            say(ImportNote(item.asset_id, note))
+            report(ImportNote(item.asset_id, note))

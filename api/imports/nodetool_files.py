@@ -1,7 +1,7 @@
 """NodeTool's folder of contents: `<folder>/<id>.<ext>`.
 
-Promise: a content is a regular file of that folder itself. A link is followed nowhere, and no text
-from the database is ever made a path.
+Promise: a content is a regular file in that folder. No link is followed, and no text from the
+database becomes a path.
 """
 
 import mimetypes
@@ -17,10 +17,10 @@ _EXTENSIONS: Final = {"image/jpeg": (".jpg", ".jpeg"), "audio/mpeg": (".mp3",)}
 
 
 class AssetFiles:
-    """What the folder had when it was looked at, by the id in front of the first dot."""
+    """The files of the folder when it was listed, by the id before the first dot."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises SourceError for what cannot be listed."""
+        """Raises SourceError if the folder cannot be listed."""
         self._paths: dict[str, list[Path]] = defaultdict(list)
         try:
             for path in folder.iterdir():
@@ -29,8 +29,8 @@ class AssetFiles:
             raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
 
     def find(self, asset_id: str, content_type: str | None) -> Path | None:
-        """The file of an asset. Of several, the one whose ending fits its type, else the newest:
-        NodeTool leaves the old one behind when the type changes.
+        """Return the file of an asset. Of several: a file whose ending fits the content type, else
+        the newest, because NodeTool keeps the old file when the type changes.
         """
         found = [path for path in self._paths.get(_key(asset_id), ()) if _is_readable(path)]
         fitting = _endings(content_type)

@@ -1,8 +1,6 @@
-"""NodeTool's folders in an order in which each comes after the one that it lies in. Pure.
+"""NodeTool's folders, ordered so that each comes after its parent. Pure.
 
-NodeTool lets a folder be moved into itself: such a circle is cut where it closes, and the folder
-that closes it goes home.
-"""
+NodeTool lets a user move a folder into itself. The folder that closes a cycle moves to the top."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,7 +9,7 @@ from asset_ledger.api.imports.nodetool_rows import Item, asset_id_of
 from asset_ledger.ledger.ids import AssetId
 
 HOME: Final = ""
-"""Where an asset lies that is in no folder."""
+"""The parent of an asset at the top level."""
 
 
 class NodeToolFolders:
@@ -21,17 +19,17 @@ class NodeToolFolders:
         self._items: dict[AssetId, Item] = {}
 
     def add(self, folder: Item) -> bool:
-        """One more folder; False for one whose id another has."""
+        """Add a folder. Return False if the id is taken."""
         return self._items.setdefault(folder.asset_id, folder) is folder
 
     def settle(self, item: Item) -> None:
-        """Say in an item's fields where it lies. Where it cannot, it goes home, with a note."""
+        """Set an item's parent. Without a usable one it moves to the top level, with a note."""
         folder_id = self._parent(item)
         if folder_id is not None:
             item.fields["parent_id"] = folder_id
 
     def ordered(self) -> Iterator[Item]:
-        """Every folder, settled, after the one that it lies in; else the oldest first."""
+        """Yield every folder, settled, after its parent; otherwise the oldest first."""
         settled: set[AssetId] = set()
         for folder in self._items.values():
             path: dict[AssetId, Item] = {}
@@ -42,7 +40,7 @@ class NodeToolFolders:
                     break
                 if above in path:
                     folder.parent = HOME
-                    folder.notes.append("it lies inside of itself: it goes home")
+                    folder.notes.append("its folder lies inside of it: it moves to the top")
                     break
                 folder = self._items[above]
             for each in reversed(path.values()):
@@ -51,13 +49,13 @@ class NodeToolFolders:
                 yield each
 
     def _parent(self, item: Item) -> AssetId | None:
-        """The folder that an item names; None is home."""
+        """Return the folder that an item names; None is the top level."""
         if item.parent in (HOME, item.user_id):
             return None
         folder = self._items.get(_id(item.parent))
         if folder is not None and folder.user_id == item.user_id:
             return folder.asset_id
-        item.notes.append(f"its folder {str(item.parent)[:80]!a} is not there: it goes home")
+        item.notes.append(f"its folder {str(item.parent)[:80]!a} is missing: it moves to the top")
         item.parent = HOME
         return None
 

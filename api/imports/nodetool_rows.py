@@ -1,7 +1,7 @@
-"""From a row of NodeTool's to an asset of ours, with a note of everything that did not fit. Pure.
+"""Convert NodeTool's rows to assets, with notes of the values that do not fit. Pure.
 
-Promise: a row that has an id and an owner becomes an asset. What cannot be kept of it is left out,
-or mended, and said.
+Promise: every row with an id and an owner becomes an asset. A value that does not fit is left out
+or changed, with a note.
 """
 
 import re
@@ -32,9 +32,9 @@ _MILLISECONDS: Final = 1e11
 
 @dataclass(slots=True)
 class Item:
-    """An asset to be imported: its fields by their names on the wire, and what to say of it.
+    """An asset to import: its fields by their names on the wire, and notes about it.
 
-    `parent` is the folder that it is said to lie in, as it is spelled there; empty is home.
+    `parent`: the id of its folder as the database has it; empty is the top level.
     """
 
     asset_id: AssetId
@@ -48,7 +48,7 @@ class Item:
         return self.fields.get("content_type") == FOLDER
 
     def keep(self, name: str, value: Any, read: Callable[[Any], Any]) -> None:
-        """Set a field, if there is a value that can be read; else say that it is left out."""
+        """Set a field to the value that was read. Add a note if it cannot be read."""
         if value is None or value == "":
             return
         try:
@@ -61,11 +61,11 @@ class Item:
 
 
 def item_of(row: NodeToolRow) -> Item | str:
-    """The asset of a row; or why it can be none, in a few words."""
+    """Return the asset of a row, or the reason why it cannot be imported."""
     try:
         asset_id = asset_id_of(row.id)
     except ValueError:
-        return f"its id {_short(row.id)!a} is none: 32 hex digits are"
+        return f"its id {_short(row.id)!a} is not 32 hex digits"
     try:
         user_id = check_user_id(_text(row.user_id))
     except ValueError as error:
@@ -82,16 +82,16 @@ def item_of(row: NodeToolRow) -> Item | str:
 
 
 def asset_id_of(value: Any) -> AssetId:
-    """The id in a column, with or without dashes. Raises ValueError."""
+    """Read the id in a column, with or without dashes. Raises ValueError."""
     return parse_asset_id(_text(value).replace("-", "").lower())
 
 
 def _name(item: Item, row: NodeToolRow) -> None:
-    """Names are read by people: one that does not fit is mended, and stays recognisable."""
+    """Set the name. Replace what does not fit, so that a user still recognises the name."""
     given = _text(row.name)
     name = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", given)[:MAX_NAME] or item.asset_id
     if name != given:
-        item.notes.append(f"its name was {_short(given)!a}, which no asset can have")
+        item.notes.append(f"its name was changed: {_short(given)!a} is not allowed")
     item.fields["name"] = name
 
 
@@ -134,7 +134,7 @@ def _duration(value: Any) -> float:
 
 
 def _moment(value: Any) -> str:
-    """NodeTool writes times without a zone, in UTC."""
+    """Read a time. NodeTool writes it in UTC, without a zone."""
     if isinstance(value, int | float):
         seconds = value / 1_000 if abs(value) > _MILLISECONDS else value
         return iso(datetime.fromtimestamp(seconds, UTC))

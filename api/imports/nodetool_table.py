@@ -1,7 +1,6 @@
-"""NodeTool's table of assets, read as it stands: nothing of it is believed yet.
+"""NodeTool's table of assets, read without checking its values.
 
-Promise: it is only read, also while NodeTool runs, and every row is given out as it was at one
-moment.
+Promise: the table is only read, also while NodeTool runs, in one read transaction.
 """
 
 import sqlite3
@@ -18,7 +17,7 @@ COLUMNS: Final = (
     *("created_at", "duration", "size", "node_id", "job_id"),
 )
 OPTIONAL: Final = frozenset({"size", "node_id", "job_id"})
-"""Columns that older files do not have. `updated_at` is not read: no event can claim it."""
+"""Columns that older files lack. `updated_at` is not read: no event has such a time."""
 
 _COLUMNS_OF: Final = "SELECT name FROM pragma_table_info('nodetool_assets')"
 _COUNTS: Final = """SELECT count(*), count(id) - count(DISTINCT lower(replace(id, '-', '')))
@@ -28,7 +27,7 @@ _PAGE: Final = 256
 
 
 class NodeToolRow(NamedTuple):
-    """One row. Columns may hold anything: SQLite does not look at the type of what it keeps."""
+    """One row. Columns may hold values of any type: SQLite does not enforce types."""
 
     id: Any
     user_id: Any
@@ -53,11 +52,11 @@ class Table:
         self.rows, self.repeated = db.execute(_COUNTS).fetchone()
 
     def folders(self) -> Iterator[NodeToolRow]:
-        """The folders, the oldest first."""
+        """Yield the folders, the oldest first."""
         return self._rows("content_type = 'folder'")
 
     def files(self) -> Iterator[NodeToolRow]:
-        """Everything else, the oldest first."""
+        """Yield all other rows, the oldest first."""
         return self._rows("content_type IS NOT 'folder'")
 
     def _rows(self, which: str) -> Iterator[NodeToolRow]:
@@ -68,7 +67,7 @@ class Table:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
-    """The table in a file. Raises SourceError for what is no NodeTool database."""
+    """Open the table in a file. Raises SourceError if it is not a NodeTool database."""
     with reading(path, sqlite3.Error), closing(open_reader(path)) as db:
         db.text_factory = _text
         db.execute("BEGIN")
@@ -76,15 +75,15 @@ def open_table(path: Path) -> Iterator[Table]:
 
 
 def _text(stored: bytes) -> str:
-    """Bytes that are no UTF-8 stay recognisable: one such name must not end the reading."""
+    """Decode a text. Invalid UTF-8 in one row must not end the import."""
     return stored.decode("utf-8", "surrogateescape")
 
 
 def _selected(db: sqlite3.Connection) -> Iterator[str]:
-    there = {name for (name,) in db.execute(_COLUMNS_OF)}
-    if not there:
-        raise SourceError("there is no table nodetool_assets in it: this is no NodeTool database")
+    existing = {name for (name,) in db.execute(_COLUMNS_OF)}
+    if not existing:
+        raise SourceError("the database has no table nodetool_assets: it is not NodeTool's")
     for name in COLUMNS:
-        if name not in there and name not in OPTIONAL:
+        if name not in existing and name not in OPTIONAL:
             raise SourceError(f"nodetool_assets has no column {name}")
-        yield name if name in there else "NULL"
+        yield name if name in existing else "NULL"

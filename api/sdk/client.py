@@ -107,9 +107,7 @@ class Client:
             except BROKEN as error:
                 raise self.broken(error) from error
             except orjson.JSONDecodeError as error:
-                raise LedgerError(
-                    f"{self.url} did not answer with JSON: is it a ledger?"
-                ) from error
+                raise LedgerError(f"{self.url} sent no JSON: check the address") from error
         return answer
 
     async def _send(
@@ -135,7 +133,8 @@ class Client:
                 raise error.__cause__.error from None
             reason = getattr(error, "os_error", error)  # aiohttp's own text repeats the address
             raise UnreachableError(
-                f"cannot reach {self.url}: {str(reason) or repr(reason)}"
+                f"cannot reach {self.url}: {str(reason) or repr(reason)}."
+                " Check the address, and that the server runs"
             ) from error
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> LedgerError:

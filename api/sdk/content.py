@@ -66,7 +66,7 @@ class UploadContent:
 async def opened(source: Source) -> AsyncIterator[UploadContent]:
     """Open a source as content. A file that was opened for it is closed at the end.
 
-    Raises OSError for a path that cannot be read, TypeError for any other type.
+    Raises OSError for a path that cannot be read, TypeError for another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield UploadContent(BytesIO(source))

@@ -39,7 +39,7 @@ from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
@@ -178,10 +178,12 @@ class EmbeddedGateway:
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
 
-    def _call(self) -> Call:
-        return Call(self._user_id, key=new_key(), actor=self._caller)
+    def _call(self) -> CallContext:
+        return CallContext(self._user_id, key=new_key(), actor=self._caller)
 
-    async def _create(self, call: Call, json: bytes, content: UploadContent | None) -> Document:
+    async def _create(
+        self, call: CallContext, json: bytes, content: UploadContent | None
+    ) -> Document:
         with self._ledger.slots.take():
             fields = read_fields(read_object(json, "json"))
             async with self._staged(content) as staged:
@@ -210,7 +212,7 @@ class EmbeddedGateway:
             await self._ledger.replay(Replay.asset_at_version, self._user_id, asset_id, version)
         )
 
-    async def _update(self, call: Call, asset_id: AssetId, json: bytes) -> Document:
+    async def _update(self, call: CallContext, asset_id: AssetId, json: bytes) -> Document:
         with self._ledger.slots.take():
             try:
                 fields = read_patch_fields(read_object(json, "json"))
@@ -221,22 +223,22 @@ class EmbeddedGateway:
             receipt = await self._ledger.edit.asset(call, asset_id, label, None, fields)
         return _read(document_json(receipt.asset).encode())
 
-    async def _restore(self, call: Call, asset_id: AssetId) -> Document:
+    async def _restore(self, call: CallContext, asset_id: AssetId) -> Document:
         with self._ledger.slots.take():
             receipt = await self._ledger.restore.asset(call, asset_id)
         return _read(document_json(receipt.asset).encode())
 
-    async def _delete(self, call: Call, asset_id: AssetId) -> list[str]:
+    async def _delete(self, call: CallContext, asset_id: AssetId) -> list[str]:
         with self._ledger.slots.take():
             deletion = await self._ledger.delete.asset(call, asset_id)
         return list(deletion.ids)
 
-    async def _start(self, call: Call, job_id: str, json: bytes) -> None:
+    async def _start(self, call: CallContext, job_id: str, json: bytes) -> None:
         fields = read_as(JobStartIn, read_object(json, "json"))
         with self._ledger.slots.take():
             await self._ledger.jobs.start(call, job_id, job_start(fields), fields)
 
-    async def _finish(self, call: Call, job_id: str, json: bytes) -> None:
+    async def _finish(self, call: CallContext, job_id: str, json: bytes) -> None:
         fields = read_as(JobFinishIn, read_object(json, "json"))
         with self._ledger.slots.take():
             await self._ledger.jobs.finish(call, job_id, job_end(fields), fields)

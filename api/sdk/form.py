@@ -41,7 +41,7 @@ async def upload_body(fields: bytes, content: UploadContent | None) -> Body:
     """Return the body of an upload: fields (JSON), and a content or None."""
     if content is None:
         return await json_body(fields)
-    boundary = secrets.token_hex(16).encode()  # no content can guess it
+    boundary = secrets.token_hex(16).encode()  # random, so that no content contains it
     head, tail = _HEAD % (boundary, fields, boundary), _TAIL % boundary
     size = len(head) + content.size + len(tail)
     headers = {

@@ -155,7 +155,7 @@ def _encoded(image: Any, kind: str) -> bytes:
 
 def _array(array: Any) -> bytes:
     buffer = BytesIO()
-    sys.modules["numpy"].save(buffer, array, allow_pickle=False)  # a pickle would be code
+    sys.modules["numpy"].save(buffer, array, allow_pickle=False)  # loading a pickle runs code
     return buffer.getvalue()
 
 

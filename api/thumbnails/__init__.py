@@ -1,1 +1,1 @@
-"""Thumbnails: drawn once for each content, in processes of their own, and kept under its digest."""
+"""Thumbnails: drawn once for each content, in worker processes, and cached by digest."""

@@ -1,6 +1,6 @@
-"""Thumbnails by the digest of their content: one that was drawn is never stale, and never drawn
-again. What cannot be drawn is remembered too, so that nobody makes the server try for ever.
-"""
+"""The cache of thumbnails by content digest: each is drawn once and is never stale.
+
+A failure is cached too, so that repeated requests do not repeat it."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.projections.tables.assets import thumbnail_kind
 
 VERSION: Final = 2
-"""Part of the folder's name and of entity tags: raise it when thumbnails are drawn otherwise."""
+"""Part of the folder's name and of entity tags. Raise it when the drawing changes."""
 
 MEDIA_TYPE: Final = "image/webp"
 
 DRAWERS: Final = 2
-"""How many processes draw; they are started when somebody asks."""
+"""The number of drawing processes. Each starts with its first drawing."""
 MAX_LOOSE: Final = 64 * 2**20
-"""Bytes of a content that is in no file of this machine, and has to be sent to who draws."""
+"""Bytes of the largest content without a file of its own, which is sent to the process."""
 
 _PICTURE: Final = b"RIFF"
 
@@ -32,7 +32,7 @@ Open = Callable[[Digest], Awaitable[Content]]
 
 
 class Thumbnails:
-    """The thumbnails in a folder, which may be deleted at any time."""
+    """The thumbnails in a folder. The folder may be deleted at any time."""
 
     def __init__(self, folder: Path, open_content: Open) -> None:
         self._folder = folder / f"thumbnails-{VERSION}"
@@ -44,7 +44,7 @@ class Thumbnails:
         self._drawing: dict[Path, asyncio.Task[bytes]] = {}
 
     async def of(self, digest: Digest, content_type: str) -> bytes:
-        """The thumbnail of a content. Raises UndrawableError."""
+        """Return the thumbnail of a content, as WebP. Raises UndrawableError."""
         kind = _kind(content_type)
         path = self._path(digest, kind)
         kept = await asyncio.to_thread(_read, path)
@@ -59,7 +59,7 @@ class Thumbnails:
         return kept
 
     async def close(self) -> None:
-        """End every drawing and its process."""
+        """Cancel every drawing and end the processes."""
         tasks = list(self._drawing.values())
         for task in tasks:
             task.cancel()
@@ -67,12 +67,12 @@ class Thumbnails:
         await asyncio.gather(*(drawer.end() for drawer in self._drawers))
 
     async def _draw(self, path: Path, digest: Digest, kind: str) -> bytes:
-        """Draw and keep: the picture, or why there is none."""
+        """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
             try:
                 drawn = await self._drawn(drawer, digest, kind)
-            except DrawerDiedError:  # perhaps killed for no fault of the content: draw once more
+            except DrawerDiedError:  # the content may not be the cause: draw once more
                 drawn = await self._drawn(drawer, digest, kind)
         except DrawerDiedError:
             drawn = b"it made its decoder fail"
@@ -106,7 +106,7 @@ def _kind(content_type: str) -> str:
 
 async def _loose(content: Content) -> bytes:
     if content.size > MAX_LOOSE:
-        raise UndrawableError(f"{content.size:,} bytes are more than are sent to who draws")
+        raise UndrawableError(f"{content.size:,} bytes are too many to draw")
     return b"".join([piece async for piece in content.chunks(0, content.size)])
 
 
@@ -118,7 +118,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _keep(path: Path, drawn: bytes) -> None:
-    """Whole or not at all: synced before it gets its name."""
+    """Write the file completely and sync it before it gets its name."""
     fresh = path.with_suffix(f"{path.suffix}.new")
     with storage_errors("the thumbnail was not kept"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

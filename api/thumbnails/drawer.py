@@ -1,6 +1,6 @@
-"""A drawing process, seen from the server: started when it is needed, and killed when it hangs.
+"""The server's side of a drawing process: started when needed, and killed when it hangs.
 
-Promise: whatever a content does to its decoder, the next one is drawn by a process that is well.
+Promise: after a content breaks its decoder, a new process draws the next one.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from asset_ledger.api.thumbnails.frames import frame
 from asset_ledger.api.workers.child import Child
 
 PATIENCE: Final = 30.0
-"""Seconds that one drawing may take."""
+"""Seconds that a drawing may take."""
 
 WORKER: Final = "asset_ledger.api.thumbnails.worker"
 
 
 class Drawer:
-    """One process, which draws one thing at a time: whoever has it asks, and nobody else."""
+    """A process that draws one content at a time. It has one caller at a time."""
 
     def __init__(self, worker: str = WORKER, *, patience: float = PATIENCE) -> None:
         self._worker, self._patience = worker, patience
         self._child: Child | None = None
 
     async def draw(self, kind: str, source: Path | bytes) -> bytes:
-        """A small picture of the content in a file, or of these bytes.
+        """Return a small picture of a file, or of these bytes.
 
         Raises UndrawableError and DrawerDiedError.
         """
@@ -41,7 +41,7 @@ class Drawer:
             await self.end()
             raise DrawerDiedError from None
         except BaseException:
-            await self.end()  # its answer would be taken for that to the next question
+            await self.end()  # else the next call would read this answer
             raise
         if refusal is not None:
             raise UndrawableError(refusal)

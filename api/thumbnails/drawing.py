@@ -1,8 +1,7 @@
-"""A content to a small picture. Runs in a process of its own: contents come from anywhere, and what
-a decoder does to its process must not happen to the server.
+"""Draw a small picture of a content. Runs in a process of its own, which a decoder may break.
 
-Promise: no picture of more pixels than Pillow's own limit is decoded, and nothing but the content
-itself is read: no playlist, no reference to another file. Metadata that cannot be read is left out.
+Promise: no picture with more pixels than Pillow's own limit is decoded, and no other file is read:
+no playlist, no reference. Metadata that cannot be read is ignored.
 """
 
 from array import array
@@ -20,16 +19,16 @@ LARGEST: Final = 512
 """Pixels of the longer side."""
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
-"""What browsers show, and TIFF. None that starts another program, as EPS does."""
+"""Formats that browsers show, and TIFF. None starts another program, as EPS does."""
 
 _FILMS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf"
 _PROFILE: Final = 64 * 1024
-"""Bytes of the longest colour profile that is kept. Nothing else is: no place, no name."""
+"""Bytes of the longest colour profile that is kept. No other metadata is kept."""
 
 _RGB: Final = b"RGB "
-"""The colour space in a profile's header whose profiles fit a WebP."""
+"""The colour space, in a profile's header, of the profiles that a WebP can have."""
 
-for _chunk in ("tEXt", "zTXt", "iTXt"):  # Pillow refuses a picture for its text: skip that unread
+for _chunk in ("tEXt", "zTXt", "iTXt"):  # Pillow refuses pictures with long texts: skip texts
     delattr(PngImagePlugin.PngStream, f"chunk_{_chunk}")
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # of a colour profile, unpacked
 
@@ -37,12 +36,12 @@ Source = BytesIO | BinaryIO
 
 
 def draw(kind: str, source: Source) -> bytes:
-    """A WebP of an image, or of a moment of a video. Raises UndrawableError."""
+    """Return a WebP of an image, or of a frame of a video. Raises UndrawableError."""
     try:
         return _DRAW[kind](source)
     except UndrawableError:
         raise
-    except Exception as error:  # decoders raise whatever they like, and name files of the server
+    except Exception as error:  # of any type; its message may name a file of the server
         raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
 
 
@@ -53,13 +52,13 @@ def _draw_image(source: Source) -> bytes:
 
 
 def _draw_video(source: Source) -> bytes:
-    import av  # noqa: PLC0415  # an extra, without which nobody asks for this
+    import av  # noqa: PLC0415  # an optional extra; without it, `cache` refuses videos
 
     with av.open(source, "r", options={"format_whitelist": _FILMS}) as film:
         stream = film.streams.video[0]
         _check_size(stream.codec_context.width, stream.codec_context.height)
         if film.duration:
-            film.seek(film.duration // 10)  # the first moment of a film is often black
+            film.seek(film.duration // 10)  # the first frame is often black
         frame = next(film.decode(stream))
         _check_size(frame.width, frame.height)
         image = frame.to_image()  # type: ignore[no-untyped-call]
@@ -76,7 +75,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _in_colour(image: Image.Image) -> Image.Image:
-    """The image in a mode that can be made smaller; one that can is left to decode small."""
+    """Convert an image to a mode that can be scaled. Others stay, so that JPEG decodes small."""
     if image.mode == "I;16" and image.format == "PNG":
         return image.point(lambda value: value / 256).convert("L")
     if image.mode[0] in "IF":
@@ -87,9 +86,9 @@ def _in_colour(image: Image.Image) -> Image.Image:
 
 
 def _in_grey(image: Image.Image) -> Image.Image:
-    """Numbers of any range, such as a measurement's: black is the least, white the greatest."""
+    """Scale numbers of any range to grey: the least is black, the greatest is white."""
     numbers = image.convert("I") if image.mode.startswith("I;16") else image
-    numbers.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)  # which never overshoots
+    numbers.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)  # it never overshoots
     kind = "f" if numbers.mode == "F" else "i"
     known = [number for number in array(kind, numbers.tobytes()) if isfinite(number)]
     low, high = min(known, default=0), max(known, default=0)
@@ -108,12 +107,12 @@ def _webp(image: Image.Image) -> bytes:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF comes from anywhere, and readers of it raise whatever they like
+    except Exception:  # malformed EXIF makes Pillow raise many types
         return image
 
 
 def _with_profile(image: Image.Image) -> tuple[Image.Image, bytes]:
-    """The image, and the colour profile to keep: one for RGB. Others are applied instead."""
+    """Return the image and its RGB colour profile. Profiles of other colour spaces are applied."""
     profile: bytes = image.info.get("icc_profile") or b""
     if image.mode not in ("L", "CMYK"):
         fits = profile[16:20] == _RGB and len(profile) < _PROFILE
@@ -128,5 +127,5 @@ def _with_profile(image: Image.Image) -> tuple[Image.Image, bytes]:
 
 
 def opened(path: str | None, content: bytes) -> Source:
-    """A content that lies in a file, or came along."""
+    """Open the file at a path, or these bytes."""
     return Path(path).open("rb") if path else BytesIO(content)

@@ -1,4 +1,4 @@
-"""Why there is no thumbnail."""
+"""Errors of thumbnails."""
 
 from asset_ledger.api.contract.errors import UnsupportedTypeError
 

@@ -1,4 +1,4 @@
-"""What the server and its drawing processes say to each other: a line of JSON, then bytes."""
+"""Messages between the server and its drawing processes: a line of JSON, then bytes."""
 
 from typing import Any, BinaryIO
 
@@ -6,12 +6,12 @@ import orjson
 
 
 def frame(head: dict[str, Any], content: bytes) -> bytes:
-    """A message of this head and these bytes."""
+    """Encode a message."""
     return orjson.dumps({**head, "size": len(content)}) + b"\n" + content
 
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """The next message of a pipe; None at its end."""
+    """Read the next message from a pipe; None at its end."""
     line = stream.readline()
     if not line:
         return None

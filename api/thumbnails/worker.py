@@ -1,7 +1,7 @@
-"""`python -m asset_ledger.api.thumbnails.worker`: draws what the server sends, one thing at a time.
+"""`python -m asset_ledger.api.thumbnails.worker`: draws the contents that the server sends.
 
-It gives way to the server, its memory is limited, and it exits when the server dies, also in the
-middle of a content that makes a decoder hang.
+It runs at low priority with limited memory, and exits when the server dies, also while a decoder
+hangs.
 """
 
 import sys
@@ -20,7 +20,7 @@ NICE: Final = 10
 
 
 def main() -> None:
-    """Answer every message on standard input with one on standard output."""
+    """Answer every message on standard input with a message on standard output."""
     exit_with_server()
     give_way(nice=NICE, max_memory=MOST_MEMORY)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def answer(head: dict[str, Any], content: bytes) -> bytes:
-    """The picture, or why there is none."""
+    """Return a message with the picture, or with the reason why there is none."""
     try:
         with opened(head["path"], content) as source:
             return frame({"refusal": None}, draw(head["kind"], source))

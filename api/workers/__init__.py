@@ -1,1 +1,1 @@
-"""Child processes of the server: one way to start and stop them, the committer, and the rebuild."""
+"""Worker processes of the server: how they start and stop, the committer, and the rebuild."""

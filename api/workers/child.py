@@ -73,12 +73,10 @@ class Child:
 
     @property
     def stdin(self) -> StreamWriter:
-        """The pipe to its standard input."""
         return _pipe(self._process.stdin)
 
     @property
     def stdout(self) -> StreamReader:
-        """The pipe from its standard output."""
         return _pipe(self._process.stdout)
 
     async def wait(self) -> int:
@@ -88,7 +86,7 @@ class Child:
     async def stop(self, seconds: float) -> bool:
         """Wait until it exits, at most so many seconds, then kill it. Return False if killed.
 
-        The caller has told it to exit before, in the words that the two share.
+        The caller has to ask the child to exit before, by a message that the two share.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -113,7 +111,7 @@ def _pipe(stream: T | None) -> T:
 
 
 def exit_with_server(descriptor: int = STDIN) -> None:
-    """In the child: exit as soon as the server has died. Watched by a thread of its own.
+    """In the child: exit as soon as the server has died. A thread of its own watches.
 
     `descriptor` is the child's end of a pipe or socket of which the server has the other end.
     """
@@ -123,10 +121,10 @@ def exit_with_server(descriptor: int = STDIN) -> None:
 def server_has_died(descriptor: int = STDIN, *, wait: float | None = 0) -> bool:
     """In the child: return whether the other end of the descriptor is closed.
 
-    What stands unread in a pipe does not hide its end. `wait`: for so many seconds; None for ever.
+    Unread bytes in a pipe do not hide its end. `wait`: for so many seconds; None for ever.
     """
     poll = select.poll()
-    poll.register(descriptor, 0)  # no readiness to read, only the hang-up, which is always told
+    poll.register(descriptor, 0)  # 0: report no readiness to read, only the hang-up
     return bool(poll.poll(None if wait is None else wait * 1_000))
 
 

@@ -1,6 +1,6 @@
-"""The committer process, as the server sees it: a `Worker` with an interpreter of its own.
+"""The server's side of the committer process: a `Worker` with an interpreter of its own.
 
-Promise: every request that was sent is answered, or the listener is told that the process died.
+Promise: every request is answered, or `Listener.lose` is called because the process died.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from asset_ledger.ledger.progress import Progress, no_progress
 WORKER: Final = "asset_ledger.api.workers.committer_worker"
 BUFFER: Final = 1 << 20
 STOP_SECONDS: Final = 30.0
-"""How long it may take to close its files. A checkpoint on a busy disk has taken ten."""
+"""Seconds to close its files. A WAL checkpoint on a busy disk has taken ten."""
 DIED: Final = "the committer process died"
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class ProcessWorker(asyncio.Protocol):
     """A `Worker` in a process of its own, which opens, writes and closes the files."""
 
-    eager: Final = 8  # it works while the event loop goes on to read other requests
+    eager: Final = 8  # it commits while the event loop reads other requests
 
     def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
         self._arguments = (str(settings.data_dir), settings.log_level, settings.log_format)
@@ -66,14 +66,14 @@ class ProcessWorker(asyncio.Protocol):
 
         Raises DataFolderError, and ConnectionResetError if the process dies.
         """
-        again = self._listener is not None
+        reopen = self._listener is not None
         self._listener = listener
         self._opened = asyncio.get_running_loop().create_future()
         try:
             if self._transport is None:
                 await self._kill()
                 await self.spawn()
-            self._say(Open(again))
+            self._send(Open(reopen))
             return await self._opened
         except BaseException:
             self._opened.cancel()
@@ -85,28 +85,25 @@ class ProcessWorker(asyncio.Protocol):
         for request in requests:
             if isinstance(request, CommandRequest):
                 self._commands[request.number] = request.command
-        self._say(requests)
+        self._send(requests)
 
     async def close(self) -> None:
         """Have the process commit what was sent, close the files and exit."""
         self._is_open = False
         if self._child is None:
             return
-        self._say(Finish())
+        self._send(Finish())
         if not await self._child.stop(STOP_SECONDS):
             logger.warning("the committer process did not stop within %d s: killed", STOP_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """For asyncio."""
         self._transport = transport  # type: ignore[assignment]  # of a socket
 
     def data_received(self, data: bytes) -> None:
-        """For asyncio."""
         for message in self._frames.feed(data):
             self._take(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """For asyncio."""
         self._transport = None
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(ConnectionResetError(DIED))
@@ -114,8 +111,8 @@ class ProcessWorker(asyncio.Protocol):
             self._is_open = False
             self._listener.lose(DIED)
 
-    def _say(self, message: Any) -> None:
-        if self._transport is not None:  # else it has died, and its listener is told
+    def _send(self, message: Any) -> None:
+        if self._transport is not None:  # None after its death, which `connection_lost` reports
             self._transport.write(frame(message))
 
     def _take(self, message: Any) -> None:

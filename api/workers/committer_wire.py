@@ -1,7 +1,7 @@
 """The messages between a server and its committer process: plain data, pickled, in frames.
 
-Both run the same code, and no other process can reach the socket. An event goes one way only: the
-server keeps what it sent, and is told the positions that it got.
+Both run the same code, and no other process can reach the socket. Events are sent to the committer
+only: the server keeps them, and receives their positions.
 """
 
 import pickle
@@ -18,9 +18,9 @@ _LENGTH: Final = Struct("!I")
 
 
 class Open(NamedTuple):
-    """To the committer: open the files. `again`: see `engine.open_group_commit`."""
+    """To the committer: open the files. `reopen`: see `engine.open_group_commit`."""
 
-    again: bool
+    reopen: bool
 
 
 class Finish(NamedTuple):
@@ -36,7 +36,7 @@ class Opening(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where a command's events are: the first position, their time and numbers in their jobs."""
+    """The positions of a command's events from `first` on, their time, and their `job_seq`."""
 
     first: int
     recorded_at: datetime
@@ -45,7 +45,7 @@ class Placed(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An exception: most of ours cannot be pickled, for they are not made of their arguments."""
+    """An exception as plain data. Most of ours cannot be pickled: `args` lacks arguments."""
 
     kind: type[Exception]
     arguments: tuple[Any, ...]
@@ -53,30 +53,30 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
-        """An exception as it is sent."""
+        """Encode an exception."""
         return cls(type(error), error.args, error.__dict__)
 
     def error(self) -> Exception:
-        """The exception again."""
+        """Decode the exception."""
         error = self.kind.__new__(self.kind, *self.arguments)
         error.__dict__.update(self.state)
         return error
 
 
 def frame(message: Any) -> bytes:
-    """A message, after its length."""
+    """Encode a message, preceded by its length."""
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(data)) + data
 
 
 class Frames:
-    """Messages out of a stream of bytes that ends anywhere."""
+    """Decodes messages from a stream of bytes that is cut anywhere."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes | memoryview) -> Iterator[Any]:
-        """The messages that are complete now."""
+        """Yield the messages that are complete with these bytes."""
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
@@ -90,7 +90,7 @@ class Frames:
 
 
 def encode_result(result: GroupResult) -> GroupResult:
-    """A result as it is sent: without the events, which the server has, and without exceptions."""
+    """Encode a result without its events, which the server has, and without exceptions."""
     error, failure = result.tables.error, result.failure
     return result._replace(
         answers=[(number, _encode(answer)) for number, answer in result.answers],
@@ -100,9 +100,9 @@ def encode_result(result: GroupResult) -> GroupResult:
 
 
 def decode_result(result: GroupResult, commands: dict[int, Command]) -> GroupResult:
-    """The result, with the events of the commands that were sent: they get their positions.
+    """Decode a result. Gives the events of the answered commands their positions.
 
-    Takes what is answered out of `commands`.
+    Removes the answered commands from `commands`.
     """
     return result._replace(
         answers=[(n, _decode(answer, commands.pop(n, None))) for n, answer in result.answers],

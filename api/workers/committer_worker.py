@@ -1,9 +1,9 @@
 """`python -m asset_ledger.api.workers.committer_worker DESCRIPTOR FOLDER LEVEL FORMAT`: commits
 what a server sends through the socket DESCRIPTOR. LEVEL and FORMAT are those of its log.
 
-It dies with its server: the socket ends when the server does, however that ends. What was sent
-before is still committed, and the next server waits for it. One thread does it all: a second would
-take the interpreter from the first.
+It exits when the socket ends, so whenever its server ends. It still commits what it has received,
+and the next server waits for that. It has one thread: a second one would compete for the
+interpreter.
 """
 
 import logging
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Load everything, open the files when the server asks, and commit until it has enough."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # for the server, which says when to stop
+    """Wait for `Open`, open the files, and commit until `Finish` or the end of the socket."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server handles them, and then sends Finish
         signal.signal(number, signal.SIG_IGN)
     configure(*sys.argv[3:5])
     with socket.socket(fileno=int(sys.argv[1])) as server:
@@ -51,28 +51,28 @@ def main() -> None:
 
 def _serve(folder: Path, channel: "Channel", opening: Open) -> None:
     def progress(step: str, done: int, total: int) -> None:
-        channel.say(Opening(step, done, total))
+        channel.send(Opening(step, done, total))
 
     try:
-        with open_group_commit(folder, progress, again=opening.again) as group_commit:
+        with open_group_commit(folder, progress, reopen=opening.reopen) as group_commit:
             _commit(group_commit, channel)
     except (LedgerError, OSError) as error:
-        channel.say(Failure.of(error))
+        channel.send(Failure.of(error))
     except Exception as error:
-        logger.critical("the committer process gives up", exc_info=True)
-        channel.say(Failure.of(error))
+        logger.critical("the committer process gives up after an internal error", exc_info=True)
+        channel.send(Failure.of(error))
         sys.exit(1)
 
 
 def _commit(group_commit: GroupCommit, channel: "Channel") -> None:
     def deliver(result: GroupResult) -> None:
-        channel.say(encode_result(result))
+        channel.send(encode_result(result))
 
     commit_groups(group_commit, channel.gather, deliver)
 
 
 class Channel:
-    """The socket to the server. While one group is committed, the next gathers in it."""
+    """The socket to the server. It buffers the next group while one is committed."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server, self._frames = server, Frames()
@@ -82,20 +82,20 @@ class Channel:
         self._messages: list[Any] = []
         self._ended = False
 
-    def say(self, message: Any) -> None:
-        """Send a message. A server that has gone is told nothing."""
+    def send(self, message: Any) -> None:
+        """Send a message. Do nothing if the server has died."""
         with suppress(OSError):
             self._server.sendall(frame(message))
 
     def wait_for_open(self) -> Open | None:
-        """The first message; None if the server goes before it."""
+        """Return the first message; None if the server dies before it."""
         while not self._messages and not self._ended:
             self._receive(None)
         first = self._messages.pop(0) if self._messages else None
         return first if isinstance(first, Open) else None
 
     def gather(self, seconds: float) -> Sequence[Request] | None:
-        """The requests that wait; none after so many seconds without one; None at the end."""
+        """Return the waiting requests; none after so many seconds; None at the end."""
         group = self._requests()
         while len(group) < MAX_GROUP and not self._ended:
             if not self._receive(0 if group else seconds):
@@ -111,7 +111,7 @@ class Channel:
         return [request for message in messages for request in message]
 
     def _receive(self, seconds: float | None) -> bool:
-        """Whether anything has come, the end included."""
+        """Wait for bytes, at most so many seconds. Return whether bytes or the end came."""
         if not self._poll.poll(None if seconds is None else seconds * 1_000):
             return False
         size = 0

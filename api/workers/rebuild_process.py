@@ -1,4 +1,4 @@
-"""The rebuild process, as the server sees it: started for one task, and killed with it."""
+"""The server's side of the rebuild process, which runs one task."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,22 +12,22 @@ from asset_ledger.ledger.progress import Progress
 WORKER: Final = "asset_ledger.api.workers.rebuild_worker"
 
 MAX_LINE: Final = 64 * 1024 * 1024
-"""Bytes of its last line, which has the rows that differ, at most."""
+"""Bytes of the longest line: the last one, which has the rows that differ."""
 
 
 async def perform(task: str, folder: Path, number: int, progress: Progress) -> dict[str, Any]:
-    """Return the result of the task. Cancelled, it kills the process.
+    """Run a task and return its result. Kill the process if the caller is cancelled.
 
-    Raises RebuildError if the task failed, and if the process died.
+    Raises RebuildError if the task fails or the process dies.
     """
     arguments = (str(folder), task, str(number))
     async with await Child.start(WORKER, *arguments, pipes=True, max_line=MAX_LINE) as child:
         async for line in child.stdout:
-            said = orjson.loads(line)
-            if "error" in said:
-                raise RebuildError(said["error"])
-            if "done" in said:
-                done: dict[str, Any] = said["done"]
+            message = orjson.loads(line)
+            if "error" in message:
+                raise RebuildError(message["error"])
+            if "done" in message:
+                done: dict[str, Any] = message["done"]
                 return done
-            progress(said["step"], said["position"], said["target"])
-    raise RebuildError("the process that built it died")
+            progress(message["step"], message["position"], message["target"])
+    raise RebuildError("the rebuild process died; start the rebuild again")

@@ -1,22 +1,25 @@
-"""What is said of the tables: which serve, which are being made, which could come back."""
+"""The status of the tables: the generation in use, the running rebuild, the previous one."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
-from asset_ledger.api.workers.rebuilds import Building, Ended, Rebuilds
+from asset_ledger.api.workers.rebuilds import FinishedRebuild, Rebuilds, RunningRebuild
 from asset_ledger.projections.runtime.previous_generation import find_previous
 from asset_ledger.projections.serving import Projections
 
 
 async def status(
-    folder: Path, projections: Projections, rebuilds: Rebuilds, begun: Building | None = None
+    folder: Path,
+    projections: Projections,
+    rebuilds: Rebuilds,
+    new: RunningRebuild | None = None,
 ) -> dict[str, Any]:
-    """The document of `GET /api/projections`. What was `begun` just now may have ended already, and
-    is told of all the same: whoever began it has to learn its name."""
-    generation, building = projections.generation, begun or rebuilds.building
+    """Return the document of `GET /api/projections`. `new`: the rebuild that this request started,
+    which is shown even if it has ended already."""
+    generation, building = projections.generation, new or rebuilds.building
     rows = await asyncio.to_thread(generation.count_rows)
-    kept = await asyncio.to_thread(find_previous, folder, generation.number)
+    previous = await asyncio.to_thread(find_previous, folder, generation.number)
     return {
         "serving": {
             "generation": generation.number,
@@ -29,12 +32,12 @@ async def status(
             "digest": rebuilds.digests.get(generation.number),
         },
         "building": _building(building),
-        "previous": None if kept is None else kept._asdict(),
+        "previous": None if previous is None else previous._asdict(),
         "last": _ended(rebuilds.last),
     }
 
 
-def _building(building: Building | None) -> dict[str, Any] | None:
+def _building(building: RunningRebuild | None) -> dict[str, Any] | None:
     if building is None:
         return None
     return {
@@ -48,7 +51,7 @@ def _building(building: Building | None) -> dict[str, Any] | None:
     }
 
 
-def _ended(ended: Ended | None) -> dict[str, Any] | None:
+def _ended(ended: FinishedRebuild | None) -> dict[str, Any] | None:
     if ended is None:
         return None
     compared = ended.built.get("comparison")

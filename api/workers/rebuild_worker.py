@@ -1,7 +1,7 @@
 """`python -m asset_ledger.api.workers.rebuild_worker FOLDER TASK GENERATION`: builds a generation
-beside the one that a server has in use, and reports its progress, a JSON object a line.
+while a server uses another one. It writes its progress and its result as one JSON object a line.
 
-It only reads the log, it gives way to the server, and it exits when the server dies.
+It only reads the log, runs at low priority, and exits when the server dies.
 """
 
 import sys
@@ -20,28 +20,28 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
 
 NICE: Final = 19
-OFTEN: Final = 0.05
+INTERVAL: Final = 0.05
 """Seconds between two lines about the same step, at least."""
 
 
 def main() -> None:
-    """Do the task. The last line is `{"done": ...}` or `{"error": ...}`."""
+    """Run the task. The last line is `{"done": ...}` or `{"error": ...}`."""
     folder, task, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     give_way(nice=NICE)
     exit_with_server()
-    with hold_build(folder):
-        # Asked with the lock held: the next server waits for the lock before it uses this number,
-        # and the thread that exits may not have had its turn yet.
+    with hold_build_lock(folder):
+        # Check with the lock held: the next server waits for the lock before it uses this number,
+        # and the thread that watches the server may not have run yet.
         if server_has_died():
             return
         try:
-            say({"done": _do(folder, TASKS[task], number)})
-        except Exception as error:  # the server's to tell: nobody reads what this process writes
-            say({"error": f"{type(error).__name__}: {error}"})
+            write({"done": _do(folder, TASKS[task], number)})
+        except Exception as error:  # the server reports it: standard error is /dev/null
+            write({"error": f"{type(error).__name__}: {error}"})
 
 
 Task = Callable[[Path, int, Feed, Progress], dict[str, Any]]
@@ -51,7 +51,7 @@ def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
     with closing(SqliteLogReader(DataFolder(folder).log)) as log:
         codec = Codec()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return task(folder, number, feed, Teller())
+        return task(folder, number, feed, ProgressLines())
 
 
 def _build(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
@@ -66,22 +66,22 @@ def _catch_up(folder: Path, number: int, feed: Feed, progress: Progress) -> dict
 TASKS: Final[Mapping[str, Task]] = {"build": _build, "catch-up": _catch_up}
 
 
-class Teller:
-    """Says how far it is: every new step, and now and then in between."""
+class ProgressLines:
+    """A `Progress` that writes a line for each new step, and one each INTERVAL in between."""
 
     def __init__(self) -> None:
-        self._step, self._said = "", 0.0
+        self._step, self._written_at = "", 0.0
 
     def __call__(self, step: str, position: int, target: int) -> None:
-        """Say it, unless the last time was just now."""
+        """Write the progress, unless a line about this step was written just now."""
         now = time.monotonic()
-        if step != self._step or now - self._said > OFTEN:
-            self._step, self._said = step, now
-            say({"step": step, "position": position, "target": target})
+        if step != self._step or now - self._written_at > INTERVAL:
+            self._step, self._written_at = step, now
+            write({"step": step, "position": position, "target": target})
 
 
-def say(document: dict[str, Any]) -> None:
-    """One line."""
+def write(document: dict[str, Any]) -> None:
+    """Write one line to standard output, at once."""
     sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
     sys.stdout.buffer.flush()
 

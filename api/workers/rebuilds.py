@@ -1,7 +1,7 @@
-"""Rebuilds of the tables while the server goes on: begun, watched, cancelled, taken back.
+"""Rebuilds and rollbacks of the tables while the server serves: start, watch, cancel.
 
-Promise: at most one at a time; whatever becomes of it, the generation in use serves until the next
-one has taken over, and nothing that was begun is left behind.
+Promise: at most one runs at a time. The generation in use serves until the new one takes over, and
+a rebuild that does not end well leaves no files.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.projections.rebuild.build import next_number, remove_but
+from asset_ledger.projections.rebuild.build import next_number, remove_all_but
 from asset_ledger.projections.runtime.database import remove
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
@@ -30,7 +30,7 @@ Result = Literal["switched", "discarded", "cancelled", "failed"]
 RESULTS: Final[tuple[Result, ...]] = ("switched", "discarded", "cancelled", "failed")
 
 SWITCHING: Final = "switching"
-"""The last step, which is short and is not cancelled."""
+"""The last step. It is short and cannot be cancelled."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ def _now() -> str:
 
 
 @dataclass(slots=True)
-class Building:
-    """What is being made. `dry_run`: it is compared and thrown away; `rollback`: it was in use
-    before. `position` of `target`: how far its present step is."""
+class RunningRebuild:
+    """A running rebuild or rollback. `dry_run`: the new generation is compared and discarded.
+    `rollback`: the previous generation comes back. `position` of `target`: progress of `state`."""
 
     generation: int
     target: int
@@ -52,30 +52,30 @@ class Building:
     position: int = 0
     started_at: str = field(default_factory=_now)
 
-    def hear(self, state: str, position: int, target: int) -> None:
-        """How far it is."""
+    def report(self, state: str, position: int, target: int) -> None:
+        """Set the progress. A `Progress`."""
         self.state, self.position, self.target = state, position, target
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What became of one. `built` is what its process made, where it came to an end."""
+class FinishedRebuild:
+    """The outcome of a rebuild or rollback. `built`: the result of its process, if it has one."""
 
-    building: Building
+    building: RunningRebuild
     result: Result
     built: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     ended_at: str = field(default_factory=_now)
 
 
-Work = Callable[[Building], Awaitable[Ended]]
+Work = Callable[[RunningRebuild], Awaitable[FinishedRebuild]]
 
 
 class Rebuilds:
-    """Those of one server. For its event loop.
+    """The rebuilds of one server. For its event loop.
 
-    `compared` is how the last one that was built compares to the generation in use then, `digests`
-    are those of generations that were built since the start, and where they stood.
+    `compared`: the comparison of the last generation that was built with the one in use then.
+    `digests`: digests and positions of the generations that were built since the start, by number.
     """
 
     def __init__(
@@ -83,93 +83,89 @@ class Rebuilds:
     ) -> None:
         self._folder, self._projections = folder, projections
         self._feed, self._committer = feed, committer
-        self.building: Building | None = None
-        self.last: Ended | None = None
+        self.building: RunningRebuild | None = None
+        self.last: FinishedRebuild | None = None
         self.compared: dict[str, Any] | None = None
         self.digests: dict[int, dict[str, Any]] = {}
         self.counts: Counter[Result] = Counter()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, *, dry_run: bool = False) -> Building:
-        """Begin one, or answer the one that is under way."""
+    def start(self, *, dry_run: bool = False) -> RunningRebuild:
+        """Start a rebuild. Return it, or the one that is running."""
         if self.building is not None:
             return self.building
         number, target = next_number(self._folder), self._feed.head()
-        return self._begin(Building(number, target, dry_run=dry_run), self._rebuild)
+        return self._run(RunningRebuild(number, target, dry_run=dry_run), self._rebuild)
 
-    async def roll_back(self) -> Building:
-        """Go back to the generation before, once that has caught up.
+    async def roll_back(self) -> RunningRebuild:
+        """Start to catch up the previous generation, which then takes over.
 
-        Raises GenerationError where there is none of this release's schema, and during a rebuild.
+        Raises GenerationError if none has this release's schema, or if a rebuild is running.
         """
         current = self._projections.generation.number
-        kept = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
+        previous = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
         if self.building is not None:
-            raise GenerationError("the tables are being made anew: cancel that first")
-        building = Building(kept.generation, self._feed.head(), rollback=True)
-        return self._begin(building, self._go_back)
+            raise GenerationError("a rebuild is running: wait for it, or cancel it")
+        building = RunningRebuild(previous.generation, self._feed.head(), rollback=True)
+        return self._run(building, self._go_back)
 
     async def cancel(self) -> None:
-        """End what is under way, if anything is; what is about to take over takes over."""
+        """Cancel what is running, and wait for its end. A switch is not cancelled."""
         if self._task is None or self._task.done():
             return
         if self.building is None or self.building.state != SWITCHING:
             self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def wait(self) -> Ended | None:
-        """How the last one ended, once it has."""
+    async def wait(self) -> FinishedRebuild | None:
+        """Wait until nothing runs. Return the last outcome."""
         if self._task is not None:
             await asyncio.wait([self._task])
         return self.last
 
-    async def close(self) -> None:
-        """Cancel what is under way: the server stops."""
-        await self.cancel()
-
-    def _begin(self, building: Building, work: Work) -> Building:
+    def _run(self, building: RunningRebuild, work: Work) -> RunningRebuild:
         self.building = building
         self._task = asyncio.create_task(self._watch(building, work))
         return building
 
-    async def _watch(self, building: Building, work: Work) -> None:
+    async def _watch(self, building: RunningRebuild, work: Work) -> None:
         try:
             ended = await work(building)
         except asyncio.CancelledError:
-            ended = Ended(building, "cancelled")
+            ended = FinishedRebuild(building, "cancelled")
         except Exception as error:
             trace = None if isinstance(error, LedgerError) else error
             logger.error("generation %d: %s", building.generation, error, exc_info=trace)
-            ended = Ended(building, "failed", error=str(error))
+            ended = FinishedRebuild(building, "failed", error=str(error))
         self.counts[ended.result] += 1
         self.last, self.building = ended, None
 
-    async def _rebuild(self, building: Building) -> Ended:
+    async def _rebuild(self, building: RunningRebuild) -> FinishedRebuild:
         number = building.generation
         try:
             built = await self._perform("build", building)
             self.compared = built["comparison"]
             if building.dry_run:
-                return Ended(building, "discarded", built)
+                return FinishedRebuild(building, "discarded", built)
             before = self._projections.generation.number
             await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
-            await asyncio.to_thread(remove_but, self._folder, {before, number})
-            return Ended(building, "switched", built)
+            await asyncio.to_thread(remove_all_but, self._folder, {before, number})
+            return FinishedRebuild(building, "switched", built)
         finally:
             if self._projections.generation.number != number:
                 await asyncio.to_thread(remove, self._folder, number)
 
-    async def _go_back(self, building: Building) -> Ended:
+    async def _go_back(self, building: RunningRebuild) -> FinishedRebuild:
         await self._perform("catch-up", building)
         await self._take_over(building)
-        return Ended(building, "switched")
+        return FinishedRebuild(building, "switched")
 
-    async def _perform(self, task: str, building: Building) -> dict[str, Any]:
-        return await perform(task, self._folder, building.generation, building.hear)
+    async def _perform(self, task: str, building: RunningRebuild) -> dict[str, Any]:
+        return await perform(task, self._folder, building.generation, building.report)
 
-    async def _take_over(self, building: Building) -> None:
-        """Serve what was built, once the committer fills it."""
+    async def _take_over(self, building: RunningRebuild) -> None:
+        """Switch to the new generation, once the committer writes to it."""
         building.state = SWITCHING
         number, retire = building.generation, building.rollback
         following = await asyncio.to_thread(open_followers, self._folder, number, self._feed)

@@ -1,1 +1,1 @@
-"""What `verify` does to a log and its contents: it trusts nothing but the stored bytes."""
+"""The audit of a log and its contents by `verify`, which trusts nothing but the stored bytes."""

@@ -1,6 +1,6 @@
-"""Every content of a data folder, read again: its bytes have to be what its name says.
+"""The audit of contents: the bytes of each must have the digest that is its name.
 
-A content that no event names is no fault: a write that was cut short may have left it.
+A content that no event names is no finding: an interrupted write may have left it.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
 
-Note = Callable[[str, int], bool]
-"""Called with a digest and a size; False if a content of that digest was there before."""
+NoteContent = Callable[[str, int], bool]
+"""Note a digest and a size; return False if that digest was noted before."""
 
 PAGE: Final = 100
-"""Packed contents read at once, of 64 KiB at most each."""
+"""Packed contents to read at once, of 64 KiB at most each."""
 
 _PACKED: Final = """SELECT rowid, digest, bytes FROM contents
     WHERE rowid >= ? ORDER BY rowid LIMIT ?"""
@@ -28,15 +28,15 @@ _SMALLEST: Final = -(2**63)
 
 
 class ContentAudit:
-    """One reading of every content in a folder."""
+    """An audit of every content in a folder. `read`: the number of contents read so far."""
 
-    def __init__(self, files: ContentFolder, note: Note, progress: Progress) -> None:
+    def __init__(self, files: ContentFolder, note: NoteContent, progress: Progress) -> None:
         self._files = files
         self._note, self._progress = note, progress
         self.read = 0
 
     def findings(self) -> Iterator[Finding]:
-        """Read every content, and tell what is wrong."""
+        """Read every content, and yield what is wrong."""
         try:
             with closing(open_reader(self._files.packed)) as db:
                 db.text_factory = spell_out
@@ -53,9 +53,9 @@ class ContentAudit:
                 yield from self._packed_content(*row)
             start = rows[-1][0] + 1
             self._progress("reading contents", self.read, max(total, self.read))
-        for (said,) in db.execute("PRAGMA integrity_check").fetchmany(PAGE):
-            if said != "ok":
-                yield Finding("content/packed.db", "as a file", str(said))
+        for (result,) in db.execute("PRAGMA integrity_check").fetchmany(PAGE):
+            if result != "ok":
+                yield Finding("content/packed.db", "as a file", str(result))
 
     def _packed_content(self, name: Any, content: Any) -> Iterator[Finding]:
         self.read += 1
@@ -90,7 +90,7 @@ class ContentAudit:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, one folder's names in memory at a time."""
+    """Yield every file below a folder, with one folder's names in memory at a time."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_dir():
             yield from _files(path)

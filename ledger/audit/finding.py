@@ -1,10 +1,10 @@
-"""What an audit finds: where a record is not what it has to be, and how it is not."""
+"""The result of an audit: where a record is wrong, and how."""
 
 from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """Something wrong, in one line: the table (or place), which row of it, and what is wrong."""
+    """One wrong record: the table or file, the row in it, and what is wrong."""
 
     table: str
     where: str

@@ -1,6 +1,6 @@
-"""A whole data folder read again, log and contents, by one who believes nothing but the bytes.
+"""The audit of a data folder, its log and its contents, from the stored bytes alone.
 
-It only reads, beside a running server too, and what it notes lies in a folder of its own.
+It only reads the folder, also beside a running server, and keeps its notes in a scratch folder.
 """
 
 import sqlite3
@@ -19,12 +19,12 @@ NOTES: Final = "notes.db"
 
 
 class Audit:
-    """One audit of a data folder, of the events that it had when the audit began."""
+    """An audit of a data folder, up to its last event when the audit began."""
 
     def __init__(self, folder: Path, scratch: Path, given: Sequence[str] = ()) -> None:
-        """`given`: checkpoints that somebody kept. Notes are made in the folder `scratch`.
+        """`given`: checkpoints that the caller kept. `scratch`: a folder for the audit's notes.
 
-        Raises CorruptLogError for what is no log, ProofError for a checkpoint of another log.
+        Raises CorruptLogError if there is no log, ProofError for a checkpoint of another log.
         """
         self._files = DataFolder(folder)
         self._rows = AuditRows(self._files.log, scratch / NOTES)
@@ -37,25 +37,25 @@ class Audit:
 
     @property
     def position(self) -> int:
-        """The last event that is audited."""
+        """The position of the last event that is audited."""
         return self._log.upto
 
     @property
     def root(self) -> bytes:
-        """The root over these events, once they were read."""
+        """The Merkle root of the events that were read."""
         return self._log.root
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
-        """Read everything, and tell what is wrong, as it is found."""
+        """Read everything, and yield what is wrong as it is found."""
         contents = ContentAudit(self._files.content, self._rows.note_content, progress)
         try:
             yield from self._log.findings(progress)
             yield from contents.findings()
             yield from self._rows.findings(self.position)
-        except sqlite3.Error as error:  # what is torn cannot be read to its end
+        except sqlite3.Error as error:  # a damaged file cannot be read to its end
             yield Finding("ledger.db", "as a file", str(error))
         self.contents = contents.read
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._rows.close()

@@ -1,5 +1,5 @@
-"""The keys of a log as an auditor follows them: the first from event 1, each later one from the
-rotation that the key before it signed.
+"""The signing keys of a log, for audits: the first from event 1, each later one from the rotation
+that the key before it signed.
 """
 
 from collections.abc import Mapping
@@ -14,42 +14,42 @@ from asset_ledger.ledger.merkle.succession import check_succession
 
 
 class KeyChain:
-    """Which log this is, and the key in force after the events that were read so far."""
+    """The log's id and origin, and the key in force after the events that were read so far."""
 
     def __init__(self) -> None:
         self.log_id = self.origin = self.in_force = ""
 
-    def read(self, stored: Stored, said: Mapping[str, Any]) -> list[str]:
-        """Go on over one event; what is wrong with it, as far as it is about keys."""
+    def read(self, stored: Stored, envelope: Mapping[str, Any]) -> list[str]:
+        """Read the next event. Return what is wrong with what it records about keys."""
         try:
             if stored.position == 1:
-                self._open(stored, said)
+                self._open(stored, envelope)
             elif stored.topic == LedgerOpened.TOPIC:
-                raise ProofError("a log is opened by its first event alone")
+                raise ProofError("only the first event may open a log")
             elif stored.topic == KeyRotated.TOPIC:
-                self._rotate(stored, said)
+                self._rotate(stored, envelope)
         except ProofError as error:
             return [str(error)]
         except (KeyError, TypeError, AttributeError, ValueError):
-            return ["does not say which key it is about"]
+            return ["does not name its key"]
         return []
 
     def open(self, note: str) -> Checkpoint:
-        """What a checkpoint says, if the key in force signed it. Raises ProofError."""
+        """Return a checkpoint that the key in force signed. Raises ProofError."""
         if not self.in_force:
-            raise ProofError("no event says whose signature to expect")
+            raise ProofError("no event names the key that must have signed it")
         return open_checkpoint(note, self.in_force)
 
-    def _open(self, stored: Stored, said: Mapping[str, Any]) -> None:
-        key, origin = said["public_key"], origin_line(said["log_id"])
-        if stored.topic != LedgerOpened.TOPIC or stored.stream != said["log_id"]:
+    def _open(self, stored: Stored, envelope: Mapping[str, Any]) -> None:
+        key, origin = envelope["public_key"], origin_line(envelope["log_id"])
+        if stored.topic != LedgerOpened.TOPIC or stored.stream != envelope["log_id"]:
             raise ProofError("does not open this log")
-        if said["origin"] != origin or read_verifier_key(key).name != origin:
+        if envelope["origin"] != origin or read_verifier_key(key).name != origin:
             raise ProofError("names a key of another log")
-        self.log_id, self.origin, self.in_force = said["log_id"], origin, key
+        self.log_id, self.origin, self.in_force = envelope["log_id"], origin, key
 
-    def _rotate(self, stored: Stored, said: Mapping[str, Any]) -> None:
+    def _rotate(self, stored: Stored, envelope: Mapping[str, Any]) -> None:
         if stored.stream != self.log_id:
-            raise ProofError("is in another stream than the log's own")
-        check_succession(self.log_id, self.in_force, said)
-        self.in_force = said["new_key"]
+            raise ProofError("is not in the log's own stream")
+        check_succession(self.log_id, self.in_force, envelope)
+        self.in_force = envelope["new_key"]

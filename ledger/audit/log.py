@@ -1,7 +1,7 @@
-"""The log read again from its first event: leaves, tree, keys and checkpoints, from the bytes alone.
+"""The audit of a log from its first event: leaves, tree, keys and checkpoints, from bytes alone.
 
-Nothing that the log keeps about itself is believed: each is derived anew, and compared both ways.
-Memory does not grow with the log, and nothing is written to it, so that its server may run.
+Everything that the log stores about its events is computed again from them and compared both ways.
+Memory does not grow with the log. Nothing is written to it, so its server may run meanwhile.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, Final
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.keys import KeyChain
 from asset_ledger.ledger.audit.rows import PAGE, AuditRows
-from asset_ledger.ledger.audit.stored import Stored, read_said
+from asset_ledger.ledger.audit.stored import Stored, read_envelope
 from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError, ProofError
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
 from asset_ledger.ledger.merkle.frontier import Frontier
@@ -21,19 +21,19 @@ from asset_ledger.ledger.progress import Progress
 _GIVEN: Final = "the checkpoint given, of size"
 
 _LINES: Final = 5
-"""A checkpoint as this log keeps it: origin, size, root, an empty line, its own signature."""
+"""The lines of a checkpoint of this log: origin, size, root, an empty line, one signature."""
 
 _NO_LEAF: Final = bytes(HASH)
-"""Stands for an event that is not there and left no hash."""
+"""The leaf hash of a missing event whose hash is missing too."""
 
 
 class LogAudit:
-    """One reading of a log, up to where it ended when the reading began."""
+    """An audit of a log, up to its last event when the audit began."""
 
     def __init__(self, rows: AuditRows, given: Sequence[str] = ()) -> None:
-        """`given` are checkpoints that somebody kept.
+        """`given`: checkpoints that the caller kept.
 
-        Raises CorruptLogError for a log without an event, ProofError for a checkpoint of another log.
+        Raises CorruptLogError for an empty log, ProofError for a checkpoint of another log.
         """
         self.upto = rows.head()
         if self.upto < 1:
@@ -41,71 +41,71 @@ class LogAudit:
         self._rows, self._tree, self._keys = rows, Frontier(), KeyChain()
         self._given = [(_size_in(note, rows), note) for note in given]
         self._last_time = ""
-        self._torn = False
+        self._gave_up = False
 
     @property
     def root(self) -> bytes:
-        """The root over every event that was read."""
+        """The Merkle root of the events that were read."""
         return self._tree.root()
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
-        """Read every event, and tell what is wrong."""
+        """Read every event, and yield what is wrong."""
         for page in self._rows.events(self.upto):
             yield from self._page(page)
             progress("reading the log", min(page[-1].position, self.upto), self.upto)
-        yield from self._cut()
+        yield from self._missing_end()
 
     def _page(self, page: Sequence[Stored]) -> Iterator[Finding]:
         first, last = self._tree.size + 1, min(page[-1].position, self._tree.size + 2 * PAGE)
         leaves = self._rows.leaves(first, last)
         notes = self._rows.checkpoints(first, last)
-        said: list[tuple[int, Mapping[str, Any]]] = []
+        envelopes: list[tuple[int, Mapping[str, Any]]] = []
         for stored in page:
-            yield from self._lost(stored.position, leaves, notes)
-            if self._torn or stored.position < 1:
+            yield from self._gap(stored.position, leaves, notes)
+            if self._gave_up or stored.position < 1:
                 continue
-            words = self._words(stored)
-            if isinstance(words, Finding):
-                yield words
+            envelope = self._read(stored)
+            if isinstance(envelope, Finding):
+                yield envelope
             else:
-                said.append((stored.position, words))
-                yield from self._envelope(stored, words)
+                envelopes.append((stored.position, envelope))
+                yield from self._envelope(stored, envelope)
             yield from self._leaf(stored, leaves.get(stored.position), notes)
-        self._rows.note(said)
+        self._rows.note(envelopes)
 
-    def _lost(
+    def _gap(
         self, position: int, leaves: Mapping[int, bytes], notes: Mapping[int, str]
     ) -> Iterator[Finding]:
-        """The events before this one that are not there: the tree goes on over what they left.
+        """Check that no event is missing before this one; grow the tree from the hashes of a gap.
 
-        Where more than a page is gone, there is nothing left to go on over.
+        Give up where more than a page is missing.
         """
         first, last = self._tree.size + 1, position - 1
-        if self._torn or last < first:
+        if self._gave_up or last < first:
             return
         yield Finding("stored_events", f"{first} to {last}", "are missing")
-        self._torn = last - first >= PAGE
-        for lost in () if self._torn else range(first, position):
-            yield from self._grow(leaves.get(lost, _NO_LEAF), notes)
+        self._gave_up = last - first >= PAGE
+        for missing in () if self._gave_up else range(first, position):
+            yield from self._grow(leaves.get(missing, _NO_LEAF), notes)
 
-    def _words(self, stored: Stored) -> dict[str, Any] | Finding:
+    def _read(self, stored: Stored) -> dict[str, Any] | Finding:
         if not stored.typed:
             return Finding("stored_events", str(stored.position), "a column has another type")
         try:
-            return read_said(stored)
+            return read_envelope(stored)
         except PoisonEventError as error:
             return Finding("stored_events", str(stored.position), error.reason)
 
-    def _envelope(self, stored: Stored, words: Mapping[str, Any]) -> Iterator[Finding]:
+    def _envelope(self, stored: Stored, envelope: Mapping[str, Any]) -> Iterator[Finding]:
         where = str(stored.position)
-        if words["recorded_at"] < self._last_time:
+        if envelope["recorded_at"] < self._last_time:
             yield Finding("stored_events", where, "was recorded before the event before it")
-        self._last_time = words["recorded_at"]
-        if ("job_id" in words) != ("job_seq" in words):
+        self._last_time = envelope["recorded_at"]
+        if ("job_id" in envelope) != ("job_seq" in envelope):
             yield Finding("stored_events", where, "has a job without a job_seq, or the reverse")
-        if stored.topic == "job.finished" and words.get("events") != words.get("job_seq"):
-            yield Finding("stored_events", where, "counts other events of its job than it has")
-        for wrong in self._keys.read(stored, words):
+        if stored.topic == "job.finished" and envelope.get("events") != envelope.get("job_seq"):
+            yield Finding("stored_events", where, "has another number of events than its job has")
+        for wrong in self._keys.read(stored, envelope):
             yield Finding("stored_events", where, wrong)
 
     def _leaf(
@@ -128,16 +128,16 @@ class LogAudit:
         yield from self._checkpoints(notes.get(self._tree.size))
 
     def _checkpoints(self, kept: str | None) -> Iterator[Finding]:
-        """Hold the tree as it is now against the checkpoints of its size."""
+        """Compare the tree with the checkpoints of its size."""
         size = self._tree.size
         if kept is not None:
             yield from self._checkpoint("checkpoints", kept, size)
             if kept.count("\n") != _LINES:
-                yield Finding("checkpoints", str(size), "has lines that this log never writes")
+                yield Finding("checkpoints", str(size), "has lines that this log does not write")
         for given in [note for at, note in self._given if at == size]:
             yield from self._checkpoint(_GIVEN, given, size)
             if kept is None:
-                yield Finding("checkpoints", str(size), "is missing, and somebody has it")
+                yield Finding("checkpoints", str(size), "is missing, but was given")
 
     def _checkpoint(self, table: str, note: str, size: int) -> Iterator[Finding]:
         try:
@@ -148,27 +148,27 @@ class LogAudit:
         if signed.size != size:
             yield Finding(table, str(size), f"is a checkpoint of {signed.size:,} events")
         elif signed.root != self._tree.root():
-            yield Finding(table, str(size), "its root is not the one of the events up to here")
+            yield Finding(table, str(size), "its root is not the root of the events up to it")
 
-    def _cut(self) -> Iterator[Finding]:
+    def _missing_end(self) -> Iterator[Finding]:
         for size in [size for size, _ in self._given if size > self.upto]:
             what = f"the log has only {self.upto:,} events: its end is missing"
             yield Finding(_GIVEN, str(size), what)
 
 
 def _leaf_hash(stored: Stored) -> bytes:
-    """The hash of a row as it stands; of no event, if a column has another type."""
+    """Return the leaf hash of a row; `_NO_LEAF` if a column has another type."""
     if not stored.typed or not stored.stream.isascii():
         return _NO_LEAF
     return leaf_hash(leaf_of(stored.stream, stored.version, stored.topic, stored.state))
 
 
 def _size_in(given: str, rows: AuditRows) -> int:
-    """The size in a checkpoint of this log. Raises ProofError."""
-    checkpoint, opened = read_checkpoint(given), KeyChain()
+    """Return the size in a checkpoint of this log. Raises ProofError."""
+    checkpoint, keys = read_checkpoint(given), KeyChain()
     for stored in chain.from_iterable(rows.events(1)):
         if stored.position == 1 and stored.typed:
-            opened.read(stored, read_said(stored))
-    if opened.origin not in ("", checkpoint.origin):
-        raise ProofError(f"this is a checkpoint of {checkpoint.origin}, not of {opened.origin}")
+            keys.read(stored, read_envelope(stored))
+    if keys.origin not in ("", checkpoint.origin):
+        raise ProofError(f"this is a checkpoint of {checkpoint.origin}, not of {keys.origin}")
     return checkpoint.size

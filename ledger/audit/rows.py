@@ -1,8 +1,7 @@
-"""The tables beside the events, compared both ways with what the events' own bytes say.
+"""The audit of the tables beside the events: SQL compares them both ways with the events' bytes.
 
-Notes of what was read go into a file of the audit's own, so that memory does not grow with the
-log, and SQL compares the two. The log is only read, also beside its server: what was committed
-after the audit began is left to the next one.
+What was read from the events is noted in a scratch file, so that memory does not grow with the log.
+The log is only read, also beside its server: rows committed after the audit began are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +17,21 @@ from asset_ledger.ledger.storage.sqlite import open_scratch
 PAGE: Final = 1_000
 
 MOST: Final = 1_000
-"""How many findings one check tells at most: the rest would say the same."""
+"""Findings that one check reports at most."""
 
 _SMALLEST: Final = -(2**63)
 
 _COLUMNS: Final = (*TEXTS, *NUMBERS)
 _NOTES: Final = (
-    f"CREATE TABLE said (position INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})",
-    """CREATE TABLE asked (user_id TEXT, command TEXT, first INTEGER, last INTEGER, key TEXT,
+    f"CREATE TABLE envelopes (position INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})",
+    """CREATE TABLE commands (user_id TEXT, command TEXT, first INTEGER, last INTEGER, key TEXT,
         PRIMARY KEY (user_id, command, key)) WITHOUT ROWID""",
     "CREATE TABLE contents (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID",
 )
-_NOTE: Final = f"INSERT INTO said VALUES (?, {', '.join('?' for _ in _COLUMNS)})"
+_NOTE: Final = f"INSERT INTO envelopes VALUES (?, {', '.join('?' for _ in _COLUMNS)})"
 _NOTE_CONTENT: Final = "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING"
-_INDEX: Final = "CREATE INDEX jobs ON said (user_id, job_id) WHERE job_id IS NOT NULL"
-_ASKED: Final = """INSERT INTO asked
+_INDEX: Final = "CREATE INDEX jobs ON envelopes (user_id, job_id) WHERE job_id IS NOT NULL"
+_COMMANDS: Final = """INSERT INTO commands
     SELECT user_id, command_hash(user_id, key, operation, fingerprint), first_position,
         last_position, key FROM log.command_keys"""
 
@@ -48,7 +47,7 @@ _IS_NEW: Final = f"> :upto AND {{}} <= ({_HEAD})"
 
 
 class Check(NamedTuple):
-    """A statement that answers, of the rows that are wrong, which they are."""
+    """A statement that selects the wrong rows of a table, and what is wrong with them."""
 
     table: str
     what: str
@@ -78,15 +77,15 @@ CHECKS: Final[Sequence[Check]] = (
         "its job_seq is not the next one of its job",
         """SELECT printf('%d (job %s, job_seq %s)', position, job_id, job_seq) FROM (
             SELECT *, row_number() OVER (PARTITION BY user_id, job_id ORDER BY position) AS due
-            FROM said WHERE job_id IS NOT NULL)
+            FROM envelopes WHERE job_id IS NOT NULL)
         WHERE job_seq IS NOT due""",
     ),
     Check(
         "event_tags",
-        "no event says so",
+        "no event has this tag",
         f"""SELECT {_TAG.format(kind="kind", value="value")} FROM log.event_tags AS t
-        WHERE NOT ({_new("position")}) AND NOT EXISTS (SELECT 1 FROM said AS s
-            WHERE s.position = t.position AND s.user_id = t.user_id AND t.value = CASE t.kind
+        WHERE NOT ({_new("position")}) AND NOT EXISTS (SELECT 1 FROM envelopes AS e
+            WHERE e.position = t.position AND e.user_id = t.user_id AND t.value = CASE t.kind
                 WHEN 'workflow' THEN workflow_id WHEN 'node' THEN node_id
                 WHEN 'job' THEN job_id END)""",
     ),
@@ -94,20 +93,20 @@ CHECKS: Final[Sequence[Check]] = (
         Check(
             "event_tags",
             "is missing",
-            f"""SELECT {_TAG.format(kind=f"'{kind}'", value=f"{kind}_id")} FROM said AS s
+            f"""SELECT {_TAG.format(kind=f"'{kind}'", value=f"{kind}_id")} FROM envelopes AS e
             WHERE {kind}_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM log.event_tags AS t
-                WHERE t.user_id = s.user_id AND t.kind = '{kind}' AND t.value = s.{kind}_id
-                    AND t.position = s.position)""",
+                WHERE t.user_id = e.user_id AND t.kind = '{kind}' AND t.value = e.{kind}_id
+                    AND t.position = e.position)""",
         )
         for kind in ("workflow", "node", "job")
     ),
     Check(
         "job_heads",
-        "is not where the events of the job end",
+        "is not the last job_seq of the job",
         f"""SELECT {_JOB} FROM log.job_heads AS h
         WHERE seq IS NOT (
-            SELECT ifnull(max(job_seq), 0) FROM said AS s
-            WHERE s.user_id = h.user_id AND s.job_id = h.job_id
+            SELECT ifnull(max(job_seq), 0) FROM envelopes AS e
+            WHERE e.user_id = h.user_id AND e.job_id = h.job_id
         ) + (
             SELECT count(*) FROM log.event_tags AS t WHERE t.user_id = h.user_id
                 AND t.kind = 'job' AND t.value = h.job_id AND {_new("t.position")})
@@ -116,24 +115,24 @@ CHECKS: Final[Sequence[Check]] = (
     Check(
         "job_heads",
         "is missing",
-        f"""SELECT DISTINCT {_JOB} FROM said AS s WHERE job_id IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM log.job_heads AS h WHERE h.user_id = s.user_id AND h.job_id = s.job_id)
+        f"""SELECT DISTINCT {_JOB} FROM envelopes AS e WHERE job_id IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM log.job_heads AS h WHERE h.user_id = e.user_id AND h.job_id = e.job_id)
         """,
     ),
     Check(
         "command_keys",
         "the events that it names do not name it",
-        f"""SELECT {_KEY} FROM asked AS a WHERE NOT ({_new("last")} AND first > :upto)
-            AND (last < first OR last - first + 1 IS NOT (SELECT count(*) FROM said AS s
-                WHERE s.position BETWEEN first AND last
-                    AND s.user_id = a.user_id AND s.command = a.command))""",
+        f"""SELECT {_KEY} FROM commands AS c WHERE NOT ({_new("last")} AND first > :upto)
+            AND (last < first OR last - first + 1 IS NOT (SELECT count(*) FROM envelopes AS e
+                WHERE e.position BETWEEN first AND last
+                    AND e.user_id = c.user_id AND e.command = c.command))""",
     ),
     Check(
         "command_keys",
-        "no key explains the command of this event",
-        """SELECT position FROM said AS s WHERE command IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM asked AS a WHERE a.user_id = s.user_id AND a.command = s.command
-                AND s.position BETWEEN first AND last)""",
+        "no key has the command of this event",
+        """SELECT position FROM envelopes AS e WHERE command IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM commands AS c WHERE c.user_id = e.user_id AND c.command = e.command
+                AND e.position BETWEEN first AND last)""",
     ),
     Check(
         "event_leaves",
@@ -143,7 +142,7 @@ CHECKS: Final[Sequence[Check]] = (
     ),
     Check(
         "checkpoints",
-        "the log has not had so many events",
+        "the log does not have so many events",
         f"""SELECT size FROM log.checkpoints
         WHERE (size < 1 OR size > :upto) AND NOT ({_new("size")})""",
     ),
@@ -157,83 +156,82 @@ CHECKS: Final[Sequence[Check]] = (
     Check(
         "stored_events",
         "there is no content with the digest that it names",
-        """SELECT printf('%d (%s)', min(position), digest) FROM said WHERE digest IS NOT NULL
-            AND digest NOT IN (SELECT digest FROM contents) GROUP BY digest""",
+        """SELECT printf('%d (%s)', min(position), digest) FROM envelopes
+        WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM contents)
+        GROUP BY digest""",
     ),
     Check(
         "stored_events",
         "the content that it names has another size",
-        """SELECT printf('%d (%s)', position, digest) FROM said JOIN contents USING (digest)
-        WHERE said.size IS NOT contents.size""",
+        """SELECT printf('%d (%s)', position, digest) FROM envelopes
+        JOIN contents USING (digest) WHERE envelopes.size IS NOT contents.size""",
     ),
 )
 
 
 class AuditRows:
-    """A log in a SQLite file as its auditor reads it, with notes of what its events say."""
+    """The rows of a log for its audit, and a scratch file of notes on its events."""
 
     def __init__(self, log: Path, scratch: Path) -> None:
-        """Raises sqlite3.Error if the file cannot be read."""
+        """Open the log and make the scratch file. Raises sqlite3.Error."""
         self._db = open_scratch(scratch, {"log": log})
         self._db.create_function("command_hash", 4, _hash_of, deterministic=True)
         for statement in _NOTES:
             self._db.execute(statement)
 
     def head(self) -> int:
-        """The last position of the log; 0 where it has no event."""
+        """Return the last position of the log; 0 if it is empty."""
         (head,) = self._db.execute(_HEAD).fetchone()
         return head or 0
 
     def events(self, upto: int) -> Iterator[list[Stored]]:
-        """Every row up to a position, page by page."""
+        """Yield every row up to a position, page by page."""
         start = _SMALLEST
         while rows := self._db.execute(_EVENTS, (start, upto, PAGE)).fetchall():
             yield [Stored(*row) for row in rows]
             start = rows[-1][0] + 1
 
     def leaves(self, first: int, last: int) -> dict[int, bytes]:
-        """The leaf hashes that are kept for these positions."""
+        """Return the stored leaf hashes of these positions."""
         return dict(self._db.execute(_LEAVES, (first, last)).fetchall())
 
     def tile(self, level: int, index: int) -> bytes | None:
-        """A full tile, if it is kept."""
+        """Return a stored full tile; None if it is missing."""
         row = self._db.execute(_TILE, (level, index)).fetchone()
         return row[0] if row else None
 
     def checkpoints(self, first: int, last: int) -> dict[int, str]:
-        """The notes that are kept for trees of these sizes."""
+        """Return the stored checkpoints of these tree sizes."""
         return dict(self._db.execute(_CHECKPOINTS, (first, last)).fetchall())
 
-    def note(self, said: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-        """Remember what the events at these positions say."""
-        rows = [(position, *map(words.get, _COLUMNS)) for position, words in said]
+    def note(self, envelopes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Note the envelopes of the events at these positions."""
+        rows = [(position, *map(each.get, _COLUMNS)) for position, each in envelopes]
         self._db.execute("BEGIN")
         self._db.executemany(_NOTE, rows)
         self._db.execute("COMMIT")
 
     def findings(self, upto: int) -> Iterator[Finding]:
-        """What is wrong with the tables, once every event up to a position, and
-        every content, has been noted.
-        """
+        """Yield what is wrong, once all events up to a position and all contents are noted."""
         self._db.execute(_INDEX)
-        self._db.execute(_ASKED)
+        self._db.execute(_COMMANDS)
         for table, what, sql in CHECKS:
             for (where,) in self._db.execute(sql, {"upto": upto}).fetchmany(MOST):
                 yield Finding(table, str(where), what)
         yield from self._pages()
 
     def _pages(self) -> Iterator[Finding]:
-        """What SQLite finds in its own file: an index that hides rows, say."""
-        for (said,) in self._db.execute("PRAGMA log.integrity_check").fetchmany(MOST):
-            if said != "ok":
-                yield Finding("ledger.db", "as a file", str(said))
+        """Yield what SQLite finds in the file itself, such as an index that lacks rows."""
+        for (result,) in self._db.execute("PRAGMA log.integrity_check").fetchmany(MOST):
+            if result != "ok":
+                yield Finding("ledger.db", "as a file", str(result))
 
     def note_content(self, digest: str, size: int) -> bool:
-        """Remember that a content is there; whether it was not noted before."""
+        """Note a content. Return False if its digest was noted before."""
         return self._db.execute(_NOTE_CONTENT, (digest, size)).rowcount == 1
 
     def close(self) -> None:
-        """Let go of both files."""
+        """Close both files."""
         self._db.close()
 
 

@@ -1,6 +1,6 @@
-"""What the stored bytes of an event say of it, read without the classes that made them.
+"""Decode a stored event without trusting it, for audits.
 
-An audit reads events as a stranger would: by the names that are frozen into the bytes.
+The event classes are not used: an audit reads fields by the names in the stored bytes.
 """
 
 import re
@@ -18,7 +18,7 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
 class Stored(NamedTuple):
-    """A row of stored_events, as its file has it: nothing about its types is certain."""
+    """A row of `stored_events`. Its columns may have any type."""
 
     position: int
     stream: Any
@@ -28,24 +28,24 @@ class Stored(NamedTuple):
 
     @property
     def typed(self) -> bool:
-        """Whether each column has its type. Text in the place of bytes would hash alike."""
+        """Whether each column has its type. Text instead of bytes would have the same hash."""
         kinds = (str, int, str, bytes)
         return all(isinstance(value, kind) for value, kind in zip(self[1:], kinds, strict=True))
 
 
-def read_said(stored: Stored) -> dict[str, Any]:
-    """The JSON in an event's state. Raises PoisonEventError unless its envelope is one."""
+def read_envelope(stored: Stored) -> dict[str, Any]:
+    """Return the JSON object of an event's state. Raises PoisonEventError for any other bytes."""
     try:
-        said = orjson.loads(stored.state)
+        envelope = orjson.loads(stored.state)
     except ValueError as error:
         raise PoisonEventError(stored.position, str(error)) from error
-    if not isinstance(said, dict) or not _is_envelope(said):
+    if not isinstance(envelope, dict) or not _is_envelope(envelope):
         raise PoisonEventError(stored.position, "its bytes are not the envelope of an event")
-    return said
+    return envelope
 
 
-def _is_envelope(said: Mapping[str, Any]) -> bool:
-    texts = all(isinstance(said.get(name, ""), str) for name in TEXTS)
-    numbers = all(type(said.get(name, 0)) is int for name in NUMBERS)
-    when = said.get("recorded_at")
+def _is_envelope(envelope: Mapping[str, Any]) -> bool:
+    texts = all(isinstance(envelope.get(name, ""), str) for name in TEXTS)
+    numbers = all(type(envelope.get(name, 0)) is int for name in NUMBERS)
+    when = envelope.get("recorded_at")
     return texts and numbers and isinstance(when, str) and bool(_TIME.fullmatch(when))

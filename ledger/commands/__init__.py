@@ -1,1 +1,1 @@
-"""What callers can have recorded: one module a verb."""
+"""The commands of the ledger: one module for each verb."""

@@ -1,4 +1,4 @@
-"""How a request came, and what it is answered: the words at the ledger's front door."""
+"""The context of a request to the ledger, and the receipts that commands return."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from asset_ledger.ledger.log.event_log import CommandKey
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Whose call it is, with which Idempotency-Key, If-Match version and trace.
+class CallContext:
+    """The owner, Idempotency-Key, If-Match version and trace of one request.
 
-    `actor` is who acts, where that is not the owner. The key is the owner's: an admin who does the
-    same for two users with one key does two things.
+    `actor`: the user who acts, if not the owner. Keys belong to the owner: an admin's requests for
+    two users with one key are two commands.
     """
 
     user_id: str
@@ -26,7 +26,7 @@ class Call:
     actor: str | None = None
 
     def origin(self, key: CommandKey | None) -> Origin:
-        """What the events of this call say about where they come from."""
+        """Return what the events of this request record about their origin."""
         return Origin(
             by=self.actor or self.user_id,
             user_id=self.user_id,
@@ -44,10 +44,10 @@ class Call:
         size: int | None = None,
         digest: Digest | None = None,
     ) -> CommandKey | None:
-        """The call's key with the fingerprint of what it asks for; None where it sent no key."""
+        """Return the request's key with the fingerprint of its fields; None if it has no key."""
         if self.key is None:
             return None
-        asked = fingerprint(
+        fields_hash = fingerprint(
             operation,
             asset_id=asset_id or job_id,
             if_match=self.if_match,
@@ -55,11 +55,11 @@ class Call:
             size=size,
             digest=digest,
         )
-        return CommandKey(self.user_id, self.key, operation, asked)
+        return CommandKey(self.user_id, self.key, operation, fields_hash)
 
 
 class Receipt(NamedTuple):
-    """An asset as its command left it. `behind`: the tables do not show it yet."""
+    """An asset as its command left it. `behind`: the tables lack its events so far."""
 
     asset: Asset
     position: int
@@ -77,7 +77,7 @@ class Deletion(NamedTuple):
 
 
 class BulkDeletion(NamedTuple):
-    """How many assets matched and became tombstones, and all that did, contents included."""
+    """The number of matching assets, and the deletion of them and of what their folders hold."""
 
     matched: int
     deletion: Deletion

@@ -1,10 +1,14 @@
-"""Recording a new asset: with the bytes that came along, with bytes that its owner has already, or
-without any.
+"""Create an asset: with uploaded bytes, with bytes that its owner has already, or without any.
+
+Crash points before those of `commit/group_commit.py`. After a kill there, the next start finds:
+
+    A    during the upload: a private file, which the start removes
+    B    after a large content is published: a content that no event names, which stays
 """
 
 from collections.abc import Callable, Mapping
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
@@ -33,11 +37,11 @@ class Create:
         self._tables, self._new_id = tables, new_id
 
     async def asset(
-        self, call: Call, wanted: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
+        self, call: CallContext, new: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
     ) -> Receipt:
         """Record a new asset with its content, or without (a folder, or metadata only).
 
-        `fields` are the wire fields that were sent, to tell a retry from another request.
+        `fields` are the fields of the request, which distinguish a retry from another request.
         Raises FieldError, TooLargeError, KeyReusedError, and the UnavailableErrors.
         """
         size, digest = (staged.size, staged.digest) if staged else (0, None)
@@ -45,38 +49,38 @@ class Create:
         origin, asset_id = call.origin(key), self._new_id()
 
         async def decide() -> Decision:
-            events = create(wanted, asset_id=asset_id, size=size, digest=digest, origin=origin)
-            guards = await self._surroundings(call.user_id, wanted)
+            events = create(new, asset_id=asset_id, size=size, digest=digest, origin=origin)
+            guards = await self._folder_guard(call.user_id, new)
             if isinstance(staged, OwnedContent):
-                guards |= await self._owner(call.user_id, staged.digest)
+                guards |= await self._owner_guard(call.user_id, staged.digest)
             elif staged is not None and staged.small is None:
-                await self._contents.publish(staged)
+                await self._contents.publish(staged)  # B
             return events, guards
 
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self._receipt(committed)
 
-    async def find_content(self, call: Call, digest: Digest) -> OwnedContent | None:
-        """A content that the caller owns: a live asset of his has it now, or this very
-        Idempotency-Key made one that had. None for any other. Raises ProjectionBehindError.
+    async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:
+        """Return a content that the user owns: a live asset of the user has it now, or this
+        Idempotency-Key made one that had it. None for any other. Raises ProjectionBehindError.
         """
         owner = await self._tables.owner_of(call.user_id, digest)
-        if owner is None and not await self._was_made(call, digest):
+        if owner is None and not await self._is_retry(call, digest):
             return None
         content = await self._contents.open(digest)
         return None if content is None else await _owned_content(digest, content)
 
-    async def _surroundings(self, user_id: str, wanted: NewAsset) -> dict[str, int]:
-        """The folder that an asset goes into must be as it was when the event is recorded."""
-        if wanted.derived_from:
-            await self._replay(Replay.sources, user_id, wanted.derived_from)
-        if wanted.parent_id is None:
+    async def _folder_guard(self, user_id: str, new: NewAsset) -> dict[str, int]:
+        """Check sources and folder; return the version that the folder must have at the commit."""
+        if new.derived_from:
+            await self._replay(Replay.check_sources, user_id, new.derived_from)
+        if new.parent_id is None:
             return {}
-        folder = await self._replay(Replay.folder, user_id, wanted.parent_id)
+        folder = await self._replay(Replay.folder, user_id, new.parent_id)
         return {folder.id: folder.version}
 
-    async def _owner(self, user_id: str, digest: Digest) -> dict[str, int]:
-        """The asset that the bytes belong to must have them still when the event is recorded."""
+    async def _owner_guard(self, user_id: str, digest: Digest) -> dict[str, int]:
+        """Return the version that the asset with these bytes must have at the commit."""
         owner_id = await self._tables.owner_of(user_id, digest)
         if owner_id is None:
             raise not_owned()
@@ -85,14 +89,14 @@ class Create:
             raise VersionConflictError(f"{owner_id} changed since it was found")
         return {owner.id: owner.version}
 
-    async def _was_made(self, call: Call, digest: Digest) -> bool:
-        """Whether the request that used this key before recorded an asset with these bytes."""
+    async def _is_retry(self, call: CallContext, digest: Digest) -> bool:
+        """Whether an earlier request with this key recorded an asset with these bytes."""
         if call.key is None:
             return False
-        known = await self._replay(Replay.command_of, call.user_id, call.key)
-        recorded = await self._replay.recorded(known) if known else ()
-        made = (each.event for each in recorded)
-        return any(isinstance(event, AssetCreated) and event.digest == digest for event in made)
+        earlier = await self._replay(Replay.command_of, call.user_id, call.key)
+        recorded = await self._replay.recorded(earlier) if earlier else ()
+        events = (each.event for each in recorded)
+        return any(isinstance(event, AssetCreated) and event.digest == digest for event in events)
 
     async def _receipt(self, committed: Committed | None) -> Receipt:
         asset = fold(await self._replay.recorded(committed.appended)) if committed else None
@@ -103,8 +107,8 @@ class Create:
 
 
 def not_owned() -> FieldError:
-    """The refusal of a digest: whether somebody else has such bytes is not told."""
-    return FieldError("digest", "is not that of an asset of yours: send the bytes along")
+    """Refuse a digest, without revealing whether another user has such bytes."""
+    return FieldError("digest", "is not the digest of an asset of yours: send the bytes")
 
 
 async def _owned_content(digest: Digest, content: Content) -> OwnedContent:

@@ -1,8 +1,7 @@
-"""Deleting an asset, and a folder with all that is in it.
+"""Delete an asset, or a folder with everything in it.
 
-A folder's own tombstone comes first: from then on nothing can be put into it, so what is found in
-it afterwards is all there ever will be. Its contents follow, a batch a command; a deletion that
-was interrupted is finished at the next start.
+A folder's own tombstone is recorded first. After that the folder accepts no more assets. Its
+contents are deleted next, one batch per command. The next start finishes an interrupted deletion.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, inf
 from typing import Final
 
-from asset_ledger.ledger.commands.call import BulkDeletion, Call, Deletion
+from asset_ledger.ledger.commands.call import BulkDeletion, CallContext, Deletion
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.asset import Asset, AssetDeleted
@@ -24,16 +23,15 @@ from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 BATCH: Final = 256
-"""How many contents of a folder are deleted by one command."""
-
+"""The number of assets that one command deletes at most."""
 
 Find = Callable[[], Awaitable[Sequence[AssetId]]]
-"""Tells which assets are to go, when it is asked."""
+"""Return the ids of the assets to delete."""
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What one deletion has recorded so far, command by command."""
+class _Deleted:
+    """What one deletion has recorded so far. `folders` are still to be emptied."""
 
     ids: list[AssetId] = field(default_factory=list)
     folders: list[AssetId] = field(default_factory=list)
@@ -44,102 +42,104 @@ class _Tally:
 
 
 class Delete:
-    """Makes tombstones: one by one, by the folder, or of all that a filter matches."""
+    """Deletes one asset, a folder with its contents, or all assets that a filter matches."""
 
     def __init__(self, committer: Committer, replay: AsyncReplay, tables: TableQueries) -> None:
         self._committer, self._replay, self._tables = committer, replay, tables
 
-    async def asset(self, call: Call, asset_id: AssetId) -> Deletion:
-        """Delete an asset; a folder with its contents. Deleting a tombstone deletes what was left.
+    async def asset(self, call: CallContext, asset_id: AssetId) -> Deletion:
+        """Delete an asset; a folder with its contents, also if the folder is deleted already.
 
         Raises UnknownAssetError, PreconditionFailedError, VersionConflictError, KeyReusedError, and
         the UnavailableErrors.
         """
         asset = await self._asset(call, asset_id)
         key = call.command_key("delete-asset", asset_id=asset_id)
-        tally = _Tally()
-        await self._bury(call, key, [asset_id], tally)
-        if tally.replayed and key is not None:
-            await self._recall(key, tally)
+        done = _Deleted()
+        await self._delete(call, key, [asset_id], done)
+        if done.replayed and key is not None:
+            await self._add_earlier(key, done)
         if asset.is_folder:
-            await self._empty(replace(call, if_match=None), key, tally)
-        return Deletion(tally.ids, tally.position or asset.position, tally.replayed, tally.behind)
+            await self._empty(replace(call, if_match=None), key, done)
+        return Deletion(done.ids, done.position or asset.position, done.replayed, done.behind)
 
     async def matching(
-        self, call: Call, find: Find, expected: int, fields: Mapping[str, Json]
+        self, call: CallContext, find: Find, expected: int, fields: Mapping[str, Json]
     ) -> BulkDeletion:
-        """Delete what is found, folders with their contents, if it is as many as expected.
+        """Delete the assets that `find` returns, folders with their contents.
 
-        A retry of a request that was cut short deletes the rest, and never more than was expected.
-        Raises VersionConflictError if another number is found.
+        A retry of an interrupted request deletes the rest, and never more than `expected` assets.
+        Raises VersionConflictError if their number is not `expected`.
         """
         call = replace(call, if_match=None)
         key = call.command_key("bulk-delete", fields=fields)
-        tally = _Tally()
+        done = _Deleted()
         if key is not None:
-            await self._recall(key, tally, ceil(expected / BATCH))
-        if not tally.replayed or len(tally.ids) < expected:
-            await self._bury_found(call, key, await find(), expected, tally)
-        count = len(tally.ids)
-        if key is not None and tally.replayed:
-            await self._recall(key, tally)
-        await self._empty(call, key, tally)
-        position = tally.position or await self._replay(Replay.head)
-        return BulkDeletion(count, Deletion(tally.ids, position, tally.replayed, tally.behind))
+            await self._add_earlier(key, done, ceil(expected / BATCH))
+        if not done.replayed or len(done.ids) < expected:
+            await self._delete_found(call, key, await find(), expected, done)
+        count = len(done.ids)
+        if key is not None and done.replayed:
+            await self._add_earlier(key, done)
+        await self._empty(call, key, done)
+        position = done.position or await self._replay(Replay.head)
+        return BulkDeletion(count, Deletion(done.ids, position, done.replayed, done.behind))
 
-    async def _bury_found(
+    async def _delete_found(
         self,
-        call: Call,
+        call: CallContext,
         key: CommandKey | None,
         found: Sequence[AssetId],
         expected: int,
-        tally: _Tally,
+        done: _Deleted,
     ) -> None:
-        if not tally.replayed and len(found) != expected:
-            raise VersionConflictError(f"{len(found):,} assets match by now, not {expected:,}")
-        left = found[: expected - len(tally.ids)]
+        if not done.replayed and len(found) != expected:
+            raise VersionConflictError(
+                f"{len(found):,} assets match by now, not {expected:,}: list them first"
+            )
+        left = found[: expected - len(done.ids)]
         for start in range(0, len(left), BATCH):
-            batch = batch_key(key, tally.commands)
-            await self._bury(call, batch, left[start : start + BATCH], tally)
+            batch = batch_key(key, done.commands)
+            await self._delete(call, batch, left[start : start + BATCH], done)
 
     async def finish_interrupted(self) -> int:
-        """Delete what a killed server left in deleted folders; answers how many assets."""
-        tally = _Tally()
+        """Delete live assets in deleted folders, which a kill left. Return their number."""
+        done = _Deleted()
         while orphans := await self._tables.orphans(BATCH):
             owner = orphans[0][0]
             ids = [asset_id for user_id, asset_id in orphans if user_id == owner]
-            if not await self._bury(Call(owner, actor=SYSTEM), None, ids, tally):
-                break  # the tables stand still, and would show these for ever
-        return len(tally.ids)
+            if not await self._delete(CallContext(owner, actor=SYSTEM), None, ids, done):
+                break  # stalled tables would list these assets for ever
+        return len(done.ids)
 
-    async def _empty(self, call: Call, key: CommandKey | None, tally: _Tally) -> None:
-        """Delete what is in the buried folders, and in the folders in them, until nothing is."""
-        while tally.folders:
-            folder_id = tally.folders[-1]
+    async def _empty(self, call: CallContext, key: CommandKey | None, done: _Deleted) -> None:
+        """Delete the contents of the deleted folders, and of the folders in them."""
+        while done.folders:
+            folder_id = done.folders[-1]
             found = await self._tables.children(call.user_id, folder_id, BATCH)
-            batch = batch_key(key, tally.commands)
-            if found and await self._bury(call, batch, found, tally, inside=folder_id):
+            batch = batch_key(key, done.commands)
+            if found and await self._delete(call, batch, found, done, inside=folder_id):
                 continue
-            if found:  # somebody else was faster, or has restored the folder
+            if found:  # another request deleted them already, or restored the folder
                 await self._tables.reach(await self._replay(Replay.head))
             if not found or not (await self._asset(call, folder_id)).deleted:
-                tally.folders.remove(folder_id)
+                done.folders.remove(folder_id)
 
-    async def _asset(self, call: Call, asset_id: AssetId) -> Asset:
+    async def _asset(self, call: CallContext, asset_id: AssetId) -> Asset:
         return await self._replay(Replay.asset, call.user_id, asset_id)
 
-    async def _bury(
+    async def _delete(
         self,
-        call: Call,
+        call: CallContext,
         key: CommandKey | None,
         ids: Sequence[AssetId],
-        tally: _Tally,
+        done: _Deleted,
         inside: AssetId | None = None,
     ) -> bool:
-        """One command: a tombstone for each that has none yet. Its folders are to be emptied.
+        """Record one command: a tombstone for each asset that is live. False if none is.
 
-        `inside`: they go because of this folder, unless they have left it, or it is back by now.
-        False if there was nothing to record.
+        `inside`: the deleted folder that holds them. Assets that were moved out of it meanwhile
+        stay, and all of them stay if it was restored.
         """
         origin = call.origin(key)
 
@@ -148,51 +148,45 @@ class Delete:
             guards: dict[str, int] = {}
             if inside is not None:
                 folder = await self._asset(call, inside)
-                found = _doomed(folder, found)
+                found = _still_inside(folder, found)
                 guards[folder.id] = folder.version
             for asset in found:
                 check_version(asset, call.if_match)
-            tally.folders += [a.id for a in found if a.is_folder and a.id not in tally.folders]
+            done.folders += [a.id for a in found if a.is_folder and a.id not in done.folders]
             return [event for asset in found for event in delete(asset, origin=origin)], guards
 
         committed = await self._committer.commit(key, decide)
         if committed is not None:
-            tally.behind |= committed.behind
-            await self._count(committed.appended, tally)
+            done.behind |= committed.behind
+            await self._add(committed.appended, done)
         return committed is not None
 
-    async def _recall(self, key: CommandKey, tally: _Tally, commands: float = inf) -> None:
-        """Add what the first request with this key recorded beyond what is counted already.
-
-        At most up to so many commands of it.
-        """
-        while tally.commands < commands and (batch := batch_key(key, tally.commands)):
-            known = await self._replay(Replay.command, batch)
-            if known is None:
+    async def _add_earlier(self, key: CommandKey, done: _Deleted, commands: float = inf) -> None:
+        """Add further commands of an earlier request with this key, up to `commands` in all."""
+        while done.commands < commands and (batch := batch_key(key, done.commands)):
+            earlier = await self._replay(Replay.command, batch)
+            if earlier is None:
                 return
-            await self._count(known, tally)
+            await self._add(earlier, done)
 
-    async def _count(self, appended: Appended, tally: _Tally) -> None:
+    async def _add(self, appended: Appended, done: _Deleted) -> None:
         events = [recorded.event for recorded in await self._replay.recorded(appended)]
-        buried = [
-            AssetId(event.originator_id) for event in events if isinstance(event, AssetDeleted)
-        ]
-        tally.ids += buried
-        tally.commands += 1
-        tally.position = max(tally.position, appended.last)
-        tally.replayed |= appended.replayed
+        done.ids += [AssetId(e.originator_id) for e in events if isinstance(e, AssetDeleted)]
+        done.commands += 1
+        done.position = max(done.position, appended.last)
+        done.replayed |= appended.replayed
 
 
 def assets_of(replay: Replay, user_id: str, ids: Sequence[AssetId]) -> list[Asset]:
-    """These assets, tombstones too. Raises UnknownAssetError."""
+    """Return these assets, including tombstones. Raises UnknownAssetError."""
     return [replay.asset(user_id, asset_id) for asset_id in ids]
 
 
-def _doomed(folder: Asset, contents: Sequence[Asset]) -> list[Asset]:
-    """Those that go with a deleted folder: they are still in it, and it is not back."""
-    return [asset for asset in contents if folder.deleted and asset.parent_id == folder.id]
+def _still_inside(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:
+    """Return the assets that are still in a deleted folder; none if the folder was restored."""
+    return [asset for asset in assets if folder.deleted and asset.parent_id == folder.id]
 
 
 def batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
-    """The key of a request's further commands: no client can send it, for it holds U+0000."""
+    """Return the key of a request's n-th command. It has U+0000, which no client can send."""
     return replace(key, key=f"{key.key}\0{batch}") if key and batch else key

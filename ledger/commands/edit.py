@@ -1,13 +1,13 @@
-"""Changing what is there: the label and the content of an asset, and bringing back a tombstone.
+"""Change the label and the content of a live asset.
 
-A decision rests on the asset and on the folders above the place it goes to. All of them are
-guards, so that whoever changes one of them in between makes the decision be taken again: two
-folders that are moved into each other at the same moment end as one move and one refusal.
+A decision depends on the asset and on all folders above its new parent. Their versions are guards
+of the command: if one of them changes before the commit, the command is decided again. So two
+folders that are moved into each other at the same time end as one move and one refusal.
 """
 
 from collections.abc import Mapping, Sequence
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import ContentStore, Staged
@@ -34,13 +34,13 @@ class Edit:
 
     async def asset(
         self,
-        call: Call,
+        call: CallContext,
         asset_id: AssetId,
-        wanted: Label,
+        label: Label,
         staged: Staged | None,
         fields: Mapping[str, Json],
     ) -> Receipt:
-        """Say something else of an asset, or give it other bytes, or both at once.
+        """Change the label of an asset, its bytes, or both at once.
 
         Raises UnknownAssetError, AssetDeletedError, PreconditionFailedError, FieldError, and what
         every write may raise.
@@ -53,8 +53,8 @@ class Edit:
 
         async def decide() -> Decision:
             asset = await self.current(call, asset_id)
-            events = _changes(asset, wanted, staged, origin)
-            guards = await self._path(asset, wanted)
+            events = _changes(asset, label, staged, origin)
+            guards = await self._path_guards(asset, label)
             if staged is not None and staged.small is None:
                 await self._contents.publish(staged)
             return events, guards
@@ -62,8 +62,8 @@ class Edit:
         committed = await self._committer.commit(key, decide, (staged,) if staged else ())
         return await self.receipt(call, asset_id, committed)
 
-    async def current(self, call: Call, asset_id: AssetId) -> Asset:
-        """The asset that a change is to start from.
+    async def current(self, call: CallContext, asset_id: AssetId) -> Asset:
+        """Return the asset before a change.
 
         Raises UnknownAssetError, AssetDeletedError and PreconditionFailedError, in this order.
         """
@@ -72,8 +72,10 @@ class Edit:
         check_version(asset, call.if_match)
         return asset
 
-    async def receipt(self, call: Call, asset_id: AssetId, committed: Committed | None) -> Receipt:
-        """The asset as its command left it: as it is, where there was nothing to record."""
+    async def receipt(
+        self, call: CallContext, asset_id: AssetId, committed: Committed | None
+    ) -> Receipt:
+        """Return the asset as its command left it; as it is now, if nothing was recorded."""
         upto = committed.appended.last if committed else None
         asset = await self._replay(Replay.asset, call.user_id, asset_id, upto=upto)
         if committed is None:
@@ -81,22 +83,22 @@ class Edit:
         appended = committed.appended
         return Receipt(asset, appended.last, appended.replayed, committed.behind)
 
-    async def _path(self, asset: Asset, wanted: Label) -> Mapping[str, int]:
-        """The folders that an asset is moved into must be as they were when it is recorded."""
-        if wanted.parent_id is UNSET or wanted.parent_id == asset.parent_id:
+    async def _path_guards(self, asset: Asset, label: Label) -> Mapping[str, int]:
+        """Check a move; return the versions that the new folders must have at the commit."""
+        if label.parent_id is UNSET or label.parent_id == asset.parent_id:
             return {}
-        path = await self._replay(Replay.path, asset.user_id, wanted.parent_id)
+        path = await self._replay(Replay.path, asset.user_id, label.parent_id)
         check_path(asset, path)
         return {folder.id: folder.version for folder in path}
 
 
-def _changes(asset: Asset, wanted: Label, staged: Staged | None, origin: Origin) -> Sequence[Event]:
-    """New content is recorded first: the type that comes with it is said of the bytes."""
+def _changes(asset: Asset, label: Label, staged: Staged | None, origin: Origin) -> Sequence[Event]:
+    """Return the events of a change. New content comes first, with the label's content type."""
     if staged is None:
-        return describe(asset, wanted, origin=origin)
-    content_type = wanted.content_type if wanted.content_type is not UNSET else asset.content_type
+        return describe(asset, label, origin=origin)
+    content_type = label.content_type if label.content_type is not UNSET else asset.content_type
     replaced = replace_content(
         asset, size=staged.size, digest=staged.digest, content_type=content_type, origin=origin
     )
     after = asset._replace(content_type=content_type, version=asset.version + len(replaced))
-    return [*replaced, *describe(after, wanted, origin=origin)]
+    return [*replaced, *describe(after, label, origin=origin)]

@@ -1,7 +1,7 @@
-"""Recording assets that were made elsewhere, under their own ids and with their own times.
+"""Import assets that another program made, with their own ids and times.
 
-Promise: an id is recorded once. An import that is asked for again, after a kill too, adds what is
-new and changes nothing else.
+Promise: an id is recorded once. A repeated import, also after a kill, adds what is new and changes
+nothing else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,35 +19,35 @@ from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 MOST: Final = 256
-"""How many assets one command records at most."""
+"""The number of assets that one command records at most."""
 
-Fate = Literal["recorded", "filled", "known", "refused"]
-"""`filled`: it was there without bytes, and got them."""
+ImportOutcome = Literal["recorded", "filled", "known", "refused"]
+"""`filled`: the asset was in the log without bytes, and got them now."""
 
 Presence = Literal["known", "empty"]
-"""`empty`: it is there, and its bytes are not: they can still come."""
+"""`empty`: the asset is in the log without bytes, which a later import can add."""
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An asset that somebody else made: whose it is, what is said of it, its bytes if there are."""
+    """An asset to import: its id, owner, label, and bytes if it has any."""
 
     asset_id: AssetId
     user_id: str
-    wanted: NewAsset
+    new: NewAsset
     staged: Staged | None = None
 
 
 class Imported(NamedTuple):
-    """What became of one asset; `reason` says why it was refused."""
+    """The outcome for one asset. `reason`: why it was refused."""
 
     asset_id: AssetId
-    fate: Fate
+    outcome: ImportOutcome
     reason: str | None = None
 
 
 class ImportReceipt(NamedTuple):
-    """What became of a batch, one by one. `position`: of its last event; None if it has none."""
+    """The outcomes of a batch, by asset. `position`: of its last event; None if it has none."""
 
     imported: Sequence[Imported]
     position: int | None
@@ -55,8 +55,8 @@ class ImportReceipt(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
-    """What a batch comes to, decided in its order: an asset may lie in a folder before it."""
+class ImportPlan:
+    """The events and outcomes of a batch, decided in its order: folders before their contents."""
 
     replay: Replay
     by: str
@@ -64,40 +64,40 @@ class Plan:
     guards: dict[str, int] = field(default_factory=dict)
     imported: list[Imported] = field(default_factory=list)
     large: list[Staged] = field(default_factory=list)
-    made: dict[AssetId, Import] = field(default_factory=dict)
+    created: dict[AssetId, Import] = field(default_factory=dict)
 
-    def add(self, one: Import) -> None:
+    def add(self, item: Import) -> None:
         """Decide about the next asset."""
         try:
-            fate = self._fate(one)
+            outcome = self._outcome(item)
         except (FieldError, TooLargeError) as refusal:
-            self.imported.append(Imported(one.asset_id, "refused", str(refusal)))
+            self.imported.append(Imported(item.asset_id, "refused", str(refusal)))
         else:
-            self.imported.append(Imported(one.asset_id, fate))
+            self.imported.append(Imported(item.asset_id, outcome))
 
-    def _fate(self, one: Import) -> Fate:
-        if one.asset_id in self.made:
+    def _outcome(self, item: Import) -> ImportOutcome:
+        if item.asset_id in self.created:
             return "known"
-        asset = self.replay.anyones(one.asset_id)
+        asset = self.replay.asset_of_any_user(item.asset_id)
         if asset is None:
-            self._create(one)
+            self._create(item)
             return "recorded"
-        if asset.user_id != one.user_id:
+        if asset.user_id != item.user_id:
             raise FieldError("id", "is that of another user's asset")
-        if one.staged is None or presence(asset) == "known":
+        if item.staged is None or presence(asset) == "known":
             return "known"
-        self._fill(asset, one.staged)
+        self._fill(asset, item.staged)
         return "filled"
 
-    def _create(self, one: Import) -> None:
-        size, digest = (one.staged.size, one.staged.digest) if one.staged else (0, None)
-        origin = Origin(by=self.by, user_id=one.user_id)
-        events = create(one.wanted, asset_id=one.asset_id, size=size, digest=digest, origin=origin)
-        self._check_sources(one)
-        self.guards |= self._folder(one)
+    def _create(self, item: Import) -> None:
+        size, digest = (item.staged.size, item.staged.digest) if item.staged else (0, None)
+        origin = Origin(by=self.by, user_id=item.user_id)
+        events = create(item.new, asset_id=item.asset_id, size=size, digest=digest, origin=origin)
+        self._check_sources(item)
+        self.guards |= self._folder_guard(item)
         self.events += events
-        self.made[one.asset_id] = one
-        self._publish(one.staged)
+        self.created[item.asset_id] = item
+        self._publish(item.staged)
 
     def _fill(self, asset: Asset, staged: Staged) -> None:
         origin = Origin(by=self.by, user_id=asset.user_id)
@@ -114,36 +114,36 @@ class Plan:
         if staged is not None and staged.small is None:
             self.large.append(staged)
 
-    def _folder(self, one: Import) -> dict[str, int]:
-        """The folder that it lies in, which has to be as it was when the events are recorded."""
-        parent_id = one.wanted.parent_id
-        if parent_id is None or self._is_new_folder(one, parent_id):
+    def _folder_guard(self, item: Import) -> dict[str, int]:
+        """Return the version that the asset's folder must have at the commit."""
+        parent_id = item.new.parent_id
+        if parent_id is None or self._is_new_folder(item, parent_id):
             return {}
-        folder = self.replay.folder(one.user_id, parent_id)
+        folder = self.replay.folder(item.user_id, parent_id)
         return {folder.id: folder.version}
 
-    def _is_new_folder(self, one: Import, parent_id: AssetId) -> bool:
-        parent = self.made.get(parent_id)
+    def _is_new_folder(self, item: Import, parent_id: AssetId) -> bool:
+        parent = self.created.get(parent_id)
         return (
             parent is not None
-            and parent.user_id == one.user_id
-            and parent.wanted.content_type == FOLDER
+            and parent.user_id == item.user_id
+            and parent.new.content_type == FOLDER
         )
 
-    def _check_sources(self, one: Import) -> None:
-        made = (s for s, source in self.made.items() if source.user_id == one.user_id)
-        self.replay.sources(one.user_id, set(one.wanted.derived_from).difference(made))
+    def _check_sources(self, item: Import) -> None:
+        created = (s for s, source in self.created.items() if source.user_id == item.user_id)
+        self.replay.check_sources(item.user_id, set(item.new.derived_from).difference(created))
 
 
 def presence(asset: Asset) -> Presence:
-    """Whether an asset that is there could still be given bytes by an import."""
+    """Return whether an import could still add bytes to an asset of the log."""
     lacks_bytes = asset.digest is None and not asset.is_folder and not asset.deleted
     return "empty" if lacks_bytes else "known"
 
 
 def presences(replay: Replay, asset_ids: Iterable[AssetId]) -> dict[AssetId, Presence]:
-    """Which of these are in the log already."""
-    found = ((asset_id, replay.anyones(asset_id)) for asset_id in asset_ids)
+    """Return the presence of those assets that are in the log already."""
+    found = ((asset_id, replay.asset_of_any_user(asset_id)) for asset_id in asset_ids)
     return {asset_id: presence(asset) for asset_id, asset in found if asset is not None}
 
 
@@ -154,12 +154,13 @@ class Imports:
         self._committer, self._replay, self._contents = committer, replay, contents
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
-        """Which of these are there already."""
+        """Return the presence of those assets that are in the log already."""
         return await self._replay(presences, asset_ids)
 
     async def record(self, by: str, batch: Sequence[Import]) -> ImportReceipt:
-        """Record a batch of at most 256 in one command, in its order: folders before what is in
-        them. An asset that is refused is left out. Raises the UnavailableErrors.
+        """Record a batch of at most 256 in one command. A folder must come before its contents.
+
+        Refused assets are left out. Raises the UnavailableErrors.
         """
         try:
             return await self._record(by, batch)
@@ -167,7 +168,9 @@ class Imports:
             if len(batch) == 1:
                 refused = Imported(batch[0].asset_id, "refused", str(refusal))
                 return ImportReceipt([refused], None, behind=False)
-        alone = [await self.record(by, [one]) for one in batch]  # it is only one that is refused
+        alone = [
+            await self.record(by, [item]) for item in batch
+        ]  # else one refusal refuses them all
         positions = [receipt.position for receipt in alone if receipt.position is not None]
         return ImportReceipt(
             [imported for receipt in alone for imported in receipt.imported],
@@ -186,15 +189,15 @@ class Imports:
                 await self._contents.publish(staged)
             return plan.events, plan.guards
 
-        small = [one.staged for one in batch if one.staged is not None]
+        small = [item.staged for item in batch if item.staged is not None]
         committed = await self._committer.commit(None, decide, small)
         if committed is None:
             return ImportReceipt(imported, None, behind=False)
         return ImportReceipt(imported, committed.appended.last, committed.behind)
 
 
-def _plan(replay: Replay, by: str, batch: Sequence[Import]) -> Plan:
-    plan = Plan(replay, by)
-    for one in batch:
-        plan.add(one)
+def _plan(replay: Replay, by: str, batch: Sequence[Import]) -> ImportPlan:
+    plan = ImportPlan(replay, by)
+    for item in batch:
+        plan.add(item)
     return plan

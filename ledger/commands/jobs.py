@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.event import Event, Json, Origin
 from asset_ledger.ledger.domain.job import Job, JobEnd, JobStart, finish, start
@@ -15,7 +15,7 @@ Decide = Callable[[Job | None, Origin], Sequence[Event]]
 
 
 class JobReceipt(NamedTuple):
-    """The answer is the job as it was at this position. `behind`: the tables do not show it yet."""
+    """The position of a job's event, or the head if it recorded none. `behind`: see `Receipt`."""
 
     position: int
     replayed: bool
@@ -29,30 +29,30 @@ class Jobs:
         self._committer, self._replay = committer, replay
 
     async def start(
-        self, call: Call, job_id: str, wanted: JobStart, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, given: JobStart, fields: Mapping[str, Json]
     ) -> JobReceipt:
-        """Record that a job begins. Raises JobStateError if it began otherwise."""
+        """Record that a job started. Raises JobStateError if it started with other fields."""
         key = call.command_key("start-job", job_id=job_id, fields=fields)
         return await self._record(
-            call, key, job_id, lambda job, by: start(job, wanted, job_id=job_id, origin=by)
+            call, key, job_id, lambda job, by: start(job, given, job_id=job_id, origin=by)
         )
 
     async def finish(
-        self, call: Call, job_id: str, wanted: JobEnd, fields: Mapping[str, Json]
+        self, call: CallContext, job_id: str, given: JobEnd, fields: Mapping[str, Json]
     ) -> JobReceipt:
-        """Record that a job is over. Raises JobStateError if it ended otherwise."""
+        """Record that a job finished. Raises JobStateError if it finished otherwise."""
         key = call.command_key("finish-job", job_id=job_id, fields=fields)
         return await self._record(
-            call, key, job_id, lambda job, by: finish(job, wanted, job_id=job_id, origin=by)
+            call, key, job_id, lambda job, by: finish(job, given, job_id=job_id, origin=by)
         )
 
     async def _record(
-        self, call: Call, key: CommandKey | None, job_id: str, decide: Decide
+        self, call: CallContext, key: CommandKey | None, job_id: str, decide: Decide
     ) -> JobReceipt:
         origin = call.origin(key)
 
         async def decision() -> Decision:
-            job = await self._replay(Replay.frame, call.user_id, job_id)
+            job = await self._replay(Replay.job_state, call.user_id, job_id)
             return decide(job, origin), {}
 
         committed = await self._committer.commit(key, decision)

@@ -1,14 +1,14 @@
-"""Bringing back what was deleted: an asset, and a folder with what was deleted along with it.
+"""Restore a deleted asset, or a folder with the contents that were deleted with it.
 
-The folder comes first: whatever is live in a folder that is a tombstone is deleted at the next
-start. Its contents follow, a batch a command; restoring the folder again finishes what was cut
-short. What had been deleted before the folder was stays deleted.
+The folder is restored first, because a start deletes live assets in deleted folders. Its contents
+follow, one batch per command. Restoring the folder again finishes an interrupted restore. Contents
+that were deleted before the folder stay deleted.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commands.delete import BATCH, assets_of, batch_key
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.tables import TableQueries
@@ -22,8 +22,8 @@ from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
 
-class Place(NamedTuple):
-    """Where a tombstone comes back to, and the folders that have to stay as they are for it."""
+class RestoreTarget(NamedTuple):
+    """Where to restore an asset (`homeless`: to home), and the versions of the folders above."""
 
     homeless: bool
     guards: Mapping[str, int]
@@ -37,11 +37,11 @@ class Restore:
     ) -> None:
         self._committer, self._replay, self._edit, self._tables = committer, replay, edit, tables
 
-    async def asset(self, call: Call, asset_id: AssetId) -> Receipt:
-        """Restore an asset, to its home where its folder is gone; a folder with its contents.
+    async def asset(self, call: CallContext, asset_id: AssetId) -> Receipt:
+        """Restore an asset, to home if its folder is gone; a folder with its contents.
 
-        Raises UnknownAssetError, PreconditionFailedError, ProjectionBehindError (restoring it again goes
-        on with the contents), and what every write may raise.
+        Raises UnknownAssetError, PreconditionFailedError, ProjectionBehindError (restore it again
+        to continue with the contents), and what every write may raise.
         """
         key = call.command_key("restore-asset", asset_id=asset_id)
         origin = call.origin(key)
@@ -49,64 +49,66 @@ class Restore:
         async def decide() -> Decision:
             asset = await self._replay(Replay.asset, call.user_id, asset_id)
             check_version(asset, call.if_match)
-            place = await self._replay(_place, asset)
-            return restore(asset, homeless=place.homeless, origin=origin), place.guards
+            target = await self._replay(_target, asset)
+            return restore(asset, folder_gone=target.homeless, origin=origin), target.guards
 
         committed = await self._committer.commit(key, decide)
         receipt = await self._edit.receipt(call, asset_id, committed)
         if receipt.asset.is_folder:
-            last = await self._refill(call, key, asset_id)
+            last = await self._restore_contents(call, key, asset_id)
             return receipt._replace(position=max(receipt.position, last))
         return receipt
 
-    async def _refill(self, call: Call, key: CommandKey | None, folder_id: AssetId) -> int:
-        """Restore what was deleted along with a folder, and with the folders in it.
+    async def _restore_contents(
+        self, call: CallContext, key: CommandKey | None, folder_id: AssetId
+    ) -> int:
+        """Restore the contents that were deleted with a folder, and with the folders in it.
 
-        Answers the position of the last event; 0 where there was nothing to restore.
+        Return the position of the last event; 0 if there was nothing to restore.
         """
         folders, commands, last = [folder_id], 0, 0
         while folders:
             commands += 1
-            back, position = await self._restore_in(call, batch_key(key, commands), folders[-1])
-            if not back:
+            restored, position = await self._restore_in(call, batch_key(key, commands), folders[-1])
+            if not restored:
                 folders.pop()
-            folders += [asset.id for asset in back if asset.is_folder]
+            folders += [asset.id for asset in restored if asset.is_folder]
             last = max(last, position)
         return last
 
     async def _restore_in(
-        self, call: Call, key: CommandKey | None, folder_id: AssetId
+        self, call: CallContext, key: CommandKey | None, folder_id: AssetId
     ) -> tuple[Sequence[Asset], int]:
-        """One command: the next contents of a folder are back, and the position of the last."""
+        """Restore a batch of a folder's contents. Return it, and the position of its last event."""
         origin = call.origin(key)
         found: list[Asset] = []
         ids = await self._deleted_with(call.user_id, folder_id)
 
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
-            found[:] = [] if folder.deleted else _gone_with(folder, assets)
-            events = [f for a in found for f in restore(a, homeless=False, origin=origin)]
+            found[:] = [] if folder.deleted else _still_deleted(folder, assets)
+            events = [e for a in found for e in restore(a, folder_gone=False, origin=origin)]
             return events, {folder.id: folder.version}
 
         committed = await self._committer.commit(key, decide) if ids else None
         return (found, committed.appended.last) if committed else ([], 0)
 
     async def _deleted_with(self, user_id: str, folder_id: AssetId) -> Sequence[AssetId]:
-        absence = await self._replay(Replay.absence, folder_id)
-        if absence is None:
+        deletion = await self._replay(Replay.last_deletion, folder_id)
+        if deletion is None:
             return ()
         await self._tables.reach(await self._replay(Replay.head))
-        return await self._tables.tombstones(user_id, folder_id, *absence, BATCH)
+        return await self._tables.tombstones(user_id, folder_id, *deletion, BATCH)
 
 
-def _place(replay: Replay, asset: Asset) -> Place:
+def _target(replay: Replay, asset: Asset) -> RestoreTarget:
     try:
         path = replay.path(asset.user_id, asset.parent_id)
     except FieldError:
-        return Place(homeless=True, guards={})
-    return Place(homeless=False, guards={folder.id: folder.version for folder in path})
+        return RestoreTarget(homeless=True, guards={})
+    return RestoreTarget(homeless=False, guards={folder.id: folder.version for folder in path})
 
 
-def _gone_with(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:
-    """Those that still are tombstones in this folder: somebody may have been faster."""
+def _still_deleted(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:
+    """Return the tombstones in this folder: another request may have restored some meanwhile."""
     return [asset for asset in assets if asset.deleted and asset.parent_id == folder.id]

@@ -1,13 +1,13 @@
-"""Set an event aside that projections cannot take: on purpose, with a reason, for ever.
+"""Skip an event that projections cannot apply: on purpose, with a reason, for ever.
 
-Each projection that goes on without it gets an event of its own, so that a rebuild leaves out what
-was left out: the same log gives the same rows.
+An event of its own is recorded for each projection that continues without the skipped event. So a
+rebuild leaves out the same events: the same log gives the same rows.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.domain.event import Json, Origin
@@ -18,7 +18,7 @@ from asset_ledger.ledger.reading.replay import Replay
 
 
 class Skipped(NamedTuple):
-    """The projections that go on without an event, as of the position of the events that say so."""
+    """The projections that continue without an event. `position`: of the last skip's own event."""
 
     position: int
     projections: Sequence[str]
@@ -27,29 +27,29 @@ class Skipped(NamedTuple):
 
 
 class Skip:
-    """Sets events aside."""
+    """Skips events."""
 
     def __init__(self, committer: Committer, replay: AsyncReplay, tables: TableQueries) -> None:
         self._committer, self._replay, self._tables = committer, replay, tables
 
     async def event(
-        self, call: Call, position: int, reason: str, fields: Mapping[str, Json]
+        self, call: CallContext, position: int, reason: str, fields: Mapping[str, Json]
     ) -> Skipped:
-        """Let every projection that cannot take an event go on without it.
+        """Let each projection that cannot apply the event at a position continue without it.
 
-        Raises FieldError if none stands before it: what was taken cannot be set aside.
+        Raises FieldError if no projection stopped before it: an applied event cannot be skipped.
         """
 
         async def decide() -> Decision:
             refusing = await self._tables.refusing(position)
             if not refusing:
-                raise FieldError("position", "no projection stands still before this event")
+                raise FieldError("position", "no projection stopped before this event")
             return await self._events(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-event", fields=fields)
         committed = await self._committer.commit(key, decide)
         if committed is None:
-            raise CorruptLogError("an event was set aside without an event that says so")
+            raise CorruptLogError("an event was skipped, but the log has no event that records it")
         appended = committed.appended
         events = [each.event for each in await self._replay.recorded(appended)]
         names = [event.projection for event in events if isinstance(event, ProjectionSkipped)]
@@ -58,7 +58,7 @@ class Skip:
     async def _events(
         self, origin: Origin, projections: Sequence[str], position: int, reason: str
     ) -> list[ProjectionSkipped]:
-        """One for each projection, at the end of the ledger's own stream."""
+        """Return an event for each projection, at the end of the ledger's own stream."""
         log_id, version = await self._replay(Replay.ledger_stream)
         return [
             ProjectionSkipped(

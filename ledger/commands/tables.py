@@ -1,4 +1,4 @@
-"""What commands ask the tables. The projections floor implements it."""
+"""The table queries that commands need. The projections floor implements them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,24 +7,24 @@ from asset_ledger.ledger.ids import AssetId, Digest
 
 
 class TableQueries(Protocol):
-    """Questions that the log alone cannot answer quickly."""
+    """Queries that the log alone cannot answer quickly."""
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user that has these bytes now. Raises ProjectionBehindError."""
+        """Return a live asset of the user that has these bytes. Raises ProjectionBehindError."""
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> Sequence[AssetId]:
-        """Live assets directly in a folder."""
+        """Return live assets directly in a folder."""
 
     async def orphans(self, limit: int) -> Sequence[tuple[str, AssetId]]:
-        """Live assets in folders that are tombstones, with their owners."""
+        """Return live assets in deleted folders, as pairs of owner and asset."""
 
     async def tombstones(
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> Sequence[AssetId]:
-        """Assets directly in a folder that were deleted between two positions."""
+        """Return assets directly in a folder that were deleted between two positions."""
 
     async def reach(self, position: int) -> None:
-        """Return once the tables reflect a position. Raises ProjectionBehindError after a second."""
+        """Wait until the tables include a position. Raises ProjectionBehindError after a second."""
 
     async def refusing(self, position: int) -> Sequence[str]:
-        """The projections that stand before an event and cannot take it."""
+        """Return the projections that stopped before the event at a position."""

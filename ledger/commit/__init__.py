@@ -1,1 +1,1 @@
-"""The commit path: requests, the committer, and the group commit."""
+"""The commit path: requests, the committer, its worker and the group commit."""

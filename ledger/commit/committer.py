@@ -1,7 +1,7 @@
 """The committer: takes commands from callers on the event loop and has them committed in groups.
 
-A caller is answered after its group is durable and the tables were brought to it. Requests of one
-loop iteration are sent to the worker together; while it commits them, the next ones gather.
+It answers a caller after the caller's group is durable and the tables are up to date with it. The
+requests of one loop iteration go to the worker together; the next ones wait while it commits them.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,27 +30,27 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
 TRIES: Final = 5
-"""How often a command is decided whose decision was stale each time."""
+"""How many times to decide a command whose streams change before each commit."""
 
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, MAX_GROUP)
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 Decision = tuple[Sequence[Event], Mapping[str, int]]
-"""The events to record, and the streams that were only read for it, with their versions."""
+"""The events to record, and the versions of other streams that must not have changed since."""
 
 
 class TablesObserver(Protocol):
-    """What shows the tables that the worker fills."""
+    """Serves reads from the tables that the worker fills."""
 
     def learn(self, state: TablesState) -> None:
-        """Note their state, before any caller is answered."""
+        """Note the state of the tables, before any caller is answered."""
 
     async def adopt(self, state: TablesState) -> None:
-        """Show the tables of a worker that was started again: they may be others."""
+        """Serve the tables of a restarted worker, which may be another generation."""
 
 
 class Committer:
-    """Commits for one event loop, which it was made on.
+    """Commits commands for one event loop, the one that it was made on.
 
     `behind`: the tables lacked events of the log after the last group.
     """
@@ -70,11 +70,11 @@ class Committer:
 
     @property
     def failure(self) -> StorageFailedError | None:
-        """Why nothing is written until a restart; None while all is well."""
+        """Why nothing is written until a restart; None if writes work."""
         return self._queue.failure
 
     async def open(self) -> GroupResult:
-        """Open the worker: the state of log and tables. Raises DataFolderError."""
+        """Open the worker; return the state of log and tables. Raises DataFolderError."""
         self._last = await self._worker.open(self._queue)
         return self._last
 
@@ -90,11 +90,11 @@ class Committer:
         decide: Callable[[], Awaitable[Decision]],
         contents: Sequence[Staged] = (),
     ) -> Committed | None:
-        """Decide and record; decide again if the decision was stale when its turn came.
+        """Decide and record; decide again if a stream changed between decision and commit.
 
-        What was recorded under this key before is the answer, whatever has happened since; None if
-        there is nothing to record. Raises what the decision raises, VersionConflictError after five
-        stale decisions, KeyReusedError, and the UnavailableErrors.
+        Return what this key recorded before, if it was used already; None if there is nothing to
+        record. Raises what the decision raises, VersionConflictError after five stale decisions,
+        KeyReusedError, and the UnavailableErrors.
         """
         for tries_left in reversed(range(TRIES)):
             try:
@@ -113,32 +113,32 @@ class Committer:
         return None
 
     async def append(self, command: Command, contents: Sequence[Staged] = ()) -> Committed:
-        """Record a command that was decided, after its small contents."""
+        """Record a command whose events are decided, after its small contents."""
         small = [(each.digest, each.small) for each in contents if each.small is not None]
         request = CommandRequest(next(self._numbers), command, small)
-        committed: Committed = await self._queue.ask(request)
+        committed: Committed = await self._queue.send(request)
         return committed
 
     async def keep_checkpoint(self, size: int, note: str) -> str:
-        """Keep a signed checkpoint beside the log. The kept one of its size."""
-        kept: str = await self._queue.ask(CheckpointRequest(next(self._numbers), size, note))
+        """Store a signed checkpoint beside the log; return the one that is kept for its size."""
+        kept: str = await self._queue.send(CheckpointRequest(next(self._numbers), size, note))
         return kept
 
     async def switch(self, generation: int, *, retire: bool = False) -> None:
         """Put another generation of the tables in use; see `SwitchRequest`. One at a time."""
-        await self._queue.ask(SwitchRequest(next(self._numbers), generation, retire))
+        await self._queue.send(SwitchRequest(next(self._numbers), generation, retire))
 
     async def drain(self) -> None:
-        """Return once every command that waits is answered."""
+        """Return once every waiting command is answered."""
         await self._queue.drain()
 
     async def close(self) -> None:
-        """Commit what waits, then have the worker close its files: after all that reads them."""
+        """Commit the waiting commands, then close the worker's files. Close their readers first."""
         await self._queue.drain()
         await self._worker.close()
 
     def _note(self, result: GroupResult) -> None:
-        """Note the log and the tables first: a caller that is answered may read both at once."""
+        """Update feed and tables before a caller is answered, so that it reads its own write."""
         self._last, self.behind = result, result.behind
         if not self._is_attached:
             return
@@ -147,13 +147,13 @@ class Committer:
             self.seconds.count(result.seconds)
         outcomes = [each for _, each in result.answers if isinstance(each, Appended)]
         self._tables.learn(result.tables)
-        self._feed.grew(result.head, [event for each in outcomes for event in each.recorded])
+        self._feed.advance(result.head, [event for each in outcomes for event in each.recorded])
 
     async def _adopt(self, result: GroupResult) -> None:
         await self._tables.adopt(result.tables)
 
     async def _recorded_before(self, key: CommandKey | None) -> Committed | None:
-        """What this very request recorded before, if it did. Raises KeyReusedError."""
+        """Return what this request recorded before; None if nothing. Raises KeyReusedError."""
         if key is None:
             return None
         appended = await self._replay(Replay.command, key)

@@ -1,12 +1,13 @@
 """One group commit: small contents, then events, then table rows, each with a COMMIT of its own.
 
-This is the boundary of the storage engine: above it nothing knows SQLite, files or threads. If the
-process dies at one of these crash points, the next start finds and does the following:
+This is the boundary of the storage engine: no code above it depends on SQLite, files or threads.
+Each COMMIT stores its part of the whole group, or nothing. If the process dies at one of these
+crash points, the next start finds and does the following:
 
-    before C   nothing of the group: nothing was recorded, no caller was answered
-    C          contents that no event names: they stay, and serve the same bytes later
-    D          the events of the whole group, or none: the tables take them from the log
-    E          events and rows, unanswered: a retry with the same Idempotency-Key is answered
+    before C   nothing of the group: no event is recorded, no caller was answered
+    after C    contents that no event names: they stay, and serve the same bytes later
+    after D    events without rows: the rows are made from the log before the server listens
+    after E    events and rows, but no answer sent: a retry with the same Idempotency-Key gets it
 """
 
 import logging
@@ -34,18 +35,18 @@ logger = logging.getLogger(__name__)
 
 
 class Tables(Protocol):
-    """The tables that a write is answered from. Called by one thread."""
+    """The tables that are up to date before a write is answered. Called by one thread."""
 
     @property
     def state(self) -> TablesState:
-        """Their generation, position and error."""
+        """The generation, position and error of the tables."""
 
     @property
     def is_working(self) -> bool:
         """Whether `turn` has work to do now."""
 
     def prepare(self, recorded: Sequence[Recorded]) -> object:
-        """Compute what these events change, before they are stored. Raising refuses them."""
+        """Compute the rows that these events change, before they are stored. Raise to refuse."""
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:
         """Bring the tables to position `last`, whose leaf hash is `leaf`. Never raises."""
@@ -54,7 +55,7 @@ class Tables(Protocol):
         """Open another generation, which `turn` brings to the head. Raises DataFolderError."""
 
     def turn(self) -> Exception | int | None:
-        """Take one batch from the log. The generation, or the error, that ends a switch."""
+        """Take one batch from the log. Return the generation, or the error, that ends a switch."""
 
 
 class GroupCommit:
@@ -66,31 +67,31 @@ class GroupCommit:
 
     @property
     def is_working(self) -> bool:
-        """Whether `turn` shall be called without waiting for requests."""
+        """Whether to call `turn` without waiting for requests."""
         return self._tables.is_working
 
     def result(
         self, answers: Sequence[tuple[int, Answer]] = (), commands: int = 0, seconds: float = 0.0
     ) -> GroupResult:
-        """The state of log and tables, with these answers."""
+        """Return the state of log and tables, with these answers."""
         failure = self._packed.failure or self._log.failure
         head = self._log.head().position
         return GroupResult(head, self._tables.state, answers, failure, commands, seconds)
 
     def run(self, requests: Sequence[Request]) -> GroupResult:
-        """Commit every request that can be, and answer each. Never raises."""
+        """Commit what can be committed, and answer every request. Never raises."""
         began = time.perf_counter()
         commands = [each for each in requests if isinstance(each, CommandRequest)]
         answers = self._commit(commands) if commands else []
         for request in requests:
             if isinstance(request, CheckpointRequest):
-                answers.append((request.number, self._keep(request)))
+                answers.append((request.number, self._keep_checkpoint(request)))
             elif isinstance(request, SwitchRequest):
-                answers += self._begin(request)
+                answers += self._begin_switch(request)
         return self.result(answers, len(commands), time.perf_counter() - began)
 
     def turn(self) -> GroupResult | None:
-        """Catch up tables that fell behind, or go on with a switch. None if nothing changed."""
+        """Catch up tables that fell behind, or continue a switch. None if nothing changed."""
         before, answers = self._tables.state, list[tuple[int, Answer]]()
         ended = self._tables.turn()
         if ended is not None and self._switch is not None:
@@ -105,7 +106,7 @@ class GroupCommit:
             ready = [request for request in requests if request.number not in failed]
             commands = [request.command for request in ready]
             outcomes = self._log.append(commands, self._tables.prepare)  # D
-            self._show(outcomes)  # E
+            self._apply(outcomes)  # E
         except Exception:
             logger.exception("a group of %d writes failed", len(requests))
             unknown = OutcomeUnknownError(UNFORESEEN)
@@ -114,7 +115,7 @@ class GroupCommit:
         return [*failed.items(), *zip(numbers, outcomes, strict=True)]
 
     def _pack(self, requests: Sequence[CommandRequest]) -> dict[int, Answer]:
-        """Make the small contents durable. The failures, by request number."""
+        """Make the small contents durable; return the failures by request number."""
         if not requests:
             return {}
         try:
@@ -125,15 +126,15 @@ class GroupCommit:
             return {number: e for each in requests for number, e in self._pack([each]).items()}
         return {}
 
-    def _show(self, outcomes: Sequence[Outcome]) -> None:
-        """Apply the rows of the events that were recorded."""
+    def _apply(self, outcomes: Sequence[Outcome]) -> None:
+        """Store the rows of the events that were recorded."""
         new = [each for each in outcomes if isinstance(each, Appended) and not each.replayed]
         if new:
             self._tables.apply([each.prepared for each in new], new[-1].last, new[-1].leaf)
         elif self._tables.state.position < (head := self._log.head().position):
-            self._tables.apply((), head, b"")  # else a replay is called behind until the next turn
+            self._tables.apply((), head, b"")  # else a retry is answered "behind" until a turn
 
-    def _keep(self, request: CheckpointRequest) -> Answer:
+    def _keep_checkpoint(self, request: CheckpointRequest) -> Answer:
         try:
             return self._log.keep_checkpoint(request.size, request.note)
         except LedgerError as error:
@@ -142,8 +143,8 @@ class GroupCommit:
             logger.exception("the checkpoint of %d events was not kept", request.size)
             return OutcomeUnknownError(UNFORESEEN)
 
-    def _begin(self, request: SwitchRequest) -> list[tuple[int, Answer]]:
-        """Begin a switch, which is answered when it ends. An error answers it at once."""
+    def _begin_switch(self, request: SwitchRequest) -> list[tuple[int, Answer]]:
+        """Begin a switch. It is answered when it ends; an error answers it at once."""
         try:
             self._tables.begin_switch(request.generation, retire=request.retire)
         except Exception as error:

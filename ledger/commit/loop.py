@@ -1,4 +1,4 @@
-"""The loop of a worker, in whichever thread or process: commit one group while the next gathers."""
+"""The loop of a worker, in a thread or a process: commit one group while the next gathers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,19 +8,20 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import GroupResult, Request
 
 TURN_SECONDS: Final = 1.0
-"""How often tables that fell behind take another turn when no request comes."""
+"""Seconds between two turns of tables that fell behind, while no request comes."""
 
 Gather = Callable[[float], Sequence[Request] | None]
-"""Return the requests that wait; none if none comes for so many seconds; None at the end."""
+"""Wait at most so many seconds for requests. Return those that wait; None when there are no more
+to come."""
 
 
 def commit_groups(
     group_commit: GroupCommit, gather: Gather, deliver: Callable[[GroupResult], None]
 ) -> None:
-    """Commit groups until the requests end. The first result says that the files are open."""
+    """Commit groups until the requests end. The first result reports that the files are open."""
     deliver(group_commit.result())
     due = time.monotonic() + TURN_SECONDS
-    while (group := gather(_patience(group_commit, due))) is not None:
+    while (group := gather(_timeout(group_commit, due))) is not None:
         if group:
             deliver(group_commit.run(group))
         if group_commit.is_working or time.monotonic() >= due:
@@ -29,5 +30,5 @@ def commit_groups(
                 deliver(result)
 
 
-def _patience(group_commit: GroupCommit, due: float) -> float:
+def _timeout(group_commit: GroupCommit, due: float) -> float:
     return 0.0 if group_commit.is_working else max(0.0, due - time.monotonic())

@@ -1,6 +1,6 @@
 """The messages between the committer and the worker that runs its group commits.
 
-All of it is plain data, so that the worker may be a thread or another process.
+They are plain data, so that the worker may be a thread or another process.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import Appended, Command, Outcome
 
 MAX_GROUP: Final = 256
-"""A group that has this many requests takes no more."""
+"""The number of requests at which a group is full."""
 
 
 class CommandRequest(NamedTuple):
-    """Record a command's events, after its small contents. `number` names the request."""
+    """Record a command's events, after its small contents. `number` identifies the request."""
 
     number: int
     command: Command
@@ -23,7 +23,7 @@ class CommandRequest(NamedTuple):
 
 
 class CheckpointRequest(NamedTuple):
-    """Keep a signed checkpoint of a tree of `size` leaves."""
+    """Store a signed checkpoint of a tree of `size` leaves."""
 
     number: int
     size: int
@@ -31,9 +31,9 @@ class CheckpointRequest(NamedTuple):
 
 
 class SwitchRequest(NamedTuple):
-    """Fill another generation of the tables from here on, and put it in use.
+    """Fill another generation of the tables from now on, and put it in use.
 
-    `retire`: a rollback, which marks the present generation retired instead of the other one ready.
+    `retire`: a rollback, which marks the present generation retired instead of the other ready.
     """
 
     number: int
@@ -44,8 +44,8 @@ class SwitchRequest(NamedTuple):
 Request = CommandRequest | CheckpointRequest | SwitchRequest
 
 Answer = Outcome | str | int
-"""Of a command its outcome; of a checkpoint the note that is kept; of a switch the generation.
-An exception refuses the request."""
+"""The outcome of a command, the stored note of a checkpoint, or the generation of a switch. An
+exception refuses the request."""
 
 
 class TablesState(NamedTuple):
@@ -57,10 +57,10 @@ class TablesState(NamedTuple):
 
 
 class GroupResult(NamedTuple):
-    """What one group commit did. The first result of a worker, without answers, says it is open.
+    """The result of one group commit. A worker's first result, without answers, reports it open.
 
-    `answers` are by request number. `head` is the log's last position, `failure` why nothing more
-    is written until a restart. `commands` were in the group, which took `seconds`.
+    `answers` are by request number. `head` is the log's last position. `failure` is why nothing
+    more is written until a restart. The group had `commands` commands and took `seconds`.
     """
 
     head: int
@@ -77,20 +77,20 @@ class GroupResult(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A command is in the log, durable. `behind`: the tables do not show it yet."""
+    """A command that is durable in the log. `behind`: the tables lack its events so far."""
 
     appended: Appended
     behind: bool
 
 
 class Listener(Protocol):
-    """What a worker reports to, on the event loop."""
+    """The receiver of a worker's results, on the event loop."""
 
     def receive(self, result: GroupResult) -> None:
         """Take a result. Results arrive in the order of the commits."""
 
     def lose(self, reason: str) -> None:
-        """The worker died: the outcome of every request under way is unknown."""
+        """Handle the death of the worker: the outcome of each request under way is unknown."""
 
 
 class Worker(Protocol):
@@ -98,13 +98,13 @@ class Worker(Protocol):
 
     @property
     def eager(self) -> int:
-        """Send this many waiting requests before the loop iteration ends."""
+        """The number of waiting requests to send before the loop iteration ends."""
 
     async def open(self, listener: Listener) -> GroupResult:
-        """Open every file that is written to; called again after `lose`. Raises DataFolderError."""
+        """Open all files to write; called again after `lose`. Raises DataFolderError."""
 
     def send(self, requests: Sequence[Request]) -> None:
-        """Have these requests committed, in this order."""
+        """Queue these requests for commit, in this order."""
 
     async def close(self) -> None:
         """Commit what was sent, then close the files."""

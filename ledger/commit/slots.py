@@ -7,19 +7,19 @@ from asset_ledger.ledger.errors import BusyError
 
 
 class Slots:
-    """`size` slots. For one event loop."""
+    """The `size` slots of one event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
 
     @property
     def taken(self) -> int:
-        """How many slots are taken."""
+        """The number of slots in use."""
         return self._size - self._free
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A slot until the block ends. Raises BusyError."""
+        """Hold a slot until the block ends. Raises BusyError if all are taken."""
         if not self._free:
             raise BusyError("too many writes are waiting; try again in a second")
         self._free -= 1

@@ -1,4 +1,4 @@
-"""Group commits in a thread of this process: for the embedded SDK and `--committer thread`."""
+"""Run group commits in a thread of this process: for the embedded SDK and `--committer thread`."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from asset_ledger.ledger.commit.loop import commit_groups
 from asset_ledger.ledger.commit.requests import MAX_GROUP, GroupResult, Listener, Request
 
 Files = Callable[[], AbstractContextManager[GroupCommit]]
-"""Opens every file that is written to, and closes them at the end of the block."""
+"""Open all files to write, and close them at the end of the block."""
 
 
 class ThreadWorker:
-    """A `Worker` in a thread, which opens, writes and closes the files."""
+    """A `Worker` whose thread opens, writes and closes the files."""
 
-    eager: Final = MAX_GROUP  # a thread that wakes while the loop is busy only waits for the GIL
+    eager: Final = MAX_GROUP  # a thread woken earlier waits for the GIL while the loop is busy
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -26,7 +26,7 @@ class ThreadWorker:
         self._thread: Thread | None = None
 
     async def open(self, listener: Listener) -> GroupResult:
-        """Open the files in the thread. Raises what opening them raises."""
+        """Start the thread, which opens the files. Raises what opening them raises."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._opened: asyncio.Future[GroupResult] = self._loop.create_future()
@@ -39,7 +39,7 @@ class ThreadWorker:
             raise
 
     def send(self, requests: Sequence[Request]) -> None:
-        """Have these requests committed, in this order."""
+        """Queue these requests for commit, in this order."""
         self._queue.put(requests)
 
     async def close(self) -> None:

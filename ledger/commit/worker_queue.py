@@ -1,7 +1,8 @@
 """The queue between callers on the event loop and the worker: requests out, answers back.
 
-Promise: every request is answered, whatever becomes of the worker. A worker that dies is started
-again by the code of a start.
+Promise: every request is answered, even if the worker dies. A request that a dead worker had may
+be recorded or not (crash points C to E of `group_commit`): its caller gets OutcomeUnknownError and
+retries with the same Idempotency-Key. A dead worker is started again by the code of a start.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from asset_ledger.ledger.errors import (
 from asset_ledger.ledger.log.event_log import Appended
 
 RESTART_SECONDS: Final = 1.0
-"""Between two attempts to start a worker that died."""
+"""Seconds between two attempts to restart a worker that died."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ logger = logging.getLogger(__name__)
 class WorkerQueue:
     """Sends requests to an open worker. For the event loop that it was made on.
 
-    `note` takes each result before a caller is answered; `adopt` takes the first result of a worker
-    that was started again. `failure`: why writes are refused; None while all is well.
+    `note` takes each result before a caller is answered; `adopt` takes the first result of a
+    restarted worker. `failure`: why writes are refused; None if they work.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class WorkerQueue:
     ) -> None:
         self._worker, self._note, self._adopt = worker, note, adopt
         self._loop = asyncio.get_running_loop()
-        self._callers: dict[int, asyncio.Future[Any]] = {}
+        self._answers: dict[int, asyncio.Future[Any]] = {}
         self._waiting: list[Request] = []
         self._switch: SwitchRequest | None = None
         self._restart: asyncio.Task[None] | None = None
@@ -57,82 +58,82 @@ class WorkerQueue:
         """Whether the worker runs."""
         return self._restart is None
 
-    def ask(self, request: Request) -> "asyncio.Future[Any]":
-        """Send a request with the others of this loop iteration; its answer.
+    def send(self, request: Request) -> "asyncio.Future[Any]":
+        """Send a request, with the others of this loop iteration. Return its answer.
 
-        A caller that stops waiting does not stop the commit.
+        Cancelling the answer does not stop the commit.
         """
-        answer = self._callers[request.number] = self._loop.create_future()
+        answer = self._answers[request.number] = self._loop.create_future()
         if isinstance(request, SwitchRequest):
             self._switch = request
         if not self._waiting:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._send_waiting)
         self._waiting.append(request)
         if len(self._waiting) >= self._worker.eager:
-            self._send()
+            self._send_waiting()
         return answer
 
     def receive(self, result: GroupResult) -> None:
-        """Take a worker's result: note it, then answer its callers."""
+        """Take a worker's result: note it, then answer the callers."""
         self.failure = result.failure
         self._note(result)
         for number, answer in result.answers:
             self._answer(number, answer, behind=result.behind)
 
     def lose(self, reason: str) -> None:
-        """The worker died: what was sent may be recorded, or not. Start it again.
+        """Answer requests that a dead worker had as unknown, and start it again.
 
-        The files tell which generation a switch that was under way has left in use.
+        A switch under way is answered after the restart: the files show the generation in use.
         """
         logger.error("the committer died (%s); starting it again", reason)
         kept = {request.number for request in (*self._waiting, self._switch) if request}
         unknown = OutcomeUnknownError("the committer died; retry with the same Idempotency-Key")
-        for number in [each for each in self._callers if each not in kept]:
+        for number in [each for each in self._answers if each not in kept]:
             self._answer(number, unknown)
-        self._restart = self._loop.create_task(self._start_again())
+        self._restart = self._loop.create_task(self._restart_worker())
 
     async def drain(self) -> None:
-        """Return once every request that waits is answered."""
+        """Return once every waiting request is answered."""
         if self._restart is not None:
             self._restart.cancel()
             await asyncio.wait([self._restart])
-            self._refuse(StorageFailedError("the server stops; nothing was recorded"))
-        self._send()
-        if self._callers:
-            await asyncio.wait(self._callers.values())
+            self._refuse_waiting(StorageFailedError("the server stops; nothing was recorded"))
+        self._send_waiting()
+        if self._answers:
+            await asyncio.wait(self._answers.values())
 
-    def _send(self) -> None:
-        """Send what waits, unless the worker is being started."""
+    def _send_waiting(self) -> None:
+        """Send the waiting requests, unless the worker is being restarted."""
         if self._waiting and self._restart is None:
             waiting, self._waiting = self._waiting, []
             self._worker.send(waiting)
 
     def _answer(self, number: int, answer: Answer, *, behind: bool = False) -> None:
-        caller = self._callers.pop(number)
+        future = self._answers.pop(number)
         if self._switch is not None and self._switch.number == number:
             self._switch = None
-        if caller.done():  # the caller went away; what was recorded stays recorded
+        if future.done():  # cancelled by its caller; recorded events stay recorded
             return
         if isinstance(answer, Exception):
-            caller.set_exception(answer)
+            future.set_exception(answer)
         elif isinstance(answer, Appended):
-            caller.set_result(Committed(answer, behind))
+            future.set_result(Committed(answer, behind))
         else:
-            caller.set_result(answer)
+            future.set_result(answer)
 
-    async def _start_again(self) -> None:
-        """Open the worker again, as at a start; refuse what waits while that fails."""
+    async def _restart_worker(self) -> None:
+        """Open the worker again, as at a start; refuse waiting requests while that fails."""
         result = await self._try_to_start()
         while result is None:
             await asyncio.sleep(RESTART_SECONDS)
             result = await self._try_to_start()
         self._restart = None
-        self.receive(result)  # the worker that died may not have reported its last commit
+        self.receive(result)  # the dead worker may not have reported its last commit
         if self._switch is not None and self._switch not in self._waiting:
             done = result.tables.generation == self._switch.generation
             error = GenerationError("the committer died before the switch; rebuild again")
             self._answer(self._switch.number, self._switch.generation if done else error)
-        self._send()
+        self._send_waiting()
 
     async def _try_to_start(self) -> GroupResult | None:
         try:
@@ -142,11 +143,11 @@ class WorkerQueue:
             known = isinstance(error, LedgerError | OSError)
             logger.error("the committer does not start: %s", error, exc_info=not known)
             self.failure = StorageFailedError(f"the committer does not start: {error}")
-            self._refuse(self.failure)
+            self._refuse_waiting(self.failure)
             return None
         return result
 
-    def _refuse(self, error: StorageFailedError) -> None:
+    def _refuse_waiting(self, error: StorageFailedError) -> None:
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self._answer(request.number, error)

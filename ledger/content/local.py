@@ -1,10 +1,10 @@
 """Contents in a local folder: small ones packed in one SQLite file, large ones as files.
 
-    packed.db              up to 64 KiB each: one COMMIT makes a whole group of them durable
-    objects/ab/cd/<hex>    the others, named by their SHA-256
-    tmp/                   what is still arriving; emptied at every start
+    packed.db              contents up to 64 KiB: one COMMIT makes a whole group of them durable
+    objects/ab/cd/<hex>    larger contents, named by their SHA-256
+    tmp/                   uploads that have not ended; emptied at every start
 
-What stands in `objects/` was written and synced before it got its name, and only gc removes it.
+A file in `objects/` was written and synced before it got its name, and only gc removes it.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_
 from asset_ledger.ledger.storage.readers import AsyncReaders
 
 THREADS: Final = 4
-"""Enough to hash on every core of a small machine while others wait for the disk."""
+"""Enough to hash on every core of a small machine while other threads wait for the disk."""
 
 
 async def open_local_contents(folder: Path) -> "LocalContents":
-    """The contents in this folder, made if absent.
+    """Open the contents in this folder, which is made if absent.
 
-    Whatever an interrupted upload left in `tmp/` is removed: hold the data folder's lock.
+    Removes what interrupted uploads left in `tmp/`, so the caller must hold the folder's lock.
     """
     files = ContentFolder(folder)
     await asyncio.to_thread(_prepare, files)
@@ -44,7 +44,7 @@ def _prepare(files: ContentFolder) -> None:
 
 
 class LocalContents:
-    """A ContentStore in a local folder. It reads the packed contents, and never writes them."""
+    """A ContentStore in a local folder. It only reads the packed contents: `Packed` writes them."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
@@ -63,7 +63,7 @@ class LocalContents:
             await loop.run_in_executor(self._threads, self._publish, staged)
 
     async def open(self, digest: Digest) -> Content | None:
-        """The content with this digest, or None. Raises StorageFailedError."""
+        """Open the content with this digest; None if it is absent. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
             packed = await self._readers.rows(FIND, (digest,))
             if packed:
@@ -72,7 +72,7 @@ class LocalContents:
             return await loop.run_in_executor(self._threads, self._open_object, digest)
 
     async def close(self) -> None:
-        """Finish what threads are at, and give everything back."""
+        """Wait for the threads, then close every connection."""
         await asyncio.to_thread(self._threads.shutdown)
         await self._readers.close()
 
@@ -89,16 +89,18 @@ class LocalContents:
             if target.exists():
                 spilled.file.discard()
             else:
-                spilled.file.become(target)
+                spilled.file.publish(target)
             self._sync_names(target)
 
     def _sync_names(self, target: Path) -> None:
-        """Make the name durable, also one that was there: its writer may not have come so far."""
+        """Make the name durable, also an existing one: its writer may not have synced it yet."""
         if self._names_in_doubt:
-            raise StorageFailedError("a folder was not synced: uploads need a restart")
+            raise StorageFailedError(
+                "the disk failed to sync a folder; large uploads are refused until a restart"
+            )
         try:
             for folder in target.parents[:3]:
                 sync_folder(folder)
         except OSError:
-            self._names_in_doubt = True  # asked again, the kernel would call it synced
+            self._names_in_doubt = True  # a second fsync would hide the failure
             raise

@@ -1,4 +1,4 @@
-"""Contents of a data folder, read beside the process that has it."""
+"""Contents of a data folder, for commands that run beside its server or without one."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _SIZES: Final = """SELECT digest, length(bytes) FROM json_each(?)
 
 
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
-    """A content, at most 1 MiB at once. Raises DataFolderError if it cannot be read."""
+    """Yield a content in pieces of at most 1 MiB. Raises DataFolderError if it is unreadable."""
     try:
         with closing(open_reader(files.packed)) as db:
             packed = db.execute(FIND, (digest,)).fetchone()
@@ -36,18 +36,18 @@ def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
 
 
 class OfflineContents:
-    """The contents in a folder, many at a time. Raises sqlite3.Error where they cannot be read."""
+    """Reads many contents of a folder at a time. Raises sqlite3.Error if they are unreadable."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
         self._db = open_reader(files.packed)
 
     def packed(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
-        """Those of these contents that are packed: at most 64 KiB each."""
+        """Return those of these contents that are packed: at most 64 KiB each."""
         return dict(self._db.execute(_PACKED, (_json(digests),)).fetchall())
 
     def sizes(self, digests: Sequence[Digest]) -> dict[Digest, int]:
-        """How many bytes each of these contents has; without those that are not there."""
+        """Return the size in bytes of each of these contents that exists."""
         sizes: dict[Digest, int] = dict(self._db.execute(_SIZES, (_json(digests),)).fetchall())
         for digest in digests:
             if digest not in sizes and (file := self._files.object(digest)).is_file():
@@ -55,7 +55,7 @@ class OfflineContents:
         return sizes
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
 

@@ -1,4 +1,4 @@
-"""The file that small contents are packed in: one COMMIT makes a whole group of them durable."""
+"""The SQLite file of small contents: one COMMIT makes a whole group of them durable."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ _PACK: Final = "INSERT INTO contents (digest, bytes) VALUES (?, ?) ON CONFLICT D
 
 
 class Packed:
-    """The one connection that writes to the file. One thread at a time.
+    """The one connection that writes to the file. One thread at a time may use it.
 
-    `failure`: why nothing is packed until a restart; None while all is well.
+    `failure`: why nothing is packed until a restart; None if writes work.
     """
 
     def __init__(self, path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection) -> None:
-        """Open the file, or make it. Raises DataFolderError for one that is damaged."""
+        """Open the file, or make it. Raises DataFolderError if it is damaged."""
         self.failure: StorageFailedError | None = None
         make_folder(path.parent)
         with refusing_damage(path, RESTORE):
@@ -52,10 +52,10 @@ class Packed:
                 insert_rows(db, _PACK, contents)
         except sqlite3.Error as error:
             refusal = storage_error(error)
-            if is_fatal(error):  # what one fsync lost, the next one would report as kept
+            if is_fatal(error):  # the next fsync would report success for what this one lost
                 self.failure = refusal
             raise refusal from error
 
     def close(self) -> None:
-        """Close the connection: it folds the WAL into the file."""
+        """Close the connection, which writes the WAL into the file."""
         self._db.close()

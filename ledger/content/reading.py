@@ -1,6 +1,6 @@
-"""Published contents, opened for reading: from memory or from a file, a piece at a time.
+"""Published contents, opened for reading: from memory or from a file.
 
-Reading takes one piece of memory, however large the content and however slow the reader.
+Only one piece of a content, at most 1 MiB, is in memory at a time.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.storage.files import storage_errors
 
 PIECE: Final = 1 << 20
-"""The most that `chunks` gives at once, as `asset_ledger.ledger.content.store.Content` promises."""
+"""Bytes that `chunks` yields at once at most, as `content.store.Content` promises."""
 
 
 class SmallContent:
-    """A content that fits into one piece."""
+    """A small content, in memory."""
 
     def __init__(self, content: bytes) -> None:
         self.size = len(content)
@@ -27,12 +27,12 @@ class SmallContent:
         self._content = content
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes [start, stop)."""
+        """Yield the bytes [start, stop)."""
         if piece := self._content[start:stop]:
             yield piece
 
     async def close(self) -> None:
-        """Memory needs no closing."""
+        """Do nothing: there is no file."""
 
 
 class FileContent:
@@ -45,7 +45,7 @@ class FileContent:
         self.size = os.fstat(self._file.fileno()).st_size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes [start, stop). Raises StorageFailedError."""
+        """Yield the bytes [start, stop). Raises StorageFailedError."""
         loop = asyncio.get_running_loop()
         stop = min(stop, self.size)
         while start < stop:
@@ -62,5 +62,5 @@ class FileContent:
         with storage_errors("the content was not read"):
             piece = os.pread(self._file.fileno(), length, offset)
         if not piece:
-            raise StorageFailedError("the content's file is shorter than it was when it was opened")
+            raise StorageFailedError("the content's file became shorter after it was opened")
         return piece

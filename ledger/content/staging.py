@@ -1,7 +1,7 @@
-"""Contents that are arriving: in memory while small, hashed into a private file once large.
+"""Contents that are being uploaded: in memory while small, hashed into a private file once large.
 
-However large a content is, no more than two batches of it are in memory: one that gathers on the
-event loop, and one that a thread hashes and writes.
+At most two batches of a content are in memory, whatever its size: one that gathers on the event
+loop, and one that a thread hashes and writes.
 """
 
 import asyncio
@@ -23,47 +23,45 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.files import storage_errors
 
 BATCH: Final = 1 << 20
-"""Bytes that gather before a thread takes them: a thread hop costs as much as hashing 64 KiB."""
+"""Bytes to gather before a thread writes them: a thread hop costs as much as hashing 64 KiB."""
 
 
 class PrivateFile:
-    """A content's bytes under a name of their own, hashed as they are written.
+    """A content's bytes in a file of its own, hashed as they are written.
 
-    It blocks: threads call it. They take turns, because a caller who was cancelled and discards may
-    have left one at work, and a descriptor closed under a thread is soon another file's.
+    Threads call it, because it blocks. A lock serialises them: a cancelled caller may discard the
+    file while a thread still writes, and a descriptor closed under a thread may become another
+    file's.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / secrets.token_hex(16)
         self._file: FileIO | None = None
         self._sha256 = hashlib.sha256()
-        self._turn = Lock()
+        self._lock = Lock()
         self._discarded = False
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Append and hash. Raises DiskFullError or StorageFailedError."""
-        with self._turn, storage_errors("the content was not stored"):
+        with self._lock, storage_errors("the content was not stored"):
             file = self._open()
             for chunk in chunks:
                 self._sha256.update(chunk)
                 _write_all(file, chunk)
 
     def digest(self) -> Digest:
-        """The digest of everything written."""
+        """Return the digest of everything written."""
         return digest_from_hex(self._sha256.hexdigest())
 
-    def become(self, target: Path) -> None:
-        """fsync the bytes, then give them this name. It is tried once. Raises OSError."""
-        with (
-            self._turn,
-            self._open() as file,
-        ):  # closed even so: a second fsync would hide a failure
+    def publish(self, target: Path) -> None:
+        """fsync the bytes, then rename the file to `target`. Works once. Raises OSError."""
+        with self._lock, self._open() as file:  # closed after a failed fsync: another would hide it
             os.fsync(file.fileno())
             self.path.rename(target)
 
     def discard(self) -> None:
-        """Remove the file, unless it has become another. What stays is for the next start."""
-        with self._turn, suppress(OSError):
+        """Remove the file, unless it was published. If that fails, the next start removes it."""
+        with self._lock, suppress(OSError):
             self._discarded = True
             if self._file is not None:
                 with closing(self._file):
@@ -71,7 +69,7 @@ class PrivateFile:
 
     def _open(self) -> FileIO:
         if self._discarded or (self._file is not None and self._file.closed):
-            raise StorageFailedError("the content was given up and has to be sent again")
+            raise StorageFailedError("the upload failed before; send the content again")
         if self._file is None:
             create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             self._file = FileIO(os.open(self.path, create, 0o600), "wb")
@@ -86,13 +84,13 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spilled(Staged):
-    """A large content that has arrived, with the open file that the disk's errors are told to."""
+    """A large content in its private file, which stays open until it is published."""
 
     file: PrivateFile = field(repr=False, compare=False)
 
 
 class SpillingStage:
-    """A content that is arriving: see `asset_ledger.ledger.content.store.Stage`."""
+    """A `content.store.Stage` that moves large contents to a private file."""
 
     def __init__(self, folder: Path, threads: Executor) -> None:
         self._folder = folder
@@ -105,14 +103,14 @@ class SpillingStage:
         self._writing: asyncio.Future[None] | None = None
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes; waits only while a whole batch before them is being written."""
+        """Take the next bytes. Waits only while the batch before them is being written."""
         self._gathered.append(chunk)
         self._size += len(chunk)
         if self._size > self._spill_above:
-            await self._spill(self._file or self._grow_large())
+            await self._spill(self._file or self._make_file())
 
     async def finish(self) -> Staged:
-        """The content is complete."""
+        """Return the whole content."""
         if self._file is None:
             small = b"".join(self._gathered)
             return Staged(digest_of(small), len(small), small[:HEAD], small)
@@ -127,17 +125,17 @@ class SpillingStage:
         )
 
     async def discard(self) -> None:
-        """Forget it, and remove its private file. Harmless after `finish` and `publish`."""
+        """Drop the bytes and the private file. Harmless after `finish` and `publish`."""
         self._gathered = []
         if self._file is None:
             return
         ends = [self._in_thread(self._file.discard)]
         if self._writing is not None:
-            ends.append(self._writing)  # it may have failed, and nobody will ask any more
-        # Shielded: cancelled once more, the caller would leave the file behind.
+            ends.append(self._writing)  # else asyncio logs its exception as never retrieved
+        # Without the shield, a second cancellation would leave the file behind.
         await asyncio.shield(asyncio.gather(*ends, return_exceptions=True))
 
-    def _grow_large(self) -> PrivateFile:
+    def _make_file(self) -> PrivateFile:
         self._head = b"".join(self._gathered)[:HEAD]
         self._file = PrivateFile(self._folder)
         return self._file

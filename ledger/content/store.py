@@ -1,7 +1,7 @@
-"""Where contents are kept, by digest: the promises that every store makes.
+"""The interface of content stores: contents by digest.
 
-A content is first staged (received and hashed, under no name), then published. Once published it
-is durable under its digest, and only garbage collection ever removes it.
+A content is first staged (received and hashed, without a name), then published. Once published it
+is durable under its digest, and only garbage collection removes it.
 """
 
 from collections.abc import AsyncIterator
@@ -12,18 +12,18 @@ from typing import Final, Protocol
 from asset_ledger.ledger.ids import Digest
 
 SMALL: Final = 65_536
-"""Contents up to this many bytes stay in memory while they arrive and are packed together."""
+"""Contents up to this many bytes stay in memory during the upload and are packed together."""
 
 HEAD: Final = 8_192
-"""How many first bytes of a content are kept at hand to tell its type."""
+"""The number of first bytes of a content from which its type is detected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A whole content that has arrived: hashed, and not published yet.
+    """A whole content that is hashed and not published yet.
 
-    `small` holds the bytes themselves up to 64 KiB; larger ones are in the private file `path`.
-    `head` is the first 8 KiB at most.
+    `small`: its bytes, up to 64 KiB; a larger content is in the private file `path`. `head`: its
+    first 8 KiB at most.
     """
 
     digest: Digest
@@ -35,42 +35,42 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class OwnedContent(Staged):
-    """A content that was published before: who names it instead of sending it has to own it."""
+    """A published content that a request names instead of sending it: its user must own it."""
 
 
 class Stage(Protocol):
-    """A content that is arriving. It belongs to one caller."""
+    """A content that is being uploaded. It belongs to one caller."""
 
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes. Raises DiskFullError or StorageFailedError."""
 
     async def finish(self) -> Staged:
-        """The content is complete. Small ones cost no thread hop."""
+        """Return the whole content. A small one costs no thread hop."""
 
     async def discard(self) -> None:
-        """Forget it, and remove its private file. Harmless after `finish` and `publish`."""
+        """Drop the bytes and the private file. Harmless after `finish` and `publish`."""
 
 
 class Content(Protocol):
-    """A published content, opened for reading. `path`: a local file that holds it, if any does."""
+    """A published content, opened for reading. `path`: the local file that holds it, if any."""
 
     size: int
     path: Path | None
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes [start, stop), in pieces of at most 1 MiB."""
+        """Yield the bytes [start, stop), in pieces of at most 1 MiB."""
 
     async def close(self) -> None:
-        """Give back what reading it held."""
+        """Close what reading needed."""
 
 
 class ContentStore(Protocol):
-    """A place for contents.
+    """Stores contents by digest.
 
-    - `publish` MUST NOT return before a large content is durable under its digest, also when the
-      same content was there already (whose first writer may not have finished).
+    - `publish` MUST NOT return before a large content is durable under its digest, also if the
+      same content exists already (its first writer may not have finished).
     - Small contents are not published: the group commit makes them durable (`content.packed`).
-    - The same bytes MUST be kept once, also when two publish them at the same moment.
+    - The same bytes MUST be stored once, also if two callers publish them at the same time.
     - No method may remove a published content.
     """
 
@@ -78,10 +78,10 @@ class ContentStore(Protocol):
         """Begin to receive a content."""
 
     async def publish(self, staged: Staged) -> None:
-        """Make a large content durable. A small one is left to the group commit."""
+        """Make a large content durable. Do nothing for a small one: the group commit packs it."""
 
     async def open(self, digest: Digest) -> Content | None:
-        """The content with this digest, or None if it was never published."""
+        """Open the content with this digest; None if it was never published."""
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Close files, connections and threads."""

@@ -1,1 +1,1 @@
-"""Events of assets, jobs and the ledger; the states they fold into; the decisions. All pure."""
+"""Events of assets, jobs and the ledger, their folded states, and the decisions. All pure."""

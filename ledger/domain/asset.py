@@ -1,4 +1,4 @@
-"""What can happen to an asset, and the state that it adds up to. What is to happen: `decisions.py`.
+"""The events of an asset, and the state that they fold into. `decisions.py` makes new events.
 
 Pure: nothing here awaits, reads a clock or touches a disk. `evolve` folds events into an `Asset`.
 """
@@ -21,12 +21,12 @@ from asset_ledger.ledger.domain.event import (
 from asset_ledger.ledger.ids import AssetId, Digest
 
 FOLDER: Final = "folder"
-"""The content type of an asset that holds others and has no bytes."""
+"""The content type of an asset that contains other assets and has no content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetCreated(TaggedEvent):
-    """A node, a job or a person made something. Private: name, metadata, tags, duration."""
+    """An asset was created. `private`: name, metadata, tags, duration."""
 
     TOPIC: ClassVar[str] = "asset.created"
     size: int
@@ -39,7 +39,7 @@ class AssetCreated(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetDescribed(TaggedEvent):
-    """The label changed; the bytes and their history did not. What is absent did not change."""
+    """The label changed, the content did not. An absent field is unchanged."""
 
     TOPIC: ClassVar[str] = "asset.described"
     parent_id: AssetId | UnsetType | None = UNSET
@@ -48,7 +48,7 @@ class AssetDescribed(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetContentReplaced(TaggedEvent):
-    """New bytes under the same id; the old ones stay readable by version."""
+    """The content changed; the old content stays readable by version."""
 
     TOPIC: ClassVar[str] = "asset.content_replaced"
     size: int
@@ -66,17 +66,17 @@ class AssetDeleted(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetRestored(TaggedEvent):
-    """The tombstone became an asset again."""
+    """The tombstone was restored."""
 
     TOPIC: ClassVar[str] = "asset.restored"
     reason: str | None = None
 
 
 class Asset(NamedTuple):
-    """What the events about one asset add up to.
+    """The state of one asset: the fold of the events of its stream.
 
-    `created_at` is the claimed time where one was given, else the recorded one; `seq` is the
-    position of its first event, `position` that of its last.
+    `created_at` is the claimed time (`made_at`) if the client gave it, else the time of recording.
+    `seq` is the position of the first event, `position` that of the last.
     """
 
     id: AssetId
@@ -114,10 +114,10 @@ PRIVATE_FIELDS: Final = ("name", "metadata", "tags", "duration")
 
 
 def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
-    """The state after one more event of the asset's stream. Events of other kinds change nothing."""
+    """Return the state after the next event of the stream. Ignore events of other kinds."""
     event = recorded.event
     if isinstance(event, AssetCreated):
-        return _born(recorded.position, event)
+        return _created(recorded.position, event)
     if asset is None:
         return None
     changes = changes_of(event)
@@ -132,14 +132,14 @@ def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
 
 
 def fold(events: Iterable[Recorded]) -> Asset | None:
-    """The asset that these events of one stream, in order, add up to; None if there are none."""
+    """Fold the events of one stream, in order. Return None if no event created an asset."""
     asset: Asset | None = None
     for recorded in events:
         asset = evolve(asset, recorded)
     return asset
 
 
-def _born(position: int, event: AssetCreated) -> Asset:
+def _created(position: int, event: AssetCreated) -> Asset:
     private: Mapping[str, Any] = private_of(event)
     recorded_at = moment(event)
     return Asset(
@@ -166,12 +166,12 @@ def _born(position: int, event: AssetCreated) -> Asset:
 
 
 def content_of(event: Event) -> Digest | None:
-    """Return the digest of the content that an event names, if it names one."""
+    """Return the digest of the content that an event names, else None."""
     return event.digest if isinstance(event, AssetCreated | AssetContentReplaced) else None
 
 
 def changes_of(event: Event) -> dict[str, Any] | None:
-    """The fields of the state that a later event sets; None for an event that is not an asset's."""
+    """Return the `Asset` fields that a later event sets, or None if it is no event of an asset."""
     match event:
         case AssetDescribed():
             return described_changes(event)
@@ -185,7 +185,7 @@ def changes_of(event: Event) -> dict[str, Any] | None:
 
 
 def described_changes(event: AssetDescribed) -> dict[str, Any]:
-    """Only what a new label sets: an absent key is unchanged, null is cleared."""
+    """Return the `Asset` fields that a new label sets: absent is unchanged, None is cleared."""
     private = private_of(event)
     changes: dict[str, Any] = {name: private[name] for name in PRIVATE_FIELDS if name in private}
     if "tags" in changes and changes["tags"] is None:

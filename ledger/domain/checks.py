@@ -1,4 +1,4 @@
-"""What the value of a field has to be like, wherever it comes from: else FieldError names it."""
+"""Checks of field values. Each raises FieldError with the name of an invalid field."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from asset_ledger.ledger.errors import FieldError, TooLargeError
 
 MAX_METADATA: Final = 32 * 1024
 MAX_DEPTH: Final = 100
-"""How many objects and arrays may be inside of each other: what writes JSON gives up at 254."""
+"""How deep objects and arrays may be nested: orjson fails at 254 levels."""
 
 MAX_ID: Final = 1024
 MAX_NAME: Final = 4096
@@ -24,7 +24,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def check_text(field_name: str, text: str, limit: int) -> None:
-    """A text that people read: 1 to `limit` characters, no control characters among them."""
+    """Require 1 to `limit` characters, without control characters."""
     if not text:
         raise FieldError(field_name, "must not be empty")
     if len(text) > limit:
@@ -34,32 +34,32 @@ def check_text(field_name: str, text: str, limit: int) -> None:
 
 
 def check_tag(field_name: str, value: str | None) -> None:
-    """An id that some engine gave: opaque to us, and None where there is none."""
+    """Require the id of a workflow, a node or a job to be None or an opaque text."""
     if value is not None:
         check_text(field_name, value, MAX_ID)
 
 
 def check_duration(seconds: float) -> None:
-    """Seconds, zero or more."""
+    """Require a finite number of seconds, zero or more."""
     if not (seconds >= 0 and math.isfinite(seconds)):
         raise FieldError("duration", "must be a number of seconds, zero or more")
 
 
 def lower_media_type(text: str) -> str:
-    """The same media type, its type and subtype in lower case (RFC 9110, 8.3.1)."""
+    """Return a media type with its type and subtype in lower case (RFC 9110, 8.3.1)."""
     essence, semicolon, parameters = text.partition(";")
     return essence.lower() + semicolon + parameters
 
 
 def check_content_type(content_type: str) -> None:
-    """`type/subtype`, with parameters where there are any, or `folder`."""
+    """Require `type/subtype`, with optional parameters, or `folder`."""
     if content_type != FOLDER and not _MEDIA_TYPE.fullmatch(content_type):
         raise FieldError("content_type", "must be a media type such as image/png, or folder")
     check_text("content_type", content_type, MAX_NAME)
 
 
 def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -> None:
-    """A JSON object of at most 32 KiB, without U+0000 and without integers beyond 64 bits."""
+    """Require a JSON object of at most 32 KiB (TooLargeError), 64-bit integers and no U+0000."""
     try:
         encoded = orjson.dumps(metadata)
     except TypeError as error:
@@ -74,23 +74,23 @@ def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -
 
 
 def is_deep(value: Json, encoded: bytes) -> bool:
-    """Whether a value, which this JSON text is of, is nested deeper than `MAX_DEPTH` levels."""
-    if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:  # nearly always: spare the walk
+    """Return whether `value`, whose JSON is `encoded`, is nested deeper than `MAX_DEPTH` levels."""
+    if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:  # nearly always: skip the walk
         return False
     level: list[Json] = [value]
     for _ in range(MAX_DEPTH + 1):
-        level = [inner for outer in level for inner in _insides(outer)]
+        level = [inner for outer in level for inner in _members(outer)]
     return bool(level)
 
 
-def _insides(value: Json) -> Iterable[Json]:
+def _members(value: Json) -> Iterable[Json]:
     if isinstance(value, Mapping):
         return value.values()
     return () if value is None or isinstance(value, str | int | float) else value
 
 
 def check_tags(tags: Sequence[str]) -> None:
-    """Unique texts, each as short as an id."""
+    """Require unique texts of at most `MAX_ID` characters."""
     for tag in tags:
         check_text("tags", tag, MAX_ID)
     if len(set(tags)) != len(tags):

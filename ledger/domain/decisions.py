@@ -1,7 +1,7 @@
-"""What may become of an asset: the state and an intent in, the events to record out, or a refusal.
+"""Decisions about an asset: from its state and an intent to the events to record, or an error.
 
-Pure, like the events. What a decision takes for granted of other streams (the folders above an
-asset) is read by its caller, who guards it: see `editing.py`.
+Pure. If a decision depends on other streams (the folders above an asset), its caller reads them
+and passes their versions as guards of the command: see `ledger/commands/edit.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from asset_ledger.ledger.ids import AssetId, Digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAsset:
-    """The intent to record an asset. None means: not given."""
+    """The intent to create an asset. None means: not given."""
 
     name: str
     content_type: str
@@ -54,9 +54,9 @@ class NewAsset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The intent to say something else of an asset. UNSET: leave it as it is; None: clear it.
+    """The intent to change fields of an asset. UNSET leaves a field as it is, None clears it.
 
-    `patch`: the metadata is a merge patch (RFC 7396) of what is there.
+    `patch`: `metadata` is a merge patch (RFC 7396) of the asset's metadata.
     """
 
     name: str | UnsetType = UNSET
@@ -68,19 +68,19 @@ class Label:
     patch: bool = False
 
     def merged(self, asset: Asset) -> "Label":
-        """The label with the metadata that its patch makes of the asset's."""
+        """Return the label with its patch applied to the asset's metadata."""
         if not self.patch or not isinstance(self.metadata, Mapping):
             return self
         metadata = merge_patch(asset.metadata or {}, self.metadata)
         return replace(self, metadata=metadata, patch=False)
 
     def given(self) -> dict[str, Any]:
-        """What is to be set, by name."""
-        wanted = {name: getattr(self, name) for name in LABEL_FIELDS}
-        return {name: value for name, value in wanted.items() if value is not UNSET}
+        """Return the fields that are not UNSET, by name."""
+        fields = {name: getattr(self, name) for name in LABEL_FIELDS}
+        return {name: value for name, value in fields.items() if value is not UNSET}
 
     def difference(self, asset: Asset) -> dict[str, Any]:
-        """What of it the asset does not have yet."""
+        """Return the given fields whose values differ from the asset's."""
         given = self.given()
         return {
             name: value
@@ -93,7 +93,7 @@ LABEL_FIELDS: Final = ("name", "content_type", "parent_id", "metadata", "tags", 
 
 
 def _comparable(value: Any) -> Any:
-    """Python calls 1, 1.0 and True the same, JSON does not; no tags and cleared tags are one."""
+    """Make values comparable: JSON distinguishes 1, 1.0 and True; no tags equal cleared tags."""
     if isinstance(value, Mapping):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if isinstance(value, list | tuple):
@@ -102,10 +102,10 @@ def _comparable(value: Any) -> Any:
 
 
 def merge_patch(target: Mapping[str, Json], patch: Mapping[str, Json]) -> Mapping[str, Json]:
-    """RFC 7396: null removes a key, objects merge, everything else takes the place of what was."""
+    """Apply a merge patch (RFC 7396): null removes a key, objects merge, the rest is replaced."""
     result = dict(target)
     below = [(result, patch)]
-    while below:  # not by recursion: JSON may be deeper than Python's stack
+    while below:  # no recursion: JSON may be deeper than Python's stack
         into, changes = below.pop()
         for name, value in changes.items():
             if value is None:
@@ -121,51 +121,48 @@ def merge_patch(target: Mapping[str, Json], patch: Mapping[str, Json]) -> Mappin
 
 
 def create(
-    wanted: NewAsset, *, asset_id: AssetId, size: int, digest: Digest | None, origin: Origin
+    new: NewAsset, *, asset_id: AssetId, size: int, digest: Digest | None, origin: Origin
 ) -> list[Event]:
-    """Decide that a new asset exists.
-
-    Raises FieldError for a value that a field cannot have, TooLargeError for too much metadata.
-    """
-    check_new(wanted, digest)
-    private: dict[str, Json] = {"name": wanted.name}
-    if wanted.metadata is not None:
-        private["metadata"] = wanted.metadata
-    if wanted.tags:
-        private["tags"] = wanted.tags
-    if wanted.duration is not None:
-        private["duration"] = wanted.duration
+    """Create an asset. Raises FieldError for an invalid value, TooLargeError for the metadata."""
+    check_new(new, digest)
+    private: dict[str, Json] = {"name": new.name}
+    if new.metadata is not None:
+        private["metadata"] = new.metadata
+    if new.tags:
+        private["tags"] = new.tags
+    if new.duration is not None:
+        private["duration"] = new.duration
     return [
         AssetCreated(
             originator_id=asset_id,
             originator_version=1,
             by=origin.by,
             user_id=origin.user_id,
-            workflow_id=wanted.workflow_id,
-            node_id=wanted.node_id,
-            job_id=wanted.job_id,
+            workflow_id=new.workflow_id,
+            node_id=new.node_id,
+            job_id=new.job_id,
             command=origin.command,
             traceparent=origin.traceparent,
             private=private,
             size=size,
-            content_type=wanted.content_type,
+            content_type=new.content_type,
             digest=digest,
-            parent_id=wanted.parent_id,
-            derived_from=tuple(wanted.derived_from),
-            made_at=wanted.made_at,
+            parent_id=new.parent_id,
+            derived_from=tuple(new.derived_from),
+            made_at=new.made_at,
         )
     ]
 
 
-def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Event]:
-    """Decide a new label. Asking for the one it has records nothing.
+def describe(asset: Asset, label: Label, *, origin: Origin) -> list[Event]:
+    """Change the label. An unchanged label records nothing.
 
     Raises AssetDeletedError, FieldError and TooLargeError.
     """
     check_live(asset)
-    wanted = wanted.merged(asset)
-    check_label(asset, wanted)
-    changed = wanted.difference(asset)
+    label = label.merged(asset)
+    check_label(asset, label)
+    changed = label.difference(asset)
     if not changed:
         return []
     private: dict[str, Json] = {n: changed.pop(n) for n in PRIVATE_FIELDS if n in changed}
@@ -175,13 +172,13 @@ def describe(asset: Asset, wanted: Label, *, origin: Origin) -> list[Event]:
 def replace_content(
     asset: Asset, *, size: int, digest: Digest, content_type: str, origin: Origin
 ) -> list[Event]:
-    """Decide that an asset has other bytes, of this type. The same ones again record nothing.
+    """Replace the content. The same digest and content type record nothing.
 
     Raises AssetDeletedError and FieldError.
     """
     check_live(asset)
     if asset.is_folder:
-        raise FieldError("data", "a folder has no file")
+        raise FieldError("data", "a folder has no file: choose an asset that is no folder")
     check_kind(asset, content_type)
     if (asset.digest, asset.content_type) == (digest, content_type):
         return []
@@ -193,28 +190,25 @@ def replace_content(
 
 
 def delete(asset: Asset, *, origin: Origin, reason: str | None = None) -> list[Event]:
-    """Decide that an asset becomes a tombstone. One that is a tombstone already records nothing."""
+    """Delete the asset: make it a tombstone. A tombstone records nothing."""
     if asset.deleted:
         return []
     return [AssetDeleted(**next_version(asset, origin), reason=reason)]
 
 
-def restore(asset: Asset, *, homeless: bool, origin: Origin) -> list[Event]:
-    """Decide that a tombstone becomes an asset again. One that is none records nothing.
-
-    `homeless`: the folder that it was in is not there any more, so that it goes home.
-    """
+def restore(asset: Asset, *, folder_gone: bool, origin: Origin) -> list[Event]:
+    """Restore a tombstone, to the home folder if `folder_gone`. A live asset records nothing."""
     if not asset.deleted:
         return []
     restored = AssetRestored(**next_version(asset, origin))
-    if not homeless:
+    if not folder_gone:
         return [restored]
-    back = asset._replace(version=restored.originator_version)
-    return [restored, AssetDescribed(**next_version(back, origin), parent_id=None)]
+    live = asset._replace(version=restored.originator_version)
+    return [restored, AssetDescribed(**next_version(live, origin), parent_id=None)]
 
 
 def next_version(asset: Asset, origin: Origin) -> dict[str, Any]:
-    """The envelope of the next event in an asset's stream: its owner and tags are the asset's."""
+    """Return the common fields of the next event in an asset's stream."""
     return {
         "originator_id": asset.id,
         "originator_version": asset.version + 1,
@@ -229,59 +223,59 @@ def next_version(asset: Asset, origin: Origin) -> dict[str, Any]:
 
 
 def check_live(asset: Asset) -> None:
-    """Raises AssetDeletedError for a tombstone."""
+    """Raise AssetDeletedError for a tombstone."""
     if asset.deleted_at is not None:
         when, by = iso(asset.deleted_at), asset.deleted_by or ""
         raise AssetDeletedError(asset.id, by=by, when=when, position=asset.position)
 
 
 def check_version(asset: Asset, if_match: int | None) -> None:
-    """Raises PreconditionFailedError unless the asset is at the version that was asked for."""
+    """Raise PreconditionFailedError if the asset is not at version `if_match`, if given."""
     if if_match is not None and asset.version != if_match:
         raise PreconditionFailedError(asset.id, asset.version)
 
 
-def check_new(wanted: NewAsset, digest: Digest | None) -> None:
-    """Refuse what no asset can have. Raises FieldError or TooLargeError."""
-    check_text("name", wanted.name, MAX_NAME)
-    check_content_type(wanted.content_type)
-    if wanted.content_type == FOLDER and digest is not None:
-        raise FieldError("content_type", "a folder has no file")
-    check_tag("workflow_id", wanted.workflow_id)
-    check_tag("node_id", wanted.node_id)
-    check_tag("job_id", wanted.job_id)
-    if wanted.metadata is not None:
-        check_metadata(wanted.metadata)
-    if wanted.tags:
-        check_tags(wanted.tags)
-    if wanted.duration is not None:
-        check_duration(wanted.duration)
+def check_new(new: NewAsset, digest: Digest | None) -> None:
+    """Check the fields of a new asset. Raises FieldError or TooLargeError."""
+    check_text("name", new.name, MAX_NAME)
+    check_content_type(new.content_type)
+    if new.content_type == FOLDER and digest is not None:
+        raise FieldError("content_type", "a folder has no file: send none, or choose another type")
+    check_tag("workflow_id", new.workflow_id)
+    check_tag("node_id", new.node_id)
+    check_tag("job_id", new.job_id)
+    if new.metadata is not None:
+        check_metadata(new.metadata)
+    if new.tags:
+        check_tags(new.tags)
+    if new.duration is not None:
+        check_duration(new.duration)
 
 
-def check_label(asset: Asset, wanted: Label) -> None:
-    """Refuse what this asset cannot be said to be. Raises FieldError or TooLargeError."""
-    if wanted.name is not UNSET:
-        check_text("name", wanted.name, MAX_NAME)
-    if wanted.content_type is not UNSET:
-        check_kind(asset, wanted.content_type)
-    if wanted.metadata is not UNSET and wanted.metadata is not None:
-        check_metadata(wanted.metadata)
-    if wanted.tags is not UNSET and wanted.tags is not None:
-        check_tags(wanted.tags)
-    if wanted.duration is not UNSET and wanted.duration is not None:
-        check_duration(wanted.duration)
+def check_label(asset: Asset, label: Label) -> None:
+    """Check the given fields of a label of `asset`. Raises FieldError or TooLargeError."""
+    if label.name is not UNSET:
+        check_text("name", label.name, MAX_NAME)
+    if label.content_type is not UNSET:
+        check_kind(asset, label.content_type)
+    if label.metadata is not UNSET and label.metadata is not None:
+        check_metadata(label.metadata)
+    if label.tags is not UNSET and label.tags is not None:
+        check_tags(label.tags)
+    if label.duration is not UNSET and label.duration is not None:
+        check_duration(label.duration)
 
 
 def check_kind(asset: Asset, content_type: str) -> None:
-    """A folder stays one, and nothing else becomes one: what is in it would hang in the air."""
+    """Check a new content type. A folder stays a folder, because it may contain assets."""
     check_content_type(content_type)
     if asset.is_folder and content_type != FOLDER:
-        raise FieldError("content_type", "a folder stays a folder")
+        raise FieldError("content_type", "a folder stays a folder: create a new asset for a file")
     if content_type == FOLDER and not asset.is_folder:
-        raise FieldError("content_type", "only what is created as a folder is one")
+        raise FieldError("content_type", "an asset cannot become a folder: create a new folder")
 
 
 def check_path(asset: Asset, path: Sequence[Asset]) -> None:
-    """Refuse to put a folder into itself: `path` are the folders it would be in. FieldError."""
+    """Raise FieldError if `path`, the folders above its new parent, contains the asset itself."""
     if any(folder.id == asset.id for folder in path):
-        raise FieldError("parent_id", "a folder cannot be inside of itself")
+        raise FieldError("parent_id", "a folder cannot be inside of itself: choose another folder")

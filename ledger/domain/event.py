@@ -1,8 +1,7 @@
-"""What every event carries: its stream, its envelope, its moment. Events are frozen and flat.
+"""The base classes of events, and their time format. Events are frozen and flat.
 
-An event is decided without `recorded_at` and `job_seq`; only the log knows those, and it stamps
-them when the event gets its position. What the stored bytes lack can never be added, so the
-envelope is whole from the first day.
+A decision makes an event without `recorded_at` and `job_seq`. The log stamps both when it gives
+the event its position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,11 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
-"""What a JSON document may hold."""
+"""A JSON value."""
 
 
 class Unset(Enum):
-    """The type of UNSET: the event says nothing of this field, which is not: it says null."""
+    """The type of UNSET: a field that an event does not mention. JSON null is None."""
 
     UNSET = "unset"
 
@@ -28,16 +27,16 @@ UnsetType = Literal[Unset.UNSET]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, in one stream, at one version of it.
+    """Something that happened: one version of one stream.
 
     `originator_id` is the stream (32 hex digits), `originator_version` counts 1, 2, 3 ... in it;
-    the names are eventsourcing's, whose tables hold them.
+    the names are those of the columns of eventsourcing's table. `by` is the acting user.
     """
 
     TOPIC: ClassVar[str]
-    """What the log stores to name this class: code may move, a topic may not."""
+    """The stored name of the class. It never changes, even if the class moves."""
     class_version: ClassVar[int] = 1
-    """Raise it with every change of shape, and add `upcast_v<n>_v<n+1>(state)`."""
+    """Increase it with every change of fields, and add `upcast_v<n>_v<n+1>(state)`."""
 
     originator_id: str
     originator_version: int
@@ -45,17 +44,17 @@ class Event:
     recorded_at: datetime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as its class and values: dataclass' own way takes three times as long."""
+        """Pickle the class and the values: the default of dataclasses takes three times as long."""
         kind = type(self)
-        return _made_again, (kind, [getattr(self, name) for name in _names(kind)])
+        return _unpickled, (kind, [getattr(self, name) for name in _names(kind)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedEvent(Event):
-    """An event about an asset or a job: it belongs to somebody and carries the tags of its origin."""
+    """An event of an asset or a job, with its owner (`user_id`) and the ids of its origin."""
 
     COUNTS_ITS_JOB: ClassVar[bool] = False
-    """Whether the log also stamps `events`: how many events the job has, this one included."""
+    """Whether the log also stamps `events`: the number of the job's events, this one included."""
 
     user_id: str
     workflow_id: str | None = None
@@ -69,7 +68,7 @@ class TaggedEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asks: the actor, the owner, and what came with the request."""
+    """The origin of an event: acting user, owner, command hash and W3C `traceparent`."""
 
     by: str
     user_id: str
@@ -86,7 +85,7 @@ def _names(kind: type[Event]) -> tuple[str, ...]:
     return _NAMES[kind]
 
 
-def _made_again(kind: type[Event], values: Sequence[Any]) -> Event:
+def _unpickled(kind: type[Event], values: Sequence[Any]) -> Event:
     event = kind.__new__(kind)
     for name, value in zip(_names(kind), values, strict=True):
         object.__setattr__(event, name, value)
@@ -94,46 +93,49 @@ def _made_again(kind: type[Event], values: Sequence[Any]) -> Event:
 
 
 class Recorded(NamedTuple):
-    """An event and its place in the one order of the log: 1, 2, 3 ... without gaps."""
+    """An event and its position in the log: 1, 2, 3 ... without gaps."""
 
     position: int
     event: Event
 
 
 def stamp(event: Event, recorded_at: datetime) -> None:
-    """Set the moment on an event that the log is about to store."""
+    """Set the time of recording of an event that the log is about to store."""
     object.__setattr__(event, "recorded_at", recorded_at)
 
 
 def stamp_job_seq(event: TaggedEvent, job_seq: int) -> None:
-    """Number the event among its job's, on an event that the log is about to store."""
+    """Set the number within its job of an event that the log is about to store."""
     object.__setattr__(event, "job_seq", job_seq)
     if event.COUNTS_ITS_JOB:
         object.__setattr__(event, "events", job_seq)
 
 
 def private_of(event: TaggedEvent) -> Mapping[str, Json]:
-    """The personal fields of an event: the one place to open them, once they are encrypted."""
+    """Return the personal fields of an event. Every reader calls this, for a later encryption."""
     return event.private
 
 
 def moment(event: Event) -> datetime:
-    """When the event was recorded; ValueError if it was not yet."""
+    """Return when the event was recorded. Raise ValueError if it is not recorded yet."""
     if event.recorded_at is None:
-        raise ValueError("this event was not recorded yet")
+        raise ValueError("this event is not recorded yet")
     return event.recorded_at
 
 
-@lru_cache(maxsize=256)  # the events of a group share their moment
+@lru_cache(maxsize=256)  # the events of a group share their time
 def iso(when: datetime) -> str:
-    """UTC in 27 characters (`2026-01-01T00:00:00.000000Z`), so that text order is time order."""
+    """Format UTC in 27 characters (`2026-01-01T00:00:00.000000Z`): text order is time order."""
     utc = when if when.tzinfo is UTC else when.astimezone(UTC)
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:
-    """The moment that an RFC 3339 text names, in UTC; ValueError without a zone."""
-    when = datetime.fromisoformat(text)
+    """Parse an RFC 3339 time into UTC. Raise ValueError for other text, or without a time zone."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"must be a time such as 2026-01-31T12:00:00Z, not {text!r}") from error
     if when.tzinfo is None:
-        raise ValueError(f"{text!r} names no time zone: write Z or an offset")
+        raise ValueError(f"{text!r} has no time zone: add Z or an offset such as +01:00")
     return when if when.tzinfo is UTC else when.astimezone(UTC)

@@ -1,7 +1,7 @@
-"""The frame around a job's work: that it started, with what, and how it ended.
+"""The start and the end of a job: events, state and decisions.
 
-A job needs no frame: any event may name a `job_id`. Two users may both have a `job_456`, so a
-job's stream is made of both names.
+Both are optional: any event may name a `job_id`. Two users may both have a `job_456`, so the id
+of a job's stream is derived from the user id and the job id.
 """
 
 import uuid
@@ -33,7 +33,7 @@ MAX_ERROR: Final = 32 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
-    """Somebody said that a job begins. Private: parameters."""
+    """A client reported the start of a job. `private`: parameters."""
 
     TOPIC: ClassVar[str] = "job.started"
     parent_job_id: str | None = None
@@ -41,9 +41,9 @@ class JobStarted(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(TaggedEvent):
-    """Somebody said that a job is over. Private: error.
+    """A client reported the end of a job. `private`: error.
 
-    `events` counts the job's events, this one included: a history that lacks one shows it.
+    `events` is the number of the job's events, this one included: it shows that none is missing.
     """
 
     TOPIC: ClassVar[str] = "job.finished"
@@ -54,7 +54,7 @@ class JobFinished(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the events of a job's own stream add up to."""
+    """The state of one job: the fold of the events of its stream."""
 
     job_id: str
     user_id: str
@@ -69,20 +69,20 @@ class Job:
 
 
 def job_stream(user_id: str, job_id: str) -> str:
-    """The stream of one user's job: 32 lower-case hex digits."""
+    """Return the stream of one user's job: 32 lower-case hex digits."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"asset-ledger:job:{user_id}\0{job_id}").hex
 
 
 def evolve(job: Job | None, recorded: Recorded) -> Job | None:
-    """The state after one more event of the job's stream. Events of other kinds change nothing."""
+    """Return the state after the next event of the stream. Ignore events of other kinds."""
     event = recorded.event
     if not isinstance(event, JobStarted | JobFinished):
         return job
-    known = job or Job(
+    before = job or Job(
         job_id=event.job_id or "", user_id=event.user_id, version=0, workflow_id=event.workflow_id
     )
     changes = _started(event) if isinstance(event, JobStarted) else _finished(event)
-    return replace(known, version=event.originator_version, **changes)
+    return replace(before, version=event.originator_version, **changes)
 
 
 def _started(event: JobStarted) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _finished(event: JobFinished) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStart:
-    """The intent to begin a job. None means: not given."""
+    """The intent to start a job. None means: not given."""
 
     workflow_id: str | None = None
     parent_job_id: str | None = None
@@ -113,57 +113,57 @@ class JobStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
-    """The intent to end a job. `error` may say why, where it did not complete."""
+    """The intent to finish a job. `error` is the reason of a failure, if given."""
 
     status: Ending
     error: str | None = None
 
 
-def start(job: Job | None, wanted: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
-    """Decide that a job begins. Beginning it again with the same values records nothing.
+def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
+    """Start a job. Repeating the start with the same values records nothing.
 
-    Raises JobStateError if it began otherwise or is over without having begun, FieldError and
-    TooLargeError for a value that a field cannot have.
+    Raises JobStateError if the job was started with other values, or finished without a start;
+    FieldError and TooLargeError for an invalid value.
     """
-    _check_start(job_id, wanted)
+    _check_start(job_id, intent)
     if job is None:
         return [
             JobStarted(
                 **_next_version(job, job_id, origin),
-                workflow_id=wanted.workflow_id,
-                parent_job_id=wanted.parent_job_id,
-                private=_given("parameters", wanted.parameters),
+                workflow_id=intent.workflow_id,
+                parent_job_id=intent.parent_job_id,
+                private=_given("parameters", intent.parameters),
             )
         ]
     if job.started_at is None:
-        raise JobStateError(f"job {job_id} is over: it was finished without ever being started")
-    if not _began_so(job, wanted):
-        raise JobStateError(f"job {job_id} was started before, with other values")
+        raise JobStateError(f"job {job_id} was finished without a start: use another id")
+    if not _started_with(job, intent):
+        raise JobStateError(f"job {job_id} was started before, with other values: use another id")
     return []
 
 
-def finish(job: Job | None, wanted: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
-    """Decide that a job is over; it need not have been started. Repeating it records nothing.
+def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
+    """Finish a job, started or not. Repeating the end with the same values records nothing.
 
-    Raises JobStateError if it ended otherwise, FieldError for a value that a field cannot have.
+    Raises JobStateError if the job was finished with other values, FieldError for an invalid value.
     """
-    _check_end(job_id, wanted)
+    _check_end(job_id, intent)
     if job is None or job.finished_at is None:
         return [
             JobFinished(
                 **_next_version(job, job_id, origin),
                 workflow_id=job.workflow_id if job else None,
-                status=wanted.status,
-                private=_given("error", wanted.error),
+                status=intent.status,
+                private=_given("error", intent.error),
             )
         ]
-    if (job.status, job.error) != (wanted.status, wanted.error):
-        raise JobStateError(f"job {job_id} was finished before, as {job.status}")
+    if (job.status, job.error) != (intent.status, intent.error):
+        raise JobStateError(f"job {job_id} was finished before, as {job.status}: use another id")
     return []
 
 
 def _next_version(job: Job | None, job_id: str, origin: Origin) -> dict[str, Any]:
-    """The envelope of the next event in a job's stream."""
+    """Return the common fields of the next event in a job's stream."""
     return {
         "originator_id": job_stream(origin.user_id, job_id),
         "originator_version": job.version + 1 if job else 1,
@@ -179,34 +179,34 @@ def _given(name: str, value: Json) -> dict[str, Json]:
     return {} if value is None else {name: value}
 
 
-def _began_so(job: Job, wanted: JobStart) -> bool:
-    """Compared as JSON: Python takes True for 1, which in JSON are two values."""
-    began = (job.workflow_id, job.parent_job_id, job.parameters)
-    asked = (wanted.workflow_id, wanted.parent_job_id, wanted.parameters)
-    return _as_json(began) == _as_json(asked)
+def _started_with(job: Job, intent: JobStart) -> bool:
+    """Compare as JSON, where True and 1 differ. In Python they are equal."""
+    first = (job.workflow_id, job.parent_job_id, job.parameters)
+    given = (intent.workflow_id, intent.parent_job_id, intent.parameters)
+    return _as_json(first) == _as_json(given)
 
 
 def _as_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _check_start(job_id: str, wanted: JobStart) -> None:
+def _check_start(job_id: str, intent: JobStart) -> None:
     check_text("job_id", job_id, MAX_ID)
-    check_tag("workflow_id", wanted.workflow_id)
-    check_tag("parent_job_id", wanted.parent_job_id)
-    if wanted.parameters is not None:
-        check_metadata(wanted.parameters, "parameters")
+    check_tag("workflow_id", intent.workflow_id)
+    check_tag("parent_job_id", intent.parent_job_id)
+    if intent.parameters is not None:
+        check_metadata(intent.parameters, "parameters")
 
 
-def _check_end(job_id: str, wanted: JobEnd) -> None:
+def _check_end(job_id: str, intent: JobEnd) -> None:
     check_text("job_id", job_id, MAX_ID)
-    if wanted.status not in ENDINGS:
+    if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
-    _check_error(wanted.error)
+    _check_error(intent.error)
 
 
 def _check_error(error: str | None) -> None:
-    """A traceback has newlines; what no text has is U+0000 and halves of surrogate pairs."""
+    """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
     if error is None:
         return
     if len(error) > MAX_ERROR:

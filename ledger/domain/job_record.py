@@ -1,6 +1,6 @@
-"""What all the events that name one job add up to: its frame, and the assets that it made.
+"""The fold of all events that name one job: its start and end, and its assets.
 
-A replay: it needs nothing but the job's events, in order, and says what the tables say.
+It needs only the job's events, in order, and gives the same answers as the tables.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from asset_ledger.ledger.ids import AssetId
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job, up to some position. `assets` are in the order of their creation, tombstones too."""
+    """One job up to a position: its start and end (`job`), and its assets, tombstones too."""
 
     user_id: str
     job_id: str
-    frame: Job | None = None
+    job: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
     first: Recorded | None = None
@@ -36,25 +36,25 @@ class JobRecord:
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """When its first and its last event were recorded. Raises ValueError if it has none."""
+        """Return the times of the first and the last event. Raise ValueError if there is none."""
         if self.first is None or self.last is None:
             raise ValueError(f"job {self.job_id} has no events")
         return moment(self.first.event), moment(self.last.event)
 
     @property
     def live(self) -> list[Asset]:
-        """The assets that are no tombstones."""
+        """Return the assets that are not tombstones."""
         return [asset for asset in self.assets.values() if not asset.deleted]
 
     def add(self, events: Iterable[Recorded]) -> None:
-        """Fold the next events in."""
+        """Add the next events."""
         for recorded in events:
             self._add(recorded)
 
     def _add(self, recorded: Recorded) -> None:
         event = recorded.event
         self.first, self.last = self.first or recorded, recorded
-        self.frame = jobs.evolve(self.frame, recorded)
+        self.job = jobs.evolve(self.job, recorded)
         stream = AssetId(event.originator_id)
         asset = evolve(self.assets.get(stream), recorded)
         if asset is not None:

@@ -1,6 +1,6 @@
-"""What the ledger records about itself, in the stream that bears the log's own id.
+"""The events of the ledger itself, in the stream whose id is the log's id.
 
-Event 1 of every log is `LedgerOpened`: it says which log this is and whose signature to expect.
+Event 1 of every log is `LedgerOpened`: the id of the log and the key that signs its checkpoints.
 """
 
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from typing import ClassVar, Final
 from asset_ledger.ledger.domain.event import Event
 
 FORMAT: Final = 2
-"""The version of everything that is frozen into stored bytes: envelope, leaves, command hashes."""
+"""The version of the stored format: event fields, Merkle leaves, command hashes."""
 
 SYSTEM: Final = "system"
-"""The actor of events that no caller asked for."""
+"""The acting user (`by`) of events that no user requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerOpened(Event):
-    """A log began: its id (32 hex digits), its origin line and its verifier key (both C2SP)."""
+    """A log was created: its id (32 hex digits), origin line and verifier key (both C2SP)."""
 
     TOPIC: ClassVar[str] = "ledger.opened"
     log_id: str
@@ -29,7 +29,7 @@ class LedgerOpened(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRotated(Event):
-    """Checkpoints are signed by another key from here on; both keys signed this change."""
+    """Another key signs checkpoints from here on. Both keys signed this change."""
 
     TOPIC: ClassVar[str] = "key.rotated"
     old_key: str
@@ -40,9 +40,9 @@ class KeyRotated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionSkipped(Event):
-    """Somebody set an event aside that a projection could not read, and said why.
+    """An administrator skipped an event that a projection could not apply, with a reason.
 
-    `command` and `user_id`: the hash and the owner of the Idempotency-Key that came along, if any.
+    `command` and `user_id` are the hash and the owner of the request's Idempotency-Key, if any.
     """
 
     TOPIC: ClassVar[str] = "projection.skipped"
@@ -54,5 +54,5 @@ class ProjectionSkipped(Event):
 
 
 def origin_line(log_id: str) -> str:
-    """The name under which a log signs its checkpoints."""
+    """Return the name under which a log signs its checkpoints (C2SP origin line)."""
     return f"asset-ledger/{log_id}"

@@ -1,1 +1,1 @@
-"""The log of events: the EventLog protocol, the codec, and the SQLite log."""
+"""The event log: the EventLog protocol, the codec, and the log in SQLite."""

@@ -1,8 +1,8 @@
-"""Events to stored bytes and back. What is stored is what is hashed, so the bytes are canonical:
-sorted keys, no spaces, and no field that holds its default.
+"""Encode events to stored bytes, and decode them. The bytes are hashed, so they are canonical:
+sorted keys, no spaces, no field that holds its default.
 
-It is eventsourcing's mapper with its own registry, so that a topic in a file never names code to
-import, and with its upcasts: `class_version` and `upcast_v<n>_v<n+1>(state)` on the event's class.
+A mapper of eventsourcing with a registry of its own, so that no topic in a file imports code, and
+with its upcasts: `class_version` and `upcast_v<n>_v<n+1>(state)` on the event's class.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, Projecti
 from asset_ledger.ledger.errors import PoisonCause, PoisonEventError, TooLargeError
 
 MAX_EVENT: Final = 60_000
-"""How many bytes one event may encode to."""
+"""The maximal size of an encoded event, in bytes."""
 
 EVENTS: Final[tuple[type[Event], ...]] = (
     LedgerOpened,
@@ -47,7 +47,7 @@ _STREAM_FIELDS: Final = ("originator_id", "originator_version")
 
 
 class CanonicalJson(Transcoder):
-    """Sorted keys, UTF-8, times as 27 characters."""
+    """JSON with sorted keys, in UTF-8, with times in 27 characters."""
 
     def encode(self, obj: Any) -> bytes:
         return orjson.dumps(
@@ -68,22 +68,22 @@ Setter = Callable[[Any, object], None]
 
 
 class Shape(NamedTuple):
-    """How one class of events is stored: its fields and defaults, and how types are restored."""
+    """How a class of events is stored: its fields, their defaults and their decoders."""
 
     fields: tuple[tuple[str, object], ...]
-    restore: Mapping[str, Callable[[Any], object]]
+    decoders: Mapping[str, Callable[[Any], object]]
     names: frozenset[str]
     required: frozenset[str]
 
 
 def shape_of(kind: type[Event]) -> Shape:
-    """The shape of a class of events, read off its dataclass fields."""
+    """Return the shape of a class of events, from its dataclass fields."""
     hints = get_type_hints(kind)
     stored = [f for f in dataclasses.fields(kind) if f.name not in _STREAM_FIELDS]
     fields = tuple((f.name, _default(f)) for f in stored)
     return Shape(
         fields=fields,
-        restore={f.name: how for f in stored if (how := _restorer(hints[f.name]))},
+        decoders={f.name: decode for f in stored if (decode := _decoder(hints[f.name]))},
         names=frozenset(name for name, _ in fields),
         required=frozenset(name for name, default in fields if default is dataclasses.MISSING),
     )
@@ -95,36 +95,36 @@ def _default(field: "dataclasses.Field[Any]") -> object:
     return field.default
 
 
-def _restorer(hint: object) -> Callable[[Any], object] | None:
+def _decoder(hint: object) -> Callable[[Any], object] | None:
     if datetime in (hint, *get_args(hint)):
-        return _restored_time
+        return _decode_time
     return tuple if get_origin(hint) is tuple else None
 
 
-@lru_cache(maxsize=256)  # the events of a group share their moment
-def _restored_time(text: str | None) -> datetime | None:
+@lru_cache(maxsize=256)  # the events of a group share their time
+def _decode_time(text: str | None) -> datetime | None:
     return None if text is None else parse_time(text)
 
 
 class Plan(NamedTuple):
-    """How an event is made of a state that has just these names, in their order.
+    """How to make an event from a state with certain fields, in their order.
 
-    `given` sets their values, `absent` the defaults of all other fields.
+    `given` sets the fields of the state, `absent` sets all others to their defaults.
     """
 
-    restore: tuple[tuple[str, Callable[[Any], object]], ...]
+    decoders: tuple[tuple[str, Callable[[Any], object]], ...]
     given: tuple[Setter, ...]
     absent: tuple[tuple[Setter, object], ...]
 
 
-@lru_cache(maxsize=256)  # most events of a log have one of a few sets of names
+@lru_cache(maxsize=256)  # the events of a log have few different sets of fields
 def _plan_of(kind: Any, names: tuple[str, ...]) -> Plan:
-    """What makes events of this class. Raises TypeError for names of another shape."""
+    """Return the plan for a class and the names of a state. Raise TypeError if they do not fit."""
     shape = shape_of(kind)
     if not (shape.required <= set(names) <= shape.names):
-        raise TypeError(f"its fields are not those of {kind.TOPIC}")
+        raise TypeError(f"its fields are not those of the topic {kind.TOPIC}")
     return Plan(
-        restore=tuple((name, shape.restore[name]) for name in names if name in shape.restore),
+        decoders=tuple((name, shape.decoders[name]) for name in names if name in shape.decoders),
         given=tuple(getattr(kind, name).__set__ for name in names),
         absent=tuple(
             (getattr(kind, name).__set__, default)
@@ -137,14 +137,14 @@ def _plan_of(kind: Any, names: tuple[str, ...]) -> Plan:
 _SET_STREAM, _SET_VERSION = (getattr(Event, name).__set__ for name in _STREAM_FIELDS)
 
 
-def _made(kind: Any, state: dict[str, Any]) -> Event:
-    """An event with this state. Raises TypeError for another shape's.
+def _make_event(kind: Any, state: dict[str, Any]) -> Event:
+    """Make an event from a state. Raise TypeError if its fields are not those of the class.
 
-    It is made slot by slot: the `__init__` of a frozen dataclass takes more than twice as long.
+    Set slot by slot: the `__init__` of a frozen dataclass takes more than twice as long.
     """
     plan = _plan_of(kind, tuple(state))
-    for name, restore in plan.restore:
-        state[name] = restore(state[name])
+    for name, decode in plan.decoders:
+        state[name] = decode(state[name])
     event: Event = object.__new__(kind)
     for set_slot, value in zip(plan.given, state.values(), strict=True):
         set_slot(event, value)
@@ -154,20 +154,20 @@ def _made(kind: Any, state: dict[str, Any]) -> Event:
 
 
 class _NewerEventError(ValueError):
-    """A later release wrote it."""
+    """A later release wrote the event."""
 
     def __init__(self, message: str, cause: PoisonCause) -> None:
         super().__init__(message)
         self.cause: PoisonCause = cause
 
 
-@cache  # looking up type hints takes longer than opening a log
+@cache  # type hints take longer than opening a log
 def _shapes_of(kinds: tuple[type[Event], ...]) -> Mapping[str, Shape]:
     return {kind.TOPIC: shape_of(kind) for kind in kinds}
 
 
 class EventMapper(Mapper[str]):
-    """eventsourcing's mapper over our registry of events."""
+    """eventsourcing's mapper, limited to the given classes of events."""
 
     def __init__(self, kinds: tuple[type[Event], ...] = EVENTS) -> None:
         super().__init__(transcoder=CanonicalJson())
@@ -175,7 +175,7 @@ class EventMapper(Mapper[str]):
         self.shapes = _shapes_of(kinds)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """The stored form of an event. Raises TooLargeError above 60,000 bytes."""
+        """Encode an event. Raise TooLargeError above 60,000 bytes."""
         kind: Any = type(domain_event)
         state = {
             name: value
@@ -192,15 +192,14 @@ class EventMapper(Mapper[str]):
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
-        """The event, upcast to the shape of today. Raises ValueError or TypeError for poison."""
+        """Decode and upcast a stored event. Raise ValueError or TypeError if that fails."""
         kind = self.kinds.get(stored_event.topic)
         if kind is None:
-            raise _NewerEventError(
-                f"no event has the topic {stored_event.topic!r}", "unknown topic"
-            )
+            message = f"this release has no topic {stored_event.topic!r}; use a later release"
+            raise _NewerEventError(message, "unknown topic")
         state = self.transcoder.decode(stored_event.state)
         self._upcast(kind, state)
-        event = _made(kind, state)
+        event = _make_event(kind, state)
         _SET_STREAM(event, str(stored_event.originator_id))
         _SET_VERSION(event, stored_event.originator_version)
         return event
@@ -208,24 +207,24 @@ class EventMapper(Mapper[str]):
     def _upcast(self, kind: type[Event], state: dict[str, Any]) -> None:
         version = state.pop("class_version", 1)
         if version > kind.class_version:
-            message = f"version {version} of {kind.TOPIC} is newer than this release"
+            message = f"this release has no version {version} of {kind.TOPIC}; use a later release"
             raise _NewerEventError(message, "later version")
         for older in range(version, kind.class_version):
             getattr(kind, f"upcast_v{older}_v{older + 1}")(state)
 
 
 class Codec:
-    """The two directions, as the rest of the house calls them."""
+    """Encodes events for the log, and decodes stored events to `Recorded`."""
 
     def __init__(self, mapper: EventMapper | None = None) -> None:
         self._mapper = mapper or EventMapper()
 
     def encode(self, event: Event) -> StoredEvent:
-        """The bytes to store. Raises TooLargeError above 60,000."""
+        """Encode an event. Raise TooLargeError above 60,000 bytes."""
         return self._mapper.to_stored_event(event)
 
     def decode(self, notification: Notification) -> Recorded:
-        """The event in a stored row. Raises PoisonEventError if this release cannot read it."""
+        """Decode a stored event. Raise PoisonEventError if this release cannot read it."""
         try:
             event: Any = self._mapper.to_domain_event(notification)
         except (ValueError, TypeError, AttributeError, KeyError) as error:

@@ -1,6 +1,6 @@
-"""How a request is recognised when it comes again: its fingerprint, and the hash that events keep.
+"""How a repeated request is recognised: its fingerprint, and the command hash stored in events.
 
-Both are frozen into stored bytes: `verify` derives them from what a client still has.
+Both are part of the stored format: a client can compute them again from its request and its key.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ def fingerprint(
     size: int | None = None,
     digest: Digest | None = None,
 ) -> str:
-    """SHA-256 hex of what a request asks for; the same however its body was encoded.
+    """Return the SHA-256 (hex) of a request, which does not depend on the encoding of its body.
 
-    `fields` are those that were sent and not null. Raises MalformedBodyError for what is no JSON.
+    `fields` are those that were sent and are not null. Raises MalformedBodyError if not JSON.
     """
-    asked = {
+    request = {
         "operation": operation,
         "id": asset_id,
         "if_match": if_match,
@@ -39,14 +39,14 @@ def fingerprint(
         "digest": digest,
     }
     try:
-        spelled = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:  # a field that nobody has checked yet
+        encoded = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # the fields are not validated yet
         raise MalformedBodyError(f"the fields cannot be written as JSON: {error}") from error
-    return hashlib.sha256(spelled).hexdigest()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def command_hash(key: CommandKey | None) -> str | None:
-    """What an event keeps of the key that asked for it: SHA-256 hex; None where there was none."""
+    """Return the SHA-256 (hex) of a key and its request, which events store; None without a key."""
     if key is None:
         return None
     hashed = hashlib.sha256(_PREFIX)

@@ -1,6 +1,6 @@
-"""A log made of another one's stored bytes: nothing is decided, stamped or encoded anew.
+"""Copy a log from the stored bytes of another: no event is decided, stamped or encoded again.
 
-Promise: until all of it is there and adds up, it has another name, under which nobody opens it.
+Until `finish`, the copy has another file name, so that no server opens an incomplete log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
 
 
 class KeyRow(NamedTuple):
-    """An Idempotency-Key, what it was used for, and where its events are."""
+    """An Idempotency-Key, its request, and the first and last position of its events."""
 
     user_id: str
     key: str
@@ -43,7 +43,7 @@ class KeyRow(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """An event, as its bytes stand and as they read, and the leaf that they were hashed in."""
+    """An event to copy: its stored bytes, the decoded event, and the bytes of its Merkle leaf."""
 
     stored: StoredEvent
     event: Event
@@ -51,7 +51,7 @@ class Copied(NamedTuple):
 
 
 class NotNextError(LedgerError):
-    """The event at `position` is not the one that can follow those before it."""
+    """The event at `position` cannot follow the events before it."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -59,7 +59,7 @@ class NotNextError(LedgerError):
 
 
 def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
-    """Every Idempotency-Key whose events are at most at a position, also beside a server."""
+    """Yield the Idempotency-Keys whose events end at or before `upto`. A server may be running."""
     readers = Readers(log_file)
     try:
         last = ("", "")
@@ -71,61 +71,61 @@ def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
 
 
 def finish(folder: Path) -> None:
-    """Give the log, which is closed, the name under which it is opened from now on."""
+    """Give the copied log, which must be closed, its final file name."""
     files = DataFolder(folder)
     files.unfinished_log.rename(files.log)
     sync_folder(folder)
 
 
 class CopiedLog(SqliteLog):
-    """A log that takes another's events as they stand. Its folder is locked."""
+    """A log that stores copied events unchanged. The caller holds the lock of its folder."""
 
     def __init__(self, folder: Path, codec: Codec) -> None:
-        """Begin, or go on where it was interrupted. Raises CorruptLogError."""
+        """Begin a copy, or continue an interrupted one. Raises CorruptLogError."""
         super().__init__(DataFolder(folder).unfinished_log, codec)
 
     def copy(self, events: Sequence[Copied]) -> None:
-        """Append the next events, all at once. Raises NotNextError."""
+        """Append the next events in one transaction. Raises NotNextError."""
         with transaction(self._db):
             group = self._group(events)
             self._insert(group)
         self._head = Head(group.position, moment(events[-1].event))
 
     def copy_keys(self, rows: Sequence[KeyRow]) -> None:
-        """Keep these Idempotency-Keys; those that are there already stay."""
+        """Insert these Idempotency-Keys, except those that exist."""
         with transaction(self._db):
             insert_rows(self._db, _INSERT_KEYS, rows)
 
     def root(self, size: int) -> bytes:
-        """The root over the first `size` events."""
+        """Return the Merkle root over the first `size` events."""
         return Tiles(self).root(size)
 
     def _group(self, events: Sequence[Copied]) -> Group:
         touched = self._touched([Command([copied.event for copied in events])])
-        group = Group(touched, self._codec, datetime.now(UTC), _nothing)
+        group = Group(touched, self._codec, datetime.now(UTC), _no_prepare)
         last = self._head.recorded_at
         for copied in events:
             group.position += 1
             event = copied.event
             if last is not None and moment(event) < last:
-                raise NotNextError(group.position, "is older than the one before it")
+                raise NotNextError(group.position, "has an earlier time than the event before it")
             last = moment(event)
-            _follow(group, event)
+            _check_next(group, event)
             group.rows.extend(_rows(group.position, copied))
         return group
 
 
-def _follow(group: Group, event: Event) -> None:
-    """Raises NotNextError unless this is the next event of its stream and of its job."""
+def _check_next(group: Group, event: Event) -> None:
+    """Raise NotNextError unless this is the next event of its stream and of its job."""
     versions, stream = group.touched.versions, event.originator_id
     if event.originator_version != versions.get(stream, 0) + 1:
-        raise NotNextError(group.position, f"is not the next version of {stream}")
+        raise NotNextError(group.position, f"is not the next version of the stream {stream}")
     versions[stream] = event.originator_version
     if not isinstance(event, TaggedEvent) or event.job_id is None:
         return
     job = (event.user_id, event.job_id)
     if event.job_seq != group.touched.job_seqs.get(job, 0) + 1:
-        raise NotNextError(group.position, f"its job_seq is not the next one of {event.job_id}")
+        raise NotNextError(group.position, f"does not continue the job_seq of job {event.job_id}")
     group.touched.job_seqs[job] = event.job_seq
 
 
@@ -140,5 +140,5 @@ def _rows(position: int, copied: Copied) -> Rows:
     )
 
 
-def _nothing(_: object) -> Any:
+def _no_prepare(_: object) -> Any:
     return None

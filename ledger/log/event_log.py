@@ -1,6 +1,6 @@
-"""The log of events: the promises that every log makes, and the words for talking to one.
+"""The protocol of an event log, with the promises of every implementation, and its types.
 
-All of it blocks: it is called from threads, never on the event loop.
+Every method blocks: call it from a thread, never on the event loop.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ TagKind = Literal["workflow", "node", "job"]
 
 
 class Tag(NamedTuple):
-    """One user's workflow, node or job: every event that names it can be read by it."""
+    """A workflow, node or job of one user, by which the events that name it can be read."""
 
     user_id: str
     kind: TagKind
@@ -26,7 +26,7 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommandKey:
-    """An Idempotency-Key and what it was used for. `user_id` is the caller's."""
+    """An Idempotency-Key of a user, and the operation and the fingerprint of its request."""
 
     user_id: str
     key: str
@@ -36,10 +36,10 @@ class CommandKey:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What one caller wants recorded: all of it, or nothing.
+    """Events to record together: all of them or none.
 
-    Each event names the version it makes of its stream. `guards` are streams that were only read,
-    with the version they had: if one has moved on, the decision is stale.
+    Each event has the next version of its stream. `guards` are the versions of streams that the
+    decision only read: the command is refused if one of them has changed.
     """
 
     events: Sequence[Event]
@@ -49,10 +49,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The command's events are in the log, durable. `replayed`: they were there before, by its key.
+    """The outcome of a recorded command: its events are durable at positions `first` to `last`.
 
-    `recorded` is empty for a replay; read the log between the two positions instead. `leaf` is the
-    leaf hash of the last event, `prepared` what the caller's `prepare` made of the events.
+    `replayed`: an earlier command with the same key recorded them; `recorded` is empty then. `leaf`
+    is the leaf hash of the last event, `prepared` the result of `prepare` for the events.
     """
 
     first: int
@@ -64,80 +64,80 @@ class Appended:
 
 
 Outcome = Appended | Exception
-"""What became of one command: its refusal (or failure) is a value, so that it is its own alone."""
+"""The outcome of one command. An error is returned, so that it does not affect other commands."""
 
 Prepare = Callable[[Sequence[Recorded]], object]
-"""Called with a command's stamped events before they are inserted; what it raises refuses them."""
+"""Called with the stamped events of a command before the insert. An exception refuses them."""
 
 
 class Head(NamedTuple):
-    """The end of the log: its last position and that event's time. 0 and None while it is empty."""
+    """The end of the log: the position and time of its last event; 0 and None if it is empty."""
 
     position: int
     recorded_at: datetime | None
 
 
 class LogReader(Protocol):
-    """A log of events, read: also while somebody else appends to it.
+    """Reads an event log, also while another process appends to it.
 
     - Positions MUST be 1, 2, 3 ... without gaps, in the order in which readers see the events.
-    - A reader that reads from its last position on MUST see every event once, in order.
-    - The leaf hashes MUST be those of the stored bytes, and a full tile of level 1 or up MUST be
-      there as soon as its last event is (`merkle.tiles.TileSource`).
+    - A reader that continues after its last position MUST see every event once, in order.
+    - Leaf hashes MUST be those of the stored bytes. A full tile of level 1 or above MUST be
+      readable as soon as its last event is (`merkle.tiles.TileSource`).
     """
 
     def head(self) -> Head:
-        """Where the log ends now."""
+        """Return the end of the log."""
 
     def read(
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Notification]:
-        """The next `limit` stored events after a position, in order; only a tag's, where given."""
+        """Return at most `limit` stored events after a position, only those of `tag` if given."""
 
     def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """All stored events of one stream, in order, up to a position where given."""
+        """Return the stored events of a stream, in order, up to position `upto` if given."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
-        """What an Idempotency-Key was used for, and its first and last position."""
+        """Return the use of an Idempotency-Key, and its first and last position."""
 
     def leaf_hash(self, position: int) -> bytes | None:
-        """The Merkle leaf hash of the event at a position."""
+        """Return the Merkle leaf hash of the event at a position, or None beyond the end."""
 
     def leaf_hashes(self, after: int, limit: int) -> Sequence[bytes]:
-        """The leaf hashes of the next events after a position."""
+        """Return the leaf hashes of the next `limit` events after a position."""
 
     def full_tile(self, level: int, index: int) -> bytes | None:
-        """A full tile of level 1 or up: 256 hashes in one piece; None while it is not full."""
+        """Return a full tile of level 1 or above, 256 hashes of 32 bytes; None until it is full."""
 
     def checkpoints(self, after: int, limit: int) -> Sequence[tuple[int, str]]:
-        """The signed checkpoints of trees larger than this, with their sizes, in order."""
+        """Return up to `limit` (size, signed checkpoint) of trees larger than `after`, in order."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close files and connections."""
 
 
 class EventLog(LogReader, Protocol):
     """An append-only log of events.
 
-    - `append` MUST answer each command by itself, in order: a refused one leaves no trace and
-      does not touch the others. When it returns, every `Appended` is durable.
-    - `append` MUST refuse a command whose stream or guard is at another version
-      (VersionConflictError), and whose key was used for another request (KeyReusedError). The
-      same key with the same request MUST answer the first outcome and record nothing.
-    - `recorded_at` MUST NOT be below that of the event before; `job_seq` MUST be 1, 2, 3 ... for
-      each owner's job.
+    - `append` MUST return one outcome for each command, in order. A refused command leaves no trace
+      and does not affect the others. When `append` returns, every `Appended` is durable.
+    - `append` MUST refuse a command if a stream or guard is at another version
+      (VersionConflictError), or if its key was used for another request (KeyReusedError). For the
+      same key and the same request it MUST return the first outcome and record nothing.
+    - `recorded_at` MUST NOT be before that of the previous event. `job_seq` MUST be 1, 2, 3 ... in
+      each job of each user.
     - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """
 
     @property
     def failure(self) -> StorageFailedError | None:
-        """Why nothing is appended any more; None while all is well."""
+        """The error that prevents all appends until a restart, or None."""
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
-        """Record each command or refuse it. One caller at a time."""
+        """Record or refuse each command. One thread at a time may call it."""
 
     def keep_checkpoint(self, size: int, note: str) -> str:
-        """Keep a signed checkpoint, unless one of its size is kept: answers the one that is.
+        """Store a signed checkpoint unless one of its size is stored. Return the stored one.
 
-        The caller of `append` calls it too. Raises StorageFailedError.
+        Only the thread that calls `append` may call it. Raises StorageFailedError.
         """

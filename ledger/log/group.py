@@ -1,8 +1,7 @@
-"""Who wins and who is refused, when many commands are recorded in one transaction. Pure.
+"""Group commit: decide which of many commands one transaction records. Pure.
 
-Check first, insert after: nothing is written for a command before it has won, so that a refusal
-needs no rollback. A log loads what the group touches (`Touched`), adds each command, and inserts
-the rows that come out.
+Each command is checked before any of its rows is inserted, so that a refusal needs no rollback. A
+log loads the state that the group needs (`Touched`), adds each command, and inserts the rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +18,11 @@ from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Hea
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
 
 JobName = tuple[str, str]
-"""A job's owner and id."""
+"""The owner and the id of a job."""
 
 
-class KnownKey(NamedTuple):
-    """What a recorded Idempotency-Key was used for, and where its events are."""
+class UsedKey(NamedTuple):
+    """The request of a recorded Idempotency-Key, and the positions of its events."""
 
     operation: str
     fingerprint: str
@@ -33,17 +32,17 @@ class KnownKey(NamedTuple):
 
 @dataclass(slots=True)
 class Touched:
-    """What the log knows of everything that a group reads or writes, before and then within it."""
+    """The state of all streams, keys and jobs of a group: before it, then after each command."""
 
     head: Head
     versions: dict[str, int]
-    keys: dict[tuple[str, str], KnownKey]
+    keys: dict[tuple[str, str], UsedKey]
     job_seqs: dict[JobName, int]
 
 
 @dataclass(slots=True)
 class Rows:
-    """What a group inserts, table by table."""
+    """The rows that a group inserts, by table."""
 
     events: list[StoredEvent] = field(default_factory=list)
     leaves: list[tuple[int, bytes]] = field(default_factory=list)
@@ -51,7 +50,7 @@ class Rows:
     keys: list[tuple[str, str, str, str, int, int]] = field(default_factory=list)
 
     def extend(self, more: "Rows") -> None:
-        """Take over the rows of one command."""
+        """Add the rows of one command."""
         self.events += more.events
         self.leaves += more.leaves
         self.tags += more.tags
@@ -59,18 +58,18 @@ class Rows:
 
 
 def streams_of(commands: Iterable[Command]) -> list[str]:
-    """The streams whose versions decide about these commands."""
+    """Return the streams of the events and guards of these commands."""
     streams = {event.originator_id for command in commands for event in command.events}
     return list(streams.union(*(command.guards for command in commands)))
 
 
 def keys_of(commands: Iterable[Command]) -> list[tuple[str, str]]:
-    """The keys that these commands bring."""
+    """Return the (user id, Idempotency-Key) pairs of these commands."""
     return [(c.key.user_id, c.key.key) for c in commands if c.key is not None]
 
 
 def jobs_of(commands: Iterable[Command]) -> list[JobName]:
-    """The jobs whose events these commands add to."""
+    """Return the jobs that the events of these commands name."""
     events = (event for command in commands for event in command.events)
     return list({job for event in events if (job := _job_of(event))})
 
@@ -82,11 +81,11 @@ def _job_of(event: Event) -> JobName | None:
 
 
 class Group:
-    """One transaction: commands go in one by one, outcomes and rows come out."""
+    """The commands of one transaction, added one by one, and the rows that they insert."""
 
     def __init__(self, touched: Touched, codec: Codec, now: datetime, prepare: Prepare) -> None:
         last = touched.head.recorded_at
-        self.recorded_at = now if last is None else max(now, last)  # a clock may jump back
+        self.recorded_at = now if last is None else max(now, last)  # the clock may jump back
         self.touched = touched
         self.position = touched.head.position
         self.rows = Rows()
@@ -94,7 +93,7 @@ class Group:
         self._prepare = prepare
 
     def add(self, command: Command) -> Outcome:
-        """The command's events get their places, or it gets its refusal."""
+        """Give the events of a command their positions, or return the error that refuses it."""
         try:
             return self._replay(command.key) or self._record(command)
         except LedgerError as refusal:
@@ -105,12 +104,12 @@ class Group:
     def _replay(self, key: CommandKey | None) -> Appended | None:
         if key is None:
             return None
-        known = self.touched.keys.get((key.user_id, key.key))
-        if known is None:
+        used = self.touched.keys.get((key.user_id, key.key))
+        if used is None:
             return None
-        if (known.operation, known.fingerprint) != (key.operation, key.fingerprint):
+        if (used.operation, used.fingerprint) != (key.operation, key.fingerprint):
             raise KeyReusedError(key.key)
-        return Appended(known.first, known.last, replayed=True)
+        return Appended(used.first, used.last, replayed=True)
 
     def _record(self, command: Command) -> Appended:
         versions = self._checked_versions(command)
@@ -130,22 +129,22 @@ class Group:
         return appended
 
     def _checked_versions(self, command: Command) -> dict[str, int]:
-        """The versions of the command's streams after it. Raises VersionConflictError."""
-        known = self.touched.versions
+        """Return the versions of its streams after a command. Raise VersionConflictError."""
+        before = self.touched.versions
         for stream, version in command.guards.items():
-            if known.get(stream, 0) != version:
-                raise VersionConflictError(f"{stream} changed since it was read")
+            if before.get(stream, 0) != version:
+                raise VersionConflictError(f"{stream} changed since it was read: read it again")
         after: dict[str, int] = {}
         for event in command.events:
             stream = event.originator_id
-            current = after.get(stream, known.get(stream, 0))
+            current = after.get(stream, before.get(stream, 0))
             if event.originator_version != current + 1:
-                raise VersionConflictError(f"{stream} is at version {current}, not the one read")
+                raise VersionConflictError(f"{stream} is at version {current}: read it again")
             after[stream] = event.originator_version
         return after
 
     def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, int]:
-        """Stamp each event; answers the job heads after them."""
+        """Stamp each event. Return the last `job_seq` of each job after them."""
         heads: dict[JobName, int] = {}
         for event in events:
             stamp(event, self.recorded_at)
@@ -169,9 +168,9 @@ class Group:
 
     def _accept(self, key: CommandKey | None, appended: Appended, rows: Rows) -> None:
         if key is not None:
-            known = KnownKey(key.operation, key.fingerprint, appended.first, appended.last)
-            self.touched.keys[key.user_id, key.key] = known
-            rows.keys.append((key.user_id, key.key, *known))
+            used = UsedKey(key.operation, key.fingerprint, appended.first, appended.last)
+            self.touched.keys[key.user_id, key.key] = used
+            rows.keys.append((key.user_id, key.key, *used))
         self.rows.extend(rows)
         self.position = appended.last
 
@@ -183,6 +182,6 @@ def _tags(position: int, event: Event) -> Iterator[tuple[str, str, str, int]]:
 
 
 def tags_of(event: TaggedEvent) -> list[tuple[str, Any]]:
-    """The kinds and values under which an event can be found again."""
+    """Return the (kind, value) tags of an event."""
     tags = (("workflow", event.workflow_id), ("node", event.node_id), ("job", event.job_id))
     return [(kind, value) for kind, value in tags if value is not None]

@@ -1,13 +1,14 @@
-"""Which key signs a log's checkpoints, from which event on, and how another one takes its place.
+"""The keys that sign a log's checkpoints, and the rotation to a new key.
 
-A rotation may be killed between any two of its steps; some key in force is always at hand:
+A key is in force from its event (`ledger.opened`, `key.rotated`) until the next. A rotation may be
+killed between any two steps, and the key in force is always on disk:
 
 1. the new key is made durable, as `checkpoint.key.next`;
 2. the event `key.rotated`, signed by both keys, is committed: from here on the new key is in force;
-3. `checkpoint.key.next` takes the place of `checkpoint.key`, and the old key is gone.
+3. `checkpoint.key.next` replaces `checkpoint.key`.
 
-Killed before 2, the old key is in force and in its place, and what lies beside it is overwritten
-by the next rotation. Killed before 3, `settle_key` does step 3 at the next start.
+Killed before step 2, the next rotation overwrites `checkpoint.key.next`. Killed before step 3,
+`finish_rotation` does step 3 at the next start.
 """
 
 import base64
@@ -34,71 +35,69 @@ from asset_ledger.ledger.merkle.succession import check_succession, rotation_tex
 
 
 class KeyInForce(NamedTuple):
-    """A verifier key, and the smallest tree whose checkpoint it signs."""
+    """A verifier key, and the size of the smallest tree whose checkpoint it signs."""
 
     since: int
     key: str
 
 
 def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
-    """Every key that this log was signed with, the first one first.
+    """Return every key that signed this log's checkpoints, the oldest first.
 
-    Raises CorruptLogError for a rotation that was not signed by both its keys.
+    Raises CorruptLogError for a rotation without valid signatures by both keys.
     """
     opened = read_identity(log, codec)
     keys = [KeyInForce(1, opened.public_key)]
     for stored in rotations(log, opened.log_id):
         rotated = codec.decode(stored).event
         if not isinstance(rotated, KeyRotated):
-            raise CorruptLogError(f"event {stored.id} is not what its topic says")
+            raise CorruptLogError(f"event {stored.id} has the topic of another event")
         try:
             check_succession(opened.log_id, keys[-1].key, asdict(rotated))
         except ProofError as error:
-            raise CorruptLogError(
-                f"event {stored.id} is no rotation of the key: {error}"
-            ) from error
+            raise CorruptLogError(f"event {stored.id} is no valid rotation: {error}") from error
         keys.append(KeyInForce(stored.id, rotated.new_key))
     return keys
 
 
 def rotations(log: LogReader, log_id: str, *, upto: int | None = None) -> list[Notification]:
-    """The stored events that put a key in another's place, in order, up to a position."""
+    """Return the stored `key.rotated` events, in order, up to a position."""
     stream = log.stream(log_id, upto=upto)
     return [stored for stored in stream if stored.topic == KeyRotated.TOPIC]
 
 
 def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
-    """Who signs checkpoints now, once a rotation that was killed on its way is finished."""
+    """Finish a rotation that was killed, then return the signer with the key in force."""
     in_force = keys_in_force(log, codec)[-1].key
-    settle_key(key_file, in_force)
+    finish_rotation(key_file, in_force)
     return Signer(key_file, in_force)
 
 
-def settle_key(key_file: Path, in_force: str) -> None:
-    """Finish a rotation that was killed after its event was committed; else change nothing."""
-    waiting = _next(key_file)
-    if waiting.exists() and _is_key(waiting, in_force):
-        move_key(waiting, key_file)
+def finish_rotation(key_file: Path, in_force: str) -> None:
+    """Do step 3 of a rotation that was killed after step 2; else change nothing."""
+    new_key = _next(key_file)
+    if new_key.exists() and _is_key(new_key, in_force):
+        move_key(new_key, key_file)
 
 
 def rotate(log: EventLog, codec: Codec, key_file: Path) -> KeyInForce:
-    """Sign by a new key from here on, which is the answer.
+    """Rotate to a new key, and return it.
 
-    The folder must be locked, and its server stopped: a server that runs does the same by
-    `Proofs.rotate`. Raises SigningKeyError without the key in force.
+    The caller holds the lock of the folder; a running server uses `Proofs.rotate` instead.
+    Raises SigningKeyError without the key in force.
     """
     event = rotation(log, codec, signer_in_force(log, codec, key_file), by=SYSTEM)
     (outcome,) = log.append([Command([event])], lambda _: None)
     if not isinstance(outcome, Appended):
         raise outcome
-    settle_key(key_file, event.new_key)
+    finish_rotation(key_file, event.new_key)
     return KeyInForce(outcome.last, event.new_key)
 
 
 def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRotated:
-    """The event that puts a new key, which is durable already, in the place of the signer's.
+    """Make a new key durable, and return the event that rotates to it.
 
-    Raises SigningKeyError without that: it has to sign its own end.
+    Raises SigningKeyError without the signer's key, which has to sign the rotation.
     """
     signer.check()
     log_id = read_identity(log, codec).log_id
@@ -121,7 +120,7 @@ def _next(key_file: Path) -> Path:
 
 
 def _is_key(path: Path, key: str) -> bool:
-    """Does this file hold the private half of a verifier key?"""
+    """Return whether this file holds the private half of a verifier key."""
     name = read_verifier_key(key).name
     try:
         return verifier_key(name, load_key(path)) == key

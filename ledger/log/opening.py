@@ -1,4 +1,4 @@
-"""The first event of a log: which log this is, and whose signature to expect on its checkpoints."""
+"""The first event of a log: its id, its format and its first verifier key."""
 
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,9 @@ _FIRST: Final = 1
 
 
 def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: str) -> LedgerOpened:
-    """Event 1 of this log; an empty log is given it, with a new key.
+    """Return event 1 of this log. Append it to an empty log, with a new key.
 
-    Raises CorruptLogError if event 1 is something else.
+    Raises CorruptLogError if event 1 is another event.
     """
     if not log.head().position:
         _open_new(log, key_file, new_log_id)
@@ -23,14 +23,15 @@ def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: st
 
 
 def read_identity(log: LogReader, codec: Codec) -> LedgerOpened:
-    """Event 1 of a log that has one. Raises CorruptLogError, and DataFolderError for a format that
-    this release does not read."""
+    """Return event 1. Raise CorruptLogError without one, DataFolderError for another format."""
     for stored in log.read(0, _FIRST):
         opened = codec.decode(stored).event
         if isinstance(opened, LedgerOpened):
             _check_format(opened)
             return opened
-    raise CorruptLogError("event 1 does not open a log: this file is no asset ledger")
+    raise CorruptLogError(
+        "event 1 is not ledger.opened: this file is not an asset ledger, choose another data folder"
+    )
 
 
 def _check_format(opened: LedgerOpened) -> None:

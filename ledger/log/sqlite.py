@@ -1,7 +1,7 @@
-"""The log in one SQLite file: eventsourcing's table of stored events, and beside it, in the same
-transactions, the tags, keys, job heads and leaves that make it quick to read and hard to forge.
+"""The event log in one SQLite file.
 
-`stored_events` is exactly eventsourcing's: its own recorder can open this file.
+The table `stored_events` is eventsourcing's: its recorder can open the file. The same transactions
+fill tables of tags, Idempotency-Keys, last job numbers, leaf hashes and Merkle tiles.
 """
 
 import sqlite3
@@ -23,12 +23,12 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, KnownKey, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
 from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
 from asset_ledger.ledger.log.tree_rows import (
     TREE_GUARDS,
     TREE_TABLES,
-    bring_tree_up,
+    add_missing_tiles,
     keep_checkpoint,
     keep_tiles,
 )
@@ -43,9 +43,6 @@ from asset_ledger.ledger.storage.sqlite import (
     storage_error,
     transaction,
 )
-
-PAGE: Final = 1_000
-"""How many rows one read answers at most: no reader holds a snapshot for long."""
 
 _SIDE_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS event_tags (
@@ -62,8 +59,8 @@ _SIDE_TABLES: Final = (
         position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
 )
 
-# Events never change. recursive_triggers lets the DELETE guard see a REPLACE, but a stranger's
-# connection has it off: hence the guard before INSERT.
+# Triggers that keep events unchanged. A REPLACE fires the DELETE trigger only with
+# recursive_triggers on, which other programs leave off: hence the trigger before INSERT.
 _GUARDS: Final = (
     *(
         f"""CREATE TRIGGER IF NOT EXISTS {table}_never_{verb} BEFORE {verb} ON {table}
@@ -79,7 +76,7 @@ _GUARDS: Final = (
 )
 _SCHEMA: Final = (*_SIDE_TABLES, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
 
-# Only streams that are there: each row that is fetched gives the GIL away, and most are new.
+# Only existing streams: most are new, and each fetched row releases the GIL.
 _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(originator_version)
     FROM stored_events WHERE originator_id = value) AS version FROM json_each(?))
     WHERE version IS NOT NULL"""
@@ -90,13 +87,13 @@ _JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
 _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
 
-_UNKNOWN: Final = "the commit failed; ask again with the same Idempotency-Key to learn its outcome"
+_UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
 Clock = Callable[[], datetime]
 
 
 class SqliteLog(SqliteLogReader):
-    """The EventLog of one machine. See the protocol for its promises."""
+    """An EventLog in a SQLite file. See the protocol for its promises."""
 
     def __init__(
         self,
@@ -106,9 +103,9 @@ class SqliteLog(SqliteLogReader):
         clock: Clock = lambda: datetime.now(UTC),
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
-        """Open the file, or make it. Raises CorruptLogError if it contradicts itself.
+        """Open or create the file. Raises CorruptLogError if it is damaged.
 
-        `clock` tells the time in UTC, `factory` makes the writing connection.
+        `clock` returns the time in UTC, `factory` is the class of the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
         self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
@@ -130,46 +127,46 @@ class SqliteLog(SqliteLogReader):
                 for statement in (*self._recorder.create_table_statements, *_SCHEMA):
                     self._db.execute(statement)
             self._head = self._load_head()
-            bring_tree_up(self._db, self._head.position)
+            add_missing_tiles(self._db, self._head.position)
         except BaseException:
             self._db.close()
             raise
 
     def _load_head(self) -> Head:
-        """The last event, after a look whether its leaf is the one that was hashed."""
+        """Return the end of the log, after comparing the last event with its leaf hash."""
         (leaves,) = self._db.execute("SELECT max(position) FROM event_leaves").fetchone()
         last = self._db.execute(LAST).fetchone()
         if (last[0] if last else None) != leaves:
-            raise CorruptLogError(f"{self._path} lacks events or leaves at its end. {RESTORE}")
+            raise CorruptLogError(f"{self._path} lacks events or leaf hashes at its end. {RESTORE}")
         if last is None:
             return Head(0, None)
-        position, *stored, kept = last
-        if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != kept:
+        position, *stored, leaf = last
+        if not isinstance(stored[-1], bytes) or leaf_hash(leaf_of(*stored)) != leaf:
             raise CorruptLogError(f"{self._path}: event {position} was changed. {RESTORE}")
         return head_of(last)
 
     @property
     def failure(self) -> StorageFailedError | None:
-        """Why nothing is appended until a restart; None while all is well."""
+        """The error that prevents all appends until a restart, or None."""
         return self._failure
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
-        """Record each command or refuse it, in one transaction; see the protocol.
+        """Record or refuse each command, in one transaction; see the protocol.
 
-        A group that fails is tried again one command each, so that a command's failure is its own.
+        Retry the commands of a failed transaction one by one, so that only the failing one fails.
         """
         if self._failure is not None:
             return [self._failure] * len(commands)
         try:
             return self._append_group(commands, prepare)
         except _CommitFailedError as failed:
-            return self._told_truly(failed)
+            return self._outcomes_after_failed_commit(failed)
         except sqlite3.Error as error:
             self._give_up_group(error)
             if len(commands) == 1:
                 return [storage_error(error)]
         except BaseException:
-            self._roll_back()  # else the next group would commit what this defect left
+            self._roll_back()  # else the next group would commit the rows of this one
             raise
         return [outcome for command in commands for outcome in self.append([command], prepare)]
 
@@ -189,14 +186,14 @@ class SqliteLog(SqliteLogReader):
         return outcomes
 
     def _touched(self, commands: Sequence[Command]) -> Touched:
-        """What the group reads and writes, in three queries, however many commands it has."""
+        """Load the state that the group needs, in three queries."""
         versions = self._set_query(_VERSIONS, streams_of(commands))
         keys = self._set_query(_KEYS, keys_of(commands))
         job_seqs = self._set_query(_JOB_SEQS, jobs_of(commands))
         return Touched(
             head=self._head,
             versions=dict(versions),
-            keys={(user, key): KnownKey(*known) for user, key, *known in keys},
+            keys={(user, key): UsedKey(*used) for user, key, *used in keys},
             job_seqs={(user, job): seq for user, job, seq in job_seqs},
         )
 
@@ -207,7 +204,7 @@ class SqliteLog(SqliteLogReader):
         db, rows = self._db, group.rows
         events = [*map(_stored, rows.events)]
         if insert_rows(db, self._recorder.insert_events_statement, events) != group.position:
-            raise sqlite3.DatabaseError("stored_events gave a position that is not the next one")
+            raise sqlite3.DatabaseError("stored_events returned a position that is not the next")
         insert_rows(db, "INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
         keep_tiles(db, self._head.position, group.position)
         insert_rows(db, "INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
@@ -224,25 +221,27 @@ class SqliteLog(SqliteLogReader):
         if self._db.in_transaction:  # an I/O error may have rolled back by itself
             self._db.execute("ROLLBACK")
 
-    def _told_truly(self, failed: "_CommitFailedError") -> list[Outcome]:
-        """After a failed COMMIT: open the file anew and look each command up."""
+    def _outcomes_after_failed_commit(self, failed: "_CommitFailedError") -> list[Outcome]:
+        """Reopen the file after a failed COMMIT, and find out whether it was durable."""
         before = self._head.position
         refusal: UnavailableError = storage_error(failed.error)
         if is_fatal(failed.error):
-            # What one fsync lost, the next one reports as kept: no write may follow.
+            # After a failed fsync the next may succeed although data is lost: write no more.
             self._failure = storage_error(failed.error)
         try:
             self._db.close()
             self._open()
         except (sqlite3.Error, LedgerError) as error:
-            self._failure = StorageFailedError(f"the log cannot be opened again: {error}")
+            self._failure = StorageFailedError(
+                f"cannot reopen the log, restart the server: {error}"
+            )
             refusal = OutcomeUnknownError(_UNKNOWN)
         if self._head.position > before:
             refusal = OutcomeUnknownError(_UNKNOWN)
         return [_after(outcome, before, refusal) for outcome in failed.outcomes]
 
     def keep_checkpoint(self, size: int, note: str) -> str:
-        """Keep a signed checkpoint, unless one of its size is kept: answers the one that is."""
+        """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
         if self._failure is not None:
             raise self._failure
         try:
@@ -252,17 +251,17 @@ class SqliteLog(SqliteLogReader):
             raise storage_error(error) from error
 
     def head(self) -> Head:
-        """Where the log ends now."""
+        """Return the end of the log."""
         return self._head
 
     def close(self) -> None:
-        """Close every connection; the last one to go folds the WAL back into the file."""
+        """Close every connection. The last one copies the WAL into the file."""
         super().close()
         self._db.close()
 
 
 class _CommitFailedError(Exception):
-    """COMMIT raised: whether it happened is to be found out."""
+    """COMMIT failed; it is unknown whether it was durable."""
 
     def __init__(self, error: sqlite3.Error, outcomes: Sequence[Outcome]) -> None:
         super().__init__(str(error))
@@ -270,9 +269,9 @@ class _CommitFailedError(Exception):
 
 
 def _after(outcome: Outcome, before: int, refusal: LedgerError) -> Outcome:
-    """An outcome that rested on the failed commit becomes `refusal`; others stand."""
-    rested = isinstance(outcome, Appended) and outcome.last > before
-    return refusal if rested else outcome
+    """Return `refusal` for an outcome of the failed commit, and any other outcome unchanged."""
+    failed = isinstance(outcome, Appended) and outcome.last > before
+    return refusal if failed else outcome
 
 
 def _stored(event: StoredEvent) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Reading the log in a SQLite file, also while a server writes it: without a lock or a change."""
+"""Read the log in a SQLite file, without a lock, also while a server writes to it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from asset_ledger.ledger.log.tree_rows import TreeRows
 from asset_ledger.ledger.storage.readers import Readers
 
 PAGE: Final = 1_000
-"""How many rows one read answers at most: no reader holds a snapshot for long."""
+"""The maximal number of rows of one read, so that no reader holds a snapshot for long."""
 
 LAST: Final = """SELECT e.rowid, e.*, l.hash FROM stored_events e
     LEFT JOIN event_leaves l ON l.position = e.rowid ORDER BY e.rowid DESC LIMIT 1"""
@@ -32,15 +32,15 @@ _NO_LIMIT: Final = 2**63 - 1
 
 
 class SqliteLogReader(TreeRows):
-    """The half of an EventLog that only reads. See the protocol for its promises."""
+    """A LogReader of a SQLite file. See the protocol for its promises."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is opened before the first read, which raises sqlite3.Error without a file."""
+        """Open nothing yet: the first read opens the file, or raises sqlite3.Error."""
         self._readers = Readers(path)
         super().__init__(self._readers.rows)
 
     def head(self) -> Head:
-        """Where the log ends now."""
+        """Return the end of the log."""
         for row in self._readers.rows(LAST):
             return head_of(row)
         return Head(0, None)
@@ -48,14 +48,14 @@ class SqliteLogReader(TreeRows):
     def read(
         self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
     ) -> list[Notification]:
-        """The next stored events after a position, at most 1,000 of them."""
+        """Return the next stored events after a position, at most 1,000."""
         window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
         if tag is None:
             return self._notifications(_AFTER, window)
         return self._notifications(_AFTER_BY_TAG, (*tag, *window))
 
     def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """All stored events of one stream, in order."""
+        """Return the stored events of a stream, in order, up to position `upto` if given."""
         return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
 
     def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
@@ -67,13 +67,13 @@ class SqliteLogReader(TreeRows):
         ]
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
-        """What an Idempotency-Key was used for, and its first and last position."""
+        """Return the use of an Idempotency-Key, and its first and last position."""
         for *command_key, first, last in self._readers.rows(_KEY, (user_id, key)):
             return CommandKey(*command_key), first, last
         return None
 
     def leaf_hash(self, position: int) -> bytes | None:
-        """The Merkle leaf hash of the event at a position."""
+        """Return the Merkle leaf hash of the event at a position, or None beyond the end."""
         rows = self._readers.rows(_LEAF, (position,))
         return rows[0][0] if rows else None
 
@@ -83,6 +83,6 @@ class SqliteLogReader(TreeRows):
 
 
 def head_of(last: Sequence[Any]) -> Head:
-    """The end of the log, from its LAST row."""
+    """Return the end of the log from a row of LAST."""
     position, _, _, _, state, _ = last
     return Head(position, parse_time(orjson.loads(state)["recorded_at"]))

@@ -1,5 +1,6 @@
-"""The rows that the Merkle tree is read from: leaf hashes, full tiles of level 1 and up, and the
-checkpoints that were signed. They are written in the log's own transactions and never change.
+"""The tables of the Merkle tree: leaf hashes, full tiles of level 1 and above, signed checkpoints.
+
+The log writes their rows in its own transactions; they never change.
 """
 
 import logging
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from asset_ledger.ledger.errors import CorruptLogError
 from asset_ledger.ledger.merkle.tiles import WIDTH, Tiles, completed
-from asset_ledger.ledger.storage.sqlite import transaction
+from asset_ledger.ledger.storage.sqlite import RESTORE, transaction
 
 TREE_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS merkle_tiles (
@@ -41,74 +42,76 @@ _INSERT_CHECKPOINT: Final = "INSERT INTO checkpoints VALUES (?, ?)"
 _TILED: Final = "SELECT coalesce(max(idx) + 1, 0) FROM merkle_tiles WHERE level = 1"
 _SIGNED: Final = "SELECT coalesce(max(size), 0) FROM checkpoints"
 
-_A_TILE: Final = WIDTH**2
-"""How many events fill a tile of level 1."""
+_TILE_EVENTS: Final = WIDTH**2
+"""The number of events under a full tile of level 1."""
 
-_A_COMMIT: Final = 64 * _A_TILE
+_COMMIT_EVENTS: Final = 64 * _TILE_EVENTS
 
 logger = logging.getLogger(__name__)
 
 
 class TreeRows:
-    """The tree's rows, through whatever answers a SELECT."""
+    """Reads the tables of the tree through a function that runs a SELECT."""
 
     def __init__(self, select: Callable[[str, Sequence[Any]], list[Any]]) -> None:
         self._select = select
 
     def leaf_hashes(self, after: int, limit: int) -> list[bytes]:
-        """The leaf hashes of the next events after a position."""
+        """Return the leaf hashes of the next `limit` events after a position."""
         return [hashed for (hashed,) in self._select(_LEAF_HASHES, (after, after + limit))]
 
     def full_tile(self, level: int, index: int) -> bytes | None:
-        """A full tile of level 1 or up, if it is kept: 256 hashes in one piece."""
+        """Return a full tile of level 1 or above, 256 hashes of 32 bytes; None until it is full."""
         rows = self._select(_TILE, (level, index))
         return rows[0][0] if rows else None
 
     def checkpoints(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """The signed checkpoints of trees larger than this, with their sizes, in order."""
+        """Return up to `limit` (size, signed checkpoint) of trees larger than `after`, in order."""
         return self._select(_CHECKPOINTS, (after, limit))
 
 
 def keep_tiles(db: sqlite3.Connection, before: int, size: int) -> None:
-    """Insert the tiles that the events after `before` filled, into a transaction that is ours."""
-    if before // _A_TILE == size // _A_TILE:
+    """Insert the tiles that the events after `before` filled. The caller owns the transaction."""
+    if before // _TILE_EVENTS == size // _TILE_EVENTS:
         return
     tiles = Tiles(_rows_of(db))
     try:
         rows = [(tile.level, tile.index, tiles.hashes(tile)) for tile in completed(before, size)]
-    except CorruptLogError as error:  # to a writer, a file that lacks rows is a broken file
-        raise _broken(error) from error
+    except CorruptLogError as error:  # the log handles a file without these rows as damaged
+        raise _damage(error) from error
     db.executemany(_INSERT_TILE, rows)
 
 
-def _broken(error: CorruptLogError) -> sqlite3.DatabaseError:
-    broken = sqlite3.DatabaseError(str(error))
-    broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return broken
+def _damage(error: CorruptLogError) -> sqlite3.DatabaseError:
+    damage = sqlite3.DatabaseError(str(error))
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damage
 
 
-def bring_tree_up(db: sqlite3.Connection, size: int) -> None:
-    """Keep the tiles that an earlier release did not, and go on where that was interrupted.
+def add_missing_tiles(db: sqlite3.Connection, size: int) -> None:
+    """Insert the tiles that an earlier release did not store; continue if that was interrupted.
 
-    Raises CorruptLogError for a log that is shorter than its tree was.
+    Raises CorruptLogError if the log has fewer events than its tiles or checkpoints.
     """
     (tiled,), (signed,) = (db.execute(sql).fetchone() for sql in (_TILED, _SIGNED))
-    grown = max(tiled * _A_TILE, signed)
+    grown = max(tiled * _TILE_EVENTS, signed)
     if grown > size:
-        raise CorruptLogError(f"the log has {size:,} events and had {grown:,}: its end is missing")
-    for before in range(tiled * _A_TILE, size - size % _A_TILE, _A_COMMIT):
+        loss = f"the log has {size:,} events and had {grown:,}: its end is missing"
+        raise CorruptLogError(f"{loss}. {RESTORE}")
+    for before in range(tiled * _TILE_EVENTS, size - size % _TILE_EVENTS, _COMMIT_EVENTS):
+        done = min(before + _COMMIT_EVENTS, size)
         with transaction(db):
-            keep_tiles(db, before, min(before + _A_COMMIT, size))
-        logger.info("the tree has tiles over %d of %d events", min(before + _A_COMMIT, size), size)
+            keep_tiles(db, before, done)
+        logger.info("stored the Merkle tiles of %d of %d events", done, size)
 
 
 def keep_checkpoint(db: sqlite3.Connection, size: int, note: str) -> str:
-    """Keep a signed checkpoint, unless one of its size is kept: answers the one that is."""
+    """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
     with transaction(db):
-        kept = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
-        if kept is None:
+        stored = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
+        if stored is None:
             db.execute(_INSERT_CHECKPOINT, (size, note))
-    return kept or note
+    return stored or note
 
 
 def _rows_of(db: sqlite3.Connection) -> TreeRows:

@@ -1,1 +1,1 @@
-"""Tamper evidence: RFC 6962 hashing over the events, and the key that signs checkpoints of it."""
+"""Tamper evidence: the Merkle tree over the events (RFC 6962), and the keys that sign it."""

@@ -1,6 +1,4 @@
-"""A tree that grows leaf by leaf and keeps its right edge alone: an audit of any length, in a few
-kilobytes. What it has passed it tells once: the tiles that got full.
-"""
+"""A Merkle tree that stores only its right edge, so that an audit of any length takes a few KB."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from asset_ledger.ledger.merkle.tree import EMPTY_ROOT, HASH, node_hash
 
 
 class Frontier:
-    """The roots of the complete subtrees that make up all leaves so far, the largest first."""
+    """A growing tree: the roots of the complete subtrees over all leaves, the largest first."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -19,19 +17,19 @@ class Frontier:
         self._filling: defaultdict[int, bytearray] = defaultdict(bytearray)
 
     def add(self, hashed: bytes) -> list[tuple[Tile, bytes]]:
-        """Add a leaf by its hash; answers the tiles of level 1 and up that are full by now."""
+        """Add a leaf hash. Return the tiles of level 1 and above that it fills, with hashes."""
         self.size += 1
         self._edge.append(hashed)
-        return [full for height in self._merges() for full in self._fill(height)]
+        return [tile for height in self._merges() for tile in self._fill(height)]
 
     def root(self) -> bytes:
-        """The root over all leaves so far."""
+        """Return the root over all leaves."""
         if not self._edge:
             return EMPTY_ROOT
         return reduce(lambda right, left: node_hash(left, right), reversed(self._edge))
 
     def _merges(self) -> Iterator[int]:
-        """Join the subtrees that the last leaf completed; the height of each new one."""
+        """Join the subtrees that the last leaf completed. Yield the height of each new subtree."""
         height, rest = 0, self.size
         while not rest % 2:
             right, left = self._edge.pop(), self._edge.pop()

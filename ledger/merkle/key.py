@@ -1,6 +1,6 @@
-"""The Ed25519 key that signs a log's checkpoints, and the C2SP verifier key that others keep.
+"""The Ed25519 key that signs a log's checkpoints, and the C2SP verifier key that verifies them.
 
-A key file is whole or not there: a process that dies while it makes one locks nobody out.
+A key file is complete or missing, also after a crash while it was written.
 """
 
 import base64
@@ -25,37 +25,37 @@ _ED25519: Final = b"\x01"  # the signature type of C2SP signed-note
 
 
 class VerifierKey(NamedTuple):
-    """The public half: whose name it signs under, its short id, and the key."""
+    """The public half of a key: its name (the log's origin line), its 4-byte id, and the key."""
 
     name: str
     key_id: bytes
     public: Ed25519PublicKey
 
     def check(self, signature: bytes, message: bytes) -> None:
-        """Raises ProofError unless this key signed the message."""
+        """Raise ProofError unless this key signed the message."""
         try:
             self.public.verify(signature, message)
         except InvalidSignature as error:
-            raise ProofError(f"the signature of {self.name} does not hold") from error
+            raise ProofError(f"the signature of {self.name} is invalid") from error
 
 
 def verifier_key(name: str, key: Ed25519PrivateKey) -> str:
-    """`<name>+<hash>+<key>`, as C2SP signed-note writes the public half of a key."""
+    """Encode the public half of a key as `<name>+<hash>+<key>` (C2SP signed-note)."""
     public = _ED25519 + key.public_key().public_bytes_raw()
     return f"{name}+{_key_id(name, public).hex()}+{base64.b64encode(public).decode()}"
 
 
 def read_verifier_key(text: str) -> VerifierKey:
-    """The key that `<name>+<hash>+<key>` spells. Raises ProofError."""
+    """Decode `<name>+<hash>+<key>`. Raises ProofError."""
     name, _, rest = text.partition("+")
     key_id, _, encoded = rest.partition("+")
     try:
         public = base64.b64decode(encoded, validate=True)
         key = Ed25519PublicKey.from_public_bytes(public[1:])
     except ValueError as error:
-        raise ProofError("a verifier key is <name>+<hash>+<base64 of an Ed25519 key>") from error
+        raise ProofError("a verifier key must be <name>+<hash>+<base64 Ed25519 key>") from error
     if public[:1] != _ED25519 or key_id != _key_id(name, public).hex():
-        raise ProofError(f"the verifier key of {name} is not the one that its hash names")
+        raise ProofError(f"the verifier key of {name} does not match its hash: copy it again")
     return VerifierKey(name, bytes.fromhex(key_id), key)
 
 
@@ -64,28 +64,28 @@ def _key_id(name: str, public: bytes) -> bytes:
 
 
 def load_or_make_key(path: Path) -> Ed25519PrivateKey:
-    """The key in this file; a new one is made if there is none. Raises SigningKeyError."""
+    """Return the key in this file, or make the file. Raises SigningKeyError."""
     return load_key(path) if path.exists() else make_key(path)
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
-    """The key in this file. Raises SigningKeyError."""
+    """Return the key in this file. Raises SigningKeyError."""
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError as error:
         raise SigningKeyError(
-            f"{path.name} is not in the data folder, so that no checkpoint can be signed: "
-            "copy it there from where the ledger came from"
+            f"{path.name} is not in the data folder, so no checkpoint can be signed: "
+            "copy it from the original data folder or a backup"
         ) from error
     except (OSError, ValueError, TypeError) as error:
-        raise SigningKeyError(f"{path.name} cannot be read as a key: {error}") from error
+        raise SigningKeyError(f"{path.name} is not a readable key, restore it: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SigningKeyError(f"{path.name} holds a key that is not Ed25519")
+        raise SigningKeyError(f"{path.name} is not an Ed25519 key: restore the log's key")
     return key
 
 
 def make_key(path: Path) -> Ed25519PrivateKey:
-    """A new key in this file, durable, readable by its owner alone; in place of an older one."""
+    """Write a new key to this file, durable and with mode 0600, and return it."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     draft = path.with_name(f"{path.name}.draft")
@@ -99,29 +99,29 @@ def make_key(path: Path) -> Ed25519PrivateKey:
 
 
 def move_key(source: Path, target: Path) -> None:
-    """Put a key file in the place of another one, or of none, durably."""
+    """Move a key file to `target`, durably, and replace a file that is there."""
     source.replace(target)
     sync_folder(target.parent)
 
 
 class Signer:
-    """Signs with the key in force, read from its file when it is needed first.
+    """Signs with the log's key, which it reads from the file at the first signature.
 
-    So a ledger whose key was not copied along works, but for its checkpoints.
+    A ledger that was copied without its key therefore works, except for new checkpoints.
     """
 
     def __init__(self, file: Path, key: str) -> None:
-        """`key` is the verifier key that the log's events name."""
+        """`key` is the verifier key that the log's events name: the file must match it."""
         self.key = key
         self.file = file
         self._private: Ed25519PrivateKey | None = None
 
     def check(self) -> None:
-        """Raises SigningKeyError unless `sign` would do."""
+        """Raise SigningKeyError if `sign` would."""
         self._load()
 
     def sign(self, message: bytes) -> bytes:
-        """The signature. Raises SigningKeyError."""
+        """Return the signature. Raises SigningKeyError."""
         return self._load().sign(message)
 
     def _load(self) -> Ed25519PrivateKey:
@@ -130,7 +130,7 @@ class Signer:
             name = self.key.partition("+")[0]
             if verifier_key(name, private) != self.key:
                 raise SigningKeyError(
-                    f"{self.file.name} is not the key that this log names: {self.key}"
+                    f"{self.file.name} is not the key that this log names, restore it: {self.key}"
                 )
             self._private = private
         return self._private

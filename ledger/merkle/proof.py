@@ -1,6 +1,6 @@
-"""The proof object: events, each with its stored bytes and its path to the root that was signed.
+"""The proof object: events with their hashed bytes and inclusion proofs under one checkpoint.
 
-Whoever holds the log's verifier key can check it without our server, and `check_proof` does.
+`check_proof` verifies it with the log's verifier key alone, without a server.
 """
 
 import base64
@@ -17,28 +17,27 @@ from asset_ledger.ledger.merkle.tree import check_inclusion, leaf_hash
 FORMAT: Final = "asset-ledger-proof/1"
 
 END: Final = b"]}"
-"""What closes a proof that is sent piece by piece."""
+"""The last bytes of a proof that is sent in pieces."""
 
 
 class ProvenEvent(NamedTuple):
-    """An event by its position, the bytes that were hashed, and its inclusion path."""
+    """An event: its position, its leaf (the hashed bytes) and its inclusion path."""
 
     position: int
     leaf: bytes
     path: Sequence[bytes]
 
     def document(self) -> dict[str, Any]:
-        """The event as it is in the proof object."""
+        """Return the event in the format of the proof object."""
         return {
             "position": self.position,
-            "leaf": _encoded(self.leaf),
-            "path": [_encoded(hashed) for hashed in self.path],
+            "leaf": _encode64(self.leaf),
+            "path": [_encode64(hashed) for hashed in self.path],
         }
 
 
-class Signed(NamedTuple):
-    """A checkpoint, the tree's size in it, the verifier key that it holds under, and the rotations
-    that led to this key: whoever keeps an earlier one comes to it by them."""
+class TreeHead(NamedTuple):
+    """A signed checkpoint (`note`), its size and verifier key, and the rotations to that key."""
 
     size: int
     note: str
@@ -46,8 +45,8 @@ class Signed(NamedTuple):
     rotations: Sequence[ProvenEvent] = ()
 
 
-def document(signed: Signed, events: Sequence[ProvenEvent]) -> dict[str, Any]:
-    """The proof object of these events."""
+def document(signed: TreeHead, events: Sequence[ProvenEvent]) -> dict[str, Any]:
+    """Return the proof object of these events."""
     return {
         "format": FORMAT,
         "checkpoint": signed.note,
@@ -57,15 +56,15 @@ def document(signed: Signed, events: Sequence[ProvenEvent]) -> dict[str, Any]:
     }
 
 
-def beginning(signed: Signed) -> bytes:
-    """The proof object up to its first event; events with commas between them follow, then `END`."""
+def document_start(signed: TreeHead) -> bytes:
+    """Return the proof object up to its first event. Events, joined by commas, and `END` follow."""
     return orjson.dumps(document(signed, ())).removesuffix(END)
 
 
 def check_proof(proof: Mapping[str, Any], key: str) -> tuple[Checkpoint, list[ProvenEvent]]:
-    """What a proof object proves to who holds this verifier key of the log, or an earlier one.
+    """Verify a proof object with this verifier key of the log, the current or an older one.
 
-    That each event's bytes are what the log has at its position; not that no event is left out.
+    It proves that the log has these bytes at these positions, not that no event is left out.
     Raises ProofError.
     """
     note, rotations, events = _read(proof)
@@ -78,27 +77,27 @@ def check_proof(proof: Mapping[str, Any], key: str) -> tuple[Checkpoint, list[Pr
 
 def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenEvent], list[ProvenEvent]]:
     if proof.get("format") != FORMAT:
-        raise ProofError(f"this is no proof of the format {FORMAT}")
+        raise ProofError(f"this is not a proof of the format {FORMAT}")
     match proof:
         case {"checkpoint": str(note), "events": [*events]}:
-            rotations = proof.get("rotations", ())  # bundles of before they were told have none
+            rotations = proof.get("rotations", ())  # absent in bundles of older releases
             return note, [_event(each) for each in rotations], [_event(event) for event in events]
-    raise ProofError("a proof has a checkpoint and events")
+    raise ProofError("a proof must have a checkpoint and events")
 
 
 def _event(event: Any) -> ProvenEvent:
     match event:
         case {"position": int(position), "leaf": str(leaf), "path": [*path]}:
-            return ProvenEvent(position, _decoded(leaf), [_decoded(hashed) for hashed in path])
-    raise ProofError("a proven event has a position, a leaf and a path")
+            return ProvenEvent(position, _decode64(leaf), [_decode64(hashed) for hashed in path])
+    raise ProofError("an event of a proof must have a position, a leaf and a path")
 
 
-def _encoded(data: bytes) -> str:
+def _encode64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _decoded(text: Any) -> bytes:
+def _decode64(text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError) as error:
-        raise ProofError("leaves and paths are base64") from error
+        raise ProofError("the leaves and paths of a proof must be base64") from error

@@ -1,5 +1,5 @@
-"""Which key takes the place of which: both sign each change, so that whoever holds one key of a log
-comes to every later one, and to no other.
+"""The chain of a log's keys. The old and the new key sign each rotation, so that a holder of one
+key can verify every later key.
 """
 
 import base64
@@ -20,46 +20,46 @@ _SIGNATURES: Final = ("old_signature", "new_signature")
 
 
 def rotation_text(log_id: str, old: str, new: str) -> bytes:
-    """What both keys sign when one takes the other's place: the verifier keys, line by line."""
+    """Return the text that both keys sign: format, log id, old and new verifier key, by line."""
     return f"{_PREFIX}\n{log_id}\n{old}\n{new}\n".encode()
 
 
-def check_succession(log_id: str, in_force: str, said: Mapping[str, str]) -> None:
-    """Raises ProofError unless the key in force, and the new one, signed what a rotation says."""
-    if said["old_key"] != in_force:
-        raise ProofError(f"it replaces {said['old_key']}, and {in_force} is in force")
-    text = rotation_text(log_id, said["old_key"], said["new_key"])
+def check_succession(log_id: str, in_force: str, rotation: Mapping[str, str]) -> None:
+    """Raise ProofError unless a rotation of the key in force is signed by it and the new key."""
+    if rotation["old_key"] != in_force:
+        raise ProofError(f"it replaces {rotation['old_key']}, not {in_force}, the key in force")
+    text = rotation_text(log_id, rotation["old_key"], rotation["new_key"])
     for key, signature in zip(_KEYS, _SIGNATURES, strict=True):
-        read_verifier_key(said[key]).check(_decoded(said[signature]), text)
+        read_verifier_key(rotation[key]).check(_from_base64(rotation[signature]), text)
 
 
-def key_after(kept: str, leaves: Iterable[bytes]) -> str:
-    """The key that a kept one leads to, by the leaves of rotations in the order of the log.
+def key_after(trusted: str, leaves: Iterable[bytes]) -> str:
+    """Return the key in force after the rotations in `leaves`, in the order of the log.
 
-    Those before the kept key are passed over. Raises ProofError.
+    Skip rotations before the one that replaces `trusted`. Raises ProofError.
     """
-    log_id, key = kept.partition("+")[0].rpartition("/")[2], kept
+    log_id, key = trusted.partition("+")[0].rpartition("/")[2], trusted
     for leaf in leaves:
-        said = _rotation(leaf, log_id)
-        if said["old_key"] == key:
-            check_succession(log_id, key, said)
-            key = said["new_key"]
+        rotation = _rotation(leaf, log_id)
+        if rotation["old_key"] == key:
+            check_succession(log_id, key, rotation)
+            key = rotation["new_key"]
     return key
 
 
 def _rotation(leaf: bytes, log_id: str) -> Mapping[str, Any]:
-    """What a leaf says. Raises ProofError unless it is one of this log's rotations."""
+    """Decode a leaf. Raise ProofError unless it is a rotation of this log."""
     stream, _, topic, state = parts_of(leaf)
     if (stream, topic) != (log_id.encode(), TOPIC.encode()):
-        raise ProofError("a rotation is an event of the log itself")
-    said = orjson.loads(state)
-    if not all(isinstance(said.get(name), str) for name in (*_KEYS, *_SIGNATURES)):
-        raise ProofError("a rotation names two keys, and bears their signatures")
-    return said  # type: ignore[no-any-return]
+        raise ProofError("a rotation must be an event key.rotated of the log itself")
+    rotation = orjson.loads(state)
+    if not all(isinstance(rotation.get(name), str) for name in (*_KEYS, *_SIGNATURES)):
+        raise ProofError("a rotation must have two keys and two signatures")
+    return rotation  # type: ignore[no-any-return]
 
 
-def _decoded(signature: str) -> bytes:
+def _from_base64(signature: str) -> bytes:
     try:
         return base64.b64decode(signature, validate=True)
     except ValueError as error:
-        raise ProofError("a signature is base64") from error
+        raise ProofError("a signature must be base64") from error

@@ -1,7 +1,7 @@
-"""The Merkle tree over the events, exactly as RFC 6962 section 2.1 has it. Pure.
+"""The Merkle tree of RFC 6962, section 2.1: roots, proofs, and their verification. Pure.
 
-Whatever keeps the hashes serves them as a `Node`; roots and proofs are made from that alone, and
-they are checked with nothing but the hashes in them (RFC 9162 sections 2.1.3 and 2.1.4).
+Roots and proofs are computed through a `Node`, which reads stored hashes. Verification needs only
+the hashes of the proof (RFC 9162, sections 2.1.3 and 2.1.4).
 """
 
 import hashlib
@@ -17,19 +17,19 @@ LEAF_PREFIX: Final = b"asset-ledger/leaf/1\n"
 EMPTY_ROOT: Final = hashlib.sha256().digest()
 
 HASH: Final = 32
-"""How many bytes a hash has."""
+"""The size of a hash in bytes."""
 
 Node = Callable[[int, int], bytes]
-"""`node(level, index)`: the root over leaves `index * 2**level` to `(index + 1) * 2**level`."""
+"""`node(level, index)`: the root over the leaves from `index * 2**level`, `2**level` of them."""
 
 Range = tuple[int, int]
-"""Leaves from the first index up to, and without, the second."""
+"""A half-open range of leaf indexes."""
 
 
 def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes:
-    """The bytes of a leaf: a prefix, then four parts, each behind its length as u32 big-endian.
+    """Return the bytes of a leaf: a prefix, then four parts, each after its u32 big-endian length.
 
-    An event's position is not among them: it is the leaf's index plus one.
+    The position of the event is not among them: it is the index of the leaf plus one.
     """
     leaf = bytearray(LEAF_PREFIX)
     for part in (originator_id.encode("ascii"), b"%d" % version, topic.encode(), state):
@@ -39,33 +39,30 @@ def leaf_of(originator_id: str, version: int, topic: str, state: bytes) -> bytes
 
 
 def parts_of(leaf: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Stream, version, topic and state in a leaf. Raises ProofError for what is none."""
-    found, rest = [], leaf.removeprefix(LEAF_PREFIX)
+    """Split a leaf into stream, version, topic and state. Raises ProofError for other bytes."""
+    parts, rest = [], leaf.removeprefix(LEAF_PREFIX)
     while rest:
         end = 4 + int.from_bytes(rest[:4], "big")
-        found.append(rest[4:end])
+        parts.append(rest[4:end])
         rest = rest[end:]
-    match found:
+    match parts:
         case [stream, version, topic, state] if leaf.startswith(LEAF_PREFIX):
             return stream, version, topic, state
-    raise ProofError("a leaf is not the leaf of an event")
+    raise ProofError("the leaf is not that of an event")
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """SHA-256 of 0x00 and the leaf: the first byte keeps leaves and inner nodes apart."""
+    """Return the SHA-256 of 0x00 and the leaf. The first byte differs for inner nodes."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256 of 0x01 and the two hashes below."""
+    """Return the SHA-256 of 0x01 and the two child hashes."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 class Tree:
-    """A tree in memory: leaf hashes go in, the root of every complete subtree is kept.
-
-    `node` serves the proofs.
-    """
+    """A tree in memory, with the root of every complete subtree. `node` is a `Node`."""
 
     def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
         self._levels: list[list[bytes]] = [[]]
@@ -84,33 +81,33 @@ class Tree:
             self._levels.append(list(map(node_hash, top[::2], top[1::2])))
 
     def node(self, level: int, index: int) -> bytes:
-        """The root of a complete subtree."""
+        """Return the root of a complete subtree."""
         return self._levels[level][index]
 
 
 def root(size: int, node: Node) -> bytes:
-    """MTH(D[size]): the root over the first `size` leaves."""
+    """Return MTH(D[size]): the root over the first `size` leaves."""
     return range_hash((0, size), node) if size else EMPTY_ROOT
 
 
 def inclusion_path(index: int, size: int, node: Node) -> list[bytes]:
-    """PATH(index, D[size]), from the leaf's neighbour up."""
+    """Return PATH(index, D[size]), from the leaf's sibling up."""
     return [range_hash(leaves, node) for leaves in _inclusion_ranges(index, size)]
 
 
 def consistency_path(first: int, second: int, node: Node) -> list[bytes]:
-    """PROOF(first, D[second]); empty where the two are equal."""
+    """Return PROOF(first, D[second]), which is empty for equal sizes."""
     return [range_hash(leaves, node) for leaves in _consistency_ranges(first, second)]
 
 
 def range_hash(leaves: Range, node: Node) -> bytes:
-    """The root over leaves that are a subtree of some tree, complete or at its right edge."""
+    """Return the root over a subtree of some tree, complete or at its right edge."""
     parts = [node(level, index) for level, index in _complete_subtrees(*leaves)]
     return reduce(lambda right, left: node_hash(left, right), reversed(parts))
 
 
 def _complete_subtrees(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Level and index of the complete subtrees that make up such leaves, the largest first."""
+    """Yield (level, index) of the complete subtrees of a range, the largest first."""
     while start < end:
         level = (end - start).bit_length() - 1
         yield level, start >> level
@@ -118,7 +115,7 @@ def _complete_subtrees(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _middle(start: int, end: int) -> int:
-    """Where RFC 6962 divides leaves: after the largest power of two below their number."""
+    """Return where RFC 6962 splits a range: after the largest power of two below its size."""
     return start + (1 << (end - start - 1).bit_length() - 1)
 
 
@@ -145,7 +142,7 @@ def _consistency_ranges(first: int, second: int) -> list[Range]:
         else:
             ranges.append((start, middle))
             start = middle
-    if start:  # else these leaves are the whole first tree, whose root the verifier has
+    if start:  # else the range is the first tree, whose root the verifier has
         ranges.append((start, end))
     return ranges[::-1]
 
@@ -153,13 +150,13 @@ def _consistency_ranges(first: int, second: int) -> list[Range]:
 def check_inclusion(
     hashed: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes
 ) -> None:
-    """Raises ProofError unless the path leads from the leaf hash at `index` to the root."""
+    """Raise ProofError unless the path leads from the leaf hash at `index` to the root."""
     if root_from_inclusion(hashed, index, size, path) != expected:
         raise ProofError(f"the path of leaf {index} does not lead to the root of {size} leaves")
 
 
 def root_from_inclusion(hashed: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """The root that an inclusion path leads to (RFC 9162, 2.1.3.2). Raises ProofError."""
+    """Return the root that an inclusion path leads to (RFC 9162, 2.1.3.2). Raises ProofError."""
     if not 0 <= index < size:
         raise ProofError(f"a tree of {size} leaves has no leaf {index}")
     here, last = index, size - 1
@@ -180,23 +177,22 @@ def root_from_inclusion(hashed: bytes, index: int, size: int, path: Sequence[byt
 def check_consistency(
     first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]
 ) -> None:
-    """Raises ProofError unless the second tree begins with the first one's leaves.
-
-    RFC 9162, 2.1.4.2.
-    """
+    """Raise ProofError unless the second tree begins with the first (RFC 9162, 2.1.4.2)."""
     if not 0 < first <= second:
-        raise ProofError(f"a tree of {second} leaves cannot follow one of {first}")
+        raise ProofError(f"a tree of {second} leaves cannot follow a tree of {first}")
     if first == second:
         _check_same(first, first_root, second_root, path)
     elif (first_root, second_root) != _roots_from_consistency(first, second, first_root, path):
-        raise ProofError(f"the tree of {second} leaves does not begin with the one of {first}")
+        raise ProofError(f"the tree of {second} leaves does not begin with the tree of {first}")
 
 
 def _check_same(size: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:
     if first_root != second_root:
-        raise ProofError(f"two trees of {size} leaves have different roots: the log was forked")
+        raise ProofError(
+            f"two trees of {size} leaves have different roots: the log was forked or changed"
+        )
     if path:
-        raise ProofError("a tree needs no path to itself")
+        raise ProofError("the path between equal trees must be empty")
 
 
 def _roots_from_consistency(
@@ -223,14 +219,14 @@ def _roots_from_consistency(
 
 
 def _up_from_right(here: int, last: int) -> tuple[int, int]:
-    """Climb to where this node is a right child: an edge has no sibling on the way."""
+    """Go up until the node is a right child. Nodes on the right edge have no sibling."""
     while here and not here % 2:
         here, last = here >> 1, last >> 1
     return here, last
 
 
 def _up_while_right(here: int, last: int) -> tuple[int, int]:
-    """Climb to the subtree that ends where the first tree does."""
+    """Go up to the subtree that ends with the first tree."""
     while here % 2:
         here, last = here >> 1, last >> 1
     return here, last
@@ -238,5 +234,5 @@ def _up_while_right(here: int, last: int) -> tuple[int, int]:
 
 def _checked(path: Sequence[bytes]) -> Sequence[bytes]:
     if any(len(hashed) != HASH for hashed in path):
-        raise ProofError("a path consists of hashes of 32 bytes")
+        raise ProofError("each hash of a path must have 32 bytes")
     return path

@@ -1,7 +1,7 @@
-"""Proofs for whoever asks: signed checkpoints, inclusion, consistency, and the tree's own tiles.
+"""Proofs of a running server: checkpoints, inclusion and consistency proofs, and tiles.
 
-A checkpoint is signed for a size of the log when it is asked for, once, and kept: it is durable
-before anybody sees it, so that the log never signs two roots for one size.
+A checkpoint is signed on request, once for a size of the log, and stored. It is durable before it
+leaves the server, so that the log never signs two roots for one size.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from asset_ledger.ledger.log.key_rotation import (
 )
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, TreeHead
 from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Proofs:
-    """What the ledger can prove. Made on the event loop that its callers run on."""
+    """Makes proofs, on the event loop that it was made on."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Proofs:
         committer: Committer,
         key_file: Path,
     ) -> None:
-        """Finish a rotation of the key that was killed on its way."""
+        """Use the key in force. Finish a key rotation that a kill interrupted."""
         self._log, self._codec, self._feed = log, codec, feed
         self._replay, self._committer = replay, committer
         self._signer = signer_in_force(log, codec, key_file)
@@ -60,67 +60,67 @@ class Proofs:
         self._log_id, self._origin = opened.log_id, opened.origin
         self._tiles = Tiles(log)
         self._signing = asyncio.Lock()
-        self._latest: Signed | None = None
+        self._latest: TreeHead | None = None
 
     async def check_key(self) -> None:
-        """Raises SigningKeyError unless checkpoints can be signed."""
+        """Raise SigningKeyError unless checkpoints can be signed."""
         await asyncio.to_thread(self._signer.check)
 
-    async def checkpoint(self, covering: int | None = None) -> Signed:
-        """A signed checkpoint of the log as it is now, or as it was since it reached a position.
+    async def checkpoint(self, covering: int | None = None) -> TreeHead:
+        """Return a checkpoint of the log as it is now, or any that covers a position.
 
         Raises SigningKeyError and StorageFailedError.
         """
-        wanted = self._feed.head() if covering is None else covering
+        size = self._feed.head() if covering is None else covering
         async with self._signing:
-            if self._latest is None or self._latest.size < wanted:
+            if self._latest is None or self._latest.size < size:
                 self._latest = await self._sign(self._feed.head())
             return self._latest
 
-    async def _sign(self, size: int) -> Signed:
+    async def _sign(self, size: int) -> TreeHead:
         root = await asyncio.to_thread(self._tiles.root, size)
         checkpoint = Checkpoint(self._origin, size, root)
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
         kept = await self._committer.keep_checkpoint(size, note)
-        if kept != note:  # a signature by the same key of the same root would be the same
+        if kept != note:  # Ed25519 is deterministic: the same key and root give the same note
             raise CorruptLogError(f"another checkpoint of {size:,} events was signed before")
-        return Signed(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
+        return TreeHead(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
 
     def _changes(self, size: int) -> list[ProvenEvent]:
         return self._proven(rotations(self._log, self._log_id, upto=size), size)
 
     def known_keys(self) -> list[tuple[KeyInForce, bytes]]:
-        """Every key of this log, each with the leaf of the event that names it. Reads the log."""
+        """Return each key of this log with the leaf of the event that names it. Blocks."""
         known = keys_in_force(self._log, self._codec)
         return [(key, _leaf(self._log.read(key.since - 1, 1)[0])) for key in known]
 
     async def rotate(self, by: str) -> KeyInForce:
-        """Sign by a new key from here on, which is the answer. Meanwhile nothing is signed.
+        """Sign with a new key from now on, and return it. No checkpoint is signed meanwhile.
 
-        Raises SigningKeyError without the key in force, and what the writer raises.
+        Raises SigningKeyError without the key in force, and what the committer raises.
         """
         async with self._signing:
             event = await asyncio.to_thread(rotation, self._log, self._codec, self._signer, by=by)
             try:
-                written = await self._committer.append(Command([event]))
+                committed = await self._committer.append(Command([event]))
             finally:
-                self._signer = await asyncio.to_thread(  # the log says whether it was recorded
+                self._signer = await asyncio.to_thread(  # after an error, the log has the outcome
                     signer_in_force, self._log, self._codec, self._signer.file
                 )
-        return KeyInForce(written.appended.last, event.new_key)
+        return KeyInForce(committed.appended.last, event.new_key)
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
-        """The proof that the log of one size begins with that of another. Raises ParameterError."""
+        """Prove that the log of size `second` extends that of `first`. Raises ParameterError."""
         head = self._feed.head()
         if not first <= second <= head:
             raise ParameterError(
-                f"first is at most second, and second at most {head}, where the log ends",
+                f"first must be at most second, and second at most {head}, the end of the log",
                 errors=[("second", f"must be between first and {head}")],
             )
         return await asyncio.to_thread(self._tiles.consistency_path, first, second)
 
-    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[Signed, list[ProvenEvent]]:
-        """Every event of one asset, tombstones too. Raises UnknownAssetError."""
+    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[TreeHead, list[ProvenEvent]]:
+        """Prove every event of an asset, live or deleted. Raises UnknownAssetError."""
         await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
         return signed, await asyncio.to_thread(self._asset_events, asset_id, signed.size)
@@ -129,11 +129,11 @@ class Proofs:
         return self._proven(self._log.stream(asset_id, upto=size), size)
 
     async def job(
-        self, user_id: str, job_id: str, signed: Signed, after: int, limit: int
+        self, user_id: str, job_id: str, signed: TreeHead, after: int, limit: int
     ) -> list[ProvenEvent]:
-        """The next events of a job after a position, up to the checkpoint's.
+        """Prove at most `limit` events of a job after a position, up to the checkpoint's size.
 
-        Raises UnknownJobError if no event of this user's names the job.
+        Raises UnknownJobError if no event of this user names the job.
         """
         tag = Tag(user_id, "job", job_id)
         events = await asyncio.to_thread(self._job_events, tag, signed.size, after, limit)
@@ -144,8 +144,8 @@ class Proofs:
     def _job_events(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenEvent]:
         return self._proven(self._log.read(after, limit, tag=tag, upto=size), size)
 
-    async def receipt(self, position: int) -> tuple[Signed, list[ProvenEvent]] | None:
-        """The proof of one event; None if it cannot be signed for: what is recorded stays so."""
+    async def receipt(self, position: int) -> tuple[TreeHead, list[ProvenEvent]] | None:
+        """Prove one event. Return None if no checkpoint can be signed: the event is recorded."""
         try:
             signed = await self.checkpoint(covering=position)
         except UnavailableError as error:
@@ -163,12 +163,12 @@ class Proofs:
         ]
 
     async def tile(self, tile: Tile) -> bytes:
-        """The hashes of a tile. Raises UnknownTileError."""
+        """Return the hashes of a tile. Raises UnknownTileError."""
         check_tile(tile, self._feed.head())
         return await asyncio.to_thread(self._tiles.hashes, tile)
 
     async def entries(self, index: int, width: int) -> bytes:
-        """The leaves under a tile of level 0, each behind its length. Raises UnknownTileError."""
+        """Return the bundle of leaves under a tile of level 0. Raises UnknownTileError."""
         tile = Tile(0, index, width)
         check_tile(tile, self._feed.head())
         return await asyncio.to_thread(self._entries, tile)
@@ -179,7 +179,7 @@ class Proofs:
 
 
 def bundled(leaf: bytes) -> bytes:
-    """An entry of a bundle. A leaf of 65,536 bytes would not fit; no event makes one."""
+    """Return a bundle entry, a 2-byte length and the leaf (C2SP tlog-tiles). No leaf is longer."""
     return len(leaf).to_bytes(2, "big") + leaf
 
 

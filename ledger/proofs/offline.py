@@ -1,4 +1,4 @@
-"""The proof of a job out of a data folder whose server may or may not run."""
+"""The proof of a job from a data folder, whether or not its server runs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -13,32 +13,33 @@ from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
-from asset_ledger.ledger.merkle.proof import ProvenEvent, Signed
+from asset_ledger.ledger.merkle.proof import ProvenEvent, TreeHead
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 
-Ask = Callable[[FolderLockedError], object]
-"""Has whoever holds a folder sign a checkpoint of its log. Raises the error where nobody can."""
+RequestCheckpoint = Callable[[FolderLockedError], object]
+"""Let the server that holds the folder sign a checkpoint. Raises the given error if it cannot."""
 
 
 def prove_job(
-    files: DataFolder, user_id: str, job_id: str, ask: Ask
-) -> tuple[Signed, list[ProvenEvent]]:
-    """Every event of a job, proven by the first checkpoint that covers them.
+    files: DataFolder, user_id: str, job_id: str, request: RequestCheckpoint
+) -> tuple[TreeHead, list[ProvenEvent]]:
+    """Prove every event of a job by the first checkpoint that covers them.
 
-    Where none is kept, one is signed here, or by the server that has the folder. Raises
-    UnknownJobError, FolderLockedError and SigningKeyError.
+    If no stored checkpoint does, sign one here, or `request` one from the server that holds the
+    folder. Raises UnknownJobError, FolderLockedError and SigningKeyError.
     """
     with closing(SqliteLogReader(files.log)) as log:
         events = _events(log, Tag(user_id, "job", job_id))
         if not events:
             raise UnknownJobError(job_id)
-        signed = _kept(log, events[-1][0]) or _sign(log, files, events[-1][0], ask)
+        last, _ = events[-1]
+        signed = _stored(log, last) or _sign(log, files, last, request)
         log_id = read_identity(log, Codec()).log_id
-        changes = _leaves(rotations(log, log_id, upto=signed.size))
-        signed = signed._replace(rotations=_proven(log, signed.size, changes))
+        rotated = _leaves(rotations(log, log_id, upto=signed.size))
+        signed = signed._replace(rotations=_proven(log, signed.size, rotated))
         return signed, _proven(log, signed.size, events)
 
 
@@ -51,7 +52,7 @@ def _proven(log: LogReader, size: int, events: Sequence[tuple[int, bytes]]) -> l
 
 
 def _events(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
-    """Position and leaf of every event of a tag."""
+    """Return position and leaf of every event of a tag."""
     events: list[tuple[int, bytes]] = []
     while page := log.read(events[-1][0] if events else 0, PAGE, tag=tag):
         events += _leaves(page)
@@ -60,38 +61,38 @@ def _events(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
 
 def _leaves(page: Iterable[Notification]) -> list[tuple[int, bytes]]:
     return [
-        (f.id, leaf_of(str(f.originator_id), f.originator_version, f.topic, f.state)) for f in page
+        (e.id, leaf_of(str(e.originator_id), e.originator_version, e.topic, e.state)) for e in page
     ]
 
 
-def _kept(log: LogReader, covering: int) -> Signed | None:
+def _stored(log: LogReader, covering: int) -> TreeHead | None:
     for size, note in log.checkpoints(covering - 1, 1):
-        return Signed(size, note, _key(log, size))
+        return TreeHead(size, note, _key(log, size))
     return None
 
 
 def _key(log: LogReader, size: int) -> str:
-    """The key that signs a tree of this size."""
-    return [known.key for known in keys_in_force(log, Codec()) if known.since <= size][-1]
+    """Return the key that signs a tree of this size."""
+    return [each.key for each in keys_in_force(log, Codec()) if each.since <= size][-1]
 
 
-def _sign(log: LogReader, files: DataFolder, covering: int, ask: Ask) -> Signed:
-    """A checkpoint of the log as it is now, signed and kept."""
+def _sign(log: LogReader, files: DataFolder, covering: int, request: RequestCheckpoint) -> TreeHead:
+    """Sign and store a checkpoint of the log as it is now."""
     try:
         with hold_folder(files.root):
             return _sign_here(files)
     except FolderLockedError as locked:
-        ask(locked)
-        kept = _kept(log, covering)
-        if kept is None:
+        request(locked)
+        stored = _stored(log, covering)
+        if stored is None:
             raise
-        return kept
+        return stored
 
 
-def _sign_here(files: DataFolder) -> Signed:
+def _sign_here(files: DataFolder) -> TreeHead:
     with closing(SqliteLog(files.log, Codec())) as log:
         size = log.head().position
         signer = signer_in_force(log, Codec(), files.key)
         origin = read_identity(log, Codec()).origin
         note = sign_checkpoint(Checkpoint(origin, size, Tiles(log).root(size)), signer)
-        return Signed(size, log.keep_checkpoint(size, note), signer.key)
+        return TreeHead(size, log.keep_checkpoint(size, note), signer.key)

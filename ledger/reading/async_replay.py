@@ -31,7 +31,7 @@ class AsyncReplay:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def recorded(self, appended: Appended) -> Sequence[Recorded]:
-        """The events of a command, read back from the log if it was recorded before."""
+        """Return the events of a command, read from the log if this is a retry."""
         if appended.recorded:
             return appended.recorded
         return await self(Replay.between, appended.first, appended.last)

@@ -1,4 +1,4 @@
-"""Which events somebody wants to hear of, and how they are found after a position."""
+"""A filter of events, and the search for matching events after a position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader, Tag, TagKind
 
 PAGE: Final = 1_000
-"""How many events are read at a time."""
+"""Events to read at a time."""
 
 WALK: Final = 20_000
-"""How many events one request looks at for those that are wanted."""
+"""Events that one request searches for matches at most."""
 
 _KINDS: Final[Sequence[TagKind]] = ("job", "node", "workflow")
 """The narrowest first."""
@@ -25,7 +25,7 @@ _KINDS: Final[Sequence[TagKind]] = ("job", "node", "workflow")
 
 @dataclass(frozen=True)
 class EventFilter:
-    """A choice of events. What is None or empty does not narrow it; `user_id` None: everybody's."""
+    """A filter of events. A field that is None or empty matches all; `user_id` None: all users."""
 
     user_id: str | None
     topics: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class EventFilter:
     asset_id: AssetId | None = None
 
     def holds(self, event: Event) -> bool:
-        """Whether this event is wanted."""
+        """Whether this event matches."""
         if self.topics and event.TOPIC not in self.topics:
             return False
         if self.asset_id is not None and event.originator_id != self.asset_id:
@@ -54,7 +54,7 @@ class EventFilter:
 
     @cached_property
     def tag(self) -> Tag | None:
-        """The narrowest tag that all of them have: the log reads by it."""
+        """The narrowest tag that all matching events have, to read the log by."""
         for kind in _KINDS:
             value = getattr(self, f"{kind}_id")
             if self.user_id is not None and value is not None:
@@ -63,38 +63,42 @@ class EventFilter:
 
     @cached_property
     def mark(self) -> bytes:
-        """Bytes that a stored event of this user has in it: most others need not be decoded."""
+        """Bytes that every stored event of this user contains, to skip most others undecoded."""
         return b"" if self.user_id is None else orjson.dumps({"user_id": self.user_id})[1:-1]
 
 
 class EventBatch(NamedTuple):
-    """Some events, and the position to go on from: others may have been looked at after them."""
+    """Matching events, and the position to continue from: later events may be searched too."""
 
     events: list[Recorded]
     next: int
 
 
 def events_after(
-    log: LogReader, codec: Codec, wanted: EventFilter, after: int, limit: int
+    log: LogReader, codec: Codec, event_filter: EventFilter, after: int, limit: int
 ) -> EventBatch:
-    """The next events that are wanted, found among the next 20,000 of the log, or of the tag."""
+    """Return the next matching events, out of the next 20,000 of the log or of the tag."""
     events: list[Recorded] = []
     head = log.head().position
     for _ in range(WALK // PAGE):
-        stored = _read(log, wanted, after, head)
-        for one in stored:
-            after = one.id
-            if wanted.mark in one.state and wanted.holds((event := codec.decode(one)).event):
-                events.append(event)
+        page = _read(log, event_filter, after, head)
+        for stored in page:
+            after = stored.id
+            if event_filter.mark in stored.state:
+                recorded = codec.decode(stored)
+                if event_filter.holds(recorded.event):
+                    events.append(recorded)
             if len(events) == limit:
                 return EventBatch(events, after)
-        if len(stored) < PAGE:
+        if len(page) < PAGE:
             return EventBatch(events, max(after, head))
     return EventBatch(events, after)
 
 
-def _read(log: LogReader, wanted: EventFilter, after: int, upto: int) -> Sequence[Notification]:
-    if wanted.asset_id is None:
-        return log.read(after, PAGE, tag=wanted.tag, upto=upto)
-    stream = log.stream(wanted.asset_id, upto=upto)
-    return [one for one in stream if one.id > after][:PAGE]
+def _read(
+    log: LogReader, event_filter: EventFilter, after: int, upto: int
+) -> Sequence[Notification]:
+    if event_filter.asset_id is None:
+        return log.read(after, PAGE, tag=event_filter.tag, upto=upto)
+    stream = log.stream(event_filter.asset_id, upto=upto)
+    return [stored for stored in stream if stored.id > after][:PAGE]

@@ -1,4 +1,4 @@
-"""What the log says, and nothing else: states folded from events, histories read by tag. Blocks."""
+"""Blocking reads of the log: states folded from events, histories by tag, commands by key."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -33,41 +33,41 @@ from asset_ledger.ledger.reading.event_filter import (
 )
 
 
-class Absence(NamedTuple):
-    """Where an asset became a tombstone, and where it was restored."""
+class DeletionPeriod(NamedTuple):
+    """The positions at which an asset was deleted and restored."""
 
-    gone: int
-    back: int
+    deleted: int
+    restored: int
 
 
 class Replay:
-    """Answers from the log alone; the tables may be missing."""
+    """Reads a log. It needs no tables."""
 
     def __init__(self, log: LogReader, codec: Codec) -> None:
         self._log, self._codec = log, codec
 
     def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:
-        """One asset as the events up to a position leave it, tombstone or not.
+        """Return an asset, live or deleted, as the events up to a position leave it.
 
-        Raises UnknownAssetError, for somebody else's too.
+        Raises UnknownAssetError, also for another user's asset.
         """
         asset = fold(self._decoded(self._log.stream(asset_id, upto=upto)))
         if asset is None or asset.user_id != user_id:
             raise UnknownAssetError(asset_id)
         return asset
 
-    def anyones(self, asset_id: AssetId) -> Asset | None:
-        """The asset with this id, whoever has it: for those who ask on behalf of all."""
+    def asset_of_any_user(self, asset_id: AssetId) -> Asset | None:
+        """Return the asset with this id, whichever user owns it. For imports by an admin."""
         return fold(self._decoded(self._log.stream(asset_id)))
 
     def asset_as_of(self, user_id: str, asset_id: AssetId, position: int) -> Asset:
-        """One asset as it was. Raises UnknownAssetError, and AssetDeletedError for a tombstone."""
+        """Return an asset as of a position. Raises UnknownAssetError and AssetDeletedError."""
         asset = self.asset(user_id, asset_id, upto=position)
         check_live(asset)
         return asset
 
     def asset_at_version(self, user_id: str, asset_id: AssetId, version: int) -> Asset:
-        """One asset as its first events left it. Raises UnknownAssetError, UnknownVersionError."""
+        """Return an asset at a version. Raises UnknownAssetError and UnknownVersionError."""
         stored = self._log.stream(asset_id)
         asset = fold(self._decoded(stored[:version]))
         if asset is None or asset.user_id != user_id:
@@ -77,28 +77,28 @@ class Replay:
         return asset
 
     def assets_of_tag(
-        self, tag: Tag, after: int, limit: int, *, upto: int, wants: Callable[[Asset], bool]
+        self, tag: Tag, after: int, limit: int, *, upto: int, matches: Callable[[Asset], bool]
     ) -> tuple[list[Asset], int | None]:
-        """The next assets that were made with a tag, as they were, and are wanted.
+        """Return the next assets that were created with a tag and match, as of `upto`.
 
-        Also after which position to go on, where many events were looked at in vain; None if not.
+        If 20,000 events gave fewer than `limit`, also return the position to continue after.
         """
         found: list[Asset] = []
         for _ in range(WALK // PAGE):
-            stored = self._log.read(after, PAGE, tag=tag, upto=upto)
-            for born in (one for one in stored if one.topic == AssetCreated.TOPIC):
-                asset = fold(self._decoded(self._log.stream(str(born.originator_id), upto=upto)))
-                if asset is not None and wants(asset):
+            page = self._log.read(after, PAGE, tag=tag, upto=upto)
+            for created in (stored for stored in page if stored.topic == AssetCreated.TOPIC):
+                asset = fold(self._decoded(self._log.stream(str(created.originator_id), upto=upto)))
+                if asset is not None and matches(asset):
                     found.append(asset)
                 if len(found) == limit:
                     return found, None
-            if len(stored) < PAGE:
+            if len(page) < PAGE:
                 return found, None
-            after = stored[-1].id
+            after = page[-1].id
         return found, after
 
     def folder(self, user_id: str, folder_id: AssetId) -> Asset:
-        """A live folder to put something into. Raises FieldError about `parent_id`."""
+        """Return a live folder for a `parent_id`. Raises FieldError."""
         try:
             folder = self.asset(user_id, folder_id)
         except UnknownAssetError as error:
@@ -110,9 +110,9 @@ class Replay:
         return folder
 
     def path(self, user_id: str, folder_id: AssetId | None) -> list[Asset]:
-        """A live folder and those above it, innermost first. Raises FieldError about `parent_id`.
+        """Return a live folder and those above it, innermost first. Raises FieldError.
 
-        Home is no folder of its own: the path of None is empty.
+        The path of None (home) is empty.
         """
         path: list[Asset] = []
         while folder_id is not None:
@@ -120,18 +120,18 @@ class Replay:
             folder_id = path[-1].parent_id
         return path
 
-    def absence(self, asset_id: AssetId) -> Absence | None:
-        """The last time an asset was a tombstone and came back; None if it is one, or never was."""
-        gone = back = 0
+    def last_deletion(self, asset_id: AssetId) -> DeletionPeriod | None:
+        """Return the last period that a live asset was deleted; None if deleted now, or never."""
+        deleted = restored = 0
         for position, event in self._decoded(self._log.stream(asset_id)):
             if isinstance(event, AssetDeleted):
-                gone = position
+                deleted = position
             elif isinstance(event, AssetRestored):
-                back = position
-        return Absence(gone, back) if gone < back else None
+                restored = position
+        return DeletionPeriod(deleted, restored) if deleted < restored else None
 
-    def sources(self, user_id: str, asset_ids: Iterable[AssetId]) -> None:
-        """Check that assets exist to derive another from. Raises FieldError."""
+    def check_sources(self, user_id: str, asset_ids: Iterable[AssetId]) -> None:
+        """Check that the assets of a `derived_from` exist. Raises FieldError."""
         for asset_id in asset_ids:
             try:
                 self.asset(user_id, asset_id)
@@ -139,15 +139,15 @@ class Replay:
                 raise FieldError("derived_from", f"there is no asset {asset_id}") from error
 
     def between(self, first: int, last: int) -> list[Recorded]:
-        """The events at positions `first` to `last`."""
+        """Return the events at positions `first` to `last`."""
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
     def job(
         self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
     ) -> list[Recorded]:
-        """The next events of a job after a position: its assets' and its own.
+        """Return at most `limit` events of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no event of this user's, up to a position, names the job.
+        Raises UnknownJobError if no event of this user up to `upto` names the job.
         """
         tag = Tag(user_id, "job", job_id)
         events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
@@ -158,17 +158,17 @@ class Replay:
     def asset_events(
         self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
     ) -> list[Recorded]:
-        """The next events of an asset after a position. Raises UnknownAssetError."""
-        stored = self._log.stream(asset_id, upto=upto)
-        born = self._decoded(stored[:1])
-        if not any(_is_born(event, user_id) for event in born):
+        """Return at most `limit` events of an asset after a position. Raises UnknownAssetError."""
+        stream = self._log.stream(asset_id, upto=upto)
+        first = self._decoded(stream[:1])
+        if not any(_creates(event, user_id) for event in first):
             raise UnknownAssetError(asset_id)
-        return self._decoded([one for one in stored if one.id > after][:limit])
+        return self._decoded([stored for stored in stream if stored.id > after][:limit])
 
     def position_as_of(self, as_of: int | datetime) -> int:
-        """The position that a position names, or a moment: the last one recorded by then.
+        """Return the last position recorded by a time; a position itself, if the log has it.
 
-        Raises ParameterError for a position that the log does not have yet.
+        Raises ParameterError for a position beyond the log.
         """
         head = self._log.head().position
         if isinstance(as_of, datetime):
@@ -179,19 +179,19 @@ class Replay:
         return as_of
 
     def recorded_at(self, position: int) -> datetime:
-        """When the event at a position was recorded."""
+        """Return when the event at a position was recorded."""
         (recorded,) = self.between(position, position)
         return moment(recorded.event)
 
-    def frame(self, user_id: str, job_id: str) -> Job | None:
-        """What a job's own events say of it; None if it was neither started nor finished."""
+    def job_state(self, user_id: str, job_id: str) -> Job | None:
+        """Return a job as its own events leave it; None if it neither started nor finished."""
         job: Job | None = None
         for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
             job = evolve_job(job, recorded)
         return job
 
     def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
-        """Everything that a job's events up to a position add up to. Raises UnknownJobError."""
+        """Return the record of a job from its events up to a position. Raises UnknownJobError."""
         record, tag = JobRecord(user_id, job_id), Tag(user_id, "job", job_id)
         while stored := self._log.read(record.last_position, PAGE, tag=tag, upto=upto):
             record.add(self._decoded(stored))
@@ -199,31 +199,31 @@ class Replay:
             raise UnknownJobError(job_id)
         return record
 
-    def events_after(self, wanted: EventFilter, after: int, limit: int) -> EventBatch:
-        """The next events that somebody wants to hear of, and where to go on."""
-        return events_after(self._log, self._codec, wanted, after, limit)
+    def events_after(self, event_filter: EventFilter, after: int, limit: int) -> EventBatch:
+        """Return the next matching events, and the position to continue from."""
+        return events_after(self._log, self._codec, event_filter, after, limit)
 
     def head(self) -> int:
-        """The last position of the log."""
+        """Return the last position of the log."""
         return self._log.head().position
 
     def command(self, key: CommandKey) -> Appended | None:
-        """Where the events of this very request are. Raises KeyReusedError for another request."""
-        known = self._log.find_command(key.user_id, key.key)
-        if known is None:
+        """Return where a command was recorded; None if it was not. Raises KeyReusedError."""
+        found = self._log.find_command(key.user_id, key.key)
+        if found is None:
             return None
-        used_for, first, last = known
+        used_for, first, last = found
         if used_for != key:
             raise KeyReusedError(key.key)
         return Appended(first, last, replayed=True)
 
     def command_of(self, user_id: str, key: str) -> Appended | None:
-        """Where the events of an Idempotency-Key are, whatever it was used for."""
-        known = self._log.find_command(user_id, key)
-        return Appended(*known[1:], replayed=True) if known else None
+        """Return where the events of an Idempotency-Key are, for any request that used it."""
+        found = self._log.find_command(user_id, key)
+        return Appended(*found[1:], replayed=True) if found else None
 
     def ledger_stream(self) -> tuple[str, int]:
-        """The log's id, which names the ledger's own stream, and that stream's version."""
+        """Return the log's id, which names the ledger's own stream, and that stream's version."""
         (opened,) = self._log.read(0, 1)
         log_id = str(opened.originator_id)
         return log_id, len(self._log.stream(log_id))
@@ -232,6 +232,6 @@ class Replay:
         return [self._codec.decode(notification) for notification in stored]
 
 
-def _is_born(recorded: Recorded, user_id: str) -> bool:
+def _creates(recorded: Recorded, user_id: str) -> bool:
     event = recorded.event
     return isinstance(event, AssetCreated) and event.user_id == user_id

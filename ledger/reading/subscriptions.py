@@ -1,7 +1,6 @@
-"""The latest events, read and told once for all who follow the log as it grows.
+"""The end of the log in memory, each event encoded once for all subscribers.
 
-Who follows from a position on misses nothing and hears nothing twice: what is no longer kept here
-is read from the log.
+A subscriber gets every event after its position exactly once: older events are read from the log.
 """
 
 import asyncio
@@ -15,13 +14,13 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
 KEPT: Final = 4_096
-"""How many events are kept at least, once that many were read."""
+"""The number of last events to keep in memory at least."""
 
 PAGE: Final = 1_000
 
 
-class Told(NamedTuple):
-    """An event, its position, and the text that all followers are sent of it."""
+class EncodedEvent(NamedTuple):
+    """An event, its position, and its text for all subscribers."""
 
     position: int
     event: Event
@@ -29,78 +28,78 @@ class Told(NamedTuple):
 
 
 class Subscriptions:
-    """The end of the log, in memory while somebody follows it. For the event loop."""
+    """The last events of the log, kept while there are subscribers. For the event loop."""
 
-    def __init__(self, feed: LiveFeed, tell: Callable[[Recorded], bytes]) -> None:
-        self._feed, self.tell = feed, tell
-        self._told: list[Told] = []
+    def __init__(self, feed: LiveFeed, encode: Callable[[Recorded], bytes]) -> None:
+        self._feed, self.encode = feed, encode
+        self._events: list[EncodedEvent] = []
         self._last = feed.head()
         self._reading: asyncio.Task[None] | None = None
 
     @property
     def ended(self) -> bool:
-        """Nobody shall follow any more: the service stops."""
+        """Whether the server stops, so that subscribers have to leave."""
         return self._feed.ended
 
-    def after(self, position: int) -> Sequence[Told] | None:
-        """What is here of the events after a position; None where the log has to be read."""
+    def after(self, position: int) -> Sequence[EncodedEvent] | None:
+        """Return the events in memory after a position; None if the log has to be read."""
         if position >= self._last:
             return ()
-        start = position + 1 - (self._last + 1 - len(self._told))
-        return None if start < 0 else self._told[start:]
+        start = position + 1 - (self._last + 1 - len(self._events))
+        return None if start < 0 else self._events[start:]
 
     async def wait_beyond(self, position: int) -> None:
-        """Return once the log has events after a position and they were read, or it has ended."""
+        """Wait until events after a position are in memory, or the feed has ended."""
         head = await self._feed.wait_beyond(position)
-        if head - self._last > KEPT:  # nobody followed for a while
-            self._told, self._last = [], head - KEPT
+        if head - self._last > KEPT:  # there was no subscriber for a while
+            self._events, self._last = [], head - KEPT
         while self._last < head:
             await self._read()
 
     async def _read(self) -> None:
-        """Read on. Who comes while somebody reads waits for the same reading."""
+        """Read the next page. Concurrent callers share one read."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_page())
         await asyncio.shield(self._reading)
 
     async def _read_page(self) -> None:
-        told = await asyncio.to_thread(self._told_after, self._last)
-        self._told += told
-        self._last = told[-1].position
-        if len(self._told) > 2 * KEPT:
-            del self._told[:-KEPT]
+        events = await asyncio.to_thread(self._encoded_after, self._last)
+        self._events += events
+        self._last = events[-1].position
+        if len(self._events) > 2 * KEPT:
+            del self._events[:-KEPT]
 
-    def _told_after(self, position: int) -> list[Told]:
+    def _encoded_after(self, position: int) -> list[EncodedEvent]:
         recorded = self._feed.read(position, PAGE)
-        return [Told(each.position, each.event, self.tell(each)) for each in recorded]
+        return [EncodedEvent(each.position, each.event, self.encode(each)) for each in recorded]
 
 
 class Subscriber:
-    """One who follows: his place in the log, and what he wants of it."""
+    """A subscriber: its position and its filter."""
 
     def __init__(
-        self, tail: Subscriptions, replay: AsyncReplay, wanted: EventFilter, position: int
+        self, latest: Subscriptions, replay: AsyncReplay, event_filter: EventFilter, position: int
     ) -> None:
-        self._tail, self._replay, self._wanted = tail, replay, wanted
-        self._position = position
+        self._latest, self._replay = latest, replay
+        self._filter, self._position = event_filter, position
 
     async def text(self) -> bytes:
-        """The text of the next events, which waits for them; empty where none is wanted.
+        """Wait for the next events and return their text; empty if none of them matches.
 
-        Who stops waiting has missed nothing: he asks again.
+        A call that is cancelled loses nothing: the next one returns the same events.
         """
-        told = self._tail.after(self._position)
-        if told is None:
+        events = self._latest.after(self._position)
+        if events is None:
             return await self._from_log()
-        if not told:
-            await self._tail.wait_beyond(self._position)
-            told = self._tail.after(self._position) or ()
-        if told:
-            self._position = told[-1].position
-        return b"".join(one.text for one in told if self._wanted.holds(one.event))
+        if not events:
+            await self._latest.wait_beyond(self._position)
+            events = self._latest.after(self._position) or ()
+        if events:
+            self._position = events[-1].position
+        return b"".join(each.text for each in events if self._filter.holds(each.event))
 
     async def _from_log(self) -> bytes:
         events, self._position = await self._replay(
-            Replay.events_after, self._wanted, self._position, PAGE
+            Replay.events_after, self._filter, self._position, PAGE
         )
-        return b"".join(map(self._tail.tell, events))
+        return b"".join(map(self._latest.encode, events))

@@ -1,8 +1,8 @@
 """The event loop's own connection to a file, for statements that find a few rows by an index.
 
-Such a statement costs less than the way to a thread and back. Promise: none holds the event loop up
-for longer than `LONGEST` and the rows of `STEPS`; and those that were broken off there hold it up
-for a fiftieth of the time in all, since threads read for so long after each.
+Such a statement takes less time than a hop to a thread and back. Promise: none blocks the event
+loop for longer than `LONGEST` and the rows of `STEPS`. Slow statements block it for a fiftieth of
+the time in total, because only threads read for `REST` times as long after each.
 """
 
 import math
@@ -15,24 +15,21 @@ from typing import Any, Final
 from asset_ledger.ledger.storage.sqlite import open_reader
 
 LONGEST: Final = 0.002
-"""Seconds after which a statement is broken off, thirty times what a page of 50 takes: the disk is
-slow then, or the rows are large, or other threads keep the interpreter busy."""
+"""Seconds after which a statement is interrupted, thirty times what a page of 50 rows takes. The
+disk is slow then, or the rows are large, or other threads keep the interpreter busy."""
 STEPS: Final = 100
-"""How often that is looked at: so many steps of SQLite's machine are about six rows of a page."""
+"""SQLite virtual machine steps between two looks at the clock: about six rows of a page."""
 REST: Final = 50
-"""After a statement that took too long, threads read for so many times as long as it took."""
+"""After a slow statement, only threads read for this many times as long as it took."""
 
 MAPPED: Final = 2_147_418_112
-"""Bytes of the file to map into memory, the most that SQLite maps: pages are copied beyond them.
-Copying takes a third of a page's time. A disk that fails under a mapping ends the process (SIGBUS):
-projections may be read like this, since the log has all that is in them, but nothing else."""
+"""Bytes of the file to map into memory, the most that SQLite maps. Copying pages instead takes a
+third of a page's time. A disk error under a mapping ends the process (SIGBUS), so only tables may
+be read like this: they can be rebuilt from the log."""
 
 
 class BriefReader:
-    """One connection, used on one event loop, which the first statement opens.
-
-    `clock` answers seconds.
-    """
+    """A connection of one event loop, which the first statement opens. `clock` returns seconds."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.perf_counter) -> None:
         self._path, self._clock = path, clock
@@ -40,27 +37,27 @@ class BriefReader:
         self._end = self._rests_until = 0.0
 
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any] | None:
-        """All rows of one statement; None where a thread has to read them."""
+        """Return all rows of one statement; None if a thread has to read them."""
         began = self._clock()
         if began < self._rests_until:
             return None
         self._end = began + LONGEST
         try:
             return self._opened().execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError:  # broken off or locked; any other, the thread meets too
+        except sqlite3.OperationalError:  # interrupted or locked; a thread gets any other error too
             return None
         finally:
             self._note(began, self._clock())
 
     def close(self) -> None:
-        """Close the connection, if it was opened: from here on it is threads that are asked."""
+        """Close the connection, if it was opened. From now on, only threads read."""
         self._rests_until = math.inf
         if self._db is not None:
             self._db.close()
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
-            db = open_reader(self._path, timeout=0)  # waiting for a lock is for threads
+            db = open_reader(self._path, timeout=0)  # never wait for a lock on the event loop
             db.execute(f"PRAGMA mmap_size={MAPPED}")
             db.set_progress_handler(self._is_late, STEPS)
             self._db = db

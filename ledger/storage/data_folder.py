@@ -1,6 +1,6 @@
-"""The names of all files in a data folder, and the check that its log is there.
+"""The names of all files in a data folder, and the check that its log exists.
 
-Promise: no empty log is begun beside contents that another log names.
+Promise: no new log is started beside contents that a lost log names.
 """
 
 import sqlite3
@@ -13,26 +13,26 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import open_reader
 
 UNFINISHED: Final = "ledger.db.importing"
-"""The name of a log that is still being copied."""
+"""The name of a log while an import copies it."""
 
 
 class ContentFolder:
-    """The files of contents below a folder: that of a ledger, or an export of one."""
+    """The files of contents in a folder, of a ledger or of its export."""
 
     def __init__(self, root: Path) -> None:
         self.root: Final = root
-        self.packed: Final = root / "packed.db"  # the small contents
-        self.objects: Final = root / "objects"  # the large ones, a file each
+        self.packed: Final = root / "packed.db"  # small contents
+        self.objects: Final = root / "objects"  # large contents, one file each
         self.arriving: Final = root / "tmp"  # uploads that have not ended
 
     def object(self, digest: Digest) -> Path:
-        """The file of a large content: objects/ab/cd/<SHA-256>."""
+        """Return the file of a large content: objects/ab/cd/<SHA-256>."""
         name = digest.removeprefix("sha256:")
         return self.objects / name[:2] / name[2:4] / name
 
 
 class DataFolder:
-    """The files of one ledger. Those of its tables are named by `projections`."""
+    """The files of one ledger. `projections` has the names of the table files."""
 
     def __init__(self, root: Path) -> None:
         self.root: Final = root
@@ -42,33 +42,33 @@ class DataFolder:
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.access: Final = root / "access.db"  # hashed tokens
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
-        self.lock: Final = root / "lock"  # of the one server, with its address and its secret
-        self.committer_lock: Final = root / "committer.lock"  # of the process that commits
-        self.build_lock: Final = root / "projections.lock"  # of the process that builds tables
+        self.lock: Final = root / "lock"  # the server's, with its address and secret
+        self.committer_lock: Final = root / "committer.lock"  # the committer's
+        self.build_lock: Final = root / "projections.lock"  # the rebuild's
 
 
 def check_log(folder: Path) -> None:
-    """Raises DataFolderError for a folder that an import was killed in, or that lost its log."""
+    """Raise DataFolderError for a folder with an interrupted import, or without its log."""
     files = DataFolder(folder)
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
         )
-    # A start that was killed leaves no content: the first event is durable before the first one.
-    if not _has_rows(files.log, "stored_events") and _holds_contents(files.content):
+    # A killed first start leaves no content: the log's first event is durable before any content.
+    if not _has_rows(files.log, "stored_events") and _has_contents(files.content):
         raise DataFolderError(
-            f"{files.log} is missing or empty, but contents are there: restore it from the backup,"
-            f" or move {files.content.root} away to begin anew"
+            f"{files.log} is missing or empty, but there are contents: restore it from the backup,"
+            f" or move {files.content.root} away to start a new ledger"
         )
 
 
-def _holds_contents(content: ContentFolder) -> bool:
+def _has_contents(content: ContentFolder) -> bool:
     objects = content.objects.glob("??/??/*")
     return _has_rows(content.packed, "contents") or next(objects, None) is not None
 
 
 def _has_rows(file: Path, table: str) -> bool:
-    """Is there a row? A file that cannot be read counts as well: whoever opens it says why."""
+    """Whether a table has a row. True if the file is unreadable: opening it reports the reason."""
     if not file.is_file() or not file.stat().st_size:
         return False
     try:

@@ -1,6 +1,6 @@
-"""Folders whose names survive a power cut, and the lock that makes a data folder one process's own.
+"""Durable folders, and the errors of the disk.
 
-What the disk refuses leaves this package as StorageFailedError, or DiskFullError for want of space.
+Disk and SQLite errors leave this package as StorageFailedError, or as DiskFullError.
 """
 
 import errno
@@ -11,19 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.errors import (
-    DiskFullError,
-    StorageFailedError,
-)
+from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Whatever the disk or SQLite refuses in this block, as a DiskFullError or StorageFailedError.
+    """Raise OSError and sqlite3.Error in this block as DiskFullError or StorageFailedError.
 
-    `what` is the sentence of what did not happen.
+    `what` says what did not happen, such as "the content was not stored".
     """
     try:
         yield
@@ -39,21 +36,21 @@ def _is_full(error: OSError | sqlite3.Error) -> bool:
 
 
 def _reason(error: OSError | sqlite3.Error) -> str:
-    # An OSError's own text names the file: the caller of an API has no business with our paths.
+    # The text of an OSError names the file: API clients must not see paths of the server.
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def make_folder(folder: Path) -> None:
-    """A durable folder that only its owner can enter (0700); harmless if it is there."""
+    """Make a durable folder, with its parents, that only its owner can enter (0700)."""
     if not folder.parent.exists():
         make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    with suppress(PermissionError):  # a parent that we may not read was not made by us
-        sync_folder(folder.parent)  # also if it was there: its maker may not have come this far
+    with suppress(PermissionError):  # an unreadable parent was made by another user
+        sync_folder(folder.parent)  # also for an existing folder: its maker may have been killed
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in this folder durable: a power cut forgets a rename without it."""
+    """Make the names in this folder durable: without it a power cut undoes a rename."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

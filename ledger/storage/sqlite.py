@@ -1,7 +1,7 @@
-"""The one door to SQLite: how a file is opened for its one writer and for its readers.
+"""SQLite connections: how a file is opened for its one writer and for its readers.
 
-One connection a file commits and checkpoints; every other is read-only. That is not taste: SQLite
-before 3.51.3 can corrupt a WAL file when two connections commit and checkpoint at once.
+One connection per file commits and checkpoints; all others are read-only. SQLite before 3.51.3 can
+corrupt a WAL file if two connections commit and checkpoint at once.
 """
 
 import re
@@ -17,16 +17,15 @@ from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFa
 Synchronous = Literal["FULL", "NORMAL", "OFF"]
 
 WAL_PAGES: Final = 4_000
-"""A checkpoint comes after so many pages. Every group writes pages of indexes again, a checkpoint
-writes each once: less often is less. Up to 4,062 a reader finds its page in one table."""
-
+"""Pages in the WAL before a checkpoint. Groups rewrite the same index pages and a checkpoint writes
+each once, so fewer checkpoints write less. Up to 4,062 pages, one table indexes the WAL."""
 
 RESTORE: Final = "Keep a copy of it, and restore the data folder from a backup"
-"""What to do with a file that nothing can be made anew from."""
+"""What to do with a damaged file that cannot be rebuilt."""
 
 BESIDE: Final = ("-wal", "-shm", "-journal")
-"""What a kill leaves beside a file, by how its name ends: one that is only being made has a journal
-until it has a WAL."""
+"""Suffixes of the files that a kill leaves beside a database. A new one has a journal before its
+WAL."""
 
 
 def open_writer(
@@ -34,9 +33,9 @@ def open_writer(
     synchronous: Synchronous,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """The connection that commits to this file, made if absent; transactions are begun by hand.
+    """Open the connection that commits to this file, made if absent, in autocommit mode.
 
-    It waits half a second for a stranger's lock: whoever waits for an answer waits with it.
+    It waits half a second for another program's lock, because callers wait meanwhile.
     """
     db = sqlite3.connect(
         path,
@@ -55,7 +54,7 @@ def open_writer(
 def refusing_damage(
     path: Path, remedy: str, refusal: type[DataFolderError] = DataFolderError
 ) -> Iterator[None]:
-    """Raises `refusal` for what is no database any more: which file it is, and what to do."""
+    """Raise `refusal` for a damaged database, with its path and the `remedy`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -75,16 +74,16 @@ def _set(db: sqlite3.Connection, settings: Sequence[str]) -> sqlite3.Connection:
 
 
 def expect_groups(db: sqlite3.Connection) -> sqlite3.Connection:
-    """Have it take small transactions: what would undo a statement stays in memory.
+    """Keep statement journals in memory, for a connection that commits many small transactions.
 
-    Else it goes into a temporary file, which is made and deleted for each group.
+    Else SQLite makes and deletes a temporary file for each group.
     """
     db.execute("PRAGMA temp_store=MEMORY")
     return db
 
 
 def read_only(path: Path) -> str:
-    """The URI that opens, or attaches, an existing file to read it."""
+    """Return the URI that opens, or attaches, an existing file read-only."""
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
@@ -93,9 +92,9 @@ READER: Final = ("query_only=ON", "recursive_triggers=ON")
 
 
 def open_reader(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
-    """A read-only connection to an existing file. Raises sqlite3.Error if there is none.
+    """Open an existing file read-only. Raises sqlite3.Error if it is absent.
 
-    It waits `timeout` seconds for a stranger's lock.
+    The connection waits `timeout` seconds for another program's lock.
     """
     db = sqlite3.connect(
         read_only(path), uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
@@ -104,12 +103,12 @@ def open_reader(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
 
 
 def spell_out(text: bytes) -> str:
-    """A `text_factory` for auditors, who read what others broke: bytes that are no UTF-8 show."""
+    """Decode damaged text for audits, escaping bytes that are not UTF-8 (a `text_factory`)."""
     return text.decode("utf-8", "backslashreplace")
 
 
 def open_scratch(path: Path, read: Mapping[str, Path]) -> sqlite3.Connection:
-    """A new file for working notes, and beside it, by their names, files that are only read."""
+    """Open a new scratch file, and attach the files of `read` by their names, read-only."""
     db = sqlite3.connect(path, uri=True, isolation_level=None)
     db.text_factory = spell_out
     try:
@@ -118,19 +117,19 @@ def open_scratch(path: Path, read: Mapping[str, Path]) -> sqlite3.Connection:
     except sqlite3.Error:
         db.close()
         raise
-    # Notes are thrown away: no journal, no fsync.
+    # The scratch file is deleted after use: it needs no journal and no fsync.
     return _set(db, ("main.journal_mode=OFF", "main.synchronous=OFF", "temp_store=FILE"))
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK on any error, which is raised on."""
+    """Run the block between BEGIN IMMEDIATE and COMMIT. On an error, roll back and reraise it."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:  # an I/O error may have rolled back by itself
+        if db.in_transaction:  # SQLite rolls back by itself after some I/O errors
             db.execute("ROLLBACK")
         raise
 
@@ -141,12 +140,11 @@ _VALUES: Final = re.compile(r"\bVALUES\s*(\([?\d,\s]+\))")
 
 
 def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> int | None:
-    """Run `INSERT ... VALUES (?, ?)` for every row, many rows a statement; other SQL row by row.
+    """Run `INSERT ... VALUES (?, ?)` with many rows per statement; other SQL row by row.
 
-    Answers the rowid of the last row, where it was inserted by such a statement.
-
-    Each statement lets go of the GIL three times, `executemany` at each row, and beside a busy
-    thread each time it gets it back late: a group of 8 events took a third less like this.
+    Return the rowid of the last row; None for other SQL. `executemany` releases the GIL at each
+    row, and gets it back late beside a busy thread: a group of 8 events took a third less time
+    with multi-row statements.
     """
     if not _VALUES.search(sql):
         db.executemany(sql, rows)
@@ -155,29 +153,30 @@ def insert_rows(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]])
     while start < len(rows):
         size = _chunk(len(rows) - start)
         chunk = rows[start : start + size]
-        last = db.execute(_of_rows(sql, size), [value for row in chunk for value in row]).lastrowid
+        values = [value for row in chunk for value in row]
+        last = db.execute(_for_rows(sql, size), values).lastrowid
         start += size
     return last
 
 
 def _chunk(rows: int) -> int:
-    """How many of so many rows go into one statement: few sizes, since each is prepared once."""
+    """Return the rows of the next statement. There are few sizes, as each is prepared once."""
     if rows < _STEP:
         return rows
     return min(rows // _STEP * _STEP, _LONGEST)
 
 
 @lru_cache(maxsize=256)
-def _of_rows(sql: str, count: int) -> str:
+def _for_rows(sql: str, count: int) -> str:
     return _VALUES.sub(lambda values: "VALUES " + ", ".join([values[1]] * count), sql, count=1)
 
 
 def is_fatal(error: sqlite3.Error) -> bool:
-    """Whether the file or its disk can no longer be trusted: nothing more is written to it."""
+    """Return whether the file or its disk has failed, so that no more may be written."""
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-_STATEMENTS_OWN: Final = frozenset(
+_STATEMENT_ERRORS: Final = frozenset(
     {
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
@@ -188,20 +187,20 @@ _STATEMENTS_OWN: Final = frozenset(
 )
 
 
-def is_statements_own(error: sqlite3.Error) -> bool:
-    """Whether a statement is at fault, or its parameters: no other moment would do better."""
-    return _code(error) in _STATEMENTS_OWN
+def is_statement_error(error: sqlite3.Error) -> bool:
+    """Return whether the statement or its parameters are wrong, so that a retry cannot help."""
+    return _code(error) in _STATEMENT_ERRORS
 
 
 def storage_error(error: sqlite3.Error) -> StorageFailedError:
-    """What to tell the caller of a write that SQLite failed."""
+    """Return the error for the caller of a write that failed in SQLite."""
     if _code(error) == sqlite3.SQLITE_FULL:
-        return DiskFullError("the disk is full; nothing was recorded")
+        return DiskFullError("the disk is full; nothing was recorded: free space, then retry")
     if is_fatal(error):
         return StorageFailedError(f"the disk failed ({error}); read-only until a restart")
     return StorageFailedError(f"the database refused the write: {error}")
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; errors that Python itself raises have none."""
+    """Return SQLite's primary result code; SQLITE_ERROR for errors that Python itself raises."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

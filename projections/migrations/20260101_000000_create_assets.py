@@ -1,4 +1,4 @@
-"""The assets table as it was before an asset knew its node and its job."""
+"""Create the table `assets`, without the columns of node and job that a later migration adds."""
 
 import sqlite3
 
@@ -48,6 +48,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the table, its indexes over what is live, and the view that NodeTool users know."""
+    """Create the table, its indexes over live assets, and NodeTool's SQL view of them."""
     for statement in STATEMENTS:
         db.execute(statement)

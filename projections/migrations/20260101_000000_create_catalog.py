@@ -1,4 +1,4 @@
-"""The orders and the key that no index of the assets has: by name, by size, by what is in them."""
+"""Create the table `catalog`, which orders assets by name and size and finds them by digest."""
 
 import sqlite3
 
@@ -23,6 +23,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the table and its indexes over what is live."""
+    """Create the table and its indexes over live assets."""
     for statement in STATEMENTS:
         db.execute(statement)

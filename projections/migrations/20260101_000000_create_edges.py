@@ -1,4 +1,4 @@
-"""What was made from what. Assets that were derived from none cost nothing here."""
+"""Create the table `edges`: a row for each source of a derived asset."""
 
 import sqlite3
 
@@ -19,6 +19,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the table. The way up needs no index: an asset's row names what it was made from."""
+    """Create the table. Walking up needs no index: the row of an asset names its sources."""
     for statement in STATEMENTS:
         db.execute(statement)

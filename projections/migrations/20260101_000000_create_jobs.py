@@ -1,4 +1,4 @@
-"""What each job made: running totals, and its frame where somebody gave it one."""
+"""Create the table `jobs`: totals of live assets, and the recorded start and end of each job."""
 
 import sqlite3
 
@@ -6,9 +6,9 @@ needs_events = True
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the table and its indexes. Two users may both have a `job_456`.
+    """Create the table and its indexes. Two users may both have a `job_456`.
 
-    Jobs are listed in the order in which they began. Both indexes hold columns that never change,
+    Jobs are listed in the order of their first events. Both indexes hold columns that never change,
     so that counting the assets of a job updates no index.
     """
     db.execute(

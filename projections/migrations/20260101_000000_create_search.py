@@ -1,4 +1,4 @@
-"""What can be found of assets: substrings by trigrams, beginnings of words by tokens of our own."""
+"""Create the full-text indexes: trigrams for substrings, tokens of our own for starts of words."""
 
 import sqlite3
 
@@ -21,7 +21,7 @@ STATEMENTS = (
     """,
     # On `assets`, which every upload writes, this index made recording 20 to 50 % slower.
     "CREATE INDEX search_by_filename ON search_assets (user_id, filename) WHERE live",
-    # Both hold no text of their own: a row is taken out by the text that it was put in with.
+    # Both store no text: deleting a row takes the same text that it was indexed with.
     """
     CREATE VIRTUAL TABLE search_text USING fts5(
         name, tags, metadata, content='', tokenize='trigram case_sensitive 1'
@@ -36,6 +36,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the texts and the two indexes over what is live of them."""
+    """Create the table of texts and the two indexes over live assets."""
     for statement in STATEMENTS:
         db.execute(statement)

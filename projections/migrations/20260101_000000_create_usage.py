@@ -1,7 +1,7 @@
-"""What the live assets come to, by what made them, what they are and when they were made.
+"""Create the tables of usage: totals of live assets, and what keeps the totals exact.
 
-Groups keep their extremes by block: 1,024 positions of the log. What leaves a group takes its
-block's extremes along at most, and those are found again in the block.
+Extremes (largest, first, last) are stored for each group and each block of 1,024 positions. If an
+asset leaves a group, only the extremes of its block have to be computed again.
 """
 
 import sqlite3
@@ -64,7 +64,7 @@ STATEMENTS = (
     )
     """,
     f"CREATE VIEW usage_facets AS {FACETS}",
-    # The two that follow are empty between transactions.
+    # The next two tables are empty between transactions.
     """
     CREATE TABLE usage_changes (
         user_id TEXT NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL, block INTEGER NOT NULL,
@@ -80,6 +80,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Make the totals, and what they are kept right with."""
+    """Create the table of totals and its auxiliary tables."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -1,6 +1,6 @@
-"""An asset knows the node and the job that made it. The log always did.
+"""Add the node and the job of an asset to `assets`, which events have always carried.
 
-Rows from before serve without both columns until a rebuild has filled them: see `backfills`.
+Older rows stay in use without both columns until a rebuild fills them: see `backfills`.
 """
 
 import sqlite3
@@ -35,6 +35,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Add both columns, the indexes over them and over tombstones, and both to the projection."""
+    """Add both columns to table and SQL view, with indexes over them and over tombstones."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -1,9 +1,9 @@
-"""Dated changes to the tables, applied in the order of their names, each exactly once.
+"""Migrations: dated changes to the tables, applied once each, in the order of their names.
 
-A migration is a module with `upgrade(db)` and `needs_events`: whether rows that were projected
-before it lack something that only the log can tell. It may have `backfills`: the columns that they
-lack, where those rows are of use all the same until they are made anew. It never begins or commits
-a transaction: `migrate` owns that, so that a change and its record are one.
+A migration is a module with `upgrade(db)` and `needs_events`: whether older rows have to be made
+again from the log. `backfills`, if present, names the columns that older rows lack; it says that
+they may be used without those columns until then. `upgrade` MUST NOT begin or commit a transaction:
+the caller commits the change and its record together.
 """
 
 import sqlite3
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 
 class Migration(NamedTuple):
-    """One dated change.
+    """One dated change to the tables.
 
-    `backfills`: the columns (`assets.node_id`) that are not to be asked for until they are filled from
-    the log, while all else of the rows may be; None where the rows are of no use before that.
+    `backfills`: the columns (`assets.node_id`) that no query may use until a rebuild fills them;
+    None if older rows cannot be used at all before that.
     """
 
     name: str
@@ -26,12 +26,12 @@ class Migration(NamedTuple):
 
 
 def load(name: str) -> Migration:
-    """The migration of this package in the file `<name>.py`; such names no `import` can spell."""
+    """Return the migration of this package in `<name>.py`, a name that no `import` can spell."""
     module = import_module(f"{__name__}.{name}")
     backfills = getattr(module, "backfills", None)
     return Migration(name, module.upgrade, module.needs_events, backfills)
 
 
 def in_order(migrations: Iterable[Migration]) -> list[Migration]:
-    """Oldest first: as they are applied."""
+    """Return migrations oldest first, as they are applied."""
     return sorted(migrations, key=lambda migration: migration.name)

@@ -1,5 +1,5 @@
-"""Reads of the tables: one module of queries a table.
+"""Queries of the tables: one module for each table.
 
-`asset_query` checks a request for a list of assets, `asset_statements` has its SQL, `pages` what
-all lists share.
+`asset_query` checks a request for a list of assets, `asset_statements` makes its SQL, and `pages`
+has what all lists share.
 """

@@ -1,7 +1,7 @@
-"""Check a request for a list of assets: its filters, its sort and its cursor, as an AssetQuery.
+"""Check a request for a list of assets, with its filters, sort and cursor, as an `AssetQuery`.
 
-`FILTERS` maps the name of a filter to the column that it tests; nothing else becomes SQL. A new
-filter is a new row of `FILTERS`. Values are always parameters, never text of a statement.
+`FILTERS` maps the name of a filter to the test of a column; a new filter is a new entry there.
+Values are always parameters of a statement, never part of its text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +31,11 @@ from asset_ledger.projections.queries.pages import (
 )
 
 Value = str | int | None
+FilterItems = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Operator(NamedTuple):
-    """One way to compare: as SQL over a column (which takes its value so many times), and as is."""
+    """A comparison: as SQL over a column, with the value `times` times, and as a function."""
 
     sql: str
     times: int
@@ -58,66 +59,66 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 
 
 class ColumnTest(NamedTuple):
-    """One column against one value, in one of the ways of `OPERATORS`. Equal to None is NULL."""
+    """A test of one column against one value by an operator. Equal to None means NULL."""
 
     column: str
-    how: str
+    operator: str
     value: Value
 
     def sql(self) -> tuple[str, tuple[Value, ...]]:
-        """The comparison as SQL over a row, and its parameters."""
-        how = OPERATORS[self.how]
-        return how.sql.format(self.column), (self.value,) * how.times
+        """Return the test as SQL over a row, and its parameters."""
+        operator = OPERATORS[self.operator]
+        return operator.sql.format(self.column), (self.value,) * operator.times
 
     def holds(self, asset: Asset) -> bool:
-        """The same of a folded asset."""
+        """Return whether an asset passes the test."""
         given = getattr(asset, self.column)
         if isinstance(given, datetime):
             given = iso(given)
-        return OPERATORS[self.how].holds(given, self.value)
+        return OPERATORS[self.operator].holds(given, self.value)
 
 
 class Condition(NamedTuple):
-    """One filter of a request: a row matches if any comparison holds."""
+    """One filter of a request: a row matches if it passes any of the tests."""
 
     any_of: tuple[ColumnTest, ...]
 
     @property
     def column(self) -> str | None:
-        """The one column that all comparisons read, as an index can; None if they read several."""
+        """The column that all tests read, as an index can; None if they read several."""
         columns = {each.column for each in self.any_of}
         return columns.pop() if len(columns) == 1 else None
 
     @property
     def fixed(self) -> bool:
-        """Whether it asks for exactly one value."""
-        return len(self.any_of) == 1 and self.any_of[0].how == "equal"
+        """Whether it matches exactly one value."""
+        return len(self.any_of) == 1 and self.any_of[0].operator == "equal"
 
     @property
     def values(self) -> list[Value]:
-        """What the comparisons look for."""
+        """The values of the tests."""
         return [each.value for each in self.any_of]
 
     def holds(self, asset: Asset) -> bool:
-        """Whether a folded asset matches."""
-        return any(comparison.holds(asset) for comparison in self.any_of)
+        """Return whether an asset matches."""
+        return any(test.holds(asset) for test in self.any_of)
 
     def sql(self) -> tuple[str, list[Value]]:
-        """The condition as SQL over a row, and its parameters."""
+        """Return the condition as SQL over a row, and its parameters."""
         texts, parameters = zip(*(each.sql() for each in self.any_of), strict=True)
         return f"({' OR '.join(texts)})", [value for group in parameters for value in group]
 
 
 Make = Callable[[str, str], ColumnTest]
-"""From the caller's user id and a value to a comparison. Raises ValueError: `<word>: <why>`."""
+"""Makes the test of a filter from the caller's user id and a value. Raises ValueError."""
 
 
-def _plain(column: str, how: str = "equal", read: Callable[[str], Value] = str) -> Make:
-    return lambda _user_id, value: ColumnTest(column, how, read(value))
+def _plain(column: str, operator: str = "equal", parse: Callable[[str], Value] = str) -> Make:
+    return lambda _user_id, value: ColumnTest(column, operator, parse(value))
 
 
 def _folder(column: str) -> Make:
-    """Home goes by the user's id or by nothing, and is NULL in the table."""
+    """Test for a folder. The home folder is the user's id or `""`, and NULL in the table."""
     return lambda user_id, value: ColumnTest(
         column, "equal", None if value in ("", user_id) else value
     )
@@ -136,12 +137,12 @@ def _time(text: str) -> str:
     try:
         return iso(parse_time(text))
     except OverflowError as error:
-        raise ValueError("is before or after every time") from error
+        raise ValueError("is out of range: use a year from 1 to 9999") from error
 
 
 def _size(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise ValueError("must be a whole number of bytes")
+        raise ValueError("must be a whole number of bytes, 0 or more")
     return int(text)
 
 
@@ -153,7 +154,7 @@ FILTERS: Final[Mapping[str, Make]] = {
     "content_type": _plain("content_type", "prefix", lower_media_type),
     "name": _plain("name"),
     "tag": _plain("tags", "holds"),
-    "digest": _plain("digest", read=parse_digest),
+    "digest": _plain("digest", parse=parse_digest),
     "created_after": _plain("created_at", "from", _time),
     "created_before": _plain("created_at", "before", _time),
     "size_min": _plain("size", "from", _size),
@@ -162,47 +163,46 @@ FILTERS: Final[Mapping[str, Make]] = {
 }
 MAY_BE_EMPTY: Final = frozenset({"parent_id"})
 
-LIVES: Final[Mapping[str, frozenset[bool]]] = {
+DELETED_STATES: Final[Mapping[str, frozenset[bool]]] = {
     "false": frozenset({False}),
     "true": frozenset({True}),
     "any": frozenset({False, True}),
 }
-"""What the word `deleted` asks for: whether the assets that are shown are tombstones."""
+"""The values of the parameter `deleted`: which values of `Asset.deleted` a list shows."""
 
 
-def lives(word: str) -> frozenset[bool]:
-    """Which assets `deleted` asks for. Raises ParameterError."""
-    if word not in LIVES:
-        raise refuse("deleted", f"must be one of {', '.join(LIVES)}")
-    return LIVES[word]
+def deleted_states(value: str) -> frozenset[bool]:
+    """Return the values of `Asset.deleted` that a list shows. Raises ParameterError."""
+    if value not in DELETED_STATES:
+        raise refuse("deleted", f"must be one of {', '.join(DELETED_STATES)}")
+    return DELETED_STATES[value]
 
 
-def conditions(user_id: str, words: Mapping[str, Sequence[str]]) -> tuple[Condition, ...]:
-    """What a request's filters ask for, in one order whatever order they came in.
+def conditions(user_id: str, filters: Mapping[str, Sequence[str]]) -> tuple[Condition, ...]:
+    """Return the conditions of filters, in the order of their names. Raises ParameterError."""
+    return tuple(
+        _condition(user_id, name, filters[name]) for name in sorted(filters) if filters[name]
+    )
 
-    Raises ParameterError for a word that is no filter, and for a value that it cannot have.
-    """
-    return tuple(_condition(user_id, word, words[word]) for word in sorted(words) if words[word])
 
-
-def _condition(user_id: str, word: str, values: Sequence[str]) -> Condition:
-    make = FILTERS.get(word)
+def _condition(user_id: str, name: str, values: Sequence[str]) -> Condition:
+    make = FILTERS.get(name)
     if make is None:
-        raise refuse(word, f"no such filter{suggestion(word, FILTERS)}")
+        raise refuse(name, f"no such filter{suggestion(name, FILTERS)}")
     for value in values:
-        _check(word, value)
+        _check(name, value)
     try:
-        made = [make(user_id, value) for value in sorted(set(values))]
+        tests = [make(user_id, value) for value in sorted(set(values))]
     except ValueError as error:
-        raise refuse(word, str(error)) from error
-    return Condition(tuple(dict.fromkeys(made)))
+        raise refuse(name, str(error)) from error
+    return Condition(tuple(dict.fromkeys(tests)))
 
 
-def _check(word: str, value: str) -> None:
-    if not value and word not in MAY_BE_EMPTY:
-        raise refuse(word, "must not be empty")
+def _check(name: str, value: str) -> None:
+    if not value and name not in MAY_BE_EMPTY:
+        raise refuse(name, "must not be empty")
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise refuse(word, "must be UTF-8")  # SQLite could not take it
+        raise refuse(name, "must be UTF-8")  # SQLite would fail on it
 
 
 ASSET_SORTS: Final[Mapping[str, Sort]] = {
@@ -218,14 +218,14 @@ ASSET_SORTS: Final[Mapping[str, Sort]] = {
 class AssetQuery:
     """A checked request for a page of assets.
 
-    The page starts at the row with seq `start`; in the order of a column, at the row that has
-    `key` there. `lives` names what is listed: live assets, tombstones, or both. Pages of one list
-    are equal, wherever they start.
+    The page starts at the row with seq `start`, and in the order of a column with `key` in it.
+    `deleted_states` are the values of `Asset.deleted` that are listed. Queries for different pages
+    of a list are equal.
     """
 
     user_id: str
     conditions: tuple[Condition, ...]
-    lives: frozenset[bool]
+    deleted_states: frozenset[bool]
     sort: Sort
     size: int
     binding: bytes
@@ -236,18 +236,15 @@ class AssetQuery:
     def of(
         cls,
         user_id: str,
-        words: Mapping[str, Sequence[str]],
+        filters: Mapping[str, Sequence[str]],
         sort: str,
         size: int,
         cursor: str,
         deleted: str = "false",
     ) -> "AssetQuery":
-        """Check every part of a request. Raises ParameterError or CursorError.
-
-        `words` are filters and their values; any value of a filter may match.
-        """
-        filters = tuple((word, tuple(values)) for word, values in words.items())
-        first = _first_page(user_id, filters, sort, size, deleted)
+        """Check all parts of a request. Raises ParameterError or CursorError."""
+        hashable = tuple((name, tuple(values)) for name, values in filters.items())
+        first = _first_page(user_id, hashable, sort, size, deleted)
         if not cursor:
             return first
         if first.sort.column is None:
@@ -256,23 +253,23 @@ class AssetQuery:
         return replace(first, start=start, key=key)
 
     def next_cursor(self, start: int | None) -> str:
-        """The cursor of the page that starts at a row; `""` where none does."""
+        """Return the cursor of the page that starts at a row; `""` without one."""
         return "" if start is None else seal_cursor(start, self.binding)
 
     def next_key_cursor(self, key: str | int, start: int) -> str:
-        """The cursor of the page that starts at a row, in the order of a column."""
+        """Return the cursor of the page that starts at a row, in the order of a column."""
         return seal(orjson.dumps([key, start]), self.binding)
 
 
-@lru_cache(maxsize=1_024)  # checks the words of a list once, not once a page
+@lru_cache(maxsize=1_024)  # checks the filters of a list once, not once a page
 def _first_page(
-    user_id: str, words: tuple[tuple[str, tuple[str, ...]], ...], sort: str, size: int, deleted: str
+    user_id: str, filters: FilterItems, sort: str, size: int, deleted: str
 ) -> AssetQuery:
     order = sort_of(sort, ASSET_SORTS)
     if size < 1:
         raise refuse("page_size", "must be 1 or more")
-    wanted, shown = conditions(user_id, dict(words)), lives(deleted)
-    binding = orjson.dumps([user_id, sort, wanted, sorted(shown)], default=tuple)
+    tests, shown = conditions(user_id, dict(filters)), deleted_states(deleted)
+    binding = orjson.dumps([user_id, sort, tests, sorted(shown)], default=tuple)
     return AssetQuery(
-        user_id, wanted, shown, order, min(size, MAX_PAGE_SIZE), binding, start=order.start
+        user_id, tests, shown, order, min(size, MAX_PAGE_SIZE), binding, start=order.start
     )

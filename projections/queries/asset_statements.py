@@ -1,9 +1,9 @@
-"""The SQL of lists of assets: which index a list walks, where it stops, in which order it answers.
+"""The SQL of lists of assets: which index a list walks, where it stops, and how it is sorted.
 
-A page costs what it holds, not what the table holds, whenever an index covers its filters. Filters
-that no index covers look at no more than `WALK` rows a request; a page that stopped there is short.
-No index is in the order of a name or a size, since every upload would pay for it: the rows of the
-narrowest index are sorted, up to `WALK` of them. The catalog has the order of longer lists.
+If an index covers the filters, a page reads only its own rows. Otherwise a request reads at most
+`WALK` rows of an index, and the page may be short. Lists by name or size sort the rows of the
+narrowest index, up to `WALK` of them; longer lists read the catalog, since an index by name or size
+would slow down every upload.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ from asset_ledger.projections.queries.asset_query import AssetQuery, Condition
 from asset_ledger.projections.queries.pages import BRIEF, Page
 
 WALK: Final = 20_000
-"""How many index rows one request looks at for filters that no index covers."""
+"""How many index rows a request reads if no index covers its filters."""
 LANES: Final = 100
-"""How many values, or pairs of values, of repeated filters are merged; more are walked."""
+"""How many values, or pairs of values, of repeated filters are merged. More use a walk."""
 
 
 class Index(NamedTuple):
-    """An index on `user_id`, these columns and `seq`, over live rows, or over tombstones."""
+    """An index on `user_id`, `columns` and `seq`, over live rows or over tombstones."""
 
     name: str
     columns: tuple[str, ...]
@@ -40,7 +40,7 @@ INDEXES: Final = (
     Index("assets_by_media", ("content_type",)),
     Index("assets_by_user", ()),
 )
-"""The narrowest first: a job is smaller than a folder, a node or a workflow."""
+"""The narrowest first: a job has fewer assets than a folder, a node or a workflow."""
 _TOMBSTONES: Final = Index("assets_deleted", (), "deleted_at IS NOT NULL")
 _COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
 _POSITION: Final = "SELECT position FROM positions WHERE projection = 'assets'"
@@ -49,7 +49,7 @@ _POSITION: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 class Sql(NamedTuple):
     """A piece of a statement and the parameters of its question marks, in order.
 
-    A `brief` statement reads one short run of neighbours in an index.
+    A `brief` statement reads one short range of an index.
     """
 
     text: str
@@ -58,16 +58,16 @@ class Sql(NamedTuple):
 
 
 _START: Final = object()
-"""Stands among the parameters for the seq that a page starts at."""
+"""The placeholder, among parameters, of the seq that a page starts at."""
 
 
 def page_statement(query: AssetQuery) -> Sql:
-    """SQL that answers one row: what `page_of` takes after the query, in its order."""
+    """Return the SQL of a page by creation: one row, with the arguments of `page_of`."""
     text, parameters, brief = _statement(query)
     return Sql(text, [query.start if value is _START else value for value in parameters], brief)
 
 
-@lru_cache(maxsize=1_024)  # all pages of a list have one
+@lru_cache(maxsize=1_024)  # all pages of a list share one statement
 def _statement(query: AssetQuery) -> Sql:
     rows, edge = _plan(query)
     last = "max" if query.sort.direction == "ASC" else "min"
@@ -87,10 +87,10 @@ def page_of(
     edge: int | None,
     position: int,
 ) -> Page:
-    """The page in that row: `found` assets, one a line, the last of them at seq `last`.
+    """Return the page in the row of `page_statement`: `found` assets, the last at seq `last`.
 
-    An asset beyond the page is cut off (no JSON has a newline in it): the next page starts there.
-    Without one, the next page starts at the `edge` of a walk that stopped, or there is none.
+    If there is one asset more than the page holds, it is cut off at the last newline (no JSON has
+    newlines), and the next page starts there. Else it starts at the `edge` of a walk, if any.
     """
     if json is None or found <= query.size:
         return Page(json or b"", found, query.next_cursor(edge), position)
@@ -98,9 +98,9 @@ def page_of(
 
 
 def _plan(query: AssetQuery) -> tuple[Sql, Sql]:
-    """The rows of a page and one beyond it; and the edge of the walk, where there is a walk."""
+    """Return SQL of the rows of a page and one more, and SQL of the seq at which a walk stops."""
     by_column = {c.column: c for c in query.conditions if c.column is not None}
-    index = _COVERING.get(frozenset(by_column)) if True not in query.lives else None
+    index = _COVERING.get(frozenset(by_column)) if True not in query.deleted_states else None
     lanes = prod(len(condition.any_of) for condition in query.conditions)
     if index is None or len(by_column) < len(query.conditions) or lanes > LANES:
         return _walk(query)
@@ -123,7 +123,7 @@ def _lane(
     limit: int,
     offset: int = 0,
 ) -> Sql:
-    """Rows with these values in an index, in its order: one run of neighbours."""
+    """Return SQL of rows with given values in an index, in its order: one range of it."""
     rows = _rows(query, index, columns, keys)
     text = f"""{rows.text} AND seq {query.sort.onwards} ?
         ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?
@@ -132,7 +132,7 @@ def _lane(
 
 
 def _rows(query: AssetQuery, index: Index, columns: str, keys: Mapping[str, Any]) -> Sql:
-    """All rows with these values in an index."""
+    """Return SQL of all rows with given values in an index."""
     tests = "".join(f" AND {column} IS ?" for column in keys)
     text = f"""
         SELECT {columns} FROM assets INDEXED BY {index.name}
@@ -141,9 +141,9 @@ def _rows(query: AssetQuery, index: Index, columns: str, keys: Mapping[str, Any]
 
 
 def _merged(query: AssetQuery, index: Index, by_column: Mapping[str, Condition]) -> Sql:
-    """The first rows of several lanes, then the first of all of those.
+    """Return SQL that reads the first rows of each lane and merges them.
 
-    A table-valued function may look to its left, which a subquery may not: hence json_each.
+    `json_each` may refer to the lanes on its left, where a subquery may not.
     """
     lanes = [_lane_values(query, by_column[column]) for column in index.columns]
     keys = "".join(f" AND {column} IS lane{n}.value" for n, column in enumerate(index.columns))
@@ -160,13 +160,13 @@ def _merged(query: AssetQuery, index: Index, by_column: Mapping[str, Condition])
             )) AS first ORDER BY first.value {direction} LIMIT ?
         ) AS merged CROSS JOIN assets AS a ON a.seq = merged.seq
     """
-    given = [parameter for lane in lanes for parameter in lane.parameters]
-    return Sql(text, [*given, query.user_id, _START, limit, limit])
+    values = [parameter for lane in lanes for parameter in lane.parameters]
+    return Sql(text, [*values, query.user_id, _START, limit, limit])
 
 
 def _lane_values(query: AssetQuery, condition: Condition) -> Sql:
     values = orjson.dumps(condition.values).decode()
-    if condition.any_of[0].how == "equal":
+    if condition.any_of[0].operator == "equal":
         return Sql("SELECT value FROM json_each(?)", [values])
     return Sql(_MEDIA_TYPES, [query.user_id, values, query.user_id])
 
@@ -184,23 +184,23 @@ _MEDIA_TYPES: Final = f"""
     )
     SELECT DISTINCT value FROM kind WHERE substr(value, 1, length(prefix)) = prefix
 """
-"""The types in use that begin with any of some prefixes: one look into the index for each type."""
+"""The content types in use that begin with given prefixes: one index lookup for each type."""
 
 
 class IndexWalk(NamedTuple):
-    """One index to walk: the values that its columns have, and the test of each of its rows."""
+    """An index to walk, the values of its columns, and the remaining test of each row."""
 
-    by: Index
+    source: Index
     keys: Mapping[str, Any]
-    hit: Sql
+    test: Sql
 
 
 def _walks_of(query: AssetQuery) -> list[IndexWalk]:
-    """The narrowest index for live assets, that of the tombstones, or both."""
+    """Return the walks: the narrowest index of live assets, that of tombstones, or both."""
     fixed = {c.column: c for c in query.conditions if c.column is not None and c.fixed}
     narrowest = next(index for index in INDEXES if set(index.columns) <= set(fixed))
-    indexes = [narrowest] if False in query.lives else []
-    indexes += [_TOMBSTONES] if True in query.lives else []
+    indexes = [narrowest] if False in query.deleted_states else []
+    indexes += [_TOMBSTONES] if True in query.deleted_states else []
     return [_walk_of(query, index, fixed) for index in indexes]
 
 
@@ -208,15 +208,15 @@ def _walk_of(query: AssetQuery, index: Index, fixed: Mapping[str, Condition]) ->
     keys = {column: fixed[column].values[0] for column in index.columns}
     covered = [fixed[column] for column in keys]
     rest = [c.sql() for c in query.conditions if c not in covered]
-    hit = Sql(
+    test = Sql(
         " AND ".join(text for text, _ in rest) or "true",
         [value for _, parameters in rest for value in parameters],
     )
-    return IndexWalk(index, keys, hit)
+    return IndexWalk(index, keys, test)
 
 
 def _walk(query: AssetQuery) -> tuple[Sql, Sql]:
-    """Matches among the next `WALK` rows of an index, or of two, and the row after those."""
+    """Return SQL of the matches in the next `WALK` rows, and SQL of the seq after those rows."""
     walked = _walked(query, hits=True, limit=WALK)
     text = f"""
         SELECT a.seq AS seq, a.json AS json FROM ({walked.text}) AS walked
@@ -227,32 +227,32 @@ def _walk(query: AssetQuery) -> tuple[Sql, Sql]:
 
 
 def _walked(query: AssetQuery, *, hits: bool, limit: int, offset: int = 0) -> Sql:
-    """Rows of the indexes to walk, in one order; with `hits`, the result of the test of each."""
+    """Return SQL of the rows to walk, in order; with `hits`, with the result of their tests."""
     walks = _walks_of(query)
     if len(walks) == 1:
-        return _stretch(query, walks[0], hits, limit, offset)
-    lanes = [_stretch(query, walk, hits, limit + offset, 0) for walk in walks]
+        return _walk_lane(query, walks[0], hits, limit, offset)
+    lanes = [_walk_lane(query, walk, hits, limit + offset, 0) for walk in walks]
     both = " UNION ALL ".join(f"SELECT * FROM ({lane.text})" for lane in lanes)
     text = f"{both} ORDER BY seq {query.sort.direction} LIMIT ? OFFSET ?"
     return Sql(text, [*(value for lane in lanes for value in lane.parameters), limit, offset])
 
 
-def _stretch(query: AssetQuery, walk: IndexWalk, hits: bool, limit: int, offset: int) -> Sql:
+def _walk_lane(query: AssetQuery, walk: IndexWalk, hits: bool, limit: int, offset: int) -> Sql:
     if not hits:
-        return _lane(query, walk.by, "seq", walk.keys, limit, offset)
-    lane = _lane(query, walk.by, f"seq, {walk.hit.text} AS hit", walk.keys, limit, offset)
-    return Sql(lane.text, [*walk.hit.parameters, *lane.parameters])
+        return _lane(query, walk.source, "seq", walk.keys, limit, offset)
+    lane = _lane(query, walk.source, f"seq, {walk.test.text} AS hit", walk.keys, limit, offset)
+    return Sql(lane.text, [*walk.test.parameters, *lane.parameters])
 
 
 def breadth_statement(query: AssetQuery) -> Sql:
-    """SQL that answers how many rows would have to be sorted, counted to one above the limit."""
+    """Return SQL that counts the rows to sort, up to `WALK + 1`."""
     walks = _walks_of(query)
-    found = _union([_rows(query, walk.by, "1", walk.keys) for walk in walks])
+    found = _union([_rows(query, walk.source, "1", walk.keys) for walk in walks])
     return Sql(f"SELECT count(*) FROM ({found.text} LIMIT ?)", [*found.parameters, WALK + 1])
 
 
 def ordered_statement(query: AssetQuery) -> Sql:
-    """SQL that answers one row: what `ordered_page` takes after the query, in its order."""
+    """Return the SQL of a page by a column: one row, with the arguments of `ordered_page`."""
     found = _found(query, f"seq, {query.sort.column} AS key")
     onwards, start = "", []
     if query.key is not None:
@@ -271,7 +271,7 @@ def ordered_statement(query: AssetQuery) -> Sql:
 
 
 def ordered_page(query: AssetQuery, json: bytes | None, keys: str, position: int) -> Page:
-    """The page in that row."""
+    """Return the page in the row of `ordered_statement`."""
     rows: list[tuple[str | int, int]] = orjson.loads(keys)
     if json is None or len(rows) <= query.size:
         return Page(json or b"", len(rows), "", position)
@@ -280,23 +280,23 @@ def ordered_page(query: AssetQuery, json: bytes | None, keys: str, position: int
 
 
 def count_statement(query: AssetQuery) -> Sql:
-    """SQL that answers how many assets there are on all pages."""
+    """Return SQL that counts the assets on all pages."""
     found = _found(query, "seq")
     return Sql(f"SELECT count(*) FROM ({found.text}) WHERE hit", found.parameters)
 
 
 def ids_statement(query: AssetQuery) -> Sql:
-    """SQL that answers the ids of all assets on all pages, in the order of their creation."""
+    """Return SQL of the ids of the assets on all pages, in the order of creation."""
     found = _found(query, "seq, id")
     return Sql(f"SELECT id FROM ({found.text}) WHERE hit ORDER BY seq", found.parameters)
 
 
 def _found(query: AssetQuery, columns: str) -> Sql:
-    """These columns of all rows to walk, and the result of the test of each."""
+    """Return SQL of given columns of all rows to walk, with the results of their tests."""
     found = []
     for walk in _walks_of(query):
-        rows = _rows(query, walk.by, f"{columns}, {walk.hit.text} AS hit", walk.keys)
-        found.append(Sql(rows.text, [*walk.hit.parameters, *rows.parameters]))
+        rows = _rows(query, walk.source, f"{columns}, {walk.test.text} AS hit", walk.keys)
+        found.append(Sql(rows.text, [*walk.test.parameters, *rows.parameters]))
     return _union(found)
 
 

@@ -1,6 +1,6 @@
-"""Reading the table of assets: one row, a page of them in any order, what is in a folder.
+"""Queries of the table `assets`: one asset, pages in any order, counts, the contents of a folder.
 
-Each read is one statement on a read-only connection; only long lists by name or size take more.
+Each query is one statement on a read-only connection. Only lists by name or size need more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from asset_ledger.projections.queries.pages import (
 
 
 class AssetRow(NamedTuple):
-    """One live asset: its JSON, its version, and the position that the table reflects."""
+    """A live asset: its API JSON, its version, and the position that the table reflects."""
 
     json: bytes
     version: int
@@ -46,7 +46,7 @@ _CHILDREN: Final = """
     SELECT id FROM assets INDEXED BY assets_by_parent
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
 """
-_BURIED: Final = """
+_TOMBSTONES: Final = """
     SELECT id FROM assets INDEXED BY assets_deleted_by_parent
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
         AND position < ? ORDER BY seq LIMIT ?
@@ -63,7 +63,7 @@ _ORPHANS: Final = """
 
 
 class AssetQueries:
-    """Reads of assets. `catalog` reads lists that are too long to sort."""
+    """Queries of assets. `catalog` serves the lists that are too long to sort."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class AssetQueries:
         self._readers, self.catalog, self._pending_backfill = readers, catalog, pending_backfill
 
     async def find(self, user_id: str, asset_id: AssetId) -> AssetRow:
-        """One asset. Raises UnknownAssetError, also for another's, and AssetDeletedError."""
+        """Return an asset of the user. Raises UnknownAssetError or AssetDeletedError."""
         rows = await self._readers.rows(_FIND, (asset_id, user_id), brief=True)
         if not rows:
             raise UnknownAssetError(asset_id)
@@ -93,11 +93,11 @@ class AssetQueries:
         cursor: str = "",
         deleted: str = "false",
     ) -> Page:
-        """The assets that match every filter, from a cursor on (`""`: from the start).
+        """Return the assets that match every filter, from a cursor on (`""`: from the start).
 
-        `filters` are request words and their values, any of which may match; `deleted` is `true`,
-        `false` or `any`. Raises ParameterError for an unknown word, an empty value or a page below
-        1, CursorError for another query's, ProjectionBehindError where the catalog is.
+        A filter matches if any of its values does; `deleted` is `true`, `false` or `any`. Raises
+        ParameterError for an invalid filter, sort or page size, CursorError for the cursor of
+        another query, and ProjectionBehindError if the catalog is behind.
         """
         query = AssetQuery.of(user_id, filters, sort, page_size, cursor, deleted)
         self._check_filled(query)
@@ -113,38 +113,38 @@ class AssetQueries:
     async def count(
         self, user_id: str, filters: Mapping[str, Sequence[str]], *, deleted: str = "false"
     ) -> int:
-        """How many assets match every filter: exactly, and as slowly as there are many."""
+        """Return how many assets match every filter. Reads all rows of the narrowest index."""
         query = AssetQuery.of(user_id, filters, "created_at", 1, "", deleted)
         self._check_filled(query)
         ((found,),) = await self._readers.rows(*count_statement(query))
         return int(found)
 
     async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
-        """The ids of all live assets that match every filter, however many they are."""
+        """Return the ids of all live assets that match every filter, without a limit."""
         query = AssetQuery.of(user_id, filters, "created_at", 1, "")
         self._check_filled(query)
         rows = await self._readers.rows(*ids_statement(query))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
     def _check_filled(self, query: AssetQuery) -> None:
-        """Raises ProjectionBehindError for a filter on what the rows do not have yet."""
+        """Raise ProjectionBehindError for a filter on a column that is not backfilled yet."""
         columns = {each.column for condition in query.conditions for each in condition.any_of}
         check_backfilled(self._pending_backfill, "assets", columns)
 
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
-        """Live assets directly in a folder, in creation order."""
+        """Return the live assets directly in a folder, in creation order."""
         rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
     async def tombstones(
         self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
     ) -> list[AssetId]:
-        """Tombstones directly in a folder that were made between two positions."""
+        """Return the assets directly in a folder that were deleted between two positions."""
         parameters = (user_id, parent_id, after, before, limit)
-        rows = await self._readers.rows(_BURIED, parameters)
+        rows = await self._readers.rows(_TOMBSTONES, parameters)
         return [AssetId(asset_id) for (asset_id,) in rows]
 
     async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
-        """Owner and id of live assets whose folder is a tombstone: a deletion did not finish."""
+        """Return owner and id of live assets in deleted folders: a deletion did not finish."""
         rows = await self._readers.rows(_ORPHANS, (limit,))
         return [(user_id, AssetId(asset_id)) for user_id, asset_id in rows]

@@ -1,7 +1,7 @@
-"""Reading the catalog: long lists in the order of a name or a size, and whose bytes are whose.
+"""Queries of the catalog: long lists by name or size, and an asset with given content.
 
-The catalog says which assets come next, the tables what they are: nothing is answered from the
-catalog alone, so that a row of it that is a moment old shows nothing that is not so.
+The catalog gives the order and `assets` the rows: a stale row of the catalog alone is never
+returned.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,10 +15,10 @@ from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK
 from asset_ledger.projections.queries.pages import Page
-from asset_ledger.projections.tables.catalog import short
+from asset_ledger.projections.tables.catalog import digest_prefix
 
 CHUNK: Final = 1_000
-"""How many rows of the catalog are looked up at a time."""
+"""How many rows of the catalog are read at a time."""
 
 _NEXT: Final = """
     SELECT {column}, seq FROM catalog INDEXED BY catalog_by_{column}
@@ -41,7 +41,7 @@ _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
 
 class Entry(NamedTuple):
-    """One row of the catalog, at which a page may start."""
+    """A row of the catalog, at which a page may start."""
 
     key: str | int
     seq: int
@@ -52,17 +52,17 @@ Reach = Callable[[int], Awaitable[None]]
 
 
 class CatalogQueries:
-    """The reads: first of the catalog, then of the tables."""
+    """Queries that read the catalog first, then the table of assets."""
 
     def __init__(self, catalog: AsyncReaders, tables: AsyncReaders, reach: Reach) -> None:
         self._catalog, self._tables, self._reach = catalog, tables, reach
 
     async def page(self, query: AssetQuery) -> Page:
-        """Matches among the next 20,000 live assets in the order of a column, and where to go on.
+        """Return the matches among the next 20,000 live assets in the order of a column.
 
-        Raises ParameterError where tombstones are wanted, ProjectionBehindError.
+        Raises ParameterError for a query of tombstones, and ProjectionBehindError.
         """
-        if True in query.lives:
+        if True in query.deleted_states:
             message = f"must be false in a list of more than {WALK:,} assets by {query.sort.column}"
             raise ParameterError(f"deleted {message}", errors=[("deleted", message)])
         position = await self._caught_up()
@@ -79,16 +79,16 @@ class CatalogQueries:
         return Page(b",\n".join(shown), len(shown), after, position)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """A live asset of this user's that has these bytes now. Raises ProjectionBehindError."""
+        """Return a live asset of the user with this content. Raises ProjectionBehindError."""
         await self._caught_up()
-        rows = await self._catalog.rows(_OWNERS, (user_id, short(digest), CHUNK))
+        rows = await self._catalog.rows(_OWNERS, (user_id, digest_prefix(digest), CHUNK))
         seqs = orjson.dumps([seq for (seq,) in rows]).decode()
         for (asset_id,) in await self._tables.rows(_OWNER, (seqs, user_id, digest)):
             return AssetId(asset_id)
         return None
 
     async def _caught_up(self) -> int:
-        """The position that the tables reflect, once the catalog does."""
+        """Wait until the catalog is as far as the table of assets; return that position."""
         ((position,),) = await self._tables.rows(_REFLECTED)
         await self._reach(position)
         return int(position)
@@ -96,7 +96,7 @@ class CatalogQueries:
     async def _next(
         self, query: AssetQuery, start: Entry | None
     ) -> tuple[list[Entry], Entry | None]:
-        """The next rows of the catalog, and the one after them."""
+        """Return the next rows of the catalog, and the row after them if there is one."""
         sort = query.sort
         onwards = f" AND ({sort.column}, seq) {sort.onwards} (?, ?)" if start else ""
         sql = _NEXT.format(column=sort.column, direction=sort.direction, onwards=onwards)
@@ -107,7 +107,7 @@ class CatalogQueries:
     async def _matching(
         self, query: AssetQuery, entries: Sequence[Entry], limit: int
     ) -> list[tuple[Entry, bytes]]:
-        """Those that are looked for, in their order, with their JSON."""
+        """Return the entries that match the query, in order, with the JSON of their assets."""
         conditions = [condition.sql() for condition in query.conditions]
         tests = "".join(f" AND {text}" for text, _ in conditions)
         values = [value for _, parameters in conditions for value in parameters]

@@ -1,7 +1,7 @@
-"""Folders and what is in them, at any depth, read a page at a time.
+"""Walk folders at any depth, a page at a time.
 
-Promise: a tree of any size takes the memory of one page and of its folders' ids, and folders that
-contain each other are walked once.
+A tree takes the memory of one page and of the ids of its folders. Folders that contain each other
+are walked once.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
 
 PAGE: Final = 250
-"""How many assets are read at once: one may have 32 KiB of metadata."""
+"""How many assets are read at once: each may have 32 KiB of metadata."""
 
 _CHILDREN: Final = """
     SELECT seq, id, content_type = 'folder', CAST(json AS BLOB)
@@ -33,7 +33,7 @@ _CHOSEN: Final = """
 
 
 class Member(NamedTuple):
-    """An asset that was asked for, or was found in a folder; `json` is its document."""
+    """An asset that was requested or found in a folder; `json` is its API document."""
 
     id: AssetId
     is_folder: bool
@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 class FolderQueries:
-    """The reads, each one statement on a read-only connection."""
+    """Queries of folders, each one statement a page on a read-only connection."""
 
     def __init__(self, readers: AsyncReaders) -> None:
         self._readers = readers
@@ -49,9 +49,9 @@ class FolderQueries:
     async def below(
         self, user_id: str, folder: AssetId | None
     ) -> AsyncIterator[tuple[AssetId | None, list[Member]]]:
-        """Everything in a folder (None: home), a page at a time, each with the folder it is in.
+        """Yield pages of all live assets below a folder (None: home), each with its parent's id.
 
-        A folder comes before what is in it.
+        A folder comes before its contents.
         """
         waiting, known = deque([folder]), {folder}
         while waiting:
@@ -66,9 +66,9 @@ class FolderQueries:
     async def chosen(
         self, user_id: str, asset_ids: Sequence[AssetId]
     ) -> AsyncIterator[list[Member]]:
-        """These assets, in this order, a page at a time.
+        """Yield the given assets, in the given order, a page at a time.
 
-        Raises UnknownAssetError, also for another's, and AssetDeletedError.
+        Raises UnknownAssetError, also for an asset of another user, or AssetDeletedError.
         """
         for first in range(0, len(asset_ids), PAGE):
             wanted = orjson.dumps(asset_ids[first : first + PAGE]).decode()

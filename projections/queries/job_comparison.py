@@ -1,8 +1,7 @@
-"""Two jobs side by side: what both made alike, what came out differently, what one lacks.
+"""Compare two jobs: which assets are the same, different, or made by only one of the two.
 
-Assets are aligned by node, name and how many of that name the node had made before. Rows follow
-the first job, with what only the second made where it made it: the first row that is not `same`
-is where the two parted.
+Assets are paired by node, name and occurrence of that name. Rows are in the order of the first job;
+assets that only the second job made stand where it made them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ STATUSES: Final[tuple[Status, ...]] = ("same", "different", "only_a", "only_b")
 
 
 class MadeAsset(NamedTuple):
-    """One live asset of a job, as far as it matters here, and its JSON."""
+    """A live asset of a job: the fields that are compared, and its JSON."""
 
     node_id: str | None
     name: str
@@ -33,7 +32,7 @@ class MadeAsset(NamedTuple):
 
 
 class PairKey(NamedTuple):
-    """What two assets have in common that are compared: `nth` counts from 1."""
+    """The key by which two assets are paired. `nth` is the occurrence of the name, from 1."""
 
     node_id: str | None
     name: str
@@ -41,7 +40,7 @@ class PairKey(NamedTuple):
 
 
 class ComparedPair(NamedTuple):
-    """One asset of either job, or the two that correspond."""
+    """Two paired assets, or an asset that only one of the jobs made."""
 
     key: PairKey
     status: Status
@@ -51,7 +50,7 @@ class ComparedPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobComparison:
-    """All rows of two jobs, and the position of the log that they reflect."""
+    """The comparison of the jobs `a` and `b`, and the position that it reflects."""
 
     a: str
     b: str
@@ -60,38 +59,39 @@ class JobComparison:
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many rows there are of each status."""
-        found = [row.status for row in self.rows]
-        return {status: found.count(status) for status in STATUSES}
+        """The number of rows by status."""
+        statuses = [row.status for row in self.rows]
+        return {status: statuses.count(status) for status in STATUSES}
 
     @property
     def first_divergence(self) -> ComparedPair | None:
-        """Where the two parted; None if they are the same."""
+        """The first row that is not `same`; None if the jobs made the same."""
         return next((row for row in self.rows if row.status != "same"), None)
 
 
 def align(a: Iterable[MadeAsset], b: Iterable[MadeAsset]) -> list[ComparedPair]:
-    """The rows of two jobs, each given in the order in which it made its assets."""
+    """Return the rows of two jobs. Each job's assets are given in the order of creation."""
     first, second = _numbered(a), _numbered(b)
     order = list(second)
-    places = {key: place for place, key in enumerate(order)}
+    indexes = {key: index for index, key in enumerate(order)}
     rows: list[ComparedPair] = []
     shown = 0
     for key, made in first.items():
-        place = places.get(key, -1)
-        if place >= shown:
-            rows += _only_second(order[shown:place], first, second)
-            shown = place + 1
+        index = indexes.get(key, -1)
+        if index >= shown:
+            rows += _only_second(order[shown:index], first, second)
+            shown = index + 1
         rows.append(_row(key, made, second.get(key)))
     return rows + list(_only_second(order[shown:], first, second))
 
 
 def _numbered(made: Iterable[MadeAsset]) -> dict[PairKey, MadeAsset]:
-    before: dict[tuple[str | None, str], int] = {}
+    counts: dict[tuple[str | None, str], int] = {}
     numbered: dict[PairKey, MadeAsset] = {}
-    for one in made:
-        nth = before[one.node_id, one.name] = before.get((one.node_id, one.name), 0) + 1
-        numbered[PairKey(one.node_id, one.name, nth)] = one
+    for asset in made:
+        name = (asset.node_id, asset.name)
+        counts[name] = counts.get(name, 0) + 1
+        numbered[PairKey(*name, counts[name])] = asset
     return numbered
 
 
@@ -108,7 +108,7 @@ def _row(key: PairKey, a: MadeAsset | None, b: MadeAsset | None) -> ComparedPair
 
 
 def compare_records(a: JobRecord, b: JobRecord, position: int) -> JobComparison:
-    """Two jobs that were folded from their events."""
+    """Compare two jobs that were folded from their events."""
     return JobComparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
 
 
@@ -119,7 +119,7 @@ def _made_in(record: JobRecord) -> Iterator[MadeAsset]:
 
 
 def comparison_document(comparison: JobComparison) -> dict[str, Any]:
-    """The comparison as the API answers it, for orjson: assets are JSON already."""
+    """Return the API document of a comparison, for orjson."""
     divergence = comparison.first_divergence
     return {
         "a": comparison.a,
@@ -153,7 +153,7 @@ _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
 
 class CompareQueries:
-    """Two jobs out of the tables."""
+    """The query that compares two jobs from the tables."""
 
     def __init__(
         self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
@@ -161,7 +161,7 @@ class CompareQueries:
         self._readers, self._pending_backfill = readers, pending_backfill
 
     async def compare(self, user_id: str, a: str, b: str) -> JobComparison:
-        """Two jobs of one user, at one position. Raises UnknownJobError and ProjectionBehindError."""
+        """Compare two jobs of a user. Raises UnknownJobError or ProjectionBehindError."""
         check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
         wanted = orjson.dumps([a, b]).decode()
         async with self._readers.snapshot() as db:

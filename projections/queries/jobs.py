@@ -1,4 +1,4 @@
-"""Read jobs: one by its id, as it was at a position, or a keyset page."""
+"""Queries of the table `jobs`: a job, a job as of a position, and keyset pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -35,15 +35,15 @@ _FIND: Final = f"""
 _FIND_AS_OF: Final = f"{_FIND} AND last_position <= ? AND ({_REFLECTED}) >= ?"
 
 FILTERS: Final = ("status", "workflow_id", "parent_job_id")
-"""The words that narrow a list of jobs, each the column of its name."""
+"""The filters of a list of jobs, each named like its column."""
 
 WALK: Final = 20_000
-"""How many jobs one request looks at for those that its filters want."""
+"""How many jobs a request reads to find those that match its filters."""
 
 
 def job_document(record: JobRecord) -> dict[str, Any]:
-    """The job as the API answers it, folded from its events instead of read from the table."""
-    frame, live = record.frame, record.live
+    """Return the API document of a job that was folded from its events."""
+    frame, live = record.job, record.live
     return {
         "job_id": record.job_id,
         "user_id": record.user_id,
@@ -62,14 +62,14 @@ def job_document(record: JobRecord) -> dict[str, Any]:
 
 
 class JobRow(NamedTuple):
-    """One job: its JSON, and the position that the table reflects."""
+    """A job: its API JSON, and the position that the table reflects."""
 
     json: bytes
     position: int
 
 
 class JobQueries:
-    """The reads, each one statement on a read-only connection."""
+    """Queries of jobs, each one statement on a read-only connection."""
 
     def __init__(
         self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
@@ -77,13 +77,13 @@ class JobQueries:
         self._readers, self._pending_backfill = readers, pending_backfill
 
     async def find(self, user_id: str, job_id: str) -> JobRow:
-        """One job. Raises UnknownJobError if none of the user's events names it."""
+        """Return a job. Raises UnknownJobError if no event of the user names it."""
         for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
             return JobRow(*row)
         raise UnknownJobError(job_id)
 
     async def find_as_of(self, user_id: str, job_id: str, position: int) -> bytes | None:
-        """The JSON of a job as it was at this position; None if the table stands elsewhere."""
+        """Return the JSON of a job as of a position; None if its row changed since or is behind."""
         for row in await self._readers.rows(_FIND_AS_OF, (user_id, job_id, position, position)):
             return bytes(row[0])
         return None
@@ -97,9 +97,9 @@ class JobQueries:
         page_size: int,
         cursor: str = "",
     ) -> Page:
-        """The user's jobs that match every filter, by first event, from a cursor on.
+        """Return the user's jobs that match every filter, by first event, from a cursor on.
 
-        Raises ParameterError for an unknown sort, CursorError for another query's cursor.
+        Raises ParameterError for an unknown sort, CursorError for the cursor of another query.
         """
         order = sort_of(sort)
         wanted = {name: sorted(set(filters[name])) for name in FILTERS if name in filters}
@@ -117,7 +117,7 @@ class JobQueries:
 def _page_statement(
     user_id: str, wanted: Mapping[str, Sequence[str]], order: Sort, start: int, limit: int
 ) -> tuple[str, list[Any]]:
-    """Rows of (first position, JSON, NULL); then one of (NULL, edge of the walk, position)."""
+    """Return SQL of rows (first position, JSON, NULL), then (NULL, end of walk, position)."""
     index, key, keys = "jobs_by_user", "", []
     if len(wanted.get("workflow_id", ())) == 1:
         index, key, keys = "jobs_by_workflow", " AND workflow_id = ?", [*wanted["workflow_id"]]

@@ -1,6 +1,6 @@
-"""Walk the edges from sources to derived assets, up or down.
+"""Queries of lineage: walk from an asset to its sources, or to the assets derived from it.
 
-A walk ends whatever the edges are: it enters no asset twice, and at most 1,000 of them.
+A walk visits no asset twice, and at most 1,000 assets, so it ends even if edges form a circle.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,14 +17,14 @@ from asset_ledger.ledger.storage.readers import AsyncReaders
 Direction = Literal["up", "down", "both"]
 
 MAX_NODES: Final = 1_000
-"""How many assets one answer names at most."""
+"""How many assets a walk returns at most."""
 
 MAX_EDGES: Final = 10_000
-"""How many edges one level of a walk has at most."""
+"""How many edges a level of a walk has at most."""
 
 
 class Edge(NamedTuple):
-    """From a source to what was made from it."""
+    """An edge from a source asset to an asset derived from it."""
 
     source: str
     derived: str
@@ -39,7 +39,7 @@ class Graph:
     truncated: bool = False
 
     def add(self, edges: Iterable[Edge]) -> set[str]:
-        """Take edges in as far as there is room; answers what they connect."""
+        """Add edges while there is room; return the assets that the added edges connect."""
         ends: set[str] = set()
         for edge in edges:
             unseen = {end for end in edge if end not in self.nodes}
@@ -52,19 +52,19 @@ class Graph:
         return ends
 
     def lacks(self, edges: Iterable[Edge]) -> bool:
-        """Whether any of these edges is not in it."""
+        """Return whether any of these edges is not in the graph."""
         return any(edge not in self.edges for edge in edges)
 
 
 class LineageWalk(NamedTuple):
-    """What a walk found: its graph, its assets as JSON by age, and the position of the tables."""
+    """The result of a walk: graph, JSON of its assets, oldest first, and position of the tables."""
 
     graph: Graph
     json: Sequence[bytes]
     position: int
 
 
-# The plan of both walks: for each asset of the level before, its edges by the primary key.
+# CROSS JOIN fixes the plan: for each asset of the previous level, its edges by primary key.
 _UP: Final = f"""
     SELECT source.value, derived.id FROM json_each(?) AS wanted
     CROSS JOIN assets AS derived ON derived.id = wanted.value AND derived.user_id = ?
@@ -93,7 +93,7 @@ _WALKS: Final[Mapping[Direction, Sequence[str]]] = {
 
 
 class LineageQueries:
-    """The walks, each inside one read transaction."""
+    """Queries of lineage, each in one read transaction."""
 
     def __init__(self, readers: AsyncReaders) -> None:
         self._readers = readers
@@ -101,7 +101,7 @@ class LineageQueries:
     async def of_asset(
         self, user_id: str, asset_id: AssetId, direction: Direction, depth: int
     ) -> LineageWalk:
-        """What an asset was made from, what was made from it, or both. Raises UnknownAssetError."""
+        """Walk up, down or both from an asset. Raises UnknownAssetError."""
         graph = Graph({asset_id: None})
         async with self._readers.snapshot() as db:
             if not await db.execute_fetchall(_KNOWN, (asset_id, user_id)):
@@ -111,7 +111,7 @@ class LineageQueries:
             return await _found(db, graph, user_id)
 
     async def of_digest(self, user_id: str, digest: Digest, depth: int) -> LineageWalk:
-        """What was made, directly or not, from assets while they had these bytes."""
+        """Walk down from all assets that were sources while they had this content."""
         graph = Graph()
         async with self._readers.snapshot() as db:
             edges = await _edges(db, graph, _FROM_BYTES, digest, user_id)
@@ -123,7 +123,7 @@ class LineageQueries:
 async def _walk(
     db: aiosqlite.Connection, graph: Graph, sql: str, user_id: str, level: set[str], depth: int
 ) -> None:
-    """Take in what is up to so many edges away, level by level."""
+    """Add assets up to `depth` edges away to the graph, level by level."""
     seen: set[str] = set()
     for _ in range(depth):
         seen |= level
@@ -150,7 +150,7 @@ async def _found(db: aiosqlite.Connection, graph: Graph, user_id: str) -> Lineag
 
 
 def lineage_document(root: str, walk: LineageWalk) -> dict[str, Any]:
-    """A walk as the API answers it, for orjson: assets are JSON already."""
+    """Return the API document of a walk, for orjson."""
     edges = sorted(walk.graph.edges)
     return {
         "root": root,

@@ -1,7 +1,7 @@
-"""What all lists share: keyset pages, their order and cursors, and the refusals of a request.
+"""What all lists share: keyset pages, sorts, cursors, and parameter errors.
 
-A cursor names the key of a row, never an offset, so the last page of a list is as quick as the
-first. It is bound to its query, and stays valid after a rebuild, since its key is a position.
+A cursor holds the key of a row and no offset, so the last page of a list is as fast as the first.
+It is bound to its query. It stays valid after a rebuild, since its key is a position.
 """
 
 import base64
@@ -17,16 +17,18 @@ from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBe
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
 BRIEF: Final = 200
-"""The longest page that the event loop may read itself, if one run of an index holds its rows."""
+"""The longest page that the event loop reads itself, if its rows are one range of an index."""
 LAST: Final = 2**63 - 1
+INVALID_CURSOR: Final = "the cursor is invalid: start without a cursor"
 _SEAL: Final = 12
-"""How many bytes of a hash bind a cursor to its query: not a secret, a check."""
+"""How many bytes of a hash bind a cursor to its query. It detects mistakes, not attacks."""
 
 
 class Sort(NamedTuple):
-    """An order of rows: by `column` where one is named, then by `seq`.
+    """An order of rows: by `column` if there is one, then by `seq`.
 
-    `onwards` is the comparison of a row with the start of a page; `start` is the first of all.
+    `onwards` is the SQL operator that compares a row with the start of a page; `start` is the seq
+    at which the first page starts.
     """
 
     direction: str
@@ -43,8 +45,8 @@ SORTS: Final[Mapping[str, Sort]] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows: their JSON objects, a comma and a newline between two; the next cursor (`""` where
-    there is no more); the position that the table reflected."""
+    """A page of a list: JSON objects with commas between them, their count, the cursor of the next
+    page (`""` on the last page), and the position that the table reflects."""
 
     json: bytes
     count: int
@@ -52,42 +54,44 @@ class Page:
     position: int
 
 
-def sort_of(word: str, known: Mapping[str, Sort] = SORTS) -> Sort:
-    """The order that a word names. Raises ParameterError."""
-    order = known.get(word)
+def sort_of(name: str, known: Mapping[str, Sort] = SORTS) -> Sort:
+    """Return the sort that a parameter names. Raises ParameterError."""
+    order = known.get(name)
     if order is None:
-        raise refuse("sort", f"must be one of {', '.join(known)}{suggestion(word, known)}")
+        raise refuse("sort", f"must be one of {', '.join(known)}{suggestion(name, known)}")
     return order
 
 
 def seal_cursor(start: int, binding: bytes) -> str:
-    """An opaque token for a start, bound to a query."""
+    """Return a cursor that starts at a position and is bound to a query."""
     return seal(start.to_bytes(8, "big"), binding)
 
 
 def open_cursor(cursor: str, binding: bytes) -> int:
-    """The start in a token. Raises CursorError for another query's, and for none of ours."""
+    """Return the start in a cursor. Raises CursorError if it is invalid or of another query."""
     start = int.from_bytes(unseal(cursor, binding), "big")
     if start > LAST:
-        raise CursorError("the cursor is none of ours")
+        raise CursorError(INVALID_CURSOR)
     return start
 
 
 def seal(key: bytes, binding: bytes) -> str:
-    """An opaque token for a key, bound to a query. It is checked, not secret."""
+    """Return a cursor with a key, bound to a query. It is checked, not encrypted."""
     return base64.urlsafe_b64encode(_seal(key, binding) + key).decode().rstrip("=")
 
 
 def unseal(cursor: str, binding: bytes) -> bytes:
-    """The key in a token. Raises CursorError for another query's, and for none of ours."""
+    """Return the key in a cursor. Raises CursorError if it is invalid or of another query."""
     try:
         token = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except (binascii.Error, ValueError) as error:
-        raise CursorError("the cursor is none of ours") from error
+        raise CursorError(INVALID_CURSOR) from error
     key = token[_SEAL:]
-    # Compared as text: base64 has several spellings of the same bytes, and only one is ours.
+    # Compare the text: several base64 texts decode to the same bytes.
     if seal(key, binding) != cursor:
-        raise CursorError("the cursor belongs to another query, or was altered")
+        raise CursorError(
+            "the cursor belongs to another query, or was altered: start without a cursor"
+        )
     return key
 
 
@@ -96,30 +100,28 @@ def _seal(key: bytes, binding: bytes) -> bytes:
 
 
 PendingBackfill = Callable[[], Collection[str]]
-"""Returns the columns of the generation in use that are not filled yet: `assets.node_id`."""
+"""Returns the columns (`assets.node_id`) that older rows lack in the generation in use."""
 
 
 def check_backfilled(
     pending_backfill: PendingBackfill, table: str, columns: Collection[str]
 ) -> None:
-    """Raises ProjectionBehindError for a column that a migration added and no rebuild has filled yet.
+    """Raise ProjectionBehindError for a column that a migration added and no rebuild filled yet.
 
-    A filter on such a column, which is NULL in every older row, would find nothing.
+    The column is NULL in every older row, so a filter on it would miss them.
     """
-    lacking = pending_backfill()
-    for column in sorted(columns) if lacking else ():
-        if f"{table}.{column}" in lacking:
-            raise ProjectionBehindError(
-                f"{column} is being filled from the log; ask again in a while"
-            )
+    pending = pending_backfill()
+    for column in sorted(columns) if pending else ():
+        if f"{table}.{column}" in pending:
+            raise ProjectionBehindError(f"{column} is being filled from the log; retry later")
 
 
-def suggestion(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """`: did you mean node_id?` where a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
+def suggestion(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Return `: did you mean node_id?` if a known name is similar, else `""`."""
+    close = get_close_matches(name, list(known), n=1)
     return f": did you mean {close[0]}?" if close else ""
 
 
-def refuse(word: str, message: str) -> ParameterError:
-    """Return the refusal of one parameter: `<word>: <message>`."""
-    return ParameterError(f"{word}: {message}", errors=[(word, message)])
+def refuse(name: str, message: str) -> ParameterError:
+    """Return the error of one parameter: `<name>: <message>`."""
+    return ParameterError(f"{name}: {message}", errors=[(name, message)])

@@ -1,7 +1,7 @@
-"""Finding assets by their words: the index says which, the table of assets what they are now.
+"""Queries of the search index: the user's live assets that contain given words, newest first.
 
-Promise: only the caller's own live assets, the newest first. What was recorded after the position
-of the answer may be missing from it, or not be found by its new words yet.
+The index finds the assets, and the table `assets` has their current JSON. Changes after the
+position of the page may not be found yet.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "content_type": "substr(content_type, 1, length(wanted.value)) = wanted.value",
     "workflow_id": "workflow_id = wanted.value",
 }
-"""By what else a search can be narrowed, each as a test of one wanted value."""
+"""The filters of a search, each as an SQL test of one value."""
 
 _READ: Final[Mapping[str, Callable[[str], str]]] = {"content_type": lower_media_type}
 """Filters whose values are the same in any case."""
@@ -45,7 +45,7 @@ _ALSO: Final = (
 _TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
 
 _DEEPEST: Final = 256
-"""How many folders a path shows."""
+"""How many folders a path shows at most."""
 
 _ASSETS: Final = f"""
     WITH RECURSIVE
@@ -72,8 +72,8 @@ _ASSETS: Final = f"""
 
 
 class SearchPage(NamedTuple):
-    """A page of what a search found: JSON of assets with their folders, a comma between two; how
-    many there are in all; the cursor of the next page, or `""`; the position it reflects."""
+    """A page of a search: JSON of assets with their folders, with commas between them; the number
+    of all matches; the cursor of the next page, or `""`; the position of the index."""
 
     json: bytes
     total: int
@@ -82,7 +82,7 @@ class SearchPage(NamedTuple):
 
 
 class SearchQueries:
-    """The reads: one statement on the index, one on the table."""
+    """Queries of the search index."""
 
     def __init__(self, index: AsyncReaders, assets: AsyncReaders) -> None:
         self._index, self._assets = index, assets
@@ -96,27 +96,29 @@ class SearchQueries:
         page_size: int,
         cursor: str = "",
     ) -> SearchPage:
-        """What has every word of a query. Raises ParameterError for one without words, or with too
-        many, and CursorError for another query's cursor."""
+        """Return the assets that contain every word of a query, from a cursor on.
+
+        Raises ParameterError (no words, too many words) or CursorError (of another query).
+        """
         words = words_of(query)
         binding = orjson.dumps(["search", user_id, words, sorted(filters.items())])
         start = open_cursor(cursor, binding) if cursor else _LAST
         found, parameters = _found(user_id, words, filters)
-        given = [*parameters, start, page_size + 1, *parameters]
-        rows = await self._index.rows(_PAGE.format(found=found), given)
+        values = [*parameters, start, page_size + 1, *parameters]
+        rows = await self._index.rows(_PAGE.format(found=found), values)
         *seqs, (total, position) = rows
         page = [seq for seq, _ in seqs[:page_size]]
         following = seal_cursor(page[-1], binding) if len(seqs) > page_size else ""
         return SearchPage(await self._documents(page), total, following, position)
 
     async def named(self, user_id: str, name: str) -> AssetId:
-        """The newest asset with exactly this name. Raises UnknownAssetError."""
+        """Return the newest asset with exactly this name. Raises UnknownAssetError."""
         for (asset_id,) in await self._index.rows(_NAMED, (user_id, name)):
             return AssetId(asset_id)
         raise UnknownAssetError(name)
 
     async def _documents(self, seqs: Sequence[int]) -> bytes:
-        """Those that are live still, with the folders that they are in."""
+        """Return the JSON of the assets that are still live, with their folders."""
         if not seqs:
             return b""
         ((json, _),) = await self._assets.rows(_ASSETS, (orjson.dumps(seqs).decode(),))
@@ -124,12 +126,12 @@ class SearchQueries:
 
 
 def words_of(query: str) -> list[str]:
-    """The words that have to be found, each once. Raises ParameterError."""
+    """Return the distinct words of a query. Raises ParameterError."""
     words = sorted(set(fold(query).split()))
     if any("\ud800" <= letter <= "\udfff" for word in words for letter in word):
-        raise _refused("must be UTF-8")  # SQLite could not take it
+        raise _refused("must be UTF-8")  # SQLite would fail on it
     if not words:
-        raise _refused("has no word to look for")
+        raise _refused("has no words: give at least one")
     if len(words) > MAX_WORDS:
         raise _refused(f"has {len(words)} words; the limit is {MAX_WORDS}")
     return words
@@ -138,7 +140,7 @@ def words_of(query: str) -> list[str]:
 def _found(
     user_id: str, words: Sequence[str], filters: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[Any]]:
-    """FROM and WHERE of all that has these words, and their parameters."""
+    """Return FROM and WHERE of all matches, and their parameters."""
     long = " AND ".join(_quoted(word) for word in words if len(word) >= TRIGRAM)
     short = " AND ".join(_quoted(head(word)) for word in words if len(word) < TRIGRAM)
     index = "search_text" if long else "search_heads"
@@ -152,7 +154,7 @@ def _found(
 
 
 def _quoted(word: str) -> str:
-    """As a string of FTS5, in which nothing has a meaning but the quote."""
+    """Return a word as an FTS5 string, in which only the quote is special."""
     doubled = word.replace('"', '""')
     return f'"{doubled}"'
 

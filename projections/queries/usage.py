@@ -1,7 +1,7 @@
-"""Reading usage: running totals from their own table, or what a job, a node or a workflow made,
-counted.
+"""Queries of usage: groups of live assets with count, bytes and dates.
 
-A page of totals costs what it holds. One that filters counts the rows of one index of the assets.
+Without filters a page is read from the table of totals. With filters it is counted from the rows of
+one index of `assets`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from asset_ledger.ledger.errors import CursorError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     BRIEF,
+    INVALID_CURSOR,
     Page,
     PendingBackfill,
     check_backfilled,
@@ -21,7 +22,7 @@ from asset_ledger.projections.queries.pages import (
 )
 
 FILTERS: Final = ("job_id", "workflow_id", "node_id")
-"""What usage can be narrowed to, the narrowest first."""
+"""The filters of usage, the narrowest first."""
 
 SORTS: Final = ("-bytes", "-count", "-largest", "key")
 
@@ -38,7 +39,7 @@ _TOTALS: Final = """
     SELECT key, count, bytes, largest, first_seen, last_seen FROM usage {index}
     WHERE user_id = ? AND dimension = ?
 """
-# Without its index named, SQLite walks the one by which it groups: all assets, for one job's.
+# Without INDEXED BY, SQLite walks the index of the grouping, which has all assets of the user.
 _COUNTED: Final = """
     SELECT ifnull({key}, '') AS key, count(*) AS count, sum(size) AS bytes, max(size) AS largest,
         min(created_at) AS first_seen, max(created_at) AS last_seen
@@ -56,7 +57,7 @@ _PAGE: Final = """
 
 
 class UsageQuery(NamedTuple):
-    """What is asked for: whose, grouped by what, narrowed to what, in which order."""
+    """A request for usage: user, grouping, filters and sort."""
 
     user_id: str
     group_by: str
@@ -65,18 +66,18 @@ class UsageQuery(NamedTuple):
 
     @property
     def binding(self) -> bytes:
-        """What a cursor of this query is bound to."""
+        """The bytes that bind a cursor to this query."""
         wanted = {name: sorted(set(values)) for name, values in self.filters.items()}
         parts = ["usage", self.user_id, self.group_by, wanted, self.sort]
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
 
     @property
     def column(self) -> str:
-        """The column that it is sorted by."""
+        """The column to sort by."""
         return self.sort.removeprefix("-")
 
     def source(self) -> tuple[str, list[Any]]:
-        """SQL of every group with its totals, and its parameters."""
+        """Return SQL of all groups with their totals, and its parameters."""
         if not self.filters:
             index = "" if self.column == "key" else f"INDEXED BY usage_by_{self.column}"
             return _TOTALS.format(index=index), [self.user_id, self.group_by]
@@ -89,7 +90,7 @@ class UsageQuery(NamedTuple):
 
 
 class UsageQueries:
-    """The reads, each one statement on a read-only connection."""
+    """Queries of usage, each one statement on a read-only connection."""
 
     def __init__(
         self,
@@ -100,13 +101,13 @@ class UsageQueries:
         self._totals, self._assets, self._pending_backfill = totals, assets, pending_backfill
 
     async def page(self, query: UsageQuery, *, page_size: int, cursor: str = "") -> Page:
-        """Groups in order, from a cursor on. Raises CursorError for another query's cursor."""
+        """Return groups in order, from a cursor on. Raises CursorError, ProjectionBehindError."""
         if query.filters:  # counted over the assets
             check_backfilled(self._pending_backfill, "assets", {*query.filters, query.group_by})
         readers, projection = (self._assets, "assets") if query.filters else (self._totals, "usage")
         start = _start(cursor, query) if cursor else None
         sql, parameters = _statement(query, start, page_size + 1)
-        brief = not query.filters and page_size <= BRIEF  # a run of an index, where nothing filters
+        brief = not query.filters and page_size <= BRIEF  # one range of an index
         *rows, (_, _, position) = await readers.rows(sql, [*parameters, projection], brief)
         page = rows[:page_size]
         after = ""
@@ -129,11 +130,11 @@ def _statement(query: UsageQuery, start: Sequence[Any] | None, limit: int) -> tu
 
 
 def _start(cursor: str, query: UsageQuery) -> Sequence[Any]:
-    """The value and the key of the group before."""
+    """Return the sort value and the key of the last group of the previous page."""
     try:
         value, key = orjson.loads(unseal(cursor, query.binding))
     except ValueError as error:
-        raise CursorError("the cursor is none of ours") from error
+        raise CursorError(INVALID_CURSOR) from error
     if not isinstance(key, str) or not isinstance(value, int | str):
-        raise CursorError("the cursor is none of ours")
+        raise CursorError(INVALID_CURSOR)
     return [value, key]

@@ -1,1 +1,1 @@
-"""A new generation beside the serving one: build, compare, verify."""
+"""Rebuild the tables: build a new generation, compare it with the one in use, verify."""

@@ -1,7 +1,7 @@
-"""Generation N+1, built from the log beside N, which may be in use: N is only read.
+"""Build generation N+1 from the log, beside generation N, which a server may use meanwhile.
 
-Promise: until somebody adopts it, what was built changes nothing; a build that fails removes what
-it made, and one that is killed leaves a file that says that it is not whole.
+N is only read. The built generation is not used until `adopt` or a switch. A build that fails
+removes its files; a build that is killed leaves files that are marked as unfinished.
 """
 
 import sqlite3
@@ -14,25 +14,25 @@ from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.reading.feed import Feed, FeedUpTo
 from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.digest import digest
-from asset_ledger.projections.rebuild.files import GenerationFiles
+from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.runtime.bulk import end_bulk_fill, fill
 from asset_ledger.projections.runtime.database import Database, in_use, numbers, path_of, remove
 from asset_ledger.projections.runtime.generation import open_generation
-from asset_ledger.projections.runtime.installed import why
+from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
-from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, others
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
 from asset_ledger.projections.runtime.runner import BATCH, Runner
 
 APPROACHES: Final = 20
-"""How often a build runs after a log that grows. The server that takes over is not as nice as it
-is: it is the faster one."""
+"""How often a build follows a log that grows meanwhile. The server that takes over is faster: it
+does not run at low priority."""
 
 
 class Rebuilt(NamedTuple):
-    """What was made: which generation, the digest of its rows at a position, and how it compares
-    to the one in use, where there is one.
+    """A generation that was built, and its comparison with the one in use, if there was one.
 
-    `others`: the digests of the projections that are not ours, and `broken` why one has none.
+    `digest` is that of its rows at `position`. `others` has the digests of the projections of other
+    packages; `broken` has the reasons why one has none.
     """
 
     generation: int
@@ -43,23 +43,23 @@ class Rebuilt(NamedTuple):
     comparison: GenerationComparison | None
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it as JSON values."""
         compared = self.comparison and self.comparison.document()
         return {**self._asdict(), "comparison": compared}
 
 
 def next_number(folder: Path) -> int:
-    """What the next generation is called: no number is used twice."""
+    """Return the number of the next generation. Numbers are never reused."""
     return max(numbers(folder), default=0) + 1
 
 
 def build(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
-    """Make this generation of the whole log, and compare it to the one in use.
+    """Build a generation and compare it with the one in use.
 
-    It is whole then, at or near the end of the log, and still marked `building`. Raises what kept
-    it from the end of the log, and has removed it then.
+    The result is within `BATCH` events of the head, unless the log grows too fast, and still marked
+    `building`. Raises the error that keeps it from the head, after removing it.
     """
-    remove(folder, number)  # what is left of an attempt that was killed
+    remove(folder, number)  # files of a build that was killed
     try:
         with ExitStack() as stack:
             return _Build(stack, folder, number, FeedUpTo.of(feed), progress).run()
@@ -69,26 +69,26 @@ def build(folder: Path, number: int, feed: Feed, progress: Progress = no_progres
 
 
 def adopt(folder: Path, number: int) -> None:
-    """Put a generation that was built in use, for the next start; keep only the one before it.
+    """Mark a built generation ready, so that the next start uses it. Keep only the previous one.
 
-    The caller holds the folder's lock.
+    The caller MUST hold the lock of the folder.
     """
     before = in_use(folder)
     with closing(Database(folder, number, PROJECTIONS)) as database:
         database.declare("ready")
-    remove_but(folder, {before, number})
+    remove_all_but(folder, {before, number})
 
 
-def remove_but(folder: Path, kept: set[int | None]) -> None:
-    """Delete every generation but these."""
+def remove_all_but(folder: Path, kept: set[int | None]) -> None:
+    """Delete every generation except `kept`."""
     for number in set(numbers(folder)) - kept:
         remove(folder, number)
 
 
 def rebuild(folder: Path, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
-    """Build the next generation and put it in use for the next start, in a folder that is ours.
+    """Build the next generation and adopt it. Keep the previous one for a rollback.
 
-    The generation before is kept until the next time. Raises what `build` does.
+    The caller MUST hold the lock of the folder. Raises as `build` does.
     """
     rebuilt = build(folder, next_number(folder), feed, progress)
     adopt(folder, rebuilt.generation)
@@ -96,8 +96,8 @@ def rebuild(folder: Path, feed: Feed, progress: Progress = no_progress) -> Rebui
 
 
 def catch_up(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> None:
-    """Bring a generation that was kept to the end of the log, or near it. Raises DataFolderError
-    where it cannot be used any more, and what keeps it from there."""
+    """Bring a previous generation within `BATCH` events of the head. Raises DataFolderError if it
+    cannot be used, or the error that stalls one of its files."""
     with open_generation(folder, number, feed) as generation:
         for runner in generation.own.values():
             while runner.lag >= BATCH:
@@ -105,35 +105,36 @@ def catch_up(folder: Path, number: int, feed: Feed, progress: Progress = no_prog
 
 
 def roll_back(folder: Path, feed: Feed, progress: Progress = no_progress) -> int:
-    """Put the generation before in use for the next start, in a folder that is ours; its number.
+    """Retire the generation in use; return the number of the previous one, which replaces it.
 
-    Raises GenerationError where there is none of this release's schema.
+    The caller MUST hold the lock of the folder. Raises GenerationError if there is no previous
+    generation with the schema of this release.
     """
     current = in_use(folder)
-    kept = check_usable(None if current is None else find_previous(folder, current))
-    catch_up(folder, kept.generation, feed, progress)
+    previous = check_usable(None if current is None else find_previous(folder, current))
+    catch_up(folder, previous.generation, feed, progress)
     with closing(Database(folder, current or 0, PROJECTIONS)) as database:
         database.declare("retired")
-    return kept.generation
+    return previous.generation
 
 
 class _Build:
-    """The files of one generation, open. The stack closes them."""
+    """One build: the open files of the generation, which the stack closes."""
 
     def __init__(
         self, stack: ExitStack, folder: Path, number: int, feed: FeedUpTo, progress: Progress
     ) -> None:
         self._folder, self._number = folder, number
         self._feed, self._progress = feed, progress
-        self._files = GenerationFiles(stack, folder, number, feed, progress)
-        # First the file that says that the generation is not whole.
+        self._files = NewGenerationFiles(stack, folder, number, feed, progress)
+        # The main file comes first: its state marks the whole generation as unfinished.
         self._parts = {"": self._files.open(PROJECTIONS, "")}
         self._parts |= {each.name: self._files.open([each], each.name) for each in FOLLOWING}
 
     def run(self) -> Rebuilt:
-        """Fill up to where the generation in use stands, compare, fill the rest, make indexes.
+        """Fill to the position of the generation in use, compare, fill the rest, make indexes.
 
-        Neither filling nor comparing needs indexes: rows are found by their keys.
+        Indexes come last, since the comparison finds rows by their primary keys.
         """
         before = in_use(self._folder)
         comparison = None if before is None else GenerationComparison(before, self._number)
@@ -158,8 +159,8 @@ class _Build:
     def _others(
         self, comparison: GenerationComparison | None, position: int
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """Build the projections of other packages, one by one: none of them fails the rest."""
-        projections, found = others()
+        """Build the projections of other packages, one by one. An error stops only its own."""
+        projections, found = other_projections()
         digests, broken = {}, dict(found)
         for each in projections:
             try:
@@ -169,7 +170,7 @@ class _Build:
                 self._finish([runner], position)
                 digests[each.name] = digest(runner.database.tables)
             except Exception as error:
-                broken[each.name] = why(each.name, error)
+                broken[each.name] = report_unusable(each.name, error)
         return digests, broken
 
     @property
@@ -184,7 +185,7 @@ class _Build:
             comparison.files.append(self._files.compare(path, runner))
 
     def _approach(self) -> None:
-        """Come near the end of a log that grows meanwhile."""
+        """Fill until all files are within `BATCH` events of the head, or `APPROACHES` times."""
         for _ in range(APPROACHES):
             end = self._feed.end_of_log()
             if all(end - runner.position < BATCH for runner in self._runners):

@@ -1,5 +1,6 @@
-"""Comparing the generation in use with the one that is built: file by file, each pair at the
-position of a snapshot of the file in use, which is only read.
+"""Compare the generation in use with a built one, file by file.
+
+The built file is brought to the position of a read snapshot of the file in use.
 """
 
 import sqlite3
@@ -18,20 +19,20 @@ from asset_ledger.projections.runtime.database import BOOKKEEPING
 from asset_ledger.projections.runtime.runner import Runner
 
 Reach = Callable[[int], bool]
-"""Brings the built file to a position; False where it is beyond that already."""
+"""Brings the built file to a position. Returns False if the file is beyond it."""
 
 _POSITIONS: Final = "SELECT projection, position, log_id, leaf FROM main.positions"
 _STATE: Final = "SELECT state FROM main.generation"
 
 _SHADOWS: Final = ("_content", "_docsize")
-"""Endings of the tables behind a full-text index whose rows depend on the documents alone. The
-others hold its entries in a form that depends on when they were written."""
+"""Suffixes of the tables behind a full-text index whose rows depend on the documents alone. The
+rows of its other tables also depend on the order of writes."""
 
 
 class FileComparison(NamedTuple):
-    """One file in use, and how its tables differ from those that were built, both at `position`.
+    """The differences between a file in use and the built file, both at `position`.
 
-    `incomparable`: why the two could not be compared; then there are no tables.
+    `incomparable`: the reason why they could not be compared; `tables` is empty then.
     """
 
     file: str
@@ -42,7 +43,7 @@ class FileComparison(NamedTuple):
 
 @dataclass(slots=True)
 class GenerationComparison:
-    """How the tables of generation `after` differ from those of `before`, by file."""
+    """The differences between the generations `before` and `after`, by file."""
 
     before: int
     after: int
@@ -74,7 +75,7 @@ class GenerationComparison:
         return any(table.differs for table in self.tables)
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it as JSON values."""
         tables = [{**table._asdict(), "rows": _rows(table)} for table in self.tables]
         return {
             "generations": {"before": self.before, "after": self.after},
@@ -86,25 +87,25 @@ class GenerationComparison:
 
 
 class _IncomparableError(Exception):
-    """The file in use is at no position that the built one could be brought to."""
+    """The file in use has no position that the built file can be brought to."""
 
 
 def compare_file(
     path: Path, built: Runner, reach: Reach, *, with_indexes: bool = False
 ) -> FileComparison:
-    """Compare the tables of a file in use with those of the built one.
+    """Compare the tables of a file in use with those of the built file.
 
-    `with_indexes`: the entries of full-text indexes too, which costs as much as all tables
-    together. Raises what `reach` does.
+    `with_indexes`: compare the entries of full-text indexes too, which takes as long as all tables
+    together. Raises as `reach` does.
     """
     try:
         with closing(open_reader(path)) as db:
             db.text_factory = spell_out
-            db.execute("PRAGMA query_only=OFF")  # else no name in `temp`; files stay read-only
+            db.execute("PRAGMA query_only=OFF")  # `temp` needs it; both files stay read-only
             db.execute("ATTACH ? AS next", (read_only(built.database.path),))
-            _meet(db, built, reach)  # most of the way: the snapshot keeps the WAL from shrinking
+            _align(db, built, reach)  # before BEGIN: a long snapshot keeps the WAL from shrinking
             db.execute("BEGIN")
-            position = _meet(db, built, reach)
+            position = _align(db, built, reach)
             differences = list(_table_differences(db, built))
             differences += _index_differences(db) if with_indexes else ()
             return FileComparison(path.name, position, differences)
@@ -112,8 +113,8 @@ def compare_file(
         return FileComparison(path.name, 0, [], str(error))
 
 
-def stands_at(path: Path, built: Runner) -> int | None:
-    """Return the position of a file in use; None where it cannot be compared at any."""
+def position_of(path: Path, built: Runner) -> int | None:
+    """Return the position of a file in use; None if it cannot be compared."""
     try:
         with closing(open_reader(path)) as db:
             return _position(db, built.database.projections, built.feed)
@@ -121,10 +122,10 @@ def stands_at(path: Path, built: Runner) -> int | None:
         return None
 
 
-def _meet(db: sqlite3.Connection, built: Runner, reach: Reach) -> int:
+def _align(db: sqlite3.Connection, built: Runner, reach: Reach) -> int:
     position = _position(db, built.database.projections, built.feed)
     if not reach(position):
-        raise _IncomparableError(f"stands at {position:,} only")
+        raise _IncomparableError(f"is at position {position:,} only")
     return position
 
 
@@ -132,17 +133,17 @@ def _position(db: sqlite3.Connection, projections: Sequence[Projection], feed: F
     if db.execute(_STATE).fetchall() == [("filling",)]:
         raise _IncomparableError("was not filled to its end")
     rows = db.execute(_POSITIONS).fetchall()
-    stands = {row[1:] for row in rows}
-    if len(stands) != 1:
-        raise _IncomparableError("its projections stand at different positions")
-    ((position, log_id, leaf),) = stands
+    positions = {row[1:] for row in rows}
+    if len(positions) != 1:
+        raise _IncomparableError("its projections are at different positions")
+    ((position, log_id, leaf),) = positions
     if position and (log_id, leaf) != (feed.log_id, feed.leaf_hash(position)):
-        raise _IncomparableError(f"stands at an event {position:,} that this log does not have")
+        raise _IncomparableError(f"is at an event {position:,} that this log does not have")
     return int(position)
 
 
 def _table_differences(db: sqlite3.Connection, built: Runner) -> Iterator[TableDifference]:
-    """Compare every table: first those that the digest covers, then the others by name."""
+    """Yield the differences of the tables that the digest covers, then of the others by name."""
     before, after = _tables(db, "main"), _tables(db, "next")
     first = [table for table in built.database.tables if table in after]
     for table in [*first, *sorted((before | after) - set(first))]:
@@ -155,7 +156,7 @@ def _index_differences(db: sqlite3.Connection) -> Iterator[TableDifference]:
 
 
 def _tables(db: sqlite3.Connection, schema: str) -> set[str]:
-    """The tables whose rows depend on the events alone."""
+    """Return the tables whose rows depend on the events alone."""
     listed = db.execute(f"PRAGMA {schema}.table_list").fetchall()
     return {
         name
@@ -167,13 +168,13 @@ def _tables(db: sqlite3.Connection, schema: str) -> set[str]:
 
 
 def full_text_indexes(db: sqlite3.Connection, schema: str = "main") -> set[str]:
-    """The full-text indexes of a file."""
+    """Return the names of the full-text indexes of a file."""
     listed = db.execute(f"PRAGMA {schema}.table_list").fetchall()
     return {name for _, name, kind, *_ in listed if kind == "virtual"}
 
 
 def _rows(table: TableDifference) -> list[dict[str, Any]]:
-    """The rows that are shown, each differing column with its value before and after."""
+    """Return the example rows as JSON values: each differing column before and after."""
     return [
         {
             "change": row.change,

@@ -1,7 +1,7 @@
-"""The differences between two tables of one name, in two generations at one position.
+"""Compare two tables of the same name, in two generations at the same position.
 
-Rows are joined by their primary key, in SQL: memory does not grow with the tables, and neither
-table is changed. The rows of a full-text index are its entries, which are compared as sets.
+Rows are joined by primary key in SQL, so memory does not grow with the tables. Neither table is
+changed.
 """
 
 import sqlite3
@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 EXAMPLES: Final = 100
-"""How many rows of a table are shown of each kind of difference; they are counted all the same."""
+"""How many example rows a table has for each kind of difference. All differences are counted."""
 
 LONGEST: Final = 200
-"""How many characters of a value are shown."""
+"""How many characters of a value an example shows."""
 
 Change = Literal["added", "removed", "changed"]
 
@@ -28,7 +28,7 @@ _ONLY: Final = """
 
 
 class RowDifference(NamedTuple):
-    """One row: its key, and of each column that differs the value before and after."""
+    """One row that differs: its key, and the values before and after of each differing column."""
 
     change: Change
     key: dict[str, Any]
@@ -36,10 +36,10 @@ class RowDifference(NamedTuple):
 
 
 class TableDifference(NamedTuple):
-    """One table: how many rows it had and has, and how many came, went and changed.
+    """One table: its row counts before and after, and how many rows were added, removed, changed.
 
-    `columns`: in how many of the changed rows each column differs. `rows`: some of all of these.
-    `new_columns` and `lost_columns` are those that only one of the two generations has.
+    `columns`: in how many changed rows each column differs. `rows`: examples of all differences.
+    `new_columns` and `lost_columns`: the columns that only one of the two generations has.
     """
 
     table: str
@@ -65,16 +65,16 @@ class TableDifference(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The columns of a table, and which of them are its primary key."""
+    """The columns of a table, and those of its primary key."""
 
     names: list[str]
     key: list[str]
 
 
 def difference(db: sqlite3.Connection, table: str) -> TableDifference:
-    """What becomes of a table of `main` in the attached database `next`."""
+    """Return the differences between a table of `main` and that of the attached database `next`."""
     before, after = columns_of(db, "main", table), columns_of(db, "next", table)
-    if not before.key or before.key != after.key:  # nothing that its rows could be joined by
+    if not before.key or before.key != after.key:  # rows cannot be joined
         return _replaced(db, table, before, after)
     shared = [name for name in after.names if name in before.names and name not in after.key]
     joined = _JoinedTables(db, table, after.key, shared)
@@ -96,14 +96,14 @@ def difference(db: sqlite3.Connection, table: str) -> TableDifference:
 
 
 def columns_of(db: sqlite3.Connection, schema: str, table: str) -> Columns:
-    """The columns of a table; none where there is no such table."""
+    """Return the columns of a table; no columns if there is no such table."""
     info = db.execute(f'PRAGMA {schema}.table_info("{table}")').fetchall()
     ranked = sorted((rank, name) for _, name, *_, rank in info if rank)
     return Columns([name for _, name, *_ in info], [name for _, name in ranked])
 
 
 class _JoinedTables:
-    """Two tables with one primary key. Column names are those of our own migrations."""
+    """Two tables with the same primary key. Column names come from migrations, not from users."""
 
     def __init__(
         self, db: sqlite3.Connection, table: str, key: Sequence[str], columns: Sequence[str]
@@ -116,18 +116,18 @@ class _JoinedTables:
         )
 
     def changed_columns(self) -> dict[str, int]:
-        """How many rows differ, under `""`, and how many in each column."""
+        """Return how many rows differ, under `""`, and how many differ in each column."""
         sums = [f'total(old."{name}" IS NOT new."{name}")' for name in self._columns]
         (row,) = self._db.execute(f"SELECT {', '.join(['count(*)', *sums])} {self._joined}")
         return {name: int(n) for name, n in zip(["", *self._columns], row, strict=True)}
 
     def count_only(self, one: str) -> int:
-        """How many rows only one of the two has."""
+        """Return how many rows only the database `one` has."""
         (count,) = self._db.execute(f"SELECT count(*) {self._only(one)}").fetchone()
         return int(count)
 
     def examples(self) -> Iterator[RowDifference]:
-        """The first rows of each kind of difference."""
+        """Yield the first rows of each kind of difference."""
         changed = [f'old."{name}", new."{name}"' for name in self._columns]
         wanted = ", ".join([*(f'new."{name}"' for name in self._key), *changed])
         for row in self._some(f"SELECT {wanted} {self._joined}"):
@@ -155,7 +155,7 @@ class _JoinedTables:
 def _replaced(
     db: sqlite3.Connection, table: str, before: Columns, after: Columns
 ) -> TableDifference:
-    """A table that is new, or gone, or has its rows by another key."""
+    """Return the differences of a table that is new, gone, or has another primary key."""
     removed = _count(db, "main", table) if before.names else 0
     added = _count(db, "next", table) if after.names else 0
     return TableDifference(
@@ -178,7 +178,7 @@ def _count(db: sqlite3.Connection, schema: str, table: str) -> int:
 
 
 def short(value: Any) -> Any:
-    """Return a value as it is shown: long text is cut, bytes are hex."""
+    """Return a value for display: long text is cut, bytes are hex."""
     if isinstance(value, bytes):
         value = value.hex()
     if isinstance(value, str) and len(value) > LONGEST:

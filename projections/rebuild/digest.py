@@ -1,8 +1,8 @@
-"""The digest of the projections: the same rows give the same digest, on any machine and any engine.
+"""The digest of tables: equal rows give equal digests, on every machine and database engine.
 
 SHA-256 over each table in name order: its name and a newline, then each row in primary key order,
-as a JSON object with sorted keys, and a newline. Bytes are hex. The API's stored JSON, made from
-the other columns, is left out.
+as a JSON object with sorted keys, and a newline. Bytes are hex. The column `json`, which is made
+from the other columns, is left out.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
-    """64 hex digits over these tables, each read from the file that it is in."""
+    """Return the digest of tables, 64 hex digits. Each table is read from its own connection."""
     hashed = hashlib.sha256()
     for table in sorted(tables):
         hashed.update(table.encode() + b"\n")
@@ -26,7 +26,7 @@ def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
 
 
 def rows(db: sqlite3.Connection, table: str) -> Iterator[bytes]:
-    """The rows of a table as the digest takes them, ordered by primary key."""
+    """Yield the rows of a table as the digest hashes them, in primary key order."""
     columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
     names = [name for _, name, *_ in columns if name != "json"]
     key = [name for _, name, _, _, _, rank in sorted(columns, key=lambda c: c[5]) if rank]

@@ -1,4 +1,4 @@
-"""Differences of tables as findings: the file and table, the key of the row, what is wrong."""
+"""Report the differences of tables as findings: file and table, row key, and what is wrong."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,18 +8,18 @@ from asset_ledger.projections.rebuild.comparison import FileComparison
 from asset_ledger.projections.rebuild.difference import RowDifference, TableDifference
 
 WHOLE: Final = "as a whole"
-"""Stands for a row, where a finding is about all of a file or table."""
+"""Replaces the row key in a finding about a whole file or table."""
 
 
 def row_findings(comparison: FileComparison) -> Iterator[Finding]:
-    """Name each row that differs; of a table with many, some of them and their number."""
+    """Yield a finding for each example row, and the number of all if there are more."""
     for table in comparison.tables:
         name = f"{comparison.file} {table.table}"
-        yield from (Finding(name, _key(row), _wrong(row)) for row in table.rows)
-        yield from (Finding(name, WHOLE, what) for what in _wrong_as_a_whole(table))
+        yield from (Finding(name, _key(row), _problem(row)) for row in table.rows)
+        yield from (Finding(name, WHOLE, what) for what in _table_findings(table))
 
 
-def _wrong_as_a_whole(table: TableDifference) -> Iterator[str]:
+def _table_findings(table: TableDifference) -> Iterator[str]:
     if table.differing > len(table.rows):
         named = f"{len(table.rows):,} are named"
         yield f"{table.differing:,} rows are not what the events make them; {named}"
@@ -31,7 +31,7 @@ def _key(row: RowDifference) -> str:
     return " ".join(f"{name}={value}" for name, value in row.key.items())
 
 
-def _wrong(row: RowDifference) -> str:
+def _problem(row: RowDifference) -> str:
     if row.change == "added":
         return "is missing"
     if row.change == "removed":

@@ -1,7 +1,6 @@
-"""Full-text indexes (FTS5): comparing the entries of two, and checking the structure of one.
+"""Compare the entries of two full-text indexes (FTS5), and check the structure of one.
 
-Promise: the file in use is only read. SQLite's check of an index is an INSERT: it runs on a
-copy.
+The file in use is only read. SQLite's check of an index is an INSERT, so it runs on a copy.
 """
 
 import sqlite3
@@ -32,10 +31,10 @@ _CHECK: Final = 'INSERT INTO "{table}" ("{table}") VALUES (\'integrity-check\')'
 
 
 def index_difference(db: sqlite3.Connection, table: str) -> TableDifference:
-    """Return the differences of an index of `main` and that of the attached database `next`.
+    """Return the differences between an index of `main` and that of the attached database `next`.
 
-    Its rows are its entries: a term, the rowid of the document, the column, and the place in it.
-    An index that only one of the two has differs by its columns.
+    Its rows are its entries: a term, the rowid of the document, the column, and the offset in it.
+    If only one database has the index, its columns are new or lost.
     """
     old, new = (columns_of(db, schema, table).names for schema in ("main", "next"))
     if not old or not new:
@@ -43,7 +42,7 @@ def index_difference(db: sqlite3.Connection, table: str) -> TableDifference:
     before, after = _open(db, "main", table), _open(db, "next", table)
     removed, removed_rows = _only(db, "removed", "main", "next")
     added, added_rows = 0, list[RowDifference]()
-    if before - removed != after:  # entries are distinct: what both have is all of the other
+    if before - removed != after:  # else the common entries are all of `next`: entries are distinct
         added, added_rows = _only(db, "added", "next", "main")
     for schema in ("main", "next"):
         db.execute(f"DROP TABLE temp.entries_{schema}")
@@ -61,7 +60,7 @@ def _open(db: sqlite3.Connection, schema: str, table: str) -> int:
 def _only(
     db: sqlite3.Connection, change: Change, one: str, other: str
 ) -> tuple[int, list[RowDifference]]:
-    """Count the entries that only one of two has, and return some of them."""
+    """Return how many entries only `one` has, and examples of them."""
     only = _ONLY.format(one=one, other=other)
     (count,) = db.execute(f"SELECT count(*) FROM {only}").fetchone()
     if not count:
@@ -75,9 +74,9 @@ def _only(
 
 
 def check_index(copy: sqlite3.Connection, table: str) -> Iterator[str]:
-    """Run SQLite's check of an index, in a copy of its file, and look each term up.
+    """Run SQLite's check of an index in a copy of its file, then look up each term.
 
-    SQLite's check follows the table that leads to the terms, and misses what that table lacks.
+    SQLite's check misses terms that are absent from the lookup table `<index>_idx`.
     """
     try:
         copy.execute(_CHECK.format(table=table))

@@ -1,4 +1,4 @@
-"""Checks of a file of tables as a whole: its schema, and SQLite's own checks."""
+"""Check a file of tables as a whole: its schema, and SQLite's integrity checks."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from asset_ledger.projections.runtime.database import Database, delete
 
 COPY: Final = "copy.db"
 
-MOST: Final = 100
-"""How many errors of one file are named."""
+MAX_ERRORS: Final = 100
+"""How many errors of one file are reported."""
 
 _SCHEMA: Final = "SELECT name FROM schema_migrations ORDER BY name"
 _OBJECTS: Final = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
@@ -24,18 +24,18 @@ _DEFERRED: Final = "SELECT 'index', name FROM deferred_indexes"
 
 
 def has_schema_of(path: Path, built: Database) -> bool:
-    """Whether a file has the migrations of this release; also True for one that cannot be read."""
+    """Return whether a file has the migrations of this release, or cannot be read."""
     try:
         with closing(open_reader(path)) as db:
             return db.execute(_SCHEMA).fetchall() == built.write.execute(_SCHEMA).fetchall()
     except sqlite3.DatabaseError:
-        return True  # the comparison says what is wrong with it
+        return True  # the comparison reports the error
 
 
 def check_file(path: Path, built: Database, scratch: Path) -> Iterator[Finding]:
     """Compare the schema with that of a built file, and run SQLite's checks.
 
-    A file with a full-text index is copied to `scratch` for them.
+    A file with a full-text index is copied to `scratch` for the checks.
     """
     try:
         with closing(open_reader(path)) as db:
@@ -50,11 +50,11 @@ def check_file(path: Path, built: Database, scratch: Path) -> Iterator[Finding]:
 
 
 def _schema_findings(file: str, db: sqlite3.Connection, built: Database) -> Iterator[Finding]:
-    has = set(db.execute(_OBJECTS))
-    should = {*built.write.execute(_OBJECTS), *built.write.execute(_DEFERRED)}
-    for kind, name in sorted(should - has):
+    found = set(db.execute(_OBJECTS))
+    expected = {*built.write.execute(_OBJECTS), *built.write.execute(_DEFERRED)}
+    for kind, name in sorted(expected - found):
         yield Finding(f"{file} {kind}", name, "is missing")
-    for kind, name in sorted(has - should):
+    for kind, name in sorted(found - expected):
         yield Finding(f"{file} {kind}", name, "is there, and no migration makes it")
 
 
@@ -75,7 +75,7 @@ def _check_copy(
 
 def _check(file: str, db: sqlite3.Connection, built: Database) -> Iterator[Finding]:
     for projection in built.projections:
-        for name, function in projection.functions.items():  # an index may be over one of them
+        for name, function in projection.functions.items():  # an index may use one
             db.create_function(name, -1, function, deterministic=True)
-    said: list[Any] = db.execute("PRAGMA integrity_check").fetchmany(MOST)
-    yield from (Finding(file, WHOLE, line) for (line,) in said if line != "ok")
+    lines: list[Any] = db.execute("PRAGMA integrity_check").fetchmany(MAX_ERRORS)
+    yield from (Finding(file, WHOLE, line) for (line,) in lines if line != "ok")

@@ -1,7 +1,7 @@
-"""Verifying the tables in use: a dry-run rebuild in a scratch folder, and its comparison.
+"""Verify the tables in use: rebuild them in a scratch folder, and compare.
 
-Promise: every file of the generation in use is compared, or a finding names it. All of them are
-only read, so that their server may run.
+Every file of the generation in use is compared, or a finding names it. The files are only read, so
+a server may have them open.
 """
 
 import sqlite3
@@ -15,21 +15,22 @@ from asset_ledger.ledger.errors import DataFolderError, LedgerError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.projections.rebuild.digest import digest
-from asset_ledger.projections.rebuild.files import GenerationFiles
+from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.rebuild.findings import WHOLE, row_findings
 from asset_ledger.projections.rebuild.integrity import check_file, has_schema_of
 from asset_ledger.projections.runtime.database import in_use, path_of
-from asset_ledger.projections.runtime.installed import why
-from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, others
+from asset_ledger.projections.runtime.installed import report_unusable
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
 from asset_ledger.projections.runtime.runner import Runner
 
 OTHER_SCHEMA: Final = "has the schema of another release: start the server once"
 
 
 class Verified(NamedTuple):
-    """A file that was compared at a position; the digest that its tables should have, if any.
+    """A file that was compared at a position.
 
-    `lag`: how many events the log is ahead, as it was when the verification began.
+    `digest` is the correct digest of its tables, None if it covers none of them. `lag` is how many
+    events the log was ahead when the verification began.
     """
 
     file: str
@@ -41,10 +42,10 @@ class Verified(NamedTuple):
 def verify_tables(
     folder: Path, scratch: Path, feed: FeedUpTo, progress: Progress, end: int | None = None
 ) -> Iterator[Finding | Verified]:
-    """Compare the tables in use with those that the log gives, which are made in `scratch`.
+    """Compare the tables in use with tables that are built from the log in `scratch`.
 
-    `end`: the position that they should have reached; without it, the end of the log.
-    Raises DataFolderError for tables of another release, which only a start can bring to this one.
+    `end`: the position that the tables should have reached, by default the end of the log.
+    Raises DataFolderError for tables of another release, which only a start migrates.
     """
     number = in_use(folder)
     if number is None:
@@ -53,7 +54,7 @@ def verify_tables(
         return
     upto = feed.end_of_log() if end is None else end
     with ExitStack() as stack:
-        files = GenerationFiles(stack, scratch, number, feed, progress)
+        files = NewGenerationFiles(stack, scratch, number, feed, progress)
         yield from _Verification(folder, number, files, scratch, upto).run()
 
 
@@ -61,14 +62,14 @@ class _Verification:
     """One verification of one generation."""
 
     def __init__(
-        self, folder: Path, number: int, files: GenerationFiles, scratch: Path, end: int
+        self, folder: Path, number: int, files: NewGenerationFiles, scratch: Path, end: int
     ) -> None:
         self._folder, self._number = folder, number
         self._files, self._scratch, self._end = files, scratch, end
 
     def run(self) -> Iterator[Finding | Verified]:
-        """Verify our own files, which are built side by side, then those of packages in turn."""
-        packages, broken = others()
+        """Verify this package's files, built side by side, then those of other packages in turn."""
+        packages, broken = other_projections()
         yield from self._unknown({*broken, *(each.name for each in (*FOLLOWING, *packages))})
         yield from (Finding(name, WHOLE, reason) for name, reason in broken.items())
         yield from self._own()
@@ -76,7 +77,8 @@ class _Verification:
             try:
                 yield from self._file(each.name, self._files.open([each], each.name))
             except Exception as error:
-                yield Finding(each.name, WHOLE, f"was not verified: {why(each.name, error)}")
+                reason = report_unusable(each.name, error)
+                yield Finding(each.name, WHOLE, f"was not verified: {reason}")
 
     def _own(self) -> Iterator[Finding | Verified]:
         built = {"": self._files.open(PROJECTIONS, "")}
@@ -85,13 +87,13 @@ class _Verification:
             if self._is_of_another_release(part, runner):
                 remedy = "or leave the tables out with --no-tables"
                 raise DataFolderError(f"{self._path(part).name} {OTHER_SCHEMA}, {remedy}")
-        with suppress(LedgerError, sqlite3.Error):  # each file meets its own error below
+        with suppress(LedgerError, sqlite3.Error):  # `_file` reports the error of each file
             self._files.fill_like({self._path(part): built[part] for part in built})
         for part, runner in built.items():
             yield from self._file(part, runner)
 
     def _unknown(self, known: Collection[str]) -> Iterator[Finding]:
-        """Name the files of the generation that no projection of this installation fills."""
+        """Yield a finding for each file that no installed projection fills."""
         for path in sorted(self._folder.glob(f"projections.g{self._number}.*.db")):
             part = path.name.split(".")[2]
             if part not in known:
@@ -100,7 +102,7 @@ class _Verification:
     def _file(self, part: str, built: Runner) -> Iterator[Finding | Verified]:
         path = self._path(part)
         if not path.exists():
-            yield Finding(path.name, WHOLE, "is missing: the next start makes it from the log")
+            yield Finding(path.name, WHOLE, "is missing: the next start builds it from the log")
             return
         if self._is_of_another_release(part, built):
             yield Finding(path.name, WHOLE, OTHER_SCHEMA)
@@ -108,7 +110,7 @@ class _Verification:
         try:
             comparison = self._files.compare(path, built, with_indexes=True)
         except (LedgerError, sqlite3.Error) as error:
-            yield Finding(path.name, WHOLE, f"cannot be made again: {error}")
+            yield Finding(path.name, WHOLE, f"cannot be rebuilt: {error}")
             return
         if comparison.incomparable:
             yield Finding(path.name, WHOLE, comparison.incomparable)
@@ -125,13 +127,13 @@ class _Verification:
         return path.exists() and not has_schema_of(path, built.database)
 
     def _stalled(self, path: Path, built: Runner, position: int) -> Iterator[Finding]:
-        """Find a projection that cannot go on to the end of the log, if it is not there yet."""
+        """Yield a finding if the file cannot be filled to the end of the log."""
         if position >= self._end:
             return
         try:
             self._files.fill("reading", [built], self._end)
         except (LedgerError, sqlite3.Error) as error:
-            at = f"stands at {position:,} of {self._end:,} events"
+            at = f"is at {position:,} of {self._end:,} events"
             yield Finding(path.name, WHOLE, f"{at}, and cannot reach the last one: {error}")
 
     def _path(self, part: str) -> Path:

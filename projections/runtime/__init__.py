@@ -1,1 +1,1 @@
-"""Projections at work: generations of table files, their migrations, and their runners."""
+"""Run projections: generations of table files, their migrations, and the runners that fill them."""

@@ -1,8 +1,8 @@
-"""Filling files of projections with many events: the log is read once for all of them, and a new file is
-made in haste: its rows first, its indexes after them, and nothing of it safe before the end.
+"""Fill table files from the log in bulk: one read of the log fills all files.
 
-Promise: the rows are those that following the log gives, and a file that was not filled to its end
-says so itself: no start uses it.
+A new file gets its rows first and its indexes last. Until it is finished it is not crash-safe: its
+state is `filling`, and no start uses a file in that state. The rows are the same as those that
+following the log gives.
 """
 
 import gc
@@ -21,27 +21,27 @@ from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.indexes import defer_indexes, restore_indexes
 from asset_ledger.projections.runtime.runner import BATCH, CATCHING_UP, Runner, execute
 
-A_TRANSACTION: Final = 16
-"""How many batches one transaction takes: sums and indexes of words are settled once for them."""
+BATCHES_PER_TRANSACTION: Final = 16
+"""Batches in one transaction. Sums and full-text indexes are updated once for each transaction."""
 
 
 def begin_bulk_fill(database: Database) -> None:
-    """From here on a file is filled as fast as can be, and is good for nothing before `secure`."""
+    """Drop the indexes of a file and turn off its crash safety, until `end_bulk_fill`."""
     database.begin_bulk_fill()
     defer_indexes(database)
 
 
 def end_bulk_fill(database: Database) -> None:
-    """Make the indexes, and be as safe as any file from here on."""
+    """Make the indexes and turn crash safety on again."""
     restore_indexes(database)
     database.end_bulk_fill()
 
 
 def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
-    """Take the log into a file that is new, if it is, and if the log has more than a few turns.
+    """Fill a file in bulk if it is new and the log has more than one batch; else do nothing.
 
-    As far as that goes: what it stops at stalls the next turn. Raises StorageFailedError for a file
-    that cannot be finished.
+    Stops at an event that it cannot take; the runner's next turn reports it. Raises
+    StorageFailedError for a file that cannot be finished.
     """
     if runner.database.state != "building" or runner.position or runner.feed.head() <= BATCH:
         return
@@ -57,23 +57,22 @@ def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
 def fill(
     runners: Sequence[Runner], progress: Progress = no_progress, step: str = "reading"
 ) -> None:
-    """Take every event that their feed tells of into each of these, side by side.
+    """Bring each runner to the head of their shared feed, side by side.
 
-    Reports its progress as that of a step. Raises what kept one of them from the last event.
+    Calls `progress(step, position, target)` after each batch. Raises the error that stops a runner.
     """
     feed = runners[0].feed
     target = feed.head()
     while any(runner.position < target for runner in runners):
-        with _little_garbage():
-            _pour(runners, feed, target, partial(progress, step))
+        with _frozen_heap():
+            _fill_side_by_side(runners, feed, target, partial(progress, step))
         for runner in runners:
-            _look_closely(runner, target)
+            _retry_alone(runner, target)
 
 
 @contextmanager
-def _little_garbage() -> Iterator[None]:
-    """What lives already is not looked through for garbage, again and again, while events come and
-    go: that took a quarter of the time."""
+def _frozen_heap() -> Iterator[None]:
+    """Exempt existing objects from garbage collection, which took a quarter of the time."""
     gc.freeze()
     try:
         yield
@@ -81,35 +80,35 @@ def _little_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _look_closely(runner: Runner, target: int) -> None:
-    """Go a turn on by itself where it could not go on with the others. Raises what stalls it."""
+def _retry_alone(runner: Runner, target: int) -> None:
+    """Take one turn with a runner that stopped early. Raises the error that stalls it."""
     if runner.position < target:
         runner.turn()
         if runner.error:
             raise runner.error
 
 
-def _pour(
-    runners: Sequence[Runner], feed: Feed, target: int, taken: Callable[[int, int], None]
+def _fill_side_by_side(
+    runners: Sequence[Runner], feed: Feed, target: int, report: Callable[[int, int], None]
 ) -> None:
-    """As far as the events can be read, and as somebody takes them."""
-    pourings = [_Pouring(runner) for runner in runners]
+    """Fill until the target, an event that cannot be read, or the failure of every file."""
+    fills = [_FileFill(runner) for runner in runners]
     position = min(runner.position for runner in runners)
     for n, events in enumerate(_batches(feed, position, target), 1):
-        for pouring in pourings:
-            pouring.take(events)
-        if n % A_TRANSACTION == 0:
-            for pouring in pourings:
-                pouring.commit()
-        if not any(pouring.goes_on for pouring in pourings):
+        for each in fills:
+            each.take(events)
+        if n % BATCHES_PER_TRANSACTION == 0:
+            for each in fills:
+                each.commit()
+        if all(each.failed for each in fills):
             break
-        taken(events[-1].position, target)
-    for pouring in pourings:
-        pouring.commit()
+        report(events[-1].position, target)
+    for each in fills:
+        each.commit()
 
 
 def _batches(feed: Feed, position: int, target: int) -> Iterator[list[Recorded]]:
-    """The events after a position, up to the target or to one that cannot be read."""
+    """Yield the events after a position, up to the target or to an event that cannot be read."""
     with suppress(PoisonEventError):
         while position < target:
             events = feed.read(position, BATCH, upto=target)
@@ -117,22 +116,22 @@ def _batches(feed: Feed, position: int, target: int) -> Iterator[list[Recorded]]
             position = events[-1].position
 
 
-class _Pouring:
-    """One file, and the events that come to it. It stops at what it cannot take."""
+class _FileFill:
+    """The bulk fill of one file. `failed`: it stopped at an event that it cannot take."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner, self._db = runner, runner.database.write
         self._last = runner.position
-        self.goes_on = True
+        self.failed = False
 
     def take(self, events: Sequence[Recorded]) -> None:
-        """The rows of those that it does not have yet, in a transaction that `commit` ends."""
+        """Write the rows of the events after its position, in a transaction that `commit` ends."""
         new = events[max(0, self._last + 1 - events[0].position) :]
-        if self.goes_on and new:
+        if new and not self.failed:
             try:
                 prepared = self._runner.prepare(new)
             except PoisonEventError:
-                self.goes_on = False  # with the rows before it
+                self.failed = True  # the rows of earlier batches stay
                 return
             with self._guarded():
                 if not self._db.in_transaction:
@@ -141,7 +140,7 @@ class _Pouring:
                 self._last = prepared.last
 
     def commit(self) -> None:
-        """The tables reflect what was taken."""
+        """Commit the rows together with the new position."""
         if self._db.in_transaction:
             with self._guarded():
                 self._runner.settle(self._last, self._runner.leaf(self._last))
@@ -153,6 +152,6 @@ class _Pouring:
         try:
             yield
         except (LedgerError, sqlite3.Error):
-            self.goes_on = False
+            self.failed = True
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -1,10 +1,10 @@
-"""Generations of the projections: files `projections.g<N>.db`, each of which says its own state.
+"""The files of a generation of tables: `projections.g<N>.db`, which stores its own state.
 
-The highest that is ready is the one in use. A generation that is not ready yet is finished or
-thrown away at the next start, never read as if it were whole; numbers are never used again.
+The highest generation that is `ready` is in use. The next start finishes or deletes a generation
+that is not ready yet. Numbers are never reused.
 
-Beside it stands a file for each projection that follows, `projections.g<N>.<name>.db`: it belongs
-to its generation, and is disposable by itself.
+Each projection that follows the log has a file of its own, `projections.g<N>.<name>.db`. It belongs
+to generation N and can be rebuilt alone.
 """
 
 import re
@@ -59,27 +59,28 @@ _CREATE: Final = (
     )
     """,
 )
-_TUNING: Final = (
+_CACHE_PRAGMAS: Final = (
     "PRAGMA cache_size=-32000",  # KiB: the inner pages of nine indexes over a million rows
 )
 
-_HASTE: Final = (
+_UNSAFE_PRAGMAS: Final = (
     "PRAGMA journal_mode=MEMORY",
     "PRAGMA synchronous=OFF",
     "PRAGMA secure_delete=OFF",
 )
-_SAFETY: Final = (
+_SAFE_PRAGMAS: Final = (
     "PRAGMA secure_delete=ON",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
-    "PRAGMA shrink_memory",  # or each file that is finished keeps its cache while others are made
+    "PRAGMA shrink_memory",  # else each finished file keeps its cache while others are filled
 )
 
 
 class Database:
-    """One file, opened by its one writer, with the SQL functions of its projections.
+    """A file of tables, open for writing, with the SQL functions of its projections.
 
-    `part` is the name of the projection that follows in it; without one, it is its generation.
+    `part` is the name of the projection that fills it alone; `""` is the generation's main file,
+    with the tables of assets and jobs.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Database:
         self.path = path_of(folder, number, part)
         self.projections = tuple(projections)
         if not self.path.exists():
-            delete(self.path)  # a WAL without its database would come to life in this one
+            delete(self.path)  # SQLite would replay a WAL left by a deleted file into this one
         self.write = open_writer(self.path, "NORMAL")
         try:
             self._prepare()
@@ -101,7 +102,7 @@ class Database:
             raise
 
     def _prepare(self) -> None:
-        for pragma in _TUNING:
+        for pragma in _CACHE_PRAGMAS:
             self.write.execute(pragma)
         for projection in self.projections:
             for name, function in projection.functions.items():
@@ -109,70 +110,70 @@ class Database:
 
     @property
     def state(self) -> State:
-        """What the file says of itself."""
+        """The state that is stored in the file."""
         (state,) = self.write.execute("SELECT state FROM generation").fetchone()
         return state  # type: ignore[no-any-return]
 
     @property
     def tables(self) -> dict[str, sqlite3.Connection]:
-        """What the digest is over: the projections' tables, and where to read them."""
+        """The tables that the digest covers, each with the connection to read it."""
         return {table: self.write for each in self.projections for table in each.tables}
 
     @property
     def applied(self) -> set[str]:
-        """The names of the migrations that its schema and all its rows have."""
+        """The names of the migrations that are applied to the schema and to all rows."""
         return {name for (name,) in self.write.execute("SELECT name FROM schema_migrations")}
 
     @property
     def expanded(self) -> set[str]:
-        """The names of those that its schema has, and its older rows have not."""
+        """The names of the migrations that changed the schema but not the older rows."""
         return {name for (name,) in self.write.execute("SELECT name FROM expanded_migrations")}
 
     @property
     def revision(self) -> str:
-        """The name of the last migration that was applied: what the schema is called."""
+        """The name of the last migration that was applied; `""` if none was."""
         (revision,) = self.write.execute("SELECT max(name) FROM schema_migrations").fetchone()
         return revision or ""
 
     def mark(self, state: State) -> None:
-        """Say it in the file. Within a transaction it holds once that commits."""
+        """Store a state, as part of the caller's transaction if there is one."""
         self.write.execute("UPDATE generation SET state = ?", (state,))
 
     def declare(self, state: State) -> None:
-        """Say it in the file, and make that last."""
+        """Store a state in a transaction of its own."""
         with transaction(self.write):
             self.mark(state)
 
     def expect_groups(self) -> None:
-        """Take small transactions from here on, where large ones made the tables before."""
+        """Tune the connection for the small transactions of group commits."""
         expect_groups(self.write)
 
     def begin_bulk_fill(self) -> None:
-        """Be filled as fast as can be: until it is secured, a kill or a power cut wrecks the file,
-        and whoever finds it `filling` throws it away. Nobody else may have it open."""
+        """Turn crash safety off until `end_bulk_fill`: a kill may corrupt the file, and the state
+        `filling` makes the next start delete it. No other connection may be open."""
         self.declare("filling")
-        for pragma in _HASTE:
+        for pragma in _UNSAFE_PRAGMAS:
             self.write.execute(pragma)
 
     def end_bulk_fill(self) -> None:
-        """End the haste: whatever is in the file is on the disk before it says `building` again."""
+        """Turn crash safety on: the file is durable before its state is `building` again."""
         self.write.execute("PRAGMA synchronous=FULL")
         self.declare("building")
-        for pragma in _SAFETY:
+        for pragma in _SAFE_PRAGMAS:
             self.write.execute(pragma)
 
     def close(self) -> None:
-        """Close the write connection, which checkpoints the file."""
+        """Close the connection, which checkpoints the WAL."""
         self.write.close()
 
 
 def open_current(
     folder: Path, projections: Sequence[Projection], *, keep_others: bool = False
 ) -> Database:
-    """The highest generation that is ready; else one whose building goes on, at worst a new one.
+    """Open the highest generation that is ready; else the highest that is building, else a new one.
 
-    Removes what an interrupted rebuild left behind, unless `keep_others`: what it made, and what it
-    made needless.
+    Removes the files that an interrupted rebuild left, and generations older than the previous one.
+    `keep_others`: remove nothing if there is a generation in use, since a rebuild may be running.
     """
     if keep_others and (number := in_use(folder)) is not None:
         return Database(folder, number, projections)
@@ -181,46 +182,46 @@ def open_current(
     ready = [number for number, state in states.items() if state == "ready"]
     building = [number for number, state in states.items() if state == "building"]
     current = max(ready or building, default=max(states, default=0) + 1)
-    kept = {current, *ready[-2:]}  # a rollback goes back to the one before
+    kept = {current, *ready[-2:]}  # the previous generation: a rollback needs it
     for number, state in states.items():
-        outlived = number < max(ready, default=0) or state in ("building", "filling")
-        if outlived and number not in kept:
+        obsolete = number < max(ready, default=0) or state in ("building", "filling")
+        if obsolete and number not in kept:
             remove(folder, number)
     return Database(folder, current, projections)
 
 
 def open_next(folder: Path, projections: Sequence[Projection]) -> Database:
-    """A new generation, empty and building, above every other."""
+    """Create the next generation: empty, in the state `building`."""
     return Database(folder, max(numbers(folder), default=0) + 1, projections)
 
 
 def numbers(folder: Path) -> list[int]:
-    """The generations in a folder, in order."""
+    """Return the numbers of the generations in a folder, in order."""
     return sorted(int(m[1]) for path in folder.iterdir() if (m := _NAME.fullmatch(path.name)))
 
 
 def in_use(folder: Path) -> int | None:
-    """The generation that is read, as a bystander sees it; None if there is none."""
+    """Return the number of the generation in use, or None. A server may have it open."""
     return next((n for n in reversed(numbers(folder)) if is_ready(path_of(folder, n))), None)
 
 
 def is_ready(path: Path) -> bool:
-    """Whether a file says that it is whole. It is only read, so that its server may run."""
+    """Return whether the state of a file is `ready`. A server may have it open."""
     try:
         with closing(open_reader(path)) as db:
             return db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
     except sqlite3.DatabaseError:
-        return False  # what cannot be read is not in use: a start makes it anew
+        return False  # an unreadable file is not in use: a start rebuilds it
 
 
 def remove(folder: Path, number: int) -> None:
-    """Delete a generation's files, the one that says its state first."""
+    """Delete a generation, its main file first, so that a kill leaves no usable generation."""
     for path in (path_of(folder, number), *folder.glob(f"projections.g{number}.*.db")):
         delete(path)
 
 
 def remove_strays(folder: Path) -> None:
-    """Delete what is left of generations whose own file is gone: their removal was interrupted."""
+    """Delete the files of generations without a main file, left by an interrupted `remove`."""
     known = numbers(folder)
     for path in folder.iterdir():
         match = _FILE.fullmatch(path.name)
@@ -229,19 +230,19 @@ def remove_strays(folder: Path) -> None:
 
 
 def delete(path: Path) -> None:
-    """Delete a database, itself before its WAL: without that it may be a wreck."""
+    """Delete a database, its WAL last: a database without its WAL may be corrupt."""
     for suffix in ("", *BESIDE):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def is_wreck(error: object) -> bool:
-    """Whether SQLite says of a file that it is no database, or one that contradicts itself."""
+def is_corrupt(error: object) -> bool:
+    """Return whether an error is SQLITE_CORRUPT or SQLITE_NOTADB."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def path_of(folder: Path, number: int, part: str = "") -> Path:
-    """Where a generation is kept, or what a projection that follows in it keeps."""
+    """Return the path of a generation's main file, or of the file of the projection `part`."""
     return folder / (f"projections.g{number}.{part}.db" if part else f"projections.g{number}.db")
 
 
@@ -249,9 +250,9 @@ def _state_of(folder: Path, number: int, projections: Sequence[Projection]) -> S
     try:
         database = Database(folder, number, projections)
     except sqlite3.DatabaseError as error:
-        if not is_wreck(error):
+        if not is_corrupt(error):
             raise
-        return "unreadable"  # projections are disposable: the events make another one
+        return "unreadable"  # the tables are rebuilt from the log
     try:
         return database.state
     finally:

@@ -1,6 +1,7 @@
-"""A generation of the tables, opened for writing: each file with the runner that fills it.
+"""A generation of tables, open for writing: each file with the runner that fills it.
 
-The committer has the file of assets and jobs; the server has those of the projections that follow.
+The committer opens the main file, with assets and jobs. The server opens the files of the
+projections that follow the log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,32 +22,32 @@ from asset_ledger.projections.runtime.migrate import (
 )
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, TABLES
 from asset_ledger.projections.runtime.runner import Runner
-from asset_ledger.projections.runtime.start import Others, follow, follow_others
+from asset_ledger.projections.runtime.start import OtherRunners, follow, follow_others
 
 NEAR: Final = 256
-"""How many events two generations may be apart for the one to take over in a turn: a group's."""
+"""How many events a generation may lag when it takes over: as many as one group commit has."""
 
 
 class Generation:
-    """The files of one generation that are open for writing, each with its runner.
+    """The open files of one generation, each with its runner.
 
-    `own` are the runners of our projections by name, `others` those of other packages; `broken`
-    says why such a projection has no runner.
+    `runners` has all of them by name: `own` are those of this package's projections, `others` names
+    those of other packages. `broken` has the reasons why projections of other packages have none.
     """
 
-    def __init__(self, number: int, own: Mapping[str, Runner], others: Others) -> None:
+    def __init__(self, number: int, own: Mapping[str, Runner], others: OtherRunners) -> None:
         self.number, self.own = number, own
         self.runners = {**own, **others.runners}
         self.others, self.broken = frozenset(others.runners), others.broken
 
     def approach(self) -> None:
-        """Come near the end of the log. Raises what keeps a runner of ours from it."""
+        """Bring the `own` runners within `NEAR` events of the head. Raises the error of a stall."""
         for runner in self.own.values():
             while runner.lag > NEAR:
                 turn(runner)
 
     def overtake(self, other: "Generation") -> None:
-        """Come as far as another generation that stands still."""
+        """Bring the `own` runners to the positions of another generation, which MUST be paused."""
         for name, runner in self.own.items():
             while name in other.runners and runner.position < other.runners[name].position:
                 turn(runner)
@@ -64,7 +65,7 @@ class Generation:
 
 
 def turn(runner: Runner) -> None:
-    """Take a batch. Raises what stalls it."""
+    """Take one batch from the log. Raises the error that stalls the runner."""
     runner.turn()
     if runner.error:
         raise runner.error
@@ -73,7 +74,7 @@ def turn(runner: Runner) -> None:
 def start_followers(
     folder: Path, number: int, feed: Feed, progress: Progress | None = None
 ) -> Generation:
-    """The projections that follow in a generation: caught up, or made anew if not to be trusted."""
+    """Open the followers' files of a generation and catch up; rebuild those that cannot be used."""
     with ExitStack() as stack:
         own = {}
         for each in FOLLOWING:
@@ -85,21 +86,22 @@ def start_followers(
 
 
 def open_generation(folder: Path, number: int, feed: Feed) -> Generation:
-    """All of a generation that was built, or kept, as it stands. Raises DataFolderError."""
+    """Open all files of a generation as they are. Raises as `open_followers` does."""
     tables = open_tables(folder, number, feed)
     try:
         following = open_followers(folder, number, feed)
     except BaseException:
         tables.close()
         raise
-    others = Others({name: following.runners[name] for name in following.others}, following.broken)
+    runners = {name: following.runners[name] for name in following.others}
+    others = OtherRunners(runners, following.broken)
     return Generation(number, {TABLES: tables, **following.own}, others)
 
 
 def open_followers(folder: Path, number: int, feed: Feed) -> Generation:
-    """The projections that follow, in a generation that was built or kept, as they stand.
+    """Open the followers' files of a generation as they are.
 
-    Raises DataFolderError for a file that is missing, or has another schema or another log.
+    Raises DataFolderError for a file that is missing, has another schema, or is of another log.
     """
     with ExitStack() as stack:
         own = {}
@@ -112,7 +114,7 @@ def open_followers(folder: Path, number: int, feed: Feed) -> Generation:
 
 
 def open_tables(folder: Path, number: int, feed: Feed) -> Runner:
-    """The tables of assets and jobs of a generation, as they stand. Raises DataFolderError."""
+    """Open the main file of a generation as it is. Raises DataFolderError."""
     return _open_file(folder, number, PROJECTIONS, "", feed)
 
 
@@ -126,13 +128,13 @@ def _open_file(
     try:
         if not is_current(database):
             raise DataFolderError(
-                f"{path.name} has the schema {database.revision or 'of none'}, and this release "
+                f"{path.name} has the schema {database.revision or '(none)'}, and this release "
                 f"{revision_of(migrations_of(projections))}"
             )
         restore_indexes(database)
         runner = Runner(database, feed)
         if reason := runner.disagreement():
-            raise DataFolderError(f"{path.name} is not to be used: {reason}")
+            raise DataFolderError(f"{path.name} cannot be used: {reason}")
     except BaseException:
         database.close()
         raise

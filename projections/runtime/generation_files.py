@@ -1,4 +1,4 @@
-"""What the files of a generation say of themselves, through connections that only read."""
+"""Schema and row counts of the generation in use, through read-only connections."""
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
@@ -18,9 +18,9 @@ from asset_ledger.projections.runtime.registry import PROJECTIONS
 class GenerationFiles:
     """The schema and the row counts of the generation in use. Any thread may call.
 
-    `revision` is the name of the last migration. `expanded`: the generation has to be rebuilt,
-    because rows lack what a migration adds; until then `pending_backfill` are the columns that no query may
-    use.
+    `revision` is the name of the last migration. `expanded`: older rows lack columns that a
+    migration added, and a rebuild has to fill them. `pending_backfill` names those columns, which
+    no query may use before that.
     """
 
     def __init__(self, folder: Path, following: Generation) -> None:
@@ -44,15 +44,15 @@ class GenerationFiles:
         ]
 
     def count_rows(self) -> dict[str, int]:
-        """How many rows there are, by table, in every projection."""
+        """Return the row counts of all tables, by table."""
         return {table: n for counts in self._counts for table, n in counts.read().items()}
 
 
 class RowCounts:
-    """The row counts of one file, for any thread.
+    """The row counts of one file. Any thread may call.
 
-    SQLite keeps no counts, and keeping our own would cost every write a row. So what was counted
-    holds as long as the file's position, which every change of its rows moves.
+    SQLite stores no counts, and storing them in a table would cost every write a row. The counts
+    are cached until the position of the file moves.
     """
 
     def __init__(self, path: Path, tables: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ class RowCounts:
         self._counts: Mapping[str, int] = {}
 
     def read(self) -> Mapping[str, int]:
-        """The counts, by table. Walks each table's smallest index if the file has moved."""
+        """Return the counts by table. Scans each table's smallest index if the position moved."""
         with self._lock, closing(open_reader(self._path)) as db:
             db.execute("BEGIN")  # else the rows could be those of a later position
             at = db.execute("SELECT * FROM positions ORDER BY 1").fetchall()

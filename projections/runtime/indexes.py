@@ -1,7 +1,7 @@
-"""Indexes that are made after the rows: filling a table without them is several times as fast.
+"""Drop indexes before a bulk fill and make them again after it, which is several times as fast.
 
-What was taken away is named in the file itself, in the transaction that took it: wherever a kill
-strikes, whoever opens the file next can put back what it lacks.
+The transaction that drops an index stores its SQL in the file, so that `restore_indexes` can
+complete the file after a kill.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _DEFER: Final = """
 
 
 def defer_indexes(database: Database) -> None:
-    """Take away every index of a file that only serves its readers."""
+    """Drop every index of a file that is not unique."""
     with transaction(database.write) as db:
         db.execute(_DEFER)
         for (name,) in db.execute("SELECT name FROM deferred_indexes").fetchall():
@@ -24,7 +24,7 @@ def defer_indexes(database: Database) -> None:
 
 
 def restore_indexes(database: Database) -> None:
-    """Make what was taken away, each in a transaction of its own. Nothing to do is no harm."""
+    """Make the indexes that were dropped, each in a transaction of its own."""
     lacking = database.write.execute("SELECT name, sql FROM deferred_indexes").fetchall()
     for name, sql in lacking:
         with transaction(database.write) as db:

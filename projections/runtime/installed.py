@@ -1,6 +1,6 @@
-"""Projections of others: found by an entry point of their package, and made whole.
+"""Load projections of other packages, which are found by an entry point.
 
-Promise: what is wrong with one of them is said under its name, and keeps nothing else from work.
+A projection that cannot be loaded is reported under its name and stops nothing else.
 """
 
 import logging
@@ -18,23 +18,23 @@ from asset_ledger.projections.migrations import Migration, in_order
 from asset_ledger.projections.projection import Projection, Statement
 
 GROUP: Final = "asset_ledger.projections"
-"""The entry points whose names are those of projections, and whose objects their classes."""
+"""The group of entry points. Each names a projection and points to its class."""
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)  # it is part of the name of a file
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)  # part of a file name
 
 logger = logging.getLogger(__name__)
 
 
 class Installed(NamedTuple):
-    """Projections of others, in the order of their names, and why there are not more of them."""
+    """The projections of other packages, by name, and the reasons of those that cannot be used."""
 
     projections: Sequence[Projection]
     broken: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """A projection with what its author may leave out."""
+class InstalledProjection:
+    """A projection of another package, with defaults for the attributes that it may omit."""
 
     name: str
     tables: Sequence[str]
@@ -45,7 +45,7 @@ class Completed:
 
 
 def installed(taken: Collection[str]) -> Installed:
-    """The projections of the packages that are installed now, none of them under a taken name."""
+    """Load the projections of all installed packages. Reject those that have a `taken` name."""
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     times = Counter(entry.name for entry in entries)
     projections: list[Projection] = []
@@ -56,37 +56,37 @@ def installed(taken: Collection[str]) -> Installed:
                 raise ValueError(f"the name {entry.name} is taken")
             projections.append(_loaded(entry))
         except Exception as error:
-            broken[entry.name] = why(entry.name, error)
+            broken[entry.name] = report_unusable(entry.name, error)
     return Installed(projections, broken)
 
 
-def why(name: str, error: Exception) -> str:
-    """What is said of a projection that cannot be used; the log of the server has the rest."""
+def report_unusable(name: str, error: Exception) -> str:
+    """Log the error of a projection with its traceback, and return it as one line."""
     logger.error("the projection %s is not used", name, exc_info=error)
     return f"{type(error).__name__}: {error}"
 
 
 def _loaded(entry: EntryPoint) -> Projection:
     if not _NAME.fullmatch(entry.name):
-        raise ValueError(f"a name is lower-case letters, digits and _, and {entry.name!r} is not")
-    given = entry.load()()
-    if given.name != entry.name:
-        raise ValueError(f"its entry point calls it {entry.name}, its class {given.name}")
-    functions = dict(getattr(given, "functions", {}))
-    return Completed(
+        raise ValueError(f"{entry.name!r} is no name: use lower-case letters, digits and _")
+    projection = entry.load()()
+    if projection.name != entry.name:
+        raise ValueError(f"its entry point has the name {entry.name}, its class {projection.name}")
+    functions = dict(getattr(projection, "functions", {}))
+    return InstalledProjection(
         name=entry.name,
-        tables=tuple(_tables(in_order(given.migrations), functions)),
-        migrations=tuple(given.migrations),
+        tables=tuple(_tables(in_order(projection.migrations), functions)),
+        migrations=tuple(projection.migrations),
         functions=functions,
-        settling=tuple(getattr(given, "settling", ())),
-        statements=given.statements,
+        settling=tuple(getattr(projection, "settling", ())),
+        statements=projection.statements,
     )
 
 
 def _tables(
     migrations: Sequence[Migration], functions: Mapping[str, Callable[..., Any]]
 ) -> Iterator[str]:
-    """What the digest is over: every table that the migrations make, tried in memory."""
+    """Yield the tables that migrations make. Raises ValueError for one without a primary key."""
     with closing(sqlite3.connect(":memory:")) as db:
         for name, function in functions.items():
             db.create_function(name, -1, function, deterministic=True)
@@ -96,5 +96,5 @@ def _tables(
             if kind != "table" or table.startswith("sqlite_"):
                 continue
             if not any(rank for *_, rank in db.execute(f'PRAGMA table_info("{table}")')):
-                raise ValueError(f"the table {table} needs a primary key: it orders the digest")
+                raise ValueError(f"the table {table} needs a primary key, which orders the digest")
             yield table

@@ -1,6 +1,6 @@
-"""The tables of assets and jobs that the committer fills, and the switch to another generation.
+"""The tables of assets and jobs as the committer fills them, and the switch to another generation.
 
-Promise: one generation takes over from the other between two groups, at the head of the log.
+A generation takes over between two group commits, at the head of the log.
 """
 
 from collections.abc import Sequence
@@ -14,77 +14,78 @@ from asset_ledger.projections.runtime.runner import Prepared, Runner
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
-    """The generation that is to take over. `retire`: a rollback retires the present one."""
+class _Switch:
+    """The generation that is to take over. `retire`: mark the current one retired (a rollback)."""
 
     runner: Runner
     retire: bool
 
 
 class LiveTables:
-    """The generation in use, for the one thread that commits. See `group_commit.Tables`."""
+    """The generation in use, for the thread that commits. Implements `group_commit.Tables`."""
 
     def __init__(self, folder: Path, runner: Runner) -> None:
         self._folder, self._runner = folder, runner
-        self._next: _Next | None = None
+        self._switch: _Switch | None = None
         runner.database.expect_groups()
 
     @property
     def state(self) -> TablesState:
-        """Generation, position and error of the tables in use."""
+        """Generation, position and error of the tables."""
         runner = self._runner
         return TablesState(runner.database.number, runner.position, runner.error)
 
     @property
     def is_working(self) -> bool:
         """Whether a switch is under way."""
-        return self._next is not None
+        return self._switch is not None
 
     def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
-        """What these events change, in any generation of this release. Raises PoisonEventError."""
+        """Return the changes of events, for any generation. Raises PoisonEventError."""
         return self._runner.prepare(recorded)
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:
-        """Bring the tables to position `last`. Never raises."""
+        """Bring the tables to position `last`. Never raises: a failure stalls them."""
         self._runner.apply(prepared, last, leaf)
 
     def begin_switch(self, generation: int, *, retire: bool) -> None:
-        """Open another generation of this log. Raises DataFolderError if it cannot be used."""
-        self._next = _Next(open_tables(self._folder, generation, self._runner.feed), retire)
+        """Open the generation that is to take over. Raises DataFolderError if it cannot be used."""
+        self._switch = _Switch(open_tables(self._folder, generation, self._runner.feed), retire)
 
     def turn(self) -> Exception | int | None:
-        """Take one batch from the log: of the switch, if one is under way, else of what lags.
+        """Take one batch from the log, into the generation that is to take over if there is one.
 
-        The generation that took over, or the error that keeps it from that: the switch is over.
+        Return the number of the generation that took over, or the error that ended the switch;
+        None if the switch goes on, or if there is none.
         """
-        if self._next is None:
+        if self._switch is None:
             self._runner.turn()
             return None
         try:
-            return self._approach(self._next)
+            return self._approach(self._switch)
         except Exception as error:
-            self._next.runner.close()
-            self._next = None
+            self._switch.runner.close()
+            self._switch = None
             return error
 
     def close(self) -> None:
         """Close the files."""
         self._runner.close()
-        if self._next is not None:
-            self._next.runner.close()
+        if self._switch is not None:
+            self._switch.runner.close()
 
-    def _approach(self, following: _Next) -> int | None:
-        """Take a batch; take over once the rest is no more than a group has."""
-        if following.runner.lag > NEAR:
-            turn(following.runner)
+    def _approach(self, switch: _Switch) -> int | None:
+        """Take a batch, and take over if no more than `NEAR` events are left."""
+        if switch.runner.lag > NEAR:
+            turn(switch.runner)
             return None
-        while following.runner.lag:
-            turn(following.runner)
-        following.runner.database.expect_groups()
-        if following.retire:
+        while switch.runner.lag:
+            turn(switch.runner)
+        switch.runner.database.expect_groups()
+        if switch.retire:
             self._runner.database.declare("retired")
         else:
-            following.runner.database.declare("ready")
+            switch.runner.database.declare("ready")
         self._runner.close()
-        self._runner, self._next = following.runner, None
+        self._runner, self._switch = switch.runner, None
         return self._runner.database.number

@@ -1,11 +1,11 @@
-"""Brings a file of projections to the schema of this release, before anything reads or fills it.
+"""Migrate a file of tables to the schema of this release, before it is read or filled.
 
-Each migration and its record are one transaction. One that needs events empties the tables, forgets
-their positions and marks the file `building` in that same transaction: wherever a kill strikes,
-the file is either as it was, or says itself that it has to be filled from the log again.
+Each migration is applied and recorded in one transaction. A migration that needs events also
+empties the tables, deletes their positions and marks the file `building` in that transaction. So a
+kill leaves the file as it was, or marked to be filled from the log.
 
-Where the log is long, the rows stay and serve, expanded by what they lack, until the generation is
-made anew from the log: such a migration has no record yet, and the file no later revision.
+If the log is long, such a migration only expands the tables: older rows stay in use without the
+new columns until a rebuild. It is recorded in `expanded_migrations` and not as applied.
 """
 
 import sqlite3
@@ -21,51 +21,51 @@ from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.database import BOOKKEEPING, Database
 
 LONG: Final = 100_000
-"""More events than that are not read before a server listens: some two seconds of work."""
+"""How many events a start reads at most before the server listens: about two seconds of work."""
 
 _RECORD: Final = "INSERT INTO schema_migrations VALUES (?, ?)"
 
 
 def migrate(database: Database, log: int = 0) -> bool:
-    """Apply what the file lacks, in the order of names; whether it must be filled from the log.
+    """Apply the missing migrations in order; return whether the file must be filled from the log.
 
-    `log` is how many events there are. Where it is long, a migration that needs them expands the
-    tables and leaves the rows as they are, if they are of use like that: see `pending_backfill`.
-    Raises NewerSchemaError for a file that a later release has changed.
+    `log` is the number of events. If it is above `LONG`, a migration that needs events only expands
+    the tables, provided that it names the columns to backfill: see `pending_backfill`.
+    Raises NewerSchemaError for a file that a later release has migrated.
     """
     applied, expanded = database.applied, database.expanded
     known = migrations_of(database.projections)
     _refuse_newer(applied | expanded, known)
     missing = [migration for migration in known if migration.name not in applied]
-    apply = _expand if log > LONG and _serves_meanwhile(database, missing) else _apply
+    apply = _expand if log > LONG and _can_expand(database, missing) else _apply
     for migration in missing:
         apply(database, migration, is_changed=migration.name in expanded)
     return database.state == "building"
 
 
 def pending_backfill(expanded: Collection[str], projections: Sequence[Projection]) -> set[str]:
-    """The columns that no query may use until a rebuild, by the migrations that only expanded."""
+    """Return the columns (`assets.node_id`) that older rows lack until a rebuild."""
     known = migrations_of(projections)
     return {name for each in known if each.name in expanded for name in each.backfills or ()}
 
 
-def _serves_meanwhile(database: Database, missing: Sequence[Migration]) -> bool:
-    needy = [migration for migration in missing if migration.needs_events]
-    return database.state == "ready" and all(each.backfills is not None for each in needy)
+def _can_expand(database: Database, missing: Sequence[Migration]) -> bool:
+    need_events = [migration for migration in missing if migration.needs_events]
+    return database.state == "ready" and all(each.backfills is not None for each in need_events)
 
 
 def is_current(database: Database) -> bool:
-    """Whether a file has the schema of this release, no more and no less."""
+    """Return whether a file has exactly the schema of this release."""
     return database.applied == {migration.name for migration in migrations_of(database.projections)}
 
 
 def migrations_of(projections: Sequence[Projection]) -> list[Migration]:
-    """Every projection's migrations, oldest first."""
+    """Return the migrations of all projections, oldest first."""
     return in_order(each for projection in projections for each in projection.migrations)
 
 
 def revision_of(migrations: Sequence[Migration]) -> str:
-    """The name of the last one: what a schema of this release is called."""
+    """Return the name of the last migration, which names the schema; `""` without migrations."""
     return max((migration.name for migration in migrations), default="")
 
 
@@ -73,13 +73,13 @@ def _refuse_newer(applied: Collection[str], known: Sequence[Migration]) -> None:
     unknown = set(applied) - {migration.name for migration in known}
     if unknown:
         raise NewerSchemaError(
-            f"the projections are at revision {max(unknown)}, this release knows {revision_of(known)}:"
-            " use the later release, or delete the projections file to have it made again"
+            f"the tables have the schema {max(unknown)}, and this release {revision_of(known)}: use"
+            " the later release, or delete the file of tables, which the next start rebuilds"
         )
 
 
 def _apply(database: Database, migration: Migration, *, is_changed: bool) -> None:
-    """Change the tables, unless that was done before; empty them where they need events."""
+    """Change the tables, unless they are expanded; empty them if the migration needs events."""
     with transaction(database.write) as db:
         if not is_changed:
             migration.upgrade(db)
@@ -91,7 +91,7 @@ def _apply(database: Database, migration: Migration, *, is_changed: bool) -> Non
 
 
 def _expand(database: Database, migration: Migration, *, is_changed: bool) -> None:
-    """Change the tables, unless that was done before; what older rows lack, they go on lacking."""
+    """Change the tables, unless they are expanded, and keep the rows as they are."""
     if not migration.needs_events:
         _apply(database, migration, is_changed=False)
     elif not is_changed:
@@ -101,9 +101,9 @@ def _expand(database: Database, migration: Migration, *, is_changed: bool) -> No
 
 
 def empty(db: sqlite3.Connection) -> None:
-    """Forget every projected row and position, as part of the caller's transaction."""
+    """Delete all rows and positions, as part of the caller's transaction."""
     for _, table, kind, *_ in db.execute("PRAGMA main.table_list").fetchall():
-        if kind == "virtual":  # an index of words, which has no rows that could be deleted
+        if kind == "virtual":  # a full-text index: DELETE does not work on it
             db.execute(f'INSERT INTO "{table}" ("{table}") VALUES (\'delete-all\')')
         elif kind == "table" and table not in BOOKKEEPING and not table.startswith("sqlite_"):
             db.execute(f'DELETE FROM "{table}"')

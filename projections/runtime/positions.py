@@ -1,4 +1,4 @@
-"""A position that rises in one thread and is awaited on event loops."""
+"""A position that one thread raises and tasks on event loops await."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ class _Waiter(NamedTuple):
 
 
 class Watermark:
-    """How far something has come. Waiters are woken by the thread that raises it."""
+    """A position in the log, and the callers that wait until it is reached."""
 
     def __init__(self, position: int) -> None:
         self._position = position
@@ -27,7 +27,7 @@ class Watermark:
         return self._position
 
     def move(self, position: int) -> None:
-        """Set it, and wake those who waited for no more. Any thread may call."""
+        """Set the position and wake the callers that wait for it or less. Any thread may call."""
         with self._lock:
             self._position = position
             reached = [w for w in self._waiters if w.position <= position]
@@ -35,7 +35,7 @@ class Watermark:
         _wake(reached)
 
     async def reach(self, position: int, within: float) -> None:
-        """Return once it is there. Raises ProjectionBehindError after so many seconds."""
+        """Return once the position is reached. Raises ProjectionBehindError after `within` s."""
         loop = asyncio.get_running_loop()
         waiter = _Waiter(position, loop.create_future(), loop)
         with self._lock:
@@ -46,19 +46,19 @@ class Watermark:
             async with asyncio.timeout(within):
                 await waiter.reached
         except TimeoutError:
-            if (there := self._position) < position:  # else it came while the loop stood still
-                message = f"the tables reflect position {there:,}, not {position:,} yet"
+            if (reached := self._position) < position:  # else: reached while the loop was blocked
+                message = f"the tables reflect position {reached:,}, not {position:,} yet"
                 raise ProjectionBehindError(message) from None
         finally:
             self._forget(waiter)
 
     def is_awaited(self, upto: int) -> bool:
-        """Whether somebody waits for a position up to this one."""
+        """Return whether a caller waits for a position up to `upto`."""
         with self._lock:
             return any(waiter.position <= upto for waiter in self._waiters)
 
     def hand_over(self, successor: "Watermark") -> None:
-        """Let those who wait here wait there. Called on their event loop: nobody comes between."""
+        """Move all waiting callers to another watermark. Called on their event loop."""
         with self._lock:
             waiters, self._waiters = self._waiters, []
         with successor._lock:

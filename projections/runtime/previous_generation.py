@@ -1,4 +1,4 @@
-"""What is known of a generation from its files alone, which are only read."""
+"""Find the generation that a rollback goes back to. Reads its files only."""
 
 import sqlite3
 from contextlib import closing
@@ -14,7 +14,7 @@ from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 
 
 class PreviousGeneration(NamedTuple):
-    """A generation that was in use before. `usable`: it has the schema of this release."""
+    """The generation before the one in use. `usable`: it has the schema of this release."""
 
     generation: int
     revision: str
@@ -23,21 +23,21 @@ class PreviousGeneration(NamedTuple):
 
 
 def find_previous(folder: Path, number: int) -> PreviousGeneration | None:
-    """The generation that a rollback would go back to, from this one."""
+    """Return the last generation before `number` that is ready, or None."""
     before = [n for n in numbers(folder) if n < number and is_ready(path_of(folder, n))]
     return _read(folder, before[-1]) if before else None
 
 
-def check_usable(kept: PreviousGeneration | None) -> PreviousGeneration:
-    """One that can be gone back to. Raises GenerationError."""
-    if kept is None:
+def check_usable(previous: PreviousGeneration | None) -> PreviousGeneration:
+    """Return the previous generation. Raises GenerationError if there is none or it is unusable."""
+    if previous is None:
         raise GenerationError("there is no generation to go back to")
-    if not kept.usable:
+    if not previous.usable:
         raise GenerationError(
-            f"generation {kept.generation} has the schema {kept.revision}, which is not this "
-            "release's: make the tables anew instead"
+            f"generation {previous.generation} has the schema {previous.revision} of another "
+            "release: rebuild the tables instead"
         )
-    return kept
+    return previous
 
 
 def _read(folder: Path, number: int) -> PreviousGeneration | None:
@@ -47,7 +47,7 @@ def _read(folder: Path, number: int) -> PreviousGeneration | None:
         schemas = {part: _schema(path_of(folder, number, part)) for part, _ in parts}
         position = _position(path_of(folder, number))
     except sqlite3.DatabaseError:
-        return None  # it cannot be gone back to
+        return None  # damaged: no rollback to it
     known = {part: {m.name for m in migrations_of(projections)} for part, projections in parts}
     revision = max(max(names, default="") for names in schemas.values())
     return PreviousGeneration(number, revision, position, schemas == known)

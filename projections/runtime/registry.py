@@ -1,4 +1,4 @@
-"""Every projection that is installed: ours, and those of other packages."""
+"""Every installed projection: those of this package, and those of other packages."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,15 +13,15 @@ from asset_ledger.projections.tables.search import Search
 from asset_ledger.projections.tables.usage import Usage
 
 PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
-"""Jobs first: what an event takes from a job's bytes is still in `assets` then."""
+"""Filled by the committer. `Jobs` is first: it reads sizes that `Assets` then changes."""
 
 FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())
-"""Those that no write waits for: each in a file of its own, at a position of its own."""
+"""Filled in the background, each in a file of its own. No write waits for them."""
 
 TABLES: Final = "tables"
-"""What the runner that the writer fills is called among the runners: assets and jobs."""
+"""The name of the main file among the runners: the tables that the committer fills."""
 
 
-def others() -> Installed:
-    """The projections that are not ours, and those that cannot be used."""
+def other_projections() -> Installed:
+    """Load the projections of other packages."""
     return installed(taken={TABLES, *(each.name for each in (*PROJECTIONS, *FOLLOWING))})

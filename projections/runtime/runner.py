@@ -1,8 +1,7 @@
-"""Follows the log: events become rows, and the position moves in the same transaction.
+"""Fill one file of tables from the log: rows and position change in one transaction.
 
-Live events and events read back from the log take one path, so a live projection is a rebuild that has
-caught up. What goes wrong stalls the projection and nothing else: the log goes on, and the projection takes it
-from there once it can.
+Live events and events read back from the log take the same path. An error stalls the file and
+nothing else: the log still grows, and the runner continues from its position once it can.
 """
 
 import logging
@@ -15,24 +14,24 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import insert_rows, is_statements_own, transaction
+from asset_ledger.ledger.storage.sqlite import insert_rows, is_statement_error, transaction
 from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.status import Status
 
 BATCH: Final = 1_000
-"""How many events one transaction takes from the log: a turn that a writer can wait for."""
+"""How many events one transaction takes from the log: so few that a write can wait for it."""
 
 REFUSED: Final = "refused by a projection"
 
 logger = logging.getLogger(__name__)
 
 CATCHING_UP: Final = "bringing the tables up to date"
-"""The step that a start reports."""
+"""The step that a start reports as its progress."""
 
 
 class Prepared(NamedTuple):
-    """The statements of some neighbouring events."""
+    """The statements of the events from position `first` to `last`."""
 
     first: int
     last: int
@@ -40,7 +39,7 @@ class Prepared(NamedTuple):
 
 
 class Runner(Status):
-    """Fills one file of tables from the log. Any thread may call; one at a time is let in."""
+    """Fills one file of tables from the log. Any thread may call; a lock admits one at a time."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
         super().__init__(database.projections, feed)
@@ -56,12 +55,12 @@ class Runner(Status):
         self.reload()
 
     def disagreement(self) -> str | None:
-        """Why these tables cannot be this log's (a backup was restored, say); None if they are."""
+        """Return why the tables are not of this log (say, after restoring a backup), or None."""
         rows = self.database.write.execute(
             "SELECT position, log_id, leaf FROM positions"
         ).fetchall()
         if len({position for position, _, _ in rows}) > 1:
-            return "the projections stand at different positions"
+            return "the projections are at different positions"
         for position, log_id, leaf in rows:
             if position and log_id != self.feed.log_id:
                 return f"the tables were made from the log {log_id}"
@@ -70,23 +69,24 @@ class Runner(Status):
         return None
 
     def prepare(self, recorded: Sequence[Recorded]) -> Prepared:
-        """The statements of these neighbouring events, computed without touching anything.
+        """Return the statements of consecutive events. Changes nothing.
 
-        Raises PoisonEventError for an event that no row can be made of.
+        Raises PoisonEventError for an event that a projection cannot take.
         """
         statements: list[Statement] = []
         for event in recorded:
             try:
-                for projection in self.taking(event.position):
+                for projection in self.projections_taking(event.position):
                     statements += projection.statements(event)
             except Exception as error:
                 raise PoisonEventError(event.position, repr(error), REFUSED) from error
         return Prepared(recorded[0].position, recorded[-1].position, statements)
 
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> bool:
-        """Whether the tables reflect the log up to `last`, whose leaf hash is `leaf`.
+        """Write prepared events; return whether the tables reflect position `last`.
 
-        Never raises: what fails stalls the projection, and a later turn takes it from the log.
+        `leaf` is the leaf hash of the event at `last`. Never raises: an error stalls the file, and
+        a later turn reads the events from the log.
         """
         with self._turn:
             batch = [group for group in prepared if isinstance(group, Prepared)]
@@ -98,12 +98,12 @@ class Runner(Status):
             return self.position >= last
 
     def turn(self, limit: int = BATCH) -> bool:
-        """Take one batch from the log; whether there may be more. Also ends a stall, if it can."""
+        """Take one batch from the log; return whether there may be more. Ends a stall if it can."""
         with self._turn:
             return self._guarded(lambda: self._take_from_log(limit))
 
     def catch_up(self, progress: Progress | None = None) -> None:
-        """Take everything from the log. Stops early with `error` set where it cannot go on."""
+        """Take batches up to the head of the log. A stall ends it early, with `error` set."""
         target, more = self.feed.head(), True
         while more:
             more = self.turn()
@@ -111,28 +111,28 @@ class Runner(Status):
                 progress(CATCHING_UP, self.position, max(target, self.position))
 
     def close(self) -> None:
-        """Close the write connection, once nobody is in a turn."""
+        """Close the file, once no turn is under way."""
         with self._turn:
             self.database.close()
 
     def _guarded(self, work: Callable[[], bool]) -> bool:
-        """Do it; a failure becomes the state of the projection instead of its caller's problem."""
+        """Do the work; store an exception as `error` instead of raising it."""
         try:
             if self.error:
-                self.reload()  # a COMMIT that failed may have happened
-                self._skips = self.feed.skips()  # what it stalls at may have been set aside
+                self.reload()  # a COMMIT that raised may have succeeded
+                self._skips = self.feed.skips()  # the event that stalled it may be skipped by now
             more = work()
         except Exception as error:
             self._stall(error)
             return False
         if self.error:
-            logger.warning("the projections are live again, at position %d", self.position)
+            logger.warning("the tables follow the log again, from position %d", self.position)
         self.error = None
         return more
 
     def _stall(self, error: Exception) -> None:
         if self.error is None:
-            logger.error("the projections stall at position %d", self.position, exc_info=error)
+            logger.error("the tables stalled at position %d", self.position, exc_info=error)
         self.error = error
 
     def _continues(self, batch: Sequence[Prepared], last: int) -> bool:
@@ -148,25 +148,25 @@ class Runner(Status):
             try:
                 return self._write([group], group.last, self.leaf(group.last))
             except sqlite3.Error as error:
-                limit = _fewer(group, error)
+                limit = _half_of(group, error)
         return False
 
     def _readable(self, limit: int) -> Prepared | None:
-        """The next events, up to one that cannot be read or taken. Raises if that is the first."""
+        """Return the next events that can be taken. Raises PoisonEventError if there are none."""
         try:
             return self._next(limit)
         except PoisonEventError as error:
             readable = error.position - self.position - 1
-            return self._next(readable) if readable else self._first(error.position)
+            return self._next(readable) if readable else self._next_alone(error.position)
 
-    def _first(self, position: int) -> Prepared | None:
-        """The next event, for those who have not set it aside. Raises unless they can take it."""
-        if not self.taking(position):
+    def _next_alone(self, position: int) -> Prepared | None:
+        """Return the next event, without statements if every projection skips it."""
+        if not self.projections_taking(position):
             return Prepared(position, position, [])
         return self._next(1)
 
     def leaf(self, position: int) -> bytes:
-        """The leaf hash of the event at a position. Raises CorruptLogError if the log has none."""
+        """Return the leaf hash of an event. Raises CorruptLogError if the log has none."""
         leaf = self.feed.leaf_hash(position)
         if leaf is None:
             raise CorruptLogError(f"the log has no leaf hash at position {position:,}")
@@ -184,7 +184,7 @@ class Runner(Status):
         return True
 
     def settle(self, last: int, leaf: bytes) -> None:
-        """End a transaction of events up to `last`: sum them up, and move the position."""
+        """Run the settling statements and move the position, as part of the transaction."""
         for settling in self._settling:
             self.database.write.execute(settling)
         self.database.write.execute(
@@ -193,17 +193,17 @@ class Runner(Status):
         )
 
     def reload(self) -> None:
-        """Take the position from the file."""
+        """Read the position from the file."""
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
 
 
-def _fewer(group: Prepared, error: sqlite3.Error) -> int:
-    """How many events to try next, to find the one whose statements fail.
+def _half_of(group: Prepared, error: sqlite3.Error) -> int:
+    """Return how many events to try next, to find the event whose statements fail.
 
-    Raises PoisonEventError once it is found, and what is no statement's fault.
+    Raises PoisonEventError for a single event, and any error that no statement caused.
     """
-    if not is_statements_own(error):
+    if not is_statement_error(error):
         raise error
     if group.first == group.last:
         raise PoisonEventError(group.first, repr(error), REFUSED) from error
@@ -211,18 +211,18 @@ def _fewer(group: Prepared, error: sqlite3.Error) -> int:
 
 
 def execute(db: sqlite3.Connection, statements: Iterable[Statement]) -> None:
-    """Run statements in order; neighbours that are independent of each other go together."""
-    together: dict[str, list[Sequence[Any]]] = {}
+    """Run statements in order; group neighbouring independent statements by their SQL."""
+    grouped: dict[str, list[Sequence[Any]]] = {}
     for sql, parameters, independent in statements:
         if independent:
-            together.setdefault(sql, []).append(parameters)
+            grouped.setdefault(sql, []).append(parameters)
             continue
-        _flush(db, together)
+        _flush(db, grouped)
         db.execute(sql, parameters)
-    _flush(db, together)
+    _flush(db, grouped)
 
 
-def _flush(db: sqlite3.Connection, together: dict[str, list[Sequence[Any]]]) -> None:
-    for sql, rows in together.items():
+def _flush(db: sqlite3.Connection, grouped: dict[str, list[Sequence[Any]]]) -> None:
+    for sql, rows in grouped.items():
         insert_rows(db, sql, rows)
-    together.clear()
+    grouped.clear()

@@ -1,7 +1,7 @@
-"""Filling the projections from the log, and what a start does to trust those that are there.
+"""Open the tables at a start: check them, migrate them, and catch up with the log.
 
-Projections that cannot be trusted are never touched: the next generation is made beside them and takes
-over in one step, so that a start that is killed has changed nothing.
+A main file that cannot be used is left alone. The next generation is built beside it and takes over
+in one step, so that a start that is killed has changed nothing.
 """
 
 import logging
@@ -19,7 +19,7 @@ from asset_ledger.projections.runtime.bulk import fill_new
 from asset_ledger.projections.runtime.database import (
     Database,
     delete,
-    is_wreck,
+    is_corrupt,
     numbers,
     open_current,
     open_next,
@@ -27,16 +27,16 @@ from asset_ledger.projections.runtime.database import (
     remove,
 )
 from asset_ledger.projections.runtime.indexes import restore_indexes
-from asset_ledger.projections.runtime.installed import why
+from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.migrate import migrate
-from asset_ledger.projections.runtime.registry import PROJECTIONS, others
+from asset_ledger.projections.runtime.registry import PROJECTIONS, other_projections
 from asset_ledger.projections.runtime.runner import Runner
 
 logger = logging.getLogger(__name__)
 
 
-class Others(NamedTuple):
-    """The runners of the projections of others, by name, and why there are not more of them."""
+class OtherRunners(NamedTuple):
+    """The runners of other packages' projections, and the reasons of those without one, by name."""
 
     runners: Mapping[str, Runner]
     broken: Mapping[str, str]
@@ -50,17 +50,17 @@ def start(
     *,
     keep_others: bool = False,
 ) -> Runner:
-    """The projections of this log, migrated and caught up, or made anew where they are not its own.
+    """Return the runner of the main file, migrated and caught up, or rebuilt if it is unusable.
 
-    `keep_others`: a rebuild may be under way, whose files are not to be removed.
-    Ends stalled, with `error` set, where the log cannot be read to its end.
+    `keep_others`: remove no other generation, since a rebuild may be running.
+    A runner that cannot take all events is stalled, with `error` set.
     """
     current = partial(open_current, folder, projections, keep_others=keep_others)
-    opened = _opened(current, feed, progress)
+    opened = _open(current, feed, progress)
     if isinstance(opened, Runner):
         return opened
-    logger.warning("making the projections anew: %s", opened)
-    return _switched(folder, feed, progress, projections)
+    logger.warning("rebuilding the tables: %s", opened)
+    return _build_next(folder, feed, progress, projections)
 
 
 def follow(
@@ -70,58 +70,58 @@ def follow(
     feed: Feed,
     progress: Progress | None = None,
 ) -> Runner:
-    """A projection that follows, in this generation, caught up, or made anew in its place.
+    """Return the runner of a projection with a file of its own, caught up, or rebuilt in place.
 
-    Ends stalled, with `error` set, where the log cannot be read to its end.
+    A runner that cannot take all events is stalled, with `error` set.
     """
     part = partial(Database, folder, number, [projection], projection.name)
-    opened = _opened(part, feed, progress)
+    opened = _open(part, feed, progress)
     if isinstance(opened, str):
-        logger.warning("making %s anew: %s", projection.name, opened)
+        logger.warning("rebuilding %s: %s", projection.name, opened)
         delete(path_of(folder, number, projection.name))
-        opened = _opened(part, feed, progress)
+        opened = _open(part, feed, progress)
     if isinstance(opened, str):
-        raise DataFolderError(f"{projection.name} cannot be made: {opened}")
+        raise DataFolderError(f"{projection.name} cannot be rebuilt: {opened}")
     return opened
 
 
 def follow_others(
     folder: Path, number: int, feed: Feed, progress: Progress | None = None
-) -> Others:
-    """Every projection of others, as `follow` answers it. Nothing that one of them does raises."""
-    projections, found = others()
+) -> OtherRunners:
+    """Return the runners of all projections of other packages. Reports errors, raises none."""
+    projections, found = other_projections()
     runners: dict[str, Runner] = {}
     broken = dict(found)
     for projection in projections:
         try:
             runners[projection.name] = follow(folder, number, projection, feed, progress)
         except Exception as error:
-            broken[projection.name] = why(projection.name, error)
-    return Others(runners, broken)
+            broken[projection.name] = report_unusable(projection.name, error)
+    return OtherRunners(runners, broken)
 
 
-def _opened(
+def _open(
     open_database: Callable[[], Database], feed: Feed, progress: Progress | None
 ) -> Runner | str:
-    """The runner of a file, caught up; or why it is not to be used, and then it is closed."""
+    """Return the runner of a file, caught up; or the reason why the file cannot be used."""
     try:
         database = open_database()
     except sqlite3.DatabaseError as error:
-        return _wreck(error)
+        return _corruption(error)
     try:
-        trusted = _trusted(database, feed, progress)
+        checked = _check(database, feed, progress)
     except BaseException:
         database.close()
         raise
-    if isinstance(trusted, str):
+    if isinstance(checked, str):
         database.close()
-    return trusted
+    return checked
 
 
-def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
+def _check(database: Database, feed: Feed, progress: Progress | None) -> Runner | str:
     try:
         if database.state == "filling":
-            return "nobody has filled it to its end"
+            return "it was not filled to its end"
         migrate(database, feed.head())
         restore_indexes(database)
         runner = Runner(database, feed)
@@ -129,27 +129,27 @@ def _trusted(database: Database, feed: Feed, progress: Progress | None) -> Runne
         if reason is None:
             _catch_up(runner, progress)
     except sqlite3.DatabaseError as error:
-        return _wreck(error)
-    return str(runner.error) if is_wreck(runner.error) else reason or runner
+        return _corruption(error)
+    return str(runner.error) if is_corrupt(runner.error) else reason or runner
 
 
-def _wreck(error: sqlite3.DatabaseError) -> str:
-    """What SQLite says of a wrecked file. Raises any other error on."""
-    if not is_wreck(error):
+def _corruption(error: sqlite3.DatabaseError) -> str:
+    """Return the message of a corruption error; raise any other error."""
+    if not is_corrupt(error):
         raise error
     return str(error)
 
 
-def _switched(
+def _build_next(
     folder: Path, feed: Feed, progress: Progress | None, projections: Sequence[Projection]
 ) -> Runner:
-    before = numbers(folder)
+    existing = numbers(folder)
     database = open_next(folder, projections)
     migrate(database)
     runner = Runner(database, feed)
     _catch_up(runner, progress)
     if runner.error is None:
-        for number in before[:-1]:
+        for number in existing[:-1]:  # a rollback needs the last
             remove(folder, number)
     return runner
 

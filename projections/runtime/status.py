@@ -1,7 +1,7 @@
-"""Where one file of tables is: its position, and the error it stalls at.
+"""The status of one file of tables: its position, its lag, and the error that stalls it.
 
-The committer's tables report their status to the server; the other projections' runners are their
-own status. Both are awaited and shown alike.
+The committer reports the status of the main file to the server. The runners of all other files are
+subclasses of `Status`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from asset_ledger.projections.runtime.positions import Watermark
 
 
 class Status:
-    """The status of the tables of some projections. Any thread may call."""
+    """The status of the tables that some projections fill. Any thread may call."""
 
     def __init__(self, projections: Sequence[Projection], feed: Feed, position: int = 0) -> None:
         self.projections, self.feed = tuple(projections), feed
@@ -25,7 +25,7 @@ class Status:
 
     @property
     def position(self) -> int:
-        """The last event that the tables reflect."""
+        """The position of the last event that the tables reflect."""
         return self._watermark.position
 
     @property
@@ -35,33 +35,33 @@ class Status:
 
     @property
     def state(self) -> Literal["live", "stalled"]:
-        """Whether the tables follow the log."""
+        """`stalled` if an error keeps the tables from following the log, else `live`."""
         return "stalled" if self.error else "live"
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a caller waits for events that the log has and the tables do not reflect."""
+        """Whether a caller waits for an event that is in the log and not in the tables yet."""
         return self._watermark.is_awaited(self.feed.head())
 
     async def wait_for(self, position: int, within: float) -> None:
-        """Return once the tables reflect a position. Raises ProjectionBehindError after so many s."""
+        """Return once they reflect a position. Raises ProjectionBehindError after `within` s."""
         await self._watermark.reach(position, within)
 
-    def learn(self, position: int, error: Exception | None) -> None:
-        """Take over what a report says."""
+    def update(self, position: int, error: Exception | None) -> None:
+        """Set the position and the error."""
         self.error = error
         self._watermark.move(position)
 
     def hand_over(self, successor: "Status") -> None:
-        """Let the callers that wait here wait there. Called on their event loop."""
+        """Move all waiting callers to another status. Called on their event loop."""
         self._watermark.hand_over(successor._watermark)
 
     def refusing(self, position: int) -> list[str]:
-        """The projections here that stand before an event and cannot take it. Reads the log."""
+        """Return the projections that stop before this event because they cannot take it."""
         if self.position >= position:
             return []
         self._skips = self.feed.skips()
-        taking = self.taking(position)
+        taking = self.projections_taking(position)
         try:
             events = self.feed.read(position - 1, 1)
         except PoisonEventError:
@@ -70,8 +70,8 @@ class Status:
         stalled = isinstance(self.error, PoisonEventError) and self.error.position == position
         return refusing or ([each.name for each in taking] if stalled else [])
 
-    def taking(self, position: int) -> Sequence[Projection]:
-        """The projections that did not set this event aside."""
+    def projections_taking(self, position: int) -> Sequence[Projection]:
+        """Return the projections that do not skip this event."""
         if not self._skips:
             return self.projections
         return [each for each in self.projections if (each.name, position) not in self._skips]

@@ -1,1 +1,1 @@
-"""From event to rows: one pure projection a module."""
+"""The projections of this package, from event to rows: one module each."""

@@ -1,7 +1,7 @@
-"""The table of assets: what each event changes in it, and the JSON that each of its rows holds.
+"""The projection `assets`: one row for each asset, with its API JSON.
 
-Every row holds the API's JSON of its asset, so that reading serialises nothing. `document` is the
-only maker of that JSON: for rows, and for answers that a write folds from the events.
+The JSON is stored in the row, so that reading serialises nothing. `document` alone makes it, for
+rows and for assets that are folded from events.
 """
 
 import re
@@ -23,15 +23,12 @@ _canonical: Final = CanonicalJson()
 
 
 def canonical(value: Any) -> str:
-    """JSON text with sorted keys: live events and those read back from the log give the same."""
+    """Return JSON text with sorted keys: the same for a live event and for the stored event."""
     return _canonical.encode(value).decode()
 
 
 def document(asset: Asset) -> dict[str, Any]:
-    """The asset as the API answers it: NodeTool's fifteen fields, then ours.
-
-    A tombstone, as lists show it that are asked for them, has two more.
-    """
+    """Return the API document of an asset; a tombstone has two fields more."""
     fields = {
         "id": asset.id,
         "user_id": asset.user_id,
@@ -43,7 +40,7 @@ def document(asset: Asset) -> dict[str, Any]:
         "metadata": asset.metadata,
         "created_at": iso(asset.created_at),
         "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
-        "thumb_url": f"/api/assets/{asset.id}/thumbnail" if _is_drawn(asset) else None,
+        "thumb_url": f"/api/assets/{asset.id}/thumbnail" if _has_thumbnail(asset) else None,
         "duration": None if asset.duration is None else float(asset.duration),
         "node_id": asset.node_id,
         "job_id": asset.job_id,
@@ -61,7 +58,7 @@ def document(asset: Asset) -> dict[str, Any]:
 
 
 def home_document(user_id: str, since: datetime) -> dict[str, Any]:
-    """The folder that everything is in which is in no other: no event ever made it."""
+    """Return the API document of the home folder: the root, which no event created."""
     home = Asset(
         id=AssetId(user_id),
         version=0,
@@ -82,23 +79,25 @@ def home_document(user_id: str, since: datetime) -> dict[str, Any]:
     return document(home) | {"parent_id": ""}
 
 
-_DRAWN: Final = re.compile(r"(image)/(?:png|jpe?g|gif|webp|bmp|x-ms-bmp|tiff|avif)|(video)/.+")
+_HAS_THUMBNAIL: Final = re.compile(
+    r"(image)/(?:png|jpe?g|gif|webp|bmp|x-ms-bmp|tiff|avif)|(video)/.+"
+)
 
 
 @lru_cache(maxsize=256)
 def thumbnail_kind(content_type: str) -> str | None:
-    """Whether a thumbnail shows an `image` or a `video`; None where there is none of this type."""
-    drawn = _DRAWN.fullmatch(content_type.partition(";")[0].strip().lower())
-    return drawn and (drawn[1] or drawn[2])
+    """Return `image` or `video`, or None if this content type has no thumbnails."""
+    match = _HAS_THUMBNAIL.fullmatch(content_type.partition(";")[0].strip().lower())
+    return match and (match[1] or match[2])
 
 
-def _is_drawn(asset: Asset) -> bool:
-    """By its type alone: a row is the same on a server that can draw no videos."""
+def _has_thumbnail(asset: Asset) -> bool:
+    """Decide by the type alone: rows must not depend on the codecs of a server."""
     return asset.digest is not None and thumbnail_kind(asset.content_type) is not None
 
 
 def document_json(asset: Asset) -> str:
-    """`document` as JSON text: one text for one state, whichever way the state came about."""
+    """Return `document` as JSON text. Equal assets give equal text."""
     fields = document(asset)
     if asset.metadata is not None:
         fields["metadata"] = orjson.Fragment(_canonical.encode(asset.metadata))
@@ -110,7 +109,7 @@ COLUMNS: Final = (
     "content_type", "size", "digest", "metadata", "tags", "derived_from", "duration", "version",
     "position", "created_at", "updated_at", "deleted_at", "deleted_by",
 )  # fmt: skip
-"""The columns that a state is made of, in the order of `_row`."""
+"""The columns that store the fields of an `Asset`, in the order of `_row`."""
 
 _INSERT: Final = (
     f"INSERT INTO assets ({', '.join(COLUMNS)}, recorded_at, json)"
@@ -120,7 +119,7 @@ _REWRITE_JSON: Final = f"UPDATE assets SET json = asset_json({', '.join(COLUMNS)
 
 
 def _row(asset: Asset) -> tuple[Any, ...]:
-    """The columns of a live asset."""
+    """Return the values of `COLUMNS` for a live asset."""
     return (
         asset.seq,
         asset.id,
@@ -146,7 +145,7 @@ def _row(asset: Asset) -> tuple[Any, ...]:
     )
 
 
-_RESTORE: Final[Mapping[str, Callable[[Any], Any]]] = {
+_DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "metadata": orjson.loads,
     "tags": orjson.loads,
     "derived_from": orjson.loads,
@@ -154,7 +153,7 @@ _RESTORE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "updated_at": parse_time,
     "deleted_at": parse_time,
 }
-_STORE: Final[Mapping[str, Callable[[Any], Any]]] = {
+_ENCODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "metadata": canonical,
     "tags": canonical,
     "duration": float,
@@ -163,16 +162,16 @@ _STORE: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def _asset_json(*columns: Any) -> str:
-    """The SQL function `asset_json`: the JSON of the state that a row's columns hold."""
-    state = dict(zip(COLUMNS, columns, strict=True))
-    for name, restore in _RESTORE.items():
-        if state[name] is not None:
-            state[name] = restore(state[name])
-    return document_json(Asset(**state))
+    """The SQL function `asset_json`: return the JSON of the asset that a row stores."""
+    fields = dict(zip(COLUMNS, columns, strict=True))
+    for name, decode in _DECODERS.items():
+        if fields[name] is not None:
+            fields[name] = decode(fields[name])
+    return document_json(Asset(**fields))
 
 
 class Assets:
-    """The projection."""
+    """The projection of assets."""
 
     name: Final = "assets"
     tables: Final = ("assets",)
@@ -184,7 +183,7 @@ class Assets:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A row for a new asset; for a later event what it sets, and the JSON of the row anew."""
+        """Insert the row of a new asset; for a later event, update the row and its JSON."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             yield _insert(recorded, event)
@@ -195,7 +194,7 @@ class Assets:
 def _insert(recorded: Recorded, event: AssetCreated) -> Statement:
     asset = evolve(None, recorded)
     if asset is None:
-        raise ValueError("a created event folds into an asset")
+        raise ValueError("the event does not create an asset")
     row = (*_row(asset), iso(moment(event)), document_json(asset))
     return Statement(_INSERT, row, independent=True)
 
@@ -203,7 +202,7 @@ def _insert(recorded: Recorded, event: AssetCreated) -> Statement:
 def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Iterator[Statement]:
     event = recorded.event
     columns = {
-        **{name: _stored(name, value) for name, value in changes.items()},
+        **{name: _encoded(name, value) for name, value in changes.items()},
         "version": event.originator_version,
         "position": recorded.position,
         "updated_at": iso(moment(event)),
@@ -214,5 +213,5 @@ def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Iterator[Statemen
     yield Statement(_REWRITE_JSON, (asset_id,))
 
 
-def _stored(name: str, value: Any) -> Any:
-    return _STORE[name](value) if value is not None and name in _STORE else value
+def _encoded(name: str, value: Any) -> Any:
+    return _ENCODERS[name](value) if value is not None and name in _ENCODERS else value

@@ -1,5 +1,6 @@
-"""Live assets by name, by size and by digest. It follows the log by itself: keys that come in no
-order dirty a page for each asset, which no upload should wait for.
+"""The projection `catalog`: an index of live assets by name, size and digest.
+
+It follows the log in the background, since its unordered keys dirty a page for each asset.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,19 +12,19 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
-_ENTER: Final = """
+_INSERT: Final = """
     INSERT INTO catalog (seq, id, user_id, name, size, digest) VALUES (?, ?, ?, ?, ?, ?)
 """
 _COLUMNS: Final = frozenset({"name", "size", "digest"})
 
 
-def short(digest: Digest | None) -> str | None:
-    """What the catalog keeps of a digest."""
+def digest_prefix(digest: Digest | None) -> str | None:
+    """Return the first 16 hex digits of a digest, which the catalog stores."""
     return None if digest is None else digest.removeprefix("sha256:")[:16]
 
 
 class Catalog:
-    """The projection. Its table is no part of the digest: every word of it is in `assets`."""
+    """The projection of the catalog. The digest leaves its table out: all of it is in `assets`."""
 
     name: Final = "catalog"
     tables: Final = ()
@@ -32,12 +33,13 @@ class Catalog:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A row for a new asset; for a later event what it sets."""
+        """Insert the row of a new asset; for a later event, update the row."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             name = private_of(event).get("name", "")
-            row = (event.originator_id, event.user_id, name, event.size, short(event.digest))
-            yield Statement(_ENTER, (recorded.position, *row), independent=True)
+            prefix = digest_prefix(event.digest)
+            row = (event.originator_id, event.user_id, name, event.size, prefix)
+            yield Statement(_INSERT, (recorded.position, *row), independent=True)
         elif changes := _changes(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
             sql = f"UPDATE catalog SET {setters} WHERE id = ?"
@@ -45,11 +47,11 @@ class Catalog:
 
 
 def _changes(event: Event) -> dict[str, Any]:
-    """What an event sets of the columns of the catalog."""
+    """Return the columns of the catalog that an event sets, with their values."""
     changes = changes_of(event) or {}
     columns = {name: changes[name] for name in changes if name in _COLUMNS}
     if "digest" in columns:
-        columns["digest"] = short(columns["digest"])
+        columns["digest"] = digest_prefix(columns["digest"])
     if "deleted_at" in changes:
         columns["live"] = changes["deleted_at"] is None
     return columns

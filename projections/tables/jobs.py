@@ -1,7 +1,7 @@
-"""The table of jobs: running totals of what each made, and its frame where somebody gave it one.
+"""The projection `jobs`: one row for each job, with totals of its live assets, its start and end.
 
-Totals count live assets. An event that does not carry the size it takes away finds it in `assets`,
-so this projection's statements for an event run before those of the assets projection.
+A deleted or replaced asset is subtracted by its size in `assets`. So the statements of this
+projection for an event run before those of the projection `assets`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,14 +30,14 @@ _CHANGED: Final = """
     UPDATE jobs SET {changes}last_position = ? WHERE user_id = ? AND job_id = ?
 """
 _SIZE: Final = "(SELECT size FROM assets WHERE id = ?)"
-_NAMED: Final = """
+_INSERT: Final = """
     INSERT INTO jobs (user_id, job_id, first_position, last_position) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING
 """
 
 
 class Jobs:
-    """The projection."""
+    """The projection of jobs."""
 
     name: Final = "jobs"
     tables: Final = ("jobs",)
@@ -46,7 +46,7 @@ class Jobs:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """What an event that names a job changes of it; nothing for any other."""
+        """Insert or update the row of the job that an event names, if it names one."""
         event = recorded.event
         if not isinstance(event, TaggedEvent) or event.job_id is None:
             return
@@ -54,8 +54,8 @@ class Jobs:
             yield _created(recorded.position, event)
             return
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
-            names = (event.user_id, event.job_id, recorded.position, recorded.position)
-            yield Statement(_NAMED, names)
+            row = (event.user_id, event.job_id, recorded.position, recorded.position)
+            yield Statement(_INSERT, row)
         changes, parameters = _changes(event)
         sql = _CHANGED.format(changes=changes)
         yield Statement(sql, (*parameters, recorded.position, event.user_id, event.job_id))
@@ -67,7 +67,7 @@ def _created(position: int, event: AssetCreated) -> Statement:
 
 
 def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
-    """What an event sets, as SQL, and its parameters."""
+    """Return the assignments of an UPDATE for an event, and their parameters."""
     asset_id = event.originator_id
     match event:
         case AssetDeleted():

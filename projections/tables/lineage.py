@@ -1,12 +1,7 @@
-"""What was made from what: edges from sources to what was derived from them, and walks along them.
+"""The projection `lineage`: an edge from each source asset to each asset derived from it."""
 
-A walk ends, whatever the edges are: it enters no asset twice, and at most 1,000 of them.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
-
-import orjson
 
 from asset_ledger.ledger.domain.asset import AssetCreated
 from asset_ledger.ledger.domain.event import Recorded
@@ -20,7 +15,7 @@ _INSERT: Final = """
 
 
 class Lineage:
-    """The projection. It reads the source's digest in `assets`: in order, never regrouped."""
+    """The projection of lineage. Its statements read digests in `assets`: none is independent."""
 
     name: Final = "lineage"
     tables: Final = ("edges",)
@@ -29,13 +24,9 @@ class Lineage:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """An edge from each asset that a new one was derived from."""
+        """Insert an edge from each source of a new asset."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             for source in event.derived_from:
                 edge = (source, event.originator_id, event.user_id, source)
                 yield Statement(_INSERT, edge)
-
-
-def _json(ids: Iterable[str]) -> str:
-    return orjson.dumps(list(ids)).decode()

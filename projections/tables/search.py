@@ -1,8 +1,8 @@
-"""What can be found of live assets: the words of their names, tags and metadata values.
+"""The projection `search`: a full-text index of the names, tags and metadata values of live assets.
 
-Texts and queries are folded alike (NFKC, no case). A word of a query is looked for as it is, in any
-place: nothing in it is an operator or a wildcard. One of fewer than three characters, which would
-be nearly everywhere, has to be where a word begins.
+Texts and queries are folded alike (NFKC, no case). A query word matches literally, anywhere in a
+text: it has no operators or wildcards. A query word of one or two characters, which is nearly
+everywhere, matches only where a word begins.
 """
 
 import re
@@ -31,69 +31,69 @@ _HEAD: Final = re.compile(rf"(?:(?<![^\W_])|(?=[\W_{_UNSPACED}]))(?=(\S\S?))")
 """Where a word begins: not between two letters or digits, but before each letter of a script that
 puts no space between words. The group: its first two characters."""
 
-_ENTER: Final = """
+_INSERT: Final = """
     INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,
         metadata)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_LEARN: Final = "INSERT INTO search_text (rowid, name, tags, metadata) VALUES (?, ?, ?, ?)"
-_LEARN_HEADS: Final = "INSERT INTO search_heads (rowid, heads) VALUES (?, ?)"
+_INDEX_TEXT: Final = "INSERT INTO search_text (rowid, name, tags, metadata) VALUES (?, ?, ?, ?)"
+_INDEX_HEADS: Final = "INSERT INTO search_heads (rowid, heads) VALUES (?, ?)"
 _LIVE: Final = "FROM search_assets WHERE id = ? AND live"
-_FORGET: Final = f"""
+_UNINDEX_TEXT: Final = f"""
     INSERT INTO search_text (search_text, rowid, name, tags, metadata)
     SELECT 'delete', seq, name, tags, metadata {_LIVE}
 """
-_FORGET_HEADS: Final = f"""
+_UNINDEX_HEADS: Final = f"""
     INSERT INTO search_heads (search_heads, rowid, heads)
     SELECT 'delete', seq, word_heads(name, tags, metadata) {_LIVE}
 """
-_LEARN_AGAIN: Final = f"""
+_REINDEX_TEXT: Final = f"""
     INSERT INTO search_text (rowid, name, tags, metadata) SELECT seq, name, tags, metadata {_LIVE}
 """
-_LEARN_HEADS_AGAIN: Final = f"""
+_REINDEX_HEADS: Final = f"""
     INSERT INTO search_heads (rowid, heads) SELECT seq, word_heads(name, tags, metadata) {_LIVE}
 """
 
 
 def fold(text: str) -> str:
-    """The text without case and without compatibility forms: what is compared."""
+    """Return the text that is compared: NFKC, casefolded, NFKC."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-@lru_cache(maxsize=4_096)  # words begin alike
+@lru_cache(maxsize=4_096)
 def head(letters: str) -> str:
-    """The token of a word's first one or two characters."""
+    """Return the index token of a word's first one or two characters."""
     return letters.encode().hex()
 
 
 def word_heads(*texts: str) -> str:
-    """The tokens of all beginnings of words in these texts."""
+    """Return the index tokens of the first characters of all words in texts, sorted."""
     found = set(_HEAD.findall("\n".join(texts)))
     return " ".join(sorted(map(head, found | {letters[0] for letters in found})))
 
 
 def lines(values: Iterable[Json]) -> str:
-    """The texts and numbers in these values and in what they hold, folded, a line each.
+    """Return all texts and numbers in JSON values, nested ones too, folded, one a line.
 
-    Values of an object in the order of its names: an event read back from the log has its names in
-    that order, whatever order they were sent in, and has to give the same row.
+    The values of an object are in the order of its names. A stored event has its names in that
+    order, and has to give the same row as the live event.
     """
-    left, texts = list(values), []
-    while left:
-        value = left.pop()
+    stack, texts = list(values), []
+    while stack:
+        value = stack.pop()
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, Mapping):
-            left += [value[name] for name in sorted(value)]
+            stack += [value[name] for name in sorted(value)]
         elif isinstance(value, Sequence):
-            left += value
+            stack += value
         elif value is not None:
             texts.append(orjson.dumps(value).decode())
     return fold("\n".join(reversed(texts)))
 
 
 class Search:
-    """The projection. Its tables are no part of the digest: an index has many forms."""
+    """The projection of search. The digest leaves its tables out: equal indexes differ in bytes."""
 
     name: Final = "search"
     tables: Final = ()
@@ -102,30 +102,30 @@ class Search:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A new asset is learnt; one whose words change is forgotten and learnt again."""
+        """Index a new asset; if the texts of an asset change, remove and index it again."""
         event = recorded.event
         if isinstance(event, AssetCreated):
-            yield from _entered(recorded.position, event)
+            yield from _insert(recorded.position, event)
         elif changes := _changes(event):
             asset_id = event.originator_id
             setters = ", ".join(f"{name} = ?" for name in changes)
             change = f"UPDATE search_assets SET {setters} WHERE id = ?"
-            yield from (Statement(sql, (asset_id,)) for sql in (_FORGET, _FORGET_HEADS))
+            yield from (Statement(sql, (asset_id,)) for sql in (_UNINDEX_TEXT, _UNINDEX_HEADS))
             yield Statement(change, (*changes.values(), asset_id))
-            yield from (Statement(sql, (asset_id,)) for sql in (_LEARN_AGAIN, _LEARN_HEADS_AGAIN))
+            yield from (Statement(sql, (asset_id,)) for sql in (_REINDEX_TEXT, _REINDEX_HEADS))
 
 
-def _entered(position: int, event: AssetCreated) -> Iterator[Statement]:
+def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
     private = private_of(event)
     texts = tuple(_texts(private).values())
     row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
-    yield Statement(_ENTER, (position, *row, private.get("name", ""), *texts), independent=True)
-    yield Statement(_LEARN, (position, *texts), independent=True)
-    yield Statement(_LEARN_HEADS, (position, word_heads(*texts)), independent=True)
+    yield Statement(_INSERT, (position, *row, private.get("name", ""), *texts), independent=True)
+    yield Statement(_INDEX_TEXT, (position, *texts), independent=True)
+    yield Statement(_INDEX_HEADS, (position, word_heads(*texts)), independent=True)
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The three columns of texts."""
+    """Return the three text columns."""
     metadata = fields.get("metadata") or {}
     return {
         "name": fold(fields.get("name") or ""),
@@ -135,7 +135,7 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _changes(event: Event) -> dict[str, Any]:
-    """What an event sets of the columns of `search_assets`."""
+    """Return the columns of `search_assets` that an event sets, with their values."""
     changes = changes_of(event) or {}
     texts = _texts(changes)
     columns: dict[str, Any] = {name: texts[name] for name in texts if name in changes}

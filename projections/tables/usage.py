@@ -1,8 +1,7 @@
-"""Running totals of live assets: how many, how large, since when, by node, job, workflow, content
-type and day. It follows the log by itself, and sums a batch of events before it touches a total.
+"""The projection `usage`: totals of live assets by node, job, workflow, content type and day.
 
-Promise: a total is what counting its live assets anew would give, also after deletions,
-replacements and restores.
+It follows the log in the background and sums a batch of events before it updates a total. A total
+equals a count of the live assets, also after deletions, replacements and restores.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +13,12 @@ from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
 DIMENSIONS: Final = ("node_id", "job_id", "workflow_id", "content_type", "day")
-"""By what usage is grouped. A day is one of `created_at`, in UTC."""
+"""The groupings of usage. A day is the date of `created_at`, in UTC."""
 
 BLOCK: Final = 1_024
-"""How many positions share the extremes that are found anew together."""
+"""How many positions of the log form a block, for which extremes are stored."""
 
-_ENTER: Final = """
+_INSERT: Final = """
     INSERT INTO usage_assets (seq, id, user_id, workflow_id, node_id, job_id, content_type, day,
         created_at, size)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -27,13 +26,13 @@ _ENTER: Final = """
 _SUMMED: Final = "(SELECT position FROM positions WHERE projection = 'usage')"
 _FACET: Final = "user_id, dimension, key, block"
 
-# A change takes the asset out of its groups as it was and puts it back as it is. An asset that is
-# as young as its batch is in no group yet: it is counted once, when the batch is settled.
+# A change subtracts the asset from its groups as it was and adds it as it is now. An asset that was
+# created in the current batch is in no group yet: it is counted once, when the batch is settled.
 _CHANGE: Final = f"""
     INSERT INTO usage_changes SELECT {_FACET}, ?, size, created_at FROM usage_facets
     WHERE id = ? AND live AND seq <= {_SUMMED}
 """
-_YOUNG: Final = f"""
+_COUNT_NEW: Final = f"""
     INSERT INTO usage_changes SELECT {_FACET}, 1, size, created_at FROM usage_facets
     WHERE seq > {_SUMMED} AND live
 """
@@ -55,16 +54,16 @@ _SUM_BLOCKS: Final = f"""
         first_seen = min(first_seen, excluded.first_seen),
         last_seen = max(last_seen, excluded.last_seen)
 """
-_LOSE: Final = f"""
+_MARK_LOST: Final = f"""
     INSERT INTO usage_lost SELECT DISTINCT {_FACET}
     FROM usage_changes JOIN usage_blocks USING ({_FACET})
     WHERE sign < 0 AND (size = largest OR created_at IN (first_seen, last_seen))
 """
-_FORGET_BLOCKS: Final = f"""
+_DELETE_BLOCKS: Final = f"""
     DELETE FROM usage_blocks WHERE ({_FACET}) IN (SELECT {_FACET} FROM usage_lost)
 """
-# The plus signs keep SQLite from building an index of all assets for the sake of a few blocks.
-_FIND_BLOCKS: Final = """
+# Without the plus signs, SQLite builds an index of all assets to read a few blocks.
+_RESTORE_BLOCKS: Final = """
     INSERT INTO usage_blocks
     SELECT lost.user_id, dimension, key, block, max(size), min(created_at), max(created_at)
     FROM usage_lost AS lost CROSS JOIN usage_assets AS asset
@@ -72,7 +71,7 @@ _FIND_BLOCKS: Final = """
         AND +asset.user_id = lost.user_id AND ifnull(+asset.{name}, '') = lost.key
     WHERE dimension = '{name}' AND live GROUP BY lost.user_id, dimension, key, block
 """
-_FIND: Final = """
+_RESTORE_EXTREMES: Final = """
     UPDATE usage SET (largest, first_seen, last_seen) = (
         SELECT max(largest), min(first_seen), max(last_seen) FROM usage_blocks AS block
         WHERE block.user_id = usage.user_id AND block.dimension = usage.dimension
@@ -80,7 +79,7 @@ _FIND: Final = """
     )
     WHERE count AND (user_id, dimension, key) IN (SELECT user_id, dimension, key FROM usage_lost)
 """
-_DROP: Final = """
+_DELETE_EMPTY: Final = """
     DELETE FROM usage WHERE NOT count AND (user_id, dimension, key) IN (
         SELECT user_id, dimension, key FROM usage_changes WHERE sign < 0
     )
@@ -88,30 +87,30 @@ _DROP: Final = """
 
 
 class Usage:
-    """The projection."""
+    """The projection of usage."""
 
     name: Final = "usage"
     tables: Final = ("usage",)
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_usage"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = (
-        _YOUNG,
+        _COUNT_NEW,
         _SUM,
         _SUM_BLOCKS,
-        _LOSE,
-        _FORGET_BLOCKS,
-        *(_FIND_BLOCKS.format(name=name, block=BLOCK) for name in DIMENSIONS),
-        _FIND,
-        _DROP,
+        _MARK_LOST,
+        _DELETE_BLOCKS,
+        *(_RESTORE_BLOCKS.format(name=name, block=BLOCK) for name in DIMENSIONS),
+        _RESTORE_EXTREMES,
+        _DELETE_EMPTY,
         "DELETE FROM usage_lost",
         "DELETE FROM usage_changes",
     )
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """A new asset is entered; one that changes leaves its groups and comes back changed."""
+        """Insert a new asset; subtract a changed asset from its groups and add it again."""
         event = recorded.event
         if isinstance(event, AssetCreated):
-            yield _entered(recorded.position, event)
+            yield _insert(recorded.position, event)
         elif changes := _changes(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
             asset_id = event.originator_id
@@ -122,16 +121,16 @@ class Usage:
             yield Statement(_CHANGE, (1, asset_id))
 
 
-def _entered(position: int, event: AssetCreated) -> Statement:
+def _insert(position: int, event: AssetCreated) -> Statement:
     created_at = iso(event.made_at or moment(event))
     made_by = (event.workflow_id, event.node_id, event.job_id)
     kind = (event.content_type, created_at[:10], created_at, event.size)
     row = (position, event.originator_id, event.user_id, *made_by, *kind)
-    return Statement(_ENTER, row, independent=True)
+    return Statement(_INSERT, row, independent=True)
 
 
 def _changes(event: Event) -> dict[str, Any]:
-    """What an event sets of the columns that usage is made of."""
+    """Return the columns of `usage_assets` that an event sets, with their values."""
     changes = changes_of(event) or {}
     columns: dict[str, Any] = {
         name: changes[name] for name in ("size", "content_type") if name in changes

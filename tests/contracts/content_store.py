@@ -1,4 +1,6 @@
-"""What every ContentStore promises, as tests. An adapter subclasses it and gives the `place`."""
+"""The promises of every ContentStore, as tests. An adapter subclasses the contract and overrides
+`store_factory`.
+"""
 
 import asyncio
 import random
@@ -19,7 +21,7 @@ SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]
 
 
 class PackingStore:
-    """A content store, and beside it the packed file, which the group commit writes."""
+    """A content store, and the packed file that the group commit writes beside it."""
 
     def __init__(self, store: ContentStore, folder: Path) -> None:
         self._store, self._packed = store, Packed(ContentFolder(folder).packed)
@@ -34,7 +36,7 @@ class PackingStore:
         return await self._store.open(digest)
 
     def pack(self, contents: Sequence[Staged]) -> None:
-        """Make small contents durable, as the group commit does."""
+        """Make small contents durable, as a group commit does."""
         self._packed.pack([(each.digest, each.small or b"") for each in contents])
 
     async def close(self) -> None:
@@ -42,8 +44,8 @@ class PackingStore:
         self._packed.close()
 
 
-Place = Callable[[], Awaitable[PackingStore]]
-"""Opens a store; called again, another one of the same contents."""
+StoreFactory = Callable[[], Awaitable[PackingStore]]
+"""Open a store. Every call opens another store of the same contents."""
 
 one_store_for_all_examples = settings(
     max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -51,7 +53,7 @@ one_store_for_all_examples = settings(
 
 
 def content(size: int, seed: int = 0) -> bytes:
-    """Bytes that differ everywhere, the same on every call."""
+    """Return random bytes, the same on every call."""
     return random.Random(seed).randbytes(size)
 
 
@@ -84,7 +86,7 @@ async def read(opened: Content, start: int, stop: int) -> list[bytes]:
 
 
 async def fetch(store: PackingStore, sent: bytes) -> bytes | None:
-    """The bytes that the store gives for the digest of these."""
+    """Return the bytes that the store has for the digest of `sent`; None if it has none."""
     opened = await store.open(digest_of(sent))
     if opened is None:
         return None
@@ -94,20 +96,20 @@ async def fetch(store: PackingStore, sent: bytes) -> bytes | None:
 
 
 class ContentStoreContract:
-    """The promises. Each test gets an empty place, and a store opened in it."""
+    """The promises. Each test gets an empty store."""
 
     @pytest.fixture
-    def place(self) -> Place:
-        raise LookupError("an adapter gives its own place")
+    def store_factory(self) -> StoreFactory:
+        raise LookupError("an adapter must override this fixture")
 
     @pytest.fixture
-    async def store(self, place: Place) -> AsyncIterator[PackingStore]:
-        opened = await place()
+    async def store(self, store_factory: StoreFactory) -> AsyncIterator[PackingStore]:
+        opened = await store_factory()
         yield opened
         await opened.close()
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_what_was_published_is_read_back(self, store: PackingStore, size: int) -> None:
+    async def test_published_content_is_read_back(self, store: PackingStore, size: int) -> None:
         whole = content(size)
 
         await keep(store, whole)
@@ -115,7 +117,7 @@ class ContentStoreContract:
         assert await fetch(store, whole) == whole
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_a_staged_content_knows_its_digest_its_size_and_its_head(
+    async def test_staged_content_has_its_digest_size_and_head(
         self, store: PackingStore, size: int
     ) -> None:
         whole = content(size)
@@ -131,7 +133,7 @@ class ContentStoreContract:
         await stage.discard()
 
     @pytest.mark.parametrize("length", [1_000, SMALL - 1, SMALL, SMALL + 1, MIB, 3 * MIB])
-    async def test_the_pieces_in_which_it_arrives_do_not_matter(
+    async def test_content_is_the_same_for_any_length_of_its_chunks(
         self, store: PackingStore, length: int
     ) -> None:
         whole = content(2 * MIB + 1)
@@ -147,7 +149,7 @@ class ContentStoreContract:
     @example(bounds=[0.0, 1.0])
     @example(bounds=[0.5, 0.5])
     @one_store_for_all_examples
-    async def test_a_range_reads_what_python_slices(
+    async def test_range_reads_the_bytes_of_a_slice(
         self, store: PackingStore, size: int, bounds: list[float]
     ) -> None:
         whole = content(size)
@@ -163,7 +165,7 @@ class ContentStoreContract:
         assert b"".join(got) == whole[start:stop]
         assert all(0 < len(piece) <= MIB for piece in got)
 
-    async def test_several_readers_each_read_their_own_range(self, store: PackingStore) -> None:
+    async def test_concurrent_readers_read_their_own_ranges(self, store: PackingStore) -> None:
         whole = content(3 * MIB)
         await keep(store, whole)
         opened = await store.open(digest_of(whole))
@@ -175,11 +177,11 @@ class ContentStoreContract:
         assert [b"".join(part) for part in got] == [whole[start:stop] for start, stop in ranges]
         await opened.close()
 
-    async def test_a_content_that_nobody_published_is_not_there(self, store: PackingStore) -> None:
+    async def test_open_returns_none_for_an_unknown_digest(self, store: PackingStore) -> None:
         assert await fetch(store, b"never sent") is None
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
-    async def test_a_content_that_has_only_arrived_is_not_there(
+    async def test_open_returns_none_for_a_staged_content(
         self, store: PackingStore, size: int
     ) -> None:
         stage = store.stage()
@@ -190,21 +192,19 @@ class ContentStoreContract:
         await stage.discard()
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
-    async def test_the_next_to_open_the_store_finds_what_was_published(
-        self, store: PackingStore, place: Place, size: int
+    async def test_reopened_store_has_the_published_contents(
+        self, store: PackingStore, store_factory: StoreFactory, size: int
     ) -> None:
         await keep(store, content(size))
         await store.close()
 
-        reopened = await place()
+        reopened = await store_factory()
 
         assert await fetch(reopened, content(size)) == content(size)
         await reopened.close()
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
-    async def test_the_same_bytes_may_be_published_again(
-        self, store: PackingStore, size: int
-    ) -> None:
+    async def test_same_bytes_may_be_published_again(self, store: PackingStore, size: int) -> None:
         whole = content(size)
 
         await keep(store, whole)
@@ -212,7 +212,7 @@ class ContentStoreContract:
 
         assert await fetch(store, whole) == whole
 
-    async def test_the_same_bytes_may_be_published_by_many_at_the_same_moment(
+    async def test_same_bytes_may_be_published_by_concurrent_callers(
         self, store: PackingStore
     ) -> None:
         whole = content(MIB)
@@ -222,7 +222,7 @@ class ContentStoreContract:
 
         assert await fetch(store, whole) == whole
 
-    async def test_a_group_is_packed_at_once_with_doubles_and_old_ones(
+    async def test_pack_takes_a_group_with_duplicates_and_packed_contents(
         self, store: PackingStore
     ) -> None:
         old, new, twice = (content(1_000, seed) for seed in range(3))
@@ -233,11 +233,11 @@ class ContentStoreContract:
 
         assert [await fetch(store, whole) for whole in (old, new, twice)] == [old, new, twice]
 
-    async def test_packing_nothing_is_harmless(self, store: PackingStore) -> None:
+    async def test_pack_does_nothing_for_an_empty_group(self, store: PackingStore) -> None:
         store.pack([])
 
     @pytest.mark.parametrize("size", [100, SMALL + 1])
-    async def test_discarding_takes_nothing_from_what_was_published(
+    async def test_discard_leaves_a_published_content_readable(
         self, store: PackingStore, size: int
     ) -> None:
         whole = content(size)
@@ -250,7 +250,7 @@ class ContentStoreContract:
 
         assert await fetch(store, whole) == whole
 
-    async def test_a_content_discarded_half_way_can_be_sent_again(
+    async def test_content_can_be_sent_again_after_a_discard_half_way(
         self, store: PackingStore
     ) -> None:
         whole = content(2 * MIB)

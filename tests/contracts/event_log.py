@@ -1,4 +1,4 @@
-"""What every EventLog promises, as tests. An adapter subclasses it and gives the `log`."""
+"""The promises of every EventLog, as tests. An adapter subclasses them and provides `log`."""
 
 import threading
 from collections.abc import Sequence
@@ -53,13 +53,13 @@ def positions(log: LogReader, tag: Tag | None = None) -> list[int]:
 
 
 class EventLogContract:
-    """The promises. Each test gets an empty log."""
+    """The tests of an EventLog. Each gets an empty log."""
 
     @pytest.fixture
     def log(self) -> EventLog:
-        raise LookupError("an adapter gives its own log")
+        raise LookupError("an adapter provides its own log")
 
-    def test_positions_are_one_two_three_in_the_order_of_the_commands(self, log: EventLog) -> None:
+    def test_append_gives_consecutive_positions_in_command_order(self, log: EventLog) -> None:
         first, second = appended(log, creation(1), command(*folder_of_two()))
 
         assert (first.first, first.last) == (1, 1)
@@ -67,7 +67,7 @@ class EventLogContract:
         assert positions(log) == [1, 2, 3]
         assert log.head().position == 3
 
-    def test_a_refused_command_leaves_no_trace_and_no_gap(self, log: EventLog) -> None:
+    def test_a_refused_command_leaves_no_event_and_no_gap(self, log: EventLog) -> None:
         before, refused, after = append(log, creation(1), creation(1), creation(2))
 
         assert isinstance(refused, VersionConflictError)
@@ -76,7 +76,7 @@ class EventLogContract:
         assert (before.last, after.first) == (1, 2)
         assert positions(log) == [1, 2]
 
-    def test_a_command_is_recorded_whole_or_not_at_all(self, log: EventLog) -> None:
+    def test_append_records_all_events_of_a_command_or_none(self, log: EventLog) -> None:
         half_wrong = command(created(originator_id=asset_id(1)), deleted(originator_id=asset_id(2)))
 
         (outcome,) = append(log, half_wrong)
@@ -85,7 +85,9 @@ class EventLogContract:
         assert positions(log) == []
 
     @pytest.mark.parametrize("version", [1, 3])
-    def test_a_stream_goes_on_with_its_next_version_only(self, log: EventLog, version: int) -> None:
+    def test_append_refuses_an_event_without_the_next_version(
+        self, log: EventLog, version: int
+    ) -> None:
         appended(log, creation(1))
 
         stale = deleted(originator_id=asset_id(1), originator_version=version)
@@ -93,7 +95,7 @@ class EventLogContract:
         (outcome,) = append(log, command(stale))
         assert isinstance(outcome, VersionConflictError)
 
-    def test_a_guard_that_moved_on_refuses_the_command(self, log: EventLog) -> None:
+    def test_append_refuses_a_command_with_a_changed_guard(self, log: EventLog) -> None:
         appended(log, creation(1))
         guarded = command(created(originator_id=asset_id(2)), guards={asset_id(1): 1})
         appended(log, command(deleted(originator_id=asset_id(1))))
@@ -103,7 +105,7 @@ class EventLogContract:
         assert isinstance(outcome, VersionConflictError)
         assert positions(log) == [1, 2]
 
-    def test_a_guard_sees_what_its_own_group_did(self, log: EventLog) -> None:
+    def test_append_refuses_a_guard_changed_by_the_same_group(self, log: EventLog) -> None:
         appended(log, creation(1))
 
         outcomes = append(
@@ -115,25 +117,25 @@ class EventLogContract:
         assert isinstance(outcomes[0], Appended)
         assert isinstance(outcomes[1], VersionConflictError)
 
-    def test_a_guard_that_stands_lets_the_command_through(self, log: EventLog) -> None:
+    def test_append_records_a_command_with_an_unchanged_guard(self, log: EventLog) -> None:
         appended(log, creation(1))
 
         appended(log, command(created(originator_id=asset_id(2)), guards={asset_id(1): 1}))
 
         assert positions(log) == [1, 2]
 
-    def test_the_same_key_records_once_and_answers_the_same(self, log: EventLog) -> None:
+    def test_append_with_a_used_key_returns_the_first_outcome(self, log: EventLog) -> None:
         keyed = command(created(originator_id=asset_id(1)), key=command_key())
-        again = command(created(originator_id=asset_id(2)), key=command_key())
+        repeated = command(created(originator_id=asset_id(2)), key=command_key())
 
         (first,) = appended(log, keyed)
-        (second,) = appended(log, again)
+        (second,) = appended(log, repeated)
 
         assert (second.first, second.last) == (first.first, first.last)
         assert (first.replayed, second.replayed) == (False, True)
         assert positions(log) == [1]
 
-    def test_the_same_key_twice_in_one_group_records_once(self, log: EventLog) -> None:
+    def test_append_with_a_key_twice_in_a_group_records_once(self, log: EventLog) -> None:
         first, second = appended(
             log,
             command(created(originator_id=asset_id(1)), key=command_key()),
@@ -144,7 +146,7 @@ class EventLogContract:
         assert positions(log) == [1]
 
     @pytest.mark.parametrize("other", [{"fingerprint": "g"}, {"operation": "delete-asset"}])
-    def test_a_key_for_another_request_is_refused(self, log: EventLog, other: Any) -> None:
+    def test_append_refuses_a_key_of_another_request(self, log: EventLog, other: Any) -> None:
         appended(log, command(created(originator_id=asset_id(1)), key=command_key()))
 
         (outcome,) = append(
@@ -163,7 +165,7 @@ class EventLogContract:
 
         assert positions(log) == [1, 2]
 
-    def test_a_refused_command_leaves_its_key_unused(self, log: EventLog) -> None:
+    def test_a_refused_command_does_not_use_its_key(self, log: EventLog) -> None:
         appended(log, creation(1))
         append(log, command(created(originator_id=asset_id(1)), key=command_key()))
 
@@ -171,7 +173,7 @@ class EventLogContract:
         appended(log, command(created(originator_id=asset_id(2)), key=command_key()))
         assert log.find_command("1", "k") == (command_key(), 2, 2)
 
-    def test_what_prepare_refuses_is_not_recorded(self, log: EventLog) -> None:
+    def test_append_omits_a_command_refused_by_prepare(self, log: EventLog) -> None:
         def refuse_second(recorded: Sequence[Recorded]) -> str:
             if recorded[0].event.originator_id == asset_id(2):
                 raise FieldError("name", "cannot be shown")
@@ -185,7 +187,7 @@ class EventLogContract:
         assert isinstance(third, Appended)
         assert positions(log) == [1, 2]
 
-    def test_an_event_above_the_limit_fails_alone(self, log: EventLog) -> None:
+    def test_an_event_above_the_limit_does_not_affect_other_commands(self, log: EventLog) -> None:
         huge = creation(1, job_id="j", private={"name": "x" * 60_000})
 
         outcome, _ = append(log, huge, creation(2, job_id="j"))
@@ -194,17 +196,17 @@ class EventLogContract:
         assert positions(log) == [1]
         assert job_seqs(log, "1", "j") == [1]
 
-    def test_time_never_goes_back(self, log: EventLog) -> None:
+    def test_recorded_at_never_decreases(self, log: EventLog) -> None:
         for number in range(1, 6):
             appended(log, creation(number))
 
         times = [Codec().decode(stored).event.recorded_at for stored in log.read(0, 10)]
-        known = [time for time in times if time is not None]
-        assert len(known) == 5
-        assert known == sorted(known)
-        assert log.head().recorded_at == known[-1]
+        stamped = [time for time in times if time is not None]
+        assert len(stamped) == 5
+        assert stamped == sorted(stamped)
+        assert log.head().recorded_at == stamped[-1]
 
-    def test_a_job_numbers_its_events_for_each_owner(self, log: EventLog) -> None:
+    def test_job_seq_counts_the_events_of_each_job_of_each_user(self, log: EventLog) -> None:
         appended(
             log,
             command(started()),
@@ -219,13 +221,13 @@ class EventLogContract:
         assert job_seqs(log, "2", "j") == [1]
         assert job_seqs(log, "1", "other") == [1]
 
-    def test_the_end_of_a_job_counts_its_events(self, log: EventLog) -> None:
+    def test_the_end_of_a_job_contains_the_number_of_its_events(self, log: EventLog) -> None:
         appended(log, command(started()), creation(1, job_id="j"), command(finished()))
 
         last = Codec().decode(log.read(2, 1)[0]).event
         assert last.events == 3  # type: ignore[attr-defined]
 
-    def test_tags_find_the_events_of_one_user_and_nobody_elses(self, log: EventLog) -> None:
+    def test_read_by_tag_returns_only_events_of_its_user(self, log: EventLog) -> None:
         tags = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
         appended(
             log, creation(1, **tags), creation(2, user_id="2", **tags), creation(3, job_id="j")
@@ -237,7 +239,7 @@ class EventLogContract:
         assert positions(log, Tag("2", "job", "j")) == [2]
         assert positions(log, Tag("1", "job", "J")) == []
 
-    def test_a_read_starts_after_and_ends_at_a_position(self, log: EventLog) -> None:
+    def test_read_returns_events_after_a_position_up_to_another(self, log: EventLog) -> None:
         appended(log, *(creation(n, job_id="j") for n in range(1, 10)))
         tag = Tag("1", "job", "j")
 
@@ -247,7 +249,7 @@ class EventLogContract:
         assert [stored.id for stored in log.read(3, 10, tag=tag, upto=6)] == [4, 5, 6]
         assert log.read(9, 10) == []
 
-    def test_a_stream_is_read_whole_or_up_to_a_position(self, log: EventLog) -> None:
+    def test_stream_returns_all_events_or_events_up_to_a_position(self, log: EventLog) -> None:
         appended(log, creation(1), creation(2))
         appended(log, command(deleted(originator_id=asset_id(1))))
 
@@ -255,7 +257,7 @@ class EventLogContract:
         assert [stored.id for stored in log.stream(asset_id(1), upto=2)] == [1]
         assert log.stream(asset_id(9)) == []
 
-    def test_each_event_has_the_leaf_hash_of_its_stored_bytes(self, log: EventLog) -> None:
+    def test_leaf_hash_is_the_hash_of_the_stored_bytes(self, log: EventLog) -> None:
         (outcome,) = appended(log, command(*folder_of_two()))
 
         for stored in log.read(0, 10):
@@ -266,7 +268,7 @@ class EventLogContract:
         assert outcome.leaf == log.leaf_hash(2)
         assert log.leaf_hash(3) is None
 
-    def test_leaf_hashes_are_read_in_order_after_a_position(self, log: EventLog) -> None:
+    def test_leaf_hashes_returns_hashes_after_a_position_in_order(self, log: EventLog) -> None:
         appended(log, *(creation(n) for n in range(1, 6)))
 
         each = [log.leaf_hash(position) for position in range(1, 6)]
@@ -275,7 +277,7 @@ class EventLogContract:
         assert list(log.leaf_hashes(5, 10)) == []
 
     @pytest.mark.slow  # 65,536 events
-    def test_a_tile_is_there_as_soon_as_its_last_event_is(self, log: EventLog) -> None:
+    def test_full_tile_is_readable_with_its_last_event(self, log: EventLog) -> None:
         appended(log, *(creation(n) for n in range(1, WIDTH**2)))
         assert log.full_tile(1, 0) is None
 
@@ -286,7 +288,7 @@ class EventLogContract:
         assert log.full_tile(1, 1) is None
         assert log.full_tile(2, 0) is None
 
-    def test_a_checkpoint_of_a_size_is_kept_once(self, log: EventLog) -> None:
+    def test_keep_checkpoint_stores_one_checkpoint_per_size(self, log: EventLog) -> None:
         assert log.keep_checkpoint(2, "two") == "two"
         assert log.keep_checkpoint(2, "two again") == "two"
         assert log.keep_checkpoint(7, "seven") == "seven"
@@ -296,12 +298,12 @@ class EventLogContract:
         assert list(log.checkpoints(2, 1)) == [(3, "three")]
         assert list(log.checkpoints(7, 10)) == []
 
-    def test_what_was_appended_is_what_is_read(self, log: EventLog) -> None:
+    def test_read_returns_the_appended_events(self, log: EventLog) -> None:
         (outcome,) = appended(log, creation(1, job_id="j", private={"name": "猫🐈"}))
 
         assert [Codec().decode(stored) for stored in log.read(0, 10)] == list(outcome.recorded)
 
-    def test_a_tailing_reader_misses_nothing_and_sees_nothing_twice(self, log: EventLog) -> None:
+    def test_a_tailing_reader_sees_every_event_once(self, log: EventLog) -> None:
         groups, size, seen = 150, 7, list[int]()
 
         def tail() -> None:
@@ -318,11 +320,11 @@ class EventLogContract:
 
 
 def folder_of_two() -> list[Any]:
-    """Two events of two streams."""
+    """Return two events of two streams."""
     return [created(originator_id=asset_id(11)), created(originator_id=asset_id(12))]
 
 
 def job_seqs(log: EventLog, user_id: str, job_id: str) -> list[int]:
-    """The numbers that a job's events bear, in order."""
+    """Return the `job_seq` of each event of a job, in order."""
     stored = log.read(0, 1000, tag=Tag(user_id, "job", job_id))
-    return [Codec().decode(one).event.job_seq for one in stored]  # type: ignore[attr-defined]
+    return [Codec().decode(event).event.job_seq for event in stored]  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""One fully dressed example of every event, whose stored bytes lie beside this file for ever.
+"""An example of every event with all fields, whose stored bytes are in `events/` and never change.
 
-`python -m tests.golden.examples` writes the files that do not exist yet. It never rewrites one: a
-event whose shape changes needs a new `class_version`, an upcast, and files of its own.
+`python -m tests.golden.examples` writes missing files and never rewrites one: an event whose
+fields change needs a new `class_version`, an upcast, and files of its own.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def _tagged(version: int, stream: str = _ASSET) -> dict[str, Any]:
     }
 
 
-def _own(version: int) -> dict[str, Any]:
+def _ledger_event(version: int) -> dict[str, Any]:
     return {
         "originator_id": _LOG,
         "originator_version": version,
@@ -58,7 +58,7 @@ _JOB = job_stream("1", "job_456")
 
 EXAMPLES: tuple[Event, ...] = (
     LedgerOpened(
-        **_own(1),
+        **_ledger_event(1),
         log_id=_LOG,
         origin=f"asset-ledger/{_LOG}",
         public_key=f"asset-ledger/{_LOG}+00112233+AAAA",
@@ -91,18 +91,22 @@ EXAMPLES: tuple[Event, ...] = (
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
     JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
-    ProjectionSkipped(**_own(2), projection="assets", position=17, reason="made by a test"),
-    KeyRotated(**_own(3), old_key="old", new_key="new", old_signature="a", new_signature="b"),
+    ProjectionSkipped(
+        **_ledger_event(2), projection="assets", position=17, reason="made by a test"
+    ),
+    KeyRotated(
+        **_ledger_event(3), old_key="old", new_key="new", old_signature="a", new_signature="b"
+    ),
 )
 
 
 def golden_file(event: Event) -> Path:
-    """Where the stored bytes of this event, in its class's version, lie."""
+    """Return the file of the stored bytes of this event, in the version of its class."""
     return FOLDER / f"{event.TOPIC}.v{event.class_version}.json"
 
 
 MEANINGS: dict[str, Event] = {golden_file(example).name: example for example in EXAMPLES}
-"""What the bytes in each file mean today. A version that is no longer written gets a line here."""
+"""The event that each file decodes to. Add a line for a version that is no longer written."""
 
 
 if __name__ == "__main__":

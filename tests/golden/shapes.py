@@ -1,7 +1,6 @@
-"""The shape of every version of every event, as it was first shipped; and what is wrong with the
-events of today, held against that.
+"""The released shape of every version of every event, and the comparison of today's events with it.
 
-Bytes alone do not show every change: a field that nobody sets is in none of them.
+Golden bytes do not show every change: a field with its default is in none of them.
 """
 
 import dataclasses
@@ -19,10 +18,10 @@ from asset_ledger.ledger.log.codec import EVENTS, shape_of
 SHAPES: Final = Path(__file__).parent / "shapes"
 
 Shape = dict[str, str]
-"""By field: which JSON it is stored as, and what it means if it is not stored."""
+"""By field: its JSON type, and its value if it is not stored."""
 
-_WORDS: Final = (
-    (bool, "boolean"),  # which is an integer to Python
+_TYPES: Final = (
+    (bool, "boolean"),  # before int: bool is a subclass of int
     (int, "integer"),
     (float, "number"),
     (str, "string"),
@@ -32,49 +31,49 @@ _WORDS: Final = (
 
 
 def shape_file(folder: Path, kind: type[Event], version: int) -> Path:
-    """Where the shape of a version lies."""
+    """Return the file of the shape of a version."""
     return folder / f"{kind.TOPIC}.v{version}.json"
 
 
 def shape(kind: type[Event]) -> Shape:
-    """The shape of a class of events, in words that outlive any move of the code."""
+    """Return the shape of a class of events, as names of JSON types."""
     hints = get_type_hints(kind)
-    return {name: _said(hints[name], default) for name, default in shape_of(kind).fields}
+    return {name: _description(hints[name], default) for name, default in shape_of(kind).fields}
 
 
-def _said(hint: object, default: object) -> str:
-    words = " | ".join(dict.fromkeys(_words(hint)))
-    return words if default is dataclasses.MISSING else f"{words} = {_default(default)}"
+def _description(hint: object, default: object) -> str:
+    types = " | ".join(dict.fromkeys(_type_names(hint)))
+    return types if default is dataclasses.MISSING else f"{types} = {_default(default)}"
 
 
 def _default(default: object) -> str:
-    known: bool = default is None or isinstance(default, bool | int | str | tuple | dict)
-    return orjson.dumps(default).decode() if known else "unset"
+    is_json: bool = default is None or isinstance(default, bool | int | str | tuple | dict)
+    return orjson.dumps(default).decode() if is_json else "unset"
 
 
-def _words(hint: Any) -> Iterator[str]:
+def _type_names(hint: Any) -> Iterator[str]:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         for each in get_args(hint):
-            yield from _words(each)
+            yield from _type_names(each)
     elif origin is Literal:
         yield from (f'"{value}"' for value in get_args(hint) if isinstance(value, str))
     elif origin is not None:
         yield "object" if issubclass(origin, Mapping) else "array"
     else:
-        yield _word(getattr(hint, "__supertype__", hint))  # an AssetId is text to everybody else
+        yield _type_name(getattr(hint, "__supertype__", hint))  # the str of an AssetId
 
 
-def _word(kind: type) -> str:
-    return next(word for known, word in _WORDS if issubclass(kind, known))
+def _type_name(kind: type) -> str:
+    return next(name for type_, name in _TYPES if issubclass(kind, type_))
 
 
 def wrong_shapes(kinds: Sequence[type[Event]], folder: Path = SHAPES) -> list[str]:
-    """What is wrong with these events, each with what to do about it; [] if nothing is.
+    """Return the problems of these events, each with its remedy; [] if there is none.
 
-    An event whose shape changed needs a new version, an upcast from the one before, and its own file.
+    An event with a changed shape needs a new version, an upcast to it, and a file of its own.
     """
-    return [wrong for kind in kinds for wrong in (*_changed(kind, folder), *_stranded(kind))]
+    return [problem for kind in kinds for problem in (*_changed(kind, folder), *_unreadable(kind))]
 
 
 def _changed(kind: type[Event], folder: Path) -> Iterator[str]:
@@ -82,11 +81,11 @@ def _changed(kind: type[Event], folder: Path) -> Iterator[str]:
         if not shape_file(folder, kind, version).exists():
             yield f"{kind.TOPIC} v{version} has no file: run `python -m tests.golden.examples`"
             return
-    shipped = orjson.loads(shape_file(folder, kind, kind.class_version).read_bytes())
+    released = orjson.loads(shape_file(folder, kind, kind.class_version).read_bytes())
     today, older = shape(kind), kind.class_version
-    if today != shipped:
-        differ = [name for name in {**shipped, **today} if today.get(name) != shipped.get(name)]
-        was, are = ({n: each.get(n, "nothing") for n in differ} for each in (shipped, today))
+    if today != released:
+        differ = [name for name in {**released, **today} if today.get(name) != released.get(name)]
+        was, are = ({n: each.get(n, "nothing") for n in differ} for each in (released, today))
         changes = ", ".join(f"{n} was {was[n]}, is {are[n]}" for n in differ)
         yield (
             f"{kind.TOPIC} changed its shape ({changes}): "
@@ -94,14 +93,14 @@ def _changed(kind: type[Event], folder: Path) -> Iterator[str]:
         )
 
 
-def _stranded(kind: type[Event]) -> Iterator[str]:
+def _unreadable(kind: type[Event]) -> Iterator[str]:
     for older in range(1, kind.class_version):
         if not hasattr(kind, f"upcast_v{older}_v{older + 1}"):
             yield f"{kind.TOPIC} v{older} cannot be read: write upcast_v{older}_v{older + 1}"
 
 
 def keep(kinds: Sequence[type[Event]] = EVENTS, folder: Path = SHAPES) -> None:
-    """Write the shapes that have no file yet. One that has is never rewritten."""
+    """Write the shapes without a file. Never rewrite a file."""
     folder.mkdir(exist_ok=True)
     for kind in kinds:
         path = shape_file(folder, kind, kind.class_version)

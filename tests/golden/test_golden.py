@@ -1,4 +1,4 @@
-"""The stored bytes of every event ever shipped: they are hashed, so they can never be otherwise."""
+"""The stored bytes of every released event. They are hashed, so they can never change."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ by_topic = pytest.mark.parametrize("example", EXAMPLES, ids=lambda event: event.
 
 
 @by_topic
-def test_an_event_encodes_to_the_bytes_it_was_first_shipped_with(example: Event) -> None:
+def test_encode_returns_the_golden_bytes(example: Event) -> None:
     assert Codec().encode(example).state == golden_file(example).read_bytes()
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_the_bytes_of_old_decode_to_the_event_of_today(file: str) -> None:
+def test_decode_of_golden_bytes_returns_the_event(file: str) -> None:
     meaning = MEANINGS[file]
     stored = Notification(
         originator_id=meaning.originator_id,
@@ -36,23 +36,23 @@ def test_the_bytes_of_old_decode_to_the_event_of_today(file: str) -> None:
     assert Codec().decode(stored).event == meaning
 
 
-def test_every_version_of_every_event_has_its_golden_bytes() -> None:
-    shipped = {
+def test_every_version_of_every_event_has_golden_bytes_and_a_shape() -> None:
+    released = {
         f"{kind.TOPIC}.v{n}.json" for kind in EVENTS for n in range(1, kind.class_version + 1)
     }
 
-    assert {*FILES} == {*MEANINGS} == shipped
-    assert {file.name for file in SHAPES.iterdir()} == shipped
+    assert {*FILES} == {*MEANINGS} == released
+    assert {file.name for file in SHAPES.iterdir()} == released
     assert {type(example) for example in EXAMPLES} == set(EVENTS)
 
 
-def test_no_event_has_another_shape_than_the_one_its_version_was_shipped_with() -> None:
+def test_every_event_has_the_released_shape_of_its_version() -> None:
     assert wrong_shapes(EVENTS) == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smelt(TaggedEvent):
-    """An event as it was shipped."""
+    """A released event."""
 
     TOPIC: ClassVar[str] = "test.smelt"
     smell: str
@@ -60,21 +60,21 @@ class Smelt(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stronger(Smelt):
-    """The same with one field more, which most events do not have: no stored byte would show it."""
+    """Smelt with an optional field more, which the golden bytes do not show."""
 
     strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised(Stronger):
-    """It says that it is another version, and not how the older one is to be read."""
+    """Stronger with a new version, without an upcast from the older one."""
 
     class_version: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upcast(Raised):
-    """All that is needed, but the file that shows what the new version looks like."""
+    """Raised with its upcast, without a file of the shape of its version."""
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -83,32 +83,32 @@ class Upcast(Raised):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed(Smelt):
-    """A field whose meaning, when it is absent, is another one."""
+    """Smelt with another default of a field."""
 
     workflow_id: str | None = ""
 
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> Path:
-    """What the first version of that event looked like."""
+    """A folder with the shape of the first version of Smelt."""
     keep([Smelt], tmp_path)
     return tmp_path
 
 
-def test_a_field_that_was_added_without_a_version_is_found(shapes: Path) -> None:
+def test_wrong_shapes_reports_a_field_added_without_a_new_version(shapes: Path) -> None:
     assert wrong_shapes([Smelt], shapes) == []
     (wrong,) = wrong_shapes([Stronger], shapes)
     assert "(strength was nothing, is number | null = null)" in wrong
     assert "give it class_version = 2 and upcast_v1_v2" in wrong
 
 
-def test_a_default_that_became_another_is_found(shapes: Path) -> None:
+def test_wrong_shapes_reports_a_changed_default(shapes: Path) -> None:
     (wrong,) = wrong_shapes([Renamed], shapes)
 
     assert 'workflow_id was string | null = null, is string | null = ""' in wrong
 
 
-def test_a_version_without_its_upcast_and_without_its_file_is_found(shapes: Path) -> None:
+def test_wrong_shapes_reports_a_version_without_upcast_or_file(shapes: Path) -> None:
     assert wrong_shapes([Raised], shapes) == [
         "test.smelt v2 has no file: run `python -m tests.golden.examples`",
         "test.smelt v1 cannot be read: write upcast_v1_v2",
@@ -116,7 +116,7 @@ def test_a_version_without_its_upcast_and_without_its_file_is_found(shapes: Path
     assert len(wrong_shapes([Upcast], shapes)) == 1
 
 
-def test_a_version_with_its_upcast_and_its_file_is_right_and_the_file_is_kept(shapes: Path) -> None:
+def test_wrong_shapes_accepts_a_version_with_upcast_and_file(shapes: Path) -> None:
     keep([Upcast], shapes)
 
     assert wrong_shapes([Upcast], shapes) == []

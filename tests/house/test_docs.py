@@ -9,7 +9,7 @@ import pytest
 
 from asset_ledger.api.cli import COMMANDS
 from asset_ledger.api.contract.operations import Operation
-from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN
+from asset_ledger.api.contract.problems import INTERNAL_ERROR, PROBLEMS
 from asset_ledger.api.http.app import OPERATIONS
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.domain.event import Event, TaggedEvent
@@ -110,7 +110,9 @@ def test_section_of_an_operation_has_its_parts_in_order(operation: Operation) ->
 def test_table_of_problems_equals_the_contract() -> None:
     described = {(row[0].strip("`"), int(row[1])) for row in table(HTTP, "slug")}
 
-    assert described == {(known.slug, known.status) for known in (*PROBLEMS.values(), UNFORESEEN)}
+    assert described == {
+        (known.slug, known.status) for known in (*PROBLEMS.values(), INTERNAL_ERROR)
+    }
 
 
 def test_table_of_fields_equals_those_of_an_asset() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.storage.folder_lock import hold_writing
 from tests.journeys.audit import audit, events_in
 from tests.journeys.client import Client, Reply, talking
 from tests.journeys.server import serving, until
@@ -32,9 +31,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with hold_writing(folder / "data"):
-            pass  # wait for the committer of a killed server
-        subprocess.run(["umount", str(folder)], check=True)
+        # The committer of a killed server keeps the file system busy until it exits.
+        until(lambda: unmount(folder), "the file system is unmounted")
+
+
+def unmount(folder: Path) -> bool:
+    done = subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def fill(folder: Path, leave: int) -> Path:

@@ -73,7 +73,7 @@ def test_an_import_goes_through_the_server_with_the_lock_of_the_folder(
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1,500 rows: 1,500 added")
-    assert second.stdout.startswith("1,500 rows: 0 added, 1,500 known before")
+    assert second.stdout.startswith("1,500 rows: 0 added, 1,500 already known")
     check_complete(data_dir, 1_500)
 
 

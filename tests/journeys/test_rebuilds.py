@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from tests.journeys.audit import audit, current_tables, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load
@@ -168,7 +168,7 @@ def test_the_rebuild_command_fails_with_one_line_when_its_server_is_killed(
 ) -> None:
     client.created(job_id="j")
     until(lambda: client.get("/readyz").status == 200, "the server is ready")
-    with ThreadPoolExecutor(1) as threads, hold_build(data_dir):  # delays the rebuild
+    with ThreadPoolExecutor(1) as threads, hold_build_lock(data_dir):  # delays the rebuild
         command = threads.submit(run, "rebuild", "--url", server.url)
         until(lambda: status(client)["building"] is not None, "the rebuild has begun")
         server.kill()

@@ -106,7 +106,7 @@ def test_the_server_log_has_no_secret_and_no_token(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--expires", "tomorrow"], "expires_at"),
+        (["--expires", "tomorrow"], "--expires: 'tomorrow' is not a time"),
         (["--expires", "99999999999w"], "too far away"),
         (["--user", "system"], "user_id"),
         (["--scope", "everything"], "everything"),

@@ -1,4 +1,4 @@
-"""A ledger on real files, opened part by part: the one fixture of tests below the HTTP server."""
+"""A ledger on real files, opened part by part, for tests below the HTTP server."""
 
 import asyncio
 import threading
@@ -28,11 +28,11 @@ LOG: Final = "0" * 32
 """The log id of a feed whose log has no first event."""
 
 PATIENCE: Final = 60.0
-"""Seconds after which a wait is a hang. Nothing here is a matter of speed."""
+"""Seconds after which a wait counts as a hang. No test depends on speed."""
 
 
 class Tables:
-    """Tables that note what was applied, and can be held, fail or lag: the edge of the commit."""
+    """Fake tables that note what was applied, and can block, fail or lag."""
 
     def __init__(self) -> None:
         self.applied: list[tuple[int, int]] = []
@@ -67,7 +67,7 @@ class Tables:
 
 
 class Observer:
-    """What the committer tells of the tables."""
+    """Notes the states of the tables that the committer reports."""
 
     def __init__(self) -> None:
         self.states: list[TablesState] = []
@@ -100,7 +100,7 @@ class Parts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, no group is answered; the next commands gather."""
+        """Let no group be answered inside the block, so that further commands gather."""
         self.tables.gate.clear()
         try:
             yield
@@ -108,11 +108,11 @@ class Parts:
             self.tables.gate.set()
 
     def begin(self, command: Command, *contents: Any) -> "asyncio.Task[Committed]":
-        """Append in a task of its own."""
+        """Append a command in a task of its own."""
         return asyncio.create_task(self.committer.append(command, contents))
 
     async def staged(self, content: bytes) -> Any:
-        """A content that has arrived."""
+        """Stage a content."""
         stage = self.contents.stage()
         await stage.write(content)
         return await stage.finish()
@@ -165,7 +165,7 @@ async def open_parts(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another thread or process does."""
+    """Wait until a condition holds, which another thread or process brings about."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - a thread sets no event of this loop
             await asyncio.sleep(0.001)

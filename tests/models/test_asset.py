@@ -1,4 +1,4 @@
-"""Assets by node, job and workflow, alone and together; cursors while others write."""
+"""Listing assets by node, job and workflow; sorting, paging, and paging during writes."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ MADE = [
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One asset of every type by every node, and by none, in every job of every workflow."""
+    """A data folder with an asset of every type, node (or none), job and workflow."""
 
     async def record(folder: Path) -> None:
         async with connect(data_dir=folder):
@@ -39,17 +39,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def ledger(recorded: Path, tmp_path: Path) -> AsyncIterator[Gateway]:
-    """A ledger of one's own, with what is recorded in it."""
+    """A ledger over a copy of the recorded folder."""
     async with connect(data_dir=shutil.copytree(recorded, tmp_path / "data")) as gateway:
         yield gateway
 
 
-def matching(**wanted: str) -> list[int]:
-    """The numbers of the assets that have these values, in the order in which they were made."""
+def matching(**filters: str) -> list[int]:
+    """Return the numbers of the assets with these values, in order of creation."""
     return [
         number
         for number, made in enumerate(MADE)
-        if all((made[name] or "") == value for name, value in wanted.items())
+        if all((made[name] or "") == value for name, value in filters.items())
     ]
 
 
@@ -57,12 +57,12 @@ def numbers(assets: list[Asset]) -> list[int]:
     return [int(asset.name) for asset in assets]
 
 
-async def everything(**filters: str | list[str]) -> list[int]:
+async def listed(**filters: str | list[str]) -> list[int]:
     return numbers([asset async for asset in Asset.iterate(**filters)])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("node_id", ["n1", "n2"])
-async def test_by_node(ledger: Gateway, node_id: str) -> None:
+async def test_paginate_filters_by_node(ledger: Gateway, node_id: str) -> None:
     assets, cursor = await Asset.paginate(user_id="1", node_id=node_id)
 
     assert numbers(assets) == matching(node_id=node_id)
@@ -71,7 +71,7 @@ async def test_by_node(ledger: Gateway, node_id: str) -> None:
 
 
 @pytest.mark.parametrize("job_id", JOBS)
-async def test_by_job(ledger: Gateway, job_id: str) -> None:
+async def test_paginate_filters_by_job(ledger: Gateway, job_id: str) -> None:
     assets, _ = await Asset.paginate(job_id=job_id)
 
     assert numbers(assets) == matching(job_id=job_id)
@@ -79,14 +79,14 @@ async def test_by_job(ledger: Gateway, job_id: str) -> None:
 
 
 @pytest.mark.parametrize("workflow_id", WORKFLOWS)
-async def test_by_workflow(ledger: Gateway, workflow_id: str) -> None:
+async def test_paginate_filters_by_workflow(ledger: Gateway, workflow_id: str) -> None:
     assets, _ = await Asset.paginate(workflow_id=workflow_id)
 
     assert numbers(assets) == matching(workflow_id=workflow_id)
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "filters",
     [
         {"workflow_id": "w1", "node_id": "n1"},
         {"job_id": "j2", "node_id": "n2"},
@@ -97,35 +97,39 @@ async def test_by_workflow(ledger: Gateway, workflow_id: str) -> None:
         {"workflow_id": "w1", "job_id": "never"},
     ],
 )
-async def test_filters_narrow_together(ledger: Gateway, wanted: dict[str, str]) -> None:
-    assert await everything(**wanted) == matching(**wanted)
+async def test_iterate_returns_assets_matching_all_filters(
+    ledger: Gateway, filters: dict[str, str]
+) -> None:
+    assert await listed(**filters) == matching(**filters)
 
 
-async def test_a_repeated_filter_takes_any_of_its_values(ledger: Gateway) -> None:
-    found = await everything(node_id=["n1", "n2"], job_id=["j2"], workflow_id=["w1", "never"])
+async def test_iterate_matches_any_value_of_a_repeated_filter(ledger: Gateway) -> None:
+    found = await listed(node_id=["n1", "n2"], job_id=["j2"], workflow_id=["w1", "never"])
 
     both = matching(node_id="n1", job_id="j2", workflow_id="w1")
     both += matching(node_id="n2", job_id="j2", workflow_id="w1")
     assert found == sorted(both)
 
 
-async def test_a_content_type_is_a_prefix(ledger: Gateway) -> None:
+async def test_iterate_matches_content_types_by_prefix(ledger: Gateway) -> None:
     images = matching(content_type="image/png") + matching(content_type="image/webp")
 
-    assert await everything(content_type="image/") == sorted(images)
+    assert await listed(content_type="image/") == sorted(images)
 
 
-async def test_what_no_node_made_is_found_as_missing(ledger: Gateway) -> None:
-    assert await everything(missing="node_id", job_id="j1") == matching(node_id="", job_id="j1")
+async def test_iterate_with_missing_returns_assets_without_a_node(ledger: Gateway) -> None:
+    assert await listed(missing="node_id", job_id="j1") == matching(node_id="", job_id="j1")
 
 
-async def test_the_newest_come_first_where_that_is_asked(ledger: Gateway) -> None:
-    assert await everything(node_id="n1", sort="-created_at") == matching(node_id="n1")[::-1]
+async def test_iterate_sorts_the_newest_first_on_request(ledger: Gateway) -> None:
+    assert await listed(node_id="n1", sort="-created_at") == matching(node_id="n1")[::-1]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 12, 13])
 @pytest.mark.parametrize("sort", ["created_at", "-created_at"])
-async def test_pages_join_up_whatever_their_length(ledger: Gateway, limit: int, sort: Sort) -> None:
+async def test_pages_of_any_size_contain_every_asset_once(
+    ledger: Gateway, limit: int, sort: Sort
+) -> None:
     found, cursor = [], "begin"
     while cursor:
         page, cursor = await Asset.paginate(
@@ -139,13 +143,13 @@ async def test_pages_join_up_whatever_their_length(ledger: Gateway, limit: int, 
 
 
 @pytest.mark.parametrize("sort", ["created_at", "-created_at"])
-async def test_a_walk_sees_what_was_there_once_while_others_write(
+async def test_paging_returns_every_earlier_asset_once_during_writes(
     ledger: Gateway, sort: Sort
 ) -> None:
     context = ProcessingContext(workflow_id="w1", job_id="j1")
     found: list[Asset] = []
     cursor = "begin"
-    for _ in range(10):  # more keep coming, so that a walk forwards has no end of its own
+    for _ in range(10):  # each page adds assets, so paging forwards never ends
         (page, cursor), *_ = await asyncio.gather(
             Asset.paginate(node_id="n1", limit=3, sort=sort, cursor=cursor.removeprefix("begin")),
             context.create_asset("999", content=b"x", node_id="n1"),
@@ -161,7 +165,7 @@ async def test_a_walk_sees_what_was_there_once_while_others_write(
     assert old == matching(node_id="n1")[:: 1 if sort == "created_at" else -1]
 
 
-async def test_a_cursor_belongs_to_its_filters_and_its_order(ledger: Gateway) -> None:
+async def test_paginate_refuses_a_cursor_of_other_filters_or_another_sort(ledger: Gateway) -> None:
     _, cursor = await Asset.paginate(node_id="n1", limit=1)
 
     for other in ({"node_id": "n2"}, {"node_id": "n1", "sort": "-created_at"}, {"job_id": "j1"}):
@@ -169,8 +173,8 @@ async def test_a_cursor_belongs_to_its_filters_and_its_order(ledger: Gateway) ->
             await Asset.paginate(limit=1, cursor=cursor, **other)  # type: ignore[arg-type]
 
 
-async def test_a_deleted_asset_is_in_no_list(ledger: Gateway) -> None:
+async def test_iterate_omits_deleted_assets(ledger: Gateway) -> None:
     (asset, *_), _ = await Asset.paginate(node_id="n1", job_id="j1")
     await asset.delete()
 
-    assert int(asset.name) not in await everything(node_id="n1")
+    assert int(asset.name) not in await listed(node_id="n1")

@@ -1,7 +1,7 @@
-"""A data folder from before the second migration, and migrations that tests plant after it.
+"""A data folder from before the second migration, and migrations that tests add after it.
 
-`kept/ledger.sql` is its log. `kept/tables.sql` is what the baselines of 20260101 made of that log:
-rows of assets without a node and a job, neither as columns nor in their JSON.
+`kept/ledger.sql` is its log. `kept/tables.sql` has the tables that the migrations of 20260101 made
+of it: assets without node and job, in their columns and in their JSON.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
 DIGEST: Final = "c061be31e709506581dbe75f02d8ee5bb39b377d042864f3c66417313bcfddea"
-"""Of all tables that today's schema makes of the kept log, on every machine."""
+"""The digest of all tables that the current schema makes of the stored log."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))
 PLANTED: Final = "20300101_000000_add_smell"
@@ -35,13 +35,13 @@ def restore(folder: Path) -> None:
 
 
 def columns_of(path: Path) -> set[str]:
-    """The columns of the table of assets in a file of tables."""
+    """Return the columns of the table `assets` in a file of tables."""
     with closing(sqlite3.connect(path)) as db:
         return {name for _, name, *_ in db.execute("PRAGMA table_info(assets)")}
 
 
 def add_smell(db: sqlite3.Connection) -> None:
-    """Add a column to the table of assets."""
+    """Add a column to the table `assets`."""
     db.execute("ALTER TABLE assets ADD COLUMN smell TEXT NOT NULL DEFAULT 'none'")
 
 
@@ -52,12 +52,12 @@ def fail_half_way(db: sqlite3.Connection) -> None:
 
 
 def plant(patch: pytest.MonkeyPatch, *migrations: Migration) -> None:
-    """Give the assets more migrations, as a later release does."""
+    """Add migrations to the projection of assets, as a later release does."""
     patch.setattr(Assets, "migrations", (*Assets.migrations, *migrations))
 
 
 def events() -> list[Event]:
-    """Twelve assets of two jobs, of which one was changed and one deleted."""
+    """Return the events of twelve assets of two jobs, one changed and one deleted."""
     made: list[Event] = [
         created(originator_id=asset_id(n), job_id=f"job_{n % 2}", node_id="node", workflow_id="w")
         for n in range(1, 13)

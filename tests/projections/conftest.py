@@ -12,28 +12,28 @@ from tests.projections.world import World, asset_queries, world
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
-    """A data folder with a log that has begun."""
-    with world(tmp_path) as it:
-        yield it
+    """A data folder with a log that has one event."""
+    with world(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
 def runner(here: World) -> Iterator[Runner]:
-    """The projections of that folder."""
-    with here.projections() as it:
-        yield it
+    """The tables of assets and jobs of that folder."""
+    with here.projections() as opened:
+        yield opened
 
 
 @pytest.fixture
 async def assets(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
-    """The reads of that folder's assets."""
+    """Queries of the assets of that folder."""
     async with asset_queries(here, runner) as queries:
         yield queries
 
 
 @pytest.fixture
 async def jobs(runner: Runner) -> AsyncIterator[JobQueries]:
-    """The reads of that folder's jobs."""
+    """Queries of the jobs of that folder."""
     readers = AsyncReaders(runner.database.path, size=1)
     yield JobQueries(readers)
     await readers.close()

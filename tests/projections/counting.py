@@ -1,4 +1,4 @@
-"""The totals of a test folder, and a count of its assets in plain Python."""
+"""The usage tables of a test folder, and a count of its assets in plain Python."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Totals = dict[tuple[str, str, str], tuple[int, int, int, str, str]]
 
 @contextmanager
 def usage(here: World) -> Iterator[Runner]:
-    """The totals of this folder's first generation, as a start opens them."""
+    """Open the usage tables of the first generation, as a start does."""
     part = follow(here.folder, 1, Usage(), here.feed)
     try:
         yield part
@@ -28,7 +28,7 @@ def key_of(asset: Asset, dimension: str) -> str:
 
 
 def recounted(assets: Sequence[Asset]) -> Totals:
-    """What the totals have to be, counted from nothing."""
+    """Return the expected totals, counted from the assets."""
     groups: dict[tuple[str, str, str], list[Asset]] = {}
     for asset in assets:
         for dimension in DIMENSIONS:

@@ -1,4 +1,4 @@
-"""Random histories: events that a ledger could have recorded, in an order that it could have."""
+"""Random histories: events that a ledger could have recorded, in a possible order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ TAGS = st.lists(st.sampled_from(["t", "%"]) | TEXT, max_size=3, unique=True)
 
 @st.composite
 def births(draw: st.DrawFn, number: int) -> Event:
-    """The first event of the asset with this number."""
+    """Draw the first event of the asset with this number."""
     private: dict[str, Any] = {"name": draw(NAMES)}
     private |= draw(st.fixed_dictionaries({}, optional={"tags": TAGS, "duration": NUMBER}))
     metadata = draw(METADATA)
@@ -57,7 +57,7 @@ def births(draw: st.DrawFn, number: int) -> Event:
 
 @st.composite
 def changes(draw: st.DrawFn, asset: Asset) -> Event:
-    """One more event of an asset, which may be a tombstone."""
+    """Draw the next event of an asset, which may be a tombstone."""
     envelope = next_version(asset, Origin(by="9", user_id=asset.user_id))
     if asset.deleted:
         return restored(**envelope)
@@ -75,7 +75,7 @@ def changes(draw: st.DrawFn, asset: Asset) -> Event:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    """Assets that are made, change, go and come back; among them perhaps a framed job."""
+    """Draw events that create, change, delete and restore assets, perhaps with a tracked job."""
     assets: list[Asset] = []
     events: list[Event] = []
     for _ in range(draw(st.integers(0, 20))):
@@ -91,14 +91,14 @@ def histories(draw: st.DrawFn) -> list[Event]:
 FRAMES: dict[str, Callable[[], list[Event]]] = {
     "none": list,
     "running": lambda: [started(job_id="a")],
-    "over": lambda: [started(job_id="a"), finished(job_id="a")],
-    "only over": lambda: [finished(job_id="a", originator_version=1)],
+    "finished": lambda: [started(job_id="a"), finished(job_id="a")],
+    "only finished": lambda: [finished(job_id="a", originator_version=1)],
 }
-"""The frame of job `a` of user 1."""
+"""The recorded start and end of job `a` of user 1."""
 
 
 def everything(events: list[Recorded]) -> dict[str, Asset]:
-    """The assets that a whole log's events add up to, tombstones too, in creation order."""
+    """Fold the events of a log into its assets, tombstones too, in creation order."""
     assets: dict[str, Asset] = {}
     for event in events:
         asset = evolve(assets.get(event.event.originator_id), event)
@@ -108,5 +108,5 @@ def everything(events: list[Recorded]) -> dict[str, Asset]:
 
 
 def live(events: list[Recorded]) -> dict[str, Asset]:
-    """The live ones among them."""
+    """Fold the events of a log into its live assets, in creation order."""
     return {id: asset for id, asset in everything(events).items() if not asset.deleted}

@@ -1,10 +1,10 @@
-"""Run by test_kills: kills a start, and then a rebuild, before each of their SQL statements.
+"""Run by test_kills: kill a start, and then a rebuild, before each of their SQL statements.
 
 `python -m tests.projections.kills FOLDER` takes a folder with a log and the tables from before the
-second migration. With `expands` its log counts as a long one.
-For each k it copies the folder, forks a child that dies before the k-th statement on the projections'
-own connection, and starts from what that child left. Prints a JSON object a kill: what was killed,
-k, and the digest and error of the start after it. Ends where a child outlives its last statement.
+second migration. With the argument `expands`, its log counts as long. For each k the program copies
+the folder, forks a child that exits before its k-th statement on the tables, and starts from the
+files that the child left. It prints a JSON object for each kill: the work, k, and the digest, error
+and state after the next start. It ends once a child survives all of its statements.
 """
 
 import os
@@ -28,57 +28,57 @@ DEAD, ALIVE = 9, 0
 
 
 class Mortal(sqlite3.Connection):
-    """Dies before a statement, at once and without a goodbye, as a SIGKILL does."""
+    """A connection that exits the process before a statement, as a SIGKILL does."""
 
-    lives = 0
+    allowed = 0
 
     def __init__(self, *arguments: Any, **given: Any) -> None:
         super().__init__(*arguments, **given)
-        self.set_trace_callback(self.live)
+        self.set_trace_callback(self.count)
 
     @staticmethod
-    def live(sql: str) -> None:
-        if sql.startswith("-- "):  # what an index of words does inside of a statement
+    def count(sql: str) -> None:
+        if sql.startswith("-- "):  # the inner statements of a full-text index
             return
-        if not Mortal.lives:
+        if not Mortal.allowed:
             os._exit(DEAD)
-        Mortal.lives -= 1
+        Mortal.allowed -= 1
 
 
-def doomed(folder: Path, lives: int, work: Callable[[Path], None]) -> int:
-    """How a child ended that had so many statements to live."""
+def run_child(folder: Path, allowed: int, work: Callable[[Path], None]) -> int:
+    """Return the exit code of a child that may run so many statements."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    Mortal.lives = lives
-    runner.BATCH = 5  # type: ignore[misc]  # so that kills fall between batches too
+    Mortal.allowed = allowed
+    runner.BATCH = 5  # type: ignore[misc]  # so that kills happen between batches too
     bulk.BATCH = 5  # type: ignore[attr-defined]
-    bulk.A_TRANSACTION = 2  # type: ignore[misc]
+    bulk.BATCHES_PER_TRANSACTION = 2  # type: ignore[misc]
     database.open_writer = partial(open_writer, factory=Mortal)  # type: ignore[attr-defined]
     work(folder)
     os._exit(ALIVE)
 
 
 def starts(folder: Path) -> None:
-    """Bring the tables from before forward."""
+    """Start: migrate the older tables."""
     with world(folder) as here, here.projections() as live:
         for projection in registry.FOLLOWING:
             rebuild.follow(folder, live.database.number, projection, here.feed).close()
 
 
 def expands(folder: Path) -> None:
-    """Expand the tables from before in place: they serve while others are made."""
+    """Start with a long log: expand the older tables in place."""
     migrate.LONG = 0  # type: ignore[misc]
     starts(folder)
 
 
 def rebuilds(folder: Path) -> None:
-    """Make today's projections anew."""
+    """Rebuild the tables."""
     with world(folder) as here:
         build.rebuild(folder, here.feed)
 
 
 def after(folder: Path) -> dict[str, Any]:
-    """What the next start makes of the folder."""
+    """Return the digest, error and state after the next start."""
     with world(folder) as here, here.projections() as runner:
         return {
             "digest": digest_of(runner),
@@ -88,28 +88,28 @@ def after(folder: Path) -> dict[str, Any]:
 
 
 def kills(origin: Path, work: Callable[[Path], None], every: int = 1) -> Iterator[dict[str, Any]]:
-    """Kills of one kind of work, each on a copy of this folder: before every n-th statement."""
-    lives, end = 0, DEAD
+    """Kill one kind of work before every n-th statement, each time on a copy of the folder."""
+    allowed, end = 0, DEAD
     while end == DEAD:
-        folder = origin.with_name(f"{origin.name}-{work.__name__}-{lives}")
+        folder = origin.with_name(f"{origin.name}-{work.__name__}-{allowed}")
         shutil.copytree(origin, folder)
-        end = doomed(folder, lives, work)
-        yield {"work": work.__name__, "lives": lives, "end": end, **after(folder)}
+        end = run_child(folder, allowed, work)
+        yield {"work": work.__name__, "allowed": allowed, "end": end, **after(folder)}
         shutil.rmtree(folder)
-        lives += every
+        allowed += every
 
 
 def main(origin: Path) -> None:
     for kill in kills(origin, starts):
         print(orjson.dumps(kill).decode())
     starts(origin)
-    for kill in kills(origin, rebuilds, every=3):  # four files, alike: three times as many
+    for kill in kills(origin, rebuilds, every=3):  # four files: three times as many statements
         print(orjson.dumps(kill).decode())
 
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["expands"]:
-        for one in kills(Path(sys.argv[1]), expands):
-            print(orjson.dumps(one).decode())
+        for kill in kills(Path(sys.argv[1]), expands):
+            print(orjson.dumps(kill).decode())
     else:
         main(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Packages of others, as pip leaves them in a folder that Python imports from."""
+"""Install packages with projections into a folder that Python imports from."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ def create(db):
 
 
 class Seen:
-    """Every position that it was shown."""
+    """Stores the position of every event."""
 
     name = "seen"
     migrations = (Migration("20260101_000000_create_seen", create, needs_events=True),)
@@ -32,7 +32,7 @@ class Seen:
 
 
 def install_example(site: Path, scratch: Path) -> None:
-    """Install `examples/leaderboard` as its readers would, without any index of packages."""
+    """Install `examples/leaderboard` with pip, without a package index."""
     copy = shutil.copytree(ROOT / "examples" / "leaderboard", scratch / "leaderboard")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     options = ["--disable-pip-version-check", "--no-build-isolation", "--target", str(site)]
@@ -47,7 +47,7 @@ def plant(
     object: str = "Seen",
     package: str = "seen",
 ) -> None:
-    """Leave what an installed package leaves: its module, and the metadata that names it."""
+    """Write the files of an installed package: its module and its metadata."""
     about = site / f"{package}-1.0.dist-info"
     about.mkdir(parents=True)
     (site / f"{package}_module.py").write_text(code, "utf-8")
@@ -58,7 +58,7 @@ def plant(
 
 @contextmanager
 def importable(site: Path) -> Iterator[None]:
-    """Within: Python finds what is in a folder. After: it has forgotten all of it."""
+    """Make a folder importable within the context; forget its modules afterwards."""
     sys.path.insert(0, str(site))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Searches of a test folder, and the scan of all assets that they are compared with."""
+"""Searches of a test folder, and a naive scan of all assets to compare them with."""
 
 import unicodedata
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,9 +23,9 @@ def folded(text: str) -> str:
 
 
 def naive(assets: Sequence[Asset], query: str) -> list[str]:
-    """Every asset looked at, every word looked for: what a search has to answer."""
+    """Return the ids that a search has to find: scan every asset for every word."""
     words = folded(query).split()
-    found = [a for a in assets if all(any(has(t, w) for t in texts(a)) for w in words)]
+    found = [a for a in assets if all(any(matches(t, w) for t in texts(a)) for w in words)]
     return [asset.id for asset in sorted(found, key=lambda asset: -asset.seq)]
 
 
@@ -47,13 +47,13 @@ def values(metadata: Any) -> Iterator[str]:
             yield orjson.dumps(metadata).decode()
 
 
-def has(text: str, word: str) -> bool:
+def matches(text: str, word: str) -> bool:
     if len(word) > 2:
         return word in text
-    return any(text.startswith(word, at) and begins(text, at) for at in range(len(text)))
+    return any(text.startswith(word, at) and is_word_start(text, at) for at in range(len(text)))
 
 
-def begins(text: str, at: int) -> bool:
+def is_word_start(text: str, at: int) -> bool:
     return at == 0 or not (text[at - 1].isalnum() and text[at].isalnum())
 
 
@@ -68,7 +68,7 @@ def search(here: World) -> Iterator[Runner]:
 
 @asynccontextmanager
 async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
-    """Searches in this folder, whose index was brought up to the log."""
+    """Open the search queries of this folder, with an index that has caught up."""
     with search(here) as part:
         assert part.error is None
         readers = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
@@ -79,16 +79,16 @@ async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
                 await each.close()
 
 
-async def ids(found: SearchPage) -> list[str]:
-    return [asset["id"] for asset in orjson.loads(b"[%b]" % found.json)]
+async def ids(page: SearchPage) -> list[str]:
+    return [asset["id"] for asset in orjson.loads(b"[%b]" % page.json)]
 
 
 async def find(here: World, runner: Runner, query: str, user_id: str = "1") -> list[str]:
-    async with queries(here, runner) as by:
-        found = await by.page(user_id, query, {}, page_size=1_000)
-        answer = await ids(found)
-        assert found.total == len(answer)
-        return answer
+    async with queries(here, runner) as search_queries:
+        page = await search_queries.page(user_id, query, {}, page_size=1_000)
+        found = await ids(page)
+        assert page.total == len(found)
+        return found
 
 
 def named(*names: str) -> list[Event]:

@@ -27,7 +27,7 @@ def usage_of(server: Served) -> Runner:
     return usage
 
 
-async def test_projections_answer_what_was_recorded_before_they_were_opened(here: World) -> None:
+async def test_queries_return_events_recorded_before_opening(here: World) -> None:
     here.append(created(job_id="j"))
 
     async with served(here) as server:
@@ -37,37 +37,37 @@ async def test_projections_answer_what_was_recorded_before_they_were_opened(here
         assert server.projections.position == 2
 
 
-async def test_tables_that_fell_behind_catch_up_with_the_next_turn(server: Served) -> None:
+async def test_lagging_tables_catch_up_with_the_next_turn(server: Served) -> None:
     server.here.append(created())
 
     await asyncio.to_thread(server.tables.turn)
-    server.tell()
+    server.report()
 
     await server.projections.reach(2)
     assert (await server.projections.assets.find("1", ID)).position == 2
 
 
-async def test_projections_wait_no_longer_than_they_are_told(server: Served) -> None:
+async def test_waiting_ends_with_the_given_timeout(server: Served) -> None:
     with pytest.raises(ProjectionBehindError):
         await server.projections.tables.wait_for(9, 0)
 
 
-async def test_a_projection_that_rests_is_woken_by_who_waits_for_it(
+async def test_resting_projection_is_woken_by_a_waiting_caller(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It rests for an hour, because the log grew while it took its turn."""
+    """The projection rests for an hour, since the log grew during its turn."""
     monkeypatch.setattr("asset_ledger.projections.serving.RETRY_SECONDS", 3600.0)
     monkeypatch.setattr("asset_ledger.projections.serving.YIELD", 1e9)
     async with served(here) as server:
         usage = usage_of(server)
-        turn, later = usage.turn, [created(originator_id=asset_id(2))]
+        turn, pending = usage.turn, [created(originator_id=asset_id(2))]
         loop = asyncio.get_running_loop()
 
         def turn_while_the_log_grows(*limit: int) -> bool:
             more = turn(*limit)
-            if later:
-                server.record(later.pop())
-                loop.call_soon_threadsafe(server.tell)
+            if pending:
+                server.record(pending.pop())
+                loop.call_soon_threadsafe(server.report)
             return more
 
         monkeypatch.setattr(usage, "turn", turn_while_the_log_grows)
@@ -79,29 +79,29 @@ async def test_a_projection_that_rests_is_woken_by_who_waits_for_it(
         assert (await server.projections.usage.page(BY_DAY, page_size=10)).position == 3
 
 
-async def test_a_projection_that_found_nothing_to_take_hears_of_the_next_event(
+async def test_idle_projection_is_woken_by_the_next_event(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only one that stalls waits before its next turn: here, for an hour."""
+    """Only a stalled projection waits before its next turn: here, for an hour."""
     monkeypatch.setattr("asset_ledger.projections.serving.RETRY_SECONDS", 3600.0)
     async with served(here) as server:
         usage, turned = usage_of(server), asyncio.Event()
         turn, loop = usage.turn, asyncio.get_running_loop()
 
-        def turn_and_tell(*limit: int) -> bool:
+        def turn_and_report(*limit: int) -> bool:
             more = turn(*limit)
             loop.call_soon_threadsafe(turned.set)
             return more
 
-        monkeypatch.setattr(usage, "turn", turn_and_tell)
-        server.feed.grew(2)
+        monkeypatch.setattr(usage, "turn", turn_and_report)
+        server.feed.advance(2)
         await turned.wait()
 
         server.write(created())
         await usage.wait_for(2, 60)
 
 
-async def test_a_generation_takes_over_in_one_step(here: World) -> None:
+async def test_switch_keeps_cursors_and_waiting_callers(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(10)])
     async with served(here) as server:
         projections = server.projections
@@ -123,7 +123,7 @@ async def test_a_generation_takes_over_in_one_step(here: World) -> None:
         assert (await projections.assets.find("1", asset_id(11))).position == 13
 
 
-async def test_a_switch_that_fails_changes_nothing(here: World) -> None:
+async def test_failed_switch_keeps_the_generation_in_use(here: World) -> None:
     here.append(created())
     async with served(here) as server:
         number, before = await built(here), server.projections.generation
@@ -141,8 +141,8 @@ async def test_a_switch_that_fails_changes_nothing(here: World) -> None:
         assert (await server.projections.assets.find("1", asset_id(2))).position == 3
 
 
-async def test_tables_of_another_generation_are_adopted_after_a_restart(here: World) -> None:
-    """A committer that was started again found its tables damaged, and made others."""
+async def test_adopt_serves_the_generation_of_a_restarted_committer(here: World) -> None:
+    """A restarted committer found its tables damaged and rebuilt them."""
     async with served(here) as server:
         server.write(created())
         await server.projections.reach(2, ("usage",))
@@ -158,7 +158,7 @@ async def test_tables_of_another_generation_are_adopted_after_a_restart(here: Wo
         assert (await server.projections.assets.page("1", {})).count == 2
 
 
-async def test_a_generation_that_is_missing_is_refused_and_the_present_one_goes_on(
+async def test_switch_to_a_missing_generation_is_refused(
     server: Served,
 ) -> None:
     with pytest.raises(DataFolderError, match=r"there is no projections\.g7"):
@@ -168,8 +168,8 @@ async def test_a_generation_that_is_missing_is_refused_and_the_present_one_goes_
     await server.projections.reach(2)
 
 
-async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -> None:
-    """Every page is one of a whole table, and no position goes back."""
+async def test_reads_and_writes_stay_consistent_during_switches(here: World) -> None:
+    """Every page is of a complete table, and no position goes back."""
     async with served(here) as server:
         projections = server.projections
         positions = {"tables": 0, "usage": 0}
@@ -177,7 +177,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
 
         async def read() -> None:
             while not done:
-                seen = dict(positions)  # before it asks: the other reader's answer may overtake
+                seen = dict(positions)  # before the query: the other reader may overtake it
                 page = await projections.assets.page("1", {}, page_size=1_000)
                 usage = await projections.usage.page(BY_DAY, page_size=10)
                 assert page.count == page.position - 1
@@ -188,7 +188,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
 
         async def write(number: int) -> None:
             last = await asyncio.to_thread(server.record, created(originator_id=asset_id(number)))
-            server.tell()
+            server.report()
             found = await projections.assets.find("1", asset_id(number))
             assert found.position >= last
 
@@ -196,7 +196,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
         number = 0
         for _ in range(3):
             building = asyncio.create_task(built(here))
-            while not building.done() and number < 900:  # all of them are on one page
+            while not building.done() and number < 900:  # so that all fit on one page
                 number += 1
                 await write(number)
             await server.switch(await building)
@@ -207,7 +207,7 @@ async def test_reads_and_writes_go_on_while_generations_take_over(here: World) -
 
 
 async def built(here: World) -> int:
-    """The number of the next generation, built from the log."""
+    """Build the next generation from the log; return its number."""
     number = next_number(here.folder)
     await asyncio.to_thread(build, here.folder, number, here.feed)
     return number

@@ -1,4 +1,4 @@
-"""An event of a release that is not out yet."""
+"""An event of a later release, which this release cannot read."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +8,6 @@ from asset_ledger.ledger.domain.event import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromTheFuture(Event):
-    """This release cannot read it."""
+    """An event with an unknown topic."""
 
     TOPIC: ClassVar[str] = "asset.dreamt"

@@ -1,4 +1,4 @@
-"""A log on real files, and what the writer does with it and a projection, without its thread."""
+"""A log and tables in real files, filled as the committer fills them, without its thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -32,7 +32,7 @@ LOG_ID = "ab" * 16
 
 
 class World:
-    """One data folder with a log in it, which begins as every log does."""
+    """A data folder with a log, which begins with `LedgerOpened`."""
 
     def __init__(self, folder: Path, *, log_id: str = LOG_ID, codec: Codec | None = None) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class World:
             )
 
     def append(self, *events: Event, prepare: Prepare = lambda _: None) -> list[Appended]:
-        """Record each event by a command of its own, all in one transaction."""
+        """Record each event by its own command, all in one transaction."""
         outcomes = self.log.append([command(event) for event in events], prepare)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
@@ -60,19 +60,19 @@ class World:
         return [outcome for outcome in outcomes if isinstance(outcome, Appended)]
 
     def write(self, runner: Runner, *events: Event) -> bool:
-        """Record events as one group, and show them in the projection as the writer does."""
+        """Record events as one group and write their rows, as the committer does."""
         appended = self.append(*events, prepare=runner.prepare)
         last = appended[-1]
         return runner.apply([each.prepared for each in appended], last.last, last.leaf)
 
     def stream(self, asset_id: str) -> list[Recorded]:
-        """The stored events of an asset."""
+        """Return the stored events of an asset."""
         recorded = self.feed.read(0, 1_000)
         return [each for each in recorded if each.event.originator_id == asset_id]
 
     @contextmanager
     def projections(self) -> Iterator[Runner]:
-        """The projections of this folder, as a start opens them."""
+        """Open the main file of tables as a start does."""
         runner = start(self.folder, self.feed)
         try:
             yield runner
@@ -81,7 +81,7 @@ class World:
 
 
 class Served:
-    """The tables of a world as a server has them: one thread fills them, the event loop reads."""
+    """The tables of a world as a server has them: a thread fills them, the event loop reads."""
 
     def __init__(
         self, here: World, tables: LiveTables, projections: Projections, feed: LiveFeed
@@ -89,41 +89,41 @@ class Served:
         self.here, self.tables, self.projections, self.feed = here, tables, projections, feed
 
     def record(self, *events: Event) -> int:
-        """Record events as one group and fill the tables, as the committer does. Any thread."""
+        """Record events as one group and fill the tables. Any thread may call."""
         appended = self.here.append(*events, prepare=self.tables.prepare)
         last = appended[-1]
         self.tables.apply([each.prepared for each in appended], last.last, last.leaf)
         return last.last
 
-    def tell(self) -> None:
-        """Tell the projections and the feed of it, as the committer does. On the event loop."""
+    def report(self) -> None:
+        """Report the new events to projections and feed. Called on the event loop."""
         self.projections.learn(self.tables.state)
-        self.feed.grew(self.here.log.head().position)
+        self.feed.advance(self.here.log.head().position)
 
     def write(self, *events: Event) -> int:
-        """Record events and tell of them; the position of the last."""
+        """Record events and report them; return the position of the last."""
         last = self.record(*events)
-        self.tell()
+        self.report()
         return last
 
     async def switch(self, number: int) -> None:
-        """Have a generation that was built take over."""
+        """Switch to a built generation."""
         following = await asyncio.to_thread(open_followers, self.here.folder, number, self.feed)
 
         async def switch() -> None:
             self.tables.begin_switch(number, retire=False)
-            while (ended := await asyncio.to_thread(self.tables.turn)) is None:
+            while (result := await asyncio.to_thread(self.tables.turn)) is None:
                 pass
-            self.tell()
-            if isinstance(ended, Exception):
-                raise ended
+            self.report()
+            if isinstance(result, Exception):
+                raise result
 
         await self.projections.switch(following, switch)
 
 
 @asynccontextmanager
 async def served(here: World) -> AsyncIterator[Served]:
-    """The tables of a world, as a server opens them."""
+    """Open the tables of a world as a server does."""
     tables = LiveTables(here.folder, start(here.folder, here.feed))
     feed = LiveFeed(here.log, Codec(), here.feed.log_id)
     projections = await Projections.open(here.folder, tables.state, feed)
@@ -135,27 +135,27 @@ async def served(here: World) -> AsyncIterator[Served]:
 
 
 @contextmanager
-def world(folder: Path, **given: Any) -> Iterator[World]:
-    """A world that is closed in the end."""
-    it = World(folder, **given)
+def world(folder: Path, **options: Any) -> Iterator[World]:
+    """Open a world, and close its log in the end."""
+    opened = World(folder, **options)
     try:
-        yield it
+        yield opened
     finally:
-        it.log.close()
+        opened.log.close()
 
 
 def select(runner: Runner, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-    """Rows as the projection's own connection sees them."""
+    """Return rows, read through the connection that writes the tables."""
     return runner.database.write.execute(sql, parameters).fetchall()
 
 
-def answers(runner: Runner) -> dict[str, Any]:
-    """The API's JSON of every asset, by id."""
+def documents(runner: Runner) -> dict[str, Any]:
+    """Return the API document of every asset, by id."""
     return {id: orjson.loads(json) for id, json in select(runner, "SELECT id, json FROM assets")}
 
 
 def digest_of(runner: Runner) -> str:
-    """The digest of the projections' rows, those that follow included."""
+    """Return the digest of all tables of a generation, those of the followers included."""
     folder, number = runner.database.path.parent, runner.database.number
     with ExitStack() as stack:
         tables = runner.database.tables
@@ -168,7 +168,7 @@ def digest_of(runner: Runner) -> str:
 
 @asynccontextmanager
 async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
-    """The reads of a projection's assets, with a catalog that was brought up to the log."""
+    """Open the queries of assets, with a catalog that has caught up with the log."""
     catalog = follow(here.folder, runner.database.number, Catalog(), here.feed)
     async with AsyncExitStack() as stack:
         stack.callback(catalog.close)
@@ -183,6 +183,6 @@ async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueri
 
 
 async def read_job(jobs: JobQueries, user_id: str = "1") -> dict[str, Any]:
-    """The job `j` of a user, as its row has it."""
+    """Return the API document of the job `j` of a user."""
     job: dict[str, Any] = orjson.loads((await jobs.find(user_id, "j")).json)
     return job

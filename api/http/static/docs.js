@@ -1,20 +1,20 @@
-// Draws /openapi.json. Every text is set as text, never as markup.
+// Render /openapi.json. Texts are inserted as text, never as markup, so none can run a script.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
 function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
-// Texts say code between backquotes.
+// Backquotes in a text mark code.
 function prose(text) {
   return (text ?? "").split("`").map((part, n) => (n % 2 ? element("code", {}, part) : part));
 }
 
-function shown(value) {
+function pretty(value) {
   return element("pre", {}, JSON.stringify(value, null, 2));
 }
 
@@ -47,7 +47,7 @@ function bodies(content, schemas) {
   return Object.entries(content ?? {}).flatMap(([kind, body]) => [
     element("p", { class: "quiet" }, kind),
     fields(body.schema, schemas),
-    body.example === undefined ? null : shown(body.example),
+    body.example === undefined ? null : pretty(body.example),
   ]);
 }
 
@@ -128,5 +128,5 @@ try {
   addEventListener("hashchange", open);
   open();
 } catch (error) {
-  about.append(` failed: ${error.message}`);
+  about.append(` failed: ${error.message}. Reload the page.`);
 }

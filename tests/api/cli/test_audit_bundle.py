@@ -1,4 +1,4 @@
-"""An audit bundle, checked by nothing but Python: what holds, what is refused, and why."""
+"""An audit bundle, checked by its verifier in an isolated Python."""
 
 import asyncio
 import base64
@@ -18,6 +18,7 @@ from tests.api.running import Api, serving
 from tests.journeys.server import run
 
 FINE, FAILED, REFUSED = 0, 1, 2
+NO_JOB = "asset-ledger: user 1 has no job k: name the job's owner with --user\n"
 
 
 async def record_a_job(api: Api) -> dict[str, Any]:
@@ -33,7 +34,7 @@ async def record_a_job(api: Api) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a ledger `data` with the job, and of its `bundle.zip`: nobody changes either."""
+    """A folder with a ledger `data` and the `bundle.zip` of its job. Tests must not change it."""
 
     async def record(folder: Path) -> None:
         async with serving(Settings(data_dir=folder)) as api:
@@ -48,12 +49,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(made: Path, tmp_path: Path) -> Path:
-    """An unpacked bundle of the job, of one's own."""
+    """An unpacked bundle of the job, for one test."""
     return unpacked(made / "bundle.zip", tmp_path / "bundle")
 
 
-def judged(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
-    """What verify.py says: an isolated Python, so that nothing of ours is at hand."""
+def verified(bundle: Path, *arguments: str | Path) -> tuple[int, str]:
+    """Run verify.py in an isolated Python, without our packages. Return exit code and output."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", bundle / "verify.py", *arguments],
         capture_output=True,
@@ -81,38 +82,38 @@ def key_of(folder: Path) -> str:
     return run("key", "list", "--data-dir", folder).stdout.split()[-1]
 
 
-def test_a_bundle_holds_and_says_what_it_does_not_show(bundle: Path, made: Path) -> None:
-    code, said = judged(bundle, "--key", key_of(made / "data"))
+def test_a_bundle_holds_and_names_what_it_does_not_prove(bundle: Path, made: Path) -> None:
+    code, printed = verified(bundle, "--key", key_of(made / "data"))
 
     assert code == FINE
-    assert "4 events are in that log" in said
-    assert "3 files are the ones that the events name" in said
-    assert "nothing is shown about events after position 6" in said
-    assert said.endswith("The bundle holds.\n")
+    assert "4 events are in that log" in printed
+    assert "3 files are the ones that the events name" in printed
+    assert "nothing is shown about events after position 6" in printed
+    assert printed.endswith("The bundle holds.\n")
 
 
-def test_the_zip_itself_can_be_checked(bundle: Path, made: Path) -> None:
-    assert judged(bundle, made / "bundle.zip")[0] == FINE
+def test_a_zip_is_verified_without_unpacking(bundle: Path, made: Path) -> None:
+    assert verified(bundle, made / "bundle.zip")[0] == FINE
 
 
 def test_a_changed_file_is_refused(bundle: Path) -> None:
     file = min((bundle / "files").iterdir())
     file.write_bytes(b"changed" + file.read_bytes())
 
-    code, said = judged(bundle)
+    code, printed = verified(bundle)
 
     assert code == FAILED
-    assert "the file was changed" in said
+    assert "the file was changed" in printed
 
 
 def test_a_missing_and_an_added_file_are_refused(bundle: Path) -> None:
     min((bundle / "files").iterdir()).rename(bundle / "files" / ("0" * 64))
 
-    code, said = judged(bundle)
+    code, printed = verified(bundle)
 
     assert code == FAILED
-    assert "the file is missing" in said
-    assert "no event names these files" in said
+    assert "the file is missing" in printed
+    assert "no event names these files" in printed
 
 
 def test_a_forged_event_is_refused(bundle: Path) -> None:
@@ -122,54 +123,56 @@ def test_a_forged_event_is_refused(bundle: Path) -> None:
 
     change(bundle, "proof.json", forge)
 
-    assert judged(bundle) == (
+    assert verified(bundle) == (
         FAILED,
-        judged(bundle)[1].splitlines()[0]
+        verified(bundle)[1].splitlines()[0]
         + "\nWRONG  event 2: is not what the log has at this position\nThe bundle does NOT hold.\n",
     )
 
 
-def test_an_event_left_out_is_refused(bundle: Path) -> None:
+def test_a_bundle_without_one_of_its_events_is_refused(bundle: Path) -> None:
     change(bundle, "proof.json", lambda proof: proof["events"].pop(1))
 
-    code, said = judged(bundle)
+    code, printed = verified(bundle)
 
     assert code == FAILED
-    assert "job_seq is not 1, 2, 3 ... without a hole: [1, 3, 4]" in said
+    assert "job_seq is not 1, 2, 3 ... without a hole: [1, 3, 4]" in printed
 
 
-def test_an_end_left_out_shows(bundle: Path) -> None:
+def test_a_bundle_without_its_last_event_has_a_note(bundle: Path) -> None:
     change(bundle, "proof.json", lambda proof: proof["events"].pop())
 
-    assert "the job was not finished: its end may be missing here" in judged(bundle)[1]
+    assert "the job was not finished: its end may be missing here" in verified(bundle)[1]
 
 
-def test_a_checkpoint_that_was_changed_is_refused(bundle: Path) -> None:
+def test_a_changed_checkpoint_is_refused(bundle: Path) -> None:
     def forge(proof: Any) -> None:
         proof["checkpoint"] = proof["checkpoint"].replace("\n6\n", "\n7\n")
 
     change(bundle, "proof.json", forge)
 
-    assert "the signature of the checkpoint does not hold" in judged(bundle)[1]
-    assert judged(bundle)[0] == FAILED
+    assert "the signature of the checkpoint does not hold" in verified(bundle)[1]
+    assert verified(bundle)[0] == FAILED
 
 
-async def test_another_logs_key_or_checkpoint_is_refused(bundle: Path, tmp_path: Path) -> None:
+async def test_the_key_or_checkpoint_of_another_log_is_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
     async with serving(Settings(data_dir=tmp_path / "other")) as api:
         note = (await api.get("/api/log/checkpoint")).body.decode()
     other = key_of(tmp_path / "other")
 
-    code, said = judged(bundle, "--key", other)
-    assert (code, "the checkpoint is of" in said) == (FAILED, True)
+    code, printed = verified(bundle, "--key", other)
+    assert (code, "the checkpoint is of" in printed) == (FAILED, True)
 
     change(bundle, "proof.json", lambda proof: proof.update(checkpoint=note, key=other))
-    code, said = judged(bundle)
-    assert (code, "its path does not fit a tree of 1 events" in said) == (FAILED, True)
+    code, printed = verified(bundle)
+    assert (code, "its path does not fit a tree of 1 events" in printed) == (FAILED, True)
 
 
 @pytest.fixture
 async def rotated(tmp_path: Path) -> tuple[Path, str]:
-    """An unpacked bundle of a job in the middle of which the key was changed, and the first key."""
+    """An unpacked bundle of a job with a key rotation between its events, and the first key."""
     folder = tmp_path / "data"
     async with serving(Settings(data_dir=folder)) as api:
         first = (await api.get("/api/log/key")).json["keys"][0]["key"]
@@ -184,53 +187,53 @@ async def rotated(tmp_path: Path) -> tuple[Path, str]:
     return unpacked(tmp_path / "bundle.zip", tmp_path / "bundle"), first
 
 
-def test_a_bundle_over_a_change_of_the_key_holds_under_the_key_of_before(
+def test_a_bundle_with_key_rotations_holds_under_the_first_and_the_last_key(
     rotated: tuple[Path, str], tmp_path: Path
 ) -> None:
     bundle, first = rotated
     for key in (("--key", first), ("--key", key_of(tmp_path / "data")), ()):
-        code, said = judged(bundle, *key)
+        code, printed = verified(bundle, *key)
 
-        assert (code, said.count("the key was changed by event")) == (FINE, 2), said
+        assert (code, printed.count("the key was rotated by event")) == (FINE, 2), printed
 
 
-def test_a_change_of_the_key_that_is_left_out_or_forged_is_refused(
+def test_a_missing_or_forged_key_rotation_is_refused(
     rotated: tuple[Path, str],
 ) -> None:
     bundle, first = rotated
     whole = (bundle / "proof.json").read_bytes()
 
-    def forged(proof: Any) -> None:
+    def forge(proof: Any) -> None:
         leaf = base64.b64decode(proof["rotations"][0]["leaf"])
-        thief = leaf.replace(b'"old_signature":"', b'"old_signature":"AAAA', 1)
-        proof["rotations"][0]["leaf"] = base64.b64encode(thief).decode()
+        forged = leaf.replace(b'"old_signature":"', b'"old_signature":"AAAA', 1)
+        proof["rotations"][0]["leaf"] = base64.b64encode(forged).decode()
 
-    def moved(proof: Any) -> None:
+    def move(proof: Any) -> None:
         proof["rotations"][0]["position"] += 1
 
-    def another(proof: Any) -> None:
+    def replace(proof: Any) -> None:
         proof["rotations"][0] = proof["events"][0]
 
     for edit, reason in (
         (lambda proof: proof["rotations"].pop(), "was not signed with this key"),
         (lambda proof: proof["rotations"].pop(0), "was not signed with this key"),
-        (forged, ""),
-        (moved, "is not what the log has at this position"),
-        (another, "what should be a change of this log's key is none"),
+        (forge, ""),
+        (move, "is not what the log has at this position"),
+        (replace, "is not a rotation of this log's key"),
     ):
         change(bundle, "proof.json", edit)
-        code, said = judged(bundle, "--key", first)
-        assert (code, reason in said) == (FAILED, True), said
+        code, printed = verified(bundle, "--key", first)
+        assert (code, reason in printed) == (FAILED, True), printed
         (bundle / "proof.json").write_bytes(whole)
 
 
-def test_garbage_is_refused_without_a_traceback(bundle: Path) -> None:
+def test_a_bundle_with_a_damaged_proof_is_refused_without_a_traceback(bundle: Path) -> None:
     (bundle / "proof.json").write_text("[]", "utf-8")
 
-    assert judged(bundle)[0] == FAILED
+    assert verified(bundle)[0] == FAILED
 
 
-async def test_a_server_gives_the_same_bundle_but_for_what_was_deleted(tmp_path: Path) -> None:
+async def test_a_bundle_from_a_server_lacks_deleted_contents(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         asset = await record_a_job(api)
         await api.call("DELETE", f"/api/assets/{asset['id']}")
@@ -238,14 +241,14 @@ async def test_a_server_gives_the_same_bundle_but_for_what_was_deleted(tmp_path:
         done = await in_thread("audit-bundle", "j", "-o", str(output), "--url", api.url)
 
     assert (done.returncode, done.stderr) == (FINE, "")
-    assert done.stdout.count("not in it, for its asset is deleted: sha256:") == 2
-    code, said = judged(unpacked(output, tmp_path / "bundle"))
+    assert done.stdout.count("left out, because its asset is deleted: sha256:") == 2
+    code, printed = verified(unpacked(output, tmp_path / "bundle"))
     assert code == FINE
-    assert said.count("the bundle comes without sha256:") == 2
+    assert printed.count("the bundle was made without the file sha256:") == 2
 
 
 @pytest.mark.parametrize("auth", ["local", "tokens"])
-async def test_the_server_that_has_the_folder_signs_what_no_checkpoint_covers(
+async def test_a_bundle_from_a_folder_gets_a_new_checkpoint_from_the_folders_server(
     tmp_path: Path, auth: Literal["local", "tokens"]
 ) -> None:
     folder, output = tmp_path / "data", tmp_path / "b.zip"
@@ -254,15 +257,17 @@ async def test_the_server_that_has_the_folder_signs_what_no_checkpoint_covers(
     async with serving(Settings(data_dir=folder, auth=auth)) as api:
         api.backend.lock.announce(api.url)
         done = await in_thread("audit-bundle", "j", "-o", str(output), "--data-dir", str(folder))
-        again = await in_thread("audit-bundle", "j", "-o", str(output), "--data-dir", str(folder))
+        repeated = await in_thread(
+            "audit-bundle", "j", "-o", str(output), "--data-dir", str(folder)
+        )
 
     assert (done.returncode, done.stderr) == (FINE, "")
-    assert (again.returncode, again.stdout) == (FINE, done.stdout)
-    code, said = judged(unpacked(output, tmp_path / "bundle"), "--key", key_of(folder))
-    assert (code, "4 events are in that log" in said) == (FINE, True)
+    assert (repeated.returncode, repeated.stdout) == (FINE, done.stdout)
+    code, printed = verified(unpacked(output, tmp_path / "bundle"), "--key", key_of(folder))
+    assert (code, "4 events are in that log" in printed) == (FINE, True)
 
 
-async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) -> None:
+async def test_a_folder_is_refused_while_its_server_does_not_listen(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await api.created(b"x", job_id="j")
         command = ("audit-bundle", "j", "-o", tmp_path / "b.zip", "--data-dir", tmp_path / "data")
@@ -278,5 +283,5 @@ async def test_a_folder_whose_server_does_not_listen_is_refused(tmp_path: Path) 
 def test_an_unknown_job_is_refused(made: Path, tmp_path: Path) -> None:
     done = run("audit-bundle", "k", "-o", tmp_path / "b.zip", "--data-dir", made / "data")
 
-    assert (done.returncode, done.stderr) == (REFUSED, "asset-ledger: no job k\n")
+    assert (done.returncode, done.stderr) == (REFUSED, NO_JOB)
     assert not (tmp_path / "b.zip").exists()

@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: what it prints, where, and with which exit code."""
+"""The command line: what commands print, on which stream, and their exit codes."""
 
 import asyncio
 import shutil
@@ -23,8 +23,13 @@ from tests.projections.packages import plant
 
 FINE, FOUND, REFUSED = 0, 1, 2
 
+TOMORROW = (
+    "--expires: 'tomorrow' is not a time: write a span such as 90d, or a time with its zone,"
+    " 2030-01-31T12:00:00Z; see asset-ledger token create --help"
+)
+
 LESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
-"""What root runs a command with that is to respect the modes of files."""
+"""The prefix that makes a command of root respect the modes of files."""
 
 
 async def record_a_job(api: Api) -> None:
@@ -36,7 +41,7 @@ async def record_a_job(api: Api) -> None:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with one job's four events, which no server has open."""
+    """A data folder with one job's four events and without a server."""
 
     async def record(folder: Path) -> None:
         async with serving(Settings(data_dir=folder)) as api:
@@ -49,8 +54,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(recorded: Path, tmp_path: Path) -> Path:
-    """The same, of one's own."""
+    """A copy of that data folder for one test."""
     return shutil.copytree(recorded, tmp_path / "data")
+
+
+def no_job(job_id: str, user: int = 1) -> str:
+    return f"asset-ledger: user {user} has no job {job_id}: name the job's owner with --user\n"
 
 
 def replayed(folder: Path) -> list[dict[str, object]]:
@@ -69,14 +78,14 @@ async def test_replay_lists_a_jobs_events_in_order(folder: Path) -> None:
     assert {event["by"] for event in events} == {"1"}
 
 
-async def test_replay_shows_people_one_line_an_event(folder: Path) -> None:
+async def test_replay_prints_one_line_an_event(folder: Path) -> None:
     done = run("replay", "job_456", "--data-dir", folder)
 
     assert done.returncode == FINE
     assert "position" in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if "a mistake.png" in line]
-    for what in ("asset.created", "save", "size=7", "name=a mistake.png"):
-        assert what in line
+    for part in ("asset.created", "save", "size=7", "name=a mistake.png"):
+        assert part in line
 
 
 async def test_replay_needs_no_tables(folder: Path) -> None:
@@ -88,7 +97,7 @@ async def test_replay_needs_no_tables(folder: Path) -> None:
     assert not list(folder.glob("projections.*"))
 
 
-async def test_replay_works_while_a_server_runs_and_says_what_the_api_says(tmp_path: Path) -> None:
+async def test_replay_prints_the_events_of_the_api_while_a_server_runs(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await record_a_job(api)
 
@@ -97,17 +106,19 @@ async def test_replay_works_while_a_server_runs_and_says_what_the_api_says(tmp_p
         assert events == (await api.get("/api/jobs/job_456/history")).json["events"]
 
 
-@pytest.mark.parametrize("arguments", [("no_such_job",), ("job_456", "--user", "2")])
-async def test_a_job_that_is_not_the_users_is_one_line_and_exit_code_2(
-    folder: Path, arguments: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("arguments", "user"), [(("no_such_job",), 1), (("job_456", "--user", "2"), 2)]
+)
+async def test_replay_of_a_job_of_another_user_names_the_option_user(
+    folder: Path, arguments: tuple[str, ...], user: int
 ) -> None:
     done = run("replay", *arguments, "--data-dir", folder)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert done.stderr == f"asset-ledger: no job {arguments[0]}\n"
+    assert done.stderr == no_job(arguments[0], user)
 
 
-async def test_a_rebuild_gives_the_same_digest_every_time(folder: Path) -> None:
+async def test_a_rebuild_has_the_same_digest_every_time(folder: Path) -> None:
     first, second = (run("rebuild", "--json", "--data-dir", folder) for _ in range(2))
 
     assert (first.returncode, second.returncode) == (FINE, FINE)
@@ -117,13 +128,13 @@ async def test_a_rebuild_gives_the_same_digest_every_time(folder: Path) -> None:
     assert other["generation"] == one["generation"] + 1
 
 
-async def test_a_rebuild_says_what_it_made(folder: Path) -> None:
+async def test_a_rebuild_prints_its_events_and_its_digest(folder: Path) -> None:
     done = run("rebuild", "--data-dir", folder)
 
     assert "holds all 5 events; its digest is " in done.stdout
 
 
-async def test_a_projection_of_somebody_else_is_rebuilt_and_verified_too(
+async def test_the_projection_of_a_package_is_rebuilt_and_verified(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path / "site")
@@ -134,10 +145,10 @@ async def test_a_projection_of_somebody_else_is_rebuilt_and_verified_too(
 
     assert (rebuilt.returncode, verified.returncode) == (FINE, FINE)
     (line,) = [line for line in rebuilt.stdout.splitlines() if line.startswith("seen: ")]
-    assert f"projections.g2.seen.db again up to 5; digest {line.split()[-1]}" in verified.stdout
+    assert f"projections.g2.seen.db up to event 5; digest {line.split()[-1]}" in verified.stdout
 
 
-async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_is_made(
+async def test_a_rebuild_exits_with_1_and_builds_the_rest_when_a_packages_projection_is_broken(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path / "site", "")
@@ -148,44 +159,44 @@ async def test_a_broken_projection_of_somebody_else_is_exit_code_1_and_the_rest_
 
     assert (rebuilt.returncode, verified.returncode) == (FOUND, FOUND)
     assert "holds all 5 events" in rebuilt.stdout
-    assert "asset-ledger: seen was not made: AttributeError" in rebuilt.stderr
+    assert "asset-ledger: seen was not built: AttributeError" in rebuilt.stderr
     assert "seen as a whole: AttributeError" in verified.stdout
 
 
-async def test_a_rebuild_stops_at_an_event_that_it_cannot_read_until_that_is_set_aside(
+async def test_a_rebuild_stops_at_an_unreadable_event_until_the_event_is_skipped(
     folder: Path,
 ) -> None:
     poison = append_unreadable_event(folder)
 
     refused = run("rebuild", "--data-dir", folder)
-    because = run("rebuild", "--data-dir", folder, "--skip", str(poison), "--because", "a test")
-    again = run("rebuild", "--data-dir", folder)
+    skipped = run("rebuild", "--data-dir", folder, "--skip", str(poison), "--because", "a test")
+    repeated = run("rebuild", "--data-dir", folder)
 
     assert (refused.returncode, refused.stdout) == (REFUSED, "")
-    assert f"event at position {poison} cannot be read: no event has the topic" in refused.stderr
-    assert (because.returncode, again.returncode) == (FINE, FINE)
-    assert f"event {poison} is set aside for jobs, assets, lineage, usage, search" in because.stderr
-    assert because.stdout.split()[-1] == again.stdout.split()[-1]
+    assert f"event at position {poison} cannot be read: this release has no topic" in refused.stderr
+    assert (skipped.returncode, repeated.returncode) == (FINE, FINE)
+    assert f"event {poison} is skipped by jobs, assets, lineage, usage, search" in skipped.stderr
+    assert skipped.stdout.split()[-1] == repeated.stdout.split()[-1]
     assert run("verify", "--data-dir", folder).returncode == FINE
 
 
 @pytest.mark.parametrize("options", [("--skip", "5"), ("--because", "a test")])
-def test_an_event_is_set_aside_with_a_reason_only(folder: Path, options: tuple[str, ...]) -> None:
+def test_an_event_is_skipped_only_with_a_reason(folder: Path, options: tuple[str, ...]) -> None:
     done = run("rebuild", "--data-dir", folder, *options)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
     assert "--skip and --because go together" in done.stderr
 
 
-def test_an_event_that_nobody_stands_before_is_not_set_aside(folder: Path) -> None:
+def test_an_event_is_not_skipped_when_no_projection_is_stuck_before_it(folder: Path) -> None:
     done = run("rebuild", "--data-dir", folder, "--skip", "2", "--because", "a test")
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert "no projection stands still before this event" in done.stderr
+    assert "no projection stopped before this event" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])
-async def test_a_folder_in_use_is_refused_with_who_has_it(
+async def test_a_folder_in_use_is_refused_with_the_process_that_has_it(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")):
@@ -198,7 +209,7 @@ async def test_a_folder_in_use_is_refused_with_who_has_it(
 
 
 @pytest.mark.parametrize("command", [("replay", "j"), ("rebuild",)])
-def test_a_folder_without_a_ledger_is_refused_and_not_made(
+def test_a_missing_folder_is_refused_and_not_created(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     done = run(*command, "--data-dir", tmp_path / "nowhere")
@@ -218,7 +229,7 @@ def test_a_folder_without_a_ledger_is_refused_and_not_made(
         (("--cors-origins", "*"), "--cors-origins"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_by_name(
+def test_an_invalid_setting_is_refused_by_name(
     tmp_path: Path, flags: tuple[str, ...], complaint: str
 ) -> None:
     done = run("serve", *flags, "--data-dir", tmp_path / "data")
@@ -238,11 +249,10 @@ def test_a_setting_that_cannot_be_is_refused_by_name(
             ["token", "revoke", "--loud"],
             "No such option '--loud'; see asset-ledger token revoke --help",
         ),
+        (["token", "create", "--expires", "tomorrow"], TOMORROW),
     ],
 )
-def test_what_a_command_does_not_take_is_one_line_that_names_its_help(
-    arguments: list[str], line: str
-) -> None:
+def test_a_usage_error_is_one_line_that_names_the_help(arguments: list[str], line: str) -> None:
     done = run(*arguments)
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
@@ -257,7 +267,7 @@ def test_what_a_command_does_not_take_is_one_line_that_names_its_help(
         ("access.db", "or move it away and make new tokens"),
     ],
 )
-async def test_a_damaged_file_is_refused_with_what_to_do(
+async def test_a_damaged_file_is_refused_with_a_remedy(
     folder: Path, file: str, remedy: str
 ) -> None:
     (folder / file).write_bytes(b"no database" * 1000)
@@ -270,7 +280,7 @@ async def test_a_damaged_file_is_refused_with_what_to_do(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
+def test_an_address_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run("serve", "--port", port, "--data-dir", tmp_path / "data")
@@ -287,7 +297,7 @@ def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
         (["replay", "--help"], ["aiohttp", "eventsourcing", "rich", "pydantic", "asyncio"]),
     ],
 )
-def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: list[str]) -> None:
+def test_help_loads_no_modules_of_the_server(arguments: list[str], unused: list[str]) -> None:
     check = (
         f"import sys, asset_ledger.api.cli as cli; sys.argv[1:] = {arguments}\n"
         "try: cli.main()\n"
@@ -305,34 +315,38 @@ def test_a_command_loads_no_more_than_it_needs(arguments: list[str], unused: lis
 @pytest.mark.parametrize(
     "command", [["token", "list", "--url"], ["replay", "j", "--url"], ["witness"]]
 )
-def test_what_is_no_address_is_one_line(command: list[str]) -> None:
+def test_an_invalid_address_is_refused_in_one_line(command: list[str]) -> None:
     done = run(*command, "foo")
 
     assert done.returncode == REFUSED
-    assert "'foo' is no address of a server, as http://127.0.0.1:7777 is" in done.stderr
+    assert "'foo' is not a server's address: write it as http://127.0.0.1:7777" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("job", "line"), [("\udcff", "'\\udcff' is not UTF-8"), ("a\nb", "no job a b")]
+    ("job", "line"), [("\udcff", "asset-ledger: '\\udcff' is not UTF-8\n"), ("a\nb", no_job("a b"))]
 )
-async def test_a_job_of_any_characters_is_one_line(folder: Path, job: str, line: str) -> None:
+async def test_an_unknown_job_of_any_characters_is_refused_in_one_line(
+    folder: Path, job: str, line: str
+) -> None:
     done = run("replay", job, "--data-dir", folder)
 
-    assert (done.returncode, done.stderr) == (REFUSED, f"asset-ledger: {line}\n")
+    assert (done.returncode, done.stderr) == (REFUSED, line)
 
 
-async def test_a_file_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
+async def test_an_output_that_cannot_be_written_is_refused_in_one_line(
+    folder: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "nowhere" / "bundle.zip"
 
     done = run("audit-bundle", "job_456", "-o", output, "--data-dir", folder)
 
-    assert done.returncode == REFUSED  # and not 1: nothing was found
+    assert done.returncode == REFUSED
     assert done.stderr == f"asset-ledger: {output}: No such file or directory\n"
 
 
 @pytest.mark.skipif(not LESS, reason="root can write everywhere, and there is no setpriv")
-async def test_a_folder_that_is_read_only_is_refused_with_what_to_do(folder: Path) -> None:
+async def test_a_read_only_folder_is_refused_with_a_remedy(folder: Path) -> None:
     folder.chmod(0o500)
 
     refusals = [run(*verb, "--data-dir", folder, before=LESS) for verb in (["verify"], ["tail"])]
@@ -347,47 +361,48 @@ def test_every_setting_is_a_flag_of_serve() -> None:
     assert [option.name for option in serve.params] == list(Settings.model_fields)
 
 
-def test_every_command_is_where_the_table_says() -> None:
+def test_every_command_of_the_table_is_in_the_help() -> None:
     listed = run("--help").stdout
 
     for name in COMMANDS:
         assert f"\n  {name} " in listed
 
 
-def test_the_default_folder_is_that_of_the_settings() -> None:
+def test_the_default_folder_equals_the_default_of_the_settings() -> None:
     assert Settings.model_fields["data_dir"].default == DEFAULT_FOLDER
 
 
-async def test_replay_can_stop_at_a_position_or_a_time(folder: Path) -> None:
+async def test_replay_stops_at_a_position_or_a_time(folder: Path) -> None:
     time = replayed(folder)[1]["time"]
 
     by_position = run("replay", "job_456", "--json", "--as-of", "3", "--data-dir", folder)
     by_time = run("replay", "job_456", "--json", "--as-of", str(time), "--data-dir", folder)
-    odd = run("replay", "job_456", "--as-of", "tuesday", "--data-dir", folder)
+    invalid = run("replay", "job_456", "--as-of", "tuesday", "--data-dir", folder)
 
     assert by_position.stdout.splitlines() == by_time.stdout.splitlines()
     assert len(by_position.stdout.splitlines()) == 2
-    assert (odd.returncode, odd.stdout) == (REFUSED, "")
-    assert "--as-of must be a position, or a time" in odd.stderr
+    assert (invalid.returncode, invalid.stdout) == (REFUSED, "")
+    assert "--as-of must be a position, or a time" in invalid.stderr
 
 
-async def test_replay_says_the_same_through_a_server(tmp_path: Path) -> None:
+async def test_replay_prints_the_same_through_a_server(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await record_a_job(api)
 
-        here = replayed(tmp_path / "data")
-        there = await in_thread("replay", "job_456", "--json", "--url", api.url, "--token", "t")
-        unknown = await in_thread("replay", "nobody", "--url", api.url)
+        local = replayed(tmp_path / "data")
+        remote = await in_thread("replay", "job_456", "--json", "--url", api.url, "--token", "t")
+        unknown = await in_thread("replay", "unknown", "--url", api.url)
         early = await in_thread("replay", "job_456", "--json", "--as-of", "2", "--url", api.url)
 
-    assert [orjson.loads(line) for line in there.stdout.splitlines()] == here
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert [orjson.loads(line) for line in remote.stdout.splitlines()] == local
+    reason = "this user has no job unknown: check the id, and whose job it is"
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, f"asset-ledger: {reason}\n")
     assert len(early.stdout.splitlines()) == 1
 
 
-def test_a_server_that_is_not_there_is_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+def test_an_unreachable_server_is_reported_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
     done = run("replay", "j", "--url", url)
 
     assert done.returncode == REFUSED
@@ -395,31 +410,31 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_comparing_two_jobs_says_where_they_parted(tmp_path: Path) -> None:
+async def test_compare_prints_the_differences_of_two_jobs(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         for job in ("a", "b", "c"):
             await api.created(b"1", name="x.png", node_id="load", job_id=job)
             last = b"3" if job == "b" else b"2"
             await api.created(last, name="y.png", node_id="save", job_id=job)
-        api_says = (await api.get("/api/jobs/a/compare/b")).json
-        there = await in_thread("compare", "a", "b", "--json", "--url", api.url)
+        answer = (await api.get("/api/jobs/a/compare/b")).json
+        remote = await in_thread("compare", "a", "b", "--json", "--url", api.url)
 
     alike = run("compare", "a", "c", "--data-dir", tmp_path / "data")
     differ = run("compare", "a", "b", "--data-dir", tmp_path / "data")
     as_json = run("compare", "a", "b", "--json", "--data-dir", tmp_path / "data")
-    unknown = run("compare", "a", "nobody", "--data-dir", tmp_path / "data")
+    unknown = run("compare", "a", "unknown", "--data-dir", tmp_path / "data")
 
     assert (alike.returncode, alike.stdout) == (
         FINE,
         "same 2  different 0  only in a 0  only in b 0\n",
     )
-    assert (differ.returncode, as_json.returncode, there.returncode) == (1, 1, 1)
+    assert (differ.returncode, as_json.returncode, remote.returncode) == (1, 1, 1)
     (line,) = [line for line in differ.stdout.splitlines() if "y.png" in line]
     assert "different" in line
     assert "save" in line
     assert "x.png" not in differ.stdout
-    assert orjson.loads(as_json.stdout) == orjson.loads(there.stdout) == api_says
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert orjson.loads(as_json.stdout) == orjson.loads(remote.stdout) == answer
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, no_job("unknown"))
 
 
 async def in_thread(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -427,7 +442,7 @@ async def in_thread(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return await asyncio.to_thread(run, *arguments)
 
 
-async def test_tail_prints_what_was_recorded_and_what_comes(tmp_path: Path) -> None:
+async def test_tail_prints_recorded_events_and_new_ones(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await record_a_job(api)
         for where in (("--url", api.url), ("--data-dir", str(tmp_path / "data"))):
@@ -444,21 +459,21 @@ async def test_tail_prints_what_was_recorded_and_what_comes(tmp_path: Path) -> N
             assert events == (await api.get("/api/events?after=3&job_id=job_456")).json["events"]
 
 
-async def test_tail_shows_people_one_line_an_event(folder: Path) -> None:
+async def test_tail_prints_one_line_an_event(folder: Path) -> None:
     done = run(
         "tail", "--after", "0", "--topic", "asset.deleted", "--count", "1", "--data-dir", folder
     )
-    odd = run("tail", "--topic", "asset", "--data-dir", folder)
+    invalid = run("tail", "--topic", "asset", "--data-dir", folder)
 
     (line,) = done.stdout.splitlines()
     assert "asset.deleted" in line
     assert "job=job_456" in line
-    assert (odd.returncode, len(odd.stderr.splitlines())) == (REFUSED, 1)
-    assert "must be one of asset.content_replaced" in odd.stderr
+    assert (invalid.returncode, len(invalid.stderr.splitlines())) == (REFUSED, 1)
+    assert "must be one of asset.content_replaced" in invalid.stderr
 
 
 @pytest.mark.slow
-def test_tail_comes_back_to_a_server_that_was_away(tmp_path: Path) -> None:
+def test_tail_reconnects_to_a_restarted_server(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     try:
         server.start()
@@ -482,11 +497,11 @@ def test_tail_comes_back_to_a_server_that_was_away(tmp_path: Path) -> None:
     assert [first["position"], second["position"]] == [2, 3]
 
 
-async def test_a_job_can_be_exported_in_the_words_of_others(folder: Path) -> None:
+async def test_a_job_is_exported_as_prov_and_openlineage(folder: Path) -> None:
     prov = run("export", "prov", "job_456", "--data-dir", folder)
     file = folder.with_name("events.json")
     openlineage = run("export", "openlineage", "job_456", "--data-dir", folder, "-o", file)
-    unknown = run("export", "prov", "nobody", "--data-dir", folder)
+    unknown = run("export", "prov", "unknown", "--data-dir", folder)
 
     document = orjson.loads(prov.stdout)
     assert len(document["wasGeneratedBy"]) == 3
@@ -498,4 +513,4 @@ async def test_a_job_can_be_exported_in_the_words_of_others(folder: Path) -> Non
         "w.load",
         "w.save",
     ]
-    assert (unknown.returncode, unknown.stderr) == (REFUSED, "asset-ledger: no job nobody\n")
+    assert (unknown.returncode, unknown.stderr) == (REFUSED, no_job("unknown"))

@@ -1,4 +1,4 @@
-"""Environment variables that are misspelt: the server starts without them, and says so."""
+"""Misspelt environment variables: the server ignores them and logs a warning."""
 
 import re
 from pathlib import Path
@@ -20,17 +20,17 @@ from tests.journeys.server import run
         ("asset_ledger_prot", "ASSET_LEDGER_PORT"),
     ],
 )
-def test_a_misspelt_variable_is_found_with_the_nearest_known_one(name: str, nearest: str) -> None:
+def test_a_misspelt_variable_is_found_with_the_nearest_known_name(name: str, nearest: str) -> None:
     assert list(misspelt({name: "x", "PATH": "/bin"})) == [(name, nearest)]
 
 
-def test_what_is_known_empty_or_somebody_elses_is_not_misspelt() -> None:
+def test_known_empty_and_foreign_variables_are_not_misspelt() -> None:
     known = dict.fromkeys([*KNOWN, "asset_ledger_port", "ASSET_LEDGERS", "AUHT"], "x")
 
     assert list(misspelt({**known, "ASSET_LEDGER_AUHT": ""})) == []
 
 
-def test_every_variable_that_the_program_names_is_known() -> None:
+def test_every_variable_named_in_the_source_is_known() -> None:
     sources = Path(api.__file__).parent.rglob("*.py")
     named = {
         name for file in sources for name in re.findall(r"ASSET_LEDGER_[A-Z_]+\b", file.read_text())
@@ -39,8 +39,8 @@ def test_every_variable_that_the_program_names_is_known() -> None:
     assert named - {"ASSET_LEDGER_"} <= KNOWN
 
 
-def test_serve_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()  # which ends it
+def test_serve_warns_of_a_misspelt_variable_without_its_value(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()  # ends `serve` after the warning
 
     done = run(
         *("serve", "--port", "0", "--log-format", "json", "--data-dir", tmp_path / "file"),
@@ -48,10 +48,10 @@ def test_serve_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
     )
 
     warning, refusal = done.stderr.splitlines()
-    said = orjson.loads(warning)
-    assert (said["level"], said["message"]) == (
+    record = orjson.loads(warning)
+    assert (record["level"], record["message"]) == (
         "warning",
-        "ASSET_LEDGER_AUHT is no setting, and is ignored; the nearest is ASSET_LEDGER_AUTH",
+        "ASSET_LEDGER_AUHT is not a setting and is ignored; did you mean ASSET_LEDGER_AUTH?",
     )
     assert "secret" not in done.stderr
     assert "cannot be a data folder" in refusal

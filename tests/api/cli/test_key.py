@@ -1,4 +1,4 @@
-"""`asset-ledger key`: who signs, and the change of it, as a shell sees them."""
+"""`asset-ledger key`: listing and rotating the keys that sign checkpoints."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def checkpoint(folder: Path) -> str:
-    """A checkpoint by the server on this folder, which is stopped again."""
+    """Start a server on this folder, and stop it. Return its checkpoint."""
     async with serving(Settings(data_dir=folder)) as api:
         return (await api.get("/api/log/checkpoint")).body.decode()
 
@@ -29,10 +29,10 @@ async def checkpoint(folder: Path) -> str:
 def keys(folder: Path) -> list[tuple[int, str]]:
     done = run("key", "list", "--json", "--data-dir", folder)
     assert (done.returncode, done.stderr) == (FINE, "")
-    return [(known["since"], known["key"]) for known in map(orjson.loads, done.stdout.splitlines())]
+    return [(each["since"], each["key"]) for each in map(orjson.loads, done.stdout.splitlines())]
 
 
-async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Path) -> None:
+async def test_a_rotated_key_signs_and_old_signatures_still_hold(folder: Path) -> None:
     before = await checkpoint(folder)
     ((_, first),) = keys(folder)
 
@@ -49,14 +49,14 @@ async def test_a_rotated_key_signs_and_the_old_signatures_still_hold(folder: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("auth", ["local", "tokens"])
-def test_a_running_server_is_asked_to_rotate_and_goes_on(folder: Path, auth: str) -> None:
+def test_a_running_server_rotates_its_key_for_the_command(folder: Path, auth: str) -> None:
     with process(folder, "--auth", auth) as server:
         done = run("key", "rotate", "--json", "--data-dir", folder)
         assert (done.returncode, done.stderr) == (FINE, "")
         rotated = orjson.loads(done.stdout)
-        again = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
+        second = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
 
-        assert keys(folder)[1:] == [(2, rotated["key"]), (3, again["key"])]
+        assert keys(folder)[1:] == [(2, rotated["key"]), (3, second["key"])]
         verified = run("verify", "--data-dir", folder)
         assert verified.returncode == FINE, verified.stdout
         assert "Traceback" not in server.errors
@@ -64,7 +64,7 @@ def test_a_running_server_is_asked_to_rotate_and_goes_on(folder: Path, auth: str
     assert [path.name for path in folder.glob("*.key*")] == ["checkpoint.key"]
 
 
-async def test_events_from_before_are_proven_under_the_new_key(folder: Path) -> None:
+async def test_older_events_are_proven_under_a_rotated_key(folder: Path) -> None:
     async with serving(Settings(data_dir=folder)) as api:
         asset = await api.created(b"x")
     rotated = orjson.loads(run("key", "rotate", "--json", "--data-dir", folder).stdout)
@@ -78,7 +78,7 @@ async def test_events_from_before_are_proven_under_the_new_key(folder: Path) -> 
     assert (signed.size, event.position, rotated["since"]) == (3, 2, 3)
 
 
-async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:
+async def test_a_ledger_without_its_key_refuses_to_rotate(folder: Path) -> None:
     await checkpoint(folder)
     (folder / "checkpoint.key").unlink()
 
@@ -86,8 +86,8 @@ async def test_without_its_key_a_ledger_gets_no_other_one(folder: Path) -> None:
 
     assert refused.returncode == REFUSED
     assert refused.stderr == (
-        "asset-ledger: checkpoint.key is not in the data folder, so that no checkpoint can be "
-        "signed: copy it there from where the ledger came from\n"
+        "asset-ledger: checkpoint.key is not in the data folder, so no checkpoint can be "
+        "signed: copy it from the original data folder or a backup\n"
     )
     assert list(folder.glob("checkpoint.key*")) == []
     assert len(keys(folder)) == 1

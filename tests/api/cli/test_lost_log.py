@@ -1,4 +1,4 @@
-"""A data folder that lost its log is refused by whoever would write to it, and stays as it is."""
+"""A data folder that lost its log: every writer refuses it and leaves it unchanged."""
 
 import asyncio
 import shutil
@@ -26,15 +26,15 @@ def empty(log: Path) -> None:
     log.write_bytes(b"")
 
 
-def begin_anew(log: Path) -> None:
-    """Put a log without an event in its place."""
+def replace(log: Path) -> None:
+    """Replace the log by a log without events."""
     log.unlink()
     SqliteLog(log, Codec()).close()
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folders `small` and `large`, each with one content, which no server has open."""
+    """The data folders `small` and `large`, each with one content and without a server."""
 
     async def record(folder: Path, content: bytes) -> None:
         async with connect(data_dir=folder):
@@ -48,19 +48,19 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(recorded: Path, tmp_path: Path) -> Path:
-    """A data folder of one's own, with one small content."""
+    """A data folder for one test, with one small content."""
     return shutil.copytree(recorded / "small", tmp_path / "data")
 
 
 def refusal(folder: Path) -> str:
     return (
-        f"{folder / 'ledger.db'} is missing or empty, but contents are there: restore it from the"
-        f" backup, or move {folder / 'content'} away to begin anew"
+        f"{folder / 'ledger.db'} is missing or empty, but there are contents: restore it from the"
+        f" backup, or move {folder / 'content'} away to start a new ledger"
     )
 
 
 @pytest.mark.parametrize("command", ["serve --port 0", "rebuild", "key rotate", "token create"])
-def test_a_folder_that_lost_its_log_is_refused_with_what_to_do(folder: Path, command: str) -> None:
+def test_a_folder_without_its_log_is_refused_with_a_remedy(folder: Path, command: str) -> None:
     remove(folder / "ledger.db")
 
     done = run(*command.split(), "--data-dir", folder)
@@ -70,17 +70,17 @@ def test_a_folder_that_lost_its_log_is_refused_with_what_to_do(folder: Path, com
     assert not (folder / "ledger.db").exists()
 
 
-def test_nothing_is_imported_into_a_folder_that_lost_its_log(folder: Path, tmp_path: Path) -> None:
+def test_an_import_refuses_a_folder_without_its_log(folder: Path, tmp_path: Path) -> None:
     remove(folder / "ledger.db")
 
-    told = NodeTool(tmp_path).ask(folder)
+    result = NodeTool(tmp_path).run_import(folder)
 
-    assert str(told.exception) == refusal(folder)
+    assert str(result.exception) == refusal(folder)
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-@pytest.mark.parametrize("lose", [remove, empty, begin_anew])
-async def test_a_lost_log_is_noticed_however_it_was_lost_and_whatever_is_left(
+@pytest.mark.parametrize("lose", [remove, empty, replace])
+async def test_a_missing_empty_or_replaced_log_is_refused(
     recorded: Path, tmp_path: Path, size: str, lose: Callable[[Path], None]
 ) -> None:
     folder = shutil.copytree(recorded / size, tmp_path / "data")
@@ -92,7 +92,7 @@ async def test_a_lost_log_is_noticed_however_it_was_lost_and_whatever_is_left(
     assert str(refused.value) == refusal(folder)
 
 
-def test_a_log_of_no_bytes_is_none_to_rebuild_from(tmp_path: Path) -> None:
+def test_a_rebuild_refuses_an_empty_log_file(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").touch()
 
     done = run("rebuild", "--data-dir", tmp_path)
@@ -102,7 +102,7 @@ def test_a_log_of_no_bytes_is_none_to_rebuild_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [remove, empty])
-async def test_with_its_log_put_back_it_goes_on(
+async def test_a_folder_opens_after_its_log_is_restored(
     folder: Path, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     backup = shutil.copy(folder / "ledger.db", tmp_path / "backup.db")
@@ -116,7 +116,7 @@ async def test_with_its_log_put_back_it_goes_on(
         assert [asset.name async for asset in Asset.iterate()] == ["a.bin"]
 
 
-async def test_with_its_contents_moved_away_it_begins_anew(folder: Path, tmp_path: Path) -> None:
+async def test_a_folder_without_log_and_contents_opens_empty(folder: Path, tmp_path: Path) -> None:
     remove(folder / "ledger.db")
 
     (folder / "content").rename(tmp_path / "away")
@@ -126,10 +126,10 @@ async def test_with_its_contents_moved_away_it_begins_anew(folder: Path, tmp_pat
 
 
 @pytest.mark.parametrize("left", [[], ["content/packed.db"], ["ledger.db"]], ids=str)
-async def test_a_first_start_that_was_killed_goes_on(tmp_path: Path, left: list[str]) -> None:
+async def test_a_folder_opens_after_a_killed_first_start(tmp_path: Path, left: list[str]) -> None:
     contents = await open_local_contents(tmp_path / "content")
     await contents.close()
-    for file in left:  # made by SQLite, and nothing in it yet
+    for file in left:  # as SQLite creates it, before its first write
         (tmp_path / file).write_bytes(b"")
 
     async with connect(data_dir=tmp_path):

@@ -1,4 +1,4 @@
-"""`asset-ledger verify` as a shell sees it: what it reads, what it finds, beside a server too."""
+"""`asset-ledger verify`: what it reads and finds, also while a server runs."""
 
 import shutil
 import sqlite3
@@ -21,7 +21,7 @@ FILES = ["projections.g1.db", *(f"projections.g1.{each.name}.db" for each in FOL
 
 @pytest.fixture
 async def folder(tmp_path: Path) -> Path:
-    """A ledger of three events, whose last checkpoint somebody kept beside it."""
+    """A ledger of three events. The file `kept` beside it has the last checkpoint."""
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         for n in range(2):
             await api.created(b"%d" % n, name=f"{n}.png", job_id="j")
@@ -36,34 +36,34 @@ def verified(folder: Path, *options: str | Path, code: int = FINE) -> list[str]:
     return done.stdout.splitlines()
 
 
-async def test_a_whole_record_is_fine_and_says_what_was_read(folder: Path, tmp_path: Path) -> None:
+async def test_verify_reports_what_was_read_when_all_is_well(folder: Path, tmp_path: Path) -> None:
     log, *tables = verified(folder, "--checkpoint", tmp_path / "kept")
 
     assert log.startswith("read 3 events and 2 contents; root ")
     assert log.split()[-1] in (tmp_path / "kept").read_text("utf-8")
     assert [line.split()[1] for line in tables] == FILES
-    assert tables[0].startswith("made projections.g1.db again up to 3; digest ")
+    assert tables[0].startswith("recomputed projections.g1.db up to event 3; digest ")
 
 
-async def test_it_works_beside_a_server(tmp_path: Path) -> None:
+async def test_verify_works_while_a_server_runs(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await api.created(job_id="j")
 
         done = [orjson.loads(line) for line in verified(tmp_path / "data", "--json")]
 
     assert (done[0]["events"], done[0]["contents"]) == (2, 1)
-    assert [said["file"] for said in done[1:]] == FILES
+    assert [report["file"] for report in done[1:]] == FILES
 
 
-def test_the_digest_is_told_of_tables_that_it_covers(folder: Path) -> None:
+def test_verify_prints_a_digest_only_for_tables_with_one(folder: Path) -> None:
     tables = verified(folder)[1:]
 
     assert ["digest" in line for line in tables] == [True, True, False, False]
-    said = [orjson.loads(line) for line in verified(folder, "--json")[1:]]
-    assert [each["digest"] is None for each in said] == [False, False, True, True]
+    reports = [orjson.loads(line) for line in verified(folder, "--json")[1:]]
+    assert [each["digest"] is None for each in reports] == [False, False, True, True]
 
 
-def test_a_changed_row_of_the_tables_is_found_by_its_key(folder: Path) -> None:
+def test_changed_rows_of_two_tables_are_found(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "projections.g1.db")) as db:
         db.execute("UPDATE assets SET size = 7 WHERE name = '0.png'")
         db.commit()
@@ -84,19 +84,19 @@ def test_a_changed_row_of_the_tables_is_found_by_its_key(folder: Path) -> None:
     assert len(verified(folder, "--no-tables")) == 1
 
 
-def test_every_finding_is_a_line_that_says_where(folder: Path) -> None:
+def test_each_finding_is_one_line_with_its_place(folder: Path) -> None:
     with without_triggers(folder / "ledger.db") as db:
         db.execute("UPDATE event_tags SET value = 'k' WHERE position = 3")
 
     found = verified(folder, "--no-tables", code=FOUND)
 
     assert found[:2] == [
-        "event_tags job=k of user 1 at 3: no event says so",
+        "event_tags job=k of user 1 at 3: no event has this tag",
         "event_tags job=j of user 1 at 3: is missing",
     ]
 
 
-def test_a_log_that_was_cut_shows_against_a_kept_checkpoint(folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_log_is_found_with_a_kept_checkpoint(folder: Path, tmp_path: Path) -> None:
     with without_triggers(folder / "ledger.db") as db:
         for table in ("stored_events", "event_leaves", "event_tags"):
             column = "rowid" if table == "stored_events" else "position"
@@ -122,10 +122,10 @@ async def test_a_checkpoint_of_another_log_is_refused(folder: Path, tmp_path: Pa
     assert "this is a checkpoint of asset-ledger/" in done.stderr
 
 
-async def test_a_history_that_was_made_anew_shows_against_a_kept_checkpoint(
+async def test_a_forged_history_is_found_with_a_kept_checkpoint(
     folder: Path, tmp_path: Path
 ) -> None:
-    """The attacker has the key and the program: everything that he leaves agrees with itself."""
+    """The attacker has the key and the program, so that the forged folder is consistent."""
     shutil.rmtree(folder / "content")
     with closing(sqlite3.connect(folder / "ledger.db")) as db:
         opened = db.execute("SELECT * FROM stored_events WHERE rowid = 1").fetchone()
@@ -136,11 +136,11 @@ async def test_a_history_that_was_made_anew_shows_against_a_kept_checkpoint(
 
     assert len(verified(folder, "--no-tables")) == 1
     found = verified(folder, "--no-tables", "--checkpoint", tmp_path / "kept", code=FOUND)
-    assert "its root is not the one of the events up to here" in found[0]
+    assert "its root is not the root of the events up to it" in found[0]
 
 
 async def _forge(folder: Path, opened: tuple[object, ...], leaf: tuple[object, ...]) -> None:
-    """Another history of the same log, from its first event on, by the log's own key."""
+    """Write another history of the same log after its first event, signed by the log's key."""
     async with serving(Settings(data_dir=folder.with_name("empty"))):
         pass
     shutil.copy(folder.with_name("empty") / "ledger.db", folder / "ledger.db")

@@ -1,4 +1,4 @@
-"""`asset-ledger verify` compares every table of every projection with what the log gives."""
+"""`asset-ledger verify` compares every table of every projection with the log."""
 
 import asyncio
 import re
@@ -32,9 +32,9 @@ REFUSING = PROJECTION.replace(
 
 
 class Case(NamedTuple):
-    """A row of a table: its file, what selects it, its key, and SQL that changes it.
+    """A row of a table: its file, its condition, its key, and SQL that changes it.
 
-    `other`: SQL that makes another row of a copy of this one; `other_key`: the key of that.
+    `other`: SQL that makes another row of a copy of this one; `other_key`: the key of that row.
     """
 
     part: str
@@ -80,7 +80,7 @@ async def record(data_dir: Path) -> None:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of three events, and beside it one whose generation 2 has a package's projection."""
+    """The ledger `data` of three events, and a copy `rebuilt` with a package's projection."""
     folder = tmp_path_factory.mktemp("origin")
     asyncio.run(record(folder / "data"))
     plant(folder / "site", NAMED)
@@ -116,7 +116,9 @@ def verify(folder: Path, code: int = FOUND) -> list[str]:
     """The findings of the command."""
     done = run("verify", "--data-dir", folder)
     assert (done.returncode, done.stderr) == (code, ""), done.stdout
-    return [line for line in done.stdout.splitlines() if not re.match(r"read \d|made proj", line)]
+    return [
+        line for line in done.stdout.splitlines() if not re.match(r"read \d|recomputed proj", line)
+    ]
 
 
 def change(folder: Path, part: str, *statements: str) -> None:
@@ -127,7 +129,7 @@ def change(folder: Path, part: str, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("table", CASES)
-def test_a_row_that_was_deleted_is_found_by_its_key(rebuilt: Path, table: str) -> None:
+def test_a_deleted_row_is_found_by_its_key(rebuilt: Path, table: str) -> None:
     case = CASES[table]
     change(rebuilt, case.part, f"DELETE FROM {table} WHERE {case.row}")
 
@@ -138,7 +140,7 @@ def test_a_row_that_was_deleted_is_found_by_its_key(rebuilt: Path, table: str) -
 
 
 @pytest.mark.parametrize("table", CASES)
-def test_a_row_that_was_changed_is_found_with_its_columns(rebuilt: Path, table: str) -> None:
+def test_a_changed_row_is_found_with_its_columns(rebuilt: Path, table: str) -> None:
     case = CASES[table]
     change(rebuilt, case.part, f"UPDATE {table} SET {case.change} WHERE {case.row}")
 
@@ -150,7 +152,7 @@ def test_a_row_that_was_changed_is_found_with_its_columns(rebuilt: Path, table: 
 
 
 @pytest.mark.parametrize("table", CASES)
-def test_a_row_that_was_added_is_found_by_its_key(rebuilt: Path, table: str) -> None:
+def test_an_added_row_is_found_by_its_key(rebuilt: Path, table: str) -> None:
     case = CASES[table]
     change(
         *(rebuilt, case.part, f"CREATE TEMP TABLE one AS SELECT * FROM {table} WHERE {case.row}"),
@@ -163,9 +165,9 @@ def test_a_row_that_was_added_is_found_by_its_key(rebuilt: Path, table: str) -> 
     assert found == f"{name} {case.other_key}: is there, and no event makes it"
 
 
-def test_a_word_that_a_full_text_index_lacks_is_found(folder: Path) -> None:
-    forget = "INSERT INTO search_heads (search_heads, rowid, heads) VALUES ('delete', 2, '{}')"
-    change(folder, "g1.search", forget.format(word_heads("t")))
+def test_a_missing_word_of_a_full_text_index_is_found(folder: Path) -> None:
+    delete = "INSERT INTO search_heads (search_heads, rowid, heads) VALUES ('delete', 2, '{}')"
+    change(folder, "g1.search", delete.format(word_heads("t")))
 
     (found,) = verify(folder)
 
@@ -173,7 +175,7 @@ def test_a_word_that_a_full_text_index_lacks_is_found(folder: Path) -> None:
     assert found == f"{name} term={word_heads('t')} doc=2: is missing"
 
 
-def test_a_word_that_a_full_text_index_has_too_many_is_found(folder: Path) -> None:
+def test_an_extra_word_of_a_full_text_index_is_found(folder: Path) -> None:
     change(folder, "g1.search", "INSERT INTO search_heads (rowid, heads) VALUES (9, 'cat')")
 
     (found,) = verify(folder)
@@ -190,7 +192,7 @@ def test_a_word_that_a_full_text_index_has_too_many_is_found(folder: Path) -> No
         "UPDATE search_text_docsize SET sz = x'010101' WHERE id = 2",
     ],
 )
-def test_a_corrupted_full_text_index_is_found_though_its_rows_are_right(
+def test_a_corrupted_full_text_index_is_found_when_its_rows_are_right(
     folder: Path, damage: str
 ) -> None:
     change(folder, "g1.search", damage)
@@ -201,13 +203,13 @@ def test_a_corrupted_full_text_index_is_found_though_its_rows_are_right(
     assert found
 
 
-def test_an_index_that_is_missing_is_named(folder: Path) -> None:
+def test_a_missing_index_is_named(folder: Path) -> None:
     change(folder, "g1.catalog", "DROP INDEX catalog_by_size")
 
     assert verify(folder) == ["projections.g1.catalog.db index catalog_by_size: is missing"]
 
 
-def test_a_trigger_that_no_migration_makes_is_named(folder: Path) -> None:
+def test_a_trigger_without_a_migration_is_named(folder: Path) -> None:
     change(folder, "g1", "CREATE TRIGGER t AFTER INSERT ON jobs BEGIN DELETE FROM jobs; END")
 
     (found,) = verify(folder)
@@ -215,7 +217,7 @@ def test_a_trigger_that_no_migration_makes_is_named(folder: Path) -> None:
     assert found == "projections.g1.db trigger t: is there, and no migration makes it"
 
 
-def test_columns_that_no_migration_makes_are_named(folder: Path) -> None:
+def test_a_column_without_a_migration_is_named(folder: Path) -> None:
     change(folder, "g1.catalog", "ALTER TABLE catalog ADD COLUMN smell TEXT")
 
     (found,) = verify(folder)
@@ -225,7 +227,7 @@ def test_columns_that_no_migration_makes_are_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["usage", "search", "catalog", "seen"])
-def test_a_file_that_is_missing_is_named(rebuilt: Path, part: str) -> None:
+def test_a_missing_file_is_named(rebuilt: Path, part: str) -> None:
     (rebuilt / f"projections.g2.{part}.db").unlink()
 
     (found,) = verify(rebuilt)
@@ -245,7 +247,7 @@ def test_files_of_a_generation_without_its_tables_are_named(folder: Path) -> Non
     }
 
 
-def test_tables_that_are_no_database_are_named(folder: Path) -> None:
+def test_files_without_a_database_are_named(folder: Path) -> None:
     for part in ("", ".usage"):
         (folder / f"projections.g1{part}.db").write_bytes(b"no database at all" * 1_000)
 
@@ -267,30 +269,26 @@ def test_a_damaged_file_is_named_and_the_others_are_verified(folder: Path) -> No
 @pytest.mark.parametrize(
     ("position", "what"),
     [
-        ("position = 99", "stands at an event 99 that this log does not have"),
-        ("leaf = x'00'", "stands at an event 3 that this log does not have"),
-        ("log_id = 'other'", "stands at an event 3 that this log does not have"),
+        ("position = 99", "is at an event 99 that this log does not have"),
+        ("leaf = x'00'", "is at an event 3 that this log does not have"),
+        ("log_id = 'other'", "is at an event 3 that this log does not have"),
     ],
 )
-def test_a_position_that_the_log_does_not_have_is_named(
-    folder: Path, position: str, what: str
-) -> None:
+def test_a_position_outside_of_the_log_is_named(folder: Path, position: str, what: str) -> None:
     change(folder, "g1.search", f"UPDATE positions SET {position}")
 
     assert verify(folder) == [f"projections.g1.search.db as a whole: {what}"]
 
 
-def test_projections_of_one_file_at_two_positions_are_named(folder: Path) -> None:
+def test_projections_of_one_file_at_different_positions_are_named(folder: Path) -> None:
     change(folder, "g1", "UPDATE positions SET position = 2 WHERE projection = 'jobs'")
 
     (found,) = verify(folder)
 
-    assert found == ("projections.g1.db as a whole: its projections stand at different positions")
+    assert found == ("projections.g1.db as a whole: its projections are at different positions")
 
 
-def test_a_projection_that_follows_later_is_verified_as_far_as_it_is(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_lagging_projection_is_verified_up_to_its_position(folder: Path, tmp_path: Path) -> None:
     usage = folder / "projections.g1.usage.db"
     shutil.copy(usage, tmp_path / "before.db")
     with serving_apart(folder) as server, talking(server.port) as client:
@@ -301,25 +299,23 @@ def test_a_projection_that_follows_later_is_verified_as_far_as_it_is(
     done = run("verify", "--data-dir", folder)
 
     assert done.returncode == FINE
-    made = "made projections.g1.usage.db again up to 3, 1 before the end of the log; digest "
+    made = "recomputed projections.g1.usage.db up to event 3, 1 before the end of the log; digest "
     assert made in done.stdout
 
 
-def test_a_projection_that_cannot_take_an_event_is_named_with_the_reason(
-    folder: Path, site: Path
-) -> None:
+def test_a_stuck_projection_is_named_with_the_reason(folder: Path, site: Path) -> None:
     plant(site, REFUSING)
     with serving_apart(folder) as server:
         assert server.stop() == 0
 
     (found,) = verify(folder)
 
-    what = "stands at 2 of 3 events, and cannot reach the last one: "
+    what = "is at 2 of 3 events, and cannot reach the last one: "
     assert found.startswith(f"projections.g1.seen.db as a whole: {what}")
     assert "ValueError('no')" in found
 
 
-def test_a_projection_that_cannot_be_loaded_is_named(rebuilt: Path, site: Path) -> None:
+def test_a_projection_is_named_when_it_cannot_be_loaded(rebuilt: Path, site: Path) -> None:
     (site / "seen_module.py").write_text("import nothing_of_this_name")
 
     (found,) = verify(rebuilt)
@@ -327,7 +323,7 @@ def test_a_projection_that_cannot_be_loaded_is_named(rebuilt: Path, site: Path) 
     assert found.startswith("seen as a whole: ModuleNotFoundError")
 
 
-def test_a_projection_that_is_not_installed_is_named(
+def test_a_projection_is_named_when_it_is_not_installed(
     rebuilt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
@@ -337,11 +333,11 @@ def test_a_projection_that_is_not_installed_is_named(
     ]
 
 
-FORGET = "DELETE FROM schema_migrations"
+DROP_MIGRATIONS = "DELETE FROM schema_migrations"
 
 
-def test_another_schema_of_a_package_is_named_and_all_else_is_verified(rebuilt: Path) -> None:
-    change(rebuilt, "g2.seen", FORGET)
+def test_the_other_schema_of_a_package_is_named_and_the_rest_is_verified(rebuilt: Path) -> None:
+    change(rebuilt, "g2.seen", DROP_MIGRATIONS)
     change(rebuilt, "g2", "UPDATE assets SET size = 7 WHERE seq = 2")
 
     assets, seen = verify(rebuilt)
@@ -355,7 +351,7 @@ def test_another_schema_of_a_package_is_named_and_all_else_is_verified(rebuilt: 
 
 @pytest.mark.parametrize("part", ["g1", "g1.usage", "g1.search", "g1.catalog"])
 def test_tables_of_another_release_are_refused(folder: Path, part: str) -> None:
-    change(folder, part, FORGET)
+    change(folder, part, DROP_MIGRATIONS)
 
     done = run("verify", "--data-dir", folder)
 
@@ -366,7 +362,7 @@ def test_tables_of_another_release_are_refused(folder: Path, part: str) -> None:
     )
 
 
-def test_the_files_in_use_are_only_read(rebuilt: Path) -> None:
+def test_verify_only_reads_the_files_in_use(rebuilt: Path) -> None:
     files = sorted(rebuilt.glob("*.db"))
     before = [digest_of(path.read_bytes()) for path in files]
     change(rebuilt, "g2.search", "DELETE FROM search_assets")
@@ -377,7 +373,7 @@ def test_the_files_in_use_are_only_read(rebuilt: Path) -> None:
     assert [digest_of(path.read_bytes()) for path in files] == spoilt != before
 
 
-def test_nothing_is_left_in_the_temporary_folder(
+def test_verify_leaves_no_temporary_files(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tmp").mkdir()

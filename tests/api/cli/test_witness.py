@@ -1,4 +1,4 @@
-"""`asset-ledger witness`: it remembers, and tells growth from another history."""
+"""`asset-ledger witness`: a grown log is accepted, and another history is refused."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ def key_of(folder: Path) -> str:
     return run("key", "list", "--data-dir", folder).stdout.split()[-1]
 
 
-async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path) -> None:
+async def test_witness_accepts_a_grown_log_and_refuses_a_fork(tmp_path: Path) -> None:
     folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
     async with serving(Settings(data_dir=folder)) as api:
         await api.created(b"1")
@@ -25,11 +25,13 @@ async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path
         for n in range(3):
             await api.created(b"%d" % n)
         second = await in_thread("witness", api.url, *state)
-        again = await in_thread("witness", api.url, *state)
+        third = await in_thread("witness", api.url, *state)
     seen = (tmp_path / "seen.json").read_bytes()
 
-    assert [done.returncode for done in (first, second, again)] == [FINE, FINE, FINE]
-    assert "has 5 events, and begins with all that was seen before" in again.stdout
+    assert [done.returncode for done in (first, second, third)] == [FINE, FINE, FINE]
+    assert f"has 2 events; saved its first checkpoint to {tmp_path / 'seen.json'}\n" in first.stdout
+    assert "has 5 events; the 2 seen before are unchanged\n" in second.stdout
+    assert "has 5 events; the 5 seen before are unchanged\n" in third.stdout
 
     async with serving(Settings(data_dir=tmp_path / "fork")) as api:
         shorter = await in_thread("witness", api.url, *state)
@@ -47,45 +49,45 @@ async def test_a_log_that_grows_is_followed_and_a_fork_is_refused(tmp_path: Path
     assert (tmp_path / "seen.json").read_bytes() == seen
 
 
-async def test_a_rotated_key_is_followed_as_far_as_the_kept_one_signed(tmp_path: Path) -> None:
+async def test_witness_accepts_a_rotated_key_that_the_kept_key_signed(tmp_path: Path) -> None:
     folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
     async with serving(Settings(data_dir=folder)) as api:
         first = await in_thread("witness", api.url, *state, "--key", key_of(folder))
         for _ in range(2):
             await api.call("POST", "/api/log/key/rotate")
         followed = await in_thread("witness", api.url, *state)
-        again = await in_thread("witness", api.url, *state)
+        repeated = await in_thread("witness", api.url, *state)
 
-    assert [done.returncode for done in (first, followed, again)] == [FINE, FINE, FINE]
-    assert f"has signed its successor: {key_of(folder)}" in followed.stdout
-    assert "successor" not in again.stdout
+    assert [done.returncode for done in (first, followed, repeated)] == [FINE, FINE, FINE]
+    assert f"the kept key signed the new one: {key_of(folder)}" in followed.stdout
+    assert "the new one" not in repeated.stdout
 
 
-async def test_a_key_is_believed_at_first_sight_only_where_that_is_asked_for(
+async def test_witness_trusts_the_servers_key_only_on_first_use(
     tmp_path: Path,
 ) -> None:
     folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
     async with serving(Settings(data_dir=folder)) as api:
-        believed = await in_thread("witness", api.url, *state, "--trust-on-first-use")
+        trusted = await in_thread("witness", api.url, *state, "--trust-on-first-use")
     async with serving(Settings(data_dir=tmp_path / "other")) as api:
         other = await in_thread("witness", api.url, *state, "--trust-on-first-use")
 
-    assert believed.returncode == FINE
-    assert f"believed at first sight: {key_of(folder)}" in believed.stdout
-    assert (other.returncode, "believed" in other.stdout) == (REFUSED, False)
+    assert trusted.returncode == FINE
+    assert f"trusted on first use: {key_of(folder)}" in trusted.stdout
+    assert (other.returncode, "trusted" in other.stdout) == (REFUSED, False)
 
 
-async def test_a_key_is_needed_once_and_has_to_be_the_logs(tmp_path: Path) -> None:
+async def test_witness_refuses_a_missing_wrong_or_invalid_key(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "seen.json"))
     async with serving(Settings(data_dir=tmp_path / "other")):
         pass
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         without = await in_thread("witness", api.url, *state)
         wrong = await in_thread("witness", api.url, *state, "--key", key_of(tmp_path / "other"))
-        none = await in_thread("witness", api.url, *state, "--key", "mine")
+        invalid = await in_thread("witness", api.url, *state, "--key", "mine")
 
-    assert [done.returncode for done in (without, wrong, none)] == [REFUSED] * 3
-    assert "a verifier key is <name>+<hash>+" in none.stderr
+    assert [done.returncode for done in (without, wrong, invalid)] == [REFUSED] * 3
+    assert "a verifier key must be <name>+<hash>+" in invalid.stderr
     assert "--key is needed once" in without.stderr
     assert "this is a checkpoint of asset-ledger/" in wrong.stderr
     assert not (tmp_path / "seen.json").exists()

@@ -1,4 +1,4 @@
-"""A job to export: it failed, and what it made is from another job's photo."""
+"""A failed job to export, whose assets derive from another job's photo."""
 
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job_record import JobRecord

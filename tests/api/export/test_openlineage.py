@@ -17,12 +17,12 @@ def exported() -> list[dict[str, Any]]:
     return list(run_events(example(), LOG_ID))
 
 
-def told(events: list[Event]) -> list[tuple[str, str]]:
+def exported_states(events: list[Event]) -> list[tuple[str, str]]:
     run = run_events(record_of(*events), LOG_ID)
     return [(event["job"]["name"], event["eventType"]) for event in run]
 
 
-def test_a_job_starts_its_nodes_start_and_end_and_it_ends() -> None:
+def test_node_runs_lie_between_start_and_end_of_the_job() -> None:
     events = exported()
 
     assert [(event["job"]["name"], event["eventType"]) for event in events] == [
@@ -43,14 +43,16 @@ def test_a_job_starts_its_nodes_start_and_end_and_it_ends() -> None:
         ([finished(status="cancelled", **JOB)], "ABORT", "COMPLETE"),
     ],
 )
-def test_an_end_says_what_is_known_of_it(frame: list[Event], job_end: str, node_end: str) -> None:
-    assert told([*frame, created(node_id="n", **JOB)])[2:] == [
+def test_end_events_have_the_recorded_outcome(
+    frame: list[Event], job_end: str, node_end: str
+) -> None:
+    assert exported_states([*frame, created(node_id="n", **JOB)])[2:] == [
         ("job.4/5.n", node_end),
         ("job.4/5", job_end),
     ]
 
 
-def test_assets_are_outputs_and_their_sources_inputs() -> None:
+def test_assets_are_outputs_and_sources_are_inputs() -> None:
     *_, node, job = exported()
 
     assert [source["name"] for source in node["inputs"]] == [
@@ -68,7 +70,7 @@ def test_assets_are_outputs_and_their_sources_inputs() -> None:
     assert "version" not in job["outputs"][0]["facets"]
 
 
-def test_a_nodes_run_has_the_jobs_as_its_parent() -> None:
+def test_a_nodes_run_has_the_jobs_run_as_parent() -> None:
     start, node, _, end = exported()
 
     assert node["run"]["facets"]["parent"]["run"] == {"runId": start["run"]["runId"]}
@@ -78,7 +80,7 @@ def test_a_nodes_run_has_the_jobs_as_its_parent() -> None:
     assert "errorMessage" not in node["run"]["facets"]
 
 
-def test_every_event_has_what_the_specification_requires() -> None:
+def test_every_event_has_the_required_fields() -> None:
     for event in exported():
         assert set(event) >= {"eventTime", "producer", "schemaURL", "run", "job"}
         assert str(uuid.UUID(event["run"]["runId"])) == event["run"]["runId"]
@@ -87,7 +89,7 @@ def test_every_event_has_what_the_specification_requires() -> None:
             assert set(facet) > {"_producer", "_schemaURL"}
 
 
-def test_two_logs_or_two_users_never_share_a_run() -> None:
+def test_two_logs_never_share_a_run() -> None:
     runs = {
         next(run_events(record, log_id))["run"]["runId"]
         for record in (example(), record_of(created(job_id="job.4/5")))

@@ -1,4 +1,4 @@
-"""OpenLineage run events, held against what its own client makes of the same run."""
+"""OpenLineage run events, compared with those of the OpenLineage client for the same run."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def theirs(event: dict[str, Any]) -> dict[str, Any]:
-    """What their client sends for the same run: what it has no place for is a TypeError."""
+    """Return what their client sends for the same run. An unknown field is a TypeError."""
     run, job = event["run"], event["job"]
     made = event_v2.RunEvent(
         eventTime=event["eventTime"],
@@ -51,13 +51,13 @@ def output(dataset: dict[str, Any]) -> base.OutputDataset:
     )
 
 
-def facets(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: facet(members) for name, members in said.items()}
+def facets(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: facet(value) for name, value in members.items()}
 
 
-def facet(said: dict[str, Any]) -> Any:
-    own = {name: value for name, value in said.items() if name != "_schemaURL"}
-    return FACETS[said["_schemaURL"].rpartition("/")[2]](
+def facet(members: dict[str, Any]) -> Any:
+    own = {name: value for name, value in members.items() if name != "_schemaURL"}
+    return FACETS[members["_schemaURL"].rpartition("/")[2]](
         producer=own.pop("_producer"), **{name: nested(name, own[name]) for name in own}
     )
 
@@ -67,23 +67,23 @@ def nested(name: str, value: Any) -> Any:
     return kinds[name](**value) if name in kinds else value
 
 
-def comparable(said: Any) -> Any:
-    """Without what is empty, and without the versions of schemas: theirs are the newest."""
-    if isinstance(said, dict):
-        kept = {name: comparable(value) for name, value in said.items()}
-        return {name: value for name, value in kept.items() if value not in ({}, [])}
-    if isinstance(said, list):
-        return [comparable(value) for value in said]
-    return re.sub(r"/\d+-\d+-\d+/", "/*/", said) if isinstance(said, str) else said
+def comparable(value: Any) -> Any:
+    """Remove empty values, and the versions of schemas: theirs are the newest."""
+    if isinstance(value, dict):
+        members = {name: comparable(member) for name, member in value.items()}
+        return {name: member for name, member in members.items() if member not in ({}, [])}
+    if isinstance(value, list):
+        return [comparable(item) for item in value]
+    return re.sub(r"/\d+-\d+-\d+/", "/*/", value) if isinstance(value, str) else value
 
 
-def test_their_client_sends_the_same_for_the_same_run() -> None:
+def test_run_events_equal_those_of_the_openlineage_client() -> None:
     for event in run_events(example(), LOG_ID):
         assert comparable(theirs(event)) == comparable(event)
 
 
-def test_what_is_no_event_is_none_to_their_client() -> None:
-    """The oracle is one: it refuses what is wrong."""
+def test_the_openlineage_client_refuses_invalid_events() -> None:
+    """So the comparison with the client means something."""
     event = next(run_events(example(), LOG_ID))
     for wrong in ({"eventType": "DONE"}, {"eventTime": "today"}, {"job": {"name": "x"}}):
         with pytest.raises((TypeError, ValueError)):
@@ -92,7 +92,7 @@ def test_what_is_no_event_is_none_to_their_client() -> None:
 
 @settings(max_examples=50)
 @given(TEXT, TEXT, TEXT, st.sampled_from(["completed", "failed", "cancelled", None]))
-def test_whatever_things_are_called_their_client_takes_it(
+def test_the_openlineage_client_accepts_any_names(
     job_id: str, node_id: str, name: str, status: Any
 ) -> None:
     tags = {"job_id": job_id, "workflow_id": name}

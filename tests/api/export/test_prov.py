@@ -20,7 +20,7 @@ def exported() -> dict[str, Any]:
 
 
 def relations(document: dict[str, Any], kind: str) -> list[tuple[str, ...]]:
-    """Of each relation of a kind, what it relates; times and plans left out."""
+    """Return the members of each relation of a kind, without times and plans."""
     left_out = ("prov:time", "prov:plan")
     return [
         tuple(value for name, value in relation.items() if name not in left_out)
@@ -45,7 +45,7 @@ def test_the_job_and_its_nodes_are_activities() -> None:
     assert relations(document, "wasInformedBy") == [(JOB, "al:job.above")]
 
 
-def test_assets_are_entities_with_what_made_them() -> None:
+def test_assets_are_entities_with_their_activities() -> None:
     document = exported()
 
     assert document["entity"][FIRST] == {
@@ -65,7 +65,7 @@ def test_assets_are_entities_with_what_made_them() -> None:
     assert gone == {"prov:entity": SECOND, "prov:time": iso(at(5))}
 
 
-def test_sources_were_used_whoever_made_them() -> None:
+def test_sources_are_used_entities_also_from_another_job() -> None:
     document = exported()
     photo = f"al:asset.{PHOTO}"
 
@@ -86,7 +86,7 @@ def test_the_workflow_is_the_plan() -> None:
     assert document["entity"]["al:workflow.w"]["prov:type"]["$"] == "prov:Plan"
 
 
-def test_every_name_that_is_used_is_declared() -> None:
+def test_every_used_name_is_declared() -> None:
     document = exported()
     declared = {name for kind in ("entity", "activity", "agent") for name in document[kind]}
     kinds = set(document) - {"prefix", "entity", "activity", "agent"}
@@ -103,7 +103,7 @@ def test_every_name_that_is_used_is_declared() -> None:
     assert document["prefix"]["al"] == f"urn:asset-ledger:{LOG_ID}:1:"
 
 
-def test_a_job_without_a_frame_has_no_times() -> None:
+def test_a_job_without_start_and_end_has_no_times() -> None:
     document = prov_json(record_of(created(job_id="job.4/5")), LOG_ID)
 
     assert document["activity"][JOB] == {"ledger:job_id": "job.4/5", "ledger:status": "untracked"}

@@ -1,4 +1,4 @@
-"""PROV-JSON, held against what another implementation reads in it."""
+"""PROV-JSON, read by another implementation."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def read(record: JobRecord) -> ProvDocument:
-    """The document of a job, as others read it."""
+    """Return the document of a job, as the other implementation reads it."""
     return deserialized(prov_json(record, LOG_ID))
 
 
@@ -28,14 +28,14 @@ def deserialized(document: Any) -> ProvDocument:
     return found
 
 
-def said(document: ProvDocument) -> set[str]:
-    """Every statement, in PROV-N."""
+def provn(document: ProvDocument) -> set[str]:
+    """Return every statement, in PROV-N."""
     return {record.get_provn() for record in document.get_records(ProvRecord)}
 
 
 def test_another_implementation_reads_every_statement() -> None:
     written = prov_json(example(), LOG_ID)
-    statements = said(deserialized(written))
+    statements = provn(deserialized(written))
     load, first = "al:job.job%2E4%2F5.node.load", f"al:asset.{asset_id(1)}"
 
     assert len(statements) == sum(len(each) for kind, each in written.items() if kind != "prefix")
@@ -45,35 +45,35 @@ def test_another_implementation_reads_every_statement() -> None:
     assert "wasAssociatedWith(al:job.job%2E4%2F5, al:user.1, al:workflow.w)" in statements
 
 
-def test_what_it_read_it_writes_and_reads_again_as_the_same() -> None:
+def test_the_other_implementation_writes_and_reads_the_same_document() -> None:
     document = read(example())
 
-    again = ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
+    copy = ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
 
-    assert again == document
+    assert copy == document
 
 
-def test_names_are_uris_that_no_other_ledger_gives() -> None:
+def test_names_are_uris_with_the_id_of_the_log() -> None:
     document = read(example())
     uris = {record.identifier.uri for record in document.get_records() if record.identifier}
 
     assert f"urn:asset-ledger:{LOG_ID}:1:asset.{asset_id(1)}" in uris
 
 
-def test_what_is_no_document_is_none_to_it() -> None:
-    """The oracle is one: it refuses what is wrong."""
+def test_the_other_implementation_refuses_invalid_documents() -> None:
+    """So the comparison with it means something."""
     written = prov_json(example(), LOG_ID)
     for wrong in (
         {**written, "wasMadeBy": {"_:1": {}}},
         {**written, "entity": {"al:x": 7}},
     ):
         with pytest.raises((Error, ValueError)):
-            said(deserialized(wrong))
+            provn(deserialized(wrong))
 
 
 @settings(max_examples=50)
 @given(TEXT, TEXT, TEXT)
-def test_whatever_things_are_called_every_statement_is_read(
+def test_the_other_implementation_reads_every_statement_with_any_names(
     job_id: str, node_id: str, name: str
 ) -> None:
     tags = {"job_id": job_id, "workflow_id": name}

@@ -1,4 +1,4 @@
-"""The verifier of a bundle: Ed25519 as RFC 8032 has it, and as others compute it."""
+"""The verifier of a bundle: Ed25519, compared with RFC 8032 and another implementation."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,26 +37,30 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("public", "message", "signature"), VECTORS)
-def test_the_vectors_of_the_rfc_hold(public: str, message: str, signature: str) -> None:
-    key, said, signed = (bytes.fromhex(text) for text in (public, message, signature))
+def test_has_signed_accepts_the_vectors_of_the_rfc(
+    public: str, message: str, signature: str
+) -> None:
+    key, text, signed = (bytes.fromhex(text) for text in (public, message, signature))
 
-    assert has_signed(key, said, signed)
-    assert not has_signed(key, said + b"x", signed)
+    assert has_signed(key, text, signed)
+    assert not has_signed(key, text + b"x", signed)
 
 
 @settings(max_examples=30)
-@given(seed=st.binary(min_size=32, max_size=32), said=st.binary(), bit=st.integers(0, 511))
-def test_it_agrees_with_another_implementation(seed: bytes, said: bytes, bit: int) -> None:
+@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(), bit=st.integers(0, 511))
+def test_has_signed_agrees_with_another_implementation(
+    seed: bytes, message: bytes, bit: int
+) -> None:
     private = Ed25519PrivateKey.from_private_bytes(seed)
-    public, signature = private.public_key().public_bytes_raw(), private.sign(said)
+    public, signature = private.public_key().public_bytes_raw(), private.sign(message)
     forged = bytearray(signature)
     forged[bit // 8] ^= 1 << bit % 8
 
-    assert has_signed(public, said, signature)
-    assert not has_signed(public, said, bytes(forged))
+    assert has_signed(public, message, signature)
+    assert not has_signed(public, message, bytes(forged))
 
 
-def test_a_signature_has_one_spelling() -> None:
+def test_has_signed_refuses_a_second_encoding_of_a_signature() -> None:
     private = Ed25519PrivateKey.from_private_bytes(bytes(32))
     public, signature = private.public_key().public_bytes_raw(), private.sign(b"")
     larger = int.from_bytes(signature[32:], "little") + ORDER
@@ -65,6 +69,6 @@ def test_a_signature_has_one_spelling() -> None:
     assert not has_signed(public, b"", signature + b"\0")
 
 
-def test_what_is_no_point_is_no_key() -> None:
-    with pytest.raises(WrongError, match="no point"):
+def test_a_key_outside_of_the_curve_is_refused() -> None:
+    with pytest.raises(WrongError, match="not a point"):
         point_of((2).to_bytes(32, "little"))

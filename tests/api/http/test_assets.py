@@ -367,7 +367,7 @@ class TestRefusals:
             assert formed.status == raw.status == (201 if fits else 413)
             assert fits or formed.slug == raw.slug == "too-large"
             assert fits or all(
-                "MAX_UPLOAD_BYTES allows 1,000" in a.json["detail"] for a in (formed, raw)
+                "max_upload_bytes, which is 1,000" in a.json["detail"] for a in (formed, raw)
             )
 
     async def test_an_upload_is_refused_before_its_body_when_its_length_exceeds_the_limit(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from asset_ledger.api.contract.errors import RangeError
 from asset_ledger.api.http.content_headers import (
     Span,
-    asked_range,
     content_disposition,
+    requested_range,
     safety_headers,
 )
 from asset_ledger.api.settings import Settings
@@ -126,7 +126,7 @@ def test_every_parsed_range_agrees_with_slicing(
     nonsense = (first is None and last is None) or (None not in (first, last) and last < first)  # type: ignore[operator]
 
     try:
-        span = asked_range(header, size)
+        span = requested_range(header, size)
     except RangeError:
         assert not expected
         assert not nonsense
@@ -137,7 +137,7 @@ def test_every_parsed_range_agrees_with_slicing(
 
 @given(header=st.text(max_size=30))
 def test_a_range_header_is_ignored_unless_its_unit_is_bytes(header: str) -> None:
-    assert asked_range(header, 10) is None or header.strip().lower().startswith("bytes")
+    assert requested_range(header, 10) is None or header.strip().lower().startswith("bytes")
 
 
 async def test_if_range_applies_the_range_only_when_the_etag_matches(api: Api) -> None:

@@ -70,6 +70,28 @@ async def calling(settings: Settings, token: str) -> AsyncIterator[Caller]:
         yield Caller(api, token)
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"exp": datetime(2020, 1, 1, tzinfo=UTC)}, "the token has expired: get a new one"),
+        ({"exp": None}, "the token has no exp"),
+        ({"nbf": datetime(2100, 1, 1, tzinfo=UTC)}, "the token is not valid yet"),
+        ({"aud": "another service"}, "the token is for another audience"),
+        ({"sub": ""}, "malformed, signed with an unknown key, or has an invalid claim"),
+    ],
+    ids=["expired", "without exp", "early", "audience", "subject"],
+)
+async def test_refused_token_is_answered_with_the_reason(
+    data_dir: Path, changed: dict[str, Any], reason: str
+) -> None:
+    settings = keyed("HS256", data_dir=data_dir)
+    async with calling(settings, signed("HS256", **changed)) as alice:
+        answer = await alice.get("/api/assets")
+
+    assert answer.slug == "unauthenticated"
+    assert reason in answer.json["detail"]
+
+
 @every_algorithm
 async def test_a_signed_token_authenticates_its_subject(data_dir: Path, algorithm: str) -> None:
     settings = keyed(algorithm, data_dir=data_dir)
@@ -223,7 +245,7 @@ def test_a_broken_key_file_leaves_the_previous_keys_in_force(
 
     assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
     assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
-    assert caplog.text.count("the keys of before stay in force") == 1, "said once, not each time"
+    assert caplog.text.count("the previous keys stay in force") == 1, "logged once, not each time"
 
     jwks(tmp_path, jwk(ED25519, "new"))
     assert tokens.principal(signed("RS256", {"kid": "old"})) is None

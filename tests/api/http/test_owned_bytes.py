@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.commands.call import Call
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import digest_of
 from tests.api.running import Answer, Api, serving
 from tests.builders import new_asset
@@ -54,7 +54,7 @@ async def test_digests_of_unknown_bytes_and_of_another_user_are_refused_alike(
         await stage.write(b"theirs")
         staged = await stage.finish()
         from_form = await api.created(b"mine")
-        await ledger.create.asset(Call("2"), new_asset(name="theirs"), staged, {})
+        await ledger.create.asset(CallContext("2"), new_asset(name="theirs"), staged, {})
 
         refusals = [
             await by_digest(api, b"theirs"),

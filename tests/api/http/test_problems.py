@@ -6,7 +6,12 @@ import pytest
 
 from asset_ledger.api.contract import errors as http_errors
 from asset_ledger.api.contract.errors import FieldsError, MethodNotAllowedError, NoContentError
-from asset_ledger.api.contract.problems import PROBLEMS, UNFORESEEN, problem_document, problem_of
+from asset_ledger.api.contract.problems import (
+    INTERNAL_ERROR,
+    PROBLEMS,
+    problem_document,
+    problem_of,
+)
 from asset_ledger.ledger import errors as ledger_errors
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -32,7 +37,7 @@ def every_error() -> list[type[LedgerError]]:
 def test_every_refusal_and_unavailability_is_in_the_table(kind: type[LedgerError]) -> None:
     for_callers = issubclass(kind, RefusedError | UnavailableError)
 
-    assert (problem_of(kind.__new__(kind)) is not UNFORESEEN) == for_callers
+    assert (problem_of(kind.__new__(kind)) is not INTERNAL_ERROR) == for_callers
 
 
 def test_no_two_errors_share_a_slug() -> None:
@@ -92,5 +97,7 @@ def test_a_problem_document_is_always_valid_utf8() -> None:
 
 
 def test_a_method_error_lists_the_allowed_methods() -> None:
-    assert str(MethodNotAllowedError("PUT", ["GET", "HEAD"])) == "PUT is not one of GET, HEAD"
+    error = MethodNotAllowedError("PUT", ["GET", "HEAD"])
+
+    assert str(error) == "PUT is not allowed here: use GET, HEAD"
     assert KeyReusedError("k").key == "k"

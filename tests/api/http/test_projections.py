@@ -14,8 +14,8 @@ import pytest
 
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.workers.rebuilds import Ended
-from asset_ledger.ledger.storage.folder_lock import hold_build
+from asset_ledger.api.workers.rebuilds import FinishedRebuild
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.runtime.database import numbers
 from tests.api.running import Answer, Api, serving
 from tests.journeys.unreadable import append_unreadable_event
@@ -24,7 +24,7 @@ from tests.journeys.unreadable import append_unreadable_event
 @pytest.fixture
 def waiting(api: Api, data_dir: Path) -> Iterator[Api]:
     """A server whose rebuild workers wait, because the test holds the build lock."""
-    with hold_build(data_dir):
+    with hold_build_lock(data_dir):
         yield api
 
 
@@ -46,14 +46,14 @@ async def first_builder() -> int:
     return builders()[0]
 
 
-async def rebuilt(api: Api, **sent: Any) -> Ended:
+async def rebuilt(api: Api, **sent: Any) -> FinishedRebuild:
     """Start a rebuild and return how it ended."""
     answer = await api.call("POST", "/api/projections/rebuild", json=sent)
     assert (answer.status, answer.json["building"] is not None) == (202, True)
     return await ended(api)
 
 
-async def ended(api: Api) -> Ended:
+async def ended(api: Api) -> FinishedRebuild:
     result = await api.backend.rebuilds.wait()
     assert result is not None
     return result
@@ -234,10 +234,10 @@ async def test_a_cancelled_rebuild_leaves_nothing(waiting: Api, data_dir: Path) 
 
 async def test_a_server_stop_ends_the_rebuild_worker(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
-        with hold_build(data_dir):
+        with hold_build_lock(data_dir):
             await api.call("POST", "/api/projections/rebuild")
             await first_builder()
-            await api.backend.rebuilds.close()
+            await api.backend.rebuilds.cancel()
             assert builders() == []
 
 
@@ -247,7 +247,7 @@ async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) ->
 
     it = await ended(waiting)
 
-    assert (it.result, it.error) == ("failed", "the process that built it died")
+    assert (it.result, it.error) == ("failed", "the rebuild process died; start the rebuild again")
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 

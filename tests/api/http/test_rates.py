@@ -4,7 +4,7 @@ import pytest
 
 from asset_ledger.api.contract.errors import RateLimitedError
 from asset_ledger.api.contract.rates import Rate, read_rate
-from asset_ledger.api.http.rates import MOST_BUCKETS, RateLimit
+from asset_ledger.api.http.rates import MAX_BUCKETS, RateLimit
 
 
 class Clock:
@@ -66,7 +66,7 @@ def test_a_limited_user_stays_limited_among_many_other_users() -> None:
     limited = limit("1/h", clock)
     limited.take("alice")
     clock.now += 1800
-    for number in range(MOST_BUCKETS + 1):
+    for number in range(MAX_BUCKETS + 1):
         limited.take(f"user {number}")
 
     assert taken(limited, "alice", 1) == 0

@@ -1,4 +1,4 @@
-"""A NodeTool database and its folder of contents, as tests fill them; and a ledger to look into."""
+"""A NodeTool database and its folder of contents for tests, and reads of the imported ledger."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ COLUMNS: Final = {
     **dict.fromkeys(("node_id", "job_id"), "TEXT"),
     "updated_at": "DATETIME",
 }
-OF_LATER_FILES: Final = ("node_id", "job_id", "size", "updated_at")
+NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at")
 
 
 def asset_id(number: int) -> str:
@@ -33,8 +33,8 @@ class NodeTool:
     def __init__(self, folder: Path, *, without: tuple[str, ...] = ()) -> None:
         self.db, self.assets = folder / "nodetool.sqlite3", folder / "assets"
         self.assets.mkdir()
-        self._there = {name: kind for name, kind in COLUMNS.items() if name not in without}
-        columns = ", ".join(f"{name} {kind}" for name, kind in self._there.items())
+        self._columns = {name: kind for name, kind in COLUMNS.items() if name not in without}
+        columns = ", ".join(f"{name} {kind}" for name, kind in self._columns.items())
         self.run(f"CREATE TABLE nodetool_assets ({columns})")
 
     def run(self, sql: str, rows: list[list[Any]] | None = None) -> None:
@@ -43,7 +43,7 @@ class NodeTool:
         db.close()
 
     def row(self, number: int, content: bytes | None = b"content", **fields: Any) -> str:
-        """A row, and its file if it has a content; everything has a default. Answers its id."""
+        """Insert a row, and write its file if it has a content. Return the row's id."""
         self.rows({number: fields})
         identity = str(fields.get("id", asset_id(number)))
         if content is not None and fields.get("content_type") != "folder":
@@ -51,8 +51,8 @@ class NodeTool:
         return identity
 
     def rows(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
-        """Rows without files."""
-        marks = ", ".join("?" for _ in self._there)
+        """Insert rows without files."""
+        marks = ", ".join("?" for _ in self._columns)
         filled = [self._filled(number, fields) for number, fields in rows.items()]
         self.run(f"INSERT INTO nodetool_assets VALUES ({marks})", filled)
 
@@ -65,24 +65,24 @@ class NodeTool:
             "content_type": "image/png",
             "created_at": f"2024-05-01 12:00:{number % 60:02}.000000",
         }
-        return [{**usual, **fields}.get(name) for name in self._there]
+        return [{**usual, **fields}.get(name) for name in self._columns]
 
     def folder(self, number: int, **fields: Any) -> str:
         return self.row(number, **{"content_type": "folder", "name": f"folder {number}", **fields})
 
     def imported(self, data_dir: Path, *options: str, code: int = 0) -> list[str]:
-        """The lines that the import into a data folder prints, once it has ended so."""
-        told = self.ask(data_dir, *options)
-        assert told.exit_code == code, (told.output, told.exception)
-        return told.stdout.splitlines()
+        """Import into a data folder, check the exit code, and return the printed lines."""
+        result = self.run_import(data_dir, *options)
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.stdout.splitlines()
 
-    def ask(self, data_dir: Path, *options: str) -> Result:
+    def run_import(self, data_dir: Path, *options: str) -> Result:
         where = ["--db", str(self.db), "--assets", str(self.assets), "--data-dir", str(data_dir)]
         return CliRunner().invoke(cli, ["import", "nodetool", *where, *options])
 
 
 def assets_in(data_dir: Path, user_id: str = "1") -> dict[str, sync.Asset]:
-    """The live assets of a user, by id."""
+    """Return the live assets of a user, by id."""
     with sync.connect(data_dir=data_dir, user_id=user_id):
         return {asset.id: asset for asset in sync.Asset.iterate()}
 

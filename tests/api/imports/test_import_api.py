@@ -1,4 +1,4 @@
-"""POST /api/import: assets from elsewhere, through a server."""
+"""POST /api/import: a batch of assets with their own ids and times."""
 
 from base64 import b64encode
 from typing import Any
@@ -15,7 +15,7 @@ ID = asset_id(1)
 
 
 def line(number: int = 1, content: bytes | None = None, **fields: Any) -> bytes:
-    """An asset, and its bytes on one line."""
+    """The line of an asset, and a line with its bytes."""
     text = orjson.dumps({"id": asset_id(number), "name": f"{number}.txt", **fields}) + b"\n"
     return text if content is None else text + some_bytes(content)
 
@@ -31,10 +31,10 @@ async def sent(api: Api, *lines: bytes) -> Answer:
 async def outcomes(api: Api, *lines: bytes) -> dict[str, str]:
     answer = await sent(api, *lines)
     assert answer.status == 200, answer.body
-    return {one["id"]: one["outcome"] for one in answer.json["outcomes"]}
+    return {each["id"]: each["outcome"] for each in answer.json["outcomes"]}
 
 
-async def test_an_imported_asset_has_its_own_id_time_and_bytes(api: Api) -> None:
+async def test_an_imported_asset_keeps_its_id_time_and_bytes(api: Api) -> None:
     made_at = "2020-01-01T00:00:00.000000Z"
     answer = await sent(api, line(1, b"one", made_at=made_at, job_id="j"), some_bytes(b" two"))
 
@@ -45,25 +45,25 @@ async def test_an_imported_asset_has_its_own_id_time_and_bytes(api: Api) -> None
     assert (await api.get(f"/api/assets/{ID}/content")).body == b"one two"
 
 
-async def test_what_is_sent_again_is_known_and_records_nothing(api: Api) -> None:
+async def test_a_repeated_asset_is_known_and_records_nothing(api: Api) -> None:
     await sent(api, line(1, b"x"))
 
     assert await outcomes(api, line(1, b"y"), line(1, b"z")) == {ID: "known"}
     assert api.head() == 2
 
 
-async def test_a_batch_may_bring_a_folder_and_what_is_in_it(api: Api) -> None:
+async def test_a_batch_imports_a_folder_and_its_assets(api: Api) -> None:
     folder = line(1, content_type="folder")
     inside = line(2, b"x", parent_id=ID, derived_from=[asset_id(3)])
 
-    told = await outcomes(api, folder, line(3, b"source"), inside)
+    results = await outcomes(api, folder, line(3, b"source"), inside)
 
-    assert set(told.values()) == {"recorded"}
+    assert set(results.values()) == {"recorded"}
     assert (await api.get(f"/api/assets?parent_id={ID}")).json["assets"][0]["id"] == asset_id(2)
 
 
-async def test_one_that_is_refused_costs_no_other(api: Api) -> None:
-    told = await outcomes(
+async def test_a_refused_asset_does_not_affect_the_others(api: Api) -> None:
+    results = await outcomes(
         api,
         line(1, b"x"),
         line(2, b"x", parent_id=asset_id(99)),
@@ -76,30 +76,30 @@ async def test_one_that_is_refused_costs_no_other(api: Api) -> None:
         line(9, b"x"),
     )
 
-    recorded = [number for number in range(1, 10) if told[asset_id(number)] == "recorded"]
+    recorded = [number for number in range(1, 10) if results[asset_id(number)] == "recorded"]
     assert recorded == [1, 9]
-    assert set(told.values()) == {"recorded", "refused"}
+    assert set(results.values()) == {"recorded", "refused"}
 
 
-async def test_an_event_that_is_too_large_costs_no_other(api: Api) -> None:
+async def test_a_too_large_event_does_not_affect_the_others(api: Api) -> None:
     tags = ["t" * 1_000 + str(number) for number in range(70)]
 
-    told = await outcomes(api, line(1, b"x"), line(2, b"x", tags=tags), line(3, b"x"))
+    results = await outcomes(api, line(1, b"x"), line(2, b"x", tags=tags), line(3, b"x"))
 
-    assert list(told.values()) == ["recorded", "refused", "recorded"]
+    assert list(results.values()) == ["recorded", "refused", "recorded"]
 
 
-async def test_a_dry_run_says_what_is_there(api: Api) -> None:
+async def test_a_dry_run_reports_known_empty_and_unknown_assets(api: Api) -> None:
     await sent(api, line(1, b"x"), line(2))
-    asked = [line(number, dry_run=True) for number in (1, 2, 3)]
+    lines = [line(number, dry_run=True) for number in (1, 2, 3)]
 
-    told = await outcomes(api, *asked)
+    results = await outcomes(api, *lines)
 
-    assert told == {ID: "known", asset_id(2): "empty", asset_id(3): "unknown"}
+    assert results == {ID: "known", asset_id(2): "empty", asset_id(3): "unknown"}
     assert api.head() == 3
 
 
-async def test_bytes_that_come_later_are_filled_in(api: Api) -> None:
+async def test_an_asset_without_bytes_is_filled_by_a_later_import(api: Api) -> None:
     await sent(api, line(1, content_type="text/plain"))
 
     assert await outcomes(api, line(1, b"late")) == {ID: "filled"}
@@ -109,7 +109,7 @@ async def test_bytes_that_come_later_are_filled_in(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "detail"),
     [
         (b"{", "line 1: it is not JSON"),
         (line(1) + b"[]\n", "line 2: it must be a JSON object"),
@@ -121,23 +121,21 @@ async def test_bytes_that_come_later_are_filled_in(api: Api) -> None:
         (b'{"id": "' + b"0" * (3 << 20), "a line is longer"),
     ],
 )
-async def test_a_body_that_is_no_batch_is_refused_as_a_whole(
-    api: Api, body: bytes, said: str
-) -> None:
+async def test_an_invalid_body_is_refused_as_a_whole(api: Api, body: bytes, detail: str) -> None:
     answer = await sent(api, body)
 
     assert answer.slug in ("malformed-body", "too-large")
-    assert said in answer.json["detail"]
+    assert detail in answer.json["detail"]
     assert api.head() == 1
 
 
-async def test_another_type_is_not_read(api: Api) -> None:
+async def test_another_content_type_is_refused(api: Api) -> None:
     answer = await api.call("POST", "/api/import", json={"id": ID})
 
     assert answer.slug == "unsupported-type"
 
 
-async def test_only_an_admin_imports_and_for_whom_he_likes(data_dir: Any) -> None:
+async def test_only_an_admin_imports_and_for_any_user(data_dir: Any) -> None:
     async with serving_with_tokens(data_dir) as api:
         writer, admin = caller(api, "alice", "write"), caller(api, "root", "admin")
         options = {"data": line(1, b"x", user_id="alice"), "headers": LINES}

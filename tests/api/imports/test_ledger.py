@@ -1,4 +1,4 @@
-"""A whole ledger out and in again: `asset-ledger export ledger` and `import ledger`."""
+"""`asset-ledger export ledger` and `import ledger`: a whole ledger, byte for byte."""
 
 import asyncio
 import base64
@@ -53,8 +53,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def export(original: Path) -> Path:
-    told = ask("export", "ledger", original.with_name("export"), "--data-dir", original)
-    assert told.exit_code == 0, told.output
+    result = command("export", "ledger", original.with_name("export"), "--data-dir", original)
+    assert result.exit_code == 0, result.output
     return original.with_name("export")
 
 
@@ -63,12 +63,12 @@ def copy_of_export(export: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(export, tmp_path / "export"))
 
 
-def ask(*arguments: str | Path) -> Result:
+def command(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def imported(export: Path, data_dir: Path) -> Result:
-    return ask("import", "ledger", export, "--data-dir", data_dir)
+    return command("import", "ledger", export, "--data-dir", data_dir)
 
 
 def rows(data_dir: Path, table: str) -> list[Any]:
@@ -93,19 +93,19 @@ def change(file: Path, number: int, edit: Callable[[dict[str, Any]], Any]) -> No
     file.write_bytes(b"".join(lines))
 
 
-def test_an_imported_ledger_has_the_same_history_to_the_byte(
+def test_an_imported_ledger_has_the_same_bytes(
     original: Path, export: Path, data_dir: Path
 ) -> None:
-    told = imported(export, data_dir)
+    result = imported(export, data_dir)
 
-    assert told.exit_code == 0, told.output
+    assert result.exit_code == 0, result.output
     assert all(rows(data_dir, table) == rows(original, table) for table in TABLES)
     manifest = json.loads((export / "ledger.json").read_bytes())
-    assert f"root {manifest['root']}" in told.output
+    assert f"root {manifest['root']}" in result.output
     assert left_in(data_dir) <= {"content", "ledger.db", "ledger.db-wal", "ledger.db-shm"}
 
 
-async def test_an_imported_ledger_serves_signs_and_knows_its_retries(
+async def test_an_imported_ledger_serves_signs_and_replays_retries(
     original: Path, export: Path, data_dir: Path
 ) -> None:
     await import_ledger(export, data_dir, no_progress)
@@ -113,30 +113,30 @@ async def test_an_imported_ledger_serves_signs_and_knows_its_retries(
 
     async with serving(Settings(data_dir=data_dir)) as api:
         found = (await api.get("/api/assets?deleted=any&sort=size")).json["assets"]
-        again = await api.upload(b"keyed", name="k", headers=KEYED)
+        retry = await api.upload(b"keyed", name="k", headers=KEYED)
         large = (await api.get(f"/api/assets/{found[-1]['id']}/content")).body
         note = await api.get("/api/log/checkpoint")
 
     assert (len(found), large, note.status) == (5, LARGE, 200)
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert retry.headers["Idempotency-Replayed"] == "true"
     audit(data_dir)
-    assert ask("verify", "--data-dir", data_dir).exit_code == 0
+    assert command("verify", "--data-dir", data_dir).exit_code == 0
 
 
-async def test_without_its_key_an_imported_ledger_signs_nothing(
+async def test_an_imported_ledger_signs_nothing_without_its_key(
     export: Path, data_dir: Path
 ) -> None:
-    told = await asyncio.to_thread(imported, export, data_dir)
+    result = await asyncio.to_thread(imported, export, data_dir)
 
     async with serving(Settings(data_dir=data_dir)) as api:
         answer = await api.get("/api/log/proof?first=1&second=2")
         refused = await api.upload(b"x", headers={"Prefer": "return=receipt"})
 
-    assert "put checkpoint.key beside them" in told.output
+    assert f"copy checkpoint.key to {data_dir}" in result.output
     assert (answer.status, refused.slug) == (200, "storage-failed")
 
 
-def test_secrets_stay_where_they_are(original: Path, export: Path) -> None:
+def test_an_export_is_private_and_has_no_secrets(original: Path, export: Path) -> None:
     key = (original / "checkpoint.key").read_bytes()
 
     written = [path for path in export.rglob("*") if path.is_file()]
@@ -145,40 +145,40 @@ def test_secrets_stay_where_they_are(original: Path, export: Path) -> None:
     assert not {"checkpoint.key", "access.db"} & {path.name for path in written}
 
 
-async def test_a_ledger_is_exported_beside_its_server(tmp_path: Path) -> None:
+async def test_a_ledger_is_exported_while_its_server_runs(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await api.created(b"x")
         export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data", "--json")
-        told = await asyncio.to_thread(ask, *export)
+        result = await asyncio.to_thread(command, *export)
 
-    assert json.loads(told.output)["events"] == 2
+    assert json.loads(result.output)["events"] == 2
     assert (await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)).contents == 1
 
 
-def test_an_export_of_an_import_is_the_same_export(
+def test_an_export_of_an_imported_ledger_is_identical(
     export: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     imported(export, data_dir)
-    ask("export", "ledger", tmp_path / "again", "--data-dir", data_dir)
+    command("export", "ledger", tmp_path / "copy", "--data-dir", data_dir)
 
     names = [path.relative_to(export) for path in export.rglob("*") if path.is_file()]
-    assert all((export / n).read_bytes() == (tmp_path / "again" / n).read_bytes() for n in names)
+    assert all((export / n).read_bytes() == (tmp_path / "copy" / n).read_bytes() for n in names)
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "an event's leaf": (
         lambda export: change(export / "events.ndjson", 3, altered_leaf),
-        "events.ndjson is damaged in line 3: its leaf does not say what the line says",
+        "events.ndjson is damaged in line 3: its leaf and its other fields differ",
     ),
-    "an event's words": (
+    "an event's data": (
         lambda export: change(
             export / "events.ndjson", 4, lambda event: event["data"].update(name="mine")
         ),
-        "events.ndjson is damaged in line 4: its leaf does not say what the line says",
+        "events.ndjson is damaged in line 4: its leaf and its other fields differ",
     ),
     "an event's owner": (
         lambda export: change(export / "events.ndjson", 4, lambda event: event.update(by="2")),
-        "events.ndjson is damaged in line 4: its leaf does not say what the line says",
+        "events.ndjson is damaged in line 4: its leaf and its other fields differ",
     ),
     "no leaf": (
         lambda export: change(export / "events.ndjson", 2, lambda event: event.pop("leaf")),
@@ -186,7 +186,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "half a line": (
         lambda export: cut(export / "events.ndjson", 200),
-        "events.ndjson is damaged in line 12: it has no end",
+        "events.ndjson is damaged in line 12: it does not end with a newline",
     ),
     "lines cut off": (
         lambda export: drop_last_lines(export / "events.ndjson", 2),
@@ -198,7 +198,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an event dropped": (
         lambda export: drop_line(export / "events.ndjson", 5),
-        "events.ndjson is damaged in line 5: its leaf does not say what the line says",
+        "events.ndjson is damaged in line 5: its leaf and its other fields differ",
     ),
     "no JSON": (
         lambda export: (export / "events.ndjson").write_bytes(b"\x00" * 99 + b"\n"),
@@ -230,7 +230,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no manifest": (
         lambda export: (export / "ledger.json").unlink(),
-        "this is no export that was finished",
+        "this is not a complete export",
     ),
     "half a manifest": (lambda export: cut(export / "ledger.json", 50), "ledger.json is damaged"),
     "another format": (
@@ -254,26 +254,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_export_is_refused_where_it_is_damaged_and_leaves_nothing(
+def test_a_damaged_export_is_refused_with_its_place_and_leaves_nothing(
     copy_of_export: Path, data_dir: Path, name: str
 ) -> None:
-    damage, said = DAMAGES[name]
+    damage, message = DAMAGES[name]
     damage(copy_of_export)
 
     refusal = imported(copy_of_export, data_dir).exception
 
     assert isinstance(refusal, SourceError)
-    assert said in str(refusal)
+    assert message in str(refusal)
     assert not data_dir.exists() or left_in(data_dir) == set()
 
 
-def test_an_event_whose_content_is_not_there_is_refused(
-    copy_of_export: Path, data_dir: Path
-) -> None:
+def test_an_export_that_lacks_a_content_is_refused(copy_of_export: Path, data_dir: Path) -> None:
     digest = json.loads(drop_line(copy_of_export / "contents.ndjson", 1))["digest"]
-    told = json.loads((copy_of_export / "ledger.json").read_bytes())["files"]
+    files = json.loads((copy_of_export / "ledger.json").read_bytes())["files"]
     manifest(
-        copy_of_export, files={**told, "contents.ndjson": of(copy_of_export, "contents.ndjson")}
+        copy_of_export, files={**files, "contents.ndjson": of(copy_of_export, "contents.ndjson")}
     )
 
     refusal = imported(copy_of_export, data_dir).exception
@@ -281,29 +279,29 @@ def test_an_event_whose_content_is_not_there_is_refused(
     assert f"{digest} is not among the contents" in str(refusal)
 
 
-def test_only_an_empty_folder_is_imported_into_or_exported_to(
+def test_import_and_export_refuse_a_folder_with_files(
     original: Path, export: Path, tmp_path: Path
 ) -> None:
     before = rows(original, "stored_events")
 
     assert isinstance(imported(export, original).exception, DataFolderError)
-    told = ask("export", "ledger", export, "--data-dir", original)
+    result = command("export", "ledger", export, "--data-dir", original)
 
-    assert isinstance(told.exception, DataFolderError)
+    assert isinstance(result.exception, DataFolderError)
     assert rows(original, "stored_events") == before
 
 
-async def test_an_import_into_a_folder_in_use_names_who_has_it(
+async def test_an_import_into_a_folder_in_use_names_the_process(
     export: Path, data_dir: Path
 ) -> None:
     async with serving(Settings(data_dir=data_dir)):
-        told = await asyncio.to_thread(imported, export, data_dir)
+        result = await asyncio.to_thread(imported, export, data_dir)
 
-    assert "is in use by process" in str(told.exception)
+    assert "is in use by process" in str(result.exception)
 
 
 @pytest.mark.parametrize("step", ["importing contents", "importing events"])
-async def test_an_interrupted_import_serves_nobody_and_goes_on(
+async def test_an_interrupted_import_is_not_served_and_can_go_on(
     original: Path, export: Path, data_dir: Path, step: str
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -318,63 +316,61 @@ async def test_an_interrupted_import_serves_nobody_and_goes_on(
     assert rows(data_dir, "stored_events") == rows(original, "stored_events")
 
 
-async def test_an_import_that_was_killed_while_it_made_its_log_goes_on(
+async def test_an_import_goes_on_after_a_kill_during_the_creation_of_its_log(
     original: Path, export: Path, data_dir: Path
 ) -> None:
     data_dir.mkdir()
     (data_dir / UNFINISHED).touch()
-    (data_dir / f"{UNFINISHED}-journal").touch()  # a file of SQLite's has one until it has a WAL
+    (data_dir / f"{UNFINISHED}-journal").touch()  # SQLite has one until the file is in WAL mode
 
     await import_ledger(export, data_dir, no_progress)
 
     assert rows(data_dir, "stored_events") == rows(original, "stored_events")
 
 
-async def test_another_export_does_not_go_on_where_one_was_interrupted(
+async def test_an_interrupted_import_refuses_another_export(
     export: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         await import_ledger(export, data_dir, interrupted_at("importing events"))
     await fill(tmp_path / "other")
     out = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "other")
-    await asyncio.to_thread(ask, *out)
+    await asyncio.to_thread(command, *out)
 
     with pytest.raises(SourceError, match="is not the export that was interrupted here"):
         await import_ledger(tmp_path / "out", data_dir, no_progress)
 
 
 @pytest.mark.parametrize("kind", ["BLOB", "TEXT"])
-def test_a_ledger_that_was_tampered_with_is_not_exported(
-    original: Path, tmp_path: Path, kind: str
-) -> None:
+def test_a_tampered_ledger_is_not_exported(original: Path, tmp_path: Path, kind: str) -> None:
     data = Path(shutil.copytree(original, tmp_path / "data"))
     with without_triggers(data / "ledger.db") as db:
         changed = f"CAST(replace(state, 'a.png', 'x.png') AS {kind})"
         db.execute(f"UPDATE stored_events SET state = {changed} WHERE rowid = 4")
 
-    told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
+    result = command("export", "ledger", tmp_path / "out", "--data-dir", data)
 
-    assert isinstance(told.exception, CorruptLogError)
-    assert "event 4 was changed" in str(told.exception)
+    assert isinstance(result.exception, CorruptLogError)
+    assert "event 4 was changed" in str(result.exception)
     assert not (tmp_path / "out" / "ledger.json").exists()
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
-def test_a_ledger_that_lacks_a_content_is_not_exported(
+def test_a_ledger_with_a_missing_or_changed_content_is_not_exported(
     original: Path, tmp_path: Path, damage: str
 ) -> None:
     data = Path(shutil.copytree(original, tmp_path / "data"))
     (large,) = data.rglob("objects/*/*/*")
     large.unlink() if damage == "gone" else flip(large)
 
-    told = ask("export", "ledger", tmp_path / "out", "--data-dir", data)
+    result = command("export", "ledger", tmp_path / "out", "--data-dir", data)
 
-    assert isinstance(told.exception, CorruptLogError)
-    assert "which event 5 names" in str(told.exception)
+    assert isinstance(result.exception, CorruptLogError)
+    assert "which event 5 names" in str(result.exception)
 
 
 def interrupted_at(step: str) -> Progress:
-    """A progress that is interrupted by Ctrl-C when a step reports for the first time."""
+    """Return a progress that raises KeyboardInterrupt at the first report of a step."""
 
     def interrupt(reported: str, done: int, total: int) -> None:
         if reported == step:

@@ -1,4 +1,4 @@
-"""`asset-ledger import nodetool`: what a NodeTool database has is in the ledger afterwards."""
+"""`asset-ledger import nodetool`: the assets of a NodeTool database."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import pytest
 from asset_ledger import sync
 from asset_ledger.api.imports.errors import SourceError
 from tests.api.imports.nodetool import (
-    OF_LATER_FILES,
+    NEWER_COLUMNS,
     NodeTool,
     asset_id,
     assets_in,
@@ -30,12 +30,12 @@ def summary(
     rows: int, added: int = 0, known: int = 0, refused: int = 0, filled: int = 0, without: int = 0
 ) -> str:
     return (
-        f"{rows} rows: {added} added, {known} known before, {refused} not imported; "
-        f"{filled} got their bytes now, {without} have none"
+        f"{rows} rows: {added} added, {known} already known, {refused} not imported; "
+        f"{filled} received their content, {without} have no content"
     )
 
 
-def test_a_row_keeps_its_id_its_time_its_maker_and_its_bytes(
+def test_an_imported_asset_keeps_its_id_time_tags_and_content(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     made_by = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
@@ -52,15 +52,15 @@ def test_a_row_keeps_its_id_its_time_its_maker_and_its_bytes(
     assert content_of(data_dir, identity) == b"bytes"
 
 
-def test_an_older_file_lacks_columns(tmp_path: Path, data_dir: Path) -> None:
-    nodetool = NodeTool(tmp_path, without=OF_LATER_FILES)
+def test_a_database_without_the_newer_columns_is_imported(tmp_path: Path, data_dir: Path) -> None:
+    nodetool = NodeTool(tmp_path, without=NEWER_COLUMNS)
     nodetool.row(1)
 
     assert nodetool.imported(data_dir) == [summary(1, added=1)]
     assert assets_in(data_dir)[asset_id(1)].job_id is None
 
 
-def test_folders_come_before_what_is_in_them_whatever_the_order_of_the_rows(
+def test_folders_are_imported_before_their_assets_in_any_order_of_rows(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     nodetool.row(1, parent_id=asset_id(2))
@@ -76,19 +76,19 @@ def test_folders_come_before_what_is_in_them_whatever_the_order_of_the_rows(
     assert parents == {asset_id(number): parent for number, parent in expected.items()}
 
 
-def test_everybody_keeps_what_is_his(nodetool: NodeTool, data_dir: Path) -> None:
+def test_assets_of_two_users_stay_apart(nodetool: NodeTool, data_dir: Path) -> None:
     nodetool.row(1, user_id="alice", parent_id="alice")
     nodetool.folder(2)
     nodetool.row(3, user_id="alice", parent_id=asset_id(2))
 
-    (told, _) = nodetool.imported(data_dir)
+    (note, _) = nodetool.imported(data_dir)
 
-    assert told.startswith(f"{asset_id(3)}: its folder")
+    assert note.startswith(f"{asset_id(3)}: its folder")
     assert set(assets_in(data_dir)) == {asset_id(2)}
     assert {a.parent_id for a in assets_in(data_dir, "alice").values()} == {"alice"}
 
 
-def test_assets_are_listed_in_the_order_in_which_they_were_made(
+def test_imported_assets_are_listed_in_order_of_their_creation(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     for number in (9, 2, 5):
@@ -99,7 +99,7 @@ def test_assets_are_listed_in_the_order_in_which_they_were_made(
     assert list(assets_in(data_dir)) == [asset_id(2), asset_id(5), asset_id(9)]
 
 
-def test_what_is_run_again_adds_only_what_is_new(nodetool: NodeTool, data_dir: Path) -> None:
+def test_a_second_import_adds_only_new_assets(nodetool: NodeTool, data_dir: Path) -> None:
     nodetool.folder(1)
     nodetool.row(2, parent_id=asset_id(1))
     nodetool.imported(data_dir)
@@ -112,7 +112,7 @@ def test_what_is_run_again_adds_only_what_is_new(nodetool: NodeTool, data_dir: P
     assert assets_in(data_dir)[asset_id(2)].name == "2.png"
 
 
-def test_what_was_deleted_in_the_ledger_does_not_come_back(
+def test_a_second_import_does_not_restore_deleted_assets(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     nodetool.row(1)
@@ -124,13 +124,13 @@ def test_what_was_deleted_in_the_ledger_does_not_come_back(
     assert assets_in(data_dir) == {}
 
 
-def test_what_has_no_bytes_is_recorded_and_said_and_gets_them_when_they_come(
+def test_an_asset_without_content_is_reported_and_filled_later(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     identity = nodetool.row(1, None)
-    said = f"{identity}: has no bytes: there is no file of it"
+    note = f"{identity}: has no content: its file is missing"
 
-    assert nodetool.imported(data_dir, code=1) == [said, summary(1, added=1, without=1)]
+    assert nodetool.imported(data_dir, code=1) == [note, summary(1, added=1, without=1)]
     assert assets_in(data_dir)[identity].digest is None
     assert nodetool.imported(data_dir, code=1)[-1] == summary(1, known=1, without=1)
 
@@ -139,14 +139,14 @@ def test_what_has_no_bytes_is_recorded_and_said_and_gets_them_when_they_come(
     assert content_of(data_dir, identity) == b"late"
 
 
-def test_an_empty_file_is_a_content(nodetool: NodeTool, data_dir: Path) -> None:
+def test_an_empty_file_is_imported_as_content(nodetool: NodeTool, data_dir: Path) -> None:
     identity = nodetool.row(1, b"")
 
     assert nodetool.imported(data_dir) == [summary(1, added=1)]
     assert content_of(data_dir, identity) == b""
 
 
-def test_of_several_files_the_one_counts_that_fits_the_type(
+def test_the_file_that_fits_the_content_type_is_imported(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     identity = nodetool.row(1, b"picture")
@@ -158,7 +158,7 @@ def test_of_several_files_the_one_counts_that_fits_the_type(
     assert content_of(data_dir, identity) == b"picture"
 
 
-def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: Path) -> None:
+def test_a_symbolic_link_is_not_followed(nodetool: NodeTool, data_dir: Path) -> None:
     identity = nodetool.row(1, None)
     secret = nodetool.db.with_name("secret")
     secret.write_text("secret")
@@ -168,7 +168,7 @@ def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "reason"),
     [
         ({"metadata": "{"}, "metadata is left out"),
         ({"metadata": "[1]"}, "metadata is left out"),
@@ -176,10 +176,10 @@ def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: 
         ({"metadata": '{"a": "\\u0000"}'}, "metadata is left out"),
         ({"metadata": json.dumps({"a": "x" * 40_000})}, "metadata is left out"),
         ({"metadata": b"\xff\xfe"}, "metadata is left out"),
-        ({"name": "a\nb\x00"}, "its name was 'a\\nb\\x00'"),
-        ({"name": "n" * 5_000}, "its name was"),
-        ({"name": None}, "its name was ''"),
-        ({"name": b"\xff.png"}, "its name was '\\udcff.png'"),
+        ({"name": "a\nb\x00"}, "its name was changed: 'a\\nb\\x00'"),
+        ({"name": "n" * 5_000}, "its name was changed"),
+        ({"name": None}, "its name was changed: ''"),
+        ({"name": b"\xff.png"}, "its name was changed: '\\udcff.png'"),
         ({"content_type": "picture"}, "content_type is left out"),
         ({"created_at": "yesterday"}, "made_at is left out"),
         ({"created_at": 1e30}, "made_at is left out"),
@@ -187,14 +187,14 @@ def test_a_link_out_of_the_folder_is_not_followed(nodetool: NodeTool, data_dir: 
         ({"duration": "long"}, "duration is left out"),
         ({"job_id": "a\nb"}, "job_id is left out"),
         ({"node_id": "n" * 5_000}, "node_id is left out"),
-        ({"parent_id": "f" * 32}, f"its folder '{'f' * 32}' is not there: it goes home"),
-        ({"parent_id": "\x00'; DROP"}, "is not there: it goes home"),
-        ({"parent_id": asset_id(1)}, "is not there: it goes home"),
+        ({"parent_id": "f" * 32}, f"its folder '{'f' * 32}' is missing: it moves to the top"),
+        ({"parent_id": "\x00'; DROP"}, "is missing: it moves to the top"),
+        ({"parent_id": asset_id(1)}, "is missing: it moves to the top"),
     ],
     ids=short,
 )
-def test_what_does_not_fit_is_said_in_one_line_and_the_row_is_kept(
-    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str
+def test_an_invalid_value_is_reported_and_its_row_is_imported(
+    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], reason: str
 ) -> None:
     nodetool.row(1)
     nodetool.row(2, **fields)
@@ -202,51 +202,51 @@ def test_what_does_not_fit_is_said_in_one_line_and_the_row_is_kept(
     (line, last) = nodetool.imported(data_dir)
 
     assert line.startswith(f"{asset_id(2)}: ")
-    assert said in line
+    assert reason in line
     assert last == summary(2, added=2)
     assert content_of(data_dir, asset_id(2)) == b"content"
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "reason"),
     [
-        ({"id": "../../etc/passwd"}, "its id '../../etc/passwd' is none"),
-        ({"id": None}, "its id '' is none"),
+        ({"id": "../../etc/passwd"}, "its id '../../etc/passwd' is not 32 hex digits"),
+        ({"id": None}, "its id '' is not 32 hex digits"),
         ({"user_id": None}, "its user_id must be 1 to 255"),
         ({"user_id": "system"}, "its user_id cannot be 'system'"),
     ],
     ids=short,
 )
-def test_a_row_that_can_be_no_asset_is_said_and_no_other_is_lost(
-    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], said: str
+def test_an_invalid_row_is_reported_and_the_others_are_imported(
+    nodetool: NodeTool, data_dir: Path, fields: dict[str, Any], reason: str
 ) -> None:
     nodetool.rows({2: fields})
     nodetool.row(1)
 
     (line, last) = nodetool.imported(data_dir, code=1)
 
-    assert f"is not imported: {said}" in line
+    assert f"is not imported: {reason}" in line
     assert last == summary(2, added=1, refused=1)
 
 
 @pytest.mark.parametrize("name", ["../../x.png", "😀 名前.png", "a/b\\c", ".", "%s'\"; DROP"])
-def test_a_strange_name_is_kept_as_it_is(nodetool: NodeTool, data_dir: Path, name: str) -> None:
+def test_an_unusual_name_is_kept(nodetool: NodeTool, data_dir: Path, name: str) -> None:
     nodetool.row(1, name=name, metadata=json.dumps({"emoji": "😀"}))
 
     assert nodetool.imported(data_dir) == [summary(1, added=1)]
     assert assets_in(data_dir)[asset_id(1)].name == name
 
 
-def test_folders_in_a_circle_go_home_where_it_closes(nodetool: NodeTool, data_dir: Path) -> None:
+def test_a_cycle_of_folders_is_cut_where_it_closes(nodetool: NodeTool, data_dir: Path) -> None:
     for number, parent in ((1, 2), (2, 3), (3, 1), (4, 4)):
         nodetool.folder(number, parent_id=asset_id(parent))
     nodetool.row(5, parent_id=asset_id(2))
 
-    *said, last = nodetool.imported(data_dir)
+    *notes, last = nodetool.imported(data_dir)
 
-    assert said == [
-        f"{asset_id(3)}: it lies inside of itself: it goes home",
-        f"{asset_id(4)}: it lies inside of itself: it goes home",
+    assert notes == [
+        f"{asset_id(3)}: its folder lies inside of it: it moves to the top",
+        f"{asset_id(4)}: its folder lies inside of it: it moves to the top",
     ]
     assert last == summary(5, added=5)
     parents = {asset.id: asset.parent_id for asset in assets_in(data_dir).values()}
@@ -254,43 +254,45 @@ def test_folders_in_a_circle_go_home_where_it_closes(nodetool: NodeTool, data_di
     assert parents[asset_id(5)] == asset_id(2)
 
 
-def test_an_id_with_dashes_is_the_same_id(nodetool: NodeTool, data_dir: Path) -> None:
+def test_ids_with_and_without_dashes_are_equal(nodetool: NodeTool, data_dir: Path) -> None:
     nodetool.row(1, id="0190F3C0-0000-7000-8000-0000000000AB")
     nodetool.rows({2: {"id": "0190f3c000007000800000000000 00ab".replace(" ", "")}})
 
     lines = nodetool.imported(data_dir)
 
     assert lines == [
-        "rows with the id of another: 1; the first one counts",
+        "1 rows repeat the id of another row: only the first is imported",
         summary(2, added=1, known=1),
     ]
     assert set(assets_in(data_dir)) == {"0190f3c00000700080000000000000ab"}
 
 
-def test_a_dry_run_records_nothing_and_says_what_would_be(
+def test_a_dry_run_records_nothing_and_reports_the_outcome(
     nodetool: NodeTool, data_dir: Path
 ) -> None:
     nodetool.row(1)
     nodetool.row(2, None, metadata="{")
 
-    *said, last = nodetool.imported(data_dir, "--dry-run", code=1)
+    *notes, last = nodetool.imported(data_dir, "--dry-run", code=1)
 
-    assert [line.partition(": ")[2][:12] for line in said] == ["metadata is ", "has no bytes"]
-    assert last.startswith("2 rows: 2 would be added, 0 known")
+    assert [line.partition(": ")[2][:14] for line in notes] == ["metadata is le", "has no content"]
+    assert last.startswith("2 rows: 2 would be added, 0 already known")
     assert not data_dir.exists()
 
 
-def test_machines_are_told_in_json(nodetool: NodeTool, data_dir: Path) -> None:
+def test_json_prints_notes_and_counts_as_objects(nodetool: NodeTool, data_dir: Path) -> None:
     nodetool.row(1, name="")
 
-    said, counted = map(json.loads, nodetool.imported(data_dir, "--json"))
+    note, counts = map(json.loads, nodetool.imported(data_dir, "--json"))
 
-    assert said["id"] == asset_id(1)
-    assert (counted["rows"], counted["recorded"]) == (1, 1)
+    assert note["id"] == asset_id(1)
+    assert (counts["rows"], counts["recorded"]) == (1, 1)
 
 
 @pytest.mark.parametrize("text", ["CREATE TABLE other (a)", None])
-def test_another_file_is_refused(tmp_path: Path, data_dir: Path, text: str | None) -> None:
+def test_a_file_without_the_nodetool_table_is_refused(
+    tmp_path: Path, data_dir: Path, text: str | None
+) -> None:
     nodetool = NodeTool(tmp_path)
     if text is None:
         nodetool.db.write_bytes(b"no database at all" * 100)
@@ -298,11 +300,11 @@ def test_another_file_is_refused(tmp_path: Path, data_dir: Path, text: str | Non
         nodetool.run("DROP TABLE nodetool_assets")
         nodetool.run(text)
 
-    assert isinstance(nodetool.ask(data_dir).exception, SourceError)
+    assert isinstance(nodetool.run_import(data_dir).exception, SourceError)
     assert not data_dir.exists()
 
 
-def test_a_large_content_is_imported_whole(nodetool: NodeTool, data_dir: Path) -> None:
+def test_a_large_content_is_imported_completely(nodetool: NodeTool, data_dir: Path) -> None:
     content = bytes(range(256)) * 8_192
     identity = nodetool.row(1, content)
 

@@ -1,4 +1,4 @@
-"""Servers whose commits run in a process of their own, and what is known of that process."""
+"""Servers with a committer process, concurrent uploads to them, and their child processes."""
 
 import asyncio
 import os
@@ -26,29 +26,29 @@ async def with_process(data_dir: Path) -> AsyncIterator[Api]:
 
 
 async def upload_together(api: Api, round_: object, size: int = 100, **fields: Any) -> list[Any]:
-    """The assets of concurrent callers, each with bytes of its own."""
+    """Upload as concurrent callers, each with other bytes. Return the assets."""
     contents = [f"{round_}.{n}.".encode().ljust(size, b"x") for n in range(CALLERS)]
     uploads = (api.created(c, name=f"{round_}.{n}", **fields) for n, c in enumerate(contents))
     return await asyncio.gather(*uploads)
 
 
 async def until(happened: Any) -> None:
-    """Wait for something that another process does."""
+    """Wait until a condition holds, which another process changes."""
     async with asyncio.timeout(PATIENCE):
         while not happened():  # noqa: ASYNC110 - another process sets no event of this loop
             await asyncio.sleep(0.001)
 
 
 def children() -> list[int]:
-    """The processes that this one has begun and that have not been waited for."""
+    """Return the pids of child processes that this process has not waited for."""
     found: list[int] = []
     for path in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # a thread that has ended meanwhile
+        with suppress(OSError):  # the thread has ended meanwhile
             found += map(int, path.read_text("ascii").split())
     return found
 
 
 def kill(pids: Iterable[int]) -> None:
-    """SIGKILL: not one more instruction."""
+    """Send SIGKILL."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ from asset_ledger.api.workers.child import exit_with_server, give_way
 
 
 def echo() -> None:
-    """Write back what was read, with the arguments, the environment and the descriptor."""
+    """Write the line read, an argument, a variable, and a text to the descriptor."""
     with os.fdopen(int(sys.argv[2]), "w", encoding="ascii") as passed:
         passed.write("passed")
     line = sys.stdin.readline().strip()
@@ -23,7 +23,7 @@ def leave() -> None:
 
 
 def hang() -> None:
-    """Report, and run for ever without reading what is sent."""
+    """Report, and run for ever without reading standard input."""
     exit_with_server()
     print("started", flush=True)
     while True:
@@ -31,7 +31,7 @@ def hang() -> None:
 
 
 def limited() -> None:
-    """Report whether 64 MiB more than the limit can be had, and the priority."""
+    """Report whether an allocation above the limit is refused, and the priority."""
     give_way(nice=7, max_memory=1 << 30)
     try:
         bytearray((1 << 30) + (1 << 26))

@@ -1,4 +1,4 @@
-"""One way to start, watch and stop a child process."""
+"""Starting, watching and stopping a child process."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""A server whose child hangs with something unread in its pipe."""
+"""A server whose child hangs with unread bytes in its pipe."""
 
 
 async def start(program: str, *arguments: str, **options: Any) -> Child:
@@ -50,7 +50,7 @@ async def hanging() -> Child:
 
 
 def children() -> set[str]:
-    """The processes that this one has started and not waited for."""
+    """Return the pids of child processes that this process has not waited for."""
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split())
 
 
@@ -120,7 +120,7 @@ async def test_leaving_the_block_kills_the_child_and_kill_can_be_repeated() -> N
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_child_is_out_of_reach_of_a_ctrl_c_for_the_server() -> None:
+async def test_child_does_not_receive_a_ctrl_c_of_the_server() -> None:
     async with await hanging() as child:
         assert os.getpgid(child.pid) != os.getpgid(0)
 

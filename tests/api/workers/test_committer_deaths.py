@@ -1,4 +1,4 @@
-"""The committer process dies: no caller waits for ever, nothing acknowledged is lost."""
+"""The committer process dies: every caller gets an answer, no acknowledged write is lost."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.workers import committer_process
-from asset_ledger.ledger.storage.folder_lock import hold_writing
+from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from tests.api.http.test_events import stream, take
 from tests.api.running import Api
 from tests.api.workers.busy import CALLERS, children, kill, until, upload_together, with_process
@@ -30,57 +30,57 @@ async def api(opened_data_dir: Path) -> AsyncIterator[Api]:
         yield api
 
 
-async def upload_for_sure(api: Api, key: str, heard: Counter[int]) -> Any:
-    """Retry with the same key while the outcome is unknown: the asset, whenever it was recorded."""
+async def upload_until_recorded(api: Api, key: str, statuses: Counter[int]) -> Any:
+    """Upload with a key, and retry while the outcome is unknown. Return the asset."""
     while True:
         answer = await api.upload(key.encode(), name=key, headers={"Idempotency-Key": key})
-        heard[answer.status] += 1
+        statuses[answer.status] += 1
         if answer.status in (201, 202):
             return answer.json
         assert (answer.status, answer.slug) == UNKNOWN
 
 
 async def check_recorded_once(api: Api, data_dir: Path, keys: list[str]) -> None:
-    """Each is in the table and in the log, once; the log is whole."""
+    """Check that each asset is in the table and in the log once, and that the log is whole."""
     await until(lambda: api.backend.projections.position == api.head())
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(keys)
     named = [f.fields["private"]["name"] for f in audit(data_dir) if f.topic == "asset.created"]
     assert sorted(named) == sorted(keys)
 
 
-def is_started_again(api: Api, before: list[int]) -> bool:
-    """Whether another process commits now."""
+def is_restarted(api: Api, before: list[int]) -> bool:
+    """Return whether a new process commits now."""
     return api.backend.committer.is_alive and bool(children()) and children() != before
 
 
 @pytest.mark.parametrize("answers", [20, 100, 300])
-async def test_a_kill_under_load_costs_a_second_request_at_most(
+async def test_a_kill_under_load_is_survived_by_retries(
     api: Api, data_dir: Path, answers: int
 ) -> None:
-    heard: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
 
     async def uploader(name: int) -> list[str]:
         keys = [f"{name}.{n}" for n in range(20)]
-        return [(await upload_for_sure(api, key, heard))["name"] for key in keys]
+        return [(await upload_until_recorded(api, key, statuses))["name"] for key in keys]
 
     uploads = [asyncio.create_task(uploader(n)) for n in range(CALLERS)]
-    await until(lambda: heard[201] > answers)
+    await until(lambda: statuses[201] > answers)
     before = children()
     kill(before)
     async with asyncio.timeout(60):
         names = [name for upload in uploads for name in await upload]
 
-    assert is_started_again(api, before)
+    assert is_restarted(api, before)
     assert len(children()) == 1
     assert (await api.get("/readyz")).status == 200
     await check_recorded_once(api, data_dir, names)
     verified(data_dir)
 
 
-async def test_killed_between_event_and_table_the_caller_is_answered_unknown(
+async def test_a_kill_between_event_and_table_answers_outcome_unknown(
     api: Api, data_dir: Path
 ) -> None:
-    """The event is recorded, and no caller knows: subscribers hear of it without another write."""
+    """Subscribers get the recorded event without another write."""
     key = {"Idempotency-Key": "k"}
     async with stream(api, "?all=true") as blocks:
         last, before = api.head(), children()
@@ -90,31 +90,29 @@ async def test_killed_between_event_and_table_the_caller_is_answered_unknown(
             kill(before)
             answer = await upload
             assert (answer.status, answer.slug) == UNKNOWN
-        (told,) = await take(blocks, 1)
-        again = await api.upload(b"k", name="k", headers=key)
-        assert again.status == 201
+        (block,) = await take(blocks, 1)
+        retry = await api.upload(b"k", name="k", headers=key)
+        assert retry.status == 201
 
-    assert (int(told.id), told.data["asset_id"]) == (last + 1, again.json["id"])
+    assert (int(block.id), block.data["asset_id"]) == (last + 1, retry.json["id"])
     await check_recorded_once(api, data_dir, ["k"])
 
 
-async def test_killed_when_idle_it_is_started_again_for_the_next_write(
-    api: Api, data_dir: Path
-) -> None:
+async def test_an_idle_committer_is_restarted_after_a_kill(api: Api, data_dir: Path) -> None:
     before = children()
     kill(before)
-    await until(lambda: is_started_again(api, before))
+    await until(lambda: is_restarted(api, before))
 
     await api.created(b"after", name="after")
 
     await check_recorded_once(api, data_dir, ["after"])
 
 
-async def test_writes_wait_while_the_committer_starts_again(api: Api, data_dir: Path) -> None:
+async def test_writes_wait_while_the_committer_restarts(api: Api, data_dir: Path) -> None:
     with ExitStack() as stack:
         kill(children())
         await until(lambda: not api.backend.committer.is_alive)
-        await asyncio.to_thread(stack.enter_context, hold_writing(data_dir))
+        await asyncio.to_thread(stack.enter_context, hold_committer_lock(data_dir))
         uploads = asyncio.create_task(upload_together(api, "waits"))
         await until(lambda: api.backend.committer.slots.taken == CALLERS)
         assert (await api.get("/readyz")).status == 503
@@ -124,14 +122,16 @@ async def test_writes_wait_while_the_committer_starts_again(api: Api, data_dir: 
     await check_recorded_once(api, data_dir, names)
 
 
-async def test_a_committer_killed_while_it_is_stopped_answers_unknown(
+async def test_a_suspended_and_killed_committer_answers_outcome_unknown(
     api: Api, data_dir: Path
 ) -> None:
-    heard: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     before = children()
     for pid in before:
         os.kill(pid, signal.SIGSTOP)
-    uploads = [asyncio.create_task(upload_for_sure(api, f"{n}", heard)) for n in range(CALLERS)]
+    uploads = [
+        asyncio.create_task(upload_until_recorded(api, f"{n}", statuses)) for n in range(CALLERS)
+    ]
     await until(lambda: api.backend.committer.slots.taken == CALLERS)
     await asyncio.sleep(0)
     kill(before)
@@ -140,7 +140,7 @@ async def test_a_committer_killed_while_it_is_stopped_answers_unknown(
     await check_recorded_once(api, data_dir, names)
 
 
-async def test_a_committer_that_does_not_start_again_refuses_writes_until_it_does(
+async def test_writes_are_refused_until_a_committer_can_start(
     api: Api,
     data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,11 +162,13 @@ async def test_a_committer_that_does_not_start_again_refuses_writes_until_it_doe
     await check_recorded_once(api, data_dir, names)
 
 
-async def test_a_disk_that_failed_keeps_the_ledger_read_only(api: Api, data_dir: Path) -> None:
-    """What one fsync lost, the next one would report as kept."""
+async def test_a_ledger_stays_read_only_after_a_disk_failure(api: Api, data_dir: Path) -> None:
+    """After a failed fsync, the next fsync would report lost pages as written."""
     kept: list[str] = []
     (pid,) = children()
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096))  # every write beyond is an I/O error
+    resource.prlimit(
+        pid, resource.RLIMIT_FSIZE, (4096, 4096)
+    )  # a write beyond 4096 bytes is an I/O error
     while (answer := await api.upload(b"x", name="x")).status == 201:
         kept.append("x")
     assert (answer.status, answer.slug) == (503, "storage-failed")
@@ -179,7 +181,7 @@ async def test_a_disk_that_failed_keeps_the_ledger_read_only(api: Api, data_dir:
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(kept)
 
 
-async def test_a_log_that_a_stranger_holds_is_opened_once_it_is_free(
+async def test_a_log_locked_by_another_program_is_opened_when_it_is_unlocked(
     api: Api, data_dir: Path
 ) -> None:
     before = children()
@@ -187,14 +189,14 @@ async def test_a_log_that_a_stranger_holds_is_opened_once_it_is_free(
         kill(before)
         await until(lambda: not api.backend.committer.is_alive)
         await until(lambda: api.backend.committer.failure is not None)
-    await until(lambda: is_started_again(api, before))
+    await until(lambda: is_restarted(api, before))
 
     await api.created(b"after", name="after")
 
     await check_recorded_once(api, data_dir, ["after"])
 
 
-async def test_a_committer_killed_during_a_switch_leaves_one_generation_or_the_other(
+async def test_a_kill_during_a_switch_leaves_the_old_or_the_new_generation(
     api: Api, data_dir: Path
 ) -> None:
     names = [asset["name"] for asset in await upload_together(api, "before")]

@@ -1,4 +1,4 @@
-"""A server whose commits run in a process of their own answers as one that commits in a thread."""
+"""A server with a committer process behaves like a server that commits in a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def listed(api: Api) -> dict[str, Any]:
 
 
 async def check_kept(api: Api, assets: list[Any]) -> None:
-    """Each is in the table, as it was answered, and has its bytes."""
+    """Check that the table has each asset as it was answered, and that its bytes are stored."""
     shown = await listed(api)
     for asset in assets:
         assert shown[asset["id"]] == asset
@@ -114,13 +114,13 @@ async def test_a_rebuild_and_a_rollback_switch_the_tables_of_the_committer(
     assert len(children()) == 1
 
 
-async def test_an_answer_can_be_read_back_at_once(api: Api) -> None:
-    """The log and the tables are told of a group before those whose it is."""
+async def test_an_answered_write_is_readable_at_once(api: Api) -> None:
+    """The new positions of log and tables are published before the callers are answered."""
 
     async def upload_and_read(n: int) -> None:
         asset = await api.created(b"x", name=f"read {n}")
-        asked = f"/api/assets?page_size=1000&sort=-created_at&min_position={asset['position']}"
-        answer = await api.get(asked)
+        path = f"/api/assets?page_size=1000&sort=-created_at&min_position={asset['position']}"
+        answer = await api.get(path)
         assert asset in answer.json["assets"]
         assert (await api.get(f"/api/assets/{asset['id']}/history")).status == 200
 
@@ -128,12 +128,12 @@ async def test_an_answer_can_be_read_back_at_once(api: Api) -> None:
 
 
 def unreadable(asset_id: AssetId) -> Event:
-    """An event that no row can be made of."""
+    """An event that no projection accepts."""
     return created(originator_id=asset_id, derived_from=5)
 
 
 async def refusals(api: Api) -> list[LedgerError]:
-    """What the log itself refuses: all that is decided before is not at stake here."""
+    """Append commands that the log or the tables refuse. Return the errors."""
     append, asset_id = api.backend.committer.append, new_asset_id()
     await append(command(created(originator_id=asset_id), key=command_key(key=asset_id)))
     refused = [
@@ -149,22 +149,24 @@ async def refusals(api: Api) -> list[LedgerError]:
 
 
 async def test_a_refusal_is_the_same_in_a_process_and_in_a_thread(api: Api, data_dir: Path) -> None:
-    there = await refusals(api)
+    in_process = await refusals(api)
     async with serving(Settings(data_dir=data_dir.with_name("thread"))) as thread:
-        here = await refusals(thread)
+        in_thread = await refusals(thread)
 
     kinds = [VersionConflictError, VersionConflictError, KeyReusedError, PoisonEventError]
-    assert [type(error) for error in here] == [type(error) for error in there] == kinds
-    for one, other in zip(here, there, strict=True):
+    assert [type(error) for error in in_thread] == kinds
+    assert [type(error) for error in in_process] == kinds
+    for one, other in zip(in_thread, in_process, strict=True):
         assert vars(one).keys() == vars(other).keys()
-    _, _, reused, poison = there
+    _, _, reused, poison = in_process
     assert isinstance(reused, KeyReusedError)
-    assert str(reused) == f"Idempotency-Key {reused.key!r} was used before, for another request"
+    refusal = f"Idempotency-Key {reused.key!r} was used before, for another request: send a new key"
+    assert str(reused) == refusal
     assert isinstance(poison, PoisonEventError)
     assert (poison.position, poison.cause) == (api.head() + 1, "refused by a projection")
 
 
-async def test_a_refused_command_takes_nobody_along(api: Api) -> None:
+async def test_a_refused_command_does_not_affect_its_group(api: Api) -> None:
     before = api.head()
 
     refused, assets = await asyncio.gather(refusals(api), upload_together(api, "beside"))
@@ -174,7 +176,7 @@ async def test_a_refused_command_takes_nobody_along(api: Api) -> None:
     await check_kept(api, assets)
 
 
-async def test_a_key_records_once_for_concurrent_callers_and_after_a_restart(
+async def test_an_idempotency_key_records_once_for_concurrent_callers_and_after_a_restart(
     data_dir: Path,
 ) -> None:
     async def keyed(api: Api, key: str) -> tuple[Any, bool]:
@@ -195,7 +197,7 @@ async def test_a_key_records_once_for_concurrent_callers_and_after_a_restart(
     assert (names.count("early"), names.count("late")) == (1, 1)
 
 
-async def test_a_checkpoint_is_signed_and_kept_and_the_key_rotated(api: Api) -> None:
+async def test_a_checkpoint_is_signed_and_the_key_is_rotated(api: Api) -> None:
     before = await api.backend.proofs.checkpoint()
     await upload_together(api, "grown")
 
@@ -208,7 +210,7 @@ async def test_a_checkpoint_is_signed_and_kept_and_the_key_rotated(api: Api) -> 
     assert (await api.get("/api/log/checkpoint")).status == 200
 
 
-async def test_of_two_folders_that_move_into_each_other_one_stays(api: Api) -> None:
+async def test_one_of_two_folders_moving_into_each_other_is_refused(api: Api) -> None:
     async def folder() -> str:
         return str((await api.created(None, name="f", content_type="folder"))["id"])
 
@@ -237,45 +239,47 @@ async def write_of_every_kind(api: Api) -> None:
     asset = (await api.created(b"one", name="one", parent_id=folder, job_id="k"))["id"]
     path = f"/api/assets/{asset}"
 
-    async def ask(method: str, path: str, **options: Any) -> Any:
+    async def call(method: str, path: str, **options: Any) -> Any:
         answer = await api.call(method, path, **options)
         assert answer.status in (200, 201), answer.body
         return answer.json
 
-    await ask("POST", "/api/jobs/k/start")
-    await ask("PUT", path, json={"name": "two", "metadata": deep, "tags": ["a"], "duration": 1.5})
+    await call("POST", "/api/jobs/k/start")
+    await call("PUT", path, json={"name": "two", "metadata": deep, "tags": ["a"], "duration": 1.5})
     merged = {"Content-Type": "application/merge-patch+json"}
-    await ask("PATCH", path, data=b'{"metadata": {"a": null, "b": 1}}', headers=merged)
-    await ask("PUT", f"{path}/content", data=b"other bytes")
-    assert asset in (await ask("DELETE", f"/api/assets/{folder}"))["deleted_asset_ids"]
-    await ask("POST", f"/api/assets/{folder}/restore")
+    await call("PATCH", path, data=b'{"metadata": {"a": null, "b": 1}}', headers=merged)
+    await call("PUT", f"{path}/content", data=b"other bytes")
+    assert asset in (await call("DELETE", f"/api/assets/{folder}"))["deleted_asset_ids"]
+    await call("POST", f"/api/assets/{folder}/restore")
     line = orjson.dumps({"id": "ab" * 16, "name": "imported", "content_base64": "AAAA"})
     kind = {"Content-Type": "application/x-ndjson"}
-    await ask("POST", "/api/import", data=line + b"\n", headers=kind)
-    await ask("POST", "/api/jobs/k/finish", json={"status": "completed"})
+    await call("POST", "/api/import", data=line + b"\n", headers=kind)
+    await call("POST", "/api/jobs/k/finish", json={"status": "completed"})
 
     shown = (await listed(api))[asset]
     assert (shown["name"], shown["metadata"], shown["size"]) == ("two", {"b": 1}, 11)
     assert await job_seqs(api, "k") == [*range(1, len(await job_seqs(api, "k")) + 1)]
 
 
-async def test_a_subscriber_misses_nothing_and_hears_nothing_twice(data_dir: Path) -> None:
+async def test_a_subscriber_receives_each_event_once(data_dir: Path) -> None:
     async with with_process(data_dir) as api:
         async with stream(api, "?all=true") as blocks:
             for round_ in range(4):
                 await upload_together(api, round_)
             last = api.head()
-            heard = await take(blocks, last - 1)
+            received = await take(blocks, last - 1)
             await api.created(name="the next one")
-            heard += await take(blocks, 1)
+            received += await take(blocks, 1)
 
-        assert [int(each.id) for each in heard] == [*range(2, last + 2)]
-        told = (await api.get("/api/events?all=true&limit=1000")).json["events"]
-        assert [each.data for each in heard][: len(told) - 1] == told[1:]
+        assert [int(each.id) for each in received] == [*range(2, last + 2)]
+        events = (await api.get("/api/events?all=true&limit=1000")).json["events"]
+        assert [each.data for each in received][: len(events) - 1] == events[1:]
     assert len(audit(data_dir)) == last + 1
 
 
-async def test_a_server_that_stops_while_the_committer_starts_leaves_none(data_dir: Path) -> None:
+async def test_a_server_that_stops_while_its_committer_starts_leaves_no_process(
+    data_dir: Path,
+) -> None:
     starting = asyncio.create_task(_start(data_dir))
     await until(children)
     starting.cancel()

@@ -1,4 +1,4 @@
-"""Messages between a server and its committer arrive whole, however the stream is cut."""
+"""Messages between a server and its committer process."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.PoisonEventError: errors.PoisonEventError(7, "no reason", "refused by a projection"),
     errors.ParameterError: errors.ParameterError("no", errors=[("first", "must be a number")]),
 }
-"""Those that are not made of one message."""
+"""Errors whose constructors take more than one message."""
 
 
 def all_errors(kind: type[errors.LedgerError] = errors.LedgerError) -> Iterator[Any]:
@@ -52,65 +52,65 @@ def all_errors(kind: type[errors.LedgerError] = errors.LedgerError) -> Iterator[
 
 
 def crossed(message: Any) -> Any:
-    (heard,) = Frames().feed(frame(message))
-    return heard
+    (received,) = Frames().feed(frame(message))
+    return received
 
 
-def crossed_result(result: GroupResult, wanted: Command | None = None) -> GroupResult:
-    """A result as the server gets it, which sent this command as request 1."""
-    return decode_result(crossed(encode_result(result)), {1: wanted} if wanted else {})
+def crossed_result(result: GroupResult, sent_command: Command | None = None) -> GroupResult:
+    """Encode and decode a result, for a server that sent this command as request 1."""
+    return decode_result(crossed(encode_result(result)), {1: sent_command} if sent_command else {})
 
 
-def crossed_answer(answer: Answer, wanted: Command | None = None) -> Answer:
+def crossed_answer(answer: Answer, sent_command: Command | None = None) -> Answer:
     tables = TablesState(1, 0)
-    (answered,) = crossed_result(GroupResult(0, tables, [(1, answer)]), wanted).answers
+    (answered,) = crossed_result(GroupResult(0, tables, [(1, answer)]), sent_command).answers
     assert answered[0] == 1
     return answered[1]
 
 
 @pytest.mark.parametrize("kind", list(dict.fromkeys(all_errors())), ids=lambda kind: kind.__name__)
-def test_an_error_arrives_with_all_that_it_says(kind: type[errors.LedgerError]) -> None:
+def test_an_error_arrives_with_its_message_and_attributes(kind: type[errors.LedgerError]) -> None:
     error = MADE.get(kind) or kind("what happened")
 
-    heard = crossed_answer(error)
+    received = crossed_answer(error)
 
-    assert type(heard) is kind
-    assert (str(heard), vars(heard)) == (str(error), vars(error))
-    assert isinstance(heard, Exception)
-    assert heard.args == error.args
+    assert type(received) is kind
+    assert (str(received), vars(received)) == (str(error), vars(error))
+    assert isinstance(received, Exception)
+    assert received.args == error.args
 
 
-def test_a_wish_to_come_back_later_arrives() -> None:
+def test_the_retry_after_of_an_error_arrives() -> None:
     error = errors.BusyError("come back")
     error.retry_after = 2.5
 
-    heard = crossed_answer(error)
+    received = crossed_answer(error)
 
-    assert isinstance(heard, errors.BusyError)
-    assert heard.retry_after == 2.5
+    assert isinstance(received, errors.BusyError)
+    assert received.retry_after == 2.5
 
 
-def test_what_sqlite_failed_of_arrives_with_its_code() -> None:
+def test_an_sqlite_error_arrives_with_its_code() -> None:
     with (
         closing(sqlite3.connect(":memory:")) as db,
         pytest.raises(sqlite3.OperationalError) as failed,
     ):
         db.execute("SELECT * FROM nowhere")
 
-    heard = crossed_answer(failed.value)
+    received = crossed_answer(failed.value)
 
-    assert isinstance(heard, sqlite3.OperationalError)
-    assert heard.sqlite_errorname == "SQLITE_ERROR"
-    assert str(heard) == "no such table: nowhere"
+    assert isinstance(received, sqlite3.OperationalError)
+    assert received.sqlite_errorname == "SQLITE_ERROR"
+    assert str(received) == "no such table: nowhere"
 
 
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left"), KeyError("name"), ValueError("a", 1), RuntimeError()]
 )
-def test_a_defect_arrives_as_what_it_was(error: Exception) -> None:
-    heard = crossed_answer(error)
+def test_an_exception_of_python_arrives_with_its_type(error: Exception) -> None:
+    received = crossed_answer(error)
 
-    assert (type(heard), str(heard)) == (type(error), str(error))
+    assert (type(received), str(received)) == (type(error), str(error))
 
 
 def test_the_state_of_log_and_tables_arrives() -> None:
@@ -118,40 +118,49 @@ def test_the_state_of_log_and_tables_arrives() -> None:
     failure = errors.StorageFailedError("the disk failed; read-only until a restart")
     sent = GroupResult(7, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
 
-    heard = crossed_result(sent)
+    received = crossed_result(sent)
 
-    assert (heard.head, heard.tables.generation, heard.tables.position) == (7, 2, 6)
-    assert (str(heard.tables.error), str(heard.failure)) == (str(poison), str(failure))
-    assert (heard.commands, heard.seconds, heard.behind) == (3, 0.5, True)
+    assert (received.head, received.tables.generation, received.tables.position) == (7, 2, 6)
+    assert (str(received.tables.error), str(received.failure)) == (str(poison), str(failure))
+    assert (received.commands, received.seconds, received.behind) == (3, 0.5, True)
 
 
-def test_a_commands_events_stay_and_get_their_places() -> None:
-    wanted = command(created(job_id="j"), finished(job_id="j"), created(originator_id="b" * 32))
-    kept: Command = crossed(CommandRequest(1, wanted)).command
-    assert list(kept.events) == list(wanted.events)
-    places = stamped(recorded(*kept.events, first=8), job_seqs=[3, 4, None])
-    answer = Appended(8, 10, recorded=places, leaf=b"leaf", prepared=object())
+def test_the_events_of_a_command_get_their_positions() -> None:
+    sent_command = command(
+        created(job_id="j"), finished(job_id="j"), created(originator_id="b" * 32)
+    )
+    kept: Command = crossed(CommandRequest(1, sent_command)).command
+    assert list(kept.events) == list(sent_command.events)
+    positions = stamped(recorded(*kept.events, first=8), job_seqs=[3, 4, None])
+    answer = Appended(8, 10, recorded=positions, leaf=b"leaf", prepared=object())
 
-    heard = crossed_answer(answer, wanted)
+    received = crossed_answer(answer, sent_command)
 
-    assert isinstance(heard, Appended)
-    assert (heard.first, heard.last, heard.replayed, heard.leaf) == (8, 10, False, b"leaf")
-    assert heard.recorded == [Recorded(8 + n, event) for n, event in enumerate(wanted.events)]
-    numbers = [getattr(event, "job_seq") for event in wanted.events]  # noqa: B009 - of any event
+    assert isinstance(received, Appended)
+    assert (received.first, received.last, received.replayed, received.leaf) == (
+        8,
+        10,
+        False,
+        b"leaf",
+    )
+    assert received.recorded == [
+        Recorded(8 + n, event) for n, event in enumerate(sent_command.events)
+    ]
+    numbers = [getattr(event, "job_seq") for event in sent_command.events]  # noqa: B009 - of any event
     assert numbers == [3, 4, None]
-    assert getattr(wanted.events[1], "events") == 4  # noqa: B009
-    assert {event.recorded_at for event in wanted.events} == {kept.events[0].recorded_at}
+    assert getattr(sent_command.events[1], "events") == 4  # noqa: B009
+    assert {event.recorded_at for event in sent_command.events} == {kept.events[0].recorded_at}
 
 
-def stamped(places: list[Recorded], job_seqs: list[int | None]) -> list[Recorded]:
-    """As the log numbers them: one moment for a command."""
-    for (_, event), job_seq in zip(places, job_seqs, strict=True):
-        object.__setattr__(event, "recorded_at", places[0].event.recorded_at)
+def stamped(positions: list[Recorded], job_seqs: list[int | None]) -> list[Recorded]:
+    """Stamp events as the log does: with one time for a command."""
+    for (_, event), job_seq in zip(positions, job_seqs, strict=True):
+        object.__setattr__(event, "recorded_at", positions[0].event.recorded_at)
         object.__setattr__(event, "job_seq", job_seq)
-    return places
+    return positions
 
 
-def test_a_replay_arrives_as_it_is() -> None:
+def test_a_replayed_answer_arrives_unchanged() -> None:
     replay = Appended(3, 4, replayed=True)
 
     assert crossed_answer(replay, command(created())) == replay
@@ -171,11 +180,11 @@ def test_a_command_crosses_with_its_small_contents() -> None:
     assert crossed(request) == request
 
 
-def test_metadata_as_deep_as_may_be_crosses() -> None:
+def test_metadata_of_the_greatest_depth_crosses() -> None:
     deep = orjson.loads(b'{"a":' * 99 + b"1" + b"}" * 99)
-    wanted = command(created(private={"name": "deep", "metadata": deep}))
+    sent_command = command(created(private={"name": "deep", "metadata": deep}))
 
-    assert crossed(CommandRequest(1, wanted)).command == wanted
+    assert crossed(CommandRequest(1, sent_command)).command == sent_command
 
 
 @given(
@@ -187,17 +196,17 @@ def test_a_stream_cut_anywhere_gives_the_same_messages(
     stream = b"".join(map(frame, sent))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=12).map(sorted))
     frames = Frames()
-    heard: list[Any] = []
+    received: list[Any] = []
 
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        heard += frames.feed(stream[start:end])
+        received += frames.feed(stream[start:end])
 
-    assert heard == sent
+    assert received == sent
 
 
 def test_a_stream_of_single_bytes_gives_the_same_messages() -> None:
     frames, sent = Frames(), [CheckpointRequest(1, 2, "note"), b"", b"x" * 70_000]
 
-    heard = [each for byte in b"".join(map(frame, sent)) for each in frames.feed(bytes([byte]))]
+    received = [each for byte in b"".join(map(frame, sent)) for each in frames.feed(bytes([byte]))]
 
-    assert heard == sent
+    assert received == sent

@@ -1,4 +1,4 @@
-"""The committer process by itself: which lock it holds, and when it ends."""
+"""The committer process: its lock, its signals, and when it exits."""
 
 import fcntl
 import signal
@@ -23,7 +23,7 @@ DEFECT: Final = (
     "from asset_ledger.api.workers import committer_worker as w;"
     " w.GroupCommit.run = lambda *_: 1 / 0; w.main()"
 )
-"""A worker with a defect of ours in its first group."""
+"""A worker with an internal error in its first group."""
 
 
 class ServerEnd:
@@ -31,20 +31,20 @@ class ServerEnd:
 
     def __init__(self, end: socket.socket) -> None:
         self._end, self._frames = end, Frames()
-        self._heard: list[object] = []
+        self._received: list[object] = []
 
-    def say(self, message: object) -> None:
+    def send(self, message: object) -> None:
         self._end.sendall(frame(message))
 
-    def hear(self) -> object:
-        """The next message that is no progress of its opening."""
+    def receive(self) -> object:
+        """Return the next message, without the progress of the opening."""
         while True:
-            while self._heard:
-                if not isinstance(message := self._heard.pop(0), Opening):
+            while self._received:
+                if not isinstance(message := self._received.pop(0), Opening):
                     return message
-            received = self._end.recv(1 << 16)
-            assert received, "the committer went"
-            self._heard += self._frames.feed(received)
+            data = self._end.recv(1 << 16)
+            assert data, "the committer closed the socket"
+            self._received += self._frames.feed(data)
 
     def close(self) -> None:
         self._end.close()
@@ -76,9 +76,9 @@ def is_held(lock: Path) -> bool:
 
 
 def ended(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
-    """Its exit code, and what it said on standard error."""
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    """Wait for the end of the process. Return its exit code and its standard error."""
+    _, errors = process.communicate(timeout=PATIENCE)
+    return process.returncode, errors
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ async def folder(data_dir: Path) -> Path:
 def test_a_committer_holds_its_lock_while_its_files_are_open(folder: Path) -> None:
     lock = folder / "committer.lock"
     with worker(folder) as (process, server):
-        server.say(Open(again=False))
-        opened = server.hear()
+        server.send(Open(reopen=False))
+        opened = server.receive()
         assert isinstance(opened, GroupResult)
         assert (opened.head, opened.tables.generation, opened.tables.position) == (2, 1, 2)
         assert is_held(lock)
@@ -110,12 +110,12 @@ def test_a_committer_whose_server_dies_while_it_loads_exits_silently(folder: Pat
 
 def test_a_committer_ignores_the_signals_that_stop_its_server(folder: Path) -> None:
     with worker(folder) as (process, server):
-        server.say(Open(again=False))
-        assert isinstance(server.hear(), GroupResult)
+        server.send(Open(reopen=False))
+        assert isinstance(server.receive(), GroupResult)
         for number in (signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
-        server.say([CheckpointRequest(1, 1, "note")])
-        kept = server.hear()
+        server.send([CheckpointRequest(1, 1, "note")])
+        kept = server.receive()
         assert isinstance(kept, GroupResult)
         assert kept.answers == [(1, "note")]
         server.close()
@@ -124,20 +124,20 @@ def test_a_committer_ignores_the_signals_that_stop_its_server(folder: Path) -> N
 
 def test_a_committer_exits_at_once_on_an_internal_error(folder: Path) -> None:
     with worker(folder, "-c", DEFECT) as (process, server):
-        server.say(Open(again=False))
-        assert isinstance(server.hear(), GroupResult)
-        server.say([CheckpointRequest(1, 1, "note")])
-        code, said = ended(process)
+        server.send(Open(reopen=False))
+        assert isinstance(server.receive(), GroupResult)
+        server.send([CheckpointRequest(1, 1, "note")])
+        code, errors = ended(process)
         assert code == 1
-        assert b"gives up" in said
-        assert b"ZeroDivisionError" in said
+        assert b"gives up" in errors
+        assert b"ZeroDivisionError" in errors
 
 
-def test_a_committer_that_cannot_open_a_file_says_why_and_exits(folder: Path) -> None:
+def test_a_committer_that_cannot_open_a_file_reports_it_and_exits(folder: Path) -> None:
     (folder / "content" / "packed.db").write_bytes(b"no database" * 1000)
     with worker(folder) as (process, server):
-        server.say(Open(again=False))
-        refusal = server.hear()
+        server.send(Open(reopen=False))
+        refusal = server.receive()
         assert isinstance(refusal, Failure)
         assert "packed.db: file is not a database" in str(refusal.error())
         assert ended(process) == (0, b"")

@@ -1,4 +1,4 @@
-"""Group commit: no caller is answered too early, and a failure is that of its own command."""
+"""Group commit: no caller is answered too early, and a failure affects only its own command."""
 
 import asyncio
 import sqlite3
@@ -30,19 +30,19 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
         yield parts
 
 
-async def test_an_answer_comes_after_the_event_is_durable_and_shown(parts: Parts) -> None:
+async def test_committer_answers_after_event_and_rows_are_durable(parts: Parts) -> None:
     with parts.held():
         answer = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
         assert not answer.done()
 
-    written = await answer
+    committed = await answer
 
-    assert (written.appended.first, written.behind) == (1, False)
+    assert (committed.appended.first, committed.behind) == (1, False)
     assert parts.tables.applied == [(1, 1)]
 
 
-async def test_while_one_group_commits_the_next_gathers(parts: Parts) -> None:
+async def test_committer_gathers_the_next_group_while_one_commits(parts: Parts) -> None:
     with parts.held():
         first = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
@@ -54,7 +54,7 @@ async def test_while_one_group_commits_the_next_gathers(parts: Parts) -> None:
     assert parts.tables.applied == [(1, 1), (6, 7)]
 
 
-async def test_one_refusal_in_a_group_is_one_callers_own(parts: Parts) -> None:
+async def test_committer_refuses_only_the_conflicting_command_of_a_group(parts: Parts) -> None:
     with parts.held():
         first = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
@@ -67,26 +67,26 @@ async def test_one_refusal_in_a_group_is_one_callers_own(parts: Parts) -> None:
     assert (await fine).appended.first == 2
 
 
-async def test_a_projection_that_is_behind_is_told_to_the_caller(parts: Parts) -> None:
+async def test_answer_is_behind_when_the_tables_lag(parts: Parts) -> None:
     parts.tables.is_lagging = True
 
     assert (await parts.committer.append(creation(1))).behind
 
 
-async def test_who_stops_waiting_does_not_stop_the_commit(parts: Parts) -> None:
+async def test_commit_continues_when_its_caller_is_cancelled(parts: Parts) -> None:
     with parts.held():
         first = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
-        gone = parts.begin(creation(2))
+        cancelled = parts.begin(creation(2))
         await asyncio.sleep(0)
-        gone.cancel()
+        cancelled.cancel()
 
     await first
     await until(lambda: positions(parts.reader) == [1, 2])
     assert (await parts.committer.append(creation(3))).appended.first == 3
 
 
-async def test_places_run_out_and_come_back(tmp_path: Path) -> None:
+async def test_slots_refuse_writes_until_another_is_released(tmp_path: Path) -> None:
     async with open_parts(tmp_path, queue_size=2) as parts:
         take = parts.committer.slots.take
         with take(), take(), pytest.raises(BusyError), take():
@@ -95,7 +95,7 @@ async def test_places_run_out_and_come_back(tmp_path: Path) -> None:
             assert parts.committer.slots.taken == 2
 
 
-async def test_closing_records_what_still_waits(tmp_path: Path) -> None:
+async def test_committer_records_waiting_commands_when_it_closes(tmp_path: Path) -> None:
     async with open_parts(tmp_path) as parts:
         with parts.held():
             answers = [parts.begin(creation(n)) for n in range(1, 6)]
@@ -104,7 +104,7 @@ async def test_closing_records_what_still_waits(tmp_path: Path) -> None:
     assert [(await answer).appended.first for answer in answers] == [1, 2, 3, 4, 5]
 
 
-async def test_small_contents_are_durable_with_their_event(parts: Parts) -> None:
+async def test_small_content_is_readable_when_its_event_is_committed(parts: Parts) -> None:
     content = await parts.staged(b"meow")
 
     await parts.committer.append(creation(1), [content])
@@ -116,7 +116,7 @@ async def test_small_contents_are_durable_with_their_event(parts: Parts) -> None
 
 
 def failing_for(poison: bytes, code: int, text: str) -> type[sqlite3.Connection]:
-    """Connections whose disk fails when these bytes are written."""
+    """Return a connection class whose disk fails when these bytes are written."""
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
 
@@ -129,7 +129,7 @@ def failing_for(poison: bytes, code: int, text: str) -> type[sqlite3.Connection]
     return Failing
 
 
-async def test_no_event_is_recorded_without_its_bytes(tmp_path: Path) -> None:
+async def test_committer_records_no_event_whose_content_failed(tmp_path: Path) -> None:
     full = partial(Packed, factory=failing_for(b"bad", sqlite3.SQLITE_FULL, "full"))
     async with open_parts(tmp_path, packed=full) as parts:
         good, bad = await parts.staged(b"good"), await parts.staged(b"bad")
@@ -147,7 +147,7 @@ async def test_no_event_is_recorded_without_its_bytes(tmp_path: Path) -> None:
         assert streams == [asset_id(1), asset_id(3)]
 
 
-async def test_who_follows_closely_is_given_what_the_log_holds(parts: Parts) -> None:
+async def test_feed_reads_the_events_of_the_log_from_memory(parts: Parts) -> None:
     await asyncio.gather(*(parts.committer.append(creation(number)) for number in range(1, 6)))
 
     for after, limit in [(0, 9), (2, 2), (4, 9), (5, 9)]:
@@ -155,7 +155,7 @@ async def test_who_follows_closely_is_given_what_the_log_holds(parts: Parts) -> 
         assert parts.feed.read(after, limit) == stored
 
 
-async def test_events_that_left_the_memory_are_read_from_the_log(
+async def test_feed_reads_the_log_when_events_are_no_longer_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asset_ledger.ledger.reading.feed.RECENT", 4)
@@ -165,19 +165,19 @@ async def test_events_that_left_the_memory_are_read_from_the_log(
         reads: list[int] = []
         read = parts.reader.read
 
-        def noted(after: int, limit: int, **others: Any) -> Any:
+        def counted_read(after: int, limit: int, **others: Any) -> Any:
             reads.append(after)
             return read(after, limit, **others)
 
-        monkeypatch.setattr(parts.reader, "read", noted)
+        monkeypatch.setattr(parts.reader, "read", counted_read)
         for after, limit in [(0, 9), (1, 4), (2, 4), (2, 9), (5, 1), (6, 9)]:
             found = parts.feed.read(after, limit)
             assert found == [Codec().decode(each) for each in read(after, limit)]
 
-    assert reads == [0, 1, 6]  # of the others all that there is was in memory
+    assert reads == [0, 1, 6]  # the other reads found every event in memory
 
 
-async def test_after_a_failed_fsync_of_contents_no_more_are_taken(tmp_path: Path) -> None:
+async def test_committer_refuses_contents_after_a_failed_fsync(tmp_path: Path) -> None:
     failing = failing_for(b"bad", sqlite3.SQLITE_IOERR_FSYNC, "I/O error")
     async with open_parts(tmp_path, packed=partial(Packed, factory=failing)) as parts:
         bad, good = await parts.staged(b"bad"), await parts.staged(b"good")
@@ -190,7 +190,7 @@ async def test_after_a_failed_fsync_of_contents_no_more_are_taken(tmp_path: Path
         assert positions(parts.reader) == []
 
 
-async def test_a_defect_in_a_group_answers_unknown_and_the_next_group_goes_on(
+async def test_committer_answers_unknown_on_an_internal_error_and_commits_the_next_group(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts.tables.error = RuntimeError("tables must never raise")
@@ -198,12 +198,12 @@ async def test_a_defect_in_a_group_answers_unknown_and_the_next_group_goes_on(
         await parts.committer.append(command(created(originator_id=asset_id(1)), key=command_key()))
     parts.tables.error = None
 
-    again = command(created(originator_id=asset_id(2)), key=command_key())
-    assert (await parts.committer.append(again)).appended.replayed
+    retry = command(created(originator_id=asset_id(2)), key=command_key())
+    assert (await parts.committer.append(retry)).appended.replayed
     assert "a group of 1 writes failed" in caplog.text
 
 
-async def test_eight_writers_and_a_tail_that_misses_nothing(tmp_path: Path) -> None:
+async def test_feed_misses_no_event_while_eight_tasks_write(tmp_path: Path) -> None:
     async with open_parts(tmp_path) as parts:
         seen: list[int] = []
 
@@ -211,19 +211,19 @@ async def test_eight_writers_and_a_tail_that_misses_nothing(tmp_path: Path) -> N
             for number in range(50):
                 await parts.committer.append(creation(writer * 1000 + number))
 
-        async def tail() -> None:
+        async def follow() -> None:
             while len(seen) < 400:
                 after = seen[-1] if seen else 0
                 seen.extend(
                     event.position for event in await asyncio.to_thread(parts.feed.read, after, 7)
                 )
 
-        await asyncio.gather(tail(), *(write(n) for n in range(1, 9)))
+        await asyncio.gather(follow(), *(write(n) for n in range(1, 9)))
 
         assert seen == list(range(1, 401))
 
 
-async def test_who_waits_for_the_log_to_grow_is_woken(tmp_path: Path) -> None:
+async def test_feed_wakes_a_waiting_reader_when_the_log_grows(tmp_path: Path) -> None:
     async with open_parts(tmp_path) as parts:
         waiting = asyncio.create_task(parts.feed.wait_beyond(0))
         await asyncio.sleep(0)
@@ -234,7 +234,7 @@ async def test_who_waits_for_the_log_to_grow_is_woken(tmp_path: Path) -> None:
         assert await waiting == 1
 
 
-async def test_what_else_is_written_is_written_between_two_groups(parts: Parts) -> None:
+async def test_committer_keeps_a_checkpoint_between_two_groups(parts: Parts) -> None:
     with parts.held():
         first = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
@@ -246,7 +246,7 @@ async def test_what_else_is_written_is_written_between_two_groups(parts: Parts) 
     assert (await first).appended.first == 1
 
 
-async def test_what_fails_beside_the_groups_is_its_callers_own(
+async def test_committer_commits_commands_after_a_checkpoint_failed(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> str:
@@ -259,14 +259,16 @@ async def test_what_fails_beside_the_groups_is_its_callers_own(
     assert (await parts.committer.append(creation(1))).appended.first == 1
 
 
-async def test_who_stops_waiting_for_it_does_not_stop_the_writer(parts: Parts) -> None:
+async def test_committer_continues_when_the_caller_of_a_checkpoint_is_cancelled(
+    parts: Parts,
+) -> None:
     with parts.held():
         first = parts.begin(creation(1))
         await until(lambda: parts.head == 1)
-        gone = asyncio.create_task(parts.committer.keep_checkpoint(1, "signed"))
+        kept = asyncio.create_task(parts.committer.keep_checkpoint(1, "signed"))
         await asyncio.sleep(0)
-        gone.cancel()
+        kept.cancel()
 
     await first
     assert (await parts.committer.append(creation(2))).appended.first == 2
-    assert gone.cancelled()
+    assert kept.cancelled()

@@ -1,4 +1,4 @@
-"""The local folder: what stands where, and what is left when the disk or the process fails."""
+"""Contents in a local folder: where they are stored, and what remains after a failure."""
 
 import asyncio
 import errno
@@ -23,7 +23,7 @@ from tests.contracts.content_store import (
     MIB,
     ContentStoreContract,
     PackingStore,
-    Place,
+    StoreFactory,
     content,
     fetch,
     keep,
@@ -34,13 +34,13 @@ from tests.contracts.content_store import (
 
 
 async def open_store(folder: Path) -> PackingStore:
-    """The contents in this folder, with their packed file."""
+    """Open the contents in this folder, with their packed file."""
     return PackingStore(await open_local_contents(folder), folder)
 
 
 class TestLocalContents(ContentStoreContract):
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Place:
+    def store_factory(self, tmp_path: Path) -> StoreFactory:
         return lambda: open_store(tmp_path / "content")
 
 
@@ -71,10 +71,10 @@ def packed(folder: Path) -> list[tuple[str, int]]:
     return found
 
 
-# Where things stand
+# Where contents are stored
 
 
-async def test_a_large_content_is_a_file_named_by_its_digest(
+async def test_large_content_is_a_file_named_by_its_digest(
     store: PackingStore, folder: Path
 ) -> None:
     arrived = await keep(store, content(SMALL + 1))
@@ -84,14 +84,14 @@ async def test_a_large_content_is_a_file_named_by_its_digest(
     assert (packed(folder), arriving(folder)) == ([], [])
 
 
-async def test_a_small_content_is_a_row(store: PackingStore, folder: Path) -> None:
+async def test_small_content_is_a_row(store: PackingStore, folder: Path) -> None:
     arrived = await keep(store, content(SMALL))
 
     assert packed(folder) == [(arrived.digest, SMALL)]
     assert (objects(folder), arriving(folder)) == ([], [])
 
 
-async def test_the_same_bytes_published_at_the_same_moment_are_one_file(
+async def test_same_bytes_published_at_the_same_time_are_one_file(
     store: PackingStore, folder: Path
 ) -> None:
     arrived = [await staged(store, pieces(content(MIB), 70_000)) for _ in range(8)]
@@ -102,14 +102,14 @@ async def test_the_same_bytes_published_at_the_same_moment_are_one_file(
     assert arriving(folder) == []
 
 
-async def test_the_same_small_bytes_are_one_row(store: PackingStore, folder: Path) -> None:
+async def test_same_small_bytes_are_one_row(store: PackingStore, folder: Path) -> None:
     store.pack([await staged(store, [b"twice"]), await staged(store, [b"twice"])])
     store.pack([await staged(store, [b"twice"])])
 
     assert packed(folder) == [(digest_of(b"twice"), 5)]
 
 
-async def test_only_the_owner_can_look_inside(store: PackingStore, folder: Path) -> None:
+async def test_only_the_owner_can_read_the_folder(store: PackingStore, folder: Path) -> None:
     arrived = await staged(store, [content(SMALL + 1)])
     assert arrived.path is not None
 
@@ -118,7 +118,7 @@ async def test_only_the_owner_can_look_inside(store: PackingStore, folder: Path)
     await store.publish(arrived)
 
 
-async def test_a_content_of_any_size_passes_through_a_few_mebibytes_of_memory(
+async def test_large_content_takes_less_than_8_mib_of_memory(
     store: PackingStore,
 ) -> None:
     stage = store.stage()
@@ -137,13 +137,13 @@ async def test_a_content_of_any_size_passes_through_a_few_mebibytes_of_memory(
     tracemalloc.stop()
     await opened.close()
 
-    assert peak < 8 * MIB  # of 48
+    assert peak < 8 * MIB  # the content has 50 MiB
 
 
-# Cut off
+# Interrupted uploads
 
 
-async def test_a_discarded_upload_leaves_no_file(store: PackingStore, folder: Path) -> None:
+async def test_discarded_upload_leaves_no_file(store: PackingStore, folder: Path) -> None:
     stage = store.stage()
     for piece in pieces(content(3 * MIB), 100_000):
         await stage.write(piece)
@@ -153,14 +153,14 @@ async def test_a_discarded_upload_leaves_no_file(store: PackingStore, folder: Pa
     assert arriving(folder) == []
 
 
-async def test_an_upload_cancelled_while_a_thread_writes_it_leaves_no_file(
+async def test_upload_cancelled_while_a_thread_writes_leaves_no_file(
     store: PackingStore, folder: Path
 ) -> None:
     stage = store.stage()
     under_way = asyncio.Event()
 
     async def upload() -> None:
-        for _ in range(3):  # the third waits for the first, and sets a thread to work on its own
+        for _ in range(3):  # the third waits for the first, and then starts a write of its own
             await stage.write(bytes(MIB))
         under_way.set()
         while True:
@@ -176,7 +176,7 @@ async def test_an_upload_cancelled_while_a_thread_writes_it_leaves_no_file(
     assert arriving(folder) == []
 
 
-_CUT_OFF = """
+_UPLOAD = """
 import asyncio, sys
 from pathlib import Path
 from asset_ledger.ledger.content.local import open_local_contents
@@ -192,11 +192,11 @@ asyncio.run(main())
 """
 
 
-async def test_an_upload_whose_process_was_killed_leaves_nothing_after_the_next_start(
+async def test_next_start_removes_the_upload_of_a_killed_process(
     folder: Path,
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _CUT_OFF, str(folder)], stdout=subprocess.PIPE
+        [sys.executable, "-c", _UPLOAD, str(folder)], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"half-way\n"
@@ -213,7 +213,7 @@ async def test_an_upload_whose_process_was_killed_leaves_nothing_after_the_next_
 
 
 class Syncs:
-    """Which files and folders were told to fsync, by inode; a failing one can be chosen."""
+    """Notes fsync calls by inode in `done`; the inodes in `failing` fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[int] = []
@@ -238,7 +238,7 @@ def with_folders(path: Path) -> list[int]:
     return [each.stat().st_ino for each in (path, *path.parents[:3])]
 
 
-async def test_the_file_is_synced_and_then_every_folder_up_to_objects(
+async def test_publish_syncs_the_file_and_then_every_folder_up_to_objects(
     store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     await keep(store, content(SMALL + 1))
@@ -246,7 +246,7 @@ async def test_the_file_is_synced_and_then_every_folder_up_to_objects(
     assert syncs.done == with_folders(objects(folder)[0])
 
 
-async def test_who_publishes_what_is_there_already_syncs_its_folders_again(
+async def test_publish_syncs_the_folders_of_an_existing_content_again(
     store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     await keep(store, content(SMALL + 1))
@@ -257,7 +257,7 @@ async def test_who_publishes_what_is_there_already_syncs_its_folders_again(
     assert syncs.done == with_folders(objects(folder)[0])[1:]
 
 
-async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again(
+async def test_file_whose_fsync_failed_is_not_published_by_a_retry(
     store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     stage = store.stage()
@@ -267,7 +267,7 @@ async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again
     syncs.failing = {arrived.path.stat().st_ino}
 
     for _ in range(2):
-        with pytest.raises(StorageFailedError, match=r"not published|sent again"):
+        with pytest.raises(StorageFailedError, match=r"not published|send the content again"):
             await store.publish(arrived)
         syncs.failing = set()
 
@@ -276,7 +276,7 @@ async def test_a_file_that_was_not_synced_gets_no_name_not_even_when_asked_again
     assert (objects(folder), arriving(folder)) == ([], [])
 
 
-async def test_after_a_folder_was_not_synced_nothing_is_published_until_the_next_start(
+async def test_publish_is_refused_until_a_restart_after_the_fsync_of_a_folder_failed(
     store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     whole = content(SMALL + 1)
@@ -294,9 +294,7 @@ async def test_after_a_folder_was_not_synced_nothing_is_published_until_the_next
     await reopened.close()
 
 
-async def test_a_file_cut_short_by_others_is_not_passed_off_as_whole(
-    store: PackingStore, folder: Path
-) -> None:
+async def test_reading_a_truncated_file_fails(store: PackingStore, folder: Path) -> None:
     arrived = await keep(store, content(3 * MIB))
     opened = await store.open(arrived.digest)
     assert opened is not None
@@ -307,23 +305,23 @@ async def test_a_file_cut_short_by_others_is_not_passed_off_as_whole(
     await opened.close()
 
 
-# A disk that is full
+# Full disks
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one mebibyte."""
+    """A file system of 1 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if not sys.platform.startswith("linux") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("a small file system cannot be mounted: that takes root on Linux")
+        pytest.skip("a small file system cannot be mounted: run as root on Linux")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(disk: Path) -> Path:
-    """Take all the space that is left."""
+    """Write a file that takes all space that is left, and return it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):
@@ -335,13 +333,13 @@ async def small_group(store: PackingStore) -> list[Staged]:
     return [await staged(store, [content(SMALL, seed)]) for seed in range(4)]
 
 
-async def test_an_upload_that_fills_the_disk_is_refused_and_gives_the_space_back(
+async def test_upload_that_fills_the_disk_is_refused_and_frees_its_space(
     tiny_disk: Path,
 ) -> None:
     store = await open_store(tiny_disk)
     stage = store.stage()
 
-    with pytest.raises(DiskFullError, match="No space left"):  # noqa: PT012 - whichever write meets it
+    with pytest.raises(DiskFullError, match="No space left"):  # noqa: PT012 - any write may fail
         for piece in pieces(content(4 * MIB), 100_000):
             await stage.write(piece)
         await stage.finish()
@@ -353,7 +351,7 @@ async def test_an_upload_that_fills_the_disk_is_refused_and_gives_the_space_back
     await store.close()
 
 
-async def test_a_group_that_finds_the_disk_full_is_packed_once_there_is_space(
+async def test_group_refused_by_a_full_disk_is_packed_when_there_is_space(
     tiny_disk: Path,
 ) -> None:
     store = await open_store(tiny_disk)
@@ -375,8 +373,8 @@ async def test_a_group_that_finds_the_disk_full_is_packed_once_there_is_space(
 
 
 @contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """The kernel refuses every write past this size, with EFBIG."""
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let the kernel refuse every write beyond this file size, with EFBIG."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -385,31 +383,31 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_group_whose_commit_failed_is_packed_after_a_restart(
+async def test_group_whose_commit_failed_is_packed_after_a_restart(
     store: PackingStore, folder: Path
 ) -> None:
     await keep(store, b"before")
     group = await small_group(store)
 
-    with no_file_beyond(64 * 1024), pytest.raises(StorageFailedError, match="I/O"):
+    with file_size_limit(64 * 1024), pytest.raises(StorageFailedError, match="I/O"):
         store.pack(group)
     with pytest.raises(StorageFailedError, match="read-only until a restart"):
         store.pack(group)
     assert await fetch(store, content(SMALL, 0)) is None
     await store.close()
 
-    again = await open_store(folder)
-    again.pack(group)
-    assert await fetch(again, content(SMALL, 3)) == content(SMALL, 3)
-    await again.close()
+    reopened = await open_store(folder)
+    reopened.pack(group)
+    assert await fetch(reopened, content(SMALL, 3)) == content(SMALL, 3)
+    await reopened.close()
 
 
-async def test_an_upload_that_the_disk_refuses_otherwise_is_not_called_a_full_disk(
+async def test_upload_refused_for_another_reason_is_not_reported_as_a_full_disk(
     store: PackingStore, folder: Path
 ) -> None:
     stage = store.stage()
 
-    with no_file_beyond(256 * 1024):
+    with file_size_limit(256 * 1024):
         await stage.write(content(MIB))
         with pytest.raises(StorageFailedError) as refusal:
             await stage.finish()

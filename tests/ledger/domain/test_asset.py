@@ -1,4 +1,4 @@
-"""Given events, when something is asked of an asset, then these events follow, or that refusal."""
+"""Creating and deleting an asset, and folding its events into its state."""
 
 import math
 from typing import Any
@@ -27,12 +27,12 @@ from tests.builders import (
 )
 
 
-def created_from(**wanted: Any) -> Any:
-    (event,) = create(new_asset(**wanted), asset_id=ID, size=4, digest=DIGEST, origin=origin())
+def created_from(**given: Any) -> Any:
+    (event,) = create(new_asset(**given), asset_id=ID, size=4, digest=DIGEST, origin=origin())
     return event
 
 
-def test_a_new_asset_carries_the_ids_of_its_origin() -> None:
+def test_create_stores_the_ids_of_the_origin() -> None:
     event = created_from(workflow_id="w", node_id="n", job_id="j")
 
     assert (event.workflow_id, event.node_id, event.job_id) == ("w", "n", "j")
@@ -44,7 +44,7 @@ def test_a_new_asset_carries_the_ids_of_its_origin() -> None:
     )
 
 
-def test_what_people_wrote_is_kept_apart_from_what_machines_did() -> None:
+def test_create_stores_name_metadata_tags_and_duration_as_private() -> None:
     event = created_from(name="a cat", metadata={"k": 1}, tags=["x"], duration=1.5)
 
     assert private_of(event) == {
@@ -55,20 +55,20 @@ def test_what_people_wrote_is_kept_apart_from_what_machines_did() -> None:
     }
 
 
-def test_a_manual_upload_belongs_to_no_node_job_or_workflow() -> None:
+def test_create_without_ids_names_no_workflow_node_or_job() -> None:
     event = created_from()
 
     assert (event.workflow_id, event.node_id, event.job_id) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "nul\0", "tab\t", "\x7f", "\ud800", "n" * 4097])
-def test_a_name_that_no_screen_can_show_is_refused(name: str) -> None:
+def test_create_refuses_an_empty_a_long_and_an_unprintable_name(name: str) -> None:
     with pytest.raises(FieldError, match="name"):
         created_from(name=name)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\x", "a/b", "猫🐈.png", " ", "n" * 4096])
-def test_a_name_is_text_and_never_a_path(name: str) -> None:
+def test_create_accepts_any_printable_name(name: str) -> None:
     assert private_of(created_from(name=name))["name"] == name
 
 
@@ -92,7 +92,7 @@ def test_a_name_is_text_and_never_a_path(name: str) -> None:
         ("duration", math.inf),
     ],
 )
-def test_a_field_refuses_what_it_cannot_have_and_says_which(field: str, value: object) -> None:
+def test_create_names_the_field_of_an_invalid_value(field: str, value: object) -> None:
     with pytest.raises(FieldError) as refusal:
         created_from(**{field: value})
 
@@ -100,11 +100,11 @@ def test_a_field_refuses_what_it_cannot_have_and_says_which(field: str, value: o
 
 
 @pytest.mark.parametrize("text", ["\\u0000", "C:\\u0000dir", "\\\\u0000"])
-def test_metadata_may_speak_of_u0000_without_holding_it(text: str) -> None:
+def test_create_accepts_metadata_with_an_escaped_u0000(text: str) -> None:
     assert private_of(created_from(metadata={"k": text}))["metadata"] == {"k": text}
 
 
-def test_metadata_of_32_kib_is_kept_and_one_byte_more_is_too_large() -> None:
+def test_create_accepts_metadata_of_32_kib_and_refuses_one_byte_more() -> None:
     at_the_limit = {"k": "x" * (32 * 1024 - len('{"k":""}'))}
 
     assert private_of(created_from(metadata=at_the_limit))["metadata"] == at_the_limit
@@ -113,7 +113,7 @@ def test_metadata_of_32_kib_is_kept_and_one_byte_more_is_too_large() -> None:
 
 
 @pytest.mark.parametrize("depth", [100, 101, 300])
-def test_metadata_has_a_hundred_levels_at_most(depth: int) -> None:
+def test_create_refuses_metadata_deeper_than_100_levels(depth: int) -> None:
     level: Any = "{[" * 100
     for _ in range(depth):
         level = [level] if depth % 2 else {"a": level}
@@ -125,12 +125,12 @@ def test_metadata_has_a_hundred_levels_at_most(depth: int) -> None:
             created_from(metadata={"a": level})
 
 
-def test_a_folder_has_no_file() -> None:
+def test_create_refuses_a_folder_with_content() -> None:
     with pytest.raises(FieldError, match="a folder has no file"):
         created_from(content_type="folder")
 
 
-def test_a_folder_without_a_file_is_a_folder() -> None:
+def test_create_makes_a_folder_without_content() -> None:
     events = create(
         new_asset(content_type="folder"), asset_id=ID, size=0, digest=None, origin=origin()
     )
@@ -138,7 +138,7 @@ def test_a_folder_without_a_file_is_a_folder() -> None:
     assert folded(*events).is_folder
 
 
-def test_deleting_leaves_a_tombstone_that_says_who_and_when() -> None:
+def test_delete_makes_a_tombstone_with_user_and_time() -> None:
     events = delete(folded(created()), origin=origin(by="2"))
 
     tombstone = folded(created(), *events)
@@ -147,11 +147,11 @@ def test_deleting_leaves_a_tombstone_that_says_who_and_when() -> None:
     assert tombstone.version == 2
 
 
-def test_deleting_a_tombstone_records_nothing() -> None:
+def test_delete_of_a_tombstone_records_nothing() -> None:
     assert delete(folded(created(), deleted()), origin=origin()) == []
 
 
-def test_a_later_event_keeps_the_owner_and_the_tags_of_the_first() -> None:
+def test_delete_keeps_the_owner_and_the_ids_of_the_first_event() -> None:
     asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="7"))
 
     (event,) = delete(asset, origin=origin(by="2", user_id="2"))
@@ -160,7 +160,7 @@ def test_a_later_event_keeps_the_owner_and_the_tags_of_the_first() -> None:
     assert (event.workflow_id, event.node_id, event.job_id) == ("w", "n", "j")  # type: ignore[attr-defined]
 
 
-def test_a_restored_asset_is_what_it_was() -> None:
+def test_fold_of_a_restored_asset_keeps_name_and_content() -> None:
     before = folded(created())
     after = folded(created(), deleted(), restored())
 
@@ -168,7 +168,7 @@ def test_a_restored_asset_is_what_it_was() -> None:
     assert (after.name, after.digest, after.version) == (before.name, before.digest, 3)
 
 
-def test_a_new_label_changes_what_it_names_and_clears_what_it_nulls() -> None:
+def test_fold_of_a_label_sets_given_fields_and_clears_null_fields() -> None:
     first = created(private={"name": "a", "metadata": {"k": 1}, "tags": ["x"], "duration": 2.0})
     label = described(private={"name": "b", "metadata": None, "tags": None}, parent_id=asset_id(9))
 
@@ -179,19 +179,19 @@ def test_a_new_label_changes_what_it_names_and_clears_what_it_nulls() -> None:
     assert asset.content_type == "image/png"
 
 
-def test_new_bytes_keep_the_label() -> None:
+def test_fold_of_new_content_keeps_the_label() -> None:
     asset = folded(created(), replaced(size=9, content_type="image/jpeg"))
 
     assert (asset.size, asset.content_type, asset.name) == (9, "image/jpeg", "cat.png")
     assert asset.digest != DIGEST
 
 
-def test_a_claimed_time_is_the_time_of_creation() -> None:
+def test_fold_takes_created_at_from_made_at_if_given() -> None:
     assert folded(created(made_at=at(-5))).created_at == at(-5)
     assert folded(created()).created_at == at(1)
 
 
-def test_events_of_other_streams_change_nothing() -> None:
+def test_fold_ignores_events_of_other_kinds() -> None:
     asset = folded(created())
 
     assert evolve(asset, recorded(started())[0]) is asset

@@ -1,4 +1,4 @@
-"""Given an asset, when somebody wants to change it, then these events follow, or that refusal."""
+"""Changing an asset: the events of each decision, and its errors."""
 
 from typing import Any
 
@@ -36,9 +36,9 @@ from tests.builders import (
 OTHER = Digest("sha256:" + "c" * 64)
 
 
-def labelled(asset: Asset, **wanted: Any) -> Any:
-    """The one event that a new label makes, or None."""
-    events = describe(asset, Label(**wanted), origin=origin())
+def labelled(asset: Asset, **fields: Any) -> Any:
+    """Return the single event of a new label, or None."""
+    events = describe(asset, Label(**fields), origin=origin())
     assert len(events) < 2
     return events[0] if events else None
 
@@ -48,7 +48,7 @@ def replaced_with(asset: Asset, **given: Any) -> list[Event]:
     return replace_content(asset, origin=origin(), **content)
 
 
-def test_a_new_label_says_only_what_changed() -> None:
+def test_describe_records_only_changed_fields() -> None:
     asset = folded(created(private={"name": "cat.png", "tags": ["a"]}))
 
     event = labelled(asset, name="dog.png", tags=["a"], content_type="image/png")
@@ -58,7 +58,7 @@ def test_a_new_label_says_only_what_changed() -> None:
     assert event.originator_version == 2
 
 
-def test_a_change_keeps_the_ids_of_the_origin() -> None:
+def test_describe_keeps_the_owner_and_the_ids_of_the_asset() -> None:
     asset = folded(created(workflow_id="w", node_id="n", job_id="j", user_id="2"))
 
     event = describe(asset, Label(name="x"), origin=origin(by="9", user_id="2"))[0]
@@ -68,7 +68,7 @@ def test_a_change_keeps_the_ids_of_the_origin() -> None:
     assert (event.user_id, event.by) == ("2", "9")
 
 
-def test_asking_for_the_label_it_has_records_nothing() -> None:
+def test_describe_with_equal_fields_records_nothing() -> None:
     private = {"name": "cat.png", "metadata": {"a": 1, "b": 2}, "tags": ["x"], "duration": 1}
     asset = folded(created(private=private, parent_id=asset_id(9)))
 
@@ -82,7 +82,7 @@ def test_asking_for_the_label_it_has_records_nothing() -> None:
     ("before", "after"),
     [({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1.0}), ({"a": {}}, {"a": None}), (None, {})],
 )
-def test_metadata_that_json_tells_apart_is_another(before: Any, after: Any) -> None:
+def test_describe_records_metadata_with_other_json(before: Any, after: Any) -> None:
     private = {"name": "n"} if before is None else {"name": "n", "metadata": before}
 
     event = labelled(folded(created(private=private)), metadata=after)
@@ -90,12 +90,12 @@ def test_metadata_that_json_tells_apart_is_another(before: Any, after: Any) -> N
     assert private_of(event) == {"metadata": after}
 
 
-def test_what_is_cleared_is_null_in_the_event() -> None:
+def test_describe_records_null_for_a_cleared_field() -> None:
     private = {"name": "n", "metadata": {"a": 1}, "tags": ["x"], "duration": 1}
-    birth = created(private=private, parent_id=asset_id(9))
+    creation = created(private=private, parent_id=asset_id(9))
 
-    event = labelled(folded(birth), metadata=None, tags=None, duration=None, parent_id=None)
-    asset = folded(birth, event)
+    event = labelled(folded(creation), metadata=None, tags=None, duration=None, parent_id=None)
+    asset = folded(creation, event)
 
     assert private_of(event) == {"metadata": None, "tags": None, "duration": None}
     assert (asset.metadata, asset.tags, asset.duration, asset.parent_id) == (None, (), None, None)
@@ -103,7 +103,7 @@ def test_what_is_cleared_is_null_in_the_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "fields",
     [
         {"name": ""},
         {"name": "a\nb"},
@@ -114,19 +114,19 @@ def test_what_is_cleared_is_null_in_the_event() -> None:
         {"metadata": {"a": "\0"}},
     ],
 )
-def test_a_label_that_cannot_be_is_refused_by_name(wanted: dict[str, Any]) -> None:
+def test_describe_names_the_field_of_an_invalid_value(fields: dict[str, Any]) -> None:
     with pytest.raises(FieldError) as refusal:
-        labelled(folded(created()), **wanted)
+        labelled(folded(created()), **fields)
 
-    assert [name for name, _ in refusal.value.errors] == list(wanted)
+    assert [name for name, _ in refusal.value.errors] == list(fields)
 
 
-def test_too_much_metadata_is_too_large() -> None:
+def test_describe_refuses_metadata_above_the_limit() -> None:
     with pytest.raises(TooLargeError):
         labelled(folded(created()), metadata={"k": "x" * 33_000})
 
 
-def test_a_folder_stays_a_folder() -> None:
+def test_a_folder_refuses_another_content_type_and_content() -> None:
     folder = folded(created(content_type="folder", digest=None, size=0))
 
     assert labelled(folder, content_type="folder") is None
@@ -136,56 +136,56 @@ def test_a_folder_stays_a_folder() -> None:
         replaced_with(folder)
 
 
-def test_other_bytes_are_a_new_version() -> None:
-    birth = created()
-    (event,) = replaced_with(folded(birth), content_type="image/webp")
-    asset = folded(birth, event)
+def test_replace_content_makes_a_new_version() -> None:
+    creation = created()
+    (event,) = replaced_with(folded(creation), content_type="image/webp")
+    asset = folded(creation, event)
 
     assert (asset.digest, asset.size, asset.content_type) == (OTHER, 9, "image/webp")
     assert (asset.version, asset.name) == (2, "cat.png")
 
 
-def test_the_same_bytes_of_the_same_type_record_nothing() -> None:
+def test_replace_content_with_equal_content_and_type_records_nothing() -> None:
     asset = folded(created())
 
     assert replaced_with(asset, digest=DIGEST, size=4) == []
     assert replaced_with(asset, digest=DIGEST, size=4, content_type="image/webp") != []
 
 
-def test_a_tombstone_accepts_no_change_and_says_who_made_it_one() -> None:
+def test_a_tombstone_refuses_changes_and_names_the_deleting_user() -> None:
     asset = folded(created(), deleted(by="7"))
 
     for change in (lambda: labelled(asset, name="x"), lambda: replaced_with(asset)):
-        with pytest.raises(AssetDeletedError, match="accepts no more changes") as refusal:
+        with pytest.raises(AssetDeletedError, match="was deleted: restore it") as refusal:
             change()
         assert (refusal.value.by, refusal.value.position) == ("7", 2)
         assert refusal.value.when.endswith("Z")
 
 
-def test_a_tombstone_comes_back_as_it_was() -> None:
+def test_restore_keeps_the_folder_of_the_asset() -> None:
     events = [created(parent_id=asset_id(9)), deleted()]
 
-    (event,) = restore(folded(*events), homeless=False, origin=origin())
+    (event,) = restore(folded(*events), folder_gone=False, origin=origin())
     asset = folded(*events, event)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, asset_id(9), 3)
 
 
-def test_a_tombstone_whose_folder_is_gone_comes_home() -> None:
+def test_restore_moves_the_asset_home_if_its_folder_is_gone() -> None:
     events: list[Event] = [created(parent_id=asset_id(9)), deleted()]
 
-    back = restore(folded(*events), homeless=True, origin=origin())
-    asset = folded(*events, *back)
+    events_of_restore = restore(folded(*events), folder_gone=True, origin=origin())
+    asset = folded(*events, *events_of_restore)
 
     assert (asset.deleted, asset.parent_id, asset.version) == (False, None, 4)
 
 
 @pytest.mark.parametrize("events", [[created()], [created(), deleted(), restored()]])
-def test_restoring_what_is_no_tombstone_records_nothing(events: list[Event]) -> None:
-    assert restore(folded(*events), homeless=False, origin=origin()) == []
+def test_restore_of_a_live_asset_records_nothing(events: list[Event]) -> None:
+    assert restore(folded(*events), folder_gone=False, origin=origin()) == []
 
 
-def test_a_folder_cannot_be_inside_of_itself() -> None:
+def test_check_path_refuses_a_folder_inside_of_itself() -> None:
     inner, outer = (
         folded(created(originator_id=asset_id(n), content_type="folder")) for n in (1, 2)
     )
@@ -196,7 +196,7 @@ def test_a_folder_cannot_be_inside_of_itself() -> None:
         check_path(outer, [inner, outer])
 
 
-def test_an_asset_at_another_version_fails_the_precondition() -> None:
+def test_check_version_refuses_another_version() -> None:
     asset = folded(*(each.event for each in recorded(created(), deleted(), restored())))
 
     check_version(asset, None)

@@ -1,4 +1,4 @@
-"""Events to bytes and back: canonical, typed, upcast, and never trusting what a file names."""
+"""Encoding events to canonical bytes, decoding and upcasting them, and refusing other bytes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -17,7 +17,7 @@ from asset_ledger.ledger.log.codec import MAX_EVENT, Codec, EventMapper
 from tests.builders import ID, at, created, described
 
 
-def stored_again(event: StoredEvent, *, codec: Codec | None = None) -> Event:
+def decoded(event: StoredEvent, *, codec: Codec | None = None) -> Event:
     notification = Notification(ID, 1, event.topic, event.state, 7)
     return (codec or Codec()).decode(notification).event
 
@@ -26,7 +26,7 @@ def poison(topic: str, state: bytes) -> Notification:
     return Notification(ID, 1, topic, state, 7)
 
 
-def test_keys_are_sorted_and_defaults_are_not_stored() -> None:
+def test_encode_sorts_keys_and_omits_defaults() -> None:
     state = Codec().encode(created(recorded_at=at(0))).state
 
     assert state == orjson.dumps(orjson.loads(state), option=orjson.OPT_SORT_KEYS)
@@ -34,29 +34,27 @@ def test_keys_are_sorted_and_defaults_are_not_stored() -> None:
     assert b"node_id" not in state
 
 
-def test_an_absent_field_and_a_cleared_one_are_stored_differently() -> None:
-    silent = Codec().encode(described(recorded_at=at(0)))
+def test_encode_stores_null_for_a_cleared_field_and_omits_an_absent_field() -> None:
+    absent = Codec().encode(described(recorded_at=at(0)))
     cleared = Codec().encode(described(recorded_at=at(0), parent_id=None))
 
-    assert b"parent_id" not in silent.state
+    assert b"parent_id" not in absent.state
     assert b'"parent_id":null' in cleared.state
-    assert stored_again(cleared).parent_id is None  # type: ignore[attr-defined]
+    assert decoded(cleared).parent_id is None  # type: ignore[attr-defined]
 
 
 @given(
     st.timedeltas(timedelta(days=-20_000), timedelta(days=60_000)).map(lambda delta: at(0) + delta),
     st.timezones(),
 )
-def test_a_time_is_27_characters_of_utc_and_comes_back_as_a_time(
-    moment: datetime, zone: tzinfo
-) -> None:
+def test_parse_time_inverts_iso_which_returns_27_characters(moment: datetime, zone: tzinfo) -> None:
     when = moment.astimezone(zone)
 
     assert len(iso(when)) == 27
     assert parse_time(iso(when)) == when
 
 
-def test_times_sort_as_text() -> None:
+def test_iso_texts_sort_by_time() -> None:
     east = timezone(timedelta(hours=9))
     earlier, later = datetime(2026, 1, 1, 12, tzinfo=east), at(0) + timedelta(hours=3, seconds=1)
 
@@ -71,13 +69,13 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=5), st.text(min_size=1))
-def test_whatever_json_people_write_comes_back_as_it_was(metadata: Any, name: str) -> None:
+def test_decode_inverts_encode_for_any_metadata_and_name(metadata: Any, name: str) -> None:
     event = created(recorded_at=at(0), private={"name": name, "metadata": metadata})
 
-    assert stored_again(Codec().encode(event)) == event
+    assert decoded(Codec().encode(event)) == event
 
 
-def test_an_event_above_the_limit_is_refused() -> None:
+def test_encode_refuses_an_event_above_the_limit() -> None:
     with pytest.raises(TooLargeError, match="the limit is 60,000"):
         Codec().encode(created(private={"name": "x" * MAX_EVENT}))
 
@@ -94,7 +92,7 @@ def test_an_event_above_the_limit_is_refused() -> None:
         ("asset.created", b'{"recorded_at":"yesterday"}'),
     ],
 )
-def test_bytes_that_make_no_event_are_poison_with_their_position(topic: str, state: bytes) -> None:
+def test_decode_raises_a_poison_error_with_the_position(topic: str, state: bytes) -> None:
     with pytest.raises(PoisonEventError) as poisoned:
         Codec().decode(poison(topic, state))
 
@@ -103,7 +101,7 @@ def test_bytes_that_make_no_event_are_poison_with_their_position(topic: str, sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painted(TaggedEvent):
-    """The third shape of an event: first it had no colour, then a number, now a name."""
+    """The third version of an event: the first had no colour, the second a number."""
 
     TOPIC: ClassVar[str] = "test.painted"
     class_version: ClassVar[int] = 3
@@ -126,7 +124,7 @@ class Painted(TaggedEvent):
         (b'{"by":"1","user_id":"1","class_version":3,"colour":"blue"}', "blue"),
     ],
 )
-def test_every_version_ever_stored_is_read_in_the_shape_of_today(state: bytes, colour: str) -> None:
+def test_decode_upcasts_every_older_version(state: bytes, colour: str) -> None:
     codec = Codec(EventMapper((AssetCreated, Painted)))
 
     event = codec.decode(Notification(ID, 1, "test.painted", state, 1)).event
@@ -135,9 +133,9 @@ def test_every_version_ever_stored_is_read_in_the_shape_of_today(state: bytes, c
     assert event.colour == colour
 
 
-def test_a_raised_version_is_stored_with_the_event() -> None:
+def test_encode_stores_a_class_version_above_1() -> None:
     codec = Codec(EventMapper((Painted,)))
     event = Painted(originator_id=ID, originator_version=1, by="1", user_id="1", colour="red")
 
     assert b'"class_version":3' in codec.encode(event).state
-    assert stored_again(codec.encode(event), codec=codec) == event
+    assert decoded(codec.encode(event), codec=codec) == event

@@ -1,4 +1,4 @@
-"""How a request is recognised when it comes again. The hashes are frozen into stored bytes."""
+"""Fingerprints of requests and command hashes, which are part of the stored format."""
 
 import hashlib
 
@@ -9,17 +9,17 @@ from tests.builders import command_key
 DIGEST = Digest("sha256:" + "a" * 64)
 
 
-def test_a_fingerprint_is_the_sha256_of_what_is_asked_as_sorted_json() -> None:
-    asked = fingerprint("create-asset", fields={"name": "b", "job_id": "j"}, size=4, digest=DIGEST)
+def test_fingerprint_is_the_sha256_of_the_request_as_sorted_json() -> None:
+    result = fingerprint("create-asset", fields={"name": "b", "job_id": "j"}, size=4, digest=DIGEST)
 
-    by_hand = (
+    expected = (
         '{"digest":"sha256:' + "a" * 64 + '","fields":{"job_id":"j","name":"b"},'
         '"id":null,"if_match":null,"operation":"create-asset","size":4}'
     )
-    assert asked == hashlib.sha256(by_hand.encode()).hexdigest()
+    assert result == hashlib.sha256(expected.encode()).hexdigest()
 
 
-def test_every_part_of_a_request_tells_it_from_another() -> None:
+def test_fingerprint_differs_for_every_part_of_a_request() -> None:
     different = {
         fingerprint("create-asset"),
         fingerprint("delete-asset"),
@@ -33,18 +33,18 @@ def test_every_part_of_a_request_tells_it_from_another() -> None:
     assert len(different) == 7
 
 
-def test_a_command_hash_is_made_of_length_prefixed_parts() -> None:
+def test_command_hash_is_over_length_prefixed_parts() -> None:
     key = command_key(key="k", operation="create-asset", fingerprint="ff")
 
-    by_hand = b"asset-ledger/command/1\n\0\0\0\1k\0\0\0\x0ccreate-asset\0\0\0\2ff"
-    assert command_hash(key) == hashlib.sha256(by_hand).hexdigest()
+    expected = b"asset-ledger/command/1\n\0\0\0\1k\0\0\0\x0ccreate-asset\0\0\0\2ff"
+    assert command_hash(key) == hashlib.sha256(expected).hexdigest()
 
 
-def test_parts_cannot_flow_into_each_other() -> None:
+def test_command_hash_differs_for_shifted_parts() -> None:
     assert command_hash(command_key(key="ab", operation="c")) != command_hash(
         command_key(key="a", operation="bc")
     )
 
 
-def test_without_a_key_there_is_no_hash() -> None:
+def test_command_hash_is_none_without_a_key() -> None:
     assert command_hash(None) is None

@@ -1,4 +1,4 @@
-"""Another key: who signs what, what can still be checked, and what a kill between steps leaves."""
+"""Rotating the key: signatures before and after, and a kill at every line."""
 
 import base64
 import subprocess
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from asset_ledger.ledger.domain.ledger import KeyRotated, origin_line
 from asset_ledger.ledger.errors import CorruptLogError, ProofError, SigningKeyError
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.key_rotation import keys_in_force, rotate, settle_key
+from asset_ledger.ledger.log.key_rotation import finish_rotation, keys_in_force, rotate
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -27,7 +27,7 @@ LOG = "0" * 31 + "1"
 
 
 def rotated_by(log: SqliteLog, key_file: Path) -> KeyRotated:
-    """The event of a rotation, done now."""
+    """Rotate the key, and return the event."""
     since, _ = rotate(log, Codec(), key_file)
     (stored,) = log.read(since - 1, 1)
     event = Codec().decode(stored).event
@@ -60,7 +60,7 @@ def checkpoint(key_file: Path, key: str, size: int) -> str:
     return sign_checkpoint(Checkpoint(origin_line(LOG), size, bytes(32)), Signer(key_file, key))
 
 
-def test_from_the_event_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> None:
+def test_the_new_key_signs_from_the_rotation_on(log: SqliteLog, key_file: Path) -> None:
     appended(log, creation(2))
     old = current(log)
 
@@ -74,7 +74,7 @@ def test_from_the_event_on_the_new_key_signs(log: SqliteLog, key_file: Path) -> 
     assert [path.name for path in key_file.parent.glob("*.key*")] == ["checkpoint.key"]
 
 
-def test_what_the_old_key_signed_can_still_be_checked(log: SqliteLog, key_file: Path) -> None:
+def test_a_checkpoint_by_the_old_key_stays_valid(log: SqliteLog, key_file: Path) -> None:
     old = current(log)
     before = checkpoint(key_file, old, 1)
 
@@ -87,21 +87,21 @@ def test_what_the_old_key_signed_can_still_be_checked(log: SqliteLog, key_file: 
         open_checkpoint(after, old)
 
 
-def test_who_kept_the_first_key_can_follow_the_others(log: SqliteLog, key_file: Path) -> None:
-    kept = current(log)
+def test_the_first_key_verifies_every_rotation(log: SqliteLog, key_file: Path) -> None:
+    key = current(log)
     for _ in range(3):
         rotate(log, Codec(), key_file)
 
     events = [Codec().decode(stored).event for stored in log.stream(LOG)]
     for rotated in (event for event in events if isinstance(event, KeyRotated)):
-        check_rotation(LOG, kept, rotated)
-        kept = rotated.new_key
+        check_rotation(LOG, key, rotated)
+        key = rotated.new_key
 
-    assert kept == current(log)
-    assert [known.since for known in keys_in_force(log, Codec())] == [1, 2, 3, 4]
+    assert key == current(log)
+    assert [each.since for each in keys_in_force(log, Codec())] == [1, 2, 3, 4]
 
 
-def test_both_keys_sign_these_very_bytes(log: SqliteLog, key_file: Path) -> None:
+def test_both_keys_sign_the_rotation_text(log: SqliteLog, key_file: Path) -> None:
     old_private = load_key(key_file)
 
     rotated = rotated_by(log, key_file)
@@ -113,7 +113,7 @@ def test_both_keys_sign_these_very_bytes(log: SqliteLog, key_file: Path) -> None
     assert rotated.by == "system"
 
 
-def test_without_the_key_in_force_nothing_is_rotated(log: SqliteLog, key_file: Path) -> None:
+def test_rotate_fails_without_the_key_in_force(log: SqliteLog, key_file: Path) -> None:
     key_file.unlink()
     with pytest.raises(SigningKeyError, match="is not in the data folder"):
         rotate(log, Codec(), key_file)
@@ -125,24 +125,28 @@ def test_without_the_key_in_force_nothing_is_rotated(log: SqliteLog, key_file: P
     assert log.head().position == 1
 
 
-def test_killed_before_the_event_the_old_key_goes_on(log: SqliteLog, key_file: Path) -> None:
+def test_finish_rotation_keeps_the_old_key_without_the_event(
+    log: SqliteLog, key_file: Path
+) -> None:
     old = current(log)
     make_key(key_file.with_name("checkpoint.key.next"))
 
-    settle_key(key_file, old)
+    finish_rotation(key_file, old)
 
     Signer(key_file, old).check()
-    rotated = rotated_by(log, key_file)  # and another rotation is not in its way
+    rotated = rotated_by(log, key_file)  # and another rotation succeeds
     Signer(key_file, rotated.new_key).check()
 
 
-def test_killed_after_the_event_the_new_key_takes_its_place(log: SqliteLog, key_file: Path) -> None:
+def test_finish_rotation_installs_the_new_key_after_the_event(
+    log: SqliteLog, key_file: Path
+) -> None:
     before = key_file.read_bytes()
     rotated = rotated_by(log, key_file)
     key_file.rename(key_file.with_name("checkpoint.key.next"))
     key_file.write_bytes(before)
 
-    settle_key(key_file, current(log))
+    finish_rotation(key_file, current(log))
 
     Signer(key_file, rotated.new_key).check()
     assert not key_file.with_name("checkpoint.key.next").exists()
@@ -152,7 +156,7 @@ def forged(rotated: KeyRotated, **fields: str) -> KeyRotated:
     return replace(rotated, **fields)  # type: ignore[arg-type]
 
 
-def test_a_rotation_that_was_not_signed_by_both_is_refused(log: SqliteLog, key_file: Path) -> None:
+def test_a_rotation_without_both_signatures_is_refused(log: SqliteLog, key_file: Path) -> None:
     old = current(log)
     rotated = rotated_by(log, key_file)
     thief = Ed25519PrivateKey.generate()
@@ -171,11 +175,11 @@ def test_a_rotation_that_was_not_signed_by_both_is_refused(log: SqliteLog, key_f
     ):
         with pytest.raises(ProofError):
             check_rotation(LOG, old, wrong)
-    with pytest.raises(ProofError, match="does not hold"):
+    with pytest.raises(ProofError, match="is invalid"):
         check_rotation("f" * 32, old, rotated)  # another log's rotation
 
 
-def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path) -> None:
+def test_keys_in_force_refuses_a_forged_rotation(log: SqliteLog, key_file: Path) -> None:
     old = current(log)
     thief = Ed25519PrivateKey.generate()
     stolen = verifier_key(origin_line(LOG), thief)
@@ -191,38 +195,38 @@ def test_a_log_with_a_forged_rotation_is_not_used(log: SqliteLog, key_file: Path
     )
     appended(log, command(forgery))
 
-    with pytest.raises(CorruptLogError, match="event 2 is no rotation of the key"):
+    with pytest.raises(CorruptLogError, match="event 2 is no valid rotation"):
         keys_in_force(log, Codec())
 
 
 @pytest.mark.slow
-def test_a_kill_before_any_line_of_it_leaves_a_key_that_signs(
+def test_a_rotation_killed_at_any_line_leaves_a_valid_key(
     log: SqliteLog, key_file: Path, tmp_path: Path
 ) -> None:
     appended(log, creation(2))
     log.close()
 
-    killed = killings(tmp_path)
+    killed = killed_rotations(tmp_path)
 
-    positions = [settled(folder) for folder in killed]
+    positions = [position_after_start(folder) for folder in killed]
     assert positions == sorted(positions)
-    assert set(positions) == {2, 3}  # some died before the event, some after it
+    assert set(positions) == {2, 3}  # some were killed before the event, some after it
     assert len(killed) > 30
 
 
-def killings(folder: Path) -> list[Path]:
-    """Copies of a folder, in each of which a rotation was killed one line later."""
-    command = [sys.executable, "-m", "tests.ledger.log.dying_rotation", str(folder)]
+def killed_rotations(folder: Path) -> list[Path]:
+    """Return copies of a folder, in each of which a rotation was killed one line later."""
+    command = [sys.executable, "-m", "tests.ledger.log.killed_rotation", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [Path(line) for line in done.stdout.splitlines()]
 
 
-def settled(folder: Path) -> int:
-    """Where the log ends after the next start, which has to find a key to sign with."""
+def position_after_start(folder: Path) -> int:
+    """Return the end of the log after the next start, which has to find a valid key."""
     key_file, log = folder / "checkpoint.key", SqliteLog(folder / "ledger.db", Codec())
     try:
         in_force = current(log)
-        settle_key(key_file, in_force)
+        finish_rotation(key_file, in_force)
         Signer(key_file, in_force).check()
         position = log.head().position
         rotated = rotated_by(log, key_file)

@@ -1,4 +1,4 @@
-"""The SQLite log: the contract, then what only a file can do: be guarded, corrupted, filled up."""
+"""The SQLite log: the contract of every log, then guards, damage, a full disk, failed commits."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -52,20 +52,20 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         db.close()
 
 
-def test_a_log_goes_on_where_it_was_closed(path: Path) -> None:
+def test_a_reopened_log_continues_after_its_last_event(path: Path) -> None:
     log = SqliteLog(path, Codec())
     appended(log, creation(1, job_id="j"))
     log.close()
 
-    again = SqliteLog(path, Codec())
-    appended(again, creation(2, job_id="j"))
+    reopened = SqliteLog(path, Codec())
+    appended(reopened, creation(2, job_id="j"))
 
-    assert positions(again) == [1, 2]
-    again.close()
+    assert positions(reopened) == [1, 2]
+    reopened.close()
     assert rows(path, "SELECT * FROM job_heads") == [("1", "j", 2)]
 
 
-def test_eventsourcing_itself_can_read_the_file(log: SqliteLog, path: Path) -> None:
+def test_the_recorder_of_eventsourcing_reads_the_file(log: SqliteLog, path: Path) -> None:
     appended(log, creation(1), creation(2))
     log.close()
 
@@ -109,7 +109,9 @@ GUARDED = ("stored_events", "event_leaves", "merkle_tiles", "checkpoints")
         "REPLACE INTO checkpoints VALUES (1, 'z')",
     ],
 )
-def test_events_never_change(path: Path, attack: str, recursive_triggers: str) -> None:
+def test_the_file_refuses_update_delete_and_replace(
+    path: Path, attack: str, recursive_triggers: str
+) -> None:
     log = SqliteLog(path, Codec())
     appended(log, command(created(originator_id=asset_id(1), job_id="j"), key=command_key()))
     log.keep_checkpoint(1, "signed")
@@ -127,19 +129,19 @@ def test_events_never_change(path: Path, attack: str, recursive_triggers: str) -
     assert [rows(path, f"SELECT * FROM {table}") for table in GUARDED] == before
 
 
-def test_a_clock_that_jumps_back_does_not_take_the_events_with_it(path: Path) -> None:
+def test_recorded_at_does_not_decrease_when_the_clock_jumps_back(path: Path) -> None:
     clock = iter([at(100), at(50), at(150)])
     log = SqliteLog(path, Codec(), clock=lambda: next(clock))
 
     for number in (1, 2, 3):
         appended(log, creation(number))
 
-    moments = [Codec().decode(stored).event.recorded_at for stored in log.read(0, 10)]
-    assert moments == [at(100), at(100), at(150)]
+    times = [Codec().decode(stored).event.recorded_at for stored in log.read(0, 10)]
+    assert times == [at(100), at(100), at(150)]
     log.close()
 
 
-def test_a_clock_that_jumped_back_over_a_restart_does_not_either(path: Path) -> None:
+def test_recorded_at_does_not_decrease_when_the_clock_jumps_back_over_a_restart(path: Path) -> None:
     for when in (at(100), at(50)):
         log = SqliteLog(path, Codec(), clock=lambda when=when: when)  # type: ignore[misc]
         appended(log, creation(int((when - at(0)).total_seconds())))
@@ -168,7 +170,7 @@ def without_guards(path: Path, *attacks: str) -> None:
         "DELETE FROM event_leaves WHERE position = 2",
     ],
 )
-def test_a_log_with_a_changed_end_is_not_opened(path: Path, attack: str) -> None:
+def test_a_log_with_a_changed_end_cannot_be_opened(path: Path, attack: str) -> None:
     log = SqliteLog(path, Codec())
     appended(log, creation(1), creation(2))
     log.close()
@@ -179,7 +181,7 @@ def test_a_log_with_a_changed_end_is_not_opened(path: Path, attack: str) -> None
 
 
 @pytest.mark.parametrize("junk", [b"this is no database, but it is long enough " * 50, b"x" * 4096])
-def test_a_file_that_is_no_database_is_not_opened(path: Path, junk: bytes) -> None:
+def test_a_file_without_a_database_cannot_be_opened(path: Path, junk: bytes) -> None:
     path.write_bytes(junk)
 
     with pytest.raises(CorruptLogError, match="restore"):
@@ -188,7 +190,7 @@ def test_a_file_that_is_no_database_is_not_opened(path: Path, junk: bytes) -> No
 
 
 class Flaky(sqlite3.Connection):
-    """A connection whose COMMIT fails on demand: the edge of the world."""
+    """A connection whose COMMIT, or INSERT of tags, fails once on demand."""
 
     before: sqlite3.Error | None = None
     after: sqlite3.Error | None = None
@@ -207,7 +209,7 @@ class Flaky(sqlite3.Connection):
         return cursor
 
     @classmethod
-    def waits(cls, when: str) -> bool:
+    def pending(cls, when: str) -> bool:
         return getattr(cls, when) is not None
 
     @classmethod
@@ -236,7 +238,7 @@ def flaky(path: Path) -> Iterator[SqliteLog]:
     log.close()
 
 
-def test_a_commit_that_found_no_space_recorded_nothing_and_says_so(flaky: SqliteLog) -> None:
+def test_a_commit_without_disk_space_records_nothing(flaky: SqliteLog) -> None:
     Flaky.before = failure(*FULL)
 
     outcomes = append(flaky, creation(1), creation(2))
@@ -245,7 +247,7 @@ def test_a_commit_that_found_no_space_recorded_nothing_and_says_so(flaky: Sqlite
     assert positions(flaky) == [1]
 
 
-def test_writing_resumes_by_itself_once_there_is_space(flaky: SqliteLog) -> None:
+def test_append_succeeds_after_a_commit_without_disk_space(flaky: SqliteLog) -> None:
     Flaky.before = failure(*FULL)
     append(flaky, creation(1))
 
@@ -255,17 +257,17 @@ def test_writing_resumes_by_itself_once_there_is_space(flaky: SqliteLog) -> None
     assert positions(flaky) == [1, 2]
 
 
-def test_a_commit_that_failed_after_it_happened_is_told_as_unknown(flaky: SqliteLog) -> None:
+def test_a_commit_failing_after_it_was_durable_has_an_unknown_outcome(flaky: SqliteLog) -> None:
     Flaky.after = failure(*FULL)
     keyed = command(created(originator_id=asset_id(1)), key=command_key())
 
     outcomes = append(flaky, keyed, creation(100))
 
     assert isinstance(outcomes[0], OutcomeUnknownError)
-    assert not isinstance(outcomes[1], OutcomeUnknownError)  # refused before, and refused still
+    assert not isinstance(outcomes[1], OutcomeUnknownError)  # refused before the commit
 
 
-def test_who_asks_again_with_the_key_learns_what_became_of_it(flaky: SqliteLog) -> None:
+def test_repeating_a_key_after_an_unknown_outcome_returns_the_outcome(flaky: SqliteLog) -> None:
     Flaky.after = failure(*FULL)
     keyed = command(created(originator_id=asset_id(1)), key=command_key())
     append(flaky, keyed)
@@ -277,7 +279,7 @@ def test_who_asks_again_with_the_key_learns_what_became_of_it(flaky: SqliteLog) 
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_after_a_failed_fsync_nothing_more_is_written(
+def test_append_refuses_everything_after_a_failed_fsync_until_a_restart(
     flaky: SqliteLog, path: Path, when: str
 ) -> None:
     setattr(Flaky, when, failure(*IOERR))
@@ -293,17 +295,17 @@ def test_after_a_failed_fsync_nothing_more_is_written(
     restarted.close()
 
 
-def test_a_group_that_fails_before_commit_is_recorded_one_by_one(flaky: SqliteLog) -> None:
-    Flaky.insert = failure(sqlite3.SQLITE_ERROR, "one bad moment")
+def test_append_retries_the_commands_of_a_failed_group_one_by_one(flaky: SqliteLog) -> None:
+    Flaky.insert = failure(sqlite3.SQLITE_ERROR, "a temporary error")
 
     outcomes = appended(flaky, creation(1, job_id="j"), creation(2, job_id="j"))
 
-    assert not Flaky.waits("insert")
+    assert not Flaky.pending("insert")
     assert [outcome.first for outcome in outcomes] == [2, 3]
     assert positions(flaky) == [1, 2, 3]
 
 
-def test_a_command_that_fails_by_itself_fails_alone(flaky: SqliteLog) -> None:
+def test_append_returns_the_error_of_a_failed_single_command(flaky: SqliteLog) -> None:
     Flaky.insert = failure(*FULL)
 
     (outcome,) = append(flaky, creation(1, job_id="j"))
@@ -312,7 +314,7 @@ def test_a_command_that_fails_by_itself_fails_alone(flaky: SqliteLog) -> None:
     assert positions(flaky) == [1]
 
 
-def test_a_defect_in_the_middle_of_a_group_leaves_nothing_for_the_next_one_to_commit(
+def test_append_rolls_back_after_an_unexpected_exception(
     flaky: SqliteLog,
 ) -> None:
     Flaky.insert = RuntimeError("not SQLite's")  # type: ignore[assignment]
@@ -324,7 +326,7 @@ def test_a_defect_in_the_middle_of_a_group_leaves_nothing_for_the_next_one_to_co
     assert [stored.originator_id for stored in flaky.read(1, 9)] == [asset_id(2)]
 
 
-def test_a_really_full_database_refuses_and_recovers(path: Path) -> None:
+def test_a_full_database_refuses_events_and_recovers(path: Path) -> None:
     limits: list[sqlite3.Connection] = []
 
     class Limited(sqlite3.Connection):
@@ -338,24 +340,24 @@ def test_a_really_full_database_refuses_and_recovers(path: Path) -> None:
     limits[-1].execute(f"PRAGMA max_page_count={pages}")
 
     refused = [append(log, creation(n, private={"name": "x" * 4000}))[0] for n in range(2, 12)]
-    kept = positions(log)
+    recorded = positions(log)
     limits[-1].execute("PRAGMA max_page_count=100000")
     (resumed,) = appended(log, creation(99))
 
     assert any(isinstance(outcome, DiskFullError) for outcome in refused)
-    assert len(kept) == 1 + sum(isinstance(outcome, Appended) for outcome in refused)
-    assert resumed.first == kept[-1] + 1
+    assert len(recorded) == 1 + sum(isinstance(outcome, Appended) for outcome in refused)
+    assert resumed.first == recorded[-1] + 1
     log.close()
 
 
-def test_deleting_is_appending(log: SqliteLog) -> None:
+def test_a_deletion_is_a_further_event(log: SqliteLog) -> None:
     appended(log, creation(1))
     appended(log, command(deleted(originator_id=asset_id(1))))
 
     assert [stored.topic for stored in log.read(0, 10)] == ["asset.created", "asset.deleted"]
 
 
-def test_two_logs_hash_the_same_events_to_the_same_leaves(tmp_path: Path) -> None:
+def test_two_logs_give_equal_events_equal_leaf_hashes(tmp_path: Path) -> None:
     def leaves(name: str, clock: datetime) -> list[bytes | None]:
         log = SqliteLog(tmp_path / name, Codec(), clock=lambda: clock)
         appended(log, creation(1), creation(2))
@@ -366,8 +368,8 @@ def test_two_logs_hash_the_same_events_to_the_same_leaves(tmp_path: Path) -> Non
     assert leaves("a.db", at(1)) == leaves("b.db", at(1)) != leaves("c.db", at(2))
 
 
-def a_log_without_tiles(path: Path, events: int) -> None:
-    """A log as an earlier release left it: events and their leaves, and no table of tiles."""
+def make_log_without_tiles(path: Path, events: int) -> None:
+    """Make a log like an earlier release: events and leaf hashes, without the table of tiles."""
     log = SqliteLog(path, Codec())
     appended(log, creation(1))
     (first,) = log.read(0, 1)
@@ -389,8 +391,8 @@ def a_log_without_tiles(path: Path, events: int) -> None:
     db.close()
 
 
-def test_a_log_from_before_the_tiles_gets_them_when_it_is_opened(path: Path) -> None:
-    a_log_without_tiles(path, 2 * WIDTH**2 + 5)
+def test_opening_a_log_without_tiles_adds_them(path: Path) -> None:
+    make_log_without_tiles(path, 2 * WIDTH**2 + 5)
     SqliteLog(path, Codec()).close()
     whole = rows(path, "SELECT * FROM merkle_tiles")
     without_guards(path, "DELETE FROM merkle_tiles WHERE idx = 1")  # as if killed half-way
@@ -400,17 +402,17 @@ def test_a_log_from_before_the_tiles_gets_them_when_it_is_opened(path: Path) -> 
     assert rows(path, "SELECT * FROM merkle_tiles") == whole
 
     tree = Tree(log.leaf_hashes(0, 2 * WIDTH**2 + 5))
-    kept = [log.full_tile(1, index) for index in range(3)]
+    stored = [log.full_tile(1, index) for index in range(3)]
     expected = [
         b"".join(tree.node(8, WIDTH * index + n) for n in range(WIDTH)) for index in range(2)
     ]
-    assert kept == [*expected, None]
+    assert stored == [*expected, None]
     assert Tiles(log).root(len(tree)) == root(len(tree), tree.node)
     log.close()
 
 
-def test_a_commit_that_fails_leaves_no_tile(path: Path) -> None:
-    a_log_without_tiles(path, WIDTH**2 - 1)
+def test_a_failed_commit_stores_no_tile(path: Path) -> None:
+    make_log_without_tiles(path, WIDTH**2 - 1)
     log = SqliteLog(path, Codec(), factory=Flaky)
     Flaky.before = failure(*FULL)
 
@@ -422,8 +424,8 @@ def test_a_commit_that_fails_leaves_no_tile(path: Path) -> None:
     log.close()
 
 
-def test_a_log_that_lost_leaves_takes_no_more_events_into_its_tree(path: Path) -> None:
-    a_log_without_tiles(path, WIDTH**2 - 1)
+def test_append_fails_if_leaf_hashes_of_a_new_tile_are_missing(path: Path) -> None:
+    make_log_without_tiles(path, WIDTH**2 - 1)
     without_guards(path, "DELETE FROM event_leaves WHERE position = 7")
     log = SqliteLog(path, Codec())
 
@@ -436,7 +438,7 @@ def test_a_log_that_lost_leaves_takes_no_more_events_into_its_tree(path: Path) -
 
 
 @pytest.mark.parametrize("events", [2, 1])
-def test_a_log_that_is_shorter_than_it_was_signed_is_not_opened(path: Path, events: int) -> None:
+def test_a_log_shorter_than_its_checkpoint_cannot_be_opened(path: Path, events: int) -> None:
     log = SqliteLog(path, Codec())
     appended(log, creation(1), creation(2), creation(3))
     log.keep_checkpoint(3, "signed")
@@ -452,17 +454,17 @@ def test_a_log_that_is_shorter_than_it_was_signed_is_not_opened(path: Path, even
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_checkpoint_that_could_not_be_kept_says_so(flaky: SqliteLog, when: str) -> None:
+def test_keep_checkpoint_raises_when_its_commit_fails(flaky: SqliteLog, when: str) -> None:
     setattr(Flaky, when, failure(*FULL))
     with pytest.raises(DiskFullError):
         flaky.keep_checkpoint(1, "signed")
 
-    kept = flaky.keep_checkpoint(1, "signed again")
+    stored = flaky.keep_checkpoint(1, "signed again")
 
-    assert kept == ("signed again" if when == "before" else "signed")
+    assert stored == ("signed again" if when == "before" else "signed")
 
 
-def test_after_a_failed_fsync_no_checkpoint_is_kept(flaky: SqliteLog) -> None:
+def test_keep_checkpoint_raises_after_a_failed_fsync(flaky: SqliteLog) -> None:
     Flaky.before = failure(*IOERR)
     append(flaky, creation(1))
 

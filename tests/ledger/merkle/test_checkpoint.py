@@ -1,4 +1,4 @@
-"""Checkpoints: what is signed, byte for byte, and every way in which one is refused."""
+"""Checkpoints: their exact bytes, their signatures, and refused checkpoints."""
 
 import base64
 from pathlib import Path
@@ -31,7 +31,9 @@ def note(signer: Signer) -> str:
     return sign_checkpoint(CHECKPOINT, signer)
 
 
-def test_a_checkpoint_is_three_lines_a_blank_one_and_a_signature(note: str, signer: Signer) -> None:
+def test_sign_checkpoint_writes_three_lines_a_blank_line_and_a_signature(
+    note: str, signer: Signer
+) -> None:
     *lines, blank, signature, end = note.split("\n")
 
     assert lines == [ORIGIN, "12", base64.b64encode(ROOT).decode()]
@@ -42,21 +44,21 @@ def test_a_checkpoint_is_three_lines_a_blank_one_and_a_signature(note: str, sign
     assert len(signed) == 4 + 64
 
 
-def test_whoever_has_the_key_can_open_it(note: str, signer: Signer) -> None:
+def test_open_checkpoint_verifies_with_the_verifier_key(note: str, signer: Signer) -> None:
     assert open_checkpoint(note, signer.key) == CHECKPOINT
 
 
-def test_the_same_checkpoint_is_signed_the_same(note: str, signer: Signer) -> None:
+def test_sign_checkpoint_is_deterministic(note: str, signer: Signer) -> None:
     assert sign_checkpoint(CHECKPOINT, signer) == note
 
 
-def test_other_signatures_are_passed_over(note: str, signer: Signer) -> None:
+def test_open_checkpoint_ignores_other_signatures(note: str, signer: Signer) -> None:
     witnessed = note.replace("\n\n", "\n\n— witness.example/w AAAAAAAA\n") + "— another AAAAAAAA\n"
 
     assert open_checkpoint(witnessed, signer.key) == CHECKPOINT
 
 
-def test_more_lines_may_follow_the_root(signer: Signer, note: str) -> None:
+def test_open_checkpoint_accepts_extension_lines(signer: Signer, note: str) -> None:
     text = f"{CHECKPOINT.text}extension\n"
     key_id = bytes.fromhex(signer.key.split("+")[1])
     signature = base64.b64encode(key_id + signer.sign(text.encode())).decode()
@@ -66,52 +68,52 @@ def test_more_lines_may_follow_the_root(signer: Signer, note: str) -> None:
     assert opened == CHECKPOINT
 
 
-def test_a_checkpoint_of_another_log_is_refused_as_such(tmp_path: Path, signer: Signer) -> None:
+def test_open_checkpoint_refuses_another_log(tmp_path: Path, signer: Signer) -> None:
     other = signer_of(tmp_path, "asset-ledger/another")
-    theirs = sign_checkpoint(Checkpoint("asset-ledger/another", 12, ROOT), other)
+    foreign = sign_checkpoint(Checkpoint("asset-ledger/another", 12, ROOT), other)
 
     with pytest.raises(ProofError) as refused:
-        open_checkpoint(theirs, signer.key)
+        open_checkpoint(foreign, signer.key)
 
     assert str(refused.value) == f"this is a checkpoint of asset-ledger/another, not of {ORIGIN}"
 
 
-def test_a_checkpoint_by_another_key_is_refused_as_such(tmp_path: Path, signer: Signer) -> None:
+def test_open_checkpoint_refuses_another_key(tmp_path: Path, signer: Signer) -> None:
     impostor = sign_checkpoint(CHECKPOINT, signer_of(tmp_path))
 
     with pytest.raises(ProofError, match="did not sign this with the key"):
         open_checkpoint(impostor, signer.key)
 
 
-def test_another_key_under_our_keys_id_is_found_out(
+def test_open_checkpoint_refuses_another_key_with_the_same_key_id(
     tmp_path: Path, signer: Signer, note: str
 ) -> None:
     forged = signer_of(tmp_path).sign(CHECKPOINT.text.encode())
     signature = bytes.fromhex(signer.key.split("+")[1]) + forged
     line = f"— {ORIGIN} {base64.b64encode(signature).decode()}\n"
 
-    with pytest.raises(ProofError, match="does not hold"):
+    with pytest.raises(ProofError, match="is invalid"):
         open_checkpoint(f"{CHECKPOINT.text}\n{line}", signer.key)
 
 
 @pytest.mark.parametrize(
     ("was", "becomes", "reason"),
     [
-        ("\n12\n", "\n13\n", "does not hold"),
+        ("\n12\n", "\n13\n", "is invalid"),
         ("\n12\n", "\n012\n", "an origin, a size and a root"),
         ("\n12\n", "\n-12\n", "an origin, a size and a root"),
         ("\n12\n", "\n١٢\n", "an origin, a size and a root"),
         ("\n12\n", "\n" + "9" * 5000 + "\n", "an origin, a size and a root"),
         ("\n12\n", "\n", "an origin, a size and a root"),
-        ("AAECAw", "AAECBA", "does not hold"),
-        ("AAECAw", "AAEC", "is base64"),
+        ("AAECAw", "AAECBA", "is invalid"),
+        ("AAECAw", "AAEC", "must be base64"),
         ("AAECAwQF", "", "32 bytes"),
         (f"{ORIGIN}\n12", "\n12", "an origin, a size and a root"),
-        ("\n\n", "\n", "is a signed note"),
+        ("\n\n", "\n", "must be a signed note"),
         ("— asset", "- asset", "did not sign"),
     ],
 )
-def test_a_changed_checkpoint_is_refused_with_the_reason(
+def test_open_checkpoint_refuses_a_changed_checkpoint_with_the_reason(
     note: str, signer: Signer, was: str, becomes: str, reason: str
 ) -> None:
     assert was in note
@@ -121,14 +123,14 @@ def test_a_changed_checkpoint_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("junk", ["", "\n", "\n\n", "x", "a\nb\n\nc", "a\n1\nb\n\n— a b\n"])
-def test_junk_is_refused(junk: str, signer: Signer) -> None:
+def test_open_checkpoint_refuses_other_text(junk: str, signer: Signer) -> None:
     with pytest.raises(ProofError):
         open_checkpoint(junk, signer.key)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_change_of_a_signed_character_goes_unnoticed(
+def test_open_checkpoint_refuses_any_changed_signed_character(
     note: str, signer: Signer, data: st.DataObject
 ) -> None:
     signed = len(CHECKPOINT.text)

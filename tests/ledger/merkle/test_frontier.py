@@ -1,4 +1,4 @@
-"""The tree that keeps its right edge alone gives the roots and tiles of the whole one."""
+"""Frontier returns the same roots and tiles as the whole tree."""
 
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ def leaves(count: int) -> list[bytes]:
     return [sha256(b"%d" % n).digest() for n in range(count)]
 
 
-def test_its_root_is_that_of_the_whole_tree_at_every_size() -> None:
+def test_root_equals_the_root_of_the_whole_tree_at_every_size() -> None:
     frontier, whole = Frontier(), Tree()
 
     assert frontier.root() == EMPTY_ROOT
@@ -24,12 +24,12 @@ def test_its_root_is_that_of_the_whole_tree_at_every_size() -> None:
 
 
 @pytest.mark.parametrize("extra", [0, 1, 256])
-def test_a_tile_is_told_once_when_it_is_full(extra: int) -> None:
+def test_add_returns_each_full_tile_once(extra: int) -> None:
     hashed, frontier = leaves(WIDTH**2 + extra), Frontier()
 
-    told = [each for leaf in hashed for each in frontier.add(leaf)]
+    filled = [tile for leaf in hashed for tile in frontier.add(leaf)]
 
-    ((tile, hashes),) = told
+    ((tile, hashes),) = filled
     whole = Tree(hashed)
     assert (tile.level, tile.index) == (1, 0)
     assert hashes == b"".join(whole.node(8, n) for n in range(WIDTH))

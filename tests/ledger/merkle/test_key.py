@@ -1,4 +1,4 @@
-"""Keys: how their public halves are written, and what becomes of the files that hold them."""
+"""Signing keys: their verifier keys, their files, and signatures."""
 
 import base64
 from pathlib import Path
@@ -18,14 +18,14 @@ from asset_ledger.ledger.merkle.key import (
     verifier_key,
 )
 
-# The example of golang.org/x/mod/sumdb/note, which signed notes come from.
+# The example of golang.org/x/mod/sumdb/note, the origin of signed notes.
 NEUMANN = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 NEUMANN_SEED = "gQoUAtUUbI2E8kQzMPVAgOv5juF9nHT2JS/F1ccoMXM="
-SAID = (
+MESSAGE = (
     "If you think cryptography is the answer to your problem,\n"
     "then you don't know what your problem is.\n"
 )
-SIGNED = (
+SIGNATURE = (
     "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
 )
 
@@ -35,21 +35,21 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint.key"
 
 
-def test_a_verifier_key_is_written_as_others_write_it() -> None:
+def test_verifier_key_equals_the_published_example() -> None:
     seed = base64.b64decode(NEUMANN_SEED)
     key = Ed25519PrivateKey.from_private_bytes(seed)
 
     assert verifier_key("PeterNeumann", key) == NEUMANN
 
 
-def test_a_signature_that_others_made_holds() -> None:
+def test_check_accepts_the_published_signature() -> None:
     verifier = read_verifier_key(NEUMANN)
-    signed = base64.b64decode(SIGNED)
+    signed = base64.b64decode(SIGNATURE)
 
     assert (verifier.name, verifier.key_id) == ("PeterNeumann", signed[:4])
-    verifier.check(signed[4:], SAID.encode())
+    verifier.check(signed[4:], MESSAGE.encode())
     with pytest.raises(ProofError, match="PeterNeumann"):
-        verifier.check(signed[4:], SAID.upper().encode())
+        verifier.check(signed[4:], MESSAGE.upper().encode())
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_a_signature_that_others_made_holds() -> None:
         "PeterNeumann+c74f20a3+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
     ],
 )
-def test_what_is_no_verifier_key_is_refused(text: str) -> None:
+def test_read_verifier_key_refuses_other_text(text: str) -> None:
     with pytest.raises(ProofError, match="verifier key"):
         read_verifier_key(text)
 
 
-def test_a_key_is_made_once_for_its_owner_alone(file: Path) -> None:
+def test_load_or_make_key_makes_one_file_with_mode_0600(file: Path) -> None:
     made = load_or_make_key(file)
 
     assert load_or_make_key(file).private_bytes_raw() == made.private_bytes_raw()
@@ -79,7 +79,7 @@ def test_a_key_is_made_once_for_its_owner_alone(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_a_key_that_was_half_made_is_made_anew(file: Path) -> None:
+def test_load_or_make_key_ignores_an_incomplete_draft(file: Path) -> None:
     file.with_name("checkpoint.key.draft").write_bytes(b"half a")
 
     made = load_or_make_key(file)
@@ -87,7 +87,7 @@ def test_a_key_that_was_half_made_is_made_anew(file: Path) -> None:
     assert load_key(file).private_bytes_raw() == made.private_bytes_raw()
 
 
-def test_a_signer_reads_its_key_when_it_is_needed(file: Path) -> None:
+def test_signer_reads_its_file_at_the_first_signature(file: Path) -> None:
     key = Ed25519PrivateKey.generate()
     named = verifier_key("log", key)
     signer = Signer(file, named)
@@ -100,22 +100,23 @@ def test_a_signer_reads_its_key_when_it_is_needed(file: Path) -> None:
     read_verifier_key(named).check(signer.sign(b"message"), b"message")
 
 
-def test_a_signer_does_not_sign_with_another_logs_key(file: Path) -> None:
+def test_signer_refuses_the_key_of_another_log(file: Path) -> None:
     make_key(file)
     named = verifier_key("log", Ed25519PrivateKey.generate())
 
     with pytest.raises(SigningKeyError) as refused:
         Signer(file, named).sign(b"message")
 
-    assert str(refused.value) == f"checkpoint.key is not the key that this log names: {named}"
+    reason = f"is not the key that this log names, restore it: {named}"
+    assert str(refused.value) == f"checkpoint.key {reason}"
 
 
-def test_what_is_no_key_is_refused_by_name(file: Path) -> None:
+def test_load_key_refuses_a_file_without_an_ed25519_key(file: Path) -> None:
     file.write_text("no key at all")
-    with pytest.raises(SigningKeyError, match="cannot be read as a key"):
+    with pytest.raises(SigningKeyError, match="is not a readable key"):
         load_key(file)
 
     other = generate_private_key(SECP256R1())
     file.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    with pytest.raises(SigningKeyError, match="not Ed25519"):
+    with pytest.raises(SigningKeyError, match="is not an Ed25519 key"):
         load_key(file)

@@ -1,4 +1,4 @@
-"""The proof object: what it proves to who holds the key, and what is refused, with the reason."""
+"""The proof object: its format, its verification, and refused proofs."""
 
 import base64
 import copy
@@ -16,10 +16,10 @@ from asset_ledger.ledger.merkle.key import Signer, load_or_make_key, verifier_ke
 from asset_ledger.ledger.merkle.proof import (
     END,
     ProvenEvent,
-    Signed,
-    beginning,
+    TreeHead,
     check_proof,
     document,
+    document_start,
 )
 from asset_ledger.ledger.merkle.tree import Tree, inclusion_path, leaf_hash, root
 
@@ -35,10 +35,10 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 
 @pytest.fixture(scope="module")
-def signed(signer: Signer) -> Signed:
+def signed(signer: Signer) -> TreeHead:
     size = len(LEAVES)
     note = sign_checkpoint(Checkpoint(ORIGIN, size, root(size, TREE.node)), signer)
-    return Signed(size, note, signer.key)
+    return TreeHead(size, note, signer.key)
 
 
 def proven(position: int, size: int = len(LEAVES)) -> ProvenEvent:
@@ -47,20 +47,18 @@ def proven(position: int, size: int = len(LEAVES)) -> ProvenEvent:
 
 
 @pytest.fixture(scope="module")
-def proof(signed: Signed) -> dict[str, Any]:
+def proof(signed: TreeHead) -> dict[str, Any]:
     return document(signed, [proven(2), proven(11)])
 
 
-def test_a_proof_says_which_bytes_are_at_which_position(
-    proof: dict[str, Any], signer: Signer
-) -> None:
+def test_check_proof_returns_positions_and_leaves(proof: dict[str, Any], signer: Signer) -> None:
     checkpoint, events = check_proof(proof, signer.key)
 
     assert checkpoint == Checkpoint(ORIGIN, 11, root(11, TREE.node))
     assert [(event.position, event.leaf) for event in events] == [(2, b"leaf 1"), (11, b"leaf 10")]
 
 
-def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: Signed) -> None:
+def test_document_has_the_documented_fields(proof: dict[str, Any], signed: TreeHead) -> None:
     assert list(proof) == ["format", "checkpoint", "key", "rotations", "events"]
     assert proof["format"] == "asset-ledger-proof/1"
     assert (proof["checkpoint"], proof["key"]) == (signed.note, signed.key)
@@ -68,20 +66,22 @@ def test_a_proof_has_the_fields_of_the_contract(proof: dict[str, Any], signed: S
     assert base64.b64decode(proof["events"][0]["leaf"]) == b"leaf 1"
 
 
-def test_a_proof_that_is_sent_in_pieces_is_the_same(proof: dict[str, Any], signed: Signed) -> None:
+def test_document_start_events_and_end_make_the_same_proof(
+    proof: dict[str, Any], signed: TreeHead
+) -> None:
     pieces = b",".join(orjson.dumps(event) for event in proof["events"])
 
-    assert beginning(signed) + pieces + END == orjson.dumps(proof)
+    assert document_start(signed) + pieces + END == orjson.dumps(proof)
 
 
 def changed(proof: dict[str, Any], **event: Any) -> dict[str, Any]:
-    """The proof with other values in its first event."""
+    """Return the proof with other values in its first event."""
     other = copy.deepcopy(proof)
     other["events"][0].update(event)
     return other
 
 
-def test_other_bytes_are_refused(proof: dict[str, Any], signer: Signer) -> None:
+def test_check_proof_refuses_another_leaf(proof: dict[str, Any], signer: Signer) -> None:
     forged = changed(proof, leaf=base64.b64encode(b"leaf 2").decode())
 
     with pytest.raises(ProofError, match="path of leaf 1 does not lead to the root of 11 leaves"):
@@ -89,33 +89,35 @@ def test_other_bytes_are_refused(proof: dict[str, Any], signer: Signer) -> None:
 
 
 @pytest.mark.parametrize("position", [0, -1, 1, 3, 12, 2**63])
-def test_another_position_is_refused(proof: dict[str, Any], signer: Signer, position: int) -> None:
+def test_check_proof_refuses_another_position(
+    proof: dict[str, Any], signer: Signer, position: int
+) -> None:
     with pytest.raises(ProofError):
         check_proof(changed(proof, position=position), signer.key)
 
 
-def test_a_proof_under_another_key_is_refused(
+def test_check_proof_refuses_another_key(
     proof: dict[str, Any], tmp_path: Path, signer: Signer
 ) -> None:
     key = verifier_key(ORIGIN, load_or_make_key(tmp_path / "checkpoint.key"))
 
     with pytest.raises(ProofError, match="did not sign this with the key"):
         check_proof({**proof, "key": key}, key)
-    assert check_proof({**proof, "key": key}, signer.key)  # the key in it is no authority
+    assert check_proof({**proof, "key": key}, signer.key)  # the key in the proof is not used
 
 
-def test_a_proof_against_a_checkpoint_of_another_log_is_refused(
+def test_check_proof_refuses_a_checkpoint_of_another_log(
     proof: dict[str, Any], tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "checkpoint.key"
     other = Signer(file, verifier_key("asset-ledger/another", load_or_make_key(file)))
-    theirs = sign_checkpoint(Checkpoint("asset-ledger/another", 11, root(11, TREE.node)), other)
+    foreign = sign_checkpoint(Checkpoint("asset-ledger/another", 11, root(11, TREE.node)), other)
 
     with pytest.raises(ProofError, match="a checkpoint of asset-ledger/another, not of"):
-        check_proof({**proof, "checkpoint": theirs}, signer.key)
+        check_proof({**proof, "checkpoint": foreign}, signer.key)
 
 
-def test_a_path_into_a_tree_of_another_size_is_refused(signed: Signed, signer: Signer) -> None:
+def test_check_proof_refuses_a_path_of_another_tree_size(signed: TreeHead, signer: Signer) -> None:
     of_nine = document(signed, [proven(9, size=9)])
 
     with pytest.raises(ProofError, match="path of leaf 8"):
@@ -136,13 +138,15 @@ def test_a_path_into_a_tree_of_another_size_is_refused(signed: Signed, signer: S
         {"events": [{"position": 1, "leaf": "", "path": ["AAAA"] * 4}]},
     ],
 )
-def test_junk_is_refused(proof: dict[str, Any], signer: Signer, junk: dict[str, Any]) -> None:
+def test_check_proof_refuses_malformed_proofs(
+    proof: dict[str, Any], signer: Signer, junk: dict[str, Any]
+) -> None:
     with pytest.raises(ProofError):
         check_proof({**proof, **junk} if junk else {}, signer.key)
 
 
 @given(st.data())
-def test_no_flipped_bit_of_a_path_or_a_leaf_goes_unnoticed(
+def test_check_proof_refuses_any_flipped_bit_of_a_path_or_leaf(
     proof: dict[str, Any], signer: Signer, data: st.DataObject
 ) -> None:
     forged = copy.deepcopy(proof)

@@ -1,4 +1,4 @@
-"""Tiles: their names, their widths, and that roots and paths made from them are the tree's own."""
+"""Tiles: their paths and widths, and roots and proofs from tiles."""
 
 import hashlib
 from collections.abc import Sequence
@@ -35,17 +35,17 @@ HASHES = [hashlib.sha256(b"%d" % n).digest() for n in range(SIZE)]
 
 
 class Leaves:
-    """A source in memory, which keeps full tiles or leaves them to be computed."""
+    """A TileSource in memory, with the stored full tiles given in `full`."""
 
-    def __init__(self, hashes: Sequence[bytes], kept: dict[tuple[int, int], bytes]) -> None:
-        self.hashes, self.kept, self.reads = hashes, kept, 0
+    def __init__(self, hashes: Sequence[bytes], full: dict[tuple[int, int], bytes]) -> None:
+        self.hashes, self.full, self.reads = hashes, full, 0
 
     def leaf_hashes(self, after: int, limit: int) -> Sequence[bytes]:
         self.reads += 1
         return self.hashes[after : after + limit]
 
     def full_tile(self, level: int, index: int) -> bytes | None:
-        return self.kept.get((level, index))
+        return self.full.get((level, index))
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def tree() -> Tree:
     return Tree(HASHES)
 
 
-@pytest.fixture(params=["kept", "computed"])
+@pytest.fixture(params=["stored", "computed"])
 def source(request: pytest.FixtureRequest, tree: Tree) -> Leaves:
     first = b"".join(tree.node(8, n) for n in range(WIDTH))
-    return Leaves(HASHES, {(1, 0): first} if request.param == "kept" else {})
+    return Leaves(HASHES, {(1, 0): first} if request.param == "stored" else {})
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,13 @@ def source(request: pytest.FixtureRequest, tree: Tree) -> Leaves:
         (10**12 + 1, WIDTH, "x001/x000/x000/x000/001"),
     ],
 )
-def test_an_index_is_spelled_as_the_specification_says(
-    index: int, width: int, spelled: str
-) -> None:
+def test_spell_index_follows_the_specification(index: int, width: int, spelled: str) -> None:
     assert spell_index(index, width) == spelled
     assert read_index(spelled) == (index, width)
 
 
 @given(st.integers(0, 63), st.integers(0, 10**12), st.integers(1, WIDTH))
-def test_every_tile_is_read_as_it_is_spelled(level: int, index: int, width: int) -> None:
+def test_read_tile_inverts_path(level: int, index: int, width: int) -> None:
     assert read_tile(Tile(level, index, width).path) == Tile(level, index, width)
 
 
@@ -111,13 +109,13 @@ def test_every_tile_is_read_as_it_is_spelled(level: int, index: int, width: int)
         "0/" + "x999/" * 2_000 + "999",
     ],
 )
-def test_what_is_no_tile_is_refused(path: str) -> None:
+def test_read_tile_refuses_other_paths(path: str) -> None:
     with pytest.raises(UnknownTileError):
         read_tile(path)
 
 
 @pytest.mark.parametrize(
-    ("size", "there", "not_there"),
+    ("size", "present", "missing"),
     [
         (SIZE, ["0/272", "0/273.p/112", "1/000", "1/001.p/17", "2/000.p/1"], []),
         (SIZE, [], ["0/273", "0/273.p/113", "1/001", "1/001.p/18", "2/000.p/2", "3/000.p/1"]),
@@ -126,17 +124,17 @@ def test_what_is_no_tile_is_refused(path: str) -> None:
         (0, [], ["0/000.p/1"]),
     ],
 )
-def test_a_tree_has_the_tiles_of_the_specification(
-    size: int, there: list[str], not_there: list[str]
+def test_check_tile_follows_the_example_of_the_specification(
+    size: int, present: list[str], missing: list[str]
 ) -> None:
-    for path in there:
+    for path in present:
         check_tile(read_tile(path), size)
-    for path in not_there:
+    for path in missing:
         with pytest.raises(UnknownTileError, match=path):
             check_tile(read_tile(path), size)
 
 
-def test_a_growing_tree_completes_each_tile_once() -> None:
+def test_completed_yields_each_tile_once() -> None:
     steps = [0, 1, 65_535, 65_536, 200_000, 256**3 - 1, 256**3, 256**3 + 65_536]
     seen = [tile for before, size in pairwise(steps) for tile in completed(before, size)]
 
@@ -146,7 +144,9 @@ def test_a_growing_tree_completes_each_tile_once() -> None:
 
 
 @pytest.mark.parametrize("path", ["0/000", "0/273.p/112", "0/003.p/7", "1/000", "1/001.p/17"])
-def test_a_tile_holds_the_roots_over_its_leaves(source: Leaves, tree: Tree, path: str) -> None:
+def test_hashes_of_a_tile_are_the_roots_over_its_leaves(
+    source: Leaves, tree: Tree, path: str
+) -> None:
     tile = read_tile(path)
 
     hashes = Tiles(source).hashes(tile)
@@ -157,18 +157,18 @@ def test_a_tile_holds_the_roots_over_its_leaves(source: Leaves, tree: Tree, path
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537, SIZE])
-def test_roots_from_tiles_are_the_trees_own(source: Leaves, tree: Tree, size: int) -> None:
+def test_root_from_tiles_equals_the_root_of_the_tree(source: Leaves, tree: Tree, size: int) -> None:
     assert Tiles(source).root(size) == root(size, tree.node)
 
 
-def test_roots_of_older_sizes_come_from_the_same_tiles(source: Leaves, tree: Tree) -> None:
+def test_root_of_a_smaller_size_comes_from_the_same_tiles(source: Leaves, tree: Tree) -> None:
     tiles = Tiles(source)
 
     for size in (SIZE, 69_999, 65_537, 66_000, 257, 0, SIZE):
         assert tiles.root(size) == root(size, tree.node)
 
 
-def test_paths_from_tiles_are_the_trees_own(source: Leaves, tree: Tree) -> None:
+def test_paths_from_tiles_equal_the_paths_of_the_tree(source: Leaves, tree: Tree) -> None:
     tiles = Tiles(source)
 
     for index, size in [(0, SIZE), (65_535, SIZE), (65_536, SIZE), (SIZE - 1, SIZE), (300, 301)]:
@@ -179,7 +179,7 @@ def test_paths_from_tiles_are_the_trees_own(source: Leaves, tree: Tree) -> None:
         assert tiles.consistency_path(first, second) == path
 
 
-def test_a_tree_that_grows_is_read_on_where_it_was_left(tree: Tree) -> None:
+def test_root_of_a_growing_tree_reads_further_leaves(tree: Tree) -> None:
     hashes: list[bytes] = []
     tiles = Tiles(Leaves(hashes, {}))
 
@@ -188,7 +188,7 @@ def test_a_tree_that_grows_is_read_on_where_it_was_left(tree: Tree) -> None:
         assert tiles.root(size) == root(size, tree.node)
 
 
-def test_what_was_read_once_is_not_read_again() -> None:
+def test_a_cached_tile_is_not_read_again() -> None:
     source = Leaves(HASHES[:1_000], {})
     tiles = Tiles(source)
     path = tiles.inclusion_path(5, 1_000)
@@ -198,7 +198,7 @@ def test_what_was_read_once_is_not_read_again() -> None:
     assert source.reads == reads
 
 
-def test_more_tiles_than_are_remembered_are_read_again(tree: Tree) -> None:
+def test_an_evicted_tile_is_read_again(tree: Tree) -> None:
     tiles = Tiles(Leaves(HASHES, {}))
 
     for index in (*range(0, SIZE, WIDTH), 0):  # 274 tiles of level 0
@@ -206,7 +206,7 @@ def test_more_tiles_than_are_remembered_are_read_again(tree: Tree) -> None:
         assert tiles.inclusion_path(index, SIZE) == path
 
 
-def test_many_threads_may_ask(tree: Tree) -> None:
+def test_tiles_are_thread_safe(tree: Tree) -> None:
     tiles = Tiles(Leaves(HASHES, {}))
     sizes = [*range(1, SIZE, 997)] * 2
 
@@ -216,7 +216,7 @@ def test_many_threads_may_ask(tree: Tree) -> None:
     assert roots == [root(size, tree.node) for size in sizes]
 
 
-def test_a_source_that_lacks_leaves_is_called_corrupt() -> None:
+def test_root_raises_corrupt_log_error_if_leaf_hashes_are_missing() -> None:
     tiles = Tiles(Leaves(HASHES[:200], {}))
 
     with pytest.raises(CorruptLogError, match="0/000"):

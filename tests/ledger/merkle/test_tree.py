@@ -1,4 +1,4 @@
-"""RFC 6962 against its published vectors, its own example, another implementation, and forgery."""
+"""The RFC 6962 tree against published vectors, another implementation, and forged proofs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -64,11 +64,11 @@ def numbered(size: int) -> Tree:
 
 
 @pytest.mark.parametrize("size", range(9))
-def test_roots_are_the_published_ones(size: int) -> None:
+def test_root_equals_the_published_vector(size: int) -> None:
     assert root(size, tree_of(LEAVES).node).hex() == ROOTS[size]
 
 
-def test_the_root_of_no_leaves_is_the_hash_of_nothing() -> None:
+def test_root_of_an_empty_tree_is_the_hash_of_no_bytes() -> None:
     assert hashlib.sha256(b"").digest() == EMPTY_ROOT == root(0, Tree().node)
 
 
@@ -82,7 +82,7 @@ def test_the_root_of_no_leaves_is_the_hash_of_nothing() -> None:
         (1, 5, [ROOTS[1], THIRD_AND_FOURTH, FIFTH_LEAF]),
     ],
 )
-def test_inclusion_paths_are_the_published_ones(index: int, size: int, path: list[str]) -> None:
+def test_inclusion_path_equals_the_published_vector(index: int, size: int, path: list[str]) -> None:
     made = inclusion_path(index, size, tree_of(LEAVES).node)
 
     assert [hashed.hex() for hashed in made] == path
@@ -97,13 +97,15 @@ def test_inclusion_paths_are_the_published_ones(index: int, size: int, path: lis
         (2, 5, [THIRD_AND_FOURTH, FIFTH_LEAF]),
     ],
 )
-def test_consistency_paths_are_the_published_ones(first: int, second: int, path: list[str]) -> None:
+def test_consistency_path_equals_the_published_vector(
+    first: int, second: int, path: list[str]
+) -> None:
     made = consistency_path(first, second, tree_of(LEAVES).node)
 
     assert [hashed.hex() for hashed in made] == path
 
 
-def test_the_paths_of_seven_leaves_are_those_that_the_rfc_draws() -> None:
+def test_paths_of_seven_leaves_equal_the_example_of_the_rfc() -> None:
     """RFC 6962, 2.1.3: leaves d0 to d6 hash to a b c d e f j; g h i, k l are the nodes above."""
     tree = numbered(7)
     a, b, c, d, e, f, j = (tree.node(0, index) for index in range(7))
@@ -120,18 +122,18 @@ def test_the_paths_of_seven_leaves_are_those_that_the_rfc_draws() -> None:
     assert consistency_path(6, 7, tree.node) == [i, j, k]
 
 
-def test_another_implementation_makes_the_same_roots_and_inclusion_paths() -> None:
-    ours, theirs = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
+def test_roots_and_inclusion_paths_agree_with_pymerkle() -> None:
+    tree, reference = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
     for size in range(1, 71):
-        ours.extend([leaf_hash(b"%d" % size)])
-        theirs.append_entry(b"%d" % size)
-        assert root(size, ours.node) == theirs.get_root()
+        tree.extend([leaf_hash(b"%d" % size)])
+        reference.append_entry(b"%d" % size)
+        assert root(size, tree.node) == reference.get_root()
         for index in range(size):
-            _, *path = theirs.prove_inclusion(index + 1, size).path  # theirs begins with the leaf
-            assert inclusion_path(index, size, ours.node) == path
+            _leaf, *path = reference.prove_inclusion(index + 1, size).path
+            assert inclusion_path(index, size, tree.node) == path
 
 
-def test_consistency_paths_are_those_that_the_rfc_defines() -> None:
+def test_consistency_paths_equal_the_definition_of_the_rfc() -> None:
     hashes = [leaf_hash(b"%d" % n) for n in range(70)]
     tree = Tree(hashes)
     for second in range(1, len(hashes) + 1):
@@ -140,14 +142,14 @@ def test_consistency_paths_are_those_that_the_rfc_defines() -> None:
             assert path == subproof(first, hashes[:second], True)
 
 
-def test_a_consistency_path_leads_between_the_roots_of_another_implementation() -> None:
-    ours, theirs = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
+def test_consistency_paths_verify_between_roots_of_pymerkle() -> None:
+    tree, reference = Tree(), pymerkle.InmemoryTree(algorithm="sha256")
     for second in range(1, 71):
-        ours.extend([leaf_hash(b"%d" % second)])
-        theirs.append_entry(b"%d" % second)
+        tree.extend([leaf_hash(b"%d" % second)])
+        reference.append_entry(b"%d" % second)
         for first in range(1, second + 1):
-            path = consistency_path(first, second, ours.node)
-            check_consistency(first, second, theirs.get_root(first), theirs.get_root(), path)
+            path = consistency_path(first, second, tree.node)
+            check_consistency(first, second, reference.get_root(first), reference.get_root(), path)
 
 
 def mth(hashes: list[bytes]) -> bytes:
@@ -172,7 +174,7 @@ sizes = st.integers(1, 600)
 
 
 @st.composite
-def a_leaf_and_its_path(draw: st.DrawFn) -> tuple[Tree, int, int, list[bytes]]:
+def leaf_and_path(draw: st.DrawFn) -> tuple[Tree, int, int, list[bytes]]:
     size = draw(sizes)
     index = draw(st.integers(0, size - 1))
     tree = numbered(size)
@@ -180,7 +182,7 @@ def a_leaf_and_its_path(draw: st.DrawFn) -> tuple[Tree, int, int, list[bytes]]:
 
 
 @st.composite
-def two_sizes_and_their_path(draw: st.DrawFn) -> tuple[int, int, bytes, bytes, list[bytes]]:
+def sizes_and_path(draw: st.DrawFn) -> tuple[int, int, bytes, bytes, list[bytes]]:
     second = draw(sizes)
     first = draw(st.integers(1, second))
     node = numbered(second).node
@@ -189,7 +191,7 @@ def two_sizes_and_their_path(draw: st.DrawFn) -> tuple[int, int, bytes, bytes, l
 
 
 def forged(draw: st.DrawFn, path: list[bytes]) -> list[bytes]:
-    """Another path: a bit flipped, a hash dropped, doubled, inserted or cut, two swapped."""
+    """Forge a path: flip a bit, drop, double, insert or cut a hash, or swap two hashes."""
     where = draw(st.integers(0, max(len(path) - 1, 0)))
     insert = [*path[:where], hashlib.sha256(b"forged").digest(), *path[where:]]
     if not path:
@@ -212,15 +214,17 @@ def forged(draw: st.DrawFn, path: list[bytes]) -> list[bytes]:
     return draw(st.sampled_from([forgery for forgery in forgeries if forgery != path]))
 
 
-@given(a_leaf_and_its_path())
-def test_every_inclusion_path_holds(proof: tuple[Tree, int, int, list[bytes]]) -> None:
+@given(leaf_and_path())
+def test_check_inclusion_accepts_every_inclusion_path(
+    proof: tuple[Tree, int, int, list[bytes]],
+) -> None:
     tree, index, size, path = proof
 
     check_inclusion(tree.node(0, index), index, size, path, root(size, tree.node))
 
 
-@given(a_leaf_and_its_path(), st.data())
-def test_no_forged_inclusion_path_holds(
+@given(leaf_and_path(), st.data())
+def test_check_inclusion_refuses_a_forged_path(
     proof: tuple[Tree, int, int, list[bytes]], data: st.DataObject
 ) -> None:
     tree, index, size, path = proof
@@ -230,29 +234,31 @@ def test_no_forged_inclusion_path_holds(
         check_inclusion(tree.node(0, index), index, size, other, root(size, tree.node))
 
 
-@given(a_leaf_and_its_path(), st.data())
-def test_no_path_holds_for_another_leaf_place_or_root(
+@given(leaf_and_path(), st.data())
+def test_check_inclusion_refuses_another_leaf_index_or_root(
     proof: tuple[Tree, int, int, list[bytes]], data: st.DataObject
 ) -> None:
     tree, index, size, path = proof
     true_leaf, true_root = tree.node(0, index), root(size, tree.node)
-    elsewhere = data.draw(st.integers(-1, size).filter(lambda place: place != index))
+    other_index = data.draw(st.integers(-1, size).filter(lambda other: other != index))
 
     with pytest.raises(ProofError):
         check_inclusion(leaf_hash(b"forged"), index, size, path, true_root)
     with pytest.raises(ProofError):
-        check_inclusion(true_leaf, elsewhere, size, path, true_root)
+        check_inclusion(true_leaf, other_index, size, path, true_root)
     with pytest.raises(ProofError):
         check_inclusion(true_leaf, index, size, path, leaf_hash(b"forged"))
 
 
-@given(two_sizes_and_their_path())
-def test_every_consistency_path_holds(proof: tuple[int, int, bytes, bytes, list[bytes]]) -> None:
+@given(sizes_and_path())
+def test_check_consistency_accepts_every_consistency_path(
+    proof: tuple[int, int, bytes, bytes, list[bytes]],
+) -> None:
     check_consistency(*proof)
 
 
-@given(two_sizes_and_their_path(), st.data())
-def test_no_forged_consistency_path_holds(
+@given(sizes_and_path(), st.data())
+def test_check_consistency_refuses_a_forged_path(
     proof: tuple[int, int, bytes, bytes, list[bytes]], data: st.DataObject
 ) -> None:
     first, second, old, new, path = proof
@@ -262,8 +268,8 @@ def test_no_forged_consistency_path_holds(
         check_consistency(first, second, old, new, other)
 
 
-@given(two_sizes_and_their_path())
-def test_no_path_leads_to_or_from_another_root(
+@given(sizes_and_path())
+def test_check_consistency_refuses_another_root(
     proof: tuple[int, int, bytes, bytes, list[bytes]],
 ) -> None:
     first, second, old, new, path = proof
@@ -276,17 +282,17 @@ def test_no_path_leads_to_or_from_another_root(
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 3), (-1, 3), (4, 3)])
-def test_a_tree_cannot_follow_nothing_nor_a_larger_one(first: int, second: int) -> None:
+def test_check_consistency_refuses_an_empty_or_larger_first_tree(first: int, second: int) -> None:
     with pytest.raises(ProofError, match="cannot follow"):
         check_consistency(first, second, EMPTY_ROOT, EMPTY_ROOT, [])
 
 
-def test_a_fork_is_told_from_a_bad_path() -> None:
+def test_check_consistency_reports_a_fork_for_equal_sizes() -> None:
     with pytest.raises(ProofError, match="forked"):
         check_consistency(3, 3, leaf_hash(b"one"), leaf_hash(b"other"), [])
 
 
-def test_a_leaf_is_its_parts_behind_their_lengths() -> None:
+def test_leaf_of_prefixes_each_part_with_its_length() -> None:
     stream = "0123456789abcdef0123456789abcdef"
 
     assert leaf_of(stream, 12, "asset.créated", b'{"by":"1"}') == (

@@ -1,4 +1,4 @@
-"""What is signed when, what is kept, and what is told when it cannot be."""
+"""Checkpoints and proofs of a running server: when they are signed, stored and refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,7 @@ from asset_ledger.ledger.log.key_rotation import KeyInForce
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.checkpoint import open_checkpoint
-from asset_ledger.ledger.merkle.proof import Signed, check_proof, document
+from asset_ledger.ledger.merkle.proof import TreeHead, check_proof, document
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.proofs.live import Proofs, bundled
@@ -26,18 +26,18 @@ LOG = "f" * 32
 
 
 class FillingLog(SqliteLog):
-    """A log whose disk has no room for checkpoints while `full`, nor for events while `failing`."""
+    """A log that refuses checkpoints while `checkpoints_fail`, and events while `events_fail`."""
 
-    full = False
-    failing = False
+    checkpoints_fail = False
+    events_fail = False
 
     def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
-        if self.failing:
+        if self.events_fail:
             return [DiskFullError("the disk is full; nothing was recorded") for _ in commands]
         return super().append(commands, prepare)
 
     def keep_checkpoint(self, size: int, note: str) -> str:
-        if self.full:
+        if self.checkpoints_fail:
             raise DiskFullError("the disk is full; nothing was recorded")
         return super().keep_checkpoint(size, note)
 
@@ -56,7 +56,7 @@ class Signing:
         await self.parts.committer.append(creation(number))
 
     def proofs_with(self, key_file: Path) -> Proofs:
-        """Other proofs over the same parts."""
+        """Return other proofs over the same parts, with another key file."""
         parts = self.parts
         return Proofs(parts.reader, Codec(), parts.feed, parts.replay, parts.committer, key_file)
 
@@ -76,7 +76,7 @@ async def signing(tmp_path: Path) -> AsyncIterator[Signing]:
         yield Signing(parts, parts.log, proofs, key_file, keys[0])
 
 
-async def test_a_checkpoint_is_durable_before_it_is_seen(signing: Signing) -> None:
+async def test_checkpoint_is_stored_before_it_is_returned(signing: Signing) -> None:
     await signing.grow(1)
 
     signed = await signing.proofs.checkpoint()
@@ -85,7 +85,7 @@ async def test_a_checkpoint_is_durable_before_it_is_seen(signing: Signing) -> No
     assert open_checkpoint(signed.note, signing.key).root == Tiles(signing.log).root(2)
 
 
-async def test_a_size_that_nobody_asked_for_is_not_signed(signing: Signing) -> None:
+async def test_checkpoint_is_signed_for_requested_sizes_only(signing: Signing) -> None:
     await signing.proofs.checkpoint()
     for number in (1, 2, 3):
         await signing.grow(number)
@@ -94,42 +94,41 @@ async def test_a_size_that_nobody_asked_for_is_not_signed(signing: Signing) -> N
     assert [size for size, _ in signing.log.checkpoints(0, 10)] == [1, 4]
 
 
-async def test_a_checkpoint_that_covers_an_event_is_good_for_its_receipt(signing: Signing) -> None:
+async def test_checkpoint_is_reused_when_it_covers_the_event(signing: Signing) -> None:
     await signing.grow(1)
-    known = await signing.proofs.checkpoint()
+    earlier = await signing.proofs.checkpoint()
     await signing.grow(2)
 
-    assert await signing.proofs.checkpoint(covering=2) == known
+    assert await signing.proofs.checkpoint(covering=2) == earlier
     assert (await signing.proofs.checkpoint(covering=3)).size == 3
 
 
-async def test_a_receipt_that_cannot_be_signed_for_is_none_and_can_be_had_later(
+async def test_receipt_is_none_while_no_checkpoint_can_be_stored(
     signing: Signing, caplog: pytest.LogCaptureFixture
 ) -> None:
     await signing.grow(1)
-    signing.log.full = True
+    signing.log.checkpoints_fail = True
 
     assert await signing.proofs.receipt(2) is None
     assert "no receipt for event 2: the disk is full" in caplog.text
     with pytest.raises(DiskFullError):
         await signing.proofs.checkpoint()
 
-    signing.log.full = False
+    signing.log.checkpoints_fail = False
     receipt = await signing.proofs.receipt(2)
     assert receipt is not None
     assert [event.position for event in receipt[1]] == [2]
 
 
-async def test_without_the_key_no_receipt_is_promised(signing: Signing) -> None:
+async def test_check_key_fails_without_the_key_file(signing: Signing) -> None:
     await signing.proofs.check_key()
-    gone = signing.key_file.with_name("gone.key")
-    proofs = signing.proofs_with(gone)
+    proofs = signing.proofs_with(signing.key_file.with_name("absent.key"))
 
     with pytest.raises(SigningKeyError):
         await proofs.check_key()
 
 
-async def test_from_a_rotation_on_the_new_key_signs_and_proofs_say_how_it_came(
+async def test_new_key_signs_after_a_rotation_and_proofs_include_the_rotation(
     signing: Signing,
 ) -> None:
     await signing.grow(1)
@@ -141,48 +140,50 @@ async def test_from_a_rotation_on_the_new_key_signs_and_proofs_say_how_it_came(
     assert open_checkpoint(before.note, signing.key).size == 2
     assert open_checkpoint(signed.note, rotated.key).size == 4
     assert rotated.since == 3
-    assert [known for known, _ in signing.proofs.known_keys()] == [(1, signing.key), rotated]
+    assert [key for key, _ in signing.proofs.known_keys()] == [(1, signing.key), rotated]
     assert [event.position for event in signed.rotations] == [3]
     proof = document(signed, events)
-    for kept in (signing.key, rotated.key):
-        assert check_proof(proof, kept)[0].size == 4
+    for key in (signing.key, rotated.key):
+        assert check_proof(proof, key)[0].size == 4
 
 
-async def test_a_rotation_that_fails_leaves_the_old_key_in_force(signing: Signing) -> None:
-    signing.log.failing = True
+async def test_old_key_stays_in_force_when_a_rotation_fails(signing: Signing) -> None:
+    signing.log.events_fail = True
     with pytest.raises(DiskFullError):
         await signing.proofs.rotate("alice")
-    signing.log.failing = False
+    signing.log.events_fail = False
 
     signed = await signing.proofs.checkpoint()
     assert open_checkpoint(signed.note, signing.key).size == 1
     assert (await signing.proofs.rotate("alice")).since == 2
 
 
-async def test_no_checkpoint_of_a_rotated_log_bears_the_old_key(signing: Signing) -> None:
-    """However many ask for one while the key changes."""
-    asking = [signing.proofs.checkpoint() for _ in range(4)]
-    both = await asyncio.gather(
-        *asking,
+async def test_old_key_signs_no_checkpoint_of_a_rotated_log(signing: Signing) -> None:
+    """Checkpoints are requested before and after the rotation, all at the same time."""
+    before = [signing.proofs.checkpoint() for _ in range(4)]
+    results = await asyncio.gather(
+        *before,
         signing.proofs.rotate("alice"),
         signing.grow(1),
         *(signing.proofs.checkpoint() for _ in range(4)),
     )
-    rotated = next(each for each in both if isinstance(each, KeyInForce))
+    rotated = next(each for each in results if isinstance(each, KeyInForce))
 
-    for signed in (each for each in both if isinstance(each, Signed)):
+    for signed in (each for each in results if isinstance(each, TreeHead)):
         key = rotated.key if signed.size >= rotated.since else signing.key
         assert open_checkpoint(signed.note, key).size == signed.size
 
 
-async def test_a_second_root_for_one_size_is_never_shown(signing: Signing) -> None:
-    signing.log.keep_checkpoint(1, "another note, which somebody else put here")
+async def test_checkpoint_is_refused_when_another_was_stored_for_its_size(
+    signing: Signing,
+) -> None:
+    signing.log.keep_checkpoint(1, "another note for the same size")
 
     with pytest.raises(CorruptLogError, match="another checkpoint of 1 events was signed before"):
         await signing.proofs.checkpoint()
 
 
-def test_every_event_fits_into_a_bundle() -> None:
+def test_bundle_has_room_for_the_largest_event() -> None:
     longest = leaf_of("0" * 32, 2**63, "t" * 100, b"x" * MAX_EVENT)
 
     assert len(longest) < 2**16

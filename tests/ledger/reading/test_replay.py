@@ -1,4 +1,4 @@
-"""What a moment means: the last event that was recorded by then, however many share it."""
+"""The position of a time is that of the last event recorded by then."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -31,19 +31,19 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 
 @given(seconds=st.integers(0, 90).map(lambda tenths: tenths / 10))
 @settings(max_examples=50)
-def test_a_moment_is_the_last_event_that_was_recorded_by_then(
+def test_position_as_of_a_time_is_the_last_event_recorded_by_then(
     replay: Replay, seconds: float
 ) -> None:
     assert replay.position_as_of(at(seconds)) == sum(second <= seconds for second in SECONDS)
 
 
-def test_a_moment_may_come_in_any_zone(replay: Replay) -> None:
+def test_position_as_of_accepts_any_time_zone(replay: Replay) -> None:
     moment = datetime.fromisoformat(at(2).astimezone().isoformat()) + timedelta(microseconds=-1)
 
     assert replay.position_as_of(moment) == 3
 
 
-def test_a_position_is_itself_unless_the_log_ends_before(replay: Replay) -> None:
+def test_position_as_of_returns_a_position_unless_the_log_ends_before_it(replay: Replay) -> None:
     assert [replay.position_as_of(position) for position in (0, 3, 7)] == [0, 3, 7]
     with pytest.raises(ParameterError, match="beyond the log"):
         replay.position_as_of(8)

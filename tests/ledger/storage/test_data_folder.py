@@ -6,7 +6,7 @@ from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 
 
-def test_data_folder_names_the_files_that_the_documents_name(tmp_path: Path) -> None:
+def test_data_folder_has_the_documented_file_names(tmp_path: Path) -> None:
     files = DataFolder(tmp_path)
     named = [files.log, files.key, files.access, files.derived, files.lock, files.unfinished_log]
 

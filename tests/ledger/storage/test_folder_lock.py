@@ -1,4 +1,4 @@
-"""The lock of a data folder: one process at a time, whatever becomes of it."""
+"""The lock of a data folder: one process at a time, also after a kill."""
 
 import json
 import os
@@ -37,9 +37,9 @@ def another_holder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def refused(folder: Path) -> str:
-    """What whoever comes second is told."""
+    """Return the message of a second lock on a folder."""
     with pytest.raises(FolderLockedError) as refusal, hold_folder(folder):
-        pytest.fail("two hold one folder")
+        pytest.fail("a folder was locked twice")
     return str(refusal.value)
 
 
@@ -49,7 +49,7 @@ def secret_in(folder: Path) -> str:
     return holder.secret
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_hold_folder_names_the_holder_when_it_refuses_a_second_process(tmp_path: Path) -> None:
     with another_holder(tmp_path) as holder:
         refusal = refused(tmp_path)
 
@@ -57,17 +57,17 @@ def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Pat
     assert "http://127.0.0.1:7777" in refusal
 
 
-def test_a_second_opening_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
+def test_hold_folder_refuses_a_second_lock_in_the_same_process(tmp_path: Path) -> None:
     with hold_folder(tmp_path):
         assert "no address" in refused(tmp_path)
 
 
-def test_a_refused_process_leaves_the_holder_named(tmp_path: Path) -> None:
+def test_hold_folder_keeps_the_holder_in_the_lock_file_when_it_refuses(tmp_path: Path) -> None:
     with another_holder(tmp_path):
         assert refused(tmp_path) == refused(tmp_path)
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+def test_hold_folder_takes_the_lock_of_a_killed_process(tmp_path: Path) -> None:
     with another_holder(tmp_path) as holder:
         holder.kill()
 
@@ -76,7 +76,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "lock").read_text())["address"] == "http://127.0.0.1:1"
 
 
-def test_the_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+def test_hold_folder_releases_the_lock_when_the_block_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), hold_folder(tmp_path):
         raise ZeroDivisionError
 
@@ -84,7 +84,7 @@ def test_the_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
         pass
 
 
-def test_the_secret_is_for_the_owner_and_for_one_holder(tmp_path: Path) -> None:
+def test_lock_file_shows_its_secret_to_the_owner_until_the_lock_is_released(tmp_path: Path) -> None:
     with hold_folder(tmp_path) as first:
         lock = tmp_path / "lock"
         assert lock.stat().st_mode & 0o777 == 0o600
@@ -98,7 +98,7 @@ def test_the_secret_is_for_the_owner_and_for_one_holder(tmp_path: Path) -> None:
         assert not second.admits(secret)
 
 
-def test_a_secret_admits_once_and_the_next_one_is_in_the_lock_file(tmp_path: Path) -> None:
+def test_lock_admits_a_secret_once_and_writes_a_new_one(tmp_path: Path) -> None:
     with hold_folder(tmp_path) as lock:
         lock.announce("http://127.0.0.1:1")
         secret = secret_in(tmp_path)
@@ -111,14 +111,14 @@ def test_a_secret_admits_once_and_the_next_one_is_in_the_lock_file(tmp_path: Pat
         assert holder_of(tmp_path) == (os.getpid(), "http://127.0.0.1:1", secret_in(tmp_path))
 
 
-def test_a_folder_and_those_above_it_are_made_for_the_owner(tmp_path: Path) -> None:
+def test_make_folder_makes_it_and_its_parents_for_the_owner_alone(tmp_path: Path) -> None:
     make_folder(tmp_path / "new" / "data")
 
     assert [path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")] == [0o700]
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_data_folder_that_is_a_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_hold_folder_refuses_a_file_as_data_folder(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
 
     with (

@@ -1,4 +1,4 @@
-"""Reading beside a writer: who reads a brief statement, and that nobody can tell by the rows."""
+"""Reading beside a writer: the event loop and the threads read the same rows."""
 
 import asyncio
 import os
@@ -19,14 +19,14 @@ ENDLESS = "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up) SEL
 
 
 class Clock:
-    """Seconds that pass as told, and so many more each time somebody looks."""
+    """A clock that a test sets. Each reading advances it by `step` seconds."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.each = 0.0
+        self.step = 0.0
 
     def __call__(self) -> float:
-        self.now += self.each
+        self.now += self.step
         return self.now
 
 
@@ -50,25 +50,23 @@ def brief(tmp_path: Path, writer: sqlite3.Connection, clock: Clock) -> Iterator[
     reader.close()
 
 
-def numbers(path: Path, *these: int) -> sqlite3.Connection:
+def numbers(path: Path, *values: int) -> sqlite3.Connection:
     db = open_writer(path, "OFF")
     db.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
-    db.executemany("INSERT INTO numbers (n) VALUES (?)", [(n,) for n in these])
+    db.executemany("INSERT INTO numbers (n) VALUES (?)", [(n,) for n in values])
     return db
 
 
 @asynccontextmanager
 async def readers(path: Path, clock: Clock) -> AsyncIterator[AsyncReaders]:
-    it = AsyncReaders(path, 1, clock)
+    opened = AsyncReaders(path, 1, clock)
     try:
-        yield it
+        yield opened
     finally:
-        await it.close()
+        await opened.close()
 
 
-def test_a_quick_statement_is_answered_at_once(
-    brief: BriefReader, writer: sqlite3.Connection
-) -> None:
+def test_brief_reader_reads_the_latest_rows(brief: BriefReader, writer: sqlite3.Connection) -> None:
     assert brief.rows(NUMBERS, ()) == [(1,), (2,)]
     assert brief.rows("SELECT n FROM numbers WHERE n = ?", (9,)) == []
 
@@ -77,12 +75,12 @@ def test_a_quick_statement_is_answered_at_once(
     assert brief.rows(NUMBERS, ()) == [(1,), (2,), (3,)]
 
 
-def test_after_a_slow_statement_threads_read_for_fifty_times_as_long(
+def test_brief_reader_rests_fifty_times_as_long_after_a_slow_statement(
     brief: BriefReader, clock: Clock
 ) -> None:
-    clock.each = 2 * LONGEST
+    clock.step = 2 * LONGEST
     assert brief.rows(NUMBERS, ()) == [(1,), (2,)]
-    clock.each = 0.0
+    clock.step = 0.0
 
     assert brief.rows(NUMBERS, ()) is None
     clock.now += 2 * LONGEST * (REST - 1)
@@ -91,20 +89,22 @@ def test_after_a_slow_statement_threads_read_for_fifty_times_as_long(
     assert brief.rows(NUMBERS, ()) == [(1,), (2,)]
 
 
-def test_a_statement_that_takes_too_long_is_broken_off(brief: BriefReader, clock: Clock) -> None:
-    clock.each = LONGEST / 3
+def test_brief_reader_interrupts_a_statement_after_its_limit(
+    brief: BriefReader, clock: Clock
+) -> None:
+    clock.step = LONGEST / 3
 
     assert brief.rows(ENDLESS, ()) is None
 
-    clock.each = 0.0
+    clock.step = 0.0
     clock.now += LONGEST * (REST + 1) * 2
     assert brief.rows(NUMBERS, ()) == [(1,), (2,)]
 
 
-def test_a_statement_that_was_broken_off_keeps_no_checkpoint_from_its_end(
+def test_interrupted_statement_does_not_block_a_checkpoint(
     brief: BriefReader, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    clock.each = LONGEST
+    clock.step = LONGEST
     brief.rows(ENDLESS, ())
 
     blocked, *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -112,153 +112,155 @@ def test_a_statement_that_was_broken_off_keeps_no_checkpoint_from_its_end(
     assert blocked == 0
 
 
-def test_a_locked_file_is_waited_for_by_a_thread(tmp_path: Path, clock: Clock) -> None:
+def test_brief_reader_leaves_a_locked_file_to_threads(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "locked.db"
     numbers(path, 1).close()
-    stranger = sqlite3.connect(path, isolation_level=None)
-    stranger.execute("PRAGMA journal_mode=DELETE")
+    locker = sqlite3.connect(path, isolation_level=None)
+    locker.execute("PRAGMA journal_mode=DELETE")
     brief = BriefReader(path, clock)
-    stranger.execute("BEGIN EXCLUSIVE")
+    locker.execute("BEGIN EXCLUSIVE")
 
     assert brief.rows(NUMBERS, ()) is None
 
-    stranger.execute("ROLLBACK")
+    locker.execute("ROLLBACK")
     assert brief.rows(NUMBERS, ()) == [(1,)]
     brief.close()
-    stranger.close()
+    locker.close()
 
 
-@pytest.mark.parametrize("each", [0.0, LONGEST], ids=["by the loop", "by a thread"])
-async def test_the_rows_are_the_same_whoever_reads_them(
-    tmp_path: Path, writer: sqlite3.Connection, clock: Clock, each: float
+@pytest.mark.parametrize("step", [0.0, LONGEST], ids=["by the loop", "by a thread"])
+async def test_event_loop_and_threads_read_the_same_rows(
+    tmp_path: Path, writer: sqlite3.Connection, clock: Clock, step: float
 ) -> None:
-    clock.each = each
-    async with readers(tmp_path / "numbers.db", clock) as it:
+    clock.step = step
+    async with readers(tmp_path / "numbers.db", clock) as opened:
         for n in (3, 4, 5):
             writer.execute("INSERT INTO numbers (n) VALUES (?)", (n,))
-            assert await it.rows(NUMBERS, brief=True) == [(i,) for i in range(1, n + 1)]
+            assert await opened.rows(NUMBERS, brief=True) == [(i,) for i in range(1, n + 1)]
 
 
-async def test_a_brief_statement_that_is_wrong_raises_what_sqlite_says(
+async def test_wrong_brief_statement_raises_the_error_of_sqlite(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    async with readers(tmp_path / "numbers.db", clock) as it:
+    async with readers(tmp_path / "numbers.db", clock) as opened:
         with pytest.raises(sqlite3.OperationalError, match="no such column"):
-            await it.rows("SELECT m FROM numbers", brief=True)
+            await opened.rows("SELECT m FROM numbers", brief=True)
 
 
-async def test_who_reads_brief_statements_in_a_loop_lets_others_run(
+async def test_task_that_reads_brief_statements_in_a_loop_lets_other_tasks_run(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
     done = asyncio.Event()
     asyncio.get_running_loop().call_soon(done.set)
-    async with readers(tmp_path / "numbers.db", clock) as it:
+    async with readers(tmp_path / "numbers.db", clock) as opened:
         while not done.is_set():
-            await it.rows(NUMBERS, brief=True)
+            await opened.rows(NUMBERS, brief=True)
 
 
-async def test_after_a_swap_brief_statements_read_the_other_file_at_once(
+async def test_brief_statements_read_the_other_file_at_once_after_a_swap(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    following = numbers(tmp_path / "following.db", 7)
+    other_writer = numbers(tmp_path / "other.db", 7)
     async with (
-        readers(tmp_path / "numbers.db", clock) as ours,
-        readers(tmp_path / "following.db", clock) as others,
+        readers(tmp_path / "numbers.db", clock) as swapped,
+        readers(tmp_path / "other.db", clock) as other,
     ):
-        ours.swap(others)
+        swapped.swap(other)
 
-        assert await ours.rows(NUMBERS, brief=True) == [(7,)]
-        assert await others.rows(NUMBERS, brief=True) == [(1,), (2,)]
-        await others.drain()
-    following.close()
+        assert await swapped.rows(NUMBERS, brief=True) == [(7,)]
+        assert await other.rows(NUMBERS, brief=True) == [(1,), (2,)]
+        await other.drain()
+    other_writer.close()
 
 
-async def test_readers_that_are_closed_leave_no_connection(
+async def test_closed_readers_leave_no_connection_open(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    async with readers(tmp_path / "numbers.db", clock) as it:
-        await it.rows(NUMBERS, brief=True)
+    async with readers(tmp_path / "numbers.db", clock) as opened:
+        await opened.rows(NUMBERS, brief=True)
 
     writer.close()
 
     assert not (tmp_path / "numbers.db-wal").exists()  # the last connection removes it
 
 
-async def test_the_first_statements_open_one_connection_whoever_comes_first(
+async def test_concurrent_first_statements_open_one_connection(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
     before = threading.active_count()
-    async with readers(tmp_path / "numbers.db", clock) as it:
+    async with readers(tmp_path / "numbers.db", clock) as opened:
         assert threading.active_count() == before
 
-        await asyncio.gather(*(it.rows(NUMBERS) for _ in range(DEPTH)))
+        await asyncio.gather(*(opened.rows(NUMBERS) for _ in range(DEPTH)))
 
         assert threading.active_count() == before + 1
 
 
-async def test_who_gives_up_while_a_connection_opens_leaves_the_next_one_his_place(
+async def test_next_caller_opens_the_connection_when_the_first_is_cancelled(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    async with readers(tmp_path / "numbers.db", clock) as it:
-        gives_up, waits = (asyncio.ensure_future(it.rows(NUMBERS)) for _ in range(2))
-        await asyncio.sleep(0)  # the one is opening it, the other waits for that
-        gives_up.cancel()
+    async with readers(tmp_path / "numbers.db", clock) as opened:
+        first, second = (asyncio.ensure_future(opened.rows(NUMBERS)) for _ in range(2))
+        await asyncio.sleep(0)  # the first opens the connection, the second waits for it
+        first.cancel()
 
-        assert await waits == [(1,), (2,)]
+        assert await second == [(1,), (2,)]
         with pytest.raises(asyncio.CancelledError):
-            await gives_up
+            await first
 
 
 @pytest.mark.parametrize("brief", [False, True])
-async def test_a_file_that_is_not_there_is_refused_until_it_is(
+async def test_readers_refuse_an_absent_file_until_it_exists(
     tmp_path: Path, clock: Clock, brief: bool
 ) -> None:
     path = tmp_path / "none.db"
-    async with readers(path, clock) as it:
+    async with readers(path, clock) as opened:
         for _ in range(2):
             with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-                await it.rows(NUMBERS, brief=brief)
+                await opened.rows(NUMBERS, brief=brief)
         with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-            async with it.snapshot():
+            async with opened.snapshot():
                 pass
 
         numbers(path, 1).close()
 
-        assert await it.rows(NUMBERS, brief=brief) == [(1,)]
-        async with it.snapshot() as db:
+        assert await opened.rows(NUMBERS, brief=brief) == [(1,)]
+        async with opened.snapshot() as db:
             assert [*await db.execute_fetchall(NUMBERS)] == [(1,)]
 
 
-async def test_closing_waits_for_a_connection_that_was_given_up_while_it_opened(
+async def test_close_waits_for_the_connection_that_a_cancelled_caller_opens(
     tmp_path: Path, clock: Clock
 ) -> None:
     path = tmp_path / "pipe.db"
-    os.mkfifo(path)  # which is opened only once somebody opens its other end
-    it = AsyncReaders(path, 1, clock)
-    gives_up = asyncio.ensure_future(it.rows(NUMBERS))
+    os.mkfifo(path)  # opening it blocks until its other end is opened
+    opened = AsyncReaders(path, 1, clock)
+    cancelled = asyncio.ensure_future(opened.rows(NUMBERS))
     await asyncio.sleep(0)
-    gives_up.cancel()
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await gives_up
+        await cancelled
 
-    closing = asyncio.ensure_future(it.close())
+    closing = asyncio.ensure_future(opened.close())
     await asyncio.wait([closing], timeout=0)
     waits = not closing.done()
     os.close(os.open(path, os.O_WRONLY))
     await closing
 
-    assert waits  # else its thread would answer an event loop that is closed by then
+    assert waits  # else the thread would call a closed event loop
 
 
-async def test_readers_that_are_closed_open_nothing_any_more(
+async def test_closed_readers_refuse_every_statement(
     tmp_path: Path, writer: sqlite3.Connection, clock: Clock
 ) -> None:
-    async with readers(tmp_path / "numbers.db", clock) as it:
+    async with readers(tmp_path / "numbers.db", clock) as opened:
         pass
 
     for brief in (False, True):
-        with pytest.raises(sqlite3.ProgrammingError, match="is read no more"):
-            await it.rows(NUMBERS, brief=brief)
-    with pytest.raises(sqlite3.ProgrammingError, match="is read no more"):
-        async with it.snapshot():
+        with pytest.raises(
+            sqlite3.ProgrammingError, match=r"the readers of numbers\.db are closed"
+        ):
+            await opened.rows(NUMBERS, brief=brief)
+    with pytest.raises(sqlite3.ProgrammingError, match=r"the readers of numbers\.db are closed"):
+        async with opened.snapshot():
             pass

@@ -1,4 +1,4 @@
-"""A list as of a position is the list that the table gave there, page by page."""
+"""A list as of a position equals the list of the table at that position."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from tests.projections.histories import histories
 from tests.projections.world import World, select, world
 from tests.properties import examples
 
-Words = Mapping[str, Sequence[str]]
+Filters = Mapping[str, Sequence[str]]
 
 LETTER = st.sampled_from(["a", "b", "c"])
 FILTERS = st.fixed_dictionaries(
@@ -39,14 +39,16 @@ FILTERS = st.fixed_dictionaries(
 )
 
 
-def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
-    """All pages as of a position."""
+def listed(replay: Replay, filters: Filters, position: int, size: int) -> list[Any]:
+    """Return the assets of all pages as of a position."""
     found: list[Any] = []
     cursor = ""
     while True:
-        query = PastQuery.of("1", words, "created_at", size, cursor)
+        query = PastQuery.of("1", filters, "created_at", size, cursor)
         tag = Tag("1", query.kind, query.value)
-        seen = replay.assets_of_tag(tag, query.after, size + 1, upto=position, wants=query.wants)
+        seen = replay.assets_of_tag(
+            tag, query.after, size + 1, upto=position, matches=query.matches
+        )
         page = query.page(*seen, position)
         found += orjson.loads(b"[%b]" % page.json)
         assert page.count <= size
@@ -55,8 +57,8 @@ def listed(replay: Replay, words: Words, position: int, size: int) -> list[Any]:
             return found
 
 
-def tabled(runner: Runner, words: Words) -> list[Any]:
-    tests = [condition.sql() for condition in conditions("1", words)]
+def tabled(runner: Runner, filters: Filters) -> list[Any]:
+    tests = [condition.sql() for condition in conditions("1", filters)]
     where = " AND ".join(text for text, _ in tests)
     sql = f"""SELECT json FROM assets WHERE user_id = '1' AND deleted_at IS NULL AND {where}
         ORDER BY seq"""
@@ -72,19 +74,19 @@ def recorded(here: World, runner: Runner, events: list[Event]) -> Iterator[int]:
 
 @given(events=histories(), job_id=LETTER, rest=FILTERS)
 @examples(40)
-def test_a_list_is_what_it_was_at_every_position(
-    events: list[Event], job_id: str, rest: Words
+def test_list_as_of_a_position_equals_the_table_at_that_position(
+    events: list[Event], job_id: str, rest: Filters
 ) -> None:
-    words = {"job_id": [job_id], **rest}
+    filters = {"job_id": [job_id], **rest}
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         with here.projections() as runner:
-            shown = {at: tabled(runner, words) for at in recorded(here, runner, events)}
+            shown = {at: tabled(runner, filters) for at in recorded(here, runner, events)}
         replay = Replay(here.log, Codec())
 
-        assert {position: listed(replay, words, position, 2) for position in shown} == shown
+        assert {position: listed(replay, filters, position, 2) for position in shown} == shown
 
 
-def test_a_page_that_looked_in_vain_goes_on_from_there(
+def test_page_without_matches_continues_where_its_walk_stopped(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replaying, "PAGE", 2)
@@ -92,30 +94,32 @@ def test_a_page_that_looked_in_vain_goes_on_from_there(
     for number in range(9):
         born = created(originator_id=asset_id(number), job_id="j")
         here.append(born, *([deleted(originator_id=asset_id(number), job_id="j")] * (number < 8)))
-    replay, words = Replay(here.log, Codec()), {"job_id": ["j"]}
+    replay, filters = Replay(here.log, Codec()), {"job_id": ["j"]}
 
     first = replay.assets_of_tag(
-        Tag("1", "job", "j"), 0, 10, upto=here.feed.head(), wants=lambda asset: not asset.deleted
+        Tag("1", "job", "j"), 0, 10, upto=here.feed.head(), matches=lambda asset: not asset.deleted
     )
 
     assert first == ([], 5)
-    assert [asset["id"] for asset in listed(replay, words, here.feed.head(), 3)] == [asset_id(8)]
+    assert [asset["id"] for asset in listed(replay, filters, here.feed.head(), 3)] == [asset_id(8)]
 
 
 @pytest.mark.parametrize(
-    "words", [{}, {"content_type": ["image/"]}, {"job_id": ["a", "b"]}, {"missing": ["job_id"]}]
+    "filters", [{}, {"content_type": ["image/"]}, {"job_id": ["a", "b"]}, {"missing": ["job_id"]}]
 )
-def test_a_list_of_the_past_needs_one_tag_to_walk(words: Words) -> None:
-    with pytest.raises(ParameterError, match="needs one job_id or node_id or workflow_id"):
-        PastQuery.of("1", words, "created_at", 10, "")
+def test_list_as_of_a_position_needs_a_filter_with_a_tag(filters: Filters) -> None:
+    with pytest.raises(
+        ParameterError, match="needs a filter with one job_id or node_id or workflow_id"
+    ):
+        PastQuery.of("1", filters, "created_at", 10, "")
 
 
-def test_a_list_of_the_past_is_in_the_order_of_creation() -> None:
+def test_list_as_of_a_position_refuses_other_sorts() -> None:
     with pytest.raises(ParameterError, match="sort must be created_at"):
         PastQuery.of("1", {"job_id": ["j"]}, "-created_at", 10, "")
 
 
-def test_a_cursor_of_the_past_belongs_to_its_filters() -> None:
+def test_cursor_of_a_list_as_of_a_position_is_bound_to_its_filters() -> None:
     query = PastQuery.of("1", {"job_id": ["a"]}, "created_at", 10, "")
     cursor = query.page([], 7, 9).next
 

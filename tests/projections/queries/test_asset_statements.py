@@ -22,7 +22,7 @@ from tests.projections.histories import USERS, everything, histories
 from tests.projections.world import World, select, world
 from tests.properties import examples
 
-Words = Mapping[str, Sequence[str]]
+Filters = Mapping[str, Sequence[str]]
 
 OTHER = "sha256:" + "b" * 64
 NEW_YEAR = "2026-01-01T00:00:00Z"
@@ -31,14 +31,14 @@ NEW_YEAR = "2026-01-01T00:00:00Z"
 def page(
     runner: Runner,
     user: str,
-    words: Words,
+    filters: Filters,
     sort: str = "created_at",
     size: int = 100,
     at: str = "",
     deleted: str = "false",
 ) -> Page:
-    """A page, read through the projection's own connection."""
-    query = AssetQuery.of(user, words, sort, size, at, deleted)
+    """Read a page through the connection that writes the tables."""
+    query = AssetQuery.of(user, filters, sort, size, at, deleted)
     if query.sort.column is None:
         (row,) = rows(runner, statements.page_statement(query))
         return statements.page_of(query, *row)
@@ -46,8 +46,8 @@ def page(
     return statements.ordered_page(query, *row)
 
 
-def count(runner: Runner, user: str, words: Words, deleted: str) -> int:
-    query = AssetQuery.of(user, words, "created_at", 1, "", deleted)
+def count(runner: Runner, user: str, filters: Filters, deleted: str) -> int:
+    query = AssetQuery.of(user, filters, "created_at", 1, "", deleted)
     return int(rows(runner, statements.count_statement(query))[0][0])
 
 
@@ -55,16 +55,16 @@ def rows(runner: Runner, sql: statements.Sql) -> list[Any]:
     return select(runner, sql.text, sql.parameters)
 
 
-def ids(answer: Page) -> list[str]:
-    return [asset["id"] for asset in orjson.loads(b"[" + answer.json + b"]")]
+def ids(found: Page) -> list[str]:
+    return [asset["id"] for asset in orjson.loads(b"[" + found.json + b"]")]
 
 
 def all_pages(
-    runner: Runner, user: str, words: Words, sort: str, size: int, deleted: str = "false"
+    runner: Runner, user: str, filters: Filters, sort: str, size: int, deleted: str = "false"
 ) -> list[list[str]]:
-    pages = [page(runner, user, words, sort, size, deleted=deleted)]
+    pages = [page(runner, user, filters, sort, size, deleted=deleted)]
     while pages[-1].next:
-        pages.append(page(runner, user, words, sort, size, pages[-1].next, deleted))
+        pages.append(page(runner, user, filters, sort, size, pages[-1].next, deleted))
     return [ids(each) for each in pages]
 
 
@@ -94,14 +94,14 @@ SHOWN = {"false": {False}, "true": {True}, "any": {False, True}}
 
 
 def naively(
-    assets: dict[str, Asset], user: str, words: Words, sort: str, deleted: str = "false"
+    assets: dict[str, Asset], user: str, filters: Filters, sort: str, deleted: str = "false"
 ) -> list[str]:
     found = [
         asset
         for asset in assets.values()
         if asset.user_id == user
         and asset.deleted in SHOWN[deleted]
-        and all(any(MATCHES[word](asset, v) for v in values) for word, values in words.items())
+        and all(any(MATCHES[name](asset, v) for v in values) for name, values in filters.items())
     ]
     found.sort(key=ORDERS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     return [asset.id for asset in found]
@@ -111,7 +111,7 @@ def several(*values: str) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), min_size=1, max_size=3)
 
 
-WORDS = st.fixed_dictionaries(
+FILTERS = st.fixed_dictionaries(
     {},
     optional={
         "workflow_id": several("a", "b", "c", "z"),
@@ -129,31 +129,31 @@ WORDS = st.fixed_dictionaries(
         "size_max": several("7", "999999999999"),
     },
 )
-REQUESTS = st.tuples(WORDS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
+REQUESTS = st.tuples(FILTERS, st.integers(1, 4), st.sampled_from(sorted(SHOWN)))
 
 
 @examples(60)
 @given(histories(), st.lists(REQUESTS, min_size=8, max_size=8))
-def test_pages_are_what_a_naive_filter_finds(
-    events: list[Event], requests: list[tuple[Words, int, str]]
+def test_pages_equal_a_naive_filter(
+    events: list[Event], requests: list[tuple[Filters, int, str]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*events) if events else None
         state = everything(here.feed.read(0, 1_000))
         with here.projections() as runner:
-            for words, size, deleted in requests:
+            for filters, size, deleted in requests:
                 for user in USERS:
                     for sort in SORTS:
-                        pages = all_pages(runner, user, words, sort, size, deleted)
-                        expected = naively(state, user, words, sort, deleted)
+                        pages = all_pages(runner, user, filters, sort, size, deleted)
+                        expected = naively(state, user, filters, sort, deleted)
                         assert list(chain(*pages)) == expected
                         assert all(len(each) == size for each in pages[:-1])
                         assert len(pages) == 1 or pages[-1]
-                    matching = naively(state, user, words, "created_at", deleted)
-                    assert count(runner, user, words, deleted) == len(matching)
+                    matching = naively(state, user, filters, "created_at", deleted)
+                    assert count(runner, user, filters, deleted) == len(matching)
 
 
-PLANS: list[tuple[Words, str]] = [
+PLANS: list[tuple[Filters, str]] = [
     ({}, "assets_by_user (user_id=? AND rowid>?)"),
     ({"job_id": ["j"]}, "assets_by_job (user_id=? AND job_id=? AND rowid>?)"),
     ({"node_id": ["n"]}, "assets_by_node (user_id=? AND node_id=? AND rowid>?)"),
@@ -172,11 +172,11 @@ PLANS: list[tuple[Words, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "step"), PLANS)
-def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
-    runner: Runner, words: Words, step: str
+@pytest.mark.parametrize(("filters", "step"), PLANS)
+def test_covered_page_reads_its_index_in_order_without_sorting(
+    runner: Runner, filters: Filters, step: str
 ) -> None:
-    plan = _plan(runner, words)
+    plan = _plan(runner, filters)
 
     assert any(step in line for line in plan)
     assert not any(line.startswith("SCAN assets") for line in plan)
@@ -184,12 +184,14 @@ def test_a_covered_page_walks_its_index_in_order_and_sorts_no_table(
         assert not any("TEMP B-TREE" in line for line in plan)
 
 
-def _plan(runner: Runner, words: Words) -> list[str]:
-    sql, parameters, _ = statements.page_statement(AssetQuery.of("1", words, "created_at", 10, ""))
+def _plan(runner: Runner, filters: Filters) -> list[str]:
+    sql, parameters, _ = statements.page_statement(
+        AssetQuery.of("1", filters, "created_at", 10, "")
+    )
     return [line for *_, line in select(runner, f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
-def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
+def test_uncovered_page_stops_after_walk_rows_and_continues(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statements, "WALK", 10)
@@ -199,9 +201,9 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
         for n, kind in enumerate(kinds, 1)
     ]
     here.write(runner, *made)
-    words = {"job_id": ["j"], "content_type": ["image/"]}
+    filters = {"job_id": ["j"], "content_type": ["image/"]}
 
-    pages = all_pages(runner, "1", words, "created_at", 5)
+    pages = all_pages(runner, "1", filters, "created_at", 5)
 
     assert [[int(each, 16) for each in found] for found in pages if found] == [
         [25],
@@ -212,7 +214,7 @@ def test_a_search_without_an_index_looks_at_so_many_rows_and_goes_on(
     assert len(pages) == 10
 
 
-def test_tombstones_among_live_assets_are_walked_in_one_order(
+def test_walk_merges_tombstones_and_live_assets_in_order(
     here: World, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statements, "WALK", 5)
@@ -226,7 +228,7 @@ def test_tombstones_among_live_assets_are_walked_in_one_order(
     assert [int(each, 16) for each in chain(*gone)] == list(range(3, 31, 3))
 
 
-def test_a_tombstone_on_a_list_says_since_when_and_by_whom(here: World, runner: Runner) -> None:
+def test_listed_tombstone_has_time_and_user_of_its_deletion(here: World, runner: Runner) -> None:
     here.write(runner, created(), deleted(by="7"))
 
     (shown,) = orjson.loads(b"[" + page(runner, "1", {}, deleted="true").json + b"]")
@@ -234,17 +236,17 @@ def test_a_tombstone_on_a_list_says_since_when_and_by_whom(here: World, runner: 
     assert (shown["deleted_by"], shown["deleted_at"]) == ("7", shown["updated_at"])
 
 
-def test_more_values_than_are_merged_are_walked(here: World, runner: Runner) -> None:
+def test_more_values_than_lanes_use_a_walk(here: World, runner: Runner) -> None:
     made = [created(originator_id=asset_id(n), node_id=f"n{n}") for n in range(1, 200)]
     here.write(runner, *made)
-    words = {"node_id": [f"n{n}" for n in range(50, 170)]}
+    filters = {"node_id": [f"n{n}" for n in range(50, 170)]}
 
-    pages = all_pages(runner, "1", words, "created_at", 50)
+    pages = all_pages(runner, "1", filters, "created_at", 50)
 
     assert [len(found) for found in pages] == [50, 50, 20]
 
 
-async def test_a_list_is_the_same_in_pages_that_the_event_loop_reads_and_in_longer_ones(
+async def test_list_is_the_same_in_brief_and_longer_pages(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     made = [created(originator_id=asset_id(n), job_id="j") for n in range(1, 412)]
@@ -258,33 +260,31 @@ async def test_a_list_is_the_same_in_pages_that_the_event_loop_reads_and_in_long
     assert list(chain(*map(ids, brief))) == list(chain(*map(ids, longer)))
 
 
-async def walked(assets: AssetQueries, words: Words, size: int) -> list[Page]:
-    pages = [await assets.page("1", words, page_size=size)]
+async def walked(assets: AssetQueries, filters: Filters, size: int) -> list[Page]:
+    pages = [await assets.page("1", filters, page_size=size)]
     while pages[-1].next:
-        pages.append(await assets.page("1", words, page_size=size, cursor=pages[-1].next))
+        pages.append(await assets.page("1", filters, page_size=size, cursor=pages[-1].next))
     return pages
 
 
-async def test_a_page_tells_the_position_that_it_reflects(
+async def test_page_has_the_position_that_it_reflects(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     assert (await assets.page("1", {})).position == 1
     here.write(runner, created())
 
-    answer = await assets.page("1", {})
+    found = await assets.page("1", {})
 
-    assert (answer.position, answer.count, answer.next) == (2, 1, "")
+    assert (found.position, found.count, found.next) == (2, 1, "")
 
 
-def test_a_page_of_more_than_a_thousand_is_a_page_of_a_thousand(
-    here: World, runner: Runner
-) -> None:
+def test_page_size_is_capped_at_a_thousand(here: World, runner: Runner) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 1_003)])
 
     assert page(runner, "1", {}, size=5_000).count == 1_000
 
 
-def test_a_cursor_stays_good_when_the_row_it_names_is_deleted(here: World, runner: Runner) -> None:
+def test_cursor_stays_valid_when_its_row_is_deleted(here: World, runner: Runner) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in (1, 2, 3, 4)])
     first = page(runner, "1", {}, size=2)
     here.write(runner, deleted(originator_id=asset_id(3)))
@@ -299,7 +299,7 @@ def cursor(here: World, runner: Runner) -> str:
 
 
 @pytest.mark.parametrize(
-    ("user", "words", "sort"),
+    ("user", "filters", "sort"),
     [
         ("2", {"job_id": ["j"]}, "created_at"),
         ("1", {"job_id": ["k"]}, "created_at"),
@@ -308,41 +308,41 @@ def cursor(here: World, runner: Runner) -> str:
         ("1", {"job_id": ["j"]}, "-created_at"),
     ],
 )
-def test_a_cursor_of_another_query_is_refused(
-    cursor: str, user: str, words: Words, sort: str
+def test_cursor_of_another_query_is_refused(
+    cursor: str, user: str, filters: Filters, sort: str
 ) -> None:
     with pytest.raises(CursorError):
-        AssetQuery.of(user, words, sort, 2, cursor)
+        AssetQuery.of(user, filters, sort, 2, cursor)
 
 
-def test_a_cursor_goes_on_with_another_page_size_and_order_of_words(cursor: str) -> None:
+def test_cursor_is_valid_with_another_page_size_and_repeated_values(cursor: str) -> None:
     same = AssetQuery.of("1", {"job_id": ["j", "j"]}, "created_at", 7, cursor)
 
     assert same.start > 0
 
 
-def test_a_cursor_altered_in_any_letter_is_refused(cursor: str) -> None:
-    for place, letter in enumerate(cursor):
-        other = cursor[:place] + ("A" if letter != "A" else "B") + cursor[place + 1 :]
+def test_cursor_with_any_altered_letter_is_refused(cursor: str) -> None:
+    for index, letter in enumerate(cursor):
+        other = cursor[:index] + ("A" if letter != "A" else "B") + cursor[index + 1 :]
         with pytest.raises(CursorError):
             AssetQuery.of("1", {"job_id": ["j"]}, "created_at", 2, other)
 
 
 @given(st.text(min_size=1))
-def test_a_cursor_of_any_text_is_refused(text: str) -> None:
+def test_arbitrary_text_is_refused_as_cursor(text: str) -> None:
     with pytest.raises(CursorError):
         AssetQuery.of("1", {}, "created_at", 2, text)
 
 
 @pytest.mark.parametrize(
-    ("words", "asked", "field", "message"),
+    ("filters", "options", "field", "message"),
     [
         ({"nod_id": ["n"]}, {}, "nod_id", "did you mean node_id?"),
         ({"name; DROP": ["n"]}, {}, "name; DROP", "no such filter"),
         ({"job_id": [""]}, {}, "job_id", "must not be empty"),
         ({"missing": ["name"]}, {}, "missing", "must be one of"),
         ({"created_after": ["2026-01-01T00:00:00"]}, {}, "created_after", "no time zone"),
-        ({"created_before": ["0001-01-01T00:00:00+14:00"]}, {}, "created_before", "every time"),
+        ({"created_before": ["0001-01-01T00:00:00+14:00"]}, {}, "created_before", "out of range"),
         ({"size_min": ["-1"]}, {}, "size_min", "whole number"),
         ({"size_max": ["9" * 19]}, {}, "size_max", "whole number"),
         ({"digest": ["sha256:0"]}, {}, "digest", "64 lower-case"),
@@ -352,12 +352,12 @@ def test_a_cursor_of_any_text_is_refused(text: str) -> None:
         ({}, {"sort": "-create_at"}, "sort", "did you mean -created_at?"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused_by_name(
-    words: Words, asked: Mapping[str, Any], field: str, message: str
+def test_invalid_request_names_its_parameter(
+    filters: Filters, options: Mapping[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ParameterError) as refusal:
-        AssetQuery.of("1", words, **{"sort": "created_at", "size": 10, "cursor": "", **asked})
+        AssetQuery.of("1", filters, **{"sort": "created_at", "size": 10, "cursor": "", **options})
 
-    ((named, why),) = refusal.value.errors
-    assert named == field
-    assert message in why
+    ((name, reason),) = refusal.value.errors
+    assert name == field
+    assert message in reason

@@ -1,4 +1,4 @@
-"""Long lists by name and by size, read by the catalog."""
+"""Long lists by name and by size, read from the catalog."""
 
 import tempfile
 from itertools import chain
@@ -34,37 +34,35 @@ def every_list_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_reads, "CHUNK", 3)
 
 
-async def pages(assets: AssetQueries, user: str, words: Any, sort: str, size: int) -> list[Any]:
-    """The ids on each page of a list."""
+async def pages(assets: AssetQueries, user: str, filters: Any, sort: str, size: int) -> list[Any]:
+    """Return the ids on each page of a list."""
     found, cursor = [], ""
     while True:
-        page = await assets.page(user, words, sort=sort, page_size=size, cursor=cursor)
+        page = await assets.page(user, filters, sort=sort, page_size=size, cursor=cursor)
         found.append([asset["id"] for asset in orjson.loads(b"[%b]" % page.json)])
         cursor = page.next
         if not cursor:
             return found
 
 
-def naively(assets: dict[str, Asset], user: str, words: Any, sort: str) -> list[str]:
-    found = [asset for asset in assets.values() if asset.user_id == user and _fits(asset, words)]
+def naively(assets: dict[str, Asset], user: str, filters: Any, sort: str) -> list[str]:
+    found = [asset for asset in assets.values() if asset.user_id == user and _fits(asset, filters)]
     key = sort.removeprefix("-")
     found.sort(key=lambda asset: (getattr(asset, key), asset.seq), reverse=sort.startswith("-"))
     return [asset.id for asset in found]
 
 
-def _fits(asset: Asset, words: Any) -> bool:
+def _fits(asset: Asset, filters: Any) -> bool:
     return (
-        asset.content_type.startswith(words.get("content_type", [""])[0])
-        and words.get("name", [asset.name]) == [asset.name]
-        and all(tag in asset.tags for tag in words.get("tag", []))
+        asset.content_type.startswith(filters.get("content_type", [""])[0])
+        and filters.get("name", [asset.name]) == [asset.name]
+        and all(tag in asset.tags for tag in filters.get("tag", []))
     )
 
 
 @examples(40)
 @given(histories(), FILTERS, st.integers(1, 4))
-async def test_long_lists_are_what_a_naive_sort_gives(
-    events: list[Event], words: Any, size: int
-) -> None:
+async def test_long_lists_equal_a_naive_sort(events: list[Event], filters: Any, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         here.append(*events) if events else None
         state = live(here.feed.read(0, 1_000))
@@ -72,12 +70,12 @@ async def test_long_lists_are_what_a_naive_sort_gives(
             async with asset_queries(here, runner) as assets:
                 for user in USERS:
                     for sort in ORDERS:
-                        found = await pages(assets, user, words, sort, size)
-                        assert list(chain(*found)) == naively(state, user, words, sort)
+                        found = await pages(assets, user, filters, sort, size)
+                        assert list(chain(*found)) == naively(state, user, filters, sort)
                         assert all(len(each) <= size for each in found)
 
 
-async def test_a_long_list_stops_looking_and_goes_on(
+async def test_long_list_stops_after_walk_rows_and_continues(
     here: World, runner: Runner, assets: AssetQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalog_reads, "WALK", 9)
@@ -96,7 +94,7 @@ async def test_a_long_list_stops_looking_and_goes_on(
     assert len(found) == 5
 
 
-async def test_a_renamed_asset_goes_to_its_new_place(
+async def test_renamed_asset_moves_in_the_catalog(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     for n, name in enumerate("bac", 1):
@@ -108,12 +106,12 @@ async def test_a_renamed_asset_goes_to_its_new_place(
     assert [int(each, 16) for each in found] == [1, 3, 2]
 
 
-async def test_tombstones_are_in_no_long_order(assets: AssetQueries) -> None:
+async def test_long_list_refuses_tombstones(assets: AssetQueries) -> None:
     with pytest.raises(ParameterError, match="deleted must be false"):
         await assets.page("1", {}, sort="size", deleted="any")
 
 
-async def test_a_cursor_of_another_order_is_refused(
+async def test_cursor_of_another_sort_is_refused(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     here.write(runner, *[created(originator_id=asset_id(n)) for n in range(1, 4)])

@@ -13,7 +13,7 @@ def folder(number: int, parent: AssetId | None) -> Event:
     return created(originator_id=asset_id(number), **label)
 
 
-async def test_folders_in_a_circle_are_walked_once(here: World, runner: Runner) -> None:
+async def test_below_walks_folders_in_a_circle_once(here: World, runner: Runner) -> None:
     here.write(runner, folder(1, asset_id(3)), folder(2, asset_id(1)), folder(3, asset_id(2)))
     here.write(runner, created(originator_id=asset_id(4), parent_id=asset_id(3)))
     readers = AsyncReaders(runner.database.path, 1)

@@ -1,4 +1,4 @@
-"""How the assets of two jobs are aligned. Assets are written `node/name=digest`."""
+"""How the assets of two jobs are paired. Assets are written `node/name=digest`."""
 
 from collections import Counter
 
@@ -24,32 +24,32 @@ def _made(text: str) -> MadeAsset:
     return MadeAsset(node or None, name, Digest(digest) if digest else None, text.encode())
 
 
-def told(rows: list[ComparedPair]) -> list[str]:
+def described(rows: list[ComparedPair]) -> list[str]:
     return [f"{row.status} {row.key.node_id or ''}/{row.key.name} {row.key.nth}" for row in rows]
 
 
-def test_equal_bytes_under_equal_names_are_the_same() -> None:
+def test_assets_with_equal_names_and_content_are_the_same() -> None:
     rows = align(made("n/a=1", "n/b=2", "m/a=3"), made("n/a=1", "n/b=9", "m/a=3"))
 
-    assert told(rows) == ["same n/a 1", "different n/b 1", "same m/a 1"]
+    assert described(rows) == ["same n/a 1", "different n/b 1", "same m/a 1"]
 
 
-def test_the_second_of_a_name_is_compared_with_the_second() -> None:
+def test_repeated_names_are_paired_by_occurrence() -> None:
     rows = align(made("n/a=1", "n/a=2", "n/a=3"), made("n/a=1", "n/a=3"))
 
-    assert told(rows) == ["same n/a 1", "different n/a 2", "only_a n/a 3"]
+    assert described(rows) == ["same n/a 1", "different n/a 2", "only_a n/a 3"]
 
 
-def test_what_has_no_bytes_is_the_same_as_what_has_none() -> None:
+def test_assets_without_content_are_the_same() -> None:
     rows = align(made("/folder", "/note"), made("/folder", "/note=1"))
 
-    assert told(rows) == ["same /folder 1", "different /note 1"]
+    assert described(rows) == ["same /folder 1", "different /note 1"]
 
 
-def test_what_only_the_second_made_stands_where_it_made_it() -> None:
+def test_assets_of_the_second_job_alone_keep_their_place() -> None:
     rows = align(made("n/a", "n/b", "n/c"), made("n/x", "n/a", "n/c", "n/y", "n/b", "n/z"))
 
-    assert told(rows) == [
+    assert described(rows) == [
         "only_b n/x 1",
         "same n/a 1",
         "only_b n/y 1",
@@ -59,14 +59,14 @@ def test_what_only_the_second_made_stands_where_it_made_it() -> None:
     ]
 
 
-def test_the_first_row_that_is_not_the_same_is_where_they_parted() -> None:
-    parted = JobComparison("a", "b", align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9)
-    alike = JobComparison("a", "b", align(made("n/a"), made("n/a")), 9)
+def test_first_divergence_is_the_first_row_that_is_not_same() -> None:
+    different = JobComparison("a", "b", align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9)
+    same = JobComparison("a", "b", align(made("n/a"), made("n/a")), 9)
 
-    assert parted.first_divergence is not None
-    assert parted.first_divergence.key == ("m", "c", 1)
-    assert parted.counts == {"same": 1, "different": 1, "only_a": 0, "only_b": 1}
-    assert alike.first_divergence is None
+    assert different.first_divergence is not None
+    assert different.first_divergence.key == ("m", "c", 1)
+    assert different.counts == {"same": 1, "different": 1, "only_a": 0, "only_b": 1}
+    assert same.first_divergence is None
 
 
 ASSETS = st.lists(
@@ -81,7 +81,7 @@ ASSETS = st.lists(
 
 
 @given(a=ASSETS, b=ASSETS)
-def test_every_asset_is_in_exactly_one_row_and_each_job_keeps_its_order(
+def test_every_asset_is_in_one_row_and_the_first_job_keeps_its_order(
     a: list[str], b: list[str]
 ) -> None:
     rows = align(made(*a), made(*b))
@@ -93,14 +93,14 @@ def test_every_asset_is_in_exactly_one_row_and_each_job_keeps_its_order(
 
 
 @given(a=ASSETS, b=ASSETS)
-def test_turned_round_a_comparison_says_the_opposite(a: list[str], b: list[str]) -> None:
-    there = {row.key: row.status for row in align(made(*a), made(*b))}
-    back = {row.key: row.status for row in align(made(*b), made(*a))}
+def test_swapping_the_jobs_swaps_the_statuses(a: list[str], b: list[str]) -> None:
+    forward = {row.key: row.status for row in align(made(*a), made(*b))}
+    backward = {row.key: row.status for row in align(made(*b), made(*a))}
 
     opposite = {"only_a": "only_b", "only_b": "only_a"}
-    assert there == {key: opposite.get(status, status) for key, status in back.items()}
+    assert forward == {key: opposite.get(status, status) for key, status in backward.items()}
 
 
 @given(a=ASSETS)
-def test_a_job_is_the_same_as_itself(a: list[str]) -> None:
+def test_job_compared_with_itself_has_only_same_rows(a: list[str]) -> None:
     assert {row.status for row in align(made(*a), made(*a))} <= {"same"}

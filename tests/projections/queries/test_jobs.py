@@ -1,4 +1,4 @@
-"""Reading jobs: from the table, and folded from the log."""
+"""Jobs, read from the table and folded from the log."""
 
 import tempfile
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.projections.world import World, read_job, select, world
 from tests.properties import examples
 
 
-async def test_a_job_that_only_its_assets_name_is_untracked(
+async def test_job_without_start_and_end_is_untracked(
     here: World, runner: Runner, jobs: JobQueries
 ) -> None:
     here.write(runner, created(size=4, workflow_id="w", job_id="j"))
@@ -47,7 +47,7 @@ async def test_a_job_that_only_its_assets_name_is_untracked(
     }
 
 
-async def test_two_users_jobs_of_one_name_never_mix(
+async def test_jobs_with_the_same_id_of_two_users_are_separate(
     here: World, runner: Runner, jobs: JobQueries
 ) -> None:
     here.write(runner, created(size=4, job_id="j"))
@@ -57,19 +57,19 @@ async def test_two_users_jobs_of_one_name_never_mix(
     assert (await read_job(jobs, "2"))["bytes"] == 9
 
 
-async def test_a_job_that_nothing_names_is_unknown(jobs: JobQueries) -> None:
+async def test_job_without_events_is_unknown(jobs: JobQueries) -> None:
     with pytest.raises(UnknownJobError):
         await jobs.find("1", "j")
 
 
-class Told(NamedTuple):
+class JobWithAssets(NamedTuple):
     """A job and its live assets, in the order of their creation."""
 
     job: dict[str, Any]
     assets: list[dict[str, Any]]
 
 
-Jobs = dict[tuple[str, str], Told]
+Jobs = dict[tuple[str, str], JobWithAssets]
 
 
 LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_at IS NULL
@@ -78,7 +78,7 @@ LIVE = """SELECT json FROM assets WHERE user_id = ? AND job_id = ? AND deleted_a
 
 @given(events=histories())
 @examples(40)
-def test_a_replayed_job_is_the_projected_one_at_every_position(events: list[Event]) -> None:
+def test_replayed_job_equals_the_row_at_every_position(events: list[Event]) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         with here.projections() as runner:
             shown = {position: tabled(runner) for position in recorded(here, runner, events)}
@@ -90,7 +90,7 @@ def test_a_replayed_job_is_the_projected_one_at_every_position(events: list[Even
 
 
 def recorded(here: World, runner: Runner, events: list[Event]) -> Any:
-    """Record one event after the other, and answer the position of each."""
+    """Record one event after the other; yield the position of each."""
     for event in events:
         assert here.write(runner, event)
         yield here.feed.head()
@@ -100,20 +100,20 @@ def tabled(runner: Runner) -> Jobs:
     rows = select(runner, "SELECT * FROM jobs")
     names = [row[1] for row in select(runner, "PRAGMA table_info(jobs)")]
     jobs = [dict(zip(names, row, strict=True)) for row in rows]
-    return {(job["user_id"], job["job_id"]): told(runner, job) for job in jobs}
+    return {(job["user_id"], job["job_id"]): from_table(runner, job) for job in jobs}
 
 
-def told(runner: Runner, job: dict[str, Any]) -> Told:
+def from_table(runner: Runner, job: dict[str, Any]) -> JobWithAssets:
     parameters = job["parameters"] and orjson.loads(job["parameters"])
     rows = select(runner, LIVE, (job["user_id"], job["job_id"]))
-    return Told(job | {"parameters": parameters}, [orjson.loads(json) for (json,) in rows])
+    return JobWithAssets(job | {"parameters": parameters}, [orjson.loads(json) for (json,) in rows])
 
 
 def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
     records = {name: replay.job_record(*name, upto=position) for name in jobs}
-    return {name: told_by(record) for name, record in records.items()}
+    return {name: from_record(record) for name, record in records.items()}
 
 
-def told_by(record: JobRecord) -> Told:
+def from_record(record: JobRecord) -> JobWithAssets:
     assets = [orjson.loads(orjson.dumps(asset_document(asset))) for asset in record.live]
-    return Told(job_document(record), assets)
+    return JobWithAssets(job_document(record), assets)

@@ -1,4 +1,4 @@
-"""Walks over edges, against a walk over the events in plain Python."""
+"""Walks over edges, compared with a walk over the events in plain Python."""
 
 import asyncio
 import tempfile
@@ -30,10 +30,10 @@ async def lines(runner: Runner) -> AsyncIterator[LineageQueries]:
     await readers.close()
 
 
-def derived(number: int, *sources: int, **given: Any) -> Event:
-    """The asset with this number, made from those."""
+def derived(number: int, *sources: int, **fields: Any) -> Event:
+    """Return the event of the asset with this number, derived from the others."""
     made_from = tuple(asset_id(source) for source in sources)
-    return created(originator_id=asset_id(number), derived_from=made_from, **given)
+    return created(originator_id=asset_id(number), derived_from=made_from, **fields)
 
 
 def numbers(found: LineageWalk) -> list[int]:
@@ -54,7 +54,7 @@ async def walked(
     return await lines.of_asset("1", asset_id(number), direction, depth)
 
 
-async def test_the_way_up_is_what_it_was_made_from_and_down_what_was_made_from_it(
+async def test_walks_lead_up_to_sources_and_down_to_derived_assets(
     here: World, runner: Runner, lines: LineageQueries
 ) -> None:
     here.write(runner, derived(1), derived(2), derived(3, 1, 2), derived(4, 3), derived(5, 1))
@@ -69,7 +69,7 @@ async def test_the_way_up_is_what_it_was_made_from_and_down_what_was_made_from_i
     assert both.position == here.feed.head()
 
 
-async def test_a_depth_says_how_far_and_whether_there_is_more(
+async def test_walk_stops_at_its_depth_and_reports_truncation(
     here: World, runner: Runner, lines: LineageQueries
 ) -> None:
     here.write(runner, derived(1), derived(2, 1), derived(3, 2), derived(4, 3))
@@ -80,7 +80,7 @@ async def test_a_depth_says_how_far_and_whether_there_is_more(
     assert (numbers(far), far.graph.truncated) == ([1, 2, 3, 4], False)
 
 
-async def test_a_walk_takes_in_so_many_assets_and_says_that_there_are_more(
+async def test_walk_stops_at_its_size_limit_and_reports_truncation(
     here: World, runner: Runner, lines: LineageQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lineage, "MAX_NODES", 3)
@@ -91,8 +91,10 @@ async def test_a_walk_takes_in_so_many_assets_and_says_that_there_are_more(
     assert (numbers(found), found.graph.truncated) == ([1, 2, 3], True)
 
 
-async def test_a_circle_is_walked_once(here: World, runner: Runner, lines: LineageQueries) -> None:
-    """No ledger records one, since sources have to exist: an imported log might."""
+async def test_walk_enters_a_circle_once(
+    here: World, runner: Runner, lines: LineageQueries
+) -> None:
+    """No command records a circle, since sources have to exist; an imported log may have one."""
     here.write(runner, derived(1, 3), derived(2, 1), derived(3, 2), derived(4, 3))
 
     for direction in ("down", "both"):
@@ -102,7 +104,7 @@ async def test_a_circle_is_walked_once(here: World, runner: Runner, lines: Linea
         assert not found.graph.truncated
 
 
-async def test_tombstones_stay_links_of_the_chain(
+async def test_walk_passes_through_tombstones(
     here: World, runner: Runner, lines: LineageQueries
 ) -> None:
     here.write(runner, derived(1), derived(2, 1), derived(3, 2))
@@ -113,7 +115,7 @@ async def test_tombstones_stay_links_of_the_chain(
     assert (numbers(found), len(found.json)) == ([1, 2, 3], 3)
 
 
-async def test_everything_made_from_some_bytes_is_found_by_their_digest(
+async def test_walk_from_a_digest_finds_all_derived_assets(
     here: World, runner: Runner, lines: LineageQueries
 ) -> None:
     other = Digest("sha256:" + "c" * 64)
@@ -123,15 +125,15 @@ async def test_everything_made_from_some_bytes_is_found_by_their_digest(
     first = await lines.of_digest("1", DIGEST, 100)
     near = await lines.of_digest("1", DIGEST, 1)
     second = await lines.of_digest("1", other, 100)
-    strangers = await lines.of_digest("2", DIGEST, 100)
+    other_user = await lines.of_digest("2", DIGEST, 100)
 
     assert edges(first) == chain((1, 3), (3, 4))
     assert (edges(near), near.graph.truncated) == (chain((1, 3), (3, 4)), False)
     assert edges(second) == chain((1, 5))
-    assert (numbers(strangers), strangers.graph.truncated) == ([], False)
+    assert (numbers(other_user), other_user.graph.truncated) == ([], False)
 
 
-async def test_nobody_sees_anothers_lineage(
+async def test_lineage_of_another_user_is_hidden(
     here: World, runner: Runner, lines: LineageQueries
 ) -> None:
     here.write(runner, derived(1), derived(2, 1, user_id="2"))
@@ -148,7 +150,7 @@ async def test_nobody_sees_anothers_lineage(
     sources=st.lists(st.sets(st.integers(0, 9), max_size=3), max_size=10), root=st.integers(0, 9)
 )
 @settings(max_examples=25)
-def test_a_walk_finds_what_a_plain_walk_finds(sources: list[set[int]], root: int) -> None:
+def test_walk_finds_the_same_as_a_walk_over_the_events(sources: list[set[int]], root: int) -> None:
     known = [{source for source in made_from if source < n} for n, made_from in enumerate(sources)]
     events = [derived(n, *sorted(made_from)) for n, made_from in enumerate(known)]
     if root >= len(events):
@@ -160,14 +162,14 @@ def test_a_walk_finds_what_a_plain_walk_finds(sources: list[set[int]], root: int
     ):
         here.write(runner, *events)
         assert len(select(runner, "SELECT * FROM edges")) == sum(map(len, known))
-        found = {way: asyncio.run(_asked(runner, root, way)) for way in ("up", "down")}
+        found = {way: asyncio.run(_walked(runner, root, way)) for way in ("up", "down")}
 
     below = [{n for n, made_from in enumerate(known) if m in made_from} for m in range(len(known))]
     assert numbers(found["up"]) == sorted(_plain(root, known))
     assert numbers(found["down"]) == sorted(_plain(root, below))
 
 
-async def _asked(runner: Runner, root: int, direction: Any) -> LineageWalk:
+async def _walked(runner: Runner, root: int, direction: Any) -> LineageWalk:
     readers = AsyncReaders(runner.database.path, size=1)
     try:
         return await LineageQueries(readers).of_asset("1", AssetId(asset_id(root)), direction, 100)

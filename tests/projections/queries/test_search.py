@@ -1,4 +1,4 @@
-"""Searches of the index, against a scan of all assets in plain Python."""
+"""Searches of the index, compared with a scan of all assets in plain Python."""
 
 import tempfile
 from pathlib import Path
@@ -40,7 +40,7 @@ WORDS = st.text(LETTERS, max_size=5)
 
 @st.composite
 def shelves(draw: st.DrawFn) -> list[Event]:
-    """Assets with texts that are alike."""
+    """Draw assets with similar texts."""
     count = draw(st.integers(1, 6))
     values = TEXT | st.lists(TEXT | st.integers(-(2**63), 2**63 - 1), max_size=2)
     field: dict[str, st.SearchStrategy[Any]] = {
@@ -64,7 +64,7 @@ def shelves(draw: st.DrawFn) -> list[Event]:
 @example(named("a AND b", "a b"), "AND")
 @example(named("straße", "STRASSE"), "Stras")
 @example(named("x-*", "x"), "x-*")
-async def test_a_search_finds_what_a_naive_scan_finds(events: list[Event], query: str) -> None:
+async def test_search_finds_the_same_as_a_naive_scan(events: list[Event], query: str) -> None:
     if not folded(query).split():
         return
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
@@ -76,9 +76,7 @@ async def test_a_search_finds_what_a_naive_scan_finds(events: list[Event], query
                     assert await find(here, runner, text) == naive(assets, text), text
 
 
-async def test_a_word_of_a_tag_and_one_of_a_value_are_found_together(
-    here: World, runner: Runner
-) -> None:
+async def test_search_combines_words_of_tags_and_metadata(here: World, runner: Runner) -> None:
     private = {"name": "x.png", "tags": ["Zürich"], "metadata": {"who": {"is": ["Émile", 42]}}}
     here.write(runner, created(private=private), *named("zürich")[:0])
 
@@ -88,27 +86,27 @@ async def test_a_word_of_a_tag_and_one_of_a_value_are_found_together(
         assert await find(here, runner, query) == [], query
 
 
-async def test_pages_go_from_the_newest_to_the_oldest_with_one_total(
+async def test_search_pages_are_newest_first_with_the_same_total(
     here: World, runner: Runner
 ) -> None:
     here.write(runner, *named(*[f"cat {n}" for n in range(5)]))
-    async with queries(here, runner) as by:
+    async with queries(here, runner) as search_queries:
         seen: list[str] = []
         cursor = ""
         totals: list[int] = []
         while cursor or not totals:
-            found = await by.page("1", "cat", {}, page_size=2, cursor=cursor)
+            found = await search_queries.page("1", "cat", {}, page_size=2, cursor=cursor)
             seen += await ids(found)
             totals.append(found.total)
             cursor = found.next
         assert (seen, totals) == ([asset_id(n) for n in (5, 4, 3, 2, 1)], [5, 5, 5])
 
-        page = await by.page("1", "cat", {}, page_size=2)
+        page = await search_queries.page("1", "cat", {}, page_size=2)
         with pytest.raises(CursorError):
-            await by.page("1", "cats", {}, page_size=2, cursor=page.next)
+            await search_queries.page("1", "cats", {}, page_size=2, cursor=page.next)
 
 
-async def test_a_search_can_be_narrowed(here: World, runner: Runner) -> None:
+async def test_search_applies_filters(here: World, runner: Runner) -> None:
     made = [
         created(originator_id=asset_id(n), content_type=kind, workflow_id=workflow)
         for n, (kind, workflow) in enumerate(
@@ -116,18 +114,18 @@ async def test_a_search_can_be_narrowed(here: World, runner: Runner) -> None:
         )
     ]
     here.write(runner, *made)
-    async with queries(here, runner) as by:
+    async with queries(here, runner) as search_queries:
         for words, expected in (
             ({"content_type": ["image/"]}, [2, 1]),
             ({"content_type": ["image/"], "workflow_id": ["w"]}, [2]),
             ({"content_type": ["text/", "image/g"]}, [3, 2]),
         ):
-            found = await by.page("1", "cat", words, page_size=9)
+            found = await search_queries.page("1", "cat", words, page_size=9)
             assert await ids(found) == [asset_id(n) for n in expected]
             assert found.total == len(expected)
 
 
-async def test_what_is_found_says_which_folder_it_is_in(here: World, runner: Runner) -> None:
+async def test_search_results_have_their_folder_and_path(here: World, runner: Runner) -> None:
     def folder(number: int, name: str, parent: str | None) -> Event:
         label = {"content_type": FOLDER, "digest": None, "parent_id": parent}
         return created(originator_id=asset_id(number), private={"name": name}, **label)
@@ -135,8 +133,8 @@ async def test_what_is_found_says_which_folder_it_is_in(here: World, runner: Run
     here.write(runner, folder(8, "Pictures", None), folder(9, 'my "best"', asset_id(8)))
     here.write(runner, created(parent_id=asset_id(9)), created(originator_id=asset_id(2)))
 
-    async with queries(here, runner) as by:
-        found = await by.page("1", "cat", {}, page_size=9)
+    async with queries(here, runner) as search_queries:
+        found = await search_queries.page("1", "cat", {}, page_size=9)
     home, inside = orjson.loads(b"[%b]" % found.json)
 
     names = ("folder_name", "folder_path", "folder_id")
@@ -147,7 +145,7 @@ async def test_what_is_found_says_which_folder_it_is_in(here: World, runner: Run
     assert {name: inside[name] for name in inside if name not in names} == document(asset)
 
 
-async def test_folders_in_a_circle_hang_nothing(here: World, runner: Runner) -> None:
+async def test_search_ends_with_folders_in_a_circle(here: World, runner: Runner) -> None:
     label = {"content_type": FOLDER, "digest": None}
     here.write(
         runner,
@@ -159,6 +157,6 @@ async def test_folders_in_a_circle_hang_nothing(here: World, runner: Runner) -> 
 
 
 @pytest.mark.parametrize("query", ["  ", "\u00a0", " ".join(map(str, range(33))), "a\ud800"])
-def test_a_query_without_words_or_with_too_many_is_refused(query: str) -> None:
+def test_search_refuses_queries_without_words_or_with_too_many(query: str) -> None:
     with pytest.raises(ParameterError, match="query"):
         words_of(query)

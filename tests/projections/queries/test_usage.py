@@ -1,4 +1,4 @@
-"""Pages of usage, from the running totals and counted."""
+"""Pages of usage, from the table of totals and counted from assets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from tests.projections.world import World
 async def pages(
     queries: UsageQueries, query: UsageQuery, size: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """All pages of a query, one after the other, and how many they were."""
+    """Return the groups on all pages of a query, and the number of pages."""
     rows: list[dict[str, Any]] = []
     cursor, count = "", 0
     while cursor or not count:
@@ -33,7 +33,7 @@ async def pages(
 
 @pytest.fixture
 def filled(here: World, runner: Runner) -> list[Asset]:
-    """Sixty assets of two users, three nodes, jobs and workflows, some of them made by nothing."""
+    """Sixty assets of two users, three nodes, jobs and workflows, some without any of these."""
     ids = [None, "a", "b", "c"]
     events = [
         created(
@@ -52,7 +52,7 @@ def filled(here: World, runner: Runner) -> list[Asset]:
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-async def test_pages_are_the_groups_in_order_with_and_without_filters(
+async def test_usage_pages_are_sorted_groups_with_and_without_filters(
     here: World, runner: Runner, filled: list[Asset], dimension: str, sort: str
 ) -> None:
     choices: list[dict[str, list[str]]] = [{}]
@@ -60,17 +60,17 @@ async def test_pages_are_the_groups_in_order_with_and_without_filters(
     choices += [{name: ["a", "b"] for name in FILTERS}, {"workflow_id": ["a"], "node_id": ["c"]}]
     with usage(here) as part:
         some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
-        for words in choices:
-            wanted = [a for a in filled if a.user_id == "1" and _matches(a, words)]
-            query = UsageQuery("1", dimension, words, sort)
+        for filters in choices:
+            own = [a for a in filled if a.user_id == "1" and _matches(a, filters)]
+            query = UsageQuery("1", dimension, filters, sort)
             rows, _ = await pages(UsageQueries(some[0], some[1]), query, 2)
-            assert [tuple(row.values()) for row in rows] == _expected(wanted, dimension, sort)
+            assert [tuple(row.values()) for row in rows] == _expected(own, dimension, sort)
         for readers in some:
             await readers.close()
 
 
-def _matches(asset: Asset, words: dict[str, list[str]]) -> bool:
-    return all(getattr(asset, name) in values for name, values in words.items())
+def _matches(asset: Asset, filters: dict[str, list[str]]) -> bool:
+    return all(getattr(asset, name) in values for name, values in filters.items())
 
 
 def _expected(assets: Sequence[Asset], dimension: str, sort: str) -> list[tuple[Any, ...]]:
@@ -84,7 +84,7 @@ def _expected(assets: Sequence[Asset], dimension: str, sort: str) -> list[tuple[
     return [(key or None, *rest) for key, *rest in rows]
 
 
-async def test_a_cursor_belongs_to_its_query(here: World, runner: Runner) -> None:
+async def test_usage_refuses_the_cursor_of_another_query(here: World, runner: Runner) -> None:
     here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in (1, 2)])
     query = UsageQuery("1", "node_id", {}, "-bytes")
     with usage(here) as part:

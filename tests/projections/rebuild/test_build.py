@@ -19,7 +19,7 @@ from tests.projections.world import World, digest_of, select, world
 
 
 def compared(here: World) -> GenerationComparison:
-    """How a generation that is built now compares to the one in use; it is left behind."""
+    """Build a generation, which stays, and return its comparison with the one in use."""
     comparison = build(here.folder, next_number(here.folder), here.feed).comparison
     assert comparison is not None
     return comparison
@@ -31,13 +31,13 @@ def table(comparison: GenerationComparison, name: str) -> TableDifference:
 
 
 def catch_up_all(here: World, runner: Runner) -> None:
-    """Bring up what follows in the generation of this runner."""
+    """Catch up all files of the generation of this runner."""
     runner.catch_up()
     for projection in FOLLOWING:
         follow(here.folder, runner.database.number, projection, here.feed).close()
 
 
-def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
+def test_built_generation_has_the_same_digest_and_is_not_in_use(
     here: World, runner: Runner
 ) -> None:
     here.write(runner, *events())
@@ -57,7 +57,7 @@ def test_what_is_built_has_the_digest_of_what_is_in_use_and_is_not_used(
     assert in_use(here.folder) == 1
 
 
-def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -> None:
+def test_built_generation_has_every_index(here: World, runner: Runner) -> None:
     indexes = "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name"
     here.write(runner, *events())
 
@@ -67,9 +67,7 @@ def test_what_is_built_has_every_index_in_the_end(here: World, runner: Runner) -
         assert select(generation.own["tables"], indexes) == select(runner, indexes)
 
 
-def test_a_comparison_names_the_rows_and_the_columns_that_would_change(
-    here: World, runner: Runner
-) -> None:
+def test_comparison_names_differing_rows_and_columns(here: World, runner: Runner) -> None:
     here.write(runner, *events())
     catch_up_all(here, runner)
     db = runner.database.write
@@ -95,7 +93,9 @@ def test_a_comparison_names_the_rows_and_the_columns_that_would_change(
     assert document["tables"][1]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
 
 
-def test_a_comparison_is_at_the_position_of_the_one_in_use(here: World, runner: Runner) -> None:
+def test_comparison_is_at_the_position_of_the_generation_in_use(
+    here: World, runner: Runner
+) -> None:
     here.write(runner, *events())
     position = runner.position
     here.append(*[created(originator_id=asset_id(n)) for n in range(100, 110)])
@@ -107,7 +107,7 @@ def test_a_comparison_is_at_the_position_of_the_one_in_use(here: World, runner: 
     assert built.position == here.feed.head()
 
 
-def test_columns_that_only_one_of_two_has_are_told_apart(here: World, runner: Runner) -> None:
+def test_comparison_names_new_and_lost_columns(here: World, runner: Runner) -> None:
     here.write(runner, *events())
     runner.database.write.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
     runner.database.write.execute("ALTER TABLE jobs DROP COLUMN error")
@@ -119,7 +119,7 @@ def test_columns_that_only_one_of_two_has_are_told_apart(here: World, runner: Ru
     assert (comparison.rows, comparison.differs) == (0, True)
 
 
-def test_tables_of_another_log_are_not_compared(here: World, tmp_path: Path) -> None:
+def test_comparison_refuses_tables_of_another_log(here: World, tmp_path: Path) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         runner.database.write.execute("UPDATE positions SET log_id = 'other'")
@@ -129,7 +129,7 @@ def test_tables_of_another_log_are_not_compared(here: World, tmp_path: Path) -> 
     assert "that this log does not have" in comparison.reasons[0]
 
 
-def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
+def test_failed_build_leaves_no_file(tmp_path: Path) -> None:
     newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
         here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
@@ -140,7 +140,7 @@ def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
         assert list(tmp_path.glob("projections.*")) == []
 
 
-def test_what_was_adopted_serves_and_the_one_before_is_kept(here: World) -> None:
+def test_adopt_puts_a_generation_in_use_and_keeps_the_previous(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
     for number in (2, 3):
@@ -153,21 +153,21 @@ def test_what_was_adopted_serves_and_the_one_before_is_kept(here: World) -> None
         assert select(runner, "SELECT * FROM deferred_indexes") == []
 
 
-def test_a_file_that_lacks_indexes_gets_them_back_before_it_is_used(here: World) -> None:
+def test_start_restores_deferred_indexes(here: World) -> None:
     here.append(*events())
     database = Database(here.folder, 1, PROJECTIONS)
     database.write.execute(
-        "INSERT INTO deferred_indexes VALUES ('again', 'CREATE INDEX again ON jobs (status)')"
+        "INSERT INTO deferred_indexes VALUES ('extra', 'CREATE INDEX extra ON jobs (status)')"
     )
     database.close()
 
     with here.projections() as runner:
-        found = select(runner, "SELECT count(*) FROM sqlite_master WHERE name = 'again'")
+        found = select(runner, "SELECT count(*) FROM sqlite_master WHERE name = 'extra'")
 
     assert found == [(1,)]
 
 
-def test_a_generation_of_another_schema_is_not_opened(here: World) -> None:
+def test_generation_with_another_schema_is_refused(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         runner.database.write.execute(
@@ -179,7 +179,7 @@ def test_a_generation_of_another_schema_is_not_opened(here: World) -> None:
 
 
 @pytest.mark.parametrize("missing", ["projections.g1.db", "projections.g1.usage.db"])
-def test_a_generation_that_lacks_a_file_is_not_opened(here: World, missing: str) -> None:
+def test_generation_with_a_missing_file_is_refused(here: World, missing: str) -> None:
     here.append(created(), deleted())
     build(here.folder, 1, here.feed)
     (here.folder / missing).unlink()
@@ -188,7 +188,7 @@ def test_a_generation_that_lacks_a_file_is_not_opened(here: World, missing: str)
         open_generation(here.folder, 1, here.feed)
 
 
-def test_strays_of_a_removal_that_was_killed_are_removed_by_a_start(here: World) -> None:
+def test_start_removes_files_of_an_interrupted_removal(here: World) -> None:
     for name in (
         "projections.g7.usage.db",
         "projections.g7.db-wal",

@@ -18,7 +18,7 @@ def db() -> Iterator[sqlite3.Connection]:
     db.close()
 
 
-def test_the_digest_is_over_sorted_objects_in_key_order_without_the_stored_json(
+def test_digest_covers_rows_in_key_order_without_the_column_json(
     db: sqlite3.Connection,
 ) -> None:
     expected = (
@@ -34,7 +34,7 @@ def test_the_digest_is_over_sorted_objects_in_key_order_without_the_stored_json(
     assert digest({"words": db, "numbers": db}) == hashlib.sha256(expected.encode()).hexdigest()
 
 
-def test_the_stored_json_does_not_change_the_digest(db: sqlite3.Connection) -> None:
+def test_digest_ignores_the_column_json(db: sqlite3.Connection) -> None:
     before = digest({"words": db, "numbers": db})
     db.execute("UPDATE numbers SET json = 'other'")
 
@@ -50,14 +50,14 @@ def test_the_stored_json_does_not_change_the_digest(db: sqlite3.Connection) -> N
         "INSERT INTO numbers VALUES (11, NULL, NULL)",
     ],
 )
-def test_any_other_change_changes_the_digest(db: sqlite3.Connection, change: str) -> None:
+def test_digest_changes_with_any_other_change(db: sqlite3.Connection, change: str) -> None:
     before = digest({"words": db, "numbers": db})
     db.execute(change)
 
     assert digest({"words": db, "numbers": db}) != before
 
 
-def test_bytes_are_hex_in_the_digest(db: sqlite3.Connection) -> None:
+def test_digest_encodes_bytes_as_hex(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE hashes (n INTEGER PRIMARY KEY, hash BLOB)")
     db.execute("INSERT INTO hashes VALUES (1, x'00ff')")
 

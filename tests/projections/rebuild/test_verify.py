@@ -1,4 +1,4 @@
-"""What `verify` finds in tables that are in use, where no command is needed to show it."""
+"""Verification of the tables in use, without the command line."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -41,12 +41,14 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
 
 
-def said(here: World, scratch: Path, progress: Progress = no_progress) -> list[Finding | Verified]:
+def verify(
+    here: World, scratch: Path, progress: Progress = no_progress
+) -> list[Finding | Verified]:
     return list(verify_tables(here.folder, scratch, FeedUpTo.of(here.feed), progress))
 
 
 def findings(here: World, scratch: Path) -> list[str]:
-    return [str(each) for each in said(here, scratch) if isinstance(each, Finding)]
+    return [str(each) for each in verify(here, scratch) if isinstance(each, Finding)]
 
 
 def change(here: World, part: str, sql: str) -> None:
@@ -54,8 +56,8 @@ def change(here: World, part: str, sql: str) -> None:
         db.execute(sql)
 
 
-def test_every_file_is_verified_at_the_end_of_the_log(full: World, scratch: Path) -> None:
-    verified = [each for each in said(full, scratch) if isinstance(each, Verified)]
+def test_verify_compares_every_file_at_the_end_of_the_log(full: World, scratch: Path) -> None:
+    verified = [each for each in verify(full, scratch) if isinstance(each, Verified)]
 
     assert [each.file for each in verified] == [
         *("projections.g1.db", "projections.g1.usage.db"),
@@ -65,7 +67,7 @@ def test_every_file_is_verified_at_the_end_of_the_log(full: World, scratch: Path
     assert [each.digest is None for each in verified] == [False, False, True, True]
 
 
-def test_of_many_rows_some_are_named_and_all_are_counted(full: World, scratch: Path) -> None:
+def test_verify_names_some_of_many_rows_and_counts_all(full: World, scratch: Path) -> None:
     change(full, ".catalog", "DELETE FROM catalog WHERE seq > 101")
 
     found = findings(full, scratch)
@@ -77,7 +79,7 @@ def test_of_many_rows_some_are_named_and_all_are_counted(full: World, scratch: P
     )
 
 
-def test_terms_that_a_search_does_not_find_are_named(full: World, scratch: Path) -> None:
+def test_verify_names_terms_that_a_search_does_not_find(full: World, scratch: Path) -> None:
     change(full, ".search", "DELETE FROM search_text_idx")
 
     found = findings(full, scratch)
@@ -89,7 +91,7 @@ def test_terms_that_a_search_does_not_find_are_named(full: World, scratch: Path)
     }
 
 
-def test_an_index_that_disagrees_with_its_table_is_found(full: World, scratch: Path) -> None:
+def test_verify_finds_an_index_that_contradicts_its_table(full: World, scratch: Path) -> None:
     with closing(sqlite3.connect(full.folder / "projections.g1.catalog.db")) as db, db:
         db.execute("PRAGMA writable_schema=ON")
         db.execute(
@@ -103,23 +105,23 @@ def test_an_index_that_disagrees_with_its_table_is_found(full: World, scratch: P
     assert all(line.startswith("projections.g1.catalog.db as a whole: ") for line in found)
 
 
-def test_progress_is_reported_up_to_the_end_of_the_log(full: World, scratch: Path) -> None:
+def test_verify_reports_progress_up_to_the_end_of_the_log(full: World, scratch: Path) -> None:
     reported: list[tuple[str, int, int]] = []
 
-    said(full, scratch, lambda *each: reported.append(each))
+    verify(full, scratch, lambda *each: reported.append(each))
 
     assert reported[-1] == ("reading", ASSETS + 1, ASSETS + 1)
 
 
-def test_a_projection_that_lags_is_verified_where_it_stands(full: World, scratch: Path) -> None:
+def test_verify_compares_a_lagging_file_at_its_own_position(full: World, scratch: Path) -> None:
     full.append(created(originator_id=asset_id(ASSETS)))
 
-    verified = said(full, scratch)
+    verified = verify(full, scratch)
 
     assert [isinstance(each, Verified) and each.lag for each in verified] == [1, 1, 1, 1]
 
 
-def test_a_projection_that_cannot_take_the_next_event_is_stalled(
+def test_verify_reports_a_projection_that_cannot_take_the_next_event(
     full: World, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full.append(created(originator_id=asset_id(ASSETS)))
@@ -136,12 +138,12 @@ def test_a_projection_that_cannot_take_the_next_event_is_stalled(
 
     name = "projections.g1.catalog.db as a whole"
     assert found.startswith(
-        f"{name}: stands at {ASSETS + 1} of {ASSETS + 2} events, and cannot reach the last one: "
+        f"{name}: is at {ASSETS + 1} of {ASSETS + 2} events, and cannot reach the last one: "
     )
     assert "ValueError('no')" in found
 
 
-def test_a_file_that_was_not_filled_to_its_end_is_named(full: World, scratch: Path) -> None:
+def test_verify_names_a_file_whose_bulk_fill_was_interrupted(full: World, scratch: Path) -> None:
     change(full, ".search", "UPDATE generation SET state = 'filling'")
 
     assert findings(full, scratch) == [
@@ -149,5 +151,5 @@ def test_a_file_that_was_not_filled_to_its_end_is_named(full: World, scratch: Pa
     ]
 
 
-def test_a_folder_that_never_had_tables_has_none_to_verify(here: World, scratch: Path) -> None:
-    assert said(here, scratch) == []
+def test_verify_finds_nothing_in_a_folder_without_tables(here: World, scratch: Path) -> None:
+    assert verify(here, scratch) == []

@@ -11,5 +11,5 @@ from tests.projections.world import World, world
 def older(tmp_path: Path) -> Iterator[World]:
     """A data folder with the tables from before the second migration."""
     restore(tmp_path)
-    with world(tmp_path) as it:
-        yield it
+    with world(tmp_path) as opened:
+        yield opened

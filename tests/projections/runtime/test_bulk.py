@@ -1,4 +1,4 @@
-"""Files that are filled in bulk hold what following the log would have put into them, or say so."""
+"""Bulk fill gives the same tables as following the log, or leaves a marked file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ FILES = [("", PROJECTIONS), *((each.name, [each]) for each in FOLLOWING)]
 
 
 def life(number: int) -> Iterator[Event]:
-    """An asset, and what becomes of every third one."""
+    """Yield the events of an asset: every third is changed and deleted, every sixth restored."""
     job, stream = f"job_{number % 7}", asset_id(number)
     private = {"name": f"cat {number}.png", "tags": ["t"], "metadata": {"seed": number}}
     sources = (asset_id(number - 1),) if number % 5 == 0 else ()
@@ -58,10 +58,10 @@ TABLES = ("assets", "jobs", "edges", "usage", "usage_blocks", "search_assets", "
 
 
 def contents(database: Database) -> dict[str, list[Any]]:
-    """Every row of the tables that are there, their schema, and where they stand."""
+    """Return every row of the existing tables, their schema, and their positions."""
     db = database.write
-    there = [name for name in TABLES if db.execute(f"PRAGMA table_info({name})").fetchall()]
-    found: dict[str, list[Any]] = {name: list(rows(db, name)) for name in there}
+    existing = [name for name in TABLES if db.execute(f"PRAGMA table_info({name})").fetchall()]
+    found: dict[str, list[Any]] = {name: list(rows(db, name)) for name in existing}
     if "assets" in found:
         found["json"] = db.execute("SELECT json FROM assets ORDER BY seq").fetchall()
     found["schema"] = db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
@@ -70,10 +70,10 @@ def contents(database: Database) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize(("part", "projections"), FILES)
-def test_what_is_filled_in_bulk_is_what_following_gives(
+def test_bulk_fill_gives_the_same_tables_as_following(
     long: World, part: str, projections: list[Projection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "A_TRANSACTION", 2)
+    monkeypatch.setattr(bulk, "BATCHES_PER_TRANSACTION", 2)
     followed, filled = (new(long, number, part, projections) for number in (1, 2))
 
     followed.catch_up()
@@ -88,15 +88,17 @@ def test_what_is_filled_in_bulk_is_what_following_gives(
         runner.close()
 
 
-def test_the_log_is_read_once_for_all_files(long: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bulk_fill_reads_the_log_once_for_all_files(
+    long: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[int] = []
-    untold = long.feed.read
+    original = long.feed.read
 
-    def telling(after: int, limit: int, *, upto: int | None = None) -> object:
+    def recording_read(after: int, limit: int, *, upto: int | None = None) -> object:
         read.append(after)
-        return untold(after, limit, upto=upto)
+        return original(after, limit, upto=upto)
 
-    monkeypatch.setattr(long.feed, "read", telling)
+    monkeypatch.setattr(long.feed, "read", recording_read)
     runners = [new(long, 1, part, list(projections)) for part, projections in FILES]
 
     fill(runners)
@@ -109,7 +111,7 @@ def test_the_log_is_read_once_for_all_files(long: World, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def abandoned(long: World) -> World:
-    """Projections that were made once, and files of the next generation that nobody filled to the end."""
+    """A generation whose files were left in the middle of their bulk fill."""
     for part, projections in FILES:
         runner = new(long, 1, part, list(projections))
         begin_bulk_fill(runner.database)
@@ -117,13 +119,13 @@ def abandoned(long: World) -> World:
     return long
 
 
-def test_a_file_that_was_not_filled_to_its_end_is_thrown_away(abandoned: World) -> None:
+def test_start_deletes_a_file_whose_bulk_fill_was_interrupted(abandoned: World) -> None:
     with abandoned.projections() as runner:
         assert (runner.database.number, runner.position) == (2, abandoned.feed.head())
         assert numbers(abandoned.folder) == [2]
 
 
-def test_a_projection_that_follows_and_was_not_filled_to_its_end_is_made_anew(
+def test_follow_rebuilds_a_file_whose_bulk_fill_was_interrupted(
     abandoned: World,
 ) -> None:
     runner = follow(abandoned.folder, 1, Usage(), abandoned.feed)
@@ -133,15 +135,15 @@ def test_a_projection_that_follows_and_was_not_filled_to_its_end_is_made_anew(
     runner.close()
 
 
-def test_a_filled_file_is_as_safe_as_any(long: World) -> None:
+def test_bulk_filled_file_has_the_usual_pragmas(long: World) -> None:
     with long.projections() as runner:
         settings = ("journal_mode", "synchronous", "secure_delete", "cache_size")
-        kept = [select(runner, f"PRAGMA {setting}")[0][0] for setting in settings]
+        values = [select(runner, f"PRAGMA {setting}")[0][0] for setting in settings]
 
-    assert kept == ["wal", 1, 1, -32000]
+    assert values == ["wal", 1, 1, -32000]
 
 
-def test_a_poison_event_far_into_the_log_stalls_the_projection_at_the_event_before_it(
+def test_bulk_fill_stalls_before_a_poison_event(
     tmp_path: Path,
 ) -> None:
     with world(tmp_path, codec=Codec(EventMapper((*EVENTS, FromTheFuture)))) as here:
@@ -157,25 +159,25 @@ def test_a_poison_event_far_into_the_log_stalls_the_projection_at_the_event_befo
             assert select(runner, f"SELECT count(*) {live}") == [(BATCH + 499,)]
 
 
-class Squeamish(Usage):
-    """Cannot take any event."""
+class RefusingUsage(Usage):
+    """Refuses every event."""
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         raise ValueError("not this one")
 
 
-def test_one_that_fails_is_told_of_and_the_others_are_as_far_as_it_was_tried(long: World) -> None:
-    squeamish, usage = new(long, 1, "usage", [Squeamish()]), new(long, 2, "usage", [Usage()])
+def test_bulk_fill_raises_the_error_of_one_file_and_fills_the_others(long: World) -> None:
+    refusing, usage = new(long, 1, "usage", [RefusingUsage()]), new(long, 2, "usage", [Usage()])
 
     with pytest.raises(PoisonEventError, match="not this one"):
-        fill([squeamish, usage])
+        fill([refusing, usage])
 
-    assert (squeamish.position, usage.position) == (0, long.feed.head())
-    for runner in (squeamish, usage):
+    assert (refusing.position, usage.position) == (0, long.feed.head())
+    for runner in (refusing, usage):
         runner.close()
 
 
-def test_files_at_different_positions_are_filled_side_by_side(long: World) -> None:
+def test_bulk_fill_fills_files_at_different_positions(long: World) -> None:
     behind, ahead = (new(long, number, "usage", [Usage()]) for number in (1, 2))
     ahead.turn()
 

@@ -42,7 +42,7 @@ def current(folder: Path) -> int:
         ({1: "ready", 2: "ready", 3: "retired"}, 2, [1, 2, 3]),
     ],
 )
-def test_the_generation_in_use_is_the_highest_that_is_ready(
+def test_generation_in_use_is_the_highest_ready_generation(
     tmp_path: Path, files: dict[int, State], expected: int, left: list[int]
 ) -> None:
     for number, state in files.items():
@@ -52,21 +52,21 @@ def test_the_generation_in_use_is_the_highest_that_is_ready(
     assert numbers(tmp_path) == left
 
 
-@pytest.mark.parametrize("wreck", [b"", b"not a database at all, but long enough" * 200])
-def test_a_file_that_is_no_database_is_never_used(tmp_path: Path, wreck: bytes) -> None:
+@pytest.mark.parametrize("damaged", [b"", b"not a database at all, but long enough" * 200])
+def test_damaged_file_is_not_the_generation_in_use(tmp_path: Path, damaged: bytes) -> None:
     leave(tmp_path, 1, "ready")
-    (tmp_path / "projections.g2.db").write_bytes(wreck)
+    (tmp_path / "projections.g2.db").write_bytes(damaged)
 
     assert current(tmp_path) == 1
 
 
-def test_only_a_wreck_leads_to_a_new_generation(tmp_path: Path) -> None:
+def test_damaged_file_without_others_leads_to_a_new_generation(tmp_path: Path) -> None:
     (tmp_path / "projections.g1.db").write_bytes(b"not a database at all" * 500)
 
     assert current(tmp_path) == 2
 
 
-def test_the_next_generation_is_above_every_other(tmp_path: Path) -> None:
+def test_next_generation_has_the_highest_number(tmp_path: Path) -> None:
     leave(tmp_path, 1, "ready")
     leave(tmp_path, 4, "retired")
 
@@ -76,7 +76,7 @@ def test_the_next_generation_is_above_every_other(tmp_path: Path) -> None:
     assert (database.number, numbers(tmp_path)) == (5, [1, 4, 5])
 
 
-def test_other_files_are_not_generations(tmp_path: Path) -> None:
+def test_files_with_other_names_are_not_generations(tmp_path: Path) -> None:
     for name in ("projections.g1.db-wal", "projections.g01.db", "projections.gx.db", "x.g1.db"):
         (tmp_path / name).touch()
 

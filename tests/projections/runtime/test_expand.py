@@ -1,5 +1,7 @@
-"""A long log: a start expands the tables and lets them serve, and what the older rows lack is not
-asked for until they are made anew."""
+"""With a long log, a start expands the tables and serves them.
+
+Queries of the new columns are refused until a rebuild fills them.
+"""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -44,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("long")
 
 @pytest.fixture
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every log is a long one."""
+    """Make every log count as long."""
     monkeypatch.setattr(migrating, "LONG", 0)
 
 
@@ -55,18 +57,18 @@ async def reading(here: World) -> AsyncIterator[Projections]:
 
 
 def read(here: World, sql: str, number: int = 1) -> list[Any]:
-    """Rows of a generation, read beside the runner that fills it."""
+    """Return rows of a generation, read beside the runner that fills it."""
     with closing(open_reader(here.folder / f"projections.g{number}.db")) as db:
         return db.execute(sql).fetchall()
 
 
-def with_a_node(here: World, number: int = 1) -> int:
-    """How many rows know their node."""
+def count_with_node(here: World, number: int = 1) -> int:
+    """Return how many rows have a node."""
     ((count,),) = read(here, "SELECT count(node_id) FROM assets", number)
     return int(count)
 
 
-async def test_tables_that_lack_a_column_serve_at_once_and_take_new_events(older: World) -> None:
+async def test_expanded_tables_serve_at_once_and_take_new_events(older: World) -> None:
     async with served(older) as server:
         projections = server.projections
         assert (projections.generation.number, projections.generation.expanded) == (1, True)
@@ -74,16 +76,16 @@ async def test_tables_that_lack_a_column_serve_at_once_and_take_new_events(older
         assert projections.position == 22
         page = await projections.assets.page("1", {"workflow_id": ["w"]})
         assert len(orjson.loads(b"[%b]" % page.json)) == 9
-        assert with_a_node(older) == 0
+        assert count_with_node(older) == 0
 
         server.write(created(originator_id=asset_id(200), node_id="new"))
 
-        assert with_a_node(older) == 1
+        assert count_with_node(older) == 1
         found = await projections.assets.find("1", asset_id(200))
         assert orjson.loads(found.json)["node_id"] == "new"
 
 
-async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
+async def test_rebuild_fills_the_columns_that_rows_lack(older: World) -> None:
     async with reading(older):
         rebuilt = rebuild(older.folder, older.feed)
 
@@ -94,7 +96,7 @@ async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
             NEWEST,
             set(),
         )
-        assert with_a_node(older, 2) == 12
+        assert count_with_node(older, 2) == 12
         page = await projections.assets.page("1", {"node_id": ["node_0"]})
         assert len(orjson.loads(b"[%b]" % page.json)) == 4
 
@@ -108,11 +110,11 @@ async def test_a_rebuild_gives_the_rows_what_they_lack(older: World) -> None:
         ({"missing": ["job_id"]}, "job_id"),
     ],
 )
-async def test_a_filter_on_what_the_rows_lack_is_not_answered(
+async def test_filter_on_a_pending_column_is_refused(
     older: World, filters: dict[str, list[str]], column: str
 ) -> None:
     async with reading(older) as projections:
-        for asked in (
+        for query in (
             projections.assets.page("1", filters),
             projections.assets.page("1", filters, sort="-name"),
             projections.assets.count("1", filters),
@@ -121,7 +123,7 @@ async def test_a_filter_on_what_the_rows_lack_is_not_answered(
             with pytest.raises(
                 ProjectionBehindError, match=f"{column} is being filled from the log"
             ):
-                await asked
+                await query
         assert (await projections.assets.page("1", {"workflow_id": ["w"]})).json
 
 
@@ -129,7 +131,7 @@ async def test_a_filter_on_what_the_rows_lack_is_not_answered(
     ("group_by", "filters"),
     [("content_type", {"job_id": ["job_1"]}), ("node_id", {"workflow_id": ["w"]})],
 )
-async def test_usage_counted_by_an_unfilled_column_is_not_answered(
+async def test_usage_by_a_pending_column_is_refused(
     older: World, group_by: str, filters: dict[str, list[str]]
 ) -> None:
     async with reading(older) as projections:
@@ -142,13 +144,13 @@ async def test_usage_counted_by_an_unfilled_column_is_not_answered(
         ).json
 
 
-async def test_jobs_are_not_compared_before_their_assets_are_filled(older: World) -> None:
+async def test_job_comparison_is_refused_while_asset_columns_are_pending(older: World) -> None:
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="job_id is being filled from the log"):
             await projections.comparisons.compare("1", "job_0", "job_1")
 
 
-async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(
+async def test_filter_on_a_pending_column_of_jobs_is_refused(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch, SMELL._replace(backfills=("jobs.status",)))
@@ -161,7 +163,7 @@ async def test_a_filter_on_an_unfilled_column_of_jobs_is_not_answered(
         assert (await projections.jobs.page("1", {}, sort="created_at", page_size=9)).json
 
 
-async def test_rows_of_which_only_the_json_changes_answer_every_filter(
+async def test_rows_with_only_outdated_json_answer_every_filter(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrating, "LONG", 1_000)
@@ -183,13 +185,13 @@ async def test_rows_of_which_only_the_json_changes_answer_every_filter(
         )
 
 
-async def test_a_start_that_is_repeated_changes_nothing_more(older: World) -> None:
+async def test_repeated_start_changes_nothing(older: World) -> None:
     for _ in range(2):
         async with reading(older) as projections:
             assert (projections.generation.number, projections.generation.expanded) == (1, True)
 
 
-async def test_a_log_that_is_short_is_read_before_anything_is_answered(
+async def test_short_log_is_read_before_the_tables_serve(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reading(older) as projections:
@@ -199,10 +201,10 @@ async def test_a_log_that_is_short_is_read_before_anything_is_answered(
     async with reading(older) as projections:
         assert (projections.generation.number, projections.generation.expanded) == (1, False)
         assert projections.generation.revision == NEWEST
-        assert with_a_node(older) == 12
+        assert count_with_node(older) == 12
 
 
-async def test_tables_that_are_of_no_use_without_events_are_filled_before_anything_is_answered(
+async def test_tables_without_backfills_are_filled_before_they_serve(
     older: World,
 ) -> None:
     with closing(sqlite3.connect(older.folder / "projections.g1.db")) as db:
@@ -218,7 +220,7 @@ async def test_tables_that_are_of_no_use_without_events_are_filled_before_anythi
         assert read(older, "SELECT count(*), sum(assets) FROM jobs") == [(3, 12)]
 
 
-def test_the_column_is_added_once_and_has_its_record_when_the_rows_have_it(
+def test_column_is_added_once_and_recorded_when_the_rows_are_filled(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch, SMELL)
@@ -237,7 +239,7 @@ def test_the_column_is_added_once_and_has_its_record_when_the_rows_have_it(
     runner.close()
 
 
-def test_a_file_that_a_later_release_has_expanded_is_refused_by_both_revisions(
+def test_file_expanded_by_a_later_release_is_refused_with_both_revisions(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as later:
@@ -252,7 +254,7 @@ def verified(here: World, scratch: Path) -> list[object]:
     return list(verify_tables(here.folder, scratch, FeedUpTo.of(here.feed), lambda *_: None))
 
 
-async def test_tables_that_lack_something_are_not_gone_back_to_and_not_verified(
+async def test_expanded_tables_are_neither_verified_nor_usable_for_a_rollback(
     older: World,
 ) -> None:
     async with reading(older):
@@ -260,12 +262,12 @@ async def test_tables_that_lack_something_are_not_gone_back_to_and_not_verified(
             verified(older, Path(scratch))
         rebuild(older.folder, older.feed)
 
-    kept = find_previous(older.folder, 2)
-    assert kept is not None
-    assert not kept.usable
+    previous = find_previous(older.folder, 2)
+    assert previous is not None
+    assert not previous.usable
 
 
-def test_an_expansion_that_fails_leaves_nothing_of_itself(
+def test_failed_expansion_leaves_the_file_as_it_was(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *earlier, last = Assets.migrations

@@ -1,4 +1,4 @@
-"""Projections of others: found, followed, rebuilt, verified; and broken ones, which stand alone."""
+"""Projections of other packages: found, followed, rebuilt; broken projections stop nothing else."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.rebuild.build import build, next_number, rebuild
 from asset_ledger.projections.runtime.database import in_use, path_of
-from asset_ledger.projections.runtime.registry import others
+from asset_ledger.projections.runtime.registry import other_projections
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted
 from tests.house.console import document
@@ -25,7 +25,7 @@ from tests.projections.world import Served, World, served
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pip has installed `examples/leaderboard`."""
+    """A folder into which pip has installed `examples/leaderboard`."""
     site = tmp_path_factory.mktemp("site")
     install_example(site, tmp_path_factory.mktemp("scratch"))
     return site
@@ -39,7 +39,7 @@ def leaderboard(example: Path) -> Iterator[None]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Path]:
-    """A folder for packages, which Python imports from."""
+    """A folder for packages that Python imports from."""
     folder = tmp_path / "site"
     folder.mkdir()
     with importable(folder):
@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
 
 
 def made(here: World) -> str:
-    """Three assets of two nodes, one of nobody's, one deleted; answers the day of it."""
+    """Record three assets of two nodes, one without a node, one deleted; return the date."""
     nodes = ["paint", "blur", "paint", None]
     here.append(*[created(originator_id=asset_id(n), node_id=nodes[n], size=n) for n in range(4)])
     (last,) = here.append(deleted(originator_id=asset_id(0)))
@@ -57,7 +57,7 @@ def made(here: World) -> str:
 
 
 def seen(here: World) -> list[int]:
-    """What the projection `seen` was shown, in the generation in use."""
+    """Return the positions that the projection `seen` stored, in the generation in use."""
     db = open_reader(path_of(here.folder, in_use(here.folder) or 0, "seen"))
     try:
         return [position for (position,) in db.execute("SELECT position FROM seen ORDER BY 1")]
@@ -66,8 +66,8 @@ def seen(here: World) -> list[int]:
 
 
 @pytest.mark.usefixtures("leaderboard")
-def test_the_example_is_found_by_the_entry_point_of_its_package() -> None:
-    found = others()
+def test_example_projection_is_found_by_its_entry_point() -> None:
+    found = other_projections()
 
     assert [(each.name, list(each.tables)) for each in found.projections] == [
         ("leaderboard", ["leaderboard"])
@@ -76,11 +76,11 @@ def test_the_example_is_found_by_the_entry_point_of_its_package() -> None:
 
 
 @pytest.mark.usefixtures("leaderboard")
-async def test_the_example_follows_the_log_and_is_asked(here: World) -> None:
+async def test_example_projection_follows_the_log_and_answers_queries(here: World) -> None:
     best = import_module("asset_ledger_leaderboard").best
     async with served(here) as server:
         day = made(here)
-        server.tell()
+        server.report()
         await server.projections.runners["leaderboard"].wait_for(here.feed.head(), 30)
 
         assert best(here.folder, day) == [("paint", 2, 2), ("blur", 1, 1)]
@@ -88,7 +88,7 @@ async def test_the_example_follows_the_log_and_is_asked(here: World) -> None:
 
 
 @pytest.mark.usefixtures("leaderboard")
-def test_a_rebuild_makes_the_example_too_and_its_digest_is_its_own(here: World) -> None:
+def test_rebuild_includes_the_example_with_its_own_digest(here: World) -> None:
     made(here)
 
     first, second = rebuild(here.folder, here.feed), rebuild(here.folder, here.feed)
@@ -99,9 +99,7 @@ def test_a_rebuild_makes_the_example_too_and_its_digest_is_its_own(here: World) 
     assert path_of(here.folder, 2, "leaderboard").exists()
 
 
-def test_the_digest_of_our_projections_is_the_same_whatever_else_is_installed(
-    here: World, example: Path
-) -> None:
+def test_digest_does_not_depend_on_other_packages(here: World, example: Path) -> None:
     made(here)
     alone = rebuild(here.folder, here.feed)
 
@@ -109,7 +107,7 @@ def test_the_digest_of_our_projections_is_the_same_whatever_else_is_installed(
         assert rebuild(here.folder, here.feed).digest == alone.digest
 
 
-async def test_a_projection_that_came_later_is_made_from_the_whole_log(
+async def test_projection_installed_later_is_filled_from_the_whole_log(
     here: World, site: Path
 ) -> None:
     made(here)
@@ -123,7 +121,7 @@ async def test_a_projection_that_came_later_is_made_from_the_whole_log(
 
 
 @pytest.mark.parametrize("kind", ["python", "toml"])
-def test_what_the_page_shows_of_the_example_is_in_the_example(kind: str) -> None:
+def test_code_on_the_documentation_page_is_in_the_example(kind: str) -> None:
     shown = re.findall(
         rf"^```{kind}\n(.*?)^```", document("docs/projections.md"), re.DOTALL | re.MULTILINE
     )
@@ -135,13 +133,13 @@ def test_what_the_page_shows_of_the_example_is_in_the_example(kind: str) -> None
 
 
 async def switched(server: Served) -> None:
-    """Let the next generation take over."""
+    """Build the next generation and switch to it."""
     number = next_number(server.here.folder)
     await asyncio.to_thread(build, server.here.folder, number, server.here.feed)
     await server.switch(number)
 
 
-async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebuild(
+async def test_rebuild_picks_up_packages_installed_and_removed_while_serving(
     here: World, tmp_path: Path
 ) -> None:
     made(here)
@@ -164,15 +162,27 @@ async def test_packages_that_come_and_go_while_the_server_runs_do_so_with_a_rebu
 
 BROKEN = {
     "cannot be imported": ("import nothing_of_this_name", "seen", "No module named"),
-    "is not there": ("", "seen", "has no attribute 'Seen'"),
-    "cannot be made": ("class Seen:\n def __init__(self): raise OSError('mine')", "seen", "mine"),
-    "calls itself otherwise": (PROJECTION, "saw", "calls it saw, its class seen"),
-    "would leave its folder": (PROJECTION, "../seen", "lower-case letters"),
-    "has a name of ours": (PROJECTION, "usage", "the name usage is taken"),
+    "does not exist": ("", "seen", "has no attribute 'Seen'"),
+    "cannot be constructed": (
+        "class Seen:\n def __init__(self): raise OSError('mine')",
+        "seen",
+        "mine",
+    ),
+    "has another name than its entry point": (
+        PROJECTION,
+        "saw",
+        "entry point has the name saw, its class seen",
+    ),
+    "has a name that leaves the folder": (PROJECTION, "../seen", "lower-case letters"),
+    "has the name of a built-in projection": (PROJECTION, "usage", "the name usage is taken"),
     "has no migrations": ("class Seen:\n name = 'seen'", "seen", "'migrations'"),
     "has a broken migration": (PROJECTION.replace("TABLE", "TALBE"), "seen", "syntax error"),
-    "has rows in no order": (PROJECTION.replace(" PRIMARY KEY", ""), "seen", "a primary key"),
-    "wants a table of the house": (
+    "has a table without a primary key": (
+        PROJECTION.replace(" PRIMARY KEY", ""),
+        "seen",
+        "a primary key",
+    ),
+    "creates a bookkeeping table": (
         PROJECTION.replace("TABLE seen", "TABLE positions"),
         "seen",
         "table positions already exists",
@@ -181,7 +191,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "name", "reason"), BROKEN.values(), ids=BROKEN)
-async def test_a_projection_that_is_broken_is_told_of_and_stops_nothing(
+async def test_broken_projection_is_reported_and_stops_nothing_else(
     here: World, site: Path, caplog: pytest.LogCaptureFixture, code: str, name: str, reason: str
 ) -> None:
     caplog.set_level(logging.ERROR)
@@ -197,7 +207,7 @@ async def test_a_projection_that_is_broken_is_told_of_and_stops_nothing(
         assert {runner.position for runner in projections.runners.values()} == {6}
 
 
-async def test_two_packages_with_one_name_are_both_left_out(here: World, site: Path) -> None:
+async def test_two_packages_with_the_same_name_are_both_rejected(here: World, site: Path) -> None:
     plant(site, package="one")
     plant(site, package="other")
 
@@ -211,12 +221,12 @@ STATEMENT = 'yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,)
 @pytest.mark.parametrize(
     "refusing", ["raise KeyError('smell')", 'yield Statement("INSERT INTO sean VALUES (1)", ())']
 )
-async def test_a_projection_that_cannot_take_an_event_stalls_there_and_alone(
+async def test_projection_stalls_alone_before_an_event_that_it_cannot_take(
     here: World, site: Path, refusing: str
 ) -> None:
     made(here)
-    choosy = f"if recorded.position == 4: {refusing}\n        else: {STATEMENT}"
-    plant(site, PROJECTION.replace(STATEMENT, choosy))
+    refusing_code = f"if recorded.position == 4: {refusing}\n        else: {STATEMENT}"
+    plant(site, PROJECTION.replace(STATEMENT, refusing_code))
 
     async with served(here) as server:
         states = {name: status.state for name, status in server.projections.runners.items()}
@@ -225,9 +235,7 @@ async def test_a_projection_that_cannot_take_an_event_stalls_there_and_alone(
         assert server.projections.runners["seen"].position < 4
 
 
-def test_a_rebuild_beside_a_broken_projection_makes_the_rest_and_names_it(
-    here: World, site: Path
-) -> None:
+def test_rebuild_reports_a_broken_projection_and_builds_the_rest(here: World, site: Path) -> None:
     made(here)
     plant(site, PROJECTION.replace(STATEMENT, "raise KeyError('smell')"))
 
@@ -238,7 +246,7 @@ def test_a_rebuild_beside_a_broken_projection_makes_the_rest_and_names_it(
     assert "position 1 cannot be read" in rebuilt.broken["seen"]
 
 
-async def test_a_file_of_a_later_version_of_its_package_is_refused_by_both_revisions(
+async def test_file_of_a_later_package_version_is_refused_with_both_revisions(
     here: World, site: Path
 ) -> None:
     plant(site)

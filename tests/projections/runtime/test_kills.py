@@ -14,12 +14,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What became of every kill of a start and of a rebuild."""
+    """The outcome of every kill of a start and of a rebuild."""
     return kills(tmp_path_factory.mktemp("older"))
 
 
 def kills(folder: Path, *work: str) -> list[dict[str, Any]]:
-    """What became of every kill, in copies of a folder from before the second migration."""
+    """Run the kills on copies of a folder from before the second migration."""
     restore(folder)
     program = [sys.executable, "-m", "tests.projections.kills", str(folder), *work]
     done = subprocess.run(program, check=True, capture_output=True)
@@ -27,20 +27,20 @@ def kills(folder: Path, *work: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("work", ["starts", "rebuilds"])
-def test_a_kill_before_any_statement_is_made_good_by_the_next_start(
+def test_start_recovers_from_a_kill_before_any_statement(
     killed: list[dict[str, Any]], work: str
 ) -> None:
-    made_good([kill for kill in killed if kill["work"] == work])
+    check_recovered([kill for kill in killed if kill["work"] == work])
 
 
-def test_a_kill_while_older_projections_are_expanded_is_made_good_too(
+def test_start_recovers_from_a_kill_while_tables_are_expanded(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    made_good(kills(tmp_path_factory.mktemp("older"), "expands"))
+    check_recovered(kills(tmp_path_factory.mktemp("older"), "expands"))
 
 
-def made_good(kills: list[dict[str, Any]]) -> None:
-    """Whatever the kill left, the next start has the projections of today."""
+def check_recovered(kills: list[dict[str, Any]]) -> None:
+    """Check that the next start has the current tables after each kill."""
     assert {(kill["digest"], kill["error"], kill["state"]) for kill in kills} == {
         (DIGEST, None, "ready")
     }

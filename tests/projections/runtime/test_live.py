@@ -1,4 +1,4 @@
-"""The tables that the committer fills: a switch ends once the rest fits into one turn."""
+"""The switch of the committer's tables to another generation."""
 
 import pytest
 
@@ -14,32 +14,32 @@ from tests.projections.world import World
 
 @pytest.fixture
 def live(here: World, runner: Runner) -> LiveTables:
-    """Tables in use, beside a built generation that lacks more events than a group has."""
+    """Tables in use, beside a built generation that lags by more than `NEAR` events."""
     build(here.folder, 2, here.feed)
     here.append(*[created(originator_id=asset_id(n)) for n in range(NEAR + 1)])
     runner.catch_up()
     return LiveTables(here.folder, runner)
 
 
-def test_a_generation_far_behind_takes_batches_before_it_takes_over(
+def test_lagging_generation_takes_batches_before_it_takes_over(
     live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live.begin_switch(2, retire=False)
     seen = [(live.turn(), live.is_working, live.state.generation) for _ in range(2)]
 
-    assert seen == [(None, True, 1), (2, False, 2)]  # a batch; the rest and the switch
+    assert seen == [(None, True, 1), (2, False, 2)]  # first a batch, then the rest and the switch
     assert live.state.position == NEAR + 2
     live.close()
 
 
-def test_a_generation_that_stalls_on_its_way_does_not_take_over(
+def test_generation_that_stalls_during_a_switch_does_not_take_over(
     live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live.begin_switch(2, retire=False)
     with monkeypatch.context() as patch:
         patch.setattr(Assets, "statements", _refuse)
-        ended = live.turn()
-    assert isinstance(ended, PoisonEventError)
+        result = live.turn()
+    assert isinstance(result, PoisonEventError)
 
     written = here.append(created(originator_id=asset_id(9_999)), prepare=live.prepare)[0]
     live.apply([written.prepared], written.last, written.leaf)

@@ -26,20 +26,20 @@ from tests.projections.before import (
     fail_half_way,
     plant,
 )
-from tests.projections.world import World, answers, digest_of, select, served
+from tests.projections.world import World, digest_of, documents, select, served
 
 ROWS = 14
 
 
 @pytest.fixture
-def forward(older: World) -> Iterator[Runner]:
-    """Today's tables, in the file from before the second migration."""
+def migrated(older: World) -> Iterator[Runner]:
+    """The file from before the second migration, migrated to the current schema."""
     with older.projections() as runner:
         yield runner
 
 
 def schema_of(runner: Runner) -> dict[str, object]:
-    """The columns of every table, the SQL of every index and projection."""
+    """Return the columns of every table, and the SQL of every index and SQL view."""
     made = select(runner, "SELECT name, type, sql FROM sqlite_master WHERE sql NOT NULL")
     return {
         name: select(runner, f'PRAGMA table_info("{name}")') if kind == "table" else sql
@@ -47,7 +47,7 @@ def schema_of(runner: Runner) -> dict[str, object]:
     }
 
 
-def test_kept_file_has_the_baselines_alone_and_no_node_and_no_job(older: World) -> None:
+def test_stored_file_has_only_baseline_migrations_without_node_and_job(older: World) -> None:
     path = older.folder / "projections.g1.db"
 
     columns = columns_of(path)
@@ -64,32 +64,32 @@ def test_kept_file_has_the_baselines_alone_and_no_node_and_no_job(older: World) 
     assert not any({"node_id", "job_id"} & document.keys() for document in documents)
 
 
-def test_rows_from_before_get_their_node_and_job_from_the_log(forward: Runner) -> None:
-    rows = select(forward, "SELECT node_id, count(*) FROM assets GROUP BY 1 ORDER BY 1")
-    jobs = select(forward, "SELECT job_id, count(*) FROM assets GROUP BY 1 ORDER BY 1")
-    shown = select(forward, "SELECT count(node_id), count(job_id) FROM nodetool_assets")
+def test_older_rows_get_node_and_job_from_the_log(migrated: Runner) -> None:
+    rows = select(migrated, "SELECT node_id, count(*) FROM assets GROUP BY 1 ORDER BY 1")
+    jobs = select(migrated, "SELECT job_id, count(*) FROM assets GROUP BY 1 ORDER BY 1")
+    shown = select(migrated, "SELECT count(node_id), count(job_id) FROM nodetool_assets")
 
     assert rows == [(None, 2), ("node_0", 4), ("node_1", 4), ("node_2", 4)]
     assert jobs == [(None, 1), ("job_0", 6), ("job_1", 7)]
     assert shown == [(11, 12)]
 
 
-def test_a_file_brought_forward_is_the_same_file_with_the_digest_of_a_new_one(
-    forward: Runner, older: World
+def test_migrated_file_keeps_its_number_and_has_the_digest_of_a_new_file(
+    migrated: Runner, older: World
 ) -> None:
-    shown, schema = answers(forward), schema_of(forward)
-    assert (forward.database.number, forward.database.state) == (1, "ready")
-    assert digest_of(forward) == DIGEST
+    shown, schema = documents(migrated), schema_of(migrated)
+    assert (migrated.database.number, migrated.database.state) == (1, "ready")
+    assert digest_of(migrated) == DIGEST
     assert all({"node_id", "job_id"} < document.keys() for document in shown.values())
-    forward.close()
+    migrated.close()
 
     assert rebuild(older.folder, older.feed).digest == DIGEST
-    with older.projections() as anew:
-        assert (anew.database.number, answers(anew)) == (2, shown)
-        assert schema_of(anew) == schema
+    with older.projections() as rebuilt:
+        assert (rebuilt.database.number, documents(rebuilt)) == (2, shown)
+        assert schema_of(rebuilt) == schema
 
 
-async def test_a_file_brought_forward_answers_every_query(older: World) -> None:
+async def test_migrated_file_answers_every_query(older: World) -> None:
     async with served(older) as server:
         projections = server.projections
         page = await projections.assets.page("1", {"node_id": ["node_0"]}, sort="-name")
@@ -103,7 +103,7 @@ async def test_a_file_brought_forward_answers_every_query(older: World) -> None:
     assert len(sources.json) == 3
 
 
-def test_every_migration_is_applied_once_with_its_record(here: World, runner: Runner) -> None:
+def test_migrations_are_applied_and_recorded_once(here: World, runner: Runner) -> None:
     recorded = select(runner, "SELECT name FROM schema_migrations ORDER BY name")
 
     assert recorded == [(each.name,) for each in migrations_of(PROJECTIONS)]
@@ -111,14 +111,14 @@ def test_every_migration_is_applied_once_with_its_record(here: World, runner: Ru
     assert select(runner, "SELECT name FROM schema_migrations ORDER BY name") == recorded
 
 
-def test_every_dated_file_belongs_to_a_projection() -> None:
+def test_every_migration_file_belongs_to_a_projection() -> None:
     folder = Path(str(load(NEWEST).upgrade.__code__.co_filename)).parent
     dated = {path.stem for path in folder.glob("[0-9]*.py")}
 
     assert dated == {each.name for each in migrations_of((*PROJECTIONS, *FOLLOWING))}
 
 
-def test_a_file_of_a_later_release_is_refused_by_both_revisions(here: World) -> None:
+def test_file_of_a_later_release_is_refused_with_both_revisions(here: World) -> None:
     with here.projections() as runner:
         runner.database.write.execute(
             "INSERT INTO schema_migrations VALUES ('20991231_000000_add_smell', 'then')"
@@ -128,10 +128,10 @@ def test_a_file_of_a_later_release_is_refused_by_both_revisions(here: World) -> 
         start(here.folder, here.feed)
 
 
-def test_a_migration_that_needs_no_events_leaves_the_rows_where_they_are(
-    older: World, forward: Runner, monkeypatch: pytest.MonkeyPatch
+def test_migration_without_need_of_events_keeps_the_rows(
+    older: World, migrated: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward.close()
+    migrated.close()
     plant(monkeypatch, Migration(PLANTED, add_smell, needs_events=False))
 
     with closing(Database(older.folder, 1, PROJECTIONS)) as database:
@@ -140,7 +140,7 @@ def test_a_migration_that_needs_no_events_leaves_the_rows_where_they_are(
     assert smells == [("none", ROWS)]
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(
+def test_failed_migration_leaves_the_file_as_it_was(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *earlier, last = Assets.migrations
@@ -154,8 +154,8 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
         assert database.write.execute("SELECT count(*) FROM assets").fetchone() == (ROWS,)
 
 
-def test_a_file_brought_forward_goes_on_with_live_events(older: World, forward: Runner) -> None:
-    assert older.write(forward, created(originator_id=asset_id(200), node_id="new"))
+def test_migrated_file_takes_live_events(older: World, migrated: Runner) -> None:
+    assert older.write(migrated, created(originator_id=asset_id(200), node_id="new"))
 
-    ((json,),) = select(forward, "SELECT json FROM assets WHERE node_id = 'new'")
+    ((json,),) = select(migrated, "SELECT json FROM assets WHERE node_id = 'new'")
     assert orjson.loads(json)["node_id"] == "new"

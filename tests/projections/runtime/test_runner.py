@@ -18,7 +18,7 @@ def ids(runner: Runner) -> list[int]:
 
 
 def fill_disk(runner: Runner) -> None:
-    """SQLite may not take one more page: the same error as a full disk."""
+    """Allow SQLite no further page: the same error as a full disk."""
     runner.database.write.execute("PRAGMA max_page_count = 1")
 
 
@@ -30,25 +30,23 @@ def made(*numbers: int) -> list[Event]:
     return [created(originator_id=asset_id(n), private={"name": "x" * 4_000}) for n in numbers]
 
 
-def test_a_group_is_shown_with_its_position_in_one_transaction(here: World, runner: Runner) -> None:
+def test_rows_of_a_group_are_written_with_their_position(here: World, runner: Runner) -> None:
     assert here.write(runner, *made(1, 2))
 
     assert ids(runner) == [1, 2]
-    kept = select(runner, "SELECT projection, position, log_id, leaf FROM positions ORDER BY 1")
+    stored = select(runner, "SELECT projection, position, log_id, leaf FROM positions ORDER BY 1")
     leaf = here.log.leaf_hash(3)
-    assert kept == [(name, 3, here.feed.log_id, leaf) for name in ("assets", "jobs", "lineage")]
+    assert stored == [(name, 3, here.feed.log_id, leaf) for name in ("assets", "jobs", "lineage")]
 
 
-def test_an_event_that_no_row_can_be_made_of_is_refused_before_it_is_stored(runner: Runner) -> None:
+def test_prepare_refuses_an_event_that_a_projection_cannot_take(runner: Runner) -> None:
     unprojectable = created(private={"name": "x", "duration": "long"})
 
     with pytest.raises(PoisonEventError, match="position 7"):
         runner.prepare(recorded(unprojectable, first=7))
 
 
-def test_a_full_disk_stalls_the_projection_and_the_next_write_takes_it_from_the_log(
-    here: World, runner: Runner
-) -> None:
+def test_write_after_a_full_disk_catches_up_from_the_log(here: World, runner: Runner) -> None:
     fill_disk(runner)
     assert not here.write(runner, *made(1, 2, 3))
     assert not here.write(runner, *made(4))
@@ -61,9 +59,7 @@ def test_a_full_disk_stalls_the_projection_and_the_next_write_takes_it_from_the_
     assert (runner.state, runner.position, ids(runner)) == ("live", 6, [1, 2, 3, 4, 5])
 
 
-def test_a_stalled_projection_recovers_by_a_turn_without_a_write(
-    here: World, runner: Runner
-) -> None:
+def test_stalled_tables_recover_with_a_turn(here: World, runner: Runner) -> None:
     fill_disk(runner)
     here.write(runner, *made(1))
     free_disk(runner)
@@ -73,9 +69,7 @@ def test_a_stalled_projection_recovers_by_a_turn_without_a_write(
     assert (runner.state, ids(runner)) == ("live", [1])
 
 
-def test_a_write_waits_for_one_batch_of_what_the_projection_missed_and_no_more(
-    here: World, runner: Runner
-) -> None:
+def test_write_to_lagging_tables_takes_one_batch_at_most(here: World, runner: Runner) -> None:
     here.append(*made(*range(1, 2 * BATCH - 5)))
 
     assert not here.write(runner, *made(5_000))
@@ -83,7 +77,7 @@ def test_a_write_waits_for_one_batch_of_what_the_projection_missed_and_no_more(
     assert here.write(runner, *made(5_001))
 
 
-def test_a_group_that_a_turn_took_already_is_not_shown_twice(here: World, runner: Runner) -> None:
+def test_group_taken_by_a_turn_is_not_written_twice(here: World, runner: Runner) -> None:
     appended = here.append(*made(1, 2), prepare=runner.prepare)
     runner.turn()
 
@@ -91,9 +85,7 @@ def test_a_group_that_a_turn_took_already_is_not_shown_twice(here: World, runner
     assert ids(runner) == [1, 2]
 
 
-def test_a_command_that_was_lost_on_the_way_is_taken_from_the_log(
-    here: World, runner: Runner
-) -> None:
+def test_events_missed_by_the_tables_are_taken_from_the_log(here: World, runner: Runner) -> None:
     here.append(*made(1))
 
     assert here.write(runner, *made(2))
@@ -106,7 +98,7 @@ def poisoned(tmp_path: Path) -> World:
     return World(tmp_path, codec=newer)
 
 
-def test_a_poison_event_stalls_the_projection_at_the_event_before_it(poisoned: World) -> None:
+def test_tables_stall_before_a_poison_event(poisoned: World) -> None:
     poison = FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1")
     poisoned.append(*made(1, 2), poison, *made(3))
 
@@ -120,7 +112,7 @@ def test_a_poison_event_stalls_the_projection_at_the_event_before_it(poisoned: W
     poisoned.log.close()
 
 
-async def test_waiting_for_a_position_ends_when_another_thread_shows_it(
+async def test_waiting_ends_when_another_thread_writes_the_position(
     here: World, runner: Runner
 ) -> None:
     async with asyncio.TaskGroup() as group:
@@ -131,12 +123,12 @@ async def test_waiting_for_a_position_ends_when_another_thread_shows_it(
     assert all(task.done() for task in waiting)
 
 
-async def test_waiting_for_a_position_that_does_not_come_is_refused(runner: Runner) -> None:
+async def test_waiting_for_a_missing_position_times_out(runner: Runner) -> None:
     with pytest.raises(ProjectionBehindError, match="position 1, not 2 yet"):
         await runner.wait_for(2, 0)
 
 
-def test_tables_of_another_log_are_made_anew(tmp_path: Path) -> None:
+def test_tables_of_another_log_are_rebuilt(tmp_path: Path) -> None:
     with world(tmp_path) as first, first.projections() as runner:
         first.write(runner, *made(1))
     for file in tmp_path.glob("ledger.db*"):
@@ -149,7 +141,7 @@ def test_tables_of_another_log_are_made_anew(tmp_path: Path) -> None:
             assert runner.database.number == 2
 
 
-def test_tables_ahead_of_a_log_restored_from_a_backup_are_made_anew(tmp_path: Path) -> None:
+def test_tables_ahead_of_a_restored_log_are_rebuilt(tmp_path: Path) -> None:
     with world(tmp_path) as before:
         before.append(*made(1))
     backup = (tmp_path / "ledger.db").read_bytes()
@@ -161,33 +153,33 @@ def test_tables_ahead_of_a_log_restored_from_a_backup_are_made_anew(tmp_path: Pa
         assert ids(runner) == [1]
 
 
-def test_tables_of_another_past_of_the_same_log_are_made_anew(tmp_path: Path) -> None:
+def test_tables_of_a_diverged_copy_of_the_log_are_rebuilt(tmp_path: Path) -> None:
     with world(tmp_path):
         pass
     backup = (tmp_path / "ledger.db").read_bytes()
-    with world(tmp_path) as one_way, one_way.projections() as runner:
-        one_way.write(runner, *made(1))
+    with world(tmp_path) as first, first.projections() as runner:
+        first.write(runner, *made(1))
     (tmp_path / "ledger.db").write_bytes(backup)
-    with world(tmp_path) as other_way:
-        other_way.append(*made(2))
+    with world(tmp_path) as second:
+        second.append(*made(2))
 
-        with other_way.projections() as runner:
+        with second.projections() as runner:
             assert ids(runner) == [2]
 
 
-def test_progress_is_told_up_to_the_end_of_the_log(here: World) -> None:
+def test_start_reports_progress_up_to_the_end_of_the_log(here: World) -> None:
     here.append(*made(*range(1, BATCH + 5)))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
-    runner = start(here.folder, here.feed, lambda _, done, target: told.append((done, target)))
+    runner = start(here.folder, here.feed, lambda _, done, target: reported.append((done, target)))
     runner.database.close()
 
     end = BATCH + 5
-    assert told[0] == (BATCH, end)
-    assert told[-1] == (end, end)
+    assert reported[0] == (BATCH, end)
+    assert reported[-1] == (end, end)
 
 
-def test_one_event_at_a_time_or_all_at_once_gives_the_same_digest(here: World) -> None:
+def test_single_events_and_one_batch_give_the_same_digest(here: World) -> None:
     with here.projections() as runner:
         for number in range(1, 40):
             here.write(runner, *made(number))

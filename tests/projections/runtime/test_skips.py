@@ -1,5 +1,7 @@
-"""An event that a projection cannot take: it stands still there, alone, until the event is set aside;
-and whoever makes the tables again leaves out what was left out."""
+"""A projection stalls before an event that it cannot take, until the event is skipped.
+
+Rebuilds skip the event too.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import ProjectionSkipped
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
+from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.rebuild.build import rebuild
@@ -28,7 +31,7 @@ OURS: Final = ["jobs", "assets", "lineage"]
 
 @pytest.fixture
 def poisoned(tmp_path: Path) -> Iterator[World]:
-    """A log whose third event is of a later release, between two assets."""
+    """A log whose third event, between two assets, is of a later release."""
     newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
         poison = FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1")
@@ -36,8 +39,8 @@ def poisoned(tmp_path: Path) -> Iterator[World]:
         yield here
 
 
-def set_aside(here: World, position: int, *projections: str) -> None:
-    """Record that these go on without an event."""
+def skip(here: World, position: int, *projections: str) -> None:
+    """Record that these projections skip an event."""
     known = len(here.log.stream(LOG_ID))
     for version, projection in enumerate(projections, known + 1):
         here.append(
@@ -56,7 +59,7 @@ def ids(runner: Runner) -> list[int]:
     return [int(each, 16) for (each,) in select(runner, "SELECT id FROM assets ORDER BY seq")]
 
 
-def test_nobody_passes_an_event_that_nobody_set_aside(poisoned: World) -> None:
+def test_projections_stall_before_an_unreadable_event_without_a_skip(poisoned: World) -> None:
     with poisoned.projections() as runner:
         assert (runner.position, ids(runner)) == (POISON - 1, [1])
         assert isinstance(runner.error, PoisonEventError)
@@ -67,11 +70,11 @@ def test_nobody_passes_an_event_that_nobody_set_aside(poisoned: World) -> None:
         assert runner.refusing(POISON + 100) == []
 
 
-def test_an_event_that_was_set_aside_is_passed_by_the_projections_that_stood_before_it(
+def test_stalled_projections_continue_after_a_skip(
     poisoned: World,
 ) -> None:
     with poisoned.projections() as runner:
-        set_aside(poisoned, POISON, *OURS)
+        skip(poisoned, POISON, *OURS)
         runner.catch_up()
 
         assert (runner.state, ids(runner)) == ("live", [1, 2])
@@ -79,11 +82,11 @@ def test_an_event_that_was_set_aside_is_passed_by_the_projections_that_stood_bef
         assert runner.refusing(POISON) == []
 
 
-def test_every_rebuild_leaves_out_what_was_set_aside_and_gives_the_same_digest(
+def test_rebuilds_skip_the_same_events_and_give_the_same_digest(
     poisoned: World,
 ) -> None:
     with poisoned.projections() as runner:
-        set_aside(poisoned, POISON, *OURS, "usage", "search", "catalog")
+        skip(poisoned, POISON, *OURS, "usage", "search", "catalog")
         runner.catch_up()
         live = digest_of(runner)
 
@@ -92,9 +95,9 @@ def test_every_rebuild_leaves_out_what_was_set_aside_and_gives_the_same_digest(
     assert first.digest == second.digest == live
 
 
-def test_a_projection_goes_on_only_without_what_it_set_aside_itself(poisoned: World) -> None:
+def test_skip_applies_only_to_the_projections_that_it_names(poisoned: World) -> None:
     with poisoned.projections() as runner:
-        set_aside(poisoned, POISON, "usage", "jobs", "assets")
+        skip(poisoned, POISON, "usage", "jobs", "assets")
         runner.catch_up()
         assert (runner.position, runner.refusing(POISON)) == (POISON - 1, ["lineage"])
 
@@ -103,19 +106,19 @@ def test_a_projection_goes_on_only_without_what_it_set_aside_itself(poisoned: Wo
         usage.close()
 
 
-def test_a_release_that_can_read_the_event_leaves_it_out_all_the_same(poisoned: World) -> None:
-    set_aside(poisoned, POISON, "choosy")
-    runner = start(poisoned.folder, poisoned.feed, projections=[Choosy(refused=99)])
-    value = digest_of_choosy(runner)
+def test_skip_holds_for_a_release_that_can_read_the_event(poisoned: World) -> None:
+    skip(poisoned, POISON, "refusing")
+    runner = start(poisoned.folder, poisoned.feed, projections=[RefusingProjection(refused=99)])
+    positions = positions_of(runner)
     runner.close()
     for file in poisoned.folder.glob("projections.*"):
         file.unlink()
 
-    poisoned.feed._codec = Codec(EventMapper((*EVENTS, FromTheFuture)))
-    runner = start(poisoned.folder, poisoned.feed, projections=[Choosy(refused=99)])
+    later_feed = Feed(poisoned.log, Codec(EventMapper((*EVENTS, FromTheFuture))), LOG_ID)
+    runner = start(poisoned.folder, later_feed, projections=[RefusingProjection(refused=99)])
 
-    assert digest_of_choosy(runner) == value
-    assert POISON not in value
+    assert positions_of(runner) == positions
+    assert POISON not in positions
     runner.close()
 
 
@@ -123,10 +126,10 @@ def create(db: Any) -> None:
     db.execute("CREATE TABLE seen (position INTEGER PRIMARY KEY CHECK (position != 7))")
 
 
-class Choosy:
-    """Shows every position, cannot make anything of one, and its table does not take another."""
+class RefusingProjection:
+    """Stores every position. It refuses one event, and its table refuses position 7."""
 
-    name: Final = "choosy"
+    name: Final = "refusing"
     tables: Final = ("seen",)
     migrations: Final = (Migration("20260101_000000_create_seen", create, needs_events=True),)
     functions: Final[Mapping[str, Any]] = {}
@@ -137,45 +140,47 @@ class Choosy:
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         if recorded.position == self._refused:
-            raise KeyError("a word of the event")
+            raise KeyError("a field of the event")
         yield Statement("INSERT INTO seen VALUES (?)", (recorded.position,))
 
 
-def digest_of_choosy(runner: Runner) -> list[int]:
+def positions_of(runner: Runner) -> list[int]:
     return [position for (position,) in select(runner, "SELECT position FROM seen ORDER BY 1")]
 
 
-def test_an_event_that_one_projection_refuses_is_set_aside_for_that_one_alone(here: World) -> None:
+def test_event_refused_by_one_projection_is_skipped_for_that_projection_alone(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 10)])
-    runner = start(here.folder, here.feed, projections=[*PROJECTIONS, Choosy(refused=5)])
+    runner = start(
+        here.folder, here.feed, projections=[*PROJECTIONS, RefusingProjection(refused=5)]
+    )
     assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (4, 5)
     assert runner.error.cause == "refused by a projection"
-    assert runner.refusing(5) == ["choosy"]
+    assert runner.refusing(5) == ["refusing"]
 
-    set_aside(here, 5, "choosy")
+    skip(here, 5, "refusing")
     runner.catch_up()
 
     assert ids(runner)[:4] == [2, 3, 4, 5]
-    assert digest_of_choosy(runner)[:5] == [1, 2, 3, 4, 6]
+    assert positions_of(runner)[:5] == [1, 2, 3, 4, 6]
     runner.close()
 
 
-def test_an_event_whose_statements_fail_is_found_among_its_neighbours(here: World) -> None:
+def test_event_with_failing_statements_is_found_within_its_batch(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 40)])
-    runner = start(here.folder, here.feed, projections=[Choosy(refused=99)])
+    runner = start(here.folder, here.feed, projections=[RefusingProjection(refused=99)])
 
     assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (6, 7)
     assert "CHECK constraint failed" in runner.error.reason
-    assert runner.refusing(7) == ["choosy"]
-    set_aside(here, 7, "choosy")
+    assert runner.refusing(7) == ["refusing"]
+    skip(here, 7, "refusing")
     runner.catch_up()
-    assert digest_of_choosy(runner) == [n for n in range(1, here.feed.head() + 1) if n != 7]
+    assert positions_of(runner) == [n for n in range(1, here.feed.head() + 1) if n != 7]
     runner.close()
 
 
-def test_a_disk_that_is_full_is_no_events_fault(here: World) -> None:
+def test_full_disk_is_not_blamed_on_an_event(here: World) -> None:
     with here.projections() as runner:
         runner.database.write.execute("PRAGMA max_page_count = 1")
         here.append(*[created(originator_id=asset_id(n)) for n in range(2, 100)])

@@ -14,7 +14,7 @@ from tests.projections.unreadable import FromTheFuture
 from tests.projections.world import World, digest_of, select, world
 
 
-def test_deleting_the_projections_loses_nothing(here: World) -> None:
+def test_start_after_deleting_all_tables_gives_the_same_digest(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         value = digest_of(runner)
@@ -26,7 +26,7 @@ def test_deleting_the_projections_loses_nothing(here: World) -> None:
         assert select(runner, "SELECT count(*) FROM assets") == [(12,)]
 
 
-def test_a_rebuild_puts_the_next_generation_in_use_and_keeps_the_one_before(here: World) -> None:
+def test_rebuild_adopts_the_next_generation_and_keeps_the_previous(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         value = digest_of(runner)
@@ -41,7 +41,7 @@ def test_a_rebuild_puts_the_next_generation_in_use_and_keeps_the_one_before(here
         assert runner.database.number == 3
 
 
-def test_a_rebuild_makes_altered_rows_good(here: World) -> None:
+def test_rebuild_repairs_altered_rows(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         value = digest_of(runner)
@@ -51,7 +51,7 @@ def test_a_rebuild_makes_altered_rows_good(here: World) -> None:
     assert rebuild(here.folder, here.feed).digest == value
 
 
-def test_a_rebuild_that_cannot_read_the_log_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_failed_rebuild_leaves_the_generation_in_use(tmp_path: Path) -> None:
     newer = Codec(EventMapper((*EVENTS, FromTheFuture)))
     with world(tmp_path, codec=newer) as here:
         with here.projections() as runner:
@@ -66,7 +66,7 @@ def test_a_rebuild_that_cannot_read_the_log_leaves_everything_as_it_was(tmp_path
             assert numbers(tmp_path) == [1]
 
 
-def test_a_deleted_asset_stays_deleted_and_a_restored_one_stays_restored(here: World) -> None:
+def test_rebuild_keeps_deleted_and_restored_assets_as_they_were(here: World) -> None:
     here.append(created(), created(originator_id=asset_id(2)))
     here.append(deleted(), deleted(originator_id=asset_id(2)), restored(originator_id=asset_id(2)))
 
@@ -77,14 +77,14 @@ def test_a_deleted_asset_stays_deleted_and_a_restored_one_stays_restored(here: W
         assert live == [(asset_id(2),)]
 
 
-def test_readers_see_a_generation_in_use_as_ready(here: World, runner: Runner) -> None:
+def test_generation_in_use_is_stored_as_ready(here: World, runner: Runner) -> None:
     db = sqlite3.connect(runner.database.path)
 
     assert db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
     db.close()
 
 
-def test_a_wal_left_behind_by_a_deleted_file_does_not_come_to_life(here: World) -> None:
+def test_wal_of_a_deleted_file_is_not_replayed(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         value, path = digest_of(runner), runner.database.path
@@ -97,7 +97,7 @@ def test_a_wal_left_behind_by_a_deleted_file_does_not_come_to_life(here: World) 
 
 
 @pytest.mark.parametrize("page", range(1, 12))
-def test_a_wrecked_file_is_made_anew_or_was_not_needed(here: World, page: int) -> None:
+def test_start_recovers_from_a_damaged_page(here: World, page: int) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
         path = runner.database.path

@@ -25,11 +25,11 @@ from tests.builders import (
     restored,
 )
 from tests.projections.histories import histories
-from tests.projections.world import World, answers, digest_of, select, world
+from tests.projections.world import World, digest_of, documents, select, world
 from tests.properties import examples
 
 
-def test_the_document_of_an_asset_has_every_field_of_the_contract() -> None:
+def test_document_has_every_field_of_the_contract() -> None:
     private = {"name": "cat.png", "metadata": {"a": 1}, "tags": ["t"], "duration": 2}
     asset = folded(
         created(
@@ -69,11 +69,11 @@ def test_the_document_of_an_asset_has_every_field_of_the_contract() -> None:
     }
 
 
-def test_an_asset_at_home_has_the_users_id_for_a_parent() -> None:
+def test_asset_in_the_home_folder_has_the_user_id_as_parent() -> None:
     assert document(folded(created(user_id="7")))["parent_id"] == "7"
 
 
-def test_an_asset_without_a_file_has_nothing_to_get() -> None:
+def test_asset_without_content_has_no_urls() -> None:
     for content_type in (FOLDER, "image/png"):
         asset = folded(created(content_type=content_type, digest=None, size=0))
 
@@ -81,7 +81,7 @@ def test_an_asset_without_a_file_has_nothing_to_get() -> None:
         assert document(asset)["thumb_url"] is None
 
 
-def test_one_state_has_one_text_whatever_the_order_of_its_metadata() -> None:
+def test_json_does_not_depend_on_the_order_of_metadata() -> None:
     one, other = {"b": 1, "a": {"d": 1, "c": 2}}, {"a": {"c": 2, "d": 1}, "b": 1}
     texts = {
         document_json(folded(created(private={"name": "x", "metadata": metadata})))
@@ -102,14 +102,14 @@ def test_one_state_has_one_text_whatever_the_order_of_its_metadata() -> None:
         [deleted(), restored()],
     ],
 )
-def test_a_later_event_rewrites_the_row_and_its_json(
+def test_later_event_updates_the_row_and_its_json(
     here: World, runner: Runner, later: list[Event]
 ) -> None:
     private = {"name": "cat.png", "metadata": {"a": 1}, "tags": ["t"], "duration": 1.5}
     here.write(runner, created(private=private))
     here.write(runner, *later)
 
-    assert answers(runner) == {ID: _document_of(here, ID)}
+    assert documents(runner) == {ID: _document_of(here, ID)}
 
 
 def _document_of(here: World, asset_id: str) -> object:
@@ -122,19 +122,19 @@ def _document_of(here: World, asset_id: str) -> object:
 
 @examples(60)
 @given(histories(), st.integers(1, 8))
-def test_rows_are_what_the_events_add_up_to_live_and_anew(events: list[Event], group: int) -> None:
+def test_rows_equal_the_folded_events_live_and_rebuilt(events: list[Event], group: int) -> None:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         with here.projections() as live:
             for first in range(0, len(events), group):
                 assert here.write(live, *events[first : first + group]), live.error
-            shown, texts, value = answers(live), _texts(live), digest_of(live)
+            shown, texts, value = documents(live), _texts(live), digest_of(live)
             assert shown == {id: _document_of(here, id) for id in shown}
             assert _totals(live) == _recounted(live)
         for file in here.folder.glob("projections.*"):
             file.unlink()
-        with here.projections() as anew:
-            assert digest_of(anew) == value
-            assert _texts(anew) == texts
+        with here.projections() as rebuilt:
+            assert digest_of(rebuilt) == value
+            assert _texts(rebuilt) == texts
 
 
 def _texts(runner: Runner) -> list[object]:
@@ -155,7 +155,7 @@ def _recounted(runner: Runner) -> list[object]:
     )
 
 
-async def test_an_asset_is_found_with_the_position_that_the_table_reflects(
+async def test_asset_is_found_with_the_position_of_the_table(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     here.write(runner, created())
@@ -167,7 +167,7 @@ async def test_an_asset_is_found_with_the_position_that_the_table_reflects(
     assert (found.version, found.position) == (1, 3)
 
 
-async def test_an_unknown_asset_and_anothers_are_refused_alike(
+async def test_unknown_asset_and_asset_of_another_user_raise_the_same_error(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     here.write(runner, created(user_id="2"))
@@ -178,7 +178,7 @@ async def test_an_unknown_asset_and_anothers_are_refused_alike(
         await assets.find("1", asset_id(5))
 
 
-async def test_a_deleted_asset_says_who_deleted_it_and_when(
+async def test_deleted_asset_error_has_user_time_and_position(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     here.write(runner, created(), deleted(by="9"))
@@ -190,7 +190,7 @@ async def test_a_deleted_asset_says_who_deleted_it_and_when(
     assert (refusal.value.by, refusal.value.when, refusal.value.position) == ("9", when, 3)
 
 
-async def test_the_children_of_a_folder_are_its_live_ones(
+async def test_children_are_the_live_assets_of_a_folder(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     inside = {n: created(originator_id=asset_id(n), parent_id=asset_id(9)) for n in (2, 3, 4, 5)}
@@ -202,7 +202,7 @@ async def test_the_children_of_a_folder_are_its_live_ones(
     assert await assets.children("2", asset_id(9), 2) == []
 
 
-async def test_live_assets_in_a_deleted_folder_are_orphans(
+async def test_orphans_are_live_assets_in_deleted_folders(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     folder = {"content_type": FOLDER, "digest": None, "size": 0}
@@ -218,7 +218,7 @@ async def test_live_assets_in_a_deleted_folder_are_orphans(
     assert await assets.orphans(10) == [("1", asset_id(2))]
 
 
-def test_nodetools_table_name_shows_the_live_rows(here: World, runner: Runner) -> None:
+def test_nodetool_view_has_the_live_rows(here: World, runner: Runner) -> None:
     here.write(runner, created(node_id="n"), created(originator_id=asset_id(2)))
     here.write(runner, deleted(originator_id=asset_id(2)))
 

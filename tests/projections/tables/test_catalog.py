@@ -7,7 +7,7 @@ from tests.builders import DIGEST, asset_id, created, deleted, replaced, restore
 from tests.projections.world import World
 
 
-async def test_bytes_belong_to_whose_live_assets_have_them_now(
+async def test_owner_of_finds_live_assets_with_the_current_content(
     here: World, runner: Runner, assets: AssetQueries
 ) -> None:
     owner_of, alike = assets.catalog.owner_of, Digest(DIGEST[:-1] + "b")

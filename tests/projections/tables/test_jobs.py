@@ -20,7 +20,7 @@ from tests.projections.world import World, read_job
 JOB = {"job_id": "j"}
 
 
-async def test_a_frame_tells_how_a_job_began_and_ended(
+async def test_job_row_has_the_recorded_start_and_end(
     here: World, runner: Runner, jobs: JobQueries
 ) -> None:
     begin = started(workflow_id="w", parent_job_id="p", private={"parameters": {"b": [1], "a": 2}})
@@ -49,7 +49,7 @@ async def test_a_frame_tells_how_a_job_began_and_ended(
         ([replaced(size=7, **JOB), deleted(originator_version=3, **JOB)], (1, 10)),
     ],
 )
-async def test_a_jobs_totals_are_those_of_its_live_assets(
+async def test_job_totals_are_those_of_its_live_assets(
     here: World, runner: Runner, jobs: JobQueries, later: list[Event], totals: tuple[int, int]
 ) -> None:
     here.write(runner, created(size=4, **JOB), created(originator_id=asset_id(2), size=10, **JOB))

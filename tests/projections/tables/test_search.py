@@ -25,7 +25,7 @@ from tests.properties import examples
 
 @examples(50)
 @given(histories(), st.integers(1, 7))
-async def test_what_is_learnt_is_what_is_live_whatever_happened(
+async def test_index_has_exactly_the_live_assets_after_any_history(
     events: list[Event], batch: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ async def test_what_is_learnt_is_what_is_live_whatever_happened(
                         assert await find(here, runner, word, user) == naive(own, word)
 
 
-async def test_what_was_deleted_or_renamed_is_not_found_until_it_comes_back(
+async def test_deleted_and_renamed_assets_are_not_found_under_their_old_words(
     here: World, runner: Runner
 ) -> None:
     here.write(runner, *named("cat.png"), described(private={"name": "dog.png"}))
@@ -57,7 +57,7 @@ async def test_what_was_deleted_or_renamed_is_not_found_until_it_comes_back(
     assert await find(here, runner, "dog") == [asset_id(1)]
 
 
-def test_an_index_that_needs_events_is_emptied(here: World) -> None:
+def test_migration_empties_and_refills_the_index(here: World) -> None:
     here.append(*named("cat"))
     with search(here) as part:
         from_before = part.database.path

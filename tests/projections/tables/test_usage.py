@@ -1,4 +1,4 @@
-"""The running totals, filled from events."""
+"""The totals of usage, filled from events."""
 
 import tempfile
 from pathlib import Path
@@ -27,9 +27,7 @@ def totals(part: Runner) -> Totals:
 
 @examples(80)
 @given(histories(), st.integers(1, 7))
-def test_totals_are_what_counting_the_live_assets_anew_would_give(
-    events: list[Event], batch: int
-) -> None:
+def test_totals_equal_a_count_of_the_live_assets(events: list[Event], batch: int) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(running, "BATCH", batch)
         with world(Path(folder)) as here, usage(here) as part:
@@ -43,7 +41,7 @@ def test_totals_are_what_counting_the_live_assets_anew_would_give(
             assert select(part, "SELECT count(*) FROM usage_lost") == [(0,)]
 
 
-def test_the_largest_of_many_blocks_is_found_again_when_the_largest_goes(here: World) -> None:
+def test_largest_is_recomputed_when_the_largest_asset_is_deleted(here: World) -> None:
     made = [created(originator_id=asset_id(n), size=n % 2_500, node_id="n") for n in range(5_000)]
     here.append(*made)
     with usage(here) as part:
@@ -54,7 +52,7 @@ def test_the_largest_of_many_blocks_is_found_again_when_the_largest_goes(here: W
         assert totals(part)["1", "node_id", "n"][:3] == (4_997, 2 * 3_123_750 - 7_496, 2_498)
 
 
-def test_an_asset_counts_once_whatever_happens_to_it_within_one_batch(here: World) -> None:
+def test_asset_counts_once_after_many_events_in_one_batch(here: World) -> None:
     version = {"originator_version": 4}
     here.append(created(size=9), replaced(size=5), deleted(originator_version=3))
     here.append(restored(**version), described(originator_version=5, content_type="a/b"))
@@ -64,7 +62,7 @@ def test_an_asset_counts_once_whatever_happens_to_it_within_one_batch(here: Worl
         assert ("1", "content_type", "a/b") in totals(part)
 
 
-def test_a_group_without_live_assets_is_gone(here: World) -> None:
+def test_group_without_live_assets_is_deleted(here: World) -> None:
     here.append(created(node_id="n"))
     with usage(here) as part:
         here.append(deleted(node_id="n"))
@@ -73,7 +71,7 @@ def test_a_group_without_live_assets_is_gone(here: World) -> None:
         assert totals(part) == {}
 
 
-def test_totals_are_the_same_live_and_anew(here: World) -> None:
+def test_totals_are_the_same_live_and_rebuilt(here: World) -> None:
     with usage(here) as part:
         for number in range(1, 30):
             here.append(created(originator_id=asset_id(number), node_id=f"n{number % 3}"))
@@ -81,5 +79,5 @@ def test_totals_are_the_same_live_and_anew(here: World) -> None:
         value = totals(part)
     part.database.path.unlink()
 
-    with usage(here) as anew:
-        assert totals(anew) == value
+    with usage(here) as rebuilt:
+        assert totals(rebuilt) == value

@@ -1,8 +1,8 @@
-"""Rotates the key of a data folder's copies, each killed one line of the code later than the last.
+"""Rotate the key in copies of a data folder, and kill each rotation one code line later.
 
-    python -m tests.ledger.log.dying_rotation FOLDER
+    python -m tests.ledger.log.killed_rotation FOLDER
 
-Prints the copies, one a line, until one of them lives.
+Print the path of each copy whose rotation was killed, until a rotation completes.
 """
 
 import os
@@ -23,7 +23,7 @@ from asset_ledger.ledger.storage import files
 TRACED: Final = {module.__file__ for module in (key_rotation, key, files)}
 
 
-class Executioner:
+class KillAtLine:
     """A trace function that kills this process before its n-th traced line."""
 
     def __init__(self, line: int) -> None:
@@ -39,16 +39,16 @@ class Executioner:
         return self
 
 
-def survives(folder: Path, line: int) -> bool:
-    """Rotate in a child, which is alone in its process: nothing of it is left after the kill."""
+def completes(folder: Path, line: int) -> bool:
+    """Rotate the key in a child process that is killed before the n-th line."""
     child = os.fork()
     if child:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status > 0:
-            sys.exit("a rotation failed that nobody killed")
+            sys.exit("a rotation failed without a kill")
         return status == 0
     log = SqliteLog(folder / "ledger.db", Codec())
-    sys.settrace(Executioner(line))
+    sys.settrace(KillAtLine(line))
     key_rotation.rotate(log, Codec(), folder / "checkpoint.key")
     os._exit(0)
 
@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
     for line in count(1):
         copy = folder / f"killed-before-{line}"
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("killed-*"))
-        if survives(copy, line):
+        if completes(copy, line):
             return
         print(copy, flush=True)
 

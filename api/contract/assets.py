@@ -18,6 +18,7 @@ from asset_ledger.api.contract.parameters import (
 )
 from asset_ledger.api.contract.strict_json import read_number, read_object
 from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.decisions import NewAsset
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
@@ -59,7 +60,7 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         raise FieldError("name", "is required: no file with a name was sent")
     return NewAsset(
         name=given["name"],
-        content_type=content_type,
+        content_type=lower_media_type(content_type),
         workflow_id=given.get("workflow_id"),
         node_id=given.get("node_id"),
         job_id=given.get("job_id"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from asset_ledger.api.contract.assets import folder_of
 from asset_ledger.api.contract.errors import FieldsError
 from asset_ledger.api.contract.fields import Fields, read_as, read_patch
+from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.decisions import LABEL_FIELDS, Label
 from asset_ledger.ledger.errors import FieldError
 
@@ -75,6 +76,8 @@ def _check_not_fixed(sent: Mapping[str, Any]) -> None:
 def label_of(fields: Fields, user_id: str, *, patch: bool = False) -> Label:
     """Return the label in checked fields. Raises FieldError for a malformed folder id."""
     given: dict[str, Any] = {name: fields[name] for name in LABEL_FIELDS if name in fields}
+    if "content_type" in given and isinstance(given["content_type"], str):
+        given["content_type"] = lower_media_type(given["content_type"])
     if "parent_id" in given:
         given["parent_id"] = folder_of(given["parent_id"], user_id)
     return Label(**given, patch=patch)

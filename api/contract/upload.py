@@ -7,7 +7,7 @@ from asset_ledger.api.contract.assets import AssetIn, check_announced, new_asset
 from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.operations import BYTES, JSON, Model
 from asset_ledger.api.contract.parameters import Schema
-from asset_ledger.api.contract.sniff import UNKNOWN, sniff
+from asset_ledger.api.contract.sniff import UNKNOWN, is_unknown, sniff
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.decisions import NewAsset
 
@@ -44,7 +44,8 @@ def upload_request(fields: Fields, staged: Staged | None, user_id: str) -> Uploa
     """
     check_announced(fields, staged)
     declared: Any = fields.get("content_type")
-    content_type = declared or (sniff(staged.head) if staged else UNKNOWN)
-    asset = new_asset(fields, content_type, user_id)
+    if staged and (declared is None or is_unknown(declared)):
+        declared = sniff(staged.head, str(fields.get("name", "")))
+    asset = new_asset(fields, declared or UNKNOWN, user_id)
     sent = {name: value for name, value in fields.items() if name not in _CHECKED_FIELDS}
     return UploadRequest(asset, staged, sent)

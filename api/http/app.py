@@ -205,6 +205,7 @@ class Server(web.Server):
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.body_timeout = self._body_timeout
+        protocol.request = request
         return request
 
 

@@ -1,7 +1,8 @@
 """Write assets as a zip while it is sent: only the list of its entries stays in memory.
 
-Contents are stored uncompressed. Most are compressed already; compressing the others would take
-processor time from other requests.
+Contents are deflated at level 0: most are compressed already, and compressing the others would take
+processor time from other requests. Stored entries would have their size behind them and no end
+mark, which programs that read a zip while it arrives refuse.
 """
 
 import zipfile
@@ -102,4 +103,6 @@ def _info(path: str, asset: dict[str, Any], attributes: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(path, when)
     info.file_size = asset["size"]  # else a large entry would not be ZIP64
     info.external_attr = attributes
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info._compresslevel = 0  # type: ignore[attr-defined]  # `compress_level` needs Python 3.13
     return info

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from asset_ledger.api.contract.errors import RangeError
 from asset_ledger.api.contract.parameters import refuse
+from asset_ledger.api.http.entry_names import shorten
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=([^,;]*)")
@@ -80,6 +81,9 @@ def _suffix(length: int, size: int) -> Span | None:
 
 _SHOWN: Final = re.compile(r"(?:image|audio|video)/(?!svg)[\w.-]+|text/plain", re.ASCII)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~\[\]-]")
+MAX_FILE_NAME: Final = 255
+"""Bytes of UTF-8, the limit of file systems. Clients refuse header fields above 8 KB."""
+
 _ATTRIBUTE: Final = "!#$&+-.^_`|~"
 """Characters of an extended value, besides letters and digits (RFC 8187, 3.2.1)."""
 
@@ -96,7 +100,11 @@ def safety_headers(name: str, content_type: str) -> dict[str, str]:
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """Return a Content-Disposition (RFC 6266): an ASCII name, and the exact one in `filename*`."""
+    """Return a Content-Disposition (RFC 6266): an ASCII name, and the exact one in `filename*`.
+
+    A name of more than `MAX_FILE_NAME` bytes is cut before its extension.
+    """
+    name = shorten(name, MAX_FILE_NAME)
     plain = _UNSAFE.sub("_", name)
     exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE)}"
     return f'{kind}; filename="{plain}"{exact}'

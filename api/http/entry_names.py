@@ -54,9 +54,14 @@ def safe(name: str) -> str:
     text = _UNSAFE.sub("_", unicodedata.normalize("NFC", name)).rstrip(" .")
     if _DEVICE.fullmatch(text):
         text = f"_{text}"
-    stem, extension = _split(text)
-    room = MAX_BYTES - len(extension.encode())
-    return stem.encode()[:room].decode(errors="ignore") + extension or "_"
+    return shorten(text, MAX_BYTES) or "_"
+
+
+def shorten(name: str, size: int) -> str:
+    """Cut a name to `size` bytes of UTF-8, before its extension."""
+    stem, extension = _split(name)
+    room = size - len(extension.encode())
+    return stem.encode()[:room].decode(errors="ignore") + extension
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -22,7 +22,8 @@ from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 """Bytes that a form may have besides its file: the json, headers and delimiters."""
 
-_EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+_EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*([^';\s]*)'[^']*'([^;\s]+)", re.IGNORECASE)
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Part(NamedTuple):
@@ -114,10 +115,22 @@ def _part(segment: MultipartSegment) -> Part:
     extended = _EXTENDED_NAME.search(disposition)
     return Part(
         name=segment.name or "",
-        filename=unquote(extended[1]) if extended else segment.filename,
+        filename=_decoded(*extended.groups()) if extended else segment.filename,
         content_type=segment.header("Content-Type"),
         length=segment.header("Content-Length"),
     )
+
+
+def _decoded(charset: str, value: str) -> str:
+    """Decode an extended value (RFC 8187, 3.2). Raises MalformedBodyError."""
+    if charset.lower() not in ("utf-8", "iso-8859-1"):
+        raise MalformedBodyError(f"filename* is in {charset!r}: send UTF-8 or ISO-8859-1")
+    try:
+        if not _BAD_ESCAPE.search(value):
+            return unquote(value, charset, errors="strict")
+    except UnicodeDecodeError:
+        pass
+    raise MalformedBodyError(f"filename* is not {charset}: {value}")
 
 
 @lru_cache(maxsize=256)

@@ -22,9 +22,27 @@ logger = logging.getLogger(__name__)
 
 
 class Protocol(web.RequestHandler):
-    """One connection."""
+    """One connection. `request` is the one that was begun last."""
 
-    __slots__ = ()
+    __slots__ = ("request",)
+
+    request: Request
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads the result
+        """Answer a client that has sent all of its request and closed its half of the connection.
+
+        Returns whether the other half stays open: as long as an answer has to be sent, and its
+        first byte was not. A client that closes while an answer is being sent has gone.
+        """
+        if self._waiter is not None and not self._waiter.done():  # no request is under way
+            return False
+        if self._messages:
+            is_complete = self._messages[-1][1].is_eof()
+        else:
+            is_complete = self.request.content.is_eof() and not self.request.writer.output_size
+        if is_complete:
+            self.close()  # after the answer
+        return is_complete
 
     def handle_error(
         self,

@@ -18,6 +18,7 @@ from asset_ledger.api.contract.editing import (
 from asset_ledger.api.contract.errors import UploadTooLargeError
 from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.sniff import is_unknown
 from asset_ledger.api.http.body import (
     begin,
     check_content,
@@ -90,7 +91,9 @@ class Update:
         staged = await receive(request, self._stage, limit)
         if announced is not None:
             check_digest(announced, staged.digest)
-        sent: Fields = {"content_type": request.headers["Content-Type"]} if declared else {}
+        sent: Fields = {}
+        if declared and not is_unknown(declared):
+            sent["content_type"] = request.headers["Content-Type"]
         return Change(label_of(read_update_fields(sent), request.user_id), staged, sent)
 
     async def _staged(self, fields: Fields) -> Staged:

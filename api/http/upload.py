@@ -69,9 +69,12 @@ class Upload:
         fields = read_fields(read_object(form.json, "json")) if form.json is not None else {}
         if form.file is None:
             return self._request_of(fields, None)
+        staged = await self._finished()
+        if form.file.filename == "" and not staged.size:  # a file input that was left empty
+            return self._request_of(fields, None)
         _fill(fields, "name", form.file.filename)
         _fill(fields, "content_type", form.file.content_type)
-        return self._request_of(fields, await self._finished())
+        return self._request_of(fields, staged)
 
     async def _json(self) -> UploadRequest:
         _check_no_fields(self._request.parameters)
@@ -96,7 +99,7 @@ class Upload:
         staged = await receive(self._request, self._open_stage(), self._limit)
         if announced is not None:
             check_digest(announced, staged.digest)
-        if not staged.size and (declared is None or fields.get("content_type") == FOLDER):
+        if not staged.size and fields.get("content_type") == FOLDER:
             return self._request_of(fields, None)
         _fill(fields, "content_type", declared)
         return self._request_of(fields, staged)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from asset_ledger.api.contract.problems import error_of
 from asset_ledger.api.sdk.errors import UnreachableError
-from asset_ledger.api.sdk.form import Body
+from asset_ledger.api.sdk.form import Body, SourceError
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
 from asset_ledger.api.sdk.sessions import Sessions
@@ -129,6 +129,8 @@ class Client:
             async with response:
                 raise self._refusal(response, await response.read())
         except BROKEN as error:
+            if isinstance(error.__cause__, SourceError):
+                raise error.__cause__.error from None
             reason = getattr(error, "os_error", error)  # aiohttp's own text repeats the address
             raise UnreachableError(
                 f"cannot reach {self.url}: {str(reason) or repr(reason)}."

@@ -37,11 +37,13 @@ class UploadContent:
         self.size = file.seek(0, os.SEEK_END) - self._start
 
     async def small(self) -> bytes | None:
-        """Return the whole content if it is short enough for one piece, else None."""
+        """Return the whole content if it is short enough for one piece, else None.
+
+        Raises ValueError if the file became shorter.
+        """
         if self.size > SMALL:
             return None
-        await self._do(self._file.seek, self._start)
-        return await self._do(self._file.read, self.size)
+        return b"".join([piece async for piece in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content from its start. Raises ValueError if the file became shorter."""

@@ -3,6 +3,7 @@
 Promise: while it is open, no other process can open the same data folder.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
@@ -33,6 +34,7 @@ from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
+from asset_ledger.api.sdk.errors import EventLoopError
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
@@ -43,7 +45,9 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.service import Ledger
 from asset_ledger.projections.queries.usage import UsageQuery
+from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
@@ -61,11 +65,31 @@ async def open_embedded(
 
 
 class EmbeddedGateway:
-    """A `Gateway` to an open data folder, for use in the event loop that opened it."""
+    """A `Gateway` to an open data folder, for use in the event loop that opened it.
+
+    Every method raises EventLoopError in another event loop.
+    """
 
     def __init__(self, backend: Backend, user_id: str, retry: RetryPolicy) -> None:
-        self._ledger, self._projections = backend.ledger, backend.projections
+        self._opened, self._loop = backend, asyncio.get_running_loop()
         self._user_id, self._caller, self._retry = user_id, user_id, retry
+
+    @property
+    def _backend(self) -> Backend:
+        if asyncio.get_running_loop() is not self._loop:
+            raise EventLoopError(
+                "this data folder was opened in another event loop or process:"
+                " use the connection there, or close it there and connect here"
+            )
+        return self._opened
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._backend.ledger
+
+    @property
+    def _projections(self) -> Projections:
+        return self._backend.projections
 
     def for_user(self, user_id: str) -> Self:
         """Return access to another user's assets. Raises ParameterError for an invalid user id."""

@@ -3,6 +3,7 @@
 LedgerError
 ├── UnavailableError
 │   └── UnreachableError      the ledger could not be reached, or its answer broke off
+├── EventLoopError          the call cannot run on this event loop
 ├── NotConnectedError       no ledger is connected: use `connect`, or set ASSET_LEDGER_URL
 ├── SaveError               the return value of a node could not be saved
 └── WorkflowError           the nodes depend on each other in a circle
@@ -46,6 +47,7 @@ __all__ = [
     "DataFolderError",
     "DigestMismatchError",
     "DiskFullError",
+    "EventLoopError",
     "FieldError",
     "FolderLockedError",
     "ForbiddenError",
@@ -75,6 +77,10 @@ __all__ = [
 
 class UnreachableError(UnavailableError):
     """The ledger could not be reached, or its answer broke off. A write may have been recorded."""
+
+
+class EventLoopError(LedgerError):
+    """A call cannot run on this event loop, or would wait for itself. Nothing was sent."""
 
 
 class NotConnectedError(LedgerError):

@@ -16,6 +16,14 @@ _HEAD: Final = (
 _TAIL: Final = b"\r\n--%b--\r\n"
 
 
+class SourceError(Exception):
+    """The content could not be read while it was sent: a failure of the caller, not the network."""
+
+    def __init__(self, error: OSError | ValueError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Body(NamedTuple):
     """The body of one attempt, and the headers that describe it."""
 
@@ -47,6 +55,9 @@ async def upload_body(fields: bytes, content: UploadContent | None) -> Body:
 
 async def _pieces(head: bytes, content: UploadContent, tail: bytes) -> AsyncIterator[bytes]:
     yield head
-    async for piece in content.chunks():
-        yield piece
+    try:
+        async for piece in content.chunks():
+            yield piece
+    except (OSError, ValueError) as error:
+        raise SourceError(error) from error
     yield tail

@@ -8,8 +8,11 @@ import atexit
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import suppress
 from functools import cache
+from os import register_at_fork
 from threading import Thread
 from typing import Any, Final, TypeVar
+
+from asset_ledger.api.sdk.errors import EventLoopError
 
 T = TypeVar("T")
 
@@ -18,8 +21,18 @@ CLOSE_TIMEOUT: Final = 10.0
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in the background loop. Returns its result and raises its exception."""
-    running = asyncio.run_coroutine_threadsafe(work, _loop())
+    """Run a coroutine in the background loop. Returns its result and raises its exception.
+
+    Raises EventLoopError inside the background loop, which would wait for itself.
+    """
+    loop = _loop()
+    if _is_running(loop):
+        work.close()
+        raise EventLoopError(
+            "asset_ledger.sync was used in a coroutine that asset_ledger.sync runs:"
+            " await the call of the same name in asset_ledger"
+        )
+    running = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return running.result()
     except BaseException:
@@ -44,6 +57,14 @@ async def _closed(source: AsyncGenerator[T]) -> None:
     await source.aclose()
 
 
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether this thread runs the loop."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
@@ -64,3 +85,12 @@ async def _end_tasks() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _forget_loop() -> None:
+    """Start over in a forked child: the thread of the loop runs in the parent only."""
+    atexit.unregister(_stop)
+    _loop.cache_clear()
+
+
+register_at_fork(after_in_child=_forget_loop)

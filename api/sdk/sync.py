@@ -100,6 +100,7 @@ class Connection:
     def __init__(self, opening: connections.Connection) -> None:
         self._opening = opening
         self._before: Gateway | None = None
+        self._process = os.getpid()
 
     def __enter__(self) -> Gateway:
         """Open the ledger and use it inside the block. Raises DataFolderError for a folder."""
@@ -110,7 +111,8 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         ambient.set(self._before)
-        run(self._opening.__aexit__())
+        if os.getpid() == self._process:  # else it is open in the parent of this forked process
+            run(self._opening.__aexit__())
 
     def install(self) -> Self:
         """Open the ledger for the process, until `close`. Raises DataFolderError for a folder."""
@@ -119,7 +121,8 @@ class Connection:
 
     def close(self) -> None:
         """Undo `install`. With an open data folder, the process does not end before this call."""
-        run(self._opening.close())
+        if os.getpid() == self._process:
+            run(self._opening.close())
 
 
 class Asset(AssetRecord):

@@ -1,7 +1,10 @@
 """Encode arguments for HTTP: path segments, JSON fields, query parameters."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
@@ -16,11 +19,30 @@ def segment(name: str) -> str:
 
 
 def fields_json(fields: Mapping[str, Any]) -> bytes:
-    """Encode fields as JSON. Raises FieldError for a value that JSON cannot hold."""
+    """Encode fields as JSON. Raises FieldError for a value that JSON cannot hold, NaN included."""
     try:
-        return orjson.dumps(fields)
+        text = orjson.dumps(fields)
     except TypeError as error:
         raise _refusal(fields, error) from error
+    if b"null" in text:  # orjson writes it for NaN and infinity too
+        _check_finite(fields)
+    return text
+
+
+def _check_finite(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        try:
+            json.dumps(value, allow_nan=False, default=_plain)
+        except ValueError as error:
+            message = "holds NaN or infinity, which JSON has no number for: send null or a text"
+            raise FieldError(name, message) from error
+
+
+def _plain(value: Any) -> Any:
+    """Convert a value that orjson takes and `json` does not, if it can hold a number."""
+    if isinstance(value, Enum):
+        return value.value
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else None
 
 
 def _refusal(fields: Mapping[str, Any], error: TypeError) -> FieldError:

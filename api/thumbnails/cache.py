@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.api.thumbnails.drawer import Drawer
-from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.projections.tables.assets import thumbnail_kind
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of the folder's name and of entity tags. Raise it when the drawing changes."""
 
 MEDIA_TYPE: Final = "image/webp"
@@ -70,7 +70,12 @@ class Thumbnails:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
-            drawn = await self._drawn(drawer, digest, kind)
+            try:
+                drawn = await self._drawn(drawer, digest, kind)
+            except DrawerDiedError:  # the content may not be the cause: draw once more
+                drawn = await self._drawn(drawer, digest, kind)
+        except DrawerDiedError:
+            drawn = b"it made its decoder fail"
         except UndrawableError as error:
             drawn = str(error).encode()
         finally:

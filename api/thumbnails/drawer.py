@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
 from asset_ledger.api.thumbnails.frames import frame
 from asset_ledger.api.workers.child import Child
 
@@ -27,7 +27,10 @@ class Drawer:
         self._child: Child | None = None
 
     async def draw(self, kind: str, source: Path | bytes) -> bytes:
-        """Return a small picture of a file, or of these bytes. Raises UndrawableError."""
+        """Return a small picture of a file, or of these bytes.
+
+        Raises UndrawableError and DrawerDiedError.
+        """
         try:
             async with asyncio.timeout(self._patience):
                 refusal, picture = await self._ask(kind, source)
@@ -36,7 +39,7 @@ class Drawer:
             raise UndrawableError("drawing it takes too long") from None
         except (OSError, EOFError, ValueError):
             await self.end()
-            raise UndrawableError("it made its decoder fail") from None
+            raise DrawerDiedError from None
         except BaseException:
             await self.end()  # else the next call would read this answer
             raise

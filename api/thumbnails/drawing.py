@@ -1,7 +1,7 @@
 """Draw a small picture of a content. Runs in a process of its own, which a decoder may break.
 
 Promise: no picture with more pixels than Pillow's own limit is decoded, and no other file is read:
-no playlist, no reference.
+no playlist, no reference. Metadata that cannot be read is ignored.
 """
 
 from array import array
@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
 
@@ -24,6 +24,13 @@ _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 _FILMS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf"
 _PROFILE: Final = 64 * 1024
 """Bytes of the longest colour profile that is kept. No other metadata is kept."""
+
+_RGB: Final = b"RGB "
+"""The colour space, in a profile's header, of the profiles that a WebP can have."""
+
+for _chunk in ("tEXt", "zTXt", "iTXt"):  # Pillow refuses pictures with long texts: skip texts
+    delattr(PngImagePlugin.PngStream, f"chunk_{_chunk}")
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # of a colour profile, unpacked
 
 Source = BytesIO | BinaryIO
 
@@ -91,11 +98,32 @@ def _in_grey(image: Image.Image) -> Image.Image:
 
 def _webp(image: Image.Image) -> bytes:
     image.thumbnail((LARGEST, LARGEST))
-    profile: bytes = image.info.get("icc_profile") or b""
-    kept = profile if len(profile) < _PROFILE else b""
+    image, profile = _with_profile(_upright(image))
     written = BytesIO()
-    ImageOps.exif_transpose(image).save(written, "WEBP", quality=80, icc_profile=kept)
+    image.save(written, "WEBP", quality=80, icc_profile=profile)
     return written.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # malformed EXIF makes Pillow raise many types
+        return image
+
+
+def _with_profile(image: Image.Image) -> tuple[Image.Image, bytes]:
+    """Return the image and its RGB colour profile. Profiles of other colour spaces are applied."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    if image.mode not in ("L", "CMYK"):
+        fits = profile[16:20] == _RGB and len(profile) < _PROFILE
+        return image, profile if fits else b""
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image, b""
+    return converted or image, b""
 
 
 def opened(path: str | None, content: bytes) -> Source:

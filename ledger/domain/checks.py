@@ -45,6 +45,12 @@ def check_duration(seconds: float) -> None:
         raise FieldError("duration", "must be a number of seconds, zero or more")
 
 
+def lower_media_type(text: str) -> str:
+    """Return a media type with its type and subtype in lower case (RFC 9110, 8.3.1)."""
+    essence, semicolon, parameters = text.partition(";")
+    return essence.lower() + semicolon + parameters
+
+
 def check_content_type(content_type: str) -> None:
     """Require `type/subtype`, with optional parameters, or `folder`."""
     if content_type != FOLDER and not _MEDIA_TYPE.fullmatch(content_type):

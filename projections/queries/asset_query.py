@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.ids import parse_digest
 from asset_ledger.projections.queries.pages import (
@@ -150,7 +151,7 @@ FILTERS: Final[Mapping[str, Make]] = {
     "node_id": _plain("node_id"),
     "job_id": _plain("job_id"),
     "parent_id": _folder("parent_id"),
-    "content_type": _plain("content_type", "prefix"),
+    "content_type": _plain("content_type", "prefix", lower_media_type),
     "name": _plain("name"),
     "tag": _plain("tags", "holds"),
     "digest": _plain("digest", parse=parse_digest),

@@ -4,11 +4,12 @@ The index finds the assets, and the table `assets` has their current JSON. Chang
 position of the page may not be found yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -21,6 +22,9 @@ FILTERS: Final[Mapping[str, str]] = {
     "workflow_id": "workflow_id = wanted.value",
 }
 """The filters of a search, each as an SQL test of one value."""
+
+_READ: Final[Mapping[str, Callable[[str], str]]] = {"content_type": lower_media_type}
+"""Filters whose values are the same in any case."""
 
 _LAST: Final = 2**63 - 1
 _PAGE: Final = """
@@ -141,7 +145,10 @@ def _found(
     short = " AND ".join(_quoted(head(word)) for word in words if len(word) < TRIGRAM)
     index = "search_text" if long else "search_heads"
     tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
-    wanted = [orjson.dumps(filters[name]).decode() for name in sorted(filters)]
+    wanted = [
+        orjson.dumps([_READ.get(name, str)(value) for value in filters[name]]).decode()
+        for name in sorted(filters)
+    ]
     sql = _FOUND.format(index=index, also=_ALSO if long and short else "", tests=tests)
     return sql, [*filter(None, (long, short)), user_id, *wanted]
 

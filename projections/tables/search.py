@@ -21,8 +21,15 @@ from asset_ledger.projections.projection import Statement
 TRIGRAM: Final = 3
 """The shortest word that trigrams can find."""
 
-_HEAD: Final = re.compile(r"(?:(?<![^\W_])|(?=[\W_]))(?=(\S\S?))")
-"""Where a word begins: not between two letters or digits. The group: its first two characters."""
+_UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u312f\u31f0-\u31ff"  # Japanese, Bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+    "\uac00-\ud7af"  # Korean: its words are joined to longer ones
+)
+_HEAD: Final = re.compile(rf"(?:(?<![^\W_])|(?=[\W_{_UNSPACED}]))(?=(\S\S?))")
+"""Where a word begins: not between two letters or digits, but before each letter of a script that
+puts no space between words. The group: its first two characters."""
 
 _INSERT: Final = """
     INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,

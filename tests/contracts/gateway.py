@@ -2,11 +2,12 @@
 
 import asyncio
 import io
+import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import IO, Any, Unpack
 
 import pytest
 
@@ -55,6 +56,29 @@ class Pipe(io.RawIOBase):
 
 def bytes_of(size: int) -> bytes:
     return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+class Shrinking(io.BytesIO):
+    """A file that another program cuts short after its size was read."""
+
+    def __init__(self, file: IO[bytes], path: Path, size: int) -> None:
+        super().__init__()
+        self._file, self._path, self._size = file, path, size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._file.read(-1 if size is None else size)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        found = self._file.seek(offset, whence)
+        if whence == os.SEEK_END:
+            os.truncate(self._path, self._size)
+        return found
 
 
 class GatewayContract:
@@ -112,6 +136,22 @@ class GatewayContract:
 
         assert await asset.content() == b"body"
         assert not file.closed
+
+    @pytest.mark.parametrize("size", [50_000, 300_000, 3_000_000])
+    async def test_a_file_that_becomes_shorter_is_refused_at_once(
+        self, gateway: Gateway, tmp_path: Path, size: int
+    ) -> None:
+        context = ProcessingContext(gateway=gateway)
+        path = tmp_path / "log"
+        path.write_bytes(b"x" * size)
+
+        with path.open("rb") as opened:
+            shrinking = Shrinking(opened, path, size // 3)
+            async with asyncio.timeout(20):  # a silent connection would be waited for 60 s
+                with pytest.raises(ValueError, match="became shorter"):
+                    await context.create_asset("log", content=shrinking)
+
+        assert await Asset.paginate(gateway=gateway) == ([], "")
 
     async def test_a_created_asset_has_the_given_fields(self, context: ProcessingContext) -> None:
         source = await context.create_asset("s", content=b"source")

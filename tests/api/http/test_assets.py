@@ -737,3 +737,76 @@ class TestRetries:
 
 def _digest_field(content: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(24)
+
+
+class TestMediaTypes:
+    """What an asset's content_type becomes, whichever way it was declared."""
+
+    @pytest.mark.parametrize("declared", ["IMAGE/PNG", "Image/Png", "image/PNG"])
+    async def test_type_and_subtype_are_recorded_in_lower_case(
+        self, api: Api, declared: str
+    ) -> None:
+        raw = await api.call(
+            "POST", "/api/assets?name=a", data=b"x", headers={"Content-Type": declared}
+        )
+        in_form = await api.created(content_type=declared)
+        changed = await api.call(
+            "PATCH", f"/api/assets/{(await api.created())['id']}", json={"content_type": declared}
+        )
+        listed = await api.get("/api/assets?content_type=IMAGE/")
+
+        assert {raw.json["content_type"], in_form["content_type"]} == {"image/png"}
+        assert changed.json["content_type"] == "image/png"
+        assert len(listed.json["assets"]) == 3
+
+    async def test_parameters_of_a_type_keep_their_case(self, api: Api) -> None:
+        asset = await api.created(content_type="Text/Plain; charset=UTF-8")
+        listed = await api.get("/api/assets?content_type=TEXT/plain;%20charset=UTF-8")
+
+        assert asset["content_type"] == "text/plain; charset=UTF-8"
+        assert [each["id"] for each in listed.json["assets"]] == [asset["id"]]
+
+    @pytest.mark.parametrize(
+        "declared", ["application/octet-stream", "Application/Octet-Stream; charset=binary"]
+    )
+    @pytest.mark.parametrize(
+        ("name", "content", "expected"),
+        [
+            ("a", WEBP, "image/webp"),
+            ("a", b"PAR1" + bytes(9), "application/vnd.apache.parquet"),
+            ("a", b"ARROW1\x00\x00" + bytes(9), "application/vnd.apache.arrow.file"),
+            ("a", b"\x93NUMPY\x01\x00v\x00{", "application/x-npy"),
+            ("a", b"GGUF\x03\x00\x00\x00", "application/x-gguf"),
+            ("rows.CSV", b"a,b\n1,2\n", "text/csv"),
+            ("graph.json", b"{}", "application/json"),
+            ("notes", b"words", "application/octet-stream"),
+        ],
+    )
+    async def test_octet_stream_counts_as_not_declared(
+        self, api: Api, declared: str, name: str, content: bytes, expected: str
+    ) -> None:
+        sent = {"data": content, "headers": {"Content-Type": declared}}
+        raw = await api.call("POST", f"/api/assets?name={name}", **sent)
+        in_form = await api.created(content, name=name, content_type=declared)
+
+        assert (raw.json["content_type"], in_form["content_type"]) == (expected, expected)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Content-Length": "0"}])
+async def test_an_empty_raw_body_is_an_empty_file(api: Api, headers: dict[str, str]) -> None:
+    sent = {"headers": headers, "skip_auto_headers": ["Content-Type"]}
+    answer = await api.call("POST", "/api/assets?name=empty.log", **sent)
+
+    content = await api.get(answer.json["get_url"])
+
+    assert (answer.status, answer.json["size"]) == (201, 0)
+    assert (content.status, content.body) == (200, b"")
+
+
+async def test_an_empty_raw_body_of_a_folder_is_no_file(api: Api) -> None:
+    answer = await api.call("POST", "/api/assets?name=pictures&content_type=folder")
+
+    assert (answer.status, answer.json["get_url"]) == (201, None)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -260,3 +261,28 @@ async def test_a_unicode_name_is_sent_back_unchanged(api: Api) -> None:
         "filename*=UTF-8''a%2F%C3%BC%22%E6%96%87%5C%E4%BB%B6%3Bx%3D1.png"
         in (headers["Content-Disposition"])
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("あ" * 1_000 + ".png", ".png"),
+        ("é" * 4_000, ""),
+        ("𝄞" * 900 + ".tar", ".tar"),
+        ("a" * 4_096, ""),
+    ],
+)
+async def test_a_long_name_is_cut_in_the_header_of_its_content(
+    api: Api, name: str, suffix: str
+) -> None:
+    asset = await api.created(b"x", name=name)
+
+    answer = await api.get(asset["get_url"])
+
+    disposition = answer.headers["Content-Disposition"]
+    shown = unquote(disposition.rpartition("''")[2]) if "''" in disposition else name[:255]
+    assert (asset["name"], answer.body) == (name, b"x")
+    assert len(disposition) < 1_200
+    assert len(shown.encode()) <= 255
+    assert shown.endswith(suffix)
+    assert name.startswith(shown.removesuffix(suffix))

@@ -1,7 +1,9 @@
 """Folders with all their contents: as one list, and as one zip."""
 
 import io
+import struct
 import zipfile
+import zlib
 from typing import Any
 
 import pytest
@@ -92,6 +94,31 @@ async def test_a_zip_holds_contents_in_their_folders_under_safe_names(api: Api) 
         "Top_ all/no content": b"",
         "Top_ all/_/.._.._evil": large,
     }
+
+
+def streamed_entries(archive: bytes) -> dict[str, bytes]:
+    """Read a zip from its beginning, as Java's ZipInputStream does: without its directory."""
+    found, rest = {}, archive
+    while rest.startswith(b"PK\3\4"):
+        flags, method, *_, name_size, extra_size = struct.unpack("<4x2xHH2x2x4x4x4xHH", rest[:30])
+        assert (flags & 8, method) == (8, zipfile.ZIP_DEFLATED)  # else no reader knows the end
+        start = 30 + name_size + extra_size
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = inflated.decompress(rest[start:])
+        assert inflated.eof
+        found[rest[30 : 30 + name_size].decode()] = content
+        assert inflated.unused_data.startswith(b"PK\7\x08")
+        rest = inflated.unused_data[16:]
+    return found
+
+
+async def test_a_zip_can_be_read_while_it_arrives(api: Api) -> None:
+    contents = {"empty": b"", "short": b"hello", "large": bytes(range(256)) * 1_000}
+    assets = [await api.created(content, name=name) for name, content in contents.items()]
+
+    answer = await download(api, *[asset["id"] for asset in assets])
+
+    assert streamed_entries(answer.body) == contents
 
 
 async def test_a_zip_holds_an_asset_once_when_requested_twice(api: Api) -> None:

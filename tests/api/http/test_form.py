@@ -1,6 +1,7 @@
 """Multipart forms: a malformed form is refused, never with a 5xx, a hang or a stray file; a form in
 one piece and a form in chunks are answered alike."""
 
+import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.api.running import (
     stray_files,
 )
 
+EMPTY_DIGEST = f"sha256:{hashlib.sha256().hexdigest()}"
 VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
 
 
@@ -305,3 +307,68 @@ async def test_a_refused_upload_of_a_large_file_leaves_no_file(api: Api, data_di
 
     assert (answer.status, answer.slug) == (400, "malformed-body")
     assert stray_files(data_dir) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("utf-8''caf%C3%A9.txt", "café.txt"),
+        ("ISO-8859-1''caf%E9.txt", "café.txt"),
+        ("UTF-8''100%25.txt", "100%.txt"),
+    ],
+)
+async def test_an_extended_file_name_is_decoded_in_its_charset(
+    api: Api, value: str, name: str
+) -> None:
+    answer = await post(api, with_extended_name(value))
+
+    assert (answer.status, answer.json["name"]) == (201, name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "utf-8''caf%E9.txt",  # ISO-8859-1, declared as UTF-8
+        "utf-8''%e2%82.txt",  # a cut-off letter
+        "utf-8''%ED%A0%80.txt",  # a lone surrogate
+        "utf-8''100%.txt",
+        "windows-1252''caf%E9.txt",
+        "''caf%E9.txt",
+    ],
+)
+async def test_an_extended_file_name_that_cannot_be_decoded_is_refused(
+    api: Api, value: str
+) -> None:
+    answer = await post(api, with_extended_name(value))
+
+    assert (answer.status, answer.slug) == (400, "malformed-body")
+    assert "filename*" in answer.json["detail"]
+
+
+def with_extended_name(value: str) -> bytes:
+    head = f'Content-Disposition: form-data; name="file"; filename*={value}'.encode()
+    return OPEN + head + b"\r\n\r\nx\r\n" + CLOSE
+
+
+EMPTY_INPUT = part("file", b"", filename="")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b'{"name":"pictures","content_type":"folder"}',
+        b'{"name":"only a label"}',
+        b'{"name":"tagged","tags":["a"]}',
+    ],
+)
+async def test_a_file_input_that_was_left_empty_is_no_file(api: Api, fields: bytes) -> None:
+    answer = await post(api, multipart(EMPTY_INPUT, part("json", fields)))
+
+    assert (answer.status, answer.json["get_url"], answer.json["digest"]) == (201, None, None)
+
+
+async def test_an_empty_file_with_a_name_is_a_file(api: Api) -> None:
+    answer = await post(api, multipart(part("file", b"", filename="empty.log")))
+
+    assert (answer.status, answer.json["size"], answer.json["name"]) == (201, 0, "empty.log")
+    assert answer.json["digest"] == EMPTY_DIGEST

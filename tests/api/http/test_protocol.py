@@ -134,3 +134,41 @@ async def test_unusual_targets_are_answered(api: Api, request_line: bytes, statu
 async def test_allow_lists_every_method_of_the_path(api: Api) -> None:
     assert (await api.call("PUT", "/api/assets/")).headers["Allow"] == "GET, HEAD, POST"
     assert (await api.call("PUT", "/health/")).headers["Allow"] == "GET, HEAD"
+
+
+UPLOAD = b"POST /api/assets?name=half HTTP/1.1\r\n" + HOST
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        UPLOAD + b"Content-Length: 2\r\n\r\nhi",
+        UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        UPLOAD + b"Content-Length: 300000\r\n\r\n" + bytes(300_000),
+        b"GET /api/assets HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"DELETE /api/assets/0 HTTP/1.1\r\n" + HOST + b"\r\n",
+    ],
+)
+async def test_a_client_that_closes_its_half_is_answered(api: Api, sent: bytes) -> None:
+    answer = await api.raw(sent, half_close=True)
+
+    assert answer.startswith(b"HTTP/1.1 404" if sent.startswith(b"DELETE") else b"HTTP/1.1 20")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /health HTTP/1.1\r\n",
+        UPLOAD + b"Content-Length: 3\r\n\r\nhi",
+        UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi",
+    ],
+)
+async def test_a_client_that_closes_its_half_too_early_records_nothing(
+    api: Api, sent: bytes
+) -> None:
+    before = api.head()
+
+    await api.raw(sent, half_close=True)
+
+    assert api.head() == before

@@ -118,3 +118,21 @@ async def test_a_repeated_put_is_replayed_after_a_deletion(api: Api) -> None:
     assert repeated.headers["Idempotency-Replayed"] == "true"
     assert (repeated.status, repeated.json) == (first.status, first.json)
     assert (other.status, other.slug) == (422, "key-reused")
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("application/octet-stream", "text/plain"),
+        ("Application/Octet-Stream; charset=binary", "text/plain"),
+        ("IMAGE/PNG", "image/png"),
+    ],
+)
+async def test_the_type_of_new_bytes_counts_if_it_says_something(
+    api: Api, declared: str, kept: str
+) -> None:
+    asset = await api.created(b"old", content_type="text/plain")
+
+    answer = await send(api, asset, b"new", Content_Type=declared)
+
+    assert (answer.status, answer.json["content_type"]) == (200, kept)

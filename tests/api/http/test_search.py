@@ -76,3 +76,40 @@ async def test_a_lookup_by_file_name_finds_the_newest_asset(api: Api) -> None:
     assert (await api.get(path)).json["size"] == 3
     await api.call("DELETE", f"/api/assets/{newest['id']}")
     assert (await api.get("/api/assets/by-filename/dog.png")).slug == "unknown-asset"
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("猫と犬.png", "犬"),
+        ("東京夜景.png", "夜景"),
+        ("한국역사.txt", "역사"),
+        ("カタカナ.png", "タカ"),
+        ("ภาษาไทย.txt", "ไท"),
+        ("𠮷野家.png", "野"),
+    ],
+)
+async def test_short_words_of_scripts_without_spaces_are_found_anywhere(
+    api: Api, name: str, query: str
+) -> None:
+    await api.created(name=name)
+    await api.created(name="other.png")
+
+    assert names(await search(api, query)) == [name]
+
+
+@pytest.mark.parametrize("query", ["og", "t", "ng"])
+async def test_short_words_of_other_scripts_are_found_where_a_word_begins(
+    api: Api, query: str
+) -> None:
+    await api.created(name="dog.png")
+
+    assert names(await search(api, query)) == []
+
+
+@pytest.mark.parametrize("wanted", ["image/png", "IMAGE/", "Image/PNG", "IMAGE"])
+async def test_a_search_takes_media_types_in_any_case(api: Api, wanted: str) -> None:
+    await api.created(name="cat.png", content_type="IMAGE/Png")
+    await api.created(name="cat.txt", content_type="text/plain")
+
+    assert names(await search(api, "cat", f"&content_type={quote(wanted)}")) == ["cat.png"]

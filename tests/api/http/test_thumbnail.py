@@ -13,12 +13,12 @@ from typing import Any
 
 import av
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from asset_ledger.api.thumbnails import cache
 from asset_ledger.api.thumbnails.drawer import Drawer
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
-from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
 from tests.api.running import Answer, Api
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -149,6 +149,52 @@ def test_a_rotated_photo_is_turned_upright_and_loses_its_exif() -> None:
     assert not image.getexif()
 
 
+def with_chunk(kind: bytes, data: bytes) -> bytes:
+    """A red and blue PNG with this chunk behind its header."""
+    content, end = picture((64, 32)), 8 + 25
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content[:end] + chunk + content[end:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (b"zTXt", b"workflow\0\0" + zlib.compress(b"x" * 2_000_000)),
+        (b"tEXt", b"prompt\0" + b"x" * 2_000_000),
+        (b"iTXt", b"prompt\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000)),
+        (b"zTXt", b"workflow\0\0no deflate"),
+        (b"iCCP", b"profile\0\0" + zlib.compress(bytes(2_000_000))),
+        (b"iCCP", b"profile\0\0no deflate"),
+        (b"eXIf", b"MM\0*\xff\xff\xff\xff"),
+        (b"eXIf", b"no exif at all"),
+    ],
+)
+def test_metadata_of_any_kind_and_size_does_not_spoil_a_picture(kind: bytes, data: bytes) -> None:
+    image = drawn(with_chunk(kind, data))
+
+    assert near(image, (10, 10), RED)
+    assert near(image, (50, 10), BLUE)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("space", [b"GRAY", b"CMYK", b"Lab ", b"????"])
+def test_a_profile_of_another_colour_space_is_not_kept(mode: str, space: bytes) -> None:
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = space
+
+    image = drawn(picture((64, 32), kind, mode, icc_profile=bytes(profile)))
+
+    assert "icc_profile" not in image.info
+    assert image.size == (64, 32)
+
+
+def test_a_profile_that_fits_is_kept() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    assert drawn(picture(icc_profile=profile)).info["icc_profile"] == profile
+
+
 def bomb(width: int, height: int) -> bytes:
     """Return a PNG whose header declares this size."""
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -218,7 +264,7 @@ async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) 
 
 async def test_a_drawer_continues_after_a_crash_a_timeout_or_a_bad_image() -> None:
     failing, drawer = Drawer("this"), Drawer()
-    with pytest.raises(UndrawableError, match="decoder fail"):
+    with pytest.raises(DrawerDiedError):
         await failing.draw("image", picture())
     with pytest.raises(UndrawableError, match="too long"):
         await Drawer(patience=0).draw("image", picture())
@@ -335,3 +381,25 @@ async def test_a_missing_thumbnail_is_refused_with_its_reason(
         "unsupported-type",
         True,
     )
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
+    api: Api, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    left, ask = [deaths], Drawer.draw
+
+    async def dying(self: Drawer, kind: str, source: Path | bytes) -> bytes:
+        if left[0]:
+            left[0] -= 1
+            await self.end()
+            raise DrawerDiedError
+        return await ask(self, kind, source)
+
+    monkeypatch.setattr(Drawer, "draw", dying)
+    asset = await api.created(picture(), content_type="image/png")
+
+    answer = await thumbnail(api, asset)
+
+    assert answer.status == (200 if deaths == 1 else 415)
+    assert (await thumbnail(api, asset)).status == answer.status

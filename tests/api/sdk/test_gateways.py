@@ -1,12 +1,15 @@
 """Both gateways keep the contract: over HTTP, and in this process."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from asset_ledger import Gateway, connect
+from asset_ledger import Asset, Gateway, ProcessingContext, connect
 from asset_ledger.api.settings import Settings
+from asset_ledger.errors import EventLoopError
 from tests.api.running import serving
 from tests.contracts.gateway import GatewayContract
 
@@ -23,3 +26,25 @@ class TestRemote(GatewayContract):
     async def gateway(self, opened_data_dir: Path) -> AsyncIterator[Gateway]:
         async with serving(Settings(data_dir=opened_data_dir)) as api, connect(api.url) as gateway:
             yield gateway
+
+
+def in_another_loop(call: Callable[[], Coroutine[Any, Any, object]]) -> object:
+    return asyncio.run(call())
+
+
+async def test_an_open_data_folder_is_refused_in_another_event_loop(opened_data_dir: Path) -> None:
+    async with connect(data_dir=opened_data_dir) as gateway:
+        asset = await ProcessingContext(job_id="j").create_asset("a", content=b"x")
+        calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+            lambda: Asset.paginate(gateway=gateway),
+            lambda: Asset.get(asset.id, gateway=gateway),
+            lambda: ProcessingContext(gateway=gateway).create_asset("b", content=b"x"),
+            lambda: gateway.delete(asset.id),
+            asset.history,
+            asset.content,
+        ]
+        for call in calls:
+            with pytest.raises(EventLoopError, match="another event loop"):
+                await asyncio.to_thread(in_another_loop, call)
+
+        assert await Asset.paginate() == ([asset], "")

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import asset_ledger
 from asset_ledger import sync
 from asset_ledger.errors import (
     AssetDeletedError,
+    EventLoopError,
     FolderLockedError,
     NotConnectedError,
     UnknownAssetError,
@@ -153,3 +154,84 @@ async def test_a_script_without_close_exits_without_a_warning(api: Api) -> None:
     )
 
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Asset.paginate(limit=1),
+        lambda: list(Asset.iterate(job_id="j")),
+        lambda: ProcessingContext().create_asset("a", content=b"x"),
+        lambda: run_node(Paints(id="inner"), ProcessingContext()),
+    ],
+)
+def test_a_synchronous_call_in_a_node_is_refused(
+    context: ProcessingContext, call: Callable[[], object]
+) -> None:
+    class Waits(BaseNode):
+        async def process(self, context: asset_ledger.ProcessingContext) -> None:
+            call()  # which would wait for this node
+
+    with pytest.raises(EventLoopError, match="await the call of the same name"):
+        run_node(Waits(id="n"), context)
+
+    assert Asset.paginate() == ([], "")
+
+
+def test_a_synchronous_call_in_a_thread_of_a_node_works(context: ProcessingContext) -> None:
+    class Threaded(BaseNode):
+        async def process(self, context: asset_ledger.ProcessingContext) -> int:
+            return len((await asyncio.to_thread(Asset.paginate))[0])
+
+    assert run_node(Threaded(id="n"), context).value == 0
+
+
+FORKING = """
+import multiprocessing, os, sys
+from asset_ledger import sync
+from asset_ledger.errors import EventLoopError
+
+def work():
+    try:
+        print("assets", len(sync.Asset.paginate()[0]), flush=True)
+    except EventLoopError:
+        print("refused", flush=True)
+
+door = {sys.argv[1]: sys.argv[2]}
+with sync.connect(**door):
+    work()
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(60)
+    print("exit code", child.exitcode, flush=True)
+    if os.fork() == 0:
+        work()
+        sys.exit()  # through the `with` block and the handlers of the exit
+    os.wait()
+    work()
+"""
+
+
+def in_a_forking_process(*door: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, *door],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+async def test_a_forked_process_asks_the_server_by_itself(api: Api) -> None:
+    await api.created()
+
+    lines = await asyncio.to_thread(in_a_forking_process, "url", api.url)
+
+    assert lines == ["assets 1", "assets 1", "exit code 0", "assets 1", "assets 1"]
+
+
+def test_a_forked_process_cannot_use_the_data_folder_of_its_parent(tmp_path: Path) -> None:
+    lines = in_a_forking_process("data_dir", str(tmp_path / "data"))
+
+    assert lines == ["assets 0", "refused", "exit code 0", "refused", "assets 0"]

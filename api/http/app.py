@@ -127,7 +127,7 @@ class Server(web.Server):
         return Protocol(
             self,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]
+            access_log=None,
             auto_decompress=False,  # else digests would not match the sent bytes
             max_line_size=MAX_LINE,
         )

@@ -7,7 +7,7 @@ connection is closed afterwards, because the start of the next request is unknow
 import logging
 import time
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -22,11 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 class Protocol(web.RequestHandler):
-    """One connection. `request` is the one that was begun last."""
+    """One connection. `request` is the latest one; None before the first."""
 
     __slots__ = ("request",)
 
-    request: Request
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.request: Request | None = None
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads the result
         """Answer a client that has sent all of its request and closed its half of the connection.
@@ -36,10 +38,13 @@ class Protocol(web.RequestHandler):
         """
         if self._waiter is not None and not self._waiter.done():  # no request is under way
             return False
+        request = self.request
         if self._messages:
             is_complete = self._messages[-1][1].is_eof()
+        elif request is None:
+            is_complete = False
         else:
-            is_complete = self.request.content.is_eof() and not self.request.writer.output_size
+            is_complete = request.content.is_eof() and not request.writer.output_size
         if is_complete:
             self.close()  # after the answer
         return is_complete

@@ -26,6 +26,8 @@ from asset_ledger.ledger.progress import Progress, no_progress
 
 WORKER: Final = "asset_ledger.api.workers.committer_worker"
 BUFFER: Final = 1 << 20
+RECEIVE: Final = 1 << 18
+"""Bytes that one system call receives, into the same memory each time."""
 STOP_SECONDS: Final = 30.0
 """Seconds to close its files. A WAL checkpoint on a busy disk has taken ten."""
 DIED: Final = "the committer process died"
@@ -33,7 +35,7 @@ DIED: Final = "the committer process died"
 logger = logging.getLogger(__name__)
 
 
-class ProcessWorker(asyncio.Protocol):
+class ProcessWorker(asyncio.BufferedProtocol):
     """A `Worker` in a process of its own, which opens, writes and closes the files."""
 
     eager: Final = 8  # it commits while the event loop reads other requests
@@ -46,6 +48,7 @@ class ProcessWorker(asyncio.Protocol):
         self._listener: Listener | None = None
         self._opened: asyncio.Future[GroupResult] | None = None
         self._is_open = False
+        self._received = memoryview(bytearray(RECEIVE))
 
     async def spawn(self) -> None:
         """Start the process, which loads its modules and waits. Raises OSError."""
@@ -99,8 +102,11 @@ class ProcessWorker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # of a socket
 
-    def data_received(self, data: bytes) -> None:
-        for message in self._frames.feed(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        for message in self._frames.feed(self._received[:nbytes]):
             self._take(message)
 
     def connection_lost(self, exc: Exception | None) -> None:

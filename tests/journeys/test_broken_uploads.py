@@ -215,3 +215,24 @@ def test_a_slow_upload_delays_no_other_upload(server: Server, client: Client) ->
     assert reply.status == 201
     names = [asset["name"] for asset in client.assets()]
     assert names == [*(f"quick {number}" for number in range(20)), "slow.bin"]
+
+
+def test_a_client_that_closes_its_half_is_answered(server: Server, data_dir: Path) -> None:
+    for number in range(20):
+        with raw_connection(server.port) as connection:
+            connection.sendall(
+                request_head({"Content-Length": "2"}, f"/api/assets?name={number}") + b"hi"
+            )
+            connection.shutdown(socket.SHUT_WR)
+            assert read_reply(connection).status == 201
+
+    assert len(events_in(data_dir)) == 21  # with the one that opened the log
+
+
+def test_a_client_that_connects_and_leaves_is_no_error(server: Server, client: Client) -> None:
+    for _ in range(20):
+        with raw_connection(server.port):
+            pass
+    client.created()
+
+    assert server.errors == ""

@@ -1,5 +1,8 @@
 """Malformed HTTP: answered with problem documents, never with aiohttp's own pages or a 5xx."""
 
+import asyncio
+from urllib.parse import urlsplit
+
 import orjson
 import pytest
 
@@ -165,10 +168,23 @@ async def test_a_client_that_closes_its_half_is_answered(api: Api, sent: bytes) 
     ],
 )
 async def test_a_client_that_closes_its_half_too_early_records_nothing(
-    api: Api, sent: bytes
+    api: Api, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = api.head()
 
     await api.raw(sent, half_close=True)
 
     assert api.head() == before
+    assert not caplog.records
+
+
+async def test_a_client_that_connects_and_leaves_is_no_error(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        parts = urlsplit(api.url)
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.close()
+    assert (await api.get("/health")).status == 200
+
+    assert not caplog.records

@@ -1,16 +1,18 @@
 """The command line `asset-ledger`: its table of commands, and the entry point `main`.
 
-Exit codes: 0 success, 1 a difference or tampering was found, 2 refused, with one line on stderr.
+Exit codes: 0 success, 1 a difference or tampering was found, 2 refused, with one line on stderr,
+141 the reader of the output has gone.
 """
 
 import logging
 import sqlite3
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from asset_ledger.api.cli.output import READER_GONE, ReaderGoneError, discard, echo, prepare
 from asset_ledger.ledger.errors import LedgerError
 
 REFUSED = 2
@@ -38,6 +40,15 @@ COMMANDS: Final = {
 class Commands(click.Group):
     """The group of the commands in `COMMANDS`."""
 
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command, and return its exit code. Raises ReaderGoneError."""
+        try:
+            return super().invoke(context) or 0
+        except SystemExit as stop:
+            return stop.code
+        except BrokenPipeError as error:  # click would exit with 1, which reports a finding
+            raise ReaderGoneError from error
+
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -58,14 +69,38 @@ def cli() -> None:
 def main() -> None:
     """Run a command. Print a refusal as one line on stderr, never as a traceback."""
     logging.lastResort = logging.NullHandler()  # else log lines come before that line
+    prepare()
     try:
-        sys.exit(cli(standalone_mode=False))
+        code = _run()
+    except ReaderGoneError:
+        discard()
+        code = READER_GONE
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command, and return its exit code. Raises ReaderGoneError."""
+    try:
+        code: int = cli(standalone_mode=False)
+        _flush()
     except click.exceptions.NoArgsIsHelpError as no_arguments:
         no_arguments.show()
+        return REFUSED
     except (LedgerError, click.ClickException, click.Abort, *_SYSTEM_ERRORS) as refusal:
-        line = " ".join(_message(refusal).split())
-        click.echo(f"asset-ledger: {line}", err=True)
-    sys.exit(REFUSED)
+        echo(f"asset-ledger: {' '.join(_message(refusal).split())}", err=True)
+        return REFUSED
+    return code
+
+
+def _flush() -> None:
+    """Write what is buffered, while a failure can still be reported. Raises ReaderGoneError."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+    except OSError:
+        discard()
+        raise
 
 
 def _message(refusal: Exception) -> str:

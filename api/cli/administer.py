@@ -38,7 +38,7 @@ class ServerCall(NamedTuple):
 def administer(
     folder: Path, call: ServerCall, in_folder: Callable[[Path], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return `in_folder(folder)`, run under the folder's lock, or what the folder's server does."""
+    """Run `in_folder(folder)` under the folder's lock, or `call` a server that has the lock."""
 
     def locked() -> dict[str, Any]:
         with hold_folder(folder):
@@ -66,7 +66,7 @@ def ask(url: str, token: str | None, call: ServerCall) -> dict[str, Any]:
 
 
 def ask_holder(folder: Path, call: ServerCall, locked: FolderLockedError) -> dict[str, Any]:
-    """Return the answer of the folder's server. Raises `locked` if it does not listen yet."""
+    """Return the answer of the folder's server. Raises `locked` if the holder does not listen."""
     from asset_ledger.api.sdk.holder import call_holder
 
     return asyncio.run(call_holder(folder, locked, call.run))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asset_ledger.api.cli.options import SOURCE, existing_log, hinting_at_user
+from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
     from asset_ledger.api.export.bundle import AssetContent, Read
@@ -42,10 +43,10 @@ def audit_bundle(
 
     proof, read = _local(data_dir, user, job_id) if url is None else _remote(url, token, job_id)
     written = write_bundle(output, job_id, proof, read)
-    click.echo(f"{output} has {written.events:,} events and {written.files:,} files")
+    echo(f"{output} has {written.events:,} events and {written.files:,} files")
     for digest in written.absent:
-        click.echo(f"left out, because its asset is deleted: {digest}")
-    click.echo(f"signed by {proof['key']}")
+        echo(f"left out, because its asset is deleted: {digest}")
+    echo(f"signed by {proof['key']}")
 
 
 def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str, Any], Read]":

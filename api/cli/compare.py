@@ -7,6 +7,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, SOURCE
+from asset_ledger.api.cli.output import echo
 
 DIFFERENT = 1
 
@@ -26,7 +27,7 @@ def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
     with open_source(**where) as source:
         comparison = source.comparison(a, b)
     if as_json:
-        click.echo(orjson.dumps(comparison))
+        echo(orjson.dumps(comparison))
     else:
         _print_table(comparison)
     if comparison["first_divergence"] is not None:
@@ -41,7 +42,7 @@ def _print_table(comparison: dict[str, Any]) -> None:
         title = f"differences between {comparison['a']} (a) and {comparison['b']} (b)"
         print_table(title, ("status", "node", "name", "nth", "digest in a", "digest in b"), rows)
     counts = comparison["counts"].items()
-    click.echo("  ".join(f"{status.replace('_', ' in ')} {count:,}" for status, count in counts))
+    echo("  ".join(f"{status.replace('_', ' in ')} {count:,}" for status, count in counts))
 
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:

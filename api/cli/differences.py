@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import click
-
+from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.tables import print_table
 
 _HEADINGS = ("table", "rows before", "after", "added", "removed", "changed", "columns")
@@ -13,7 +12,7 @@ _HEADINGS = ("table", "rows before", "after", "added", "removed", "changed", "co
 def print_differences(comparison: Mapping[str, Any] | None) -> None:
     """Print the counts as a table, then one line for each row of the comparison."""
     if comparison is None:
-        click.echo("no tables are in use to compare these with")
+        echo("no tables are in use to compare these with")
         return
     generations = comparison["generations"]
     title = f"generation {generations['after']} against {generations['before']}"
@@ -21,9 +20,9 @@ def print_differences(comparison: Mapping[str, Any] | None) -> None:
     print_table(title, _HEADINGS, [_counts(table) for table in tables])
     for table in tables:
         for row in table["rows"]:
-            click.echo(_line(table["table"], row))
+            echo(_line(table["table"], row))
     for reason in comparison["incomparable"]:
-        click.echo(f"not compared: {reason}")
+        echo(f"not compared: {reason}")
 
 
 def summary(comparison: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log, hinting_at_user
+from asset_ledger.api.cli.output import echo
 
 OUTPUT = click.option(
     "-o", "--output", type=click.File("wb"), default="-", help="The file; - is standard output."
@@ -63,9 +64,9 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
     with closing(ProgressBar()) as progress:
         exported = export_ledger(log.parent, folder, progress)
     if as_json:
-        click.echo(orjson.dumps(exported._asdict()))
+        echo(orjson.dumps(exported._asdict()))
     else:
-        click.echo(
+        echo(
             f"{folder} has all {exported.events:,} events and {exported.contents:,} contents "
             f"({exported.size:,} bytes); root {exported.root}"
         )

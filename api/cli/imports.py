@@ -12,6 +12,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import DATA_DIR, JSON, WHERE, folder_of
+from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
     from asset_ledger.api.imports.destinations import Destination
@@ -54,11 +55,11 @@ def nodetool(
 
     def report(note: Any) -> None:
         line = f"{note.id}: {note.what}" if note.id else note.what
-        click.echo(orjson.dumps(note._asdict()) if as_json else line)
+        echo(orjson.dumps(note._asdict()) if as_json else line)
 
     counts = asyncio.run(_nodetool(db, assets, report, dry_run=dry_run, **where))
     document = dataclasses.asdict(counts)
-    click.echo(orjson.dumps(document) if as_json else _summary(counts, dry_run=dry_run))
+    echo(orjson.dumps(document) if as_json else _summary(counts, dry_run=dry_run))
     context.exit(0 if counts.complete else INCOMPLETE)
 
 
@@ -140,11 +141,11 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     with closing(ProgressBar()) as progress:
         imported = asyncio.run(import_ledger(folder, into, progress))
     if as_json:
-        click.echo(orjson.dumps(imported._asdict()))
+        echo(orjson.dumps(imported._asdict()))
         return
-    click.echo(
+    echo(
         f"{into} has all {imported.events:,} events and {imported.contents:,} contents; "
         f"root {imported.root}"
     )
     if not imported.has_key:
-        click.echo(f"copy checkpoint.key to {into}: without it, no checkpoint can be signed")
+        echo(f"copy checkpoint.key to {into}: without it, no checkpoint can be signed")

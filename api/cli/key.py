@@ -8,6 +8,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.output import echo
 
 
 @click.group()
@@ -61,4 +62,5 @@ def _rotate_here(folder: Path) -> dict[str, Any]:
 
 
 def _print(as_json: bool, document: dict[str, Any], text: str) -> None:
-    click.echo(orjson.dumps(document) if as_json else text)
+    for line in [orjson.dumps(document)] if as_json else text.splitlines():
+        echo(line)

@@ -82,7 +82,9 @@ def hinting_at_user(user: str) -> Iterator[None]:
     try:
         yield
     except UnknownJobError as error:
-        message = f"user {user} has no job {error.job_id}: name the job's owner with --user"
+        message = (
+            f"user {user} has no job {error.job_id}: check the id, or name the owner with --user"
+        )
         raise click.ClickException(message) from error
 
 

@@ -7,6 +7,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, WHERE
+from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.skip import skipping
 
 FOUND = 1
@@ -65,11 +66,11 @@ def _print_result(made: dict[str, Any], *, diff: bool, as_json: bool) -> None:
         compared = made.get("comparison")
         counted = {"differences": compared["differences"] if compared else None}
         shown = {**made, **counted} if diff else {**_without_rows(made), **counted}
-        click.echo(orjson.dumps(shown))
+        echo(orjson.dumps(shown))
     else:
         _print_text(made, diff=diff)
     for name, reason in made.get("broken", {}).items():
-        click.echo(f"asset-ledger: {name} was not built: {reason}", err=True)
+        echo(f"asset-ledger: {name} was not built: {reason}", err=True)
 
 
 def _without_rows(made: dict[str, Any]) -> dict[str, Any]:
@@ -81,16 +82,16 @@ def _print_text(made: dict[str, Any], *, diff: bool) -> None:
 
     number = made["generation"]
     if made.get("digest") is None:
-        click.echo(f"generation {number} is in use again")
+        echo(f"generation {number} is in use again")
         return
     holds = "would hold" if made["result"] == "discarded" else "holds"
-    click.echo(
+    echo(
         f"generation {number} {holds} all {made['position']:,} events; "
         f"its digest is {made['digest']}"
     )
     for name, value in made["others"].items():
-        click.echo(f"{name}: its digest is {value}")
+        echo(f"{name}: its digest is {value}")
     if diff:
         print_differences(made["comparison"])
     elif _differs(made):
-        click.echo(summary(made["comparison"]))
+        echo(summary(made["comparison"]))

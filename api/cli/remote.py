@@ -56,7 +56,7 @@ class Remote:
     def events(self, filters: Query, after: int | None) -> Iterator[dict[str, Any]]:
         """Yield events as they are recorded, for ever; reconnect after a lost connection.
 
-        Raises the refusal of the first connection.
+        Raises any refusal, and UnavailableError if the first connection fails.
         """
         query = [*filters, *query_of({"after": after})]
         seen: dict[str, str] = {}

@@ -7,6 +7,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, SOURCE
+from asset_ledger.api.cli.output import echo
 
 _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what changed")
 
@@ -35,7 +36,7 @@ def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
 
 def _print_lines(events: Iterable[dict[str, Any]]) -> None:
     for event in events:
-        click.echo(orjson.dumps(event))
+        echo(orjson.dumps(event))
 
 
 def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
+from asset_ledger.api.cli.output import echo
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
@@ -74,6 +75,6 @@ async def _serve_with(
 
         def ready(address: str) -> None:
             backend.lock.announce(address)
-            click.echo(f"asset-ledger serves {address}")
+            echo(f"asset-ledger serves {address}")
 
         await serve_http(backend, settings.host, settings.port, ready)

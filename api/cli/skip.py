@@ -10,6 +10,7 @@ import click
 
 from asset_ledger.api.cli.administer import ServerCall, ask, run_or_ask_server
 from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.output import echo
 
 Command = Callable[..., None]
 
@@ -24,7 +25,7 @@ def skipping(command: Command) -> Command:
         if (skip is None) != (because is None):
             raise click.UsageError("--skip and --because go together: give both")
         if skip is not None and because is not None:
-            click.echo(_line(_skipped(skip, because, options)), err=True)
+            echo(_line(_skipped(skip, because, options)), err=True)
         command(*arguments, **options)
 
     return before

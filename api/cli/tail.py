@@ -10,6 +10,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, SOURCE
+from asset_ledger.api.cli.output import echo
 
 
 @click.command()
@@ -41,7 +42,7 @@ def tail(
     chosen = [(name, value) for name, values in filters.items() for value in _each(values)]
     with suppress(KeyboardInterrupt), open_source(data_dir, url, token, user) as source:
         for event in islice(source.events(chosen, after), count):
-            click.echo(orjson.dumps(event) if as_json else _line(event))
+            echo(orjson.dumps(event) if as_json else _line(event))
 
 
 def _each(values: str | Sequence[str] | None) -> Sequence[str]:

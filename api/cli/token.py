@@ -11,6 +11,7 @@ import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask
 from asset_ledger.api.cli.options import JSON, WHERE, folder_of
+from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 
 _HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked")
@@ -42,7 +43,7 @@ def create(
     sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name}
     sent["expires_at"] = _moment(expires) if expires else None
     made = _run(ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(sent), where)
-    click.echo(orjson.dumps(made) if where["as_json"] else made["token"])
+    echo(orjson.dumps(made) if where["as_json"] else made["token"])
 
 
 @token.command("list")
@@ -55,7 +56,7 @@ def list_tokens(**where: Any) -> None:
     answer = _run(ServerCall("GET", "/api/tokens"), lambda tokens: _listed(tokens.all()), where)
     if where["as_json"]:
         for each in answer["tokens"]:
-            click.echo(orjson.dumps(each))
+            echo(orjson.dumps(each))
     else:
         print_table(None, _HEADINGS, map(_cells, answer["tokens"]))
 
@@ -69,7 +70,7 @@ def revoke(token_id: str, **where: Any) -> None:
     call = ServerCall("DELETE", f"/api/tokens/{quote(token_id, safe='')}")
     revoked = _run(call, lambda tokens: tokens.revoke(token_id)._asdict(), where)
     text = f"token {revoked['id']} of user {revoked['user_id']} is revoked"
-    click.echo(orjson.dumps(revoked) if where["as_json"] else text)
+    echo(orjson.dumps(revoked) if where["as_json"] else text)
 
 
 def _run(call: ServerCall, run: Any, where: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.output import echo
 
 FOUND = 1
 
@@ -40,11 +41,11 @@ def verify(
     go to the temporary folder (TMPDIR). Exit code 1 when something is wrong.
     """
     folder = existing_log(data_dir).parent
-    given = [path.read_text("utf-8") for path in checkpoints]
+    given = [_checkpoint(path) for path in checkpoints]
     found = 0
     for report in _reports(folder, given, tables=not no_tables):
         found += "what" in report
-        click.echo(orjson.dumps(report) if as_json else _line(report))
+        echo(orjson.dumps(report) if as_json else _line(report))
     context.exit(FOUND if found else 0)
 
 
@@ -103,3 +104,16 @@ def _line(report: dict[str, Any]) -> str:
     if report["lag"]:
         compared += f", {report['lag']:,} before the end of the log"
     return compared if report["digest"] is None else f"{compared}; digest {report['digest']}"
+
+
+def _checkpoint(path: Path) -> str:
+    """Return the text of a checkpoint file. Raises ClickException for any other file."""
+    from asset_ledger.ledger.errors import ProofError
+    from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
+
+    text = path.read_text("utf-8")
+    try:
+        read_checkpoint(text)
+    except ProofError as error:
+        raise click.ClickException(f"{path}: {error}; GET /api/log/checkpoint sends one") from error
+    return text

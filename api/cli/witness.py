@@ -8,6 +8,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import TOKEN, check_address
+from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
     from asset_ledger.api.cli.remote import Remote
@@ -68,21 +69,23 @@ def witness(
     try:
         _check_grown(remote, saved["checkpoint"], note)
     except ProofError as error:
-        click.echo(f"FORKED: {error}\n\n{saved['checkpoint']}\n{note}", nl=False)
+        for text in (f"FORKED: {error}", "", str(saved["checkpoint"]), note):
+            for line in text.splitlines() or [""]:
+                echo(line)
         context.exit(FORKED)
     _keep(state, {"key": in_force, "checkpoint": note})
     if in_force != kept:
-        click.echo(f"the log's key was rotated, and the kept key signed the new one: {in_force}")
+        echo(f"the log's key was rotated, and the kept key signed the new one: {in_force}")
     result = f"saved its first checkpoint to {state}"
     if saved["checkpoint"] is not None:
         result = f"the {read_checkpoint(saved['checkpoint']).size:,} seen before are unchanged"
-    click.echo(f"{new.origin} has {new.size:,} events; {result}")
+    echo(f"{new.origin} has {new.size:,} events; {result}")
 
 
 def _first_key(remote: "Remote") -> str:
     """Return the newest key that the server sends, without any check."""
     key: str = remote.get("/api/log/key")["keys"][-1]["key"]
-    click.echo(f"trusted on first use: {key}")
+    echo(f"trusted on first use: {key}")
     return key
 
 
@@ -98,7 +101,7 @@ def _key_after(remote: "Remote", kept: str, size: int) -> str:
 
 
 def _check_grown(remote: "Remote", seen: str | None, note: str) -> None:
-    """Raises ProofError unless the log of this note begins with the log of the seen one."""
+    """Raise ProofError unless the log of checkpoint `note` extends that of checkpoint `seen`."""
     from asset_ledger.ledger.errors import ParameterError, ProofError
     from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
     from asset_ledger.ledger.merkle.tree import check_consistency

@@ -98,7 +98,10 @@ def announced_by(fields: Fields) -> Digest | None:
 def check_digest(announced: Digest, arrived: Digest) -> None:
     """Raise DigestMismatchError unless these two are the same."""
     if announced != arrived:
-        raise DigestMismatchError(f"announced {announced}, got {arrived}: send the bytes again")
+        raise DigestMismatchError(
+            f"the request announced {announced}, its bytes have {arrived}:"
+            " send the bytes again, or correct the digest"
+        )
 
 
 def folder_of(text: str | None, user_id: str) -> AssetId | None:

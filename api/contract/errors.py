@@ -81,7 +81,7 @@ class UnknownTokenError(RefusedError):
     """There is no token with this id."""
 
     def __init__(self, token_id: str) -> None:
-        super().__init__(f"no token {token_id}")
+        super().__init__(f"there is no token {token_id}: list the tokens for their ids")
         self.token_id = token_id
 
 
@@ -109,7 +109,9 @@ class RangeError(RefusedError):
     """No byte of the content is in the range. `size` is the content's length in bytes."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"the content has {size:,} bytes and none is in this range")
+        super().__init__(
+            f"the content has {size:,} bytes and none is in this range: change or omit Range"
+        )
         self.size = size
 
 

@@ -142,15 +142,14 @@ def whole(low: int, high: int) -> Reader[int]:
     return Reader(parse, {"type": "integer", "minimum": low, "maximum": high})
 
 
-_PAGE_SIZE: Final = whole(1, 10 ** len(str(MAX_PAGE)))
-
-
 def page_size(text: str) -> int:
     """Return the number of rows per page: 1 or more; above 1,000 is read as 1,000."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError("must be a whole number")
     digits = text.lstrip("0")
-    if digits.isascii() and digits.isdecimal() and len(digits) > len(str(MAX_PAGE)):
-        return MAX_PAGE
-    return min(_PAGE_SIZE(text), MAX_PAGE)
+    if not digits:
+        raise ValueError("must be 1 or more")
+    return MAX_PAGE if len(digits) > len(str(MAX_PAGE)) else min(int(digits), MAX_PAGE)
 
 
 def one_of(words: Sequence[str]) -> Reader[str]:

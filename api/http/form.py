@@ -84,7 +84,7 @@ async def read_form(request: Request, form: Form) -> None:
             await _take_pieces(form, request, parser)
         parser.close()
     except MultipartError as error:
-        raise MalformedBodyError(f"the form cannot be read: {error}") from error
+        raise MalformedBodyError(f"the form cannot be read, or is cut off: {error}") from error
 
 
 async def _take_pieces(form: Form, request: Request, parser: PushMultipartParser) -> None:

@@ -21,7 +21,7 @@ from asset_ledger.projections.queries.usage import UsageQuery
     projections=("usage", "tables"),
 )
 async def get_usage(request: Request) -> web.Response:
-    """Return count, bytes, largest, first and last of the user's live assets, by group."""
+    """Return each group of live assets: count, bytes, largest size, first and last creation."""
     values = request.parameters
     filters = request.filters(USAGE_FILTERS)
     query = UsageQuery(request.user_id, values["group_by"], filters, values["sort"])

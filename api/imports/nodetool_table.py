@@ -85,5 +85,8 @@ def _selected(db: sqlite3.Connection) -> Iterator[str]:
         raise SourceError("the database has no table nodetool_assets: it is not NodeTool's")
     for name in COLUMNS:
         if name not in existing and name not in OPTIONAL:
-            raise SourceError(f"nodetool_assets has no column {name}")
+            raise SourceError(
+                f"nodetool_assets has no column {name}: this is no database of NodeTool,"
+                " or one of a release that cannot be imported"
+            )
         yield name if name in existing else "NULL"

@@ -88,14 +88,14 @@ class Channel:
             self._server.sendall(frame(message))
 
     def wait_for_open(self) -> Open | None:
-        """Return the first message; None if the server dies before it."""
+        """Return the first message; None if the server ends before it sends one."""
         while not self._messages and not self._ended:
             self._receive(None)
         first = self._messages.pop(0) if self._messages else None
         return first if isinstance(first, Open) else None
 
     def gather(self, seconds: float) -> Sequence[Request] | None:
-        """Return the waiting requests; none after so many seconds; None at the end."""
+        """Return the waiting requests, [] after `seconds` without one, None after the last one."""
         group = self._requests()
         while len(group) < MAX_GROUP and not self._ended:
             if not self._receive(0 if group else seconds):

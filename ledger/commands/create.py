@@ -61,8 +61,8 @@ class Create:
         return await self._receipt(committed)
 
     async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:
-        """Return a content that the user owns: a live asset of the user has it now, or this
-        Idempotency-Key made one that had it. None for any other. Raises ProjectionBehindError.
+        """Return the content if a live asset of the user has it, or if an earlier request with this
+        Idempotency-Key recorded it; else None. Raises ProjectionBehindError.
         """
         owner = await self._tables.owner_of(call.user_id, digest)
         if owner is None and not await self._is_retry(call, digest):

@@ -69,7 +69,7 @@ class Delete:
         """Delete the assets that `find` returns, folders with their contents.
 
         A retry of an interrupted request deletes the rest, and never more than `expected` assets.
-        Raises VersionConflictError if their number is not `expected`.
+        Raises VersionConflictError if another number of assets than `expected` matches.
         """
         call = replace(call, if_match=None)
         key = call.command_key("bulk-delete", fields=fields)

@@ -43,7 +43,9 @@ class Skip:
         async def decide() -> Decision:
             refusing = await self._tables.refusing(position)
             if not refusing:
-                raise FieldError("position", "no projection stopped before this event")
+                raise FieldError(
+                    "position", "no projection stopped before this event: there is nothing to skip"
+                )
             return await self._events(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-event", fields=fields)

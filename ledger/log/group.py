@@ -102,6 +102,7 @@ class Group:
             return defect
 
     def _replay(self, key: CommandKey | None) -> Appended | None:
+        """Check the Idempotency-Key in the transaction; `Replay.command` does it before one."""
         if key is None:
             return None
         used = self.touched.keys.get((key.user_id, key.key))

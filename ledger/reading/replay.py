@@ -208,7 +208,10 @@ class Replay:
         return self._log.head().position
 
     def command(self, key: CommandKey) -> Appended | None:
-        """Return where a command was recorded; None if it was not. Raises KeyReusedError."""
+        """Return where a command was recorded; None if it was not. Raises KeyReusedError.
+
+        For decisions that refuse or change nothing: `Group._replay` checks all others.
+        """
         found = self._log.find_command(key.user_id, key.key)
         if found is None:
             return None

@@ -16,7 +16,7 @@ from asset_ledger.ledger.storage.files import make_folder, storage_errors
 
 
 class LockHolder(NamedTuple):
-    """The process that holds a data folder. The lock file says it to its owner alone (0600)."""
+    """The process that holds a data folder, written into the lock file (mode 0600)."""
 
     pid: int
     address: str | None
@@ -24,7 +24,7 @@ class LockHolder(NamedTuple):
 
 
 class FolderLock:
-    """The lock on a data folder. Its secret lets a reader of the lock file act as admin, once."""
+    """The lock on a data folder. With its secret, a reader of the lock file acts as admin, once."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -138,5 +138,6 @@ def _described(descriptor: int) -> str:
     holder = _read_holder(os.pread(descriptor, 4096, 0))
     if holder is None:
         return "a process that is starting"
-    where = f"at {holder.address}" if holder.address else "at no address"
-    return f"process {holder.pid}, which serves it {where}"
+    if holder.address is None:
+        return f"process {holder.pid}, which does not listen: wait until it ends"
+    return f"process {holder.pid}, which serves it at {holder.address}"

@@ -33,7 +33,7 @@ _CHECK: Final = 'INSERT INTO "{table}" ("{table}") VALUES (\'integrity-check\')'
 def index_difference(db: sqlite3.Connection, table: str) -> TableDifference:
     """Return the differences between an index of `main` and that of the attached database `next`.
 
-    Its rows are its entries: a term, the rowid of the document, the column, and the offset in it.
+    Each entry counts as a row: a term, the rowid of the document, the column, and the offset in it.
     If only one database has the index, its columns are new or lost.
     """
     old, new = (columns_of(db, schema, table).names for schema in ("main", "next"))

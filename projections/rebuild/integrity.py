@@ -24,7 +24,10 @@ _DEFERRED: Final = "SELECT 'index', name FROM deferred_indexes"
 
 
 def has_schema_of(path: Path, built: Database) -> bool:
-    """Return whether a file has the migrations of this release, or cannot be read."""
+    """Return whether a file has the migrations of this release.
+
+    True also if it cannot be read: the comparison reports that.
+    """
     try:
         with closing(open_reader(path)) as db:
             return db.execute(_SCHEMA).fetchall() == built.write.execute(_SCHEMA).fetchall()

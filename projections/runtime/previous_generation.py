@@ -31,7 +31,9 @@ def find_previous(folder: Path, number: int) -> PreviousGeneration | None:
 def check_usable(previous: PreviousGeneration | None) -> PreviousGeneration:
     """Return the previous generation. Raises GenerationError if there is none or it is unusable."""
     if previous is None:
-        raise GenerationError("there is no generation to go back to")
+        raise GenerationError(
+            "there are no earlier tables: only a rebuild keeps the ones before it"
+        )
     if not previous.usable:
         raise GenerationError(
             f"generation {previous.generation} has the schema {previous.revision} of another "

@@ -20,7 +20,7 @@ from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.status import Status
 
 BATCH: Final = 1_000
-"""How many events one transaction takes from the log: so few that a write can wait for it."""
+"""Events in one transaction: few enough that a write can wait until it commits."""
 
 REFUSED: Final = "refused by a projection"
 
@@ -184,7 +184,7 @@ class Runner(Status):
         return True
 
     def settle(self, last: int, leaf: bytes) -> None:
-        """Run the settling statements and move the position, as part of the transaction."""
+        """Run the `settling` SQL of the projections and move the position, in the transaction."""
         for settling in self._settling:
             self.database.write.execute(settling)
         self.database.write.execute(

@@ -18,7 +18,7 @@ from tests.api.running import Api, serving
 from tests.journeys.server import run
 
 FINE, FAILED, REFUSED = 0, 1, 2
-NO_JOB = "asset-ledger: user 1 has no job k: name the job's owner with --user\n"
+NO_JOB = "asset-ledger: user 1 has no job k: check the id, or name the owner with --user\n"
 
 
 async def record_a_job(api: Api) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def folder(recorded: Path, tmp_path: Path) -> Path:
 
 
 def no_job(job_id: str, user: int = 1) -> str:
-    return f"asset-ledger: user {user} has no job {job_id}: name the job's owner with --user\n"
+    advice = "check the id, or name the owner with --user"
+    return f"asset-ledger: user {user} has no job {job_id}: {advice}\n"
 
 
 def replayed(folder: Path) -> list[dict[str, object]]:

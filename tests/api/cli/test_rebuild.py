@@ -71,7 +71,10 @@ def test_a_rollback_goes_back_one_generation_and_no_further(where: list[str | Pa
 
     assert back["generation"] == 1
     assert (second.returncode, second.stdout) == (REFUSED, "")
-    assert second.stderr == "asset-ledger: there is no generation to go back to\n"
+    assert (
+        second.stderr
+        == "asset-ledger: there are no earlier tables: only a rebuild keeps the ones before it\n"
+    )
     assert rebuilt(where)["generation"] == 3
 
 

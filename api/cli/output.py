@@ -1,0 +1,54 @@
+"""Write to standard output and standard error: any encoding, closed streams, hostile characters."""
+
+import os
+import re
+import sys
+from io import TextIOWrapper
+from typing import Final
+
+import click
+
+READER_GONE: Final = 141
+"""The exit code when the reader of a pipe has gone: that of a program which SIGPIPE ends."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_IN_JSON: Final = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]"
+)
+"""Those that JSON texts hold unescaped, in UTF-8."""
+
+
+class ReaderGoneError(Exception):
+    """The reader of standard output or standard error has closed it."""
+
+
+def prepare() -> None:
+    """Make every text writable: escape what the encoding lacks, and drop output that is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(output: str | bytes, *, err: bool = False) -> None:
+    """Write one line of text, or one JSON document, with its control characters escaped."""
+    safe = printable(output) if isinstance(output, str) else _CONTROL_IN_JSON.sub(_escaped, output)
+    click.echo(safe, err=err)
+
+
+def printable(text: str) -> str:
+    r"""Escape the characters that a terminal would obey: `\x1b[2J`, line breaks, bidi overrides."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def discard() -> None:
+    """Write what is still buffered nowhere, so that the end of the process raises no error."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(null, descriptor)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return rb"\u%04x" % ord(found[0].decode())

@@ -1,8 +1,9 @@
 """`asset-ledger verify`: check the whole log, every content, and the tables."""
 
 import base64
+import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,6 +43,7 @@ def verify(
     """
     folder = existing_log(data_dir).parent
     given = [_checkpoint(path) for path in checkpoints]
+    _check_format(folder)
     found = 0
     for report in _reports(folder, given, tables=not no_tables):
         found += "what" in report
@@ -104,6 +106,21 @@ def _line(report: dict[str, Any]) -> str:
     if report["lag"]:
         compared += f", {report['lag']:,} before the end of the log"
     return compared if report["digest"] is None else f"{compared}; digest {report['digest']}"
+
+
+def _check_format(folder: Path) -> None:
+    """Raise DataFolderError if another release made the log. Damage is reported later."""
+    from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.opening import read_identity
+    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+
+    with (
+        suppress(CorruptLogError, PoisonEventError, sqlite3.Error),
+        closing(SqliteLogReader(DataFolder(folder).log)) as log,
+    ):
+        read_identity(log, Codec())
 
 
 def _checkpoint(path: Path) -> str:

@@ -17,6 +17,8 @@ from asset_ledger.projections.tables.search import Search
 from tests.builders import asset_id, created
 from tests.projections.world import World
 
+UNSPACED = ("BOPOMOFO", "CJK", "HANGUL", "HIRAGANA", "KATAKANA", "KHMER", "LAO", "MYANMAR", "THAI")
+
 
 def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -54,7 +56,12 @@ def matches(text: str, word: str) -> bool:
 
 
 def is_word_start(text: str, at: int) -> bool:
-    return at == 0 or not (text[at - 1].isalnum() and text[at].isalnum())
+    return at == 0 or not (text[at - 1].isalnum() and text[at].isalnum()) or is_unspaced(text[at])
+
+
+def is_unspaced(letter: str) -> bool:
+    """Return whether a letter is of a script that puts no spaces between words."""
+    return unicodedata.name(letter, "").startswith(UNSPACED)
 
 
 @contextmanager

@@ -84,7 +84,9 @@ async def read_form(request: Request, form: Form) -> None:
             await _take_pieces(form, request, parser)
         parser.close()
     except MultipartError as error:
-        raise MalformedBodyError(f"the form cannot be read, or is cut off: {error}") from error
+        raise MalformedBodyError(
+            f"the form cannot be read: {error}; send the whole form again"
+        ) from error
 
 
 async def _take_pieces(form: Form, request: Request, parser: PushMultipartParser) -> None:
@@ -125,12 +127,14 @@ def _decoded(charset: str, value: str) -> str:
     """Decode an extended value (RFC 8187, 3.2). Raises MalformedBodyError."""
     if charset.lower() not in ("utf-8", "iso-8859-1"):
         raise MalformedBodyError(f"filename* is in {charset!r}: send UTF-8 or ISO-8859-1")
+    if _BAD_ESCAPE.search(value):
+        raise MalformedBodyError(f"filename* has a % without two hex digits: {value}")
     try:
-        if not _BAD_ESCAPE.search(value):
-            return unquote(value, charset, errors="strict")
-    except UnicodeDecodeError:
-        pass
-    raise MalformedBodyError(f"filename* is not {charset}: {value}")
+        return unquote(value, charset, errors="strict")
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError(
+            f"filename* is declared as {charset}, and {value} is not: escape the bytes of its UTF-8"
+        ) from error
 
 
 @lru_cache(maxsize=256)

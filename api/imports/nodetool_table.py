@@ -82,11 +82,11 @@ def _text(stored: bytes) -> str:
 def _selected(db: sqlite3.Connection) -> Iterator[str]:
     existing = {name for (name,) in db.execute(_COLUMNS_OF)}
     if not existing:
-        raise SourceError("the database has no table nodetool_assets: it is not NodeTool's")
+        raise SourceError("the database has no table nodetool_assets: check --db")
     for name in COLUMNS:
         if name not in existing and name not in OPTIONAL:
             raise SourceError(
-                f"nodetool_assets has no column {name}: this is no database of NodeTool,"
-                " or one of a release that cannot be imported"
+                f"nodetool_assets has no column {name}: check --db, which has to be the database"
+                " of a NodeTool that writes this column"
             )
         yield name if name in existing else "NULL"

@@ -43,9 +43,8 @@ class Skip:
         async def decide() -> Decision:
             refusing = await self._tables.refusing(position)
             if not refusing:
-                raise FieldError(
-                    "position", "no projection stopped before this event: there is nothing to skip"
-                )
+                message = f"no projection stopped at event {position}: there is nothing to skip"
+                raise FieldError("position", message)
             return await self._events(call.origin(key), refusing, position, reason), {}
 
         key = call.command_key("skip-event", fields=fields)

@@ -139,5 +139,5 @@ def _described(descriptor: int) -> str:
     if holder is None:
         return "a process that is starting"
     if holder.address is None:
-        return f"process {holder.pid}, which does not listen: wait until it ends"
+        return f"process {holder.pid}, which serves no address: wait until it ends"
     return f"process {holder.pid}, which serves it at {holder.address}"

@@ -31,9 +31,7 @@ def find_previous(folder: Path, number: int) -> PreviousGeneration | None:
 def check_usable(previous: PreviousGeneration | None) -> PreviousGeneration:
     """Return the previous generation. Raises GenerationError if there is none or it is unusable."""
     if previous is None:
-        raise GenerationError(
-            "there are no earlier tables: only a rebuild keeps the ones before it"
-        )
+        raise GenerationError("no earlier generation of the tables is kept: nothing was changed")
     if not previous.usable:
         raise GenerationError(
             f"generation {previous.generation} has the schema {previous.revision} of another "

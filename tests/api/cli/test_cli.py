@@ -193,7 +193,7 @@ def test_an_event_is_not_skipped_when_no_projection_is_stuck_before_it(folder: P
     done = run("rebuild", "--data-dir", folder, "--skip", "2", "--because", "a test")
 
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert "no projection stopped before this event" in done.stderr
+    assert "no projection stopped at event" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])

@@ -73,7 +73,7 @@ def test_a_rollback_goes_back_one_generation_and_no_further(where: list[str | Pa
     assert (second.returncode, second.stdout) == (REFUSED, "")
     assert (
         second.stderr
-        == "asset-ledger: there are no earlier tables: only a rebuild keeps the ones before it\n"
+        == "asset-ledger: no earlier generation of the tables is kept: nothing was changed\n"
     )
     assert rebuilt(where)["generation"] == 3
 

@@ -59,7 +59,7 @@ def test_hold_folder_names_the_holder_when_it_refuses_a_second_process(tmp_path:
 
 def test_hold_folder_refuses_a_second_lock_in_the_same_process(tmp_path: Path) -> None:
     with hold_folder(tmp_path):
-        assert "does not listen" in refused(tmp_path)
+        assert "serves no address" in refused(tmp_path)
 
 
 def test_hold_folder_keeps_the_holder_in_the_lock_file_when_it_refuses(tmp_path: Path) -> None:

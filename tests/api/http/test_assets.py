@@ -528,7 +528,7 @@ class TestListing:
             ("size_min=1.5", "whole number"),
             ("digest=abc", "64 lower-case"),
             ("count=exact&as_of=1&job_id=j", "as_of"),
-            ("page_size=0", "between"),
+            ("page_size=0", "1 or more"),
             ("page_size=-1", "whole number"),
             ("page_size=%D9%A1", "whole number"),
             ("page_size=1&limit=2", "more than once"),

@@ -41,11 +41,9 @@ class Commands(click.Group):
     """The group of the commands in `COMMANDS`."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command, and return its exit code. Raises ReaderGoneError."""
+        """Run the command. Raises ReaderGoneError."""
         try:
-            return super().invoke(context) or 0
-        except SystemExit as stop:
-            return stop.code
+            return super().invoke(context)
         except BrokenPipeError as error:  # click would exit with 1, which reports a finding
             raise ReaderGoneError from error
 
@@ -81,7 +79,7 @@ def main() -> None:
 def _run() -> int:
     """Run the command, and return its exit code. Raises ReaderGoneError."""
     try:
-        code: int = cli(standalone_mode=False)
+        code: int = cli(standalone_mode=False) or 0
         _flush()
     except click.exceptions.NoArgsIsHelpError as no_arguments:
         no_arguments.show()

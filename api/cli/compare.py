@@ -1,6 +1,5 @@
 """`asset-ledger compare`: where the assets of two jobs differ."""
 
-import sys
 from typing import Any
 
 import click
@@ -31,7 +30,7 @@ def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
     else:
         _print_table(comparison)
     if comparison["first_divergence"] is not None:
-        sys.exit(DIFFERENT)
+        click.get_current_context().exit(DIFFERENT)
 
 
 def _print_table(comparison: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uuid_utils import uuid4
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.log.codec import Codec
@@ -24,7 +25,11 @@ from asset_ledger.projections.runtime.start import start
 
 @contextmanager
 def open_group_commit(
-    folder: Path, progress: Progress | None = None, *, reopen: bool = False
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    reopen: bool = False,
+    clock: Clock = utc_now,
 ) -> Iterator[GroupCommit]:
     """Open packed contents, log and tables, in this order; close them in reverse.
 
@@ -36,7 +41,7 @@ def open_group_commit(
     with ExitStack() as stack:
         stack.enter_context(hold_committer_lock(folder))
         packed = stack.enter_context(closing(Packed(files.content.packed)))
-        log = stack.enter_context(closing(SqliteLog(files.log, codec)))
+        log = stack.enter_context(closing(SqliteLog(files.log, codec, clock=clock)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):

@@ -70,6 +70,7 @@ _EVENT: Final[Mapping[str, Any]] = {
     "position": 2,
     "topic": "asset.created",
     "time": _TIME,
+    "clock": None,
     "by": "1",
     "asset_id": _ID,
     **_MADE_BY,

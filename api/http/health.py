@@ -13,6 +13,7 @@ from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.projections.serving import Projections
@@ -44,6 +45,7 @@ async def readyz(request: Request) -> web.Response:
     parts = [
         _committer(backend.committer),
         {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
+        _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
@@ -69,6 +71,11 @@ def _committer(committer: Committer) -> dict[str, Any]:
         reason = str(committer.failure)
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
+
+
+def _clock(clock: ClockCheck) -> dict[str, Any]:
+    problem = clock.problem
+    return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:

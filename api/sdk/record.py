@@ -115,6 +115,7 @@ class Usage:
 class Event:
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
+    `clock` is the time of the server's machine if it was over a minute behind `time`, else None.
     A key that is absent in `data` is a field that the event did not change; None is a cleared one.
     """
 
@@ -129,9 +130,11 @@ class Event:
     job_seq: int | None
     version: int
     data: Mapping[str, Any]
+    clock: datetime | None = None
 
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""
-        known = {f.name: document[f.name] for f in fields(cls)}
-        return cls(**known | {"time": parse_time(known["time"])})
+        known = {f.name: document[f.name] for f in fields(cls) if f.name in document}
+        clock = parse_time(known["clock"]) if known.get("clock") else None
+        return cls(**known | {"time": parse_time(known["time"]), "clock": clock})

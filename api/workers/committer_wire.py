@@ -36,10 +36,11 @@ class Opening(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The positions of a command's events from `first` on, their time, and their `job_seq`."""
+    """The positions of a command's events from `first` on, their times, and their `job_seq`."""
 
     first: int
     recorded_at: datetime
+    clock: datetime | None
     job_seqs: Sequence[int | None]
     leaf: bytes
 
@@ -115,7 +116,8 @@ def _encode(answer: Answer) -> Any:
     if isinstance(answer, Appended) and not answer.replayed:
         events = [each.event for each in answer.recorded]
         job_seqs = [each.job_seq if isinstance(each, TaggedEvent) else None for each in events]
-        return Placed(answer.first, moment(events[0]), job_seqs, answer.leaf)
+        times = moment(events[0]), events[0].clock
+        return Placed(answer.first, *times, job_seqs, answer.leaf)
     return _failure(answer) if isinstance(answer, Exception) else answer
 
 
@@ -138,7 +140,7 @@ def _placed(placed: Placed, command: Command) -> Appended:
     recorded = []
     numbered = zip(command.events, placed.job_seqs, strict=True)
     for position, (event, job_seq) in enumerate(numbered, placed.first):
-        stamp(event, placed.recorded_at)
+        stamp(event, placed.recorded_at, placed.clock)
         if isinstance(event, TaggedEvent) and job_seq is not None:
             stamp_job_seq(event, job_seq)
         recorded.append(Recorded(position, event))

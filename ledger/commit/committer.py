@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
+from asset_ledger.ledger.clock import Clock, ClockCheck, utc_now
 from asset_ledger.ledger.commit.histogram import Histogram
 from asset_ledger.ledger.commit.requests import (
     MAX_GROUP,
@@ -55,12 +56,13 @@ class Committer:
     `behind`: the tables lacked events of the log after the last group.
     """
 
-    def __init__(self, worker: Worker, queue_size: int) -> None:
+    def __init__(self, worker: Worker, queue_size: int, clock: Clock = utc_now) -> None:
         self._worker, self._queue = worker, WorkerQueue(worker, self._note, self._adopt)
         self._numbers = count(1)
         self._is_attached = False
         self.slots = Slots(queue_size)
         self.behind = False
+        self.clock = ClockCheck(clock)
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
 
     @property
@@ -145,9 +147,11 @@ class Committer:
         if result.commands:
             self.groups.count(result.commands)
             self.seconds.count(result.seconds)
+        self.clock.note(result.head.recorded_at)
         outcomes = [each for _, each in result.answers if isinstance(each, Appended)]
         self._tables.learn(result.tables)
-        self._feed.advance(result.head, [event for each in outcomes for event in each.recorded])
+        recorded = [event for each in outcomes for event in each.recorded]
+        self._feed.advance(result.head.position, recorded)
 
     async def _adopt(self, result: GroupResult) -> None:
         await self._tables.adopt(result.tables)

@@ -5,8 +5,7 @@ fill tables of tags, Idempotency-Keys, last job numbers, leaf hashes and Merkle 
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
@@ -89,8 +89,6 @@ _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
-Clock = Callable[[], datetime]
-
 
 class SqliteLog(SqliteLogReader):
     """An EventLog in a SQLite file. See the protocol for its promises."""
@@ -100,12 +98,12 @@ class SqliteLog(SqliteLogReader):
         path: Path,
         codec: Codec,
         *,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         """Open or create the file. Raises CorruptLogError if it is damaged.
 
-        `clock` returns the time in UTC, `factory` is the class of the writing connection.
+        `factory` is the class of the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
         self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))

@@ -12,7 +12,7 @@ from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules
 HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
 LOW = ("errors", "ids", "progress")
-STORED = (*LOW, "domain", "storage", "merkle", "log")
+STORED = (*LOW, "clock", "domain", "storage", "merkle", "log")
 """Packages that everything above the log may import."""
 
 LEDGER = {
@@ -20,10 +20,11 @@ LEDGER = {
     "ids": (),
     "progress": (),
     "domain": LOW,
+    "clock": ("domain",),
     "storage": LOW,
     "merkle": (*LOW, "storage"),
     "content": (*LOW, "storage"),
-    "log": (*LOW, "domain", "storage", "merkle"),
+    "log": (*LOW, "clock", "domain", "storage", "merkle"),
     "reading": STORED,
     "audit": STORED,
     "commit": (*STORED, "content", "reading"),

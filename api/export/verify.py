@@ -311,12 +311,9 @@ def summarize(
         print(f"note   the bundle was made without the file {digest}")
     if all(event.topic != "job.finished" for event in events):
         print("note   the job was not finished: its end may be missing here")
-    for event in events:
-        if event.state.get("clock"):
-            print(
-                f"note   event {event.position} was recorded when its machine's clock showed"
-                f" {event.state['clock']}, which was behind the log"
-            )
+    if behind := [event for event in events if event.state.get("clock")]:
+        first = f"event {behind[0].position} at {behind[0].state['clock']}"
+        print(f"note   {len(behind)} events have a later time than the clock showed, first {first}")
     print(f"note   nothing is shown about events after position {checkpoint.size}")
     print("note   nothing is shown about prov.json, which the proof does not cover")
 

@@ -30,6 +30,7 @@ from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Subscriptions
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Projections
 
@@ -40,6 +41,7 @@ class Backend:
 
     settings: Settings
     lock: FolderLock
+    log_file: NamedFile
     committer: Committer
     ledger: Ledger
     proofs: Proofs
@@ -91,9 +93,11 @@ async def open_backend(
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
         thumbnails = Thumbnails(files.derived, ledger.open_content)
         stack.push_async_callback(thumbnails.close)
+        lock.keep()
         yield Backend(
             settings=settings,
             lock=lock,
+            log_file=NamedFile(files.log),
             committer=committer,
             ledger=ledger,
             proofs=proofs,

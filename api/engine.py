@@ -18,6 +18,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
@@ -39,6 +40,8 @@ def open_group_commit(
     """
     files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
+        if reopen:
+            NamedFile(files.log)  # a new log must not follow a folder that was moved away
         stack.enter_context(hold_committer_lock(folder))
         packed = stack.enter_context(closing(Packed(files.content.packed)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec, clock=clock)))

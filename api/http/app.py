@@ -7,8 +7,9 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 import asyncio
 import logging
 import signal
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final, cast
@@ -51,12 +52,15 @@ from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
+from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.storage.folder_lock import refuse_if_held
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
@@ -170,6 +174,7 @@ class Server(web.Server):
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name = operation.name
         if operation.scope is not None:
+            self._backend.log_file.check()
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
@@ -235,32 +240,59 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     return response
 
 
-async def serve(backend: Backend, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Listen until SIGINT or SIGTERM, then finish the open requests.
+def reserve(settings: Settings) -> list[socket.socket]:
+    """Return a socket bound to each address of the settings, before the data folder is made.
 
-    `ready` is called with the URL once requests are answered. Raises AddressError where the
-    server cannot listen at this host and port.
+    Raises FolderLockedError, TokenKeyError, AddressError.
+    """
+    refuse_if_held(settings.data_dir)
+    if settings.auth == "jwt":
+        verifier(settings)
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_bound(family, address) for family, *_, address in found]
+    except OSError as error:
+        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        reason = error.strerror or error
+        raise AddressError(f"cannot listen at {where}: {reason}. Choose another one") from error
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def serve(
+    backend: Backend, sockets: Sequence[socket.socket], ready: Callable[[str], None]
+) -> None:
+    """Listen at bound sockets until SIGINT or SIGTERM, then finish the open requests.
+
+    `ready` is called with the URL once requests are answered.
     """
     server = Server(backend)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await _listen(site)
+        sites = [web.SockSite(runner, each) for each in sockets]
+        for site in sites:
+            await site.start()
         with _stop_signal() as stop:
             ready(_address(runner))
             await stop.wait()
-        await site.stop()
+        for site in sites:
+            await site.stop()
         await server.drain(DRAIN)
     finally:
         await runner.cleanup()
-
-
-async def _listen(site: web.TCPSite) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise AddressError(f"cannot listen at {site.name}: {error.strerror or error}") from error
 
 
 def _address(runner: web.ServerRunner) -> str:

@@ -3,12 +3,12 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
@@ -40,11 +40,10 @@ async def livez(_: Request) -> web.Response:
 async def readyz(request: Request) -> web.Response:
     """Return whether the committer, the disk and each projection work; 503 if one does not."""
     backend = request.backend
-    free = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
+        await asyncio.to_thread(_disk, backend),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
@@ -61,8 +60,11 @@ async def metrics(request: Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
+def _disk(backend: Backend) -> dict[str, Any]:
+    if problem := backend.log_file.problem:
+        return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
+    free = shutil.disk_usage(backend.settings.data_dir).free
+    return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
 
 
 def _committer(committer: Committer) -> dict[str, Any]:

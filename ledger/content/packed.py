@@ -7,7 +7,7 @@ from typing import Final
 
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.ledger.storage.files import make_folder, sync_folder
+from asset_ledger.ledger.storage.files import NamedFile, make_folder, sync_folder
 from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
@@ -41,12 +41,14 @@ class Packed:
         with refusing_damage(path, RESTORE):
             self._db = expect_groups(open_writer(path, "FULL", factory))
             self._db.execute(_SCHEMA)
+        self._file = NamedFile(path)
         sync_folder(path.parent)
 
     def pack(self, contents: Sequence[tuple[Digest, bytes]]) -> None:
         """Make these contents durable in one transaction, or none. Raises StorageFailedError."""
         if self.failure is not None:
             raise self.failure
+        self._file.check()
         try:
             with transaction(self._db) as db:
                 insert_rows(db, _PACK, contents)

@@ -33,6 +33,7 @@ from asset_ledger.ledger.log.tree_rows import (
     keep_tiles,
 )
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
@@ -115,6 +116,7 @@ class SqliteLog(SqliteLogReader):
         with refusing_damage(self._path, RESTORE, CorruptLogError):
             self._db = self._connect()
             self._prepare_file()
+            self._file = NamedFile(self._path)
 
     def _connect(self) -> sqlite3.Connection:
         return expect_groups(open_writer(self._path, "FULL", self._factory))
@@ -156,7 +158,10 @@ class SqliteLog(SqliteLogReader):
         if self._failure is not None:
             return [self._failure] * len(commands)
         try:
+            self._file.check()
             return self._append_group(commands, prepare)
+        except StorageFailedError as error:
+            return [error] * len(commands)
         except _CommitFailedError as failed:
             return self._outcomes_after_failed_commit(failed)
         except sqlite3.Error as error:
@@ -242,6 +247,7 @@ class SqliteLog(SqliteLogReader):
         """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
         if self._failure is not None:
             raise self._failure
+        self._file.check()
         try:
             return keep_checkpoint(self._db, size, note)
         except sqlite3.Error as error:

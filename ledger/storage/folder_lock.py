@@ -5,12 +5,13 @@ import hmac
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
+from asset_ledger.ledger.errors import DataFolderError, FolderLockedError, LedgerError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
 
@@ -29,7 +30,12 @@ class FolderLock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._holder = LockHolder(os.getpid(), None, _new_secret())
+        self.is_kept = False
         self.announce(None)
+
+    def keep(self) -> None:
+        """Keep the files that were made from here on, also if the block ends with an error."""
+        self.is_kept = True
 
     def announce(self, address: str | None) -> None:
         """Write into the lock file where this process listens."""
@@ -59,18 +65,32 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
     """Make the data folder if it is absent, and lock every other process out of it.
 
     The lock is released when the block ends or the process dies. A forked child would keep it, so
-    children are spawned. Raises FolderLockedError, which names the holder.
+    children are spawned. A block that is refused before `keep` leaves nothing that it made, the
+    folder included. Raises FolderLockedError, which names the holder.
     """
-    descriptor = _open_lock(folder)
-    try:
-        _take(descriptor, folder)
+    with _made(folder) as (descriptor, before):
         if DataFolder(folder).committer_lock.exists():
             with hold_committer_lock(folder):
                 pass  # wait for the committer of a killed server, which finishes its last group
+        lock = FolderLock(descriptor)
         try:
-            yield FolderLock(descriptor)
+            yield lock
+        except LedgerError:
+            if not lock.is_kept:
+                _remove_new(DataFolder(folder), before)
+            raise
         finally:
             os.ftruncate(descriptor, 0)  # else a later refusal would name this process
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raise FolderLockedError if another process holds the folder. Make no file."""
+    try:
+        descriptor = os.open(DataFolder(folder).lock, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _take(descriptor, folder)
     finally:
         os.close(descriptor)
 
@@ -102,12 +122,56 @@ def _hold(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_lock(folder: Path) -> int:
+@contextmanager
+def _made(folder: Path) -> Iterator[tuple[int, set[Path]]]:
+    """Yield the descriptor of the locked lock file, and the names that were there before.
+
+    Remove the folders that were made for it, if they are empty after the block.
+    """
+    absent, descriptor = [], -1
     try:
+        absent = [each for each in (folder, *folder.parents) if not each.exists()]
         make_folder(folder)
-        return os.open(DataFolder(folder).lock, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor, before = _open_lock(folder)
+        yield descriptor, before
     except OSError as error:
+        if descriptor >= 0:
+            raise
         raise DataFolderError(f"{folder} cannot be a data folder: {error.strerror}") from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+        for each in absent:
+            with suppress(OSError):  # of one that is not empty
+                each.rmdir()
+
+
+def _open_lock(folder: Path) -> tuple[int, set[Path]]:
+    files = DataFolder(folder)
+    is_new = not files.lock.exists()
+    descriptor = os.open(files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(descriptor, folder)
+        if files.lock.exists() and os.path.samestat(os.fstat(descriptor), files.lock.stat()):
+            return descriptor, files.names() - ({files.lock} if is_new else set())
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)  # a refused start has removed this file meanwhile
+    return _open_lock(folder)
+
+
+def _remove_new(files: DataFolder, before: set[Path]) -> None:
+    """Remove what a refused start made; nothing of a log or an import that was there before."""
+    new = files.names() - before
+    if files.unfinished_log.exists():
+        new &= {files.lock}
+    if files.log in before:
+        new.discard(files.key)  # the log may name it by now
+    for path in sorted(new - {files.lock}, reverse=True):  # contents before their folder
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if files.lock in new:  # last: until then it keeps other processes out
+        files.lock.unlink(missing_ok=True)
 
 
 def _take(descriptor: int, folder: Path) -> None:

@@ -25,6 +25,7 @@ from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
+from asset_ledger.ledger.commands.nodes import NodeReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
 POSITION: Final = "Ledger-Position"
@@ -52,7 +53,9 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
     return web.Response(status=status, headers={**common, **headers})
 
 
-def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
+def write_headers(
+    outcome: Receipt | Deletion | JobReceipt | NodeReceipt | Skipped,
+) -> dict[str, str]:
     """Return the headers of a write: `Idempotency-Replayed` and `Ledger-Projection: behind`."""
     headers = {}
     if outcome.replayed:

@@ -5,9 +5,10 @@ and the node that is running.
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
@@ -17,23 +18,23 @@ from typing import IO, Any, Final, Literal, Self, Unpack
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
+from asset_ledger.api.sdk.endings import ending, error_text
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.ledger.errors import LedgerError
-
-MAX_ERROR: Final = 4_000
-"""Characters. A longer error of a job is recorded up to this length."""
 
 OnSaveError = Literal["raise", "report"]
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of one node: its sources, and the assets it has created so far."""
+    """One run of one node: its sources, the assets it has created so far, what was not saved."""
 
     node_id: str
     derived_from: Sequence[str | AssetRecord] = ()
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     made: list[Asset] = field(default_factory=list)
+    not_saved: list[str] = field(default_factory=list)
 
 
 running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=None)
@@ -44,6 +45,8 @@ class ProcessingContext:
     """One job of one workflow, for one user: the caller, or any user if the caller is an admin.
 
     Without a `job_id` a new one is made. Without a `gateway` the connected ledger is used.
+    `parameters` (a JSON object) and `parent_job_id`, the job that started this one, are recorded
+    with the start.
     `on_save_error="raise"`: a node fails if its return value cannot be saved; `"report"`: its
     `Result` lists the error.
 
@@ -56,18 +59,26 @@ class ProcessingContext:
         user_id: str = "1",
         workflow_id: str | None = None,
         job_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        parent_job_id: str | None = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
         self.user_id = user_id
         self.workflow_id = workflow_id
         self.job_id = job_id or uuid.uuid4().hex
+        self.parameters, self.parent_job_id = parameters, parent_job_id
         self.on_save_error = on_save_error
         self._gateway = gateway
 
     async def __aenter__(self) -> Self:
         """Record the start of the job. Raises JobStateError if it started with other fields."""
-        await self._user_gateway().start_job(self.job_id, {"workflow_id": self.workflow_id})
+        fields = {
+            "workflow_id": self.workflow_id,
+            "parameters": self.parameters,
+            "parent_job_id": self.parent_job_id,
+        }
+        await self._user_gateway().start_job(self.job_id, fields)
         return self
 
     async def __aexit__(
@@ -78,7 +89,7 @@ class ProcessingContext:
     ) -> None:
         """Record the end of the job. The exception of the block is raised on in any case."""
         try:
-            await self._user_gateway().finish_job(self.job_id, _ending(failure))
+            await self._user_gateway().finish_job(self.job_id, ending(failure))
         except LedgerError as error:
             if failure is None:
                 raise
@@ -155,6 +166,54 @@ class ProcessingContext:
         async for document in self._user_gateway().job_history(self.job_id):
             yield Event.of(document)
 
+    async def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
+        """Return every node of this job: its runs, failures, seconds and live assets.
+
+        Raises UnknownJobError if the job has no events.
+        """
+        query, gateway = {"sort": sort, "page_size": "1000"}, self._user_gateway()
+        page = await gateway.nodes(self.job_id, [*query.items()])
+        found = list(page["nodes"])
+        while page["next"]:
+            page = await gateway.nodes(self.job_id, [*query.items(), ("cursor", page["next"])])
+            found += page["nodes"]
+        return [NodeSummary.of(document) for document in found]
+
+    @asynccontextmanager
+    async def recorded_run(self, run: Run) -> AsyncGenerator[None]:
+        """Record the start and the end of a run around the block. `run_node` calls it.
+
+        Assets that are created in the block belong to the run. An exception that leaves the block
+        gets a note that names the node.
+        """
+        fields = {"node_id": run.node_id, "run": run.id, "workflow_id": self.workflow_id}
+        await self._user_gateway().start_node(self.job_id, fields)
+        began, token = time.monotonic(), running.set(run)
+        try:
+            yield
+        except BaseException as failure:
+            await self._finish_run(run, began, failure)
+            raise
+        else:
+            await self._finish_run(run, began, None)
+        finally:
+            running.reset(token)
+
+    async def _finish_run(self, run: Run, began: float, failure: BaseException | None) -> None:
+        seconds = round(time.monotonic() - began, 6)
+        fields = {"node_id": run.node_id, "run": run.id, "seconds": seconds}
+        end = ending(failure)
+        if run.not_saved:
+            end["error"] = error_text(run.not_saved)
+        try:
+            await self._user_gateway().finish_node(self.job_id, {**fields, **end})
+        except LedgerError as error:
+            if failure is None:
+                raise
+            failure.add_note(f"the end of node {run.node_id} was not recorded: {error}")
+        if failure is not None:
+            failure.add_note(f"in node {run.node_id} of job {self.job_id}")
+
     def _user_gateway(self) -> Gateway:
         """Return the gateway of this context for its user."""
         return (self._gateway or current_gateway()).for_user(self.user_id)
@@ -165,15 +224,6 @@ class ProcessingContext:
             return Asset.of(await gateway.create(fields, None), gateway)
         async with opened(content) as opened_content:
             return Asset.of(await gateway.create(fields, opened_content), gateway)
-
-
-def _ending(failure: BaseException | None) -> dict[str, str]:
-    if failure is None:
-        return {"status": "completed"}
-    if not isinstance(failure, Exception):  # a cancelled task, Ctrl-C, an exit
-        return {"status": "cancelled"}
-    error = f"{type(failure).__name__}: {failure}"[:MAX_ERROR]
-    return {"status": "failed", "error": error.encode(errors="replace").decode().replace("\0", "")}
 
 
 def _ids(assets: Sequence[str | AssetRecord] | None) -> list[str] | None:

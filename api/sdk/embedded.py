@@ -22,6 +22,13 @@ from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from asset_ledger.api.contract.nodes import (
+    NODE_LISTING,
+    NodeFinishIn,
+    NodeStartIn,
+    node_end,
+    node_start,
+)
 from asset_ledger.api.contract.parameters import (
     CURSOR,
     MAX_PAGE,
@@ -51,6 +58,7 @@ from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
+_NODES: Final = Parameters(*(each for each in NODE_LISTING if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
@@ -173,6 +181,26 @@ class EmbeddedGateway:
         """Record the end of a job. Raises JobStateError if it ended with other fields."""
         await self._retry.run(partial(self._finish, self._call(), job_id, fields_json(fields)))
 
+    async def start_node(self, job_id: str, fields: Fields) -> None:
+        """Record the start of a node's run. Raises JobStateError if it started otherwise."""
+        await self._retry.run(partial(self._start_node, self._call(), job_id, fields_json(fields)))
+
+    async def finish_node(self, job_id: str, fields: Fields) -> None:
+        """Record the end of a node's run. Raises JobStateError if it ended with other fields."""
+        await self._retry.run(partial(self._finish_node, self._call(), job_id, fields_json(fields)))
+
+    async def nodes(self, job_id: str, query: Query) -> Document:
+        """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
+        given = _NODES.read(query)
+        page = await self._projections.nodes.page(
+            self._user_id,
+            job_id,
+            sort=given["sort"],
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
+        )
+        return {"nodes": orjson.loads(b"[%b]" % page.json), "next": page.next}
+
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""
         replay, user_id = self._ledger.replay, self._user_id
@@ -242,6 +270,16 @@ class EmbeddedGateway:
         fields = read_as(JobFinishIn, read_object(json, "json"))
         with self._ledger.slots.take():
             await self._ledger.jobs.finish(call, job_id, job_end(fields), fields)
+
+    async def _start_node(self, call: CallContext, job_id: str, json: bytes) -> None:
+        fields = read_as(NodeStartIn, read_object(json, "json"))
+        with self._ledger.slots.take():
+            await self._ledger.nodes.start(call, job_id, node_start(fields), fields)
+
+    async def _finish_node(self, call: CallContext, job_id: str, json: bytes) -> None:
+        fields = read_as(NodeFinishIn, read_object(json, "json"))
+        with self._ledger.slots.take():
+            await self._ledger.nodes.finish(call, job_id, node_end(fields), fields)
 
 
 async def _documents(

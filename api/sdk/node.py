@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from asset_ledger.api.sdk.asset import Asset
-from asset_ledger.api.sdk.context import ProcessingContext, Run, running
+from asset_ledger.api.sdk.context import ProcessingContext, Run
 from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.record import AssetRecord
 from asset_ledger.api.sdk.results import assets_in, outputs_of
@@ -54,19 +54,18 @@ async def run_node(
 ) -> Result:
     """Run a node. Its assets have its id as `node_id`, and `derived_from` as their sources.
 
-    Raises what `process` raises. Raises SaveError if a save fails; with `on_save_error="report"`
-    the failure is in the result and in the Python log instead.
+    Records the start of the run, and its end with status, error and seconds. Raises what `process`
+    raises, with a note that names the node. Raises SaveError if a save fails; with
+    `on_save_error="report"` the failure is in the result and in the Python log instead.
     """
     run, began = Run(node.id, derived_from), time.time()
-    token = running.set(run)
-    try:
+    async with context.recorded_run(run):
         value = await node.process(context)
         if node.auto_save_asset():
             found = outputs_of(value, f"{type(node).__name__}_{node.id}", began)
             returned, errors = await save(found, context)
         else:
             returned, errors = list(assets_in(value)), []
-    finally:
-        running.reset(token)
+        run.not_saved += map(str, errors)
     assets = {asset.id: asset for asset in (*returned, *run.made)}
     return Result(value, tuple(assets.values()), tuple(errors))

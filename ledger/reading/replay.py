@@ -13,6 +13,8 @@ from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, job_stream
 from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.domain.node import NodeRun, RunName
+from asset_ledger.ledger.domain.node import evolve as evolve_node
 from asset_ledger.ledger.errors import (
     FieldError,
     KeyReusedError,
@@ -189,6 +191,13 @@ class Replay:
         for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
             job = evolve_job(job, recorded)
         return job
+
+    def node_run(self, name: RunName) -> NodeRun | None:
+        """Return a run of a node; None if it neither started nor finished."""
+        run: NodeRun | None = None
+        for recorded in self._decoded(self._log.stream(name.stream)):
+            run = evolve_node(run, recorded)
+        return run
 
     def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
         """Return the record of a job from its events up to a position. Raises UnknownJobError."""

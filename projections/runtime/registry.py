@@ -9,10 +9,11 @@ from asset_ledger.projections.tables.assets import Assets
 from asset_ledger.projections.tables.catalog import Catalog
 from asset_ledger.projections.tables.jobs import Jobs
 from asset_ledger.projections.tables.lineage import Lineage
+from asset_ledger.projections.tables.nodes import Nodes
 from asset_ledger.projections.tables.search import Search
 from asset_ledger.projections.tables.usage import Usage
 
-PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
+PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage(), Nodes())
 """Filled by the committer. `Jobs` is first: it reads sizes that `Assets` then changes."""
 
 FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())

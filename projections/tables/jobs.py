@@ -15,6 +15,7 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, iso, moment, private_of
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
+from asset_ledger.ledger.domain.node import NodeEvent
 from asset_ledger.ledger.log.codec import CanonicalJson
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
@@ -34,6 +35,12 @@ _INSERT: Final = """
     INSERT INTO jobs (user_id, job_id, first_position, last_position) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING
 """
+_NODE: Final = """
+    INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position)
+    VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET workflow_id = coalesce(workflow_id, excluded.workflow_id),
+        last_position = excluded.last_position
+"""
 
 
 class Jobs:
@@ -52,6 +59,10 @@ class Jobs:
             return
         if isinstance(event, AssetCreated):
             yield _created(recorded.position, event)
+            return
+        if isinstance(event, NodeEvent):
+            positions = (recorded.position, recorded.position)
+            yield Statement(_NODE, (event.user_id, event.job_id, event.workflow_id, *positions))
             return
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
             row = (event.user_id, event.job_id, recorded.position, recorded.position)

@@ -65,7 +65,7 @@ _PAGE: Final = """
         {after} ORDER BY {order} LIMIT ?3
     )
     UNION ALL SELECT NULL, (SELECT 1 FROM jobs WHERE {runs}), position
-        FROM positions WHERE projection = 'nodes'
+        FROM positions WHERE projection = 'jobs'
 """
 
 

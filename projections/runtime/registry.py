@@ -9,11 +9,10 @@ from asset_ledger.projections.tables.assets import Assets
 from asset_ledger.projections.tables.catalog import Catalog
 from asset_ledger.projections.tables.jobs import Jobs
 from asset_ledger.projections.tables.lineage import Lineage
-from asset_ledger.projections.tables.nodes import Nodes
 from asset_ledger.projections.tables.search import Search
 from asset_ledger.projections.tables.usage import Usage
 
-PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage(), Nodes())
+PROJECTIONS: Final[Sequence[Projection]] = (Jobs(), Assets(), Lineage())
 """Filled by the committer. `Jobs` is first: it reads sizes that `Assets` then changes."""
 
 FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())

@@ -1,15 +1,14 @@
-"""The projection `nodes`: one row for each run of a node, from its start or its end on."""
+"""The rows of `node_runs`, one for each run of a node. The projection `jobs` fills them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from asset_ledger.ledger.domain.event import Recorded, iso
 from asset_ledger.ledger.domain.node import NodeRun, evolve
-from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
-# One statement for the start and the end of a run, so that both may be grouped with others.
+# One statement for the start and the end of a run, so that both may be grouped: see `Statement`.
 _UPSERT: Final = """
     INSERT INTO node_runs (user_id, job_id, attempt, node_id, run, workflow_id, status, error,
         micros, started_at, finished_at, first_position, last_position)
@@ -20,19 +19,10 @@ _UPSERT: Final = """
 """
 
 
-class Nodes:
-    """The projection of the runs of nodes."""
-
-    name: Final = "nodes"
-    tables: Final = ("node_runs",)
-    migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_node_runs"),)
-    functions: Final[Mapping[str, Callable[..., Any]]] = {}
-    settling: Final[Sequence[str]] = ()
-
-    def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """Insert or update the row of the run that an event starts or ends."""
-        if (run := evolve(None, recorded)) is not None:
-            yield Statement(_UPSERT, _row(run), independent=True)
+def run_statements(recorded: Recorded) -> Iterator[Statement]:
+    """Insert or update the row of the run that an event starts or ends."""
+    if (run := evolve(None, recorded)) is not None:
+        yield Statement(_UPSERT, _row(run), independent=True)
 
 
 def _row(run: NodeRun) -> tuple[Any, ...]:

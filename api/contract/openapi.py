@@ -23,11 +23,12 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.api.contract.examples import EXAMPLES, PATH_PARAMETERS
 from asset_ledger.api.contract.headers import OWNER, REQUEST_HEADERS, RESPONSE_HEADERS
 from asset_ledger.api.contract.operations import JSON, Model, Operation
-from asset_ledger.api.contract.parameters import Parameter, Schema
+from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, Parameter, Schema
 from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
 from asset_ledger.api.contract.shapes import ProblemOut
 from asset_ledger.ledger.errors import (
     BusyError,
+    CursorError,
     DiskFullError,
     FieldError,
     KeyReusedError,
@@ -35,6 +36,7 @@ from asset_ledger.ledger.errors import (
     MalformedBodyError,
     OutcomeUnknownError,
     ParameterError,
+    ProjectionBehindError,
     StorageFailedError,
     TooLargeError,
 )
@@ -215,7 +217,7 @@ def _bad(entry: Operation) -> Document:
 
 
 def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
-    """Yield the errors of an operation: its declared ones, and those of every such operation."""
+    """Yield the errors of an operation: those of every such operation, and its declared ones."""
     yield from _COMMON_ERRORS
     if entry.scope is not None:
         yield from _SCOPE_ERRORS
@@ -223,6 +225,10 @@ def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
         yield from _BODY_ERRORS
     if entry.scope == "write":
         yield from _WRITE_ERRORS
+    if CURSOR in entry.parameters.all:
+        yield CursorError
+    if MIN_POSITION in entry.parameters.all:
+        yield ProjectionBehindError
     yield from entry.errors
 
 

@@ -12,30 +12,14 @@ from asset_ledger.api.contract.shapes import BulkDeletedOut
 from asset_ledger.api.http.answers import json_answer, write_headers
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    BusyError,
-    FieldError,
-    KeyReusedError,
-    MalformedBodyError,
-    ParameterError,
-    TooLargeError,
-    VersionConflictError,
-)
+from asset_ledger.ledger.errors import ParameterError, VersionConflictError
 
 
 @operation(
     "POST",
     "/api/assets/bulk-delete",
     answers=BulkDeletedOut,
-    errors=[
-        MalformedBodyError,
-        ParameterError,
-        FieldError,
-        TooLargeError,
-        VersionConflictError,
-        KeyReusedError,
-        BusyError,
-    ],
+    errors=[ParameterError, VersionConflictError],
     scope="write",
     takes=BulkDeleteIn,
 )

@@ -14,14 +14,9 @@ from asset_ledger.api.http.update import Update
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
-    BusyError,
     DigestMismatchError,
-    FieldError,
-    KeyReusedError,
     LedgerError,
-    MalformedBodyError,
     PreconditionFailedError,
-    TooLargeError,
     UnknownAssetError,
     VersionConflictError,
 )
@@ -31,16 +26,8 @@ _WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     UnknownAssetError,
     VersionConflictError,
     PreconditionFailedError,
-    KeyReusedError,
-    BusyError,
 )
-_CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
-    *_WRITE_ERRORS,
-    AssetDeletedError,
-    MalformedBodyError,
-    FieldError,
-    TooLargeError,
-)
+_CHANGE_ERRORS: Final = (*_WRITE_ERRORS, AssetDeletedError)
 
 
 @operation(

@@ -1,8 +1,5 @@
 """Operations on jobs: list, read, compare, record their start and end."""
 
-from collections.abc import Sequence
-from typing import Final
-
 import orjson
 from aiohttp import web
 
@@ -24,38 +21,16 @@ from asset_ledger.api.http.assets import asset_page
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
-from asset_ledger.ledger.errors import (
-    BusyError,
-    CursorError,
-    FieldError,
-    JobStateError,
-    KeyReusedError,
-    LedgerError,
-    MalformedBodyError,
-    ParameterError,
-    ProjectionBehindError,
-    TooLargeError,
-    UnknownJobError,
-)
+from asset_ledger.ledger.errors import JobStateError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import comparison_document
 from asset_ledger.projections.queries.jobs import job_document
-
-_JOB_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
-    MalformedBodyError,
-    FieldError,
-    TooLargeError,
-    JobStateError,
-    KeyReusedError,
-    BusyError,
-)
 
 
 @operation(
     "GET",
     "/api/jobs",
     answers=JobPage,
-    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=JOB_LISTING,
 )
@@ -77,7 +52,7 @@ async def list_jobs(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}",
     answers=JobOut,
-    errors=[UnknownJobError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[MIN_POSITION],
 )
@@ -91,7 +66,7 @@ async def get_job(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}/assets",
     answers=AssetPage,
-    errors=[UnknownJobError, ParameterError, CursorError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
 )
@@ -108,7 +83,7 @@ async def list_job_assets(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{a}/compare/{b}",
     answers=ComparisonOut,
-    errors=[UnknownJobError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[MIN_POSITION],
 )
@@ -123,7 +98,7 @@ async def compare_jobs(request: Request) -> web.Response:
     "POST",
     "/api/jobs/{job_id}/start",
     answers=JobOut,
-    errors=_JOB_WRITE_ERRORS,
+    errors=[JobStateError],
     scope="write",
     takes=JobStartIn,
 )
@@ -140,7 +115,7 @@ async def start_job(request: Request) -> web.Response:
     "POST",
     "/api/jobs/{job_id}/finish",
     answers=JobOut,
-    errors=_JOB_WRITE_ERRORS,
+    errors=[JobStateError],
     scope="write",
     takes=JobFinishIn,
 )

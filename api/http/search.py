@@ -9,19 +9,13 @@ from asset_ledger.api.contract.shapes import AssetOut, FoundPage
 from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.assets import asset_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    CursorError,
-    ParameterError,
-    ProjectionBehindError,
-    UnknownAssetError,
-)
+from asset_ledger.ledger.errors import UnknownAssetError
 
 
 @operation(
     "GET",
     "/api/assets/search",
     answers=FoundPage,
-    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=SEARCH,
     projections=("search", "tables"),
@@ -48,7 +42,7 @@ async def search_assets(request: Request) -> web.Response:
     "GET",
     "/api/assets/by-filename/{name}",
     answers=AssetOut,
-    errors=[UnknownAssetError, ProjectionBehindError],
+    errors=[UnknownAssetError],
     scope="read",
     parameters=[MIN_POSITION],
     projections=("search", "tables"),

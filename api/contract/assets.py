@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields, parse_field, read_as
+from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
     CURSOR,
@@ -28,10 +28,8 @@ SHAPE: Final = 2
 """Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 
-class AssetIn(BaseModel):
+class AssetIn(StrictModel):
     """The fields of a new asset. null means absent."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str | None, Field(description="If absent, the name of the file.")] = None
     content_type: Annotated[str | None, Field(description="Detected if absent.")] = None

@@ -3,27 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.fields import Fields, StrictModel
 from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
 
-class JobStartIn(BaseModel):
+class JobStartIn(StrictModel):
     """The start of a job. null means absent."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
     parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
     parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
 
 
-class JobFinishIn(BaseModel):
+class JobFinishIn(StrictModel):
     """The end of a job."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     status: Ending
     error: Annotated[str | None, Field(description="Why it did not complete.")] = None

@@ -21,6 +21,7 @@ from asset_ledger.api.http.answers import (
     minimal,
     next_link,
     not_modified,
+    write_answer,
     write_headers,
 )
 from asset_ledger.api.http.proofs import with_receipt
@@ -203,5 +204,4 @@ async def delete_asset(request: Request) -> web.Response:
     with request.ledger.slots.take():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
-    status = 202 if deletion.behind else 200
-    return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))
+    return write_answer(body, deletion)

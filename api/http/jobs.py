@@ -16,7 +16,7 @@ from asset_ledger.api.contract.jobs import (
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
-from asset_ledger.api.http.answers import json_answer, next_link, write_headers
+from asset_ledger.api.http.answers import json_answer, next_link, write_answer
 from asset_ledger.api.http.assets import asset_page
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
@@ -136,5 +136,4 @@ async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web
             Replay.job_record, request.user_id, job_id, upto=receipt.position
         )
         row = orjson.dumps(job_document(record))
-    status = 202 if receipt.behind else 200
-    return json_answer(row, receipt.position, status=status, headers=write_headers(receipt))
+    return write_answer(row, receipt)

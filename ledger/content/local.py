@@ -1,6 +1,6 @@
-"""Contents in a local folder: small ones packed in one SQLite file, large ones as files.
+"""Contents in a local folder: small ones packed, large ones in files of their own.
 
-    packed.db              contents up to 64 KiB: one COMMIT makes a whole group of them durable
+    packs/00000001.pack    contents up to 64 KiB: one fsync makes a whole group of them durable
     objects/ab/cd/<hex>    larger contents, named by their SHA-256
     tmp/                   uploads that have not ended; emptied at every start
 
@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.packed import FIND
+from asset_ledger.ledger.content.packs import PackReader
+from asset_ledger.ledger.content.places import find_places
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
@@ -20,7 +21,7 @@ from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import Readers
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while other threads wait for the disk."""
@@ -44,11 +45,11 @@ def _prepare(files: ContentFolder) -> None:
 
 
 class LocalContents:
-    """A ContentStore in a local folder. It only reads the packed contents: `Packed` writes them."""
+    """A ContentStore in a local folder. It only reads the packed contents: `Packs` writes them."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
-        self._readers = AsyncReaders(files.packed)
+        self._log, self._packs = Readers(files.log), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 
@@ -65,18 +66,18 @@ class LocalContents:
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it is absent. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
-            packed = await self._readers.rows(FIND, (digest,))
-            if packed:
-                return SmallContent(packed[0][0])
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._open_object, digest)
+            return await loop.run_in_executor(self._threads, self._open, digest)
 
     async def close(self) -> None:
         """Wait for the threads, then close every connection."""
         await asyncio.to_thread(self._threads.shutdown)
-        await self._readers.close()
+        self._log.close()
+        self._packs.close()
 
-    def _open_object(self, digest: Digest) -> FileContent | None:
+    def _open(self, digest: Digest) -> Content | None:
+        for place in find_places(self._log.rows, [digest]).values():
+            return SmallContent(self._packs.read(place))
         try:
             return FileContent(self._files.object(digest), self._threads)
         except FileNotFoundError:

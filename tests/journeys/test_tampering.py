@@ -13,11 +13,9 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
-from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
 from tests.journeys.tampering import audited, tamper, without_triggers
@@ -110,7 +108,6 @@ def test_an_audit_finds_a_changed_tile(tmp_path: Path, change: str) -> None:
 def make_log(folder: Path, events: int) -> None:
     """Make a log with this many events, without contents."""
     asyncio.run(make_contents(folder))
-    Packed(DataFolder(folder).content.packed).close()
     log = SqliteLog(folder / "ledger.db", Codec())
     open_identity(log, Codec(), folder / "checkpoint.key", new_log_id="ab" * 16)
     for first in range(1, events, 1_000):

@@ -5,7 +5,6 @@ import errno
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -16,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.packs import pack_numbers, records_in
 from asset_ledger.ledger.content.store import SMALL, Staged
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import digest_of
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from tests.contracts.content_store import (
     MIB,
     ContentStoreContract,
@@ -65,10 +66,10 @@ def arriving(folder: Path) -> list[Path]:
 
 
 def packed(folder: Path) -> list[tuple[str, int]]:
-    with sqlite3.connect(folder / "packed.db") as db:
-        found = db.execute("SELECT digest, length(bytes) FROM contents").fetchall()
-    db.close()
-    return found
+    files = ContentFolder(folder)
+    packs = [files.pack(number) for number in pack_numbers(files)]
+    records = [record for pack in packs for _, record in records_in(pack)]
+    return [(digest_of(record), len(record)) for record in records]
 
 
 # Where contents are stored
@@ -84,7 +85,7 @@ async def test_large_content_is_a_file_named_by_its_digest(
     assert (packed(folder), arriving(folder)) == ([], [])
 
 
-async def test_small_content_is_a_row(store: PackingStore, folder: Path) -> None:
+async def test_small_content_is_a_record_of_a_pack(store: PackingStore, folder: Path) -> None:
     arrived = await keep(store, content(SMALL))
 
     assert packed(folder) == [(arrived.digest, SMALL)]
@@ -102,7 +103,7 @@ async def test_same_bytes_published_at_the_same_time_are_one_file(
     assert arriving(folder) == []
 
 
-async def test_same_small_bytes_are_one_row(store: PackingStore, folder: Path) -> None:
+async def test_same_small_bytes_are_one_record(store: PackingStore, folder: Path) -> None:
     store.pack([await staged(store, [b"twice"]), await staged(store, [b"twice"])])
     store.pack([await staged(store, [b"twice"])])
 

@@ -127,9 +127,9 @@ def test_the_next_pack_begins_once_a_pack_is_full(
     assert [place.pack for place in places] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert pack_numbers(files) == [*range(1, 10)]
     with closing(PackReader(files)) as reader:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len([*Path("/proc/self/fd").iterdir()])
         assert [reader.read(place) for place in places * 2] == contents * 2
-        assert len(os.listdir("/proc/self/fd")) <= before + 2
+        assert len([*Path("/proc/self/fd").iterdir()]) <= before + 2
 
 
 def test_other_files_in_the_folder_are_no_packs(files: ContentFolder) -> None:

@@ -135,3 +135,13 @@ async def test_a_folder_opens_after_a_killed_first_start(tmp_path: Path, left: l
 
     async with connect(data_dir=tmp_path):
         assert [asset.name async for asset in Asset.iterate()] == []
+
+
+async def test_a_folder_of_the_layout_before_packs_is_refused_in_one_line(folder: Path) -> None:
+    (folder / "content" / "packed.db").touch()
+
+    done = run("serve", "--port", "0", "--data-dir", folder)
+
+    assert done.returncode == 2
+    assert "packed.db: export the ledger with that version, and import it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
@@ -31,6 +32,9 @@ from asset_ledger.ledger.storage.files import is_full, make_folder, sync_data, s
 MAGIC: Final = b"ALC1"
 PACK_SIZE: Final = 64 << 20
 """Bytes of a pack after which the next one begins: collection rewrites at most so many at once."""
+AHEAD: Final = 256 << 10
+"""Zeros to write after a small group: fdatasync takes a third less time where the file does not
+grow, as the file system then has no metadata to write."""
 OPEN_PACKS: Final = 32
 """The number of packs that a reader keeps open."""
 
@@ -97,7 +101,7 @@ class Packs:
         make_folder(files.packs)
         self._number = max(pack_numbers(files), default=1)
         self._file: PackFile | None = None
-        self._end = 0
+        self._end = self._zeroed = 0
 
     def append(
         self, contents: Mapping[Digest, bytes], stored: Mapping[Digest, Place]
@@ -124,7 +128,7 @@ class Packs:
     def close(self) -> None:
         """Close the packs."""
         self._reader.close()
-        self._file = None
+        self._leave()
 
     def _append(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Place]:
         file, places, records, end = self._last(), list[Place](), list[bytes](), self._end
@@ -132,21 +136,24 @@ class Packs:
             places.append(Place(digest, self._number, end, len(content)))
             records += (_header(digest, len(content)), content)
             end += _HEADER.size + len(content)
-        self._write(file, b"".join(records))
+        ahead = AHEAD if end > self._zeroed and end - self._end <= AHEAD // 4 else 0
+        self._write(file, b"".join([*records, bytes(ahead)]))
         sync_data(file.descriptor)
-        self._end = end
+        self._end, self._zeroed = end, max(self._zeroed, end + ahead)
         return places
 
     def _write(self, file: PackFile, records: bytes) -> None:
-        """Append these bytes. If the disk is full, cut off what was written, and raise that."""
-        rest = memoryview(records)
+        """Write these bytes at the end. Cut off what was written if the disk is full."""
+        rest, at = memoryview(records), self._end
         try:
             while rest:
-                rest = rest[os.write(file.descriptor, rest) :]
+                written = os.pwrite(file.descriptor, rest, at)
+                rest, at = rest[written:], at + written
         except OSError as error:
             if not is_full(error):
                 raise
             os.ftruncate(file.descriptor, self._end)
+            self._zeroed = self._end
             raise _disk_full() from error
 
     def _last(self) -> PackFile:
@@ -155,13 +162,21 @@ class Packs:
             self._file = self._open()
             self._end = os.fstat(self._file.descriptor).st_size
         if self._end >= PACK_SIZE:
+            self._leave()
             self._number += 1
-            self._file, self._end = self._open(), 0
+            self._file, self._end, self._zeroed = self._open(), 0, 0
         return self._file
+
+    def _leave(self) -> None:
+        """Cut off the zeros at the end. If that fails, the next start appends after them."""
+        if self._file is not None and self._zeroed > self._end and self.failure is None:
+            with suppress(OSError):
+                os.ftruncate(self._file.descriptor, self._end)
+        self._file = None
 
     def _open(self) -> PackFile:
         try:
-            file = PackFile(self._files.pack(self._number), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            file = PackFile(self._files.pack(self._number), os.O_WRONLY | os.O_CREAT)
         except OSError as error:
             raise (_disk_full() if is_full(error) else error) from error
         sync_folder(self._files.packs)  # also for an existing file: its maker may have been killed

@@ -116,15 +116,15 @@ async def test_small_content_is_readable_when_its_event_is_committed(parts: Part
 
 def fail_writes_of(monkeypatch: pytest.MonkeyPatch, poison: bytes, code: int) -> None:
     """Let the disk fail with this error when these bytes are appended to a pack."""
-    write = os.write
+    write = os.pwrite
 
-    def failing(descriptor: int, data: bytes) -> int:
+    def failing(descriptor: int, data: bytes, at: int) -> int:
         if poison in bytes(data):
-            write(descriptor, bytes(data)[:20])  # a disk may take a part
+            write(descriptor, bytes(data)[:20], at)  # a disk may take a part
             raise OSError(code, os.strerror(code))
-        return write(descriptor, data)
+        return write(descriptor, data, at)
 
-    monkeypatch.setattr(os, "write", failing)
+    monkeypatch.setattr(os, "pwrite", failing)
 
 
 async def test_committer_records_no_event_whose_content_failed(

@@ -331,7 +331,7 @@ def fill(disk: Path) -> Path:
 
 
 async def small_group(store: PackingStore) -> list[Staged]:
-    return [await staged(store, [content(SMALL, seed)]) for seed in range(4)]
+    return [await staged(store, [content(SMALL, seed)]) for seed in range(5)]
 
 
 async def test_upload_that_fills_the_disk_is_refused_and_frees_its_space(
@@ -367,7 +367,7 @@ async def test_group_refused_by_a_full_disk_is_packed_when_there_is_space(
 
     filler.unlink()
     store.pack(group)
-    assert [await fetch(store, content(SMALL, seed)) for seed in range(4)] == [
+    assert [await fetch(store, content(SMALL, seed)) for seed in range(5)] == [
         each.small for each in group
     ]
     await store.close()

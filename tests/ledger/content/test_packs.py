@@ -153,3 +153,20 @@ def test_nothing_is_appended_after_a_folder_was_not_synced(
         monkeypatch.undo()
         with pytest.raises(StorageFailedError, match="read-only until a restart"):
             packs.append(group(b"a"), {})
+
+
+def test_zeros_are_written_ahead_of_small_groups_and_cut_off_at_the_end(
+    files: ContentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AHEAD", 400)
+    contents = [b"%060d" % number for number in range(9)] + [bytes(1_000)]
+    sizes = []
+    with opened(files) as packs:
+        places = []
+        for content in contents:
+            places += packs.append(group(content), {})
+            sizes.append(files.pack(1).stat().st_size)
+
+    assert sizes == [500, 500, 500, 500, 500, 1_000, 1_000, 1_000, 1_000, 1_940]
+    assert files.pack(1).stat().st_size == 9 * 100 + HEADER + 1_000
+    assert [read(files, place) for place in places] == contents

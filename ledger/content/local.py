@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import find_places
+from asset_ledger.ledger.content.places import place_of, place_query
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
@@ -21,7 +21,7 @@ from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
-from asset_ledger.ledger.storage.readers import Readers
+from asset_ledger.ledger.storage.readers import AsyncReaders
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while other threads wait for the disk."""
@@ -49,7 +49,7 @@ class LocalContents:
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
-        self._log, self._packs = Readers(files.log), PackReader(files)
+        self._log, self._packs = AsyncReaders(files.log, mapped=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 
@@ -66,18 +66,23 @@ class LocalContents:
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it is absent. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
+            rows = await self._log.rows(*place_query([digest]), brief=True)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._open, digest)
+            if not rows:
+                return await loop.run_in_executor(self._threads, self._open_object, digest)
+            place = place_of(rows[0])
+            content = self._packs.find_cached(place)
+            if content is None:
+                content = await loop.run_in_executor(self._threads, self._packs.read, place)
+            return SmallContent(content)
 
     async def close(self) -> None:
         """Wait for the threads, then close every connection."""
         await asyncio.to_thread(self._threads.shutdown)
-        self._log.close()
+        await self._log.close()
         self._packs.close()
 
-    def _open(self, digest: Digest) -> Content | None:
-        for place in find_places(self._log.rows, [digest]).values():
-            return SmallContent(self._packs.read(place))
+    def _open_object(self, digest: Digest) -> FileContent | None:
         try:
             return FileContent(self._files.object(digest), self._threads)
         except FileNotFoundError:

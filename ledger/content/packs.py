@@ -25,7 +25,7 @@ from typing import Final
 from asset_ledger.ledger.content.places import Place, key_of
 from asset_ledger.ledger.content.store import SMALL
 from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFailedError
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import is_full, make_folder, sync_data, sync_folder
 
@@ -38,6 +38,8 @@ grow, as the file system then has no metadata to write."""
 OPEN_PACKS: Final = 32
 """The number of packs that a reader keeps open."""
 
+_NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+"""Linux only: read what is in the page cache, or raise BlockingIOError."""
 _HEADER: Final = Struct(f">{len(MAGIC)}sI32s")
 _NAME: Final = re.compile(r"(\d{8})\.pack", re.ASCII)
 
@@ -55,7 +57,7 @@ class PackFile:
 
 
 class PackReader:
-    """Reads contents at their places. Threads may share it."""
+    """Reads contents at their places. Threads and the event loop may share it."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._opened = lru_cache(OPEN_PACKS)(lambda number: PackFile(files.pack(number)))
@@ -70,18 +72,24 @@ class PackReader:
             )
         return content
 
-    def find(self, place: Place) -> bytes | None:
+    def find_cached(self, place: Place) -> bytes | None:
+        """Return a content that is in memory, without waiting for the disk; else None."""
+        with suppress(OSError):  # it would wait, or the file system cannot say
+            return None if _NO_WAIT is None else self.find(place, _NO_WAIT)
+        return None
+
+    def find(self, place: Place, flags: int = 0) -> bytes | None:
         """Return a content; None if the pack is missing or has other bytes. Raises OSError."""
         if not 0 <= place.size <= SMALL:  # the row was changed
             return None
-        size = _HEADER.size + place.size
+        header, content = bytearray(_HEADER.size), bytearray(place.size)
         try:
-            record = os.pread(self._opened(place.pack).descriptor, size, place.offset)
+            file = self._opened(place.pack)
         except FileNotFoundError:
             return None
-        content = record[_HEADER.size :]
-        whole = record[: _HEADER.size] == _header(place.digest, place.size)
-        return content if whole and _digest(content) == key_of(place.digest) else None
+        os.preadv(file.descriptor, [header, content], place.offset, flags)
+        whole = header == _header(place.digest, place.size) and digest_of(content) == place.digest
+        return bytes(content) if whole else None
 
     def close(self) -> None:
         """Close the packs."""

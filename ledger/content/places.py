@@ -35,13 +35,18 @@ class Place(NamedTuple):
     size: int
 
 
+def place_query(digests: Sequence[Digest]) -> tuple[str, list[bytes]]:
+    """Return the SQL and the parameters that select the places of 1 to 64 contents."""
+    keys = [key_of(digest) for digest in digests]
+    marks = 1 << (len(keys) - 1).bit_length()  # few different statements, each prepared once
+    return _find(marks), keys + keys[:1] * (marks - len(keys))
+
+
 def find_places(select: Select, digests: Sequence[Digest]) -> dict[Digest, Place]:
     """Return the places of those of these contents that are packed."""
     found: dict[Digest, Place] = {}
     for start in range(0, len(digests), _AT_ONCE):
-        keys = [key_of(digest) for digest in digests[start : start + _AT_ONCE]]
-        marks = 1 << (len(keys) - 1).bit_length()  # few different statements, each prepared once
-        for row in select(_find(marks), keys + keys[:1] * (marks - len(keys))):
+        for row in select(*place_query(digests[start : start + _AT_ONCE])):
             place = place_of(row)
             found[place.digest] = place
     return found
@@ -53,7 +58,7 @@ def insert_places(db: sqlite3.Connection, places: Sequence[Place]) -> None:
 
 
 def place_of(row: Sequence[Any]) -> Place:
-    """Return the place in a row: digest, pack, offset, size."""
+    """Return the place in a row of `place_query`."""
     key, pack, offset, size = row
     return Place(digest_from_hex(key.hex()), pack, offset, size)
 

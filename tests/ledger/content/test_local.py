@@ -17,7 +17,7 @@ import pytest
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.packs import pack_numbers, records_in
 from asset_ledger.ledger.content.store import SMALL, Staged
-from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
+from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from tests.contracts.content_store import (
@@ -108,6 +108,19 @@ async def test_same_small_bytes_are_one_record(store: PackingStore, folder: Path
     store.pack([await staged(store, [b"twice"])])
 
     assert packed(folder) == [(digest_of(b"twice"), 5)]
+
+
+async def test_small_content_is_read_by_a_thread_where_the_disk_has_to_be_waited_for(
+    store: PackingStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = await keep(store, b"small")
+    monkeypatch.setattr("asset_ledger.ledger.content.packs._NO_WAIT", None)
+
+    assert await fetch(store, b"small") == b"small"
+    pack = ContentFolder(folder).pack(1)
+    pack.write_bytes(pack.read_bytes().replace(b"small", b"smell"))
+    with pytest.raises(CorruptLogError, match="changed or removed in pack 1"):
+        await store.open(arrived.digest)
 
 
 async def test_only_the_owner_can_read_the_folder(store: PackingStore, folder: Path) -> None:

@@ -170,3 +170,33 @@ def test_zeros_are_written_ahead_of_small_groups_and_cut_off_at_the_end(
     assert sizes == [500, 500, 500, 500, 500, 1_000, 1_000, 1_000, 1_000, 1_940]
     assert files.pack(1).stat().st_size == 9 * 100 + HEADER + 1_000
     assert [read(files, place) for place in places] == contents
+
+
+def test_a_record_out_of_memory_is_left_to_a_thread(files: ContentFolder) -> None:
+    places = appended(files, *(b"%d" % number * 50_000 for number in range(9)))
+    with files.pack(1).open("rb") as file, closing(PackReader(files)) as reader:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for number, place in enumerate(places):
+            assert reader.find_cached(place) in (None, b"%d" % number * 50_000)
+            assert reader.find(place) == b"%d" % number * 50_000
+
+
+@pytest.mark.parametrize("error", [BlockingIOError, OSError(95, "not supported")])
+def test_contents_are_read_where_no_read_without_waiting_is_possible(
+    files: ContentFolder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    (place,) = appended(files, b"content")
+    preadv = os.preadv
+
+    def waiting(descriptor: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+        if flags:
+            raise error
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", waiting)
+    with closing(PackReader(files)) as reader:
+        assert (reader.find_cached(place), reader.find(place)) == (None, b"content")
+    monkeypatch.setattr(module, "_NO_WAIT", None)
+    with closing(PackReader(files)) as reader:
+        assert reader.find_cached(place) is None

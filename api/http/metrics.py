@@ -33,6 +33,7 @@ class RequestCounts:
         self.durations: dict[tuple[str, int], Histogram] = {}
         self.received = 0
         self.sent = 0
+        self.searches_behind = 0
 
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
@@ -82,6 +83,8 @@ class _Numbers(Collector):
         yield _counter("uploads", "Uploads recorded or replayed.", uploads)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        behind = self._counts.searches_behind
+        yield _counter("searches_behind", "Searches answered before the index had all.", behind)
 
     def _writes(self) -> Iterator[Metric]:
         committer = self._backend.committer

@@ -13,13 +13,11 @@ from asset_ledger.api.contract.errors import (
     UnsupportedTypeError,
     UploadTooLargeError,
 )
-from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.operations import JSON, URLENCODED
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
-
-URLENCODED: Final = "application/x-www-form-urlencoded"
 
 MAX_JSON: Final = 256 * 1024
 """Bytes: the default limit of a JSON body."""

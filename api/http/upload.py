@@ -16,12 +16,11 @@ from typing import Any
 
 from asset_ledger.api.contract.assets import announced_by, check_digest, read_fields
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.operations import JSON, URLENCODED
 from asset_ledger.api.contract.parameters import ParameterValues, refuse
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import UploadRequest, upload_request
 from asset_ledger.api.http.body import (
-    URLENCODED,
     begin,
     check_content,
     check_upload,
@@ -62,9 +61,12 @@ class Upload:
         if self._stage is not None:
             await self._stage.discard()
 
-    async def receive(self) -> UploadRequest:
-        """Read the body and check it. Raises subclasses of RefusedError."""
+    async def receive(self, *, raw: bool = False) -> UploadRequest:
+        """Read the body and check it; `raw`: as content, JSON too. Raises RefusedErrors."""
         media_type = media_type_of(self._request)
+        if raw:
+            check_content(media_type)
+            return await self._raw()
         if media_type == "multipart/form-data":
             return await self._form()
         if media_type == JSON:

@@ -19,8 +19,9 @@ COLUMNS: Final = {
     "size": "INTEGER",
     **dict.fromkeys(("node_id", "job_id"), "TEXT"),
     "updated_at": "DATETIME",
+    "external_path": "TEXT",
 }
-NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at")
+NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at", "external_path")
 
 
 def asset_id(number: int) -> str:
@@ -47,7 +48,9 @@ class NodeTool:
         self.rows({number: fields})
         identity = str(fields.get("id", asset_id(number)))
         if content is not None and fields.get("content_type") != "folder":
-            (self.assets / f"{identity}.png").write_bytes(content)
+            folder = self.assets / str(fields.get("user_id", "1"))
+            folder.mkdir(exist_ok=True)
+            (folder / f"{identity}.png").write_bytes(content)
         return identity
 
     def rows(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
@@ -63,7 +66,7 @@ class NodeTool:
             "parent_id": "1",
             "name": f"{number}.png",
             "content_type": "image/png",
-            "created_at": f"2024-05-01 12:00:{number % 60:02}.000000",
+            "created_at": f"2024-05-01T12:00:{number % 60:02}.000Z",
         }
         return [{**usual, **fields}.get(name) for name in self._columns]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ def nodetool(
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Import the assets of a NodeTool database: with their ids, times, folders and contents.
+    """Import the assets and jobs of a NodeTool database: with ids, times, folders and contents.
 
     Imports into the data folder, or through the server that has it. It can be run again: assets
     that are already in the ledger stay as they are. Prints a line for each value that cannot be
@@ -85,7 +85,8 @@ def nodetool(
     document = {**dataclasses.asdict(counts), "timezone": times.zone}
     if times.without_zone and not as_json:
         echo(f"{times.without_zone:,} times without a zone are in {times.zone}: see --timezone")
-    echo(orjson.dumps(document) if as_json else _summary(counts, dry_run=dry_run))
+    for line in [orjson.dumps(document)] if as_json else _summary(counts, dry_run=dry_run):
+        echo(line)
     context.exit(0 if counts.complete else INCOMPLETE)
 
 
@@ -100,9 +101,14 @@ def _zone(name: str | None) -> "ZoneInfo | None":
         ) from error
 
 
-def _summary(counts: "ImportCounts", *, dry_run: bool) -> str:
-    added = "would be added" if dry_run else "added"
-    return (
+def _summary(counts: "ImportCounts", *, dry_run: bool) -> Iterator[str]:
+    added, jobs = "would be added" if dry_run else "added", counts.jobs
+    if jobs.rows:
+        yield (
+            f"{jobs.rows:,} jobs: {jobs.started:,} starts and {jobs.finished:,} ends {added}, "
+            f"{jobs.refused:,} not imported"
+        )
+    yield (
         f"{counts.rows:,} rows: {counts.recorded:,} {added}, {counts.known:,} already known, "
         f"{counts.refused:,} not imported; {counts.filled:,} received their content, "
         f"{counts.without_bytes:,} have no content"
@@ -132,11 +138,11 @@ async def _destination(
 
     if url is not None:
         server = ServerDestination(partial(call_server, url, token))
-        yield DryRun(server.present) if dry_run else server
+        yield DryRun(server) if dry_run else server
         return
     folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(DataFolder(folder).log).present)
+        yield DryRun(LogFile(DataFolder(folder).log))
         return
     async with AsyncExitStack() as stack:
         yield await _open(stack, folder)
@@ -155,7 +161,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
         return ServerDestination(partial(call_holder, folder, locked))
-    return LocalDestination(backend.ledger)
+    return LocalDestination(backend)
 
 
 @import_.command()

@@ -5,7 +5,7 @@ after a kill, the import adds new assets and changes no other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from asset_ledger.api.imports.destinations import Destination, Sent
 from asset_ledger.api.imports.errors import reading
 from asset_ledger.api.imports.nodetool_files import AssetFiles
 from asset_ledger.api.imports.nodetool_folders import NodeToolFolders
+from asset_ledger.api.imports.nodetool_jobs import JobCounts, NodeToolJobs
 from asset_ledger.api.imports.nodetool_rows import Item, item_of
 from asset_ledger.api.imports.nodetool_table import NodeToolRow, Table
 from asset_ledger.api.imports.nodetool_times import Times
@@ -45,11 +46,12 @@ class ImportCounts:
     known: int = 0
     refused: int = 0
     without_bytes: int = 0
+    jobs: JobCounts = field(default_factory=JobCounts)
 
     @property
     def complete(self) -> bool:
         """Every row is in the ledger, with its content."""
-        return not self.refused and not self.without_bytes
+        return not (self.refused or self.without_bytes or self.jobs.refused)
 
 
 class _ItemOnDisk(NamedTuple):
@@ -71,6 +73,14 @@ async def import_nodetool(
 ) -> ImportCounts:
     """Import all rows of a table. Raises SourceError, and the errors of the ledger."""
     counts = ImportCounts(rows=table.rows)
+    jobs = NodeToolJobs(
+        table,
+        times,
+        destination,
+        counts.jobs,
+        lambda job_id, what: report(ImportNote(f"job {job_id}", what)),
+    )
+    await jobs.start()
     if table.repeated:
         what = f"{table.repeated:,} rows repeat the id of another row: only the first is imported"
         report(ImportNote("", what))
@@ -82,6 +92,7 @@ async def import_nodetool(
         _report(batch, added, present, counts, report)
         done = counts.recorded + counts.filled + counts.known + counts.refused
         progress("importing rows", done, counts.rows)
+    await jobs.finish()
     return counts
 
 

@@ -1,7 +1,7 @@
 """A NodeTool database and its folder of contents for tests, and reads of the imported ledger."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,10 @@ COLUMNS: Final = {
     "updated_at": "DATETIME",
     "external_path": "TEXT",
 }
+JOB_COLUMNS: Final = (
+    *("id", "user_id", "job_type", "workflow_id", "status", "graph", "params", "started_at"),
+    *("finished_at", "completed_at", "failed_at", "updated_at", "error", "error_message", "cost"),
+)
 NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at", "external_path")
 
 
@@ -58,6 +62,13 @@ class NodeTool:
         marks = ", ".join("?" for _ in self._columns)
         filled = [self._filled(number, fields) for number, fields in rows.items()]
         self.run(f"INSERT INTO nodetool_assets VALUES ({marks})", filled)
+
+    def jobs(self, *jobs: Mapping[str, Any], columns: Sequence[str] = JOB_COLUMNS) -> None:
+        """Create the table of jobs, and insert rows."""
+        self.run(f"CREATE TABLE nodetool_jobs ({', '.join(columns)})")
+        usual = {"user_id": "1", "workflow_id": "w", "started_at": "2024-05-01T11:00:00.000Z"}
+        rows = [[{**usual, **job}.get(name) for name in columns] for job in jobs]
+        self.run(f"INSERT INTO nodetool_jobs VALUES ({', '.join('?' for _ in columns)})", rows)
 
     def _filled(self, number: int, fields: Mapping[str, Any]) -> list[Any]:
         usual = {

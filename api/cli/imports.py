@@ -161,7 +161,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
         return ServerDestination(partial(call_holder, folder, locked))
-    return LocalDestination(backend)
+    return LocalDestination(backend.ledger, backend.projections.jobs)
 
 
 @import_.command()

@@ -22,7 +22,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 
-from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.headers import OWNER, encode_owner
 from asset_ledger.api.contract.imports import NDJSON, PIECE, import_of, read_import
@@ -43,7 +42,8 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.jobs import job_document
+from asset_ledger.ledger.service import Ledger
+from asset_ledger.projections.queries.jobs import JobQueries, job_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Destination(Protocol):
 class LocalDestination:
     """A ledger that is open in this process."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._ledger, self._jobs = backend.ledger, backend.projections.jobs
+    def __init__(self, ledger: Ledger, jobs: JobQueries) -> None:
+        self._ledger, self._jobs = ledger, jobs
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         return await self._ledger.imports.present(asset_ids)

@@ -145,7 +145,7 @@ def _path_names(path: str) -> Iterator[Document]:
 
 
 def _query(entry: Operation) -> Iterator[Document]:
-    for parameter in entry.parameters.all:
+    for parameter in (each for each in entry.parameters.all if each.described):
         for name in filter(None, (parameter.name, parameter.alias)):
             yield _queried(parameter, name)
 

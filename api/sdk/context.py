@@ -5,10 +5,9 @@ and the node that is running.
 """
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
@@ -18,7 +17,7 @@ from typing import IO, Any, Final, Literal, Self, Unpack
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
-from asset_ledger.api.sdk.endings import ending, error_text
+from asset_ledger.api.sdk.endings import ending
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.ledger.errors import LedgerError
@@ -78,7 +77,7 @@ class ProcessingContext:
             "parameters": self.parameters,
             "parent_job_id": self.parent_job_id,
         }
-        await self._user_gateway().start_job(self.job_id, fields)
+        await self.user_gateway.start_job(self.job_id, fields)
         return self
 
     async def __aexit__(
@@ -89,7 +88,7 @@ class ProcessingContext:
     ) -> None:
         """Record the end of the job. The exception of the block is raised on in any case."""
         try:
-            await self._user_gateway().finish_job(self.job_id, ending(failure))
+            await self.user_gateway.finish_job(self.job_id, ending(failure))
         except LedgerError as error:
             if failure is None:
                 raise
@@ -137,13 +136,13 @@ class ProcessingContext:
 
     async def find_asset(self, asset_id: str) -> Asset:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await Asset.get(asset_id, gateway=self._user_gateway())
+        return await Asset.get(asset_id, gateway=self.user_gateway)
 
     async def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
     ) -> tuple[list[Asset], str]:
         """Return a page of this user's assets, of any job: see `Asset.paginate`."""
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
 
     async def download(self, asset: AssetRecord | str) -> IO[bytes]:
@@ -152,7 +151,7 @@ class ProcessingContext:
         Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
         """
         asset_id, version = (asset, None) if isinstance(asset, str) else (asset.id, asset.version)
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
             async for piece in gateway.chunks(asset_id, version):
@@ -163,7 +162,7 @@ class ProcessingContext:
 
     async def history(self) -> AsyncGenerator[Event]:
         """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        async for document in self._user_gateway().job_history(self.job_id):
+        async for document in self.user_gateway.job_history(self.job_id):
             yield Event.of(document)
 
     async def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
@@ -171,7 +170,7 @@ class ProcessingContext:
 
         Raises UnknownJobError if the job has no events.
         """
-        query, gateway = {"sort": sort, "page_size": "1000"}, self._user_gateway()
+        query, gateway = {"sort": sort, "page_size": "1000"}, self.user_gateway
         page = await gateway.nodes(self.job_id, [*query.items()])
         found = list(page["nodes"])
         while page["next"]:
@@ -179,47 +178,13 @@ class ProcessingContext:
             found += page["nodes"]
         return [NodeSummary.of(document) for document in found]
 
-    @asynccontextmanager
-    async def recorded_run(self, run: Run) -> AsyncGenerator[None]:
-        """Record the start and the end of a run around the block. `run_node` calls it.
-
-        Assets that are created in the block belong to the run. An exception that leaves the block
-        gets a note that names the node.
-        """
-        fields = {"node_id": run.node_id, "run": run.id, "workflow_id": self.workflow_id}
-        await self._user_gateway().start_node(self.job_id, fields)
-        began, token = time.monotonic(), running.set(run)
-        try:
-            yield
-        except BaseException as failure:
-            await self._finish_run(run, began, failure)
-            raise
-        else:
-            await self._finish_run(run, began, None)
-        finally:
-            running.reset(token)
-
-    async def _finish_run(self, run: Run, began: float, failure: BaseException | None) -> None:
-        seconds = round(time.monotonic() - began, 6)
-        fields = {"node_id": run.node_id, "run": run.id, "seconds": seconds}
-        end = ending(failure)
-        if run.not_saved:
-            end["error"] = error_text(run.not_saved)
-        try:
-            await self._user_gateway().finish_node(self.job_id, {**fields, **end})
-        except LedgerError as error:
-            if failure is None:
-                raise
-            failure.add_note(f"the end of node {run.node_id} was not recorded: {error}")
-        if failure is not None:
-            failure.add_note(f"in node {run.node_id} of job {self.job_id}")
-
-    def _user_gateway(self) -> Gateway:
-        """Return the gateway of this context for its user."""
+    @property
+    def user_gateway(self) -> Gateway:
+        """The gateway of this context for its user. Raises NotConnectedError."""
         return (self._gateway or current_gateway()).for_user(self.user_id)
 
     async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         if content is None:
             return Asset.of(await gateway.create(fields, None), gateway)
         async with opened(content) as opened_content:

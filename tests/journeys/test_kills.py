@@ -222,6 +222,5 @@ def test_a_run_survives_a_kill_between_its_start_and_its_end(data_dir: Path) -> 
 
 def post(client: Client, path: str, fields: dict[str, object]) -> int:
     """Send a JSON body and return the status of the answer."""
-    return client.call(
-        "POST", path, json.dumps(fields), {"Content-Type": "application/json"}
-    ).status
+    body = json.dumps(fields).encode()
+    return client.call("POST", path, body, {"Content-Type": "application/json"}).status

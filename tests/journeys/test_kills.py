@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_a_run_survives_a_kill_between_its_start_and_its_end(data_dir: Path) -> 
     audit(data_dir)
 
 
-def post(client: Client, path: str, fields: dict[str, object]) -> int:
+def post(client: Client, path: str, fields: Mapping[str, object]) -> int:
     """Send a JSON body and return the status of the answer."""
     body = json.dumps(fields).encode()
     return client.call("POST", path, body, {"Content-Type": "application/json"}).status

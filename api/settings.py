@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
+    committer_silence: float = Field(
+        30.0, ge=5, le=3600, description="seconds after which a silent committer is replaced"
+    )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="the lowest level that is logged")
     log_format: LogFormat = Field("text", description="log lines as text, or one JSON object each")

@@ -18,6 +18,7 @@ from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
+from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
@@ -71,7 +72,7 @@ async def open_backend(
         committer = Committer(worker, settings.queue_size)
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
-        contents = await open_local_contents(files.content.root)
+        contents = CheckedContents(await open_local_contents(files.content.root))
         stack.push_async_callback(contents.close)
         log = SqliteLogReader(files.log)
         stack.callback(log.close)
@@ -89,7 +90,7 @@ async def open_backend(
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
-        thumbnails = Thumbnails(files.derived, ledger.open_content)
+        thumbnails = Thumbnails(files.derived, ledger.open_content, files.content.objects)
         stack.push_async_callback(thumbnails.close)
         yield Backend(
             settings=settings,

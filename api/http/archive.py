@@ -85,7 +85,7 @@ class Archive:
         with self._zip.open(info, "w") as entry:
             if digest is None:
                 return
-            content = await self._ledger.open_content(Digest(digest))
+            content = await self._ledger.open_content(Digest(digest), info.file_size)
             try:
                 async for piece in content.chunks(0, info.file_size):
                     entry.write(piece)

@@ -1,6 +1,7 @@
 """The fields of a new asset, and the parameters of a list of assets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -134,6 +135,9 @@ FIELDS_IN_THE_QUERY: Final[Sequence[Parameter]] = (
     Parameter("made_at", "When it was made, RFC 3339."),
 )
 """The same fields as query parameters, for a body that is the content itself."""
+
+FIELDS_OF_ANY_BODY: Final = tuple(replace(each, described=False) for each in FIELDS_IN_THE_QUERY)
+"""The same for an operation that also takes other bodies, which refuse them."""
 
 FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),

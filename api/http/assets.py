@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
+from asset_ledger.api.contract.assets import (
+    FIELDS_IN_THE_QUERY,
+    FIELDS_OF_ANY_BODY,
+    FILTERS,
+    LISTING,
+)
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
-from asset_ledger.api.contract.upload import UPLOADS
+from asset_ledger.api.contract.upload import RAW, UPLOADS
 from asset_ledger.api.http.answers import (
     asset_etag,
     etag_matches,
@@ -50,19 +55,41 @@ Filters = Mapping[str, Sequence[str]]
     answers=RecordedOut,
     errors=[DigestMismatchError],
     scope="write",
-    parameters=FIELDS_IN_THE_QUERY,
+    parameters=FIELDS_OF_ANY_BODY,
     takes=UPLOADS,
     statuses=[201, 202],
-    headers=["Prefer", "Repr-Digest", "Content-Digest"],
+    headers=["Prefer"],
 )
 async def create_asset(request: Request) -> web.Response:
     """Record a new asset: a file with its fields, a folder, or metadata without a file."""
+    return await _created(request)
+
+
+@operation(
+    "POST",
+    "/api/assets/content",
+    answers=RecordedOut,
+    errors=[DigestMismatchError],
+    scope="write",
+    parameters=FIELDS_IN_THE_QUERY,
+    takes=RAW,
+    statuses=[201, 202],
+    headers=["Prefer", "Repr-Digest", "Content-Digest"],
+)
+async def create_asset_from_content(request: Request) -> web.Response:
+    """Record a new asset: the body is its content, and its fields are query parameters."""
+    return await _created(request, raw=True)
+
+
+async def _created(request: Request, *, raw: bool = False) -> web.Response:
     proven = request.prefers("return=receipt")
     if proven:  # else a missing key would be an error after the asset was recorded
         await request.proofs.check_key()
     with request.ledger.slots.take():
         async with Upload(request) as upload:
-            receipt = await request.ledger.create.asset(request.call(), *await upload.receive())
+            receipt = await request.ledger.create.asset(
+                request.call(), *await upload.receive(raw=raw)
+            )
     headers = {
         "Location": f"/api/assets/{receipt.asset.id}",
         "ETag": asset_etag(receipt.asset.version),

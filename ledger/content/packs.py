@@ -80,7 +80,8 @@ class PackReader:
 
     def find(self, place: Place, flags: int = 0) -> bytes | None:
         """Return a content; None if the pack is missing or has other bytes. Raises OSError."""
-        if not 0 <= place.size <= SMALL:  # the row was changed
+        # The row was changed. For preadv, an offset of -1 is where the file was read last.
+        if place.offset < 0 or not 0 <= place.size <= SMALL:
             return None
         header, content = bytearray(_HEADER.size), bytearray(place.size)
         try:

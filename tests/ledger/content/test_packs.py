@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_every_changed_byte_of_a_record_is_detected(files: ContentFolder) -> Non
         with pytest.raises(CorruptLogError):
             read(files, place)
         assert list(records_in(files.pack(1))) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"offset": -1}, {"offset": 1}, {"offset": 2**62}, {"pack": 2}, {"pack": -1}),
+        *({"size": 6}, {"size": 8}, {"size": -1}, {"size": 2**40}),
+        {"digest": digest_of(b"other")},
+    ],
+    ids=str,
+)
+def test_no_content_is_read_from_a_changed_place(
+    files: ContentFolder, change: dict[str, Any]
+) -> None:
+    (place,) = appended(files, b"content")
+
+    with pytest.raises(CorruptLogError):
+        read(files, place._replace(**change))
 
 
 def test_a_content_at_its_place_is_not_appended_again(files: ContentFolder) -> None:

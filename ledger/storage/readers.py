@@ -4,6 +4,7 @@ Promise: readers never wait for the writer, and a `swap` does not disturb reads 
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -16,8 +17,11 @@ from typing import Any, Final
 
 import aiosqlite
 
+from asset_ledger.ledger.errors import TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
-from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.sqlite import is_fatal, open_reader
+
+logger = logging.getLogger(__name__)
 
 
 class Readers:
@@ -82,7 +86,8 @@ class AsyncReaders:
     def rows(
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
-        """Return all rows of one statement. Raises sqlite3.Error, also if there is no file.
+        """Return all rows of one statement. Raises sqlite3.Error, also if there is no file, and
+        TablesDamagedError.
 
         A thread runs it. If `brief`, the event loop runs it, without the cost of a thread hop: an
         index must lead to about two hundred rows at most. It blocks the loop for two milliseconds
@@ -159,7 +164,7 @@ class _Pool:
     """The connections to one file."""
 
     def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
-        self._brief = brief
+        self._path, self._brief, self._is_damaged = path, brief, False
         self._shared = [_Reader(path) for _ in range(size)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
         self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()
@@ -170,7 +175,7 @@ class _Pool:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        with self._counted():
+        with self._counted(), self._naming_damage():
             reader = await self._free.get()
             try:
                 db = await reader.connection()
@@ -186,14 +191,16 @@ class _Pool:
         reader = self._next()
         reader.waiting += 1
         try:
-            db = await reader.connection()
-            return list(await db.execute_fetchall(sql, parameters))
+            with self._naming_damage():
+                db = await reader.connection()
+                return list(await db.execute_fetchall(sql, parameters))
         finally:
             reader.waiting -= 1
             self._finished.set()
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        rows = self._brief.rows(sql, parameters)
+        with self._naming_damage():
+            rows = self._brief.rows(sql, parameters)
         if rows is None:
             return await self.rows(sql, parameters)
         await asyncio.sleep(0)  # else a task that reads in a loop would starve all others
@@ -205,6 +212,20 @@ class _Pool:
             if reader.waiting < DEPTH:
                 return reader
         return min(self._shared, key=attrgetter("waiting"))
+
+    @contextmanager
+    def _naming_damage(self) -> Iterator[None]:
+        """Raise TablesDamagedError for a damaged file, and log the first one."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not is_fatal(error):
+                raise
+            damaged = TablesDamagedError(self._path.name, error)
+            if not self._is_damaged:
+                self._is_damaged = True
+                logger.error("%s", damaged)
+            raise damaged from error
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

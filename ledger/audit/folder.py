@@ -65,7 +65,12 @@ class Audit:
         self.contents = contents.read
 
     def _keys(self) -> Iterator[Finding]:
-        """Yield a finding unless the key in force can sign. A server may rotate meanwhile."""
+        """Yield a finding unless the key in force can sign. A server may rotate meanwhile.
+
+        Tokens are events: a file of tokens, which earlier versions had, is a finding too.
+        """
+        if (self._files.root / "access.db").exists():
+            yield Finding("access.db", "as a file", "no event explains its tokens: delete it")
         key = self._log.key_in_force
         if not key or self._rows.is_rotated_after(self.position, KeyRotated.TOPIC):
             return

@@ -125,7 +125,8 @@ class _Verification:
             return
         if comparison.incomparable:
             yield Finding(path.name, WHOLE, comparison.incomparable)
-            yield from integrity_findings(path)
+            pages = integrity_findings(path)
+            yield from (each for each in pages if each.what not in comparison.incomparable)
             return
         yield from row_findings(comparison)
         yield from check_file(path, built.database, self._scratch)

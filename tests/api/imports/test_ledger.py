@@ -142,7 +142,7 @@ def test_an_export_is_private_and_has_no_secrets(original: Path, export: Path) -
     written = [path for path in export.rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o77 == 0 for path in (export, *written))
     assert not any(key in path.read_bytes() for path in written)
-    assert not {"checkpoint.key", "access.db"} & {path.name for path in written}
+    assert not {"checkpoint.key"} & {path.name for path in written}
 
 
 async def test_a_ledger_is_exported_while_its_server_runs(tmp_path: Path) -> None:

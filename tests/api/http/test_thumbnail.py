@@ -384,14 +384,15 @@ async def test_a_missing_thumbnail_is_refused_with_its_reason(
     )
 
 
-@pytest.mark.parametrize("deaths", [1, 2])
-async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+async def test_a_killed_drawer_makes_no_picture_undrawable(
     api: Api, monkeypatch: pytest.MonkeyPatch, deaths: int
 ) -> None:
+    monkeypatch.setattr(cache, "FIRST_PAUSE", 0.0)
     left, start = [deaths], Child.start
 
-    async def dying(worker: str, *, pipes: bool) -> Child:
-        child = await start(worker, pipes=pipes)
+    async def dying(*arguments: Any, **options: Any) -> Child:
+        child = await start(*arguments, **options)
         if left[0]:
             left[0] -= 1
             await child.kill()
@@ -400,7 +401,10 @@ async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
     monkeypatch.setattr(Child, "start", dying)
     asset = await api.created(picture(), content_type="image/png")
 
-    answer = await thumbnail(api, asset)
+    answers = [await thumbnail(api, asset) for _ in range(2)]
 
-    assert answer.status == (200 if deaths == 1 else 415)
-    assert (await thumbnail(api, asset)).status == answer.status
+    assert answers[0].status == (200 if deaths == 1 else 503)
+    if deaths > 1:
+        assert answers[0].slug == "drawing-failed"
+        assert int(answers[0].headers["Retry-After"]) >= 0
+    assert answers[1].status == 200

@@ -13,6 +13,7 @@ import pytest
 from asset_ledger.api.settings import Settings
 from tests.api.running import serving
 from tests.journeys.server import run
+from tests.journeys.tampering import without_triggers
 
 PAGE: Final = 4096
 FILES: Final = (
@@ -146,3 +147,26 @@ async def test_verify_finds_a_wrong_key(folder: Path, change: Any, what: str) ->
 
     assert found["table"] == "checkpoint.key"
     assert what in found["what"]
+
+
+@pytest.mark.parametrize("change", ["hash", "owner", "scopes"])
+async def test_verify_finds_a_changed_token(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "data"
+    assert run("token", "create", "--data-dir", folder, "--user", "alice").returncode == 0
+    with without_triggers(folder / "ledger.db") as db:
+        path = {"hash": "$.hash", "owner": "$.owner", "scopes": "$.scopes[0]"}[change]
+        db.execute(
+            "UPDATE stored_events SET state = CAST(json_set(CAST(state AS TEXT), ?, 'x') AS BLOB)"
+            " WHERE topic = 'token.created'",
+            (path,),
+        )
+
+    assert "event_leaves" in {each["table"] for each in findings(folder)}
+
+
+def test_verify_finds_a_file_of_tokens_that_no_event_explains(folder: Path) -> None:
+    (folder / "access.db").write_bytes(b"")
+
+    (found,) = findings(folder)
+
+    assert (found["table"], found["where"]) == ("access.db", "as a file")

@@ -423,3 +423,23 @@ def manifest(export: Path, **changed: Any) -> None:
 def of(export: Path, name: str) -> dict[str, Any]:
     content = (export / name).read_bytes()
     return {"lines": content.count(b"\n"), "sha256": sha256(content).hexdigest()}
+
+
+async def test_an_import_carries_tokens_and_their_revocations(tmp_path: Path) -> None:
+    made = {}
+    for name in ("kept", "revoked"):
+        create = ("token", "create", "--data-dir", tmp_path / "data", "--user", name, "--json")
+        made[name] = json.loads((await asyncio.to_thread(command, *create)).output)
+    revoke = ("token", "revoke", made["revoked"]["id"], "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *revoke)
+    export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *export)
+    await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)
+
+    async with serving(Settings(data_dir=tmp_path / "in", auth="tokens")) as api:
+        answers = [
+            await api.get("/api/assets", Authorization=f"Bearer {each['token']}")
+            for each in made.values()
+        ]
+
+    assert [answer.status for answer in answers] == [200, 401]

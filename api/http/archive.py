@@ -56,6 +56,13 @@ class Archive:
 
     async def add(self, member: Member) -> None:
         """Add an asset at the top level; a folder with everything in it, at any depth."""
+        try:
+            await self._add_all(member)
+        except BaseException:
+            self._zip.fp = None  # else it would write the list of entries when it is collected
+            raise
+
+    async def _add_all(self, member: Member) -> None:
         await self._add("", member)
         if not member.is_folder:
             return

@@ -55,6 +55,7 @@ class Thumbnails:
     def __init__(self, folder: Path, open_content: Open, objects: Path) -> None:
         """`objects`: the folder of the contents that have files of their own."""
         self._folder = folder / f"thumbnails-{VERSION}"
+        _remove_unfinished(self._folder)
         self._open_content = open_content
         self._drawers = [Drawer(readable=objects) for _ in range(DRAWERS)]
         self._free: asyncio.LifoQueue[Drawer] = asyncio.LifoQueue()
@@ -158,6 +159,12 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the files that a killed server did not finish."""
+    for path in folder.glob("*/*.new"):
+        path.unlink(missing_ok=True)
 
 
 def _keep(path: Path, drawn: bytes) -> None:

@@ -31,6 +31,7 @@ from asset_ledger.ledger.domain.ledger import (
     TokenCreated,
     TokenRevoked,
 )
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted
 from asset_ledger.ledger.errors import PoisonCause, PoisonEventError, TooLargeError
 
 MAX_EVENT: Final = 60_000
@@ -45,6 +46,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AssetRestored,
     JobStarted,
     JobFinished,
+    NodeStarted,
+    NodeFinished,
     ProjectionSkipped,
     KeyRotated,
     TokenCreated,

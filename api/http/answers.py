@@ -157,5 +157,5 @@ def _error_headers(error: BaseException) -> dict[str, Any]:
             return {"WWW-Authenticate": f"{BEARER}, {challenge}"}
         case RateLimitedError():
             return {"Retry-After": str(ceil(error.retry_after))}
-    seconds = problem_of(error).retry_after
-    return {} if seconds is None else {"Retry-After": str(seconds)}
+    seconds = getattr(error, "retry_after", None) or problem_of(error).retry_after
+    return {} if seconds is None else {"Retry-After": str(ceil(seconds))}

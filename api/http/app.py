@@ -7,6 +7,7 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 import asyncio
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,8 @@ from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.errors import AddressError, StorageFailedError
+from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
@@ -233,6 +235,11 @@ def _check_escapes(query: str) -> None:
 
 def _refusal(request: Request, error: Exception) -> web.Response:
     """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+    if isinstance(error, sqlite3.Error) and is_fatal(error):
+        logger.error("request %s found a damaged log", request.id, exc_info=error)
+        error = StorageFailedError(
+            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
+        )
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:

@@ -107,6 +107,8 @@ class Committer:
             try:
                 events, guards = await decide()
                 if not events:
+                    if any(each.small is not None for each in contents):
+                        await self.append(Command(()), contents)  # they may repair damaged ones
                     return await self._recorded_before(key)
                 return await self.append(Command(events, guards, key), contents)
             except VersionConflictError:

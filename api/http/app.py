@@ -168,7 +168,7 @@ class Server(web.Server):
             return preflight
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
-        request.operation_name = operation.name
+        request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)

@@ -19,9 +19,6 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
-MAX_JSON: Final = 256 * 1024
-"""Bytes: the default limit of a JSON body."""
-
 SHORT: Final = 128 * 1024
 """Bytes: a body announced with at most this many is read whole."""
 
@@ -117,23 +114,23 @@ def _arrived(request: Request) -> bytes:
         raise MalformedBodyError("the body broke off: send it again") from error
 
 
-async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
+async def read_json(request: Request) -> dict[str, Any]:
     """Return the object in the body. Raises MalformedBodyError and TooLargeError."""
+    limit = request.max_json
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return read_object(await _long(request, limit) if text is None else text, "the body")
+    text = await _long(request, limit) if text is None else text
+    return read_object(text, "the body")
 
 
-async def read_json_as(
-    request: Request, *media_types: str, limit: int = MAX_JSON
-) -> dict[str, Any]:
+async def read_json_as(request: Request, *media_types: str) -> dict[str, Any]:
     """Return the object in a body of one of these types. Also raises UnsupportedTypeError."""
     media_type = media_type_of(request)
     if media_type not in media_types:
         accepted = " or ".join(media_types)
         raise UnsupportedTypeError(f"send {accepted} here, not {media_type or 'bytes'!r}")
-    return await read_json(request, limit)
+    return await read_json(request)
 
 
 async def read_optional_json(request: Request) -> dict[str, Any]:

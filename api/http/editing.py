@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
+from asset_ledger.api.contract.editing import MAX_UPDATE, AssetPatch, AssetUpdate
 from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.shapes import AssetOut
 from asset_ledger.api.http.answers import asset_etag, json_answer, minimal, write_headers
@@ -50,6 +50,7 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
     errors=_CHANGE_ERRORS,
     scope="write",
     takes=AssetUpdate,
+    max_json=MAX_UPDATE,
     headers=["If-Match", "Prefer"],
     statuses=[200, 202, 204],
 )

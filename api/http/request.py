@@ -33,9 +33,10 @@ _NONE: Final = 0
 class Request(web.BaseRequest):
     """One request. `path_values` and `parameters` are its path and query, parsed and checked.
 
-    `principal` is the caller; `user_id` is the owner of the assets and jobs that the request
-    reads and writes: the caller, unless an admin names another user. `body_timeout`: seconds
-    without a byte of the body, after which reading it fails.
+    `max_json` is the operation's limit of a JSON body in bytes. `principal` is the caller;
+    `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
+    unless an admin names another user. `body_timeout`: seconds without a byte of the body, after
+    which reading it fails.
     """
 
     backend: Backend
@@ -45,6 +46,7 @@ class Request(web.BaseRequest):
     id: str
     began: float
     operation_name: str
+    max_json: int
     principal: Principal
     user_id: str
     body_timeout: float

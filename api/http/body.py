@@ -89,22 +89,27 @@ async def read_short(request: Request) -> bytes | None:
         return None
     if request.content.is_eof():  # the whole body came with the head
         return _arrived(request)
-    pieces = []
-    while chunk := await next_chunk(request):
-        pieces.append(chunk)
-    return b"".join(pieces)
+    return await _whole(request, SHORT)
 
 
 async def next_chunk(request: Request) -> bytes:
-    """Return the bytes that arrived since the last call; empty at the end. Raises RefusedError."""
+    """Return the bytes that arrived since the last call; empty at the end. Raises RefusedError.
+
+    A second of waiting costs the client a second of its credit, and a byte earns its share back.
+    """
+    limits, loop = request.clients.limits, asyncio.get_running_loop()
+    began = loop.time()
     try:
-        async with asyncio.timeout(request.body_timeout):
-            return await request.content.readany()
+        async with asyncio.timeout(request.credit):
+            chunk = await request.content.readany()
     except TimeoutError as error:
-        seconds = request.body_timeout
-        raise StalledBodyError(f"no byte of the body arrived for {seconds:g} s") from error
+        message = f"fewer than {limits.rate:,} bytes a second of the body arrive: send it faster"
+        raise StalledBodyError(message) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off: send it again") from error
+    credit = request.credit - (loop.time() - began) + len(chunk) / limits.rate
+    request.credit = min(limits.stall, credit)
+    return chunk
 
 
 def _arrived(request: Request) -> bytes:
@@ -120,7 +125,7 @@ async def read_json(request: Request) -> dict[str, Any]:
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    text = await _long(request, limit) if text is None else text
+    text = await _whole(request, limit) if text is None else text
     return read_object(text, "the body")
 
 
@@ -138,11 +143,16 @@ async def read_optional_json(request: Request) -> dict[str, Any]:
     return await read_json_as(request, JSON) if request.body_exists else {}
 
 
-async def _long(request: Request, limit: int) -> bytes:
-    pieces, size = [], 0
-    while chunk := await next_chunk(request):
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise TooLargeError(f"the body is longer than {limit:,} bytes")
+async def _whole(request: Request, limit: int) -> bytes:
+    """Return the whole body, of which all bodies together may fill a limited memory."""
+    pieces, size = list[bytes](), 0
+    try:
+        while chunk := await next_chunk(request):
+            request.bodies.take(len(chunk))
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"the body is longer than {limit:,} bytes")
+    finally:
+        request.bodies.give_back(size)
     return b"".join(pieces)

@@ -56,7 +56,7 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
 )
 async def update_asset(request: Request) -> web.Response:
     """Change the fields that are not null; `data` is new bytes, for a new version."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.put()
@@ -76,7 +76,7 @@ async def update_asset(request: Request) -> web.Response:
 )
 async def replace_content(request: Request) -> web.Response:
     """Replace the bytes of an asset with the body; its Content-Type, if sent, becomes theirs."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.content()
@@ -96,7 +96,7 @@ async def replace_content(request: Request) -> web.Response:
 )
 async def patch_asset(request: Request) -> web.Response:
     """Change the fields in a JSON merge patch (RFC 7396): null clears a field."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await update.patch()
@@ -115,7 +115,7 @@ async def patch_asset(request: Request) -> web.Response:
 )
 async def restore_asset(request: Request) -> web.Response:
     """Restore a deleted asset; a folder with what was deleted along with it."""
-    with request.ledger.slots.take():
+    with request.slot():
         receipt = await request.ledger.restore.asset(request.call(), request.asset_id)
     return _changed(request, receipt)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.fields import Texts, read_as
+from asset_ledger.api.contract.fields import StrictModel, Texts, read_as
 from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
@@ -16,10 +16,8 @@ MAX_LIST: Final = 512 * 1024
 MAX_IDS: Final = 10_000
 
 
-class DownloadIn(BaseModel):
+class DownloadIn(StrictModel):
     """Which assets to download."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     asset_ids: Annotated[
         Texts, Field(max_length=MAX_IDS, description="Assets; folders with their contents.")

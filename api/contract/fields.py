@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from asset_ledger.api.contract.errors import FieldsError
@@ -25,6 +25,12 @@ Texts = Annotated[list[str], Field(fail_fast=True)]
 
 Fields = dict[str, Json]
 """The sent fields by name. Nulls are left out, except in a patch."""
+
+
+class StrictModel(BaseModel):
+    """The base class of requests and responses: exactly these fields, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:

@@ -1,7 +1,7 @@
 """Contents that are being uploaded: in memory while small, hashed into a private file once large.
 
 At most two batches of a content are in memory, whatever its size: one that gathers on the event
-loop, and one that a thread hashes and writes. The more contents arrive at once, the smaller they are.
+loop, and one that a thread hashes and writes. The more contents arrive, the smaller they are.
 """
 
 import asyncio

@@ -38,4 +38,4 @@ class Slots:
             self._free += 1
             self._held[user] -= 1
             if not self._held[user]:
-                del self._held[user]  # else every user who ever wrote would stay in memory
+                del self._held[user]  # else users without writes would stay in memory

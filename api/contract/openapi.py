@@ -121,7 +121,7 @@ def _operation(entry: Operation, path: str, authenticated: bool) -> Document:
 
 def _limit(entry: Operation) -> Document:
     """Return the limit of a JSON body: for readers, and for programs."""
-    if not any(kind.endswith("json") for kind in entry.takes):
+    if not any(kind.endswith(("/json", "+json")) for kind in entry.takes):
         return {}
     about = f"JSON of at most {entry.max_json:,} bytes."
     return {"description": about, "x-max-json-bytes": entry.max_json}

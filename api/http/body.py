@@ -47,7 +47,7 @@ def check_length(request: Request, limit: int) -> None:
     """Raise TooLargeError if the Content-Length is above a limit in bytes. 0 is no limit."""
     announced = request.content_length
     if limit and announced is not None and announced > limit:
-        raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,}")
+        raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,} bytes")
 
 
 def check_upload(request: Request, limit: int, overhead: int = 0) -> None:

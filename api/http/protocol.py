@@ -70,9 +70,10 @@ class Protocol(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes, and refuse a head that is too long."""
-        queued = len(self._messages)
+        queued, request = len(self._messages), self.request
+        in_body = request is not None and not request.content.is_eof()
         super().data_received(data)
-        if len(self._messages) > queued:
+        if in_body or len(self._messages) > queued:
             return
         if self.is_waiting:
             if not self.early:
@@ -81,7 +82,7 @@ class Protocol(web.RequestHandler):
             if self.early > MAX_HEAD:
                 message = f"the head of the request is longer than {MAX_HEAD:,} bytes: shorten it"
                 self._refuse(MalformedRequestError(message))
-        elif self.request is not None and self.request.content.is_eof():
+        else:
             self.early += len(data)
             if self.early > MAX_HEAD:
                 self._pause_reading_for_buffer()  # until the requests before it are answered

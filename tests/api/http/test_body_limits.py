@@ -9,7 +9,7 @@ from asset_ledger.api.contract.fields import MAX_ERRORS
 from asset_ledger.api.http.app import OPERATIONS
 from tests.api.running import Answer, Api
 
-TAKE_JSON = [e for e in OPERATIONS if any(kind.endswith("json") for kind in e.takes)]
+TAKE_JSON = [e for e in OPERATIONS if any(kind.endswith(("/json", "+json")) for kind in e.takes)]
 
 
 async def send(api: Api, method: str, path: str, body: bytes) -> Answer:

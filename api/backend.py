@@ -68,7 +68,9 @@ async def open_backend(
         check_log(folder)
         tokens = Tokens(files.access)
         stack.callback(tokens.close)
-        committer = Committer(worker, settings.queue_size, settings.writes_per_user)
+        committer = Committer(
+            worker, settings.queue_size, settings.committer_silence, settings.writes_per_user
+        )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
         contents = await open_local_contents(files.content.root)

@@ -39,6 +39,7 @@ from asset_ledger.api.http import (
     jobs,
     lineage,
     log,
+    nodes,
     projections,
     proofs,
     search,
@@ -60,6 +61,7 @@ from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
@@ -70,6 +72,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         thumbnail,
         storage,
         jobs,
+        nodes,
         history,
         lineage,
         events,
@@ -112,6 +115,7 @@ class Server(web.Server):
         self._bodies = Budget(backend.settings.body_memory)
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
+        self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._authenticator = authenticator_of(backend)
@@ -186,6 +190,8 @@ class Server(web.Server):
         if self._rates is not None:
             self._rates.take(caller.user_id)
         caller.require(scope)
+        seconds = self._read_deadline if scope == "read" else None  # a write may take its time
+        read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
     def _still_allows(self, request: Request) -> bool:

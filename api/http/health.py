@@ -11,7 +11,8 @@ from aiohttp import web
 
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
+from asset_ledger.api.http.connections import REASONS
+from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
@@ -23,6 +24,9 @@ MIN_DESCRIPTORS: Final = 32
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of free disk space. With less, a group commit may not fit."""
+
+MAX_SILENCE: Final = 5.0
+"""Seconds without a sign of the committer, which gives one each second, that are ordinary."""
 
 _FRESH: Final = {"Cache-Control": "no-store"}
 
@@ -60,7 +64,11 @@ async def readyz(request: Request) -> web.Response:
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
-    body = exposition(request.backend, request.counts)
+    clients = request.clients
+    extra = connection_metrics(
+        len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
+    )
+    body = exposition(request.backend, request.counts, extra)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
@@ -79,6 +87,8 @@ def _committer(committer: Committer) -> dict[str, Any]:
     reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
+    elif committer.silence > MAX_SILENCE:
+        reason = f"the committer has been silent for {committer.silence:.0f} s: wait"
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
 

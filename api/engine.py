@@ -11,7 +11,7 @@ from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commit.group_commit import GroupCommit
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -32,7 +32,7 @@ def open_group_commit(
     reopen: bool = False,
     clock: Clock = utc_now,
 ) -> Iterator[GroupCommit]:
-    """Open packed contents, log and tables, in this order; close them in reverse.
+    """Open the packs, the log and the tables, in this order; close them in reverse.
 
     An empty log gets its first event. `progress` is called while tables catch up.
     `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
@@ -43,11 +43,11 @@ def open_group_commit(
         if reopen:
             NamedFile(files.log)  # a new log must not follow a folder that was moved away
         stack.enter_context(hold_committer_lock(folder))
-        packed = stack.enter_context(closing(Packed(files.content.packed)))
+        packs = stack.enter_context(closing(Packs(files.content)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec, clock=clock)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):
             runner = start(folder, feed, progress, keep_others=reopen)
         tables = stack.enter_context(closing(LiveTables(folder, runner)))
-        yield GroupCommit(log, packed, tables)
+        yield GroupCommit(log, packs, tables)

@@ -32,7 +32,15 @@ logger: Final = logging.getLogger(__name__)
 @setting("cors_origins")
 @setting("max_upload_bytes")
 @setting("queue_size")
+@setting("read_deadline")
+@setting("max_connections")
+@setting("idle_timeout")
+@setting("stall_timeout")
+@setting("min_rate")
+@setting("body_memory")
+@setting("unread_memory")
 @setting("committer")
+@setting("committer_silence")
 @setting("lenient_queries")
 @setting("log_level")
 @setting("log_format")
@@ -54,7 +62,9 @@ async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.http.app import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
+    from asset_ledger.ledger.storage.descriptors import raise_limit
 
+    raise_limit()
     progress, sockets = ProgressBar(), reserve(settings)
     if settings.committer == "thread":
         await _serve_with(settings, sockets, progress, None)

@@ -44,7 +44,8 @@ class Reader(Generic[T]):
 class Parameter:
     """A query parameter. `parse` raises ValueError with a text that continues `<name> ...`.
 
-    `repeats`: the parameter may be sent several times, and its value is a list.
+    `repeats`: the parameter may be sent several times, and its value is a list. `described`: it is
+    in the OpenAPI description.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Parameter:
     may_be_empty: bool = False
     default: Any = None
     alias: str | None = None
+    described: bool = True
 
     @property
     def schema(self) -> Schema:
@@ -62,6 +64,10 @@ class Parameter:
         if self.repeats:
             return {"type": "array", "items": item}
         return {**item, "default": self.default} if self.default is not None else item
+
+
+MAX_VALUES: Final = 200
+"""Values of one repeated parameter in a request."""
 
 
 class Parameters:
@@ -92,7 +98,10 @@ def _take(
 ) -> None:
     value = _value(parameter, sent_as, text)
     if parameter.repeats:
-        values.setdefault(parameter.name, []).append(value)
+        taken = values.setdefault(parameter.name, [])
+        if len(taken) >= MAX_VALUES:
+            raise refuse(sent_as, f"has more than {MAX_VALUES} values: send several requests")
+        taken.append(value)
     elif repeated:
         raise refuse(sent_as, "was sent more than once")
     else:

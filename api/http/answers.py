@@ -25,7 +25,10 @@ from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
+from asset_ledger.ledger.commands.nodes import NodeReceipt
 from asset_ledger.ledger.commands.skip import Skipped
+
+Outcome = Receipt | Deletion | JobReceipt | NodeReceipt | Skipped
 
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
@@ -52,7 +55,13 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
     return web.Response(status=status, headers={**common, **headers})
 
 
-def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
+def write_answer(body: bytes, outcome: Outcome, headers: Mapping[str, str] = {}) -> web.Response:
+    """Return the JSON response to a write: 202 if the tables are behind, else 200."""
+    status, headers = 202 if outcome.behind else 200, {**headers, **write_headers(outcome)}
+    return json_answer(body, outcome.position, status=status, headers=headers)
+
+
+def write_headers(outcome: Outcome) -> dict[str, str]:
     """Return the headers of a write: `Idempotency-Replayed` and `Ledger-Projection: behind`."""
     headers = {}
     if outcome.replayed:
@@ -82,6 +91,15 @@ def problem(error: BaseException, request_id: str) -> web.Response:
         status=problem_of(error).status,
         headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **_error_headers(error)},
     )
+
+
+def raw_problem(error: BaseException, request_id: str) -> bytes:
+    """Return a problem document with its head, for a connection without a request."""
+    response = problem(error, request_id)
+    body = orjson.dumps(problem_document(error, request_id))
+    headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {response.status} {response.reason}\r\n{lines}\r\n".encode() + body
 
 
 def etag_matches(header: str | None, etag: str) -> bool:
@@ -148,5 +166,5 @@ def _error_headers(error: BaseException) -> dict[str, Any]:
             return {"WWW-Authenticate": f"{BEARER}, {challenge}"}
         case RateLimitedError():
             return {"Retry-After": str(ceil(error.retry_after))}
-    seconds = problem_of(error).retry_after
-    return {} if seconds is None else {"Retry-After": str(seconds)}
+    seconds = getattr(error, "retry_after", None) or problem_of(error).retry_after
+    return {} if seconds is None else {"Retry-After": str(ceil(seconds))}

@@ -1,10 +1,11 @@
-"""Parse multipart/form-data (RFC 7578) as it arrives: the parts `file` and `json`, in any order."""
+"""Parse forms with the parts `file` and `json`: multipart/form-data (RFC 7578) as it arrives, and
+application/x-www-form-urlencoded, which cannot have a file."""
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from multipart import (
     MultipartError,
@@ -14,13 +15,17 @@ from multipart import (
 )
 
 from asset_ledger.api.contract.errors import UploadTooLargeError
-from asset_ledger.api.http.body import MAX_JSON, next_chunk, read_short
+from asset_ledger.api.contract.strict_json import MAX_JSON
+from asset_ledger.api.http.body import next_chunk, read_short
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 """Bytes that a form may have besides its file: the json, headers and delimiters."""
+
+MAX_ENCODED: Final = 3 * MAX_JSON + 64
+"""Bytes of an urlencoded form: each byte of its json may need three."""
 
 _EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*([^';\s]*)'[^']*'([^;\s]+)", re.IGNORECASE)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -41,7 +46,7 @@ class Form:
     def __init__(self, open_stage: Callable[[], Stage], max_file: int) -> None:
         self.file: Part | None = None
         self.stage: Stage | None = None
-        self.json: bytes | None = None
+        self.json: bytearray | None = None
         self._open_stage = open_stage
         self._limit, self._room = max_file, max_file or float("inf")
         self._in_file = False
@@ -51,7 +56,7 @@ class Form:
         if part.name == "file" and self.file is None:
             self.file, self.stage, self._in_file = part, self._open_stage(), True
         elif part.name == "json" and self.json is None:
-            self.json, self._in_file = b"", False
+            self.json, self._in_file = bytearray(), False
         elif part.name in ("file", "json"):
             raise MalformedBodyError(f"the form has two parts named {part.name}: send one")
         else:
@@ -68,7 +73,8 @@ class Form:
         await self.stage.write(content)
 
     def _take_json(self, content: bytes) -> None:
-        self.json = (self.json or b"") + content
+        assert self.json is not None  # `begin` was called
+        self.json += content
         if len(self.json) > MAX_JSON:
             raise TooLargeError(f"json is longer than {MAX_JSON:,} bytes")
 
@@ -135,6 +141,26 @@ def _decoded(charset: str, value: str) -> str:
         raise MalformedBodyError(
             f"filename* is declared as {charset}, and {value} is not: escape the bytes of its UTF-8"
         ) from error
+
+
+def json_of_form(body: bytes) -> bytes:
+    """Return the field `json` of an urlencoded form. Raises MalformedBodyError, TooLargeError.
+
+    An empty `file` is ignored: an HTML form sends it for a file input that was left empty.
+    """
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise MalformedBodyError(f"the form is not UTF-8: {error}") from error
+    texts = [text for name, text in fields if (name, text) != ("file", "")]
+    if len(texts) != 1 or ("json", texts[0]) not in fields:
+        raise MalformedBodyError(
+            "an urlencoded form has one field, json; send a file as multipart/form-data,"
+            " or its bytes with their own Content-Type"
+        )
+    if len(json := texts[0].encode()) > MAX_JSON:
+        raise TooLargeError(f"json is longer than {MAX_JSON:,} bytes")
+    return json
 
 
 @lru_cache(maxsize=256)

@@ -11,15 +11,23 @@ from aiohttp import web
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
+from asset_ledger.api.http.connections import REASONS
+from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.projections.serving import Projections
+
+MIN_DESCRIPTORS: Final = 32
+"""Free file descriptors. With fewer, uploads and downloads have to wait for one."""
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of free disk space. With less, a group commit may not fit."""
+
+MAX_SILENCE: Final = 5.0
+"""Seconds without a sign of the committer, which gives one each second, that are ordinary."""
 
 _FRESH: Final = {"Cache-Control": "no-store"}
 
@@ -43,7 +51,8 @@ async def readyz(request: Request) -> web.Response:
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        await asyncio.to_thread(_disk, backend),
+        *await asyncio.to_thread(lambda: (_disk(backend), _descriptors(free_descriptors()))),
+        _contents(backend.ledger.contents.damaged),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
@@ -56,7 +65,11 @@ async def readyz(request: Request) -> web.Response:
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
-    body = exposition(request.backend, request.counts)
+    clients = request.clients
+    extra = connection_metrics(
+        len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
+    )
+    body = exposition(request.backend, request.counts, extra)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
@@ -67,10 +80,18 @@ def _disk(backend: Backend) -> dict[str, Any]:
     return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
 
 
+def _descriptors(free: int) -> dict[str, Any]:
+    is_ok = free >= MIN_DESCRIPTORS
+    reason = None if is_ok else "the server has too few file descriptors: wait, or raise ulimit -n"
+    return {"name": "descriptors", "ok": is_ok, "reason": reason, "free": free}
+
+
 def _committer(committer: Committer) -> dict[str, Any]:
     reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
+    elif committer.silence > MAX_SILENCE:
+        reason = f"the committer has been silent for {committer.silence:.0f} s: wait"
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
 
@@ -78,6 +99,13 @@ def _committer(committer: Committer) -> dict[str, Any]:
 def _clock(clock: ClockCheck) -> dict[str, Any]:
     problem = clock.problem
     return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
+
+
+def _contents(damaged: int) -> dict[str, Any]:
+    """Report the contents that were found damaged. The server stays ready: it reads the others."""
+    reason = "run asset-ledger verify, then upload these bytes again" if damaged else None
+    part = {"name": "contents", "ok": not damaged, "reason": reason, "damaged": damaged}
+    return part | {"optional": True}
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:

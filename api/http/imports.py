@@ -47,14 +47,14 @@ _NOTHING: Final = ImportReceipt((), None, behind=False)
     "POST",
     "/api/import",
     answers=ImportsOut,
-    errors=[MalformedBodyError, UnsupportedTypeError, TooLargeError, BusyError],
+    errors=[BusyError],
     scope="admin",
     takes={NDJSON: LINES},
     statuses=[200, 202],
 )
 async def import_assets(request: Request) -> web.Response:
     """Import assets from another system, one line each; an id is recorded only once."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Batch(request) as batch:
             await batch.receive()
             present = await request.ledger.imports.present(batch.dry_run)

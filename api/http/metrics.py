@@ -1,6 +1,6 @@
 """The metrics of the server. Requests are counted as they end, the rest when metrics are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -20,7 +20,7 @@ from asset_ledger.ledger.errors import PoisonEventError
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PREFIX: Final = "asset_ledger_"
-_UPLOADS: Final = "create_asset"
+_UPLOADS: Final = ("create_asset", "create_asset_from_content")
 
 
 class RequestCounts:
@@ -33,6 +33,7 @@ class RequestCounts:
         self.durations: dict[tuple[str, int], Histogram] = {}
         self.received = 0
         self.sent = 0
+        self.searches_behind = 0
 
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
@@ -46,23 +47,24 @@ class RequestCounts:
         self.sent += sent
 
 
-def exposition(backend: Backend, counts: RequestCounts) -> bytes:
+def exposition(backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> bytes:
     """Return the current value of every metric, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(backend, counts))
+    registry.register(_Numbers(backend, counts, extra))
     ProcessCollector(namespace="asset_ledger", registry=registry)
     return generate_latest(registry)
 
 
 class _Numbers(Collector):
-    def __init__(self, backend: Backend, counts: RequestCounts) -> None:
-        self._backend, self._counts = backend, counts
+    def __init__(self, backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> None:
+        self._backend, self._counts, self._extra = backend, counts, extra
 
     def collect(self) -> Iterator[Metric]:
         yield from self._requests()
         yield from self._writes()
         yield from self._projections()
         yield from self._rebuilds()
+        yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
         counted = [*self._counts.durations.items()]
@@ -77,11 +79,13 @@ class _Numbers(Collector):
         uploads = sum(
             sum(durations.counts)
             for (operation, status), durations in counted
-            if operation == _UPLOADS and status < 300
+            if operation in _UPLOADS and status < 300
         )
         yield _counter("uploads", "Uploads recorded or replayed.", uploads)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        behind = self._counts.searches_behind
+        yield _counter("searches_behind", "Searches answered before the index had all.", behind)
 
     def _writes(self) -> Iterator[Metric]:
         committer = self._backend.committer
@@ -89,7 +93,10 @@ class _Numbers(Collector):
         yield _gauge("writes_waiting", "Writes in the queue.", waiting)
         behind = committer.clock.lag.total_seconds()
         yield _gauge("clock_behind_seconds", "Seconds behind the last event's time.", behind)
+        damaged = self._backend.ledger.contents.damaged
+        yield _gauge("damaged_contents", "Contents found damaged and not repaired.", damaged)
         yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        yield _gauge("committer_silence_seconds", "Since the last sign of it.", committer.silence)
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
         yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
 
@@ -127,6 +134,21 @@ class _Numbers(Collector):
         for result in RESULTS:
             ended.add_metric([result], rebuilds.counts[result])
         yield ended
+
+
+def connection_metrics(
+    connections: int, unread: int, bodies: int, closed: Mapping[str, int], reasons: Iterable[str]
+) -> Iterator[Metric]:
+    """Yield the metrics of the connections and of the memory that their clients hold."""
+    yield _gauge("connections", "Open connections.", connections)
+    yield _gauge("unread_bytes", "Bytes of answers that clients have not read.", unread)
+    yield _gauge("body_bytes", "Bytes of JSON bodies that arrive.", bodies)
+    ended = CounterMetricFamily(
+        f"{_PREFIX}connections_closed", "Connections that a limit closed.", labels=["reason"]
+    )
+    for reason in reasons:
+        ended.add_metric([reason], closed[reason])
+    yield ended
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -4,6 +4,7 @@ Promise: the folder becomes a ledger only when everything is there, durable, and
 root. A refused import leaves the folder empty. A killed import goes on when it is run again.
 """
 
+import hashlib
 import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -27,13 +28,13 @@ from asset_ledger.api.imports.ledger_lines import (
 )
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
 from asset_ledger.ledger.content.offline import OfflineContents
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
-from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
@@ -105,7 +106,9 @@ class _Copy:
     """One import, from its first file to its last."""
 
     def __init__(self, source: Path, data_dir: Path, manifest: Manifest, log: CopiedLog) -> None:
-        self._source, self._files = source, DataFolder(data_dir).content
+        files = DataFolder(data_dir)
+        self._source = source
+        self._files = ContentFolder(files.content.root, files.unfinished_log)
         self._manifest, self._log = manifest, log
         self._codec = Codec()
 
@@ -116,15 +119,19 @@ class _Copy:
         """Import the contents. They come first, so that no event lacks its content."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._files.root) as contents:
-            with closing(Packed(self._files.packed)) as packed:
+            with closing(Packs(self._files)) as packs:
                 for number, line in enumerate(lines, 1):
                     small += await self._content(lines, read_content(lines, line), contents)
                     if len(small) >= CONTENTS_AT_ONCE:
-                        packed.pack(small)
+                        self._pack(packs, small)
                         small = []
                     progress("importing contents", number, len(lines))
-                packed.pack(small)
+                self._pack(packs, small)
         return len(lines)
+
+    def _pack(self, packs: Packs, small: Sequence[tuple[Digest, bytes]]) -> None:
+        contents = dict(small)
+        self._log.keep_places(packs.append(contents, self._log.places(list(contents))))
 
     async def _content(
         self, lines: Lines, listed: ContentLine, contents: LocalContents
@@ -134,7 +141,7 @@ class _Copy:
             staged = Staged(digest_of(listed.small), len(listed.small), b"", listed.small)
             _check(lines, listed, staged)
             return [(staged.digest, listed.small)]
-        if _is_published(self._files.object(listed.digest), listed.size):
+        if _is_published(self._files.object(listed.digest), listed):
             return []
         stage = contents.stage()
         try:
@@ -185,7 +192,10 @@ class _Copy:
         lines = self._lines(KEYS)
         rows = (read_key(lines, line) for line in lines)
         while page := list[KeyRow](islice(rows, PAGE)):
-            self._log.copy_keys(page)
+            try:
+                self._log.copy_keys(page)
+            except NotNextError as error:
+                raise lines.wrong(error) from error
 
     def checkpoints(self) -> None:
         """Import the signed checkpoints. Each root has to be that of the imported events."""
@@ -221,10 +231,13 @@ async def _opened(folder: Path) -> AsyncIterator[LocalContents]:
         await contents.close()
 
 
-def _is_published(file: Path, size: int) -> bool:
+def _is_published(file: Path, listed: ContentLine) -> bool:
     """Return whether an interrupted import has published this content, and make that durable."""
-    if not file.is_file() or file.stat().st_size != size:
+    if not file.is_file() or file.stat().st_size != listed.size:
         return False
+    with file.open("rb") as opened:
+        if digest_from_hex(hashlib.file_digest(opened, "sha256").hexdigest()) != listed.digest:
+            return False  # it was damaged since: import it again
     for folder in file.parents[:3]:
         sync_folder(folder)  # the interrupted import may have died before this
     return True

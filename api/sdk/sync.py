@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
+from asset_ledger.api.sdk import __all__ as __all__
 from asset_ledger.api.sdk import asset as assets
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
@@ -26,58 +27,16 @@ from asset_ledger.api.sdk.asset import GroupBy, UsageSort
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import OnSaveError
-from asset_ledger.api.sdk.errors import (
-    AssetDeletedError,
-    FieldError,
-    ForbiddenError,
-    LedgerError,
-    NotConnectedError,
-    RefusedError,
-    SaveError,
-    TooLargeError,
-    UnavailableError,
-    UnknownAssetError,
-    UnknownJobError,
-    UnreachableError,
-    WorkflowError,
-)
+from asset_ledger.api.sdk.errors import *  # noqa: F403
+from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary, Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
-from asset_ledger.api.sdk.results import Output
+from asset_ledger.api.sdk.results import Output as Output
 from asset_ledger.api.sdk.workflow import Graph
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
-
-__all__ = [
-    "Asset",
-    "AssetDeletedError",
-    "BaseNode",
-    "Connection",
-    "Event",
-    "FieldError",
-    "ForbiddenError",
-    "Gateway",
-    "Graph",
-    "LedgerError",
-    "NotConnectedError",
-    "Output",
-    "ProcessingContext",
-    "RefusedError",
-    "Result",
-    "SaveError",
-    "TooLargeError",
-    "UnavailableError",
-    "UnknownAssetError",
-    "UnknownJobError",
-    "UnreachableError",
-    "Usage",
-    "WorkflowError",
-    "connect",
-    "run_node",
-    "run_workflow",
-]
 
 
 def connect(
@@ -253,6 +212,8 @@ class ProcessingContext:
         user_id: str = "1",
         workflow_id: str | None = None,
         job_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        parent_job_id: str | None = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
@@ -260,6 +221,8 @@ class ProcessingContext:
             user_id=user_id,
             workflow_id=workflow_id,
             job_id=job_id,
+            parameters=parameters,
+            parent_job_id=parent_job_id,
             gateway=gateway,
             on_save_error=on_save_error,
         )
@@ -311,6 +274,10 @@ class ProcessingContext:
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
         return run(self.async_context.download(asset))
+
+    def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
+        """Return every node of this job: its runs, failures, seconds and live assets."""
+        return run(self.async_context.nodes(sort=sort))
 
     def history(self) -> Iterator[Event]:
         """Yield the events of this job in log order. Raises UnknownJobError if it has none."""

@@ -12,7 +12,13 @@ from typing import Any, ClassVar, Final, Literal, get_args
 
 import orjson
 
-from asset_ledger.ledger.domain.checks import MAX_ID, check_metadata, check_tag, check_text
+from asset_ledger.ledger.domain.checks import (
+    MAX_ID,
+    check_error,
+    check_metadata,
+    check_tag,
+    check_text,
+)
 from asset_ledger.ledger.domain.event import (
     Event,
     Json,
@@ -28,15 +34,15 @@ Ending = Literal["completed", "failed", "cancelled"]
 JobStatus = Literal["untracked", "running"] | Ending
 
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
-MAX_ERROR: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
-    """A client reported the start of a job. `private`: parameters."""
+    """A client reported the start of a job. `private`: parameters. `made_at`: the claimed time."""
 
     TOPIC: ClassVar[str] = "job.started"
     parent_job_id: str | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +50,14 @@ class JobFinished(TaggedEvent):
     """A client reported the end of a job. `private`: error.
 
     `events` is the number of the job's events, this one included: it shows that none is missing.
+    `made_at`: the claimed time.
     """
 
     TOPIC: ClassVar[str] = "job.finished"
     COUNTS_ITS_JOB: ClassVar[bool] = True
     status: Ending
     events: int = 0
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +98,7 @@ def _started(event: JobStarted) -> dict[str, Any]:
         "workflow_id": event.workflow_id,
         "parent_job_id": event.parent_job_id,
         "parameters": private_of(event).get("parameters"),
-        "started_at": moment(event),
+        "started_at": event.made_at or moment(event),
     }
 
 
@@ -98,7 +106,7 @@ def _finished(event: JobFinished) -> dict[str, Any]:
     return {
         "status": event.status,
         "error": private_of(event).get("error"),
-        "finished_at": moment(event),
+        "finished_at": event.made_at or moment(event),
     }
 
 
@@ -109,6 +117,7 @@ class JobStart:
     workflow_id: str | None = None
     parent_job_id: str | None = None
     parameters: Mapping[str, Json] | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +126,7 @@ class JobEnd:
 
     status: Ending
     error: str | None = None
+    made_at: datetime | None = None
 
 
 def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
@@ -132,6 +142,7 @@ def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> 
                 **_next_version(job, job_id, origin),
                 workflow_id=intent.workflow_id,
                 parent_job_id=intent.parent_job_id,
+                made_at=intent.made_at,
                 private=_given("parameters", intent.parameters),
             )
         ]
@@ -154,6 +165,7 @@ def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> l
                 **_next_version(job, job_id, origin),
                 workflow_id=job.workflow_id if job else None,
                 status=intent.status,
+                made_at=intent.made_at,
                 private=_given("error", intent.error),
             )
         ]
@@ -202,14 +214,4 @@ def _check_end(job_id: str, intent: JobEnd) -> None:
     check_text("job_id", job_id, MAX_ID)
     if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
-    _check_error(intent.error)
-
-
-def _check_error(error: str | None) -> None:
-    """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
-    if error is None:
-        return
-    if len(error) > MAX_ERROR:
-        raise FieldError("error", f"must be at most {MAX_ERROR:,} characters")
-    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in error):
-        raise FieldError("error", "must be text without U+0000")
+    check_error(intent.error)

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
+from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+sync_data: Final = getattr(os, "fdatasync", os.fsync)
+"""Make the bytes of an open file durable. macOS has no fdatasync."""
 
 
 @contextmanager
@@ -25,17 +29,20 @@ def storage_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        kind = DiskFullError if _is_full(error) else StorageFailedError
+        kind = DiskFullError if is_full(error) else StorageFailedError
         raise kind(f"{what}: {_reason(error)}") from error
 
 
-def _is_full(error: OSError | sqlite3.Error) -> bool:
+def is_full(error: OSError | sqlite3.Error) -> bool:
+    """Return whether the disk, or the user's share of it, is full."""
     if isinstance(error, OSError):
         return error.errno in _NO_SPACE
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _reason(error: OSError | sqlite3.Error) -> str:
+    if is_shortage(error):
+        return "the server has too few file descriptors; send it again"
     # The text of an OSError names the file: API clients must not see paths of the server.
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
@@ -75,8 +82,11 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in this folder durable: without it a power cut undoes a rename."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in this folder durable: without it a power cut undoes a rename.
+
+    Waits for descriptors, because a name that is not synced is in doubt.
+    """
+    descriptor = patiently(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
     try:
         os.fsync(descriptor)
     finally:

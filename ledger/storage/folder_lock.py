@@ -3,17 +3,29 @@
 import fcntl
 import hmac
 import json
+import logging
 import os
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from asset_ledger.ledger.errors import DataFolderError, FolderLockedError, LedgerError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""The permissions that a data folder gives to no group and to no other user."""
+
+logger = logging.getLogger(__name__)
+
+
+DYING: Final = 60.0
+"""Seconds that a process of an earlier server may take to finish its last group."""
 
 
 class LockHolder(NamedTuple):
@@ -100,26 +112,56 @@ def hold_build_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of the process that builds tables; wait for an earlier one that is dying.
 
     A rebuild outlives its server by an instant, and would write into the files of the next one.
+    Raises FolderLockedError.
     """
-    with _hold(DataFolder(folder).build_lock):
+    with _hold(DataFolder(folder).build_lock, "rebuild"):
         yield
 
 
 @contextmanager
 def hold_committer_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of the process that commits; wait for an earlier one that is dying."""
-    with _hold(DataFolder(folder).committer_lock):
+    """Hold the lock of the process that commits; wait for an earlier one that is dying.
+
+    Raises FolderLockedError.
+    """
+    with _hold(DataFolder(folder).committer_lock, "committer"):
         yield
 
 
 @contextmanager
-def _hold(path: Path) -> Iterator[None]:
+def _hold(path: Path, what: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait_for(descriptor, what)
+        os.pwrite(descriptor, b"%-20d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, what: str) -> None:
+    """Take a lock. Say which process has it; raise FolderLockedError if it keeps it."""
+    began, is_said = time.monotonic(), False
+    while not _try(descriptor):
+        holder = f"process {os.pread(descriptor, 20, 0).decode().strip() or 'unknown'}"
+        waited = time.monotonic() - began
+        if waited > DYING:
+            raise FolderLockedError(
+                f"{holder}, the {what} of an earlier server, has not ended: is it stopped? End it"
+                " with kill -9; it loses no acknowledged write"
+            )
+        if waited > 1 and not is_said:
+            is_said = True
+            logger.warning("waiting for %s, the %s of an earlier server, to end", holder, what)
+        time.sleep(0.01)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -132,6 +174,7 @@ def _made(folder: Path) -> Iterator[tuple[int, set[Path]]]:
     try:
         absent = [each for each in (folder, *folder.parents) if not each.exists()]
         make_folder(folder)
+        _make_private(folder)
         descriptor, before = _open_lock(folder)
         yield descriptor, before
     except OSError as error:
@@ -172,6 +215,21 @@ def _remove_new(files: DataFolder, before: set[Path]) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if files.lock in new:  # last: until then it keeps other processes out
         files.lock.unlink(missing_ok=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Let only the owner enter an existing folder. Raises DataFolderError if that is impossible."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & OTHERS:
+        return
+    try:
+        folder.chmod(mode & ~OTHERS)
+    except PermissionError as error:
+        raise DataFolderError(
+            f"{folder} has the mode {mode:04o} and is another user's: name a folder inside it,"
+            " which is made with the mode 0700"
+        ) from error
+    logger.warning("%s had the mode %04o; now only its owner can enter it", folder, mode)
 
 
 def _take(descriptor: int, folder: Path) -> None:

@@ -98,7 +98,7 @@ def rebuild(folder: Path, feed: Feed, progress: Progress = no_progress) -> Rebui
 def catch_up(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> None:
     """Bring a previous generation within `BATCH` events of the head. Raises DataFolderError if it
     cannot be used, or the error that stalls one of its files."""
-    with open_generation(folder, number, feed) as generation:
+    with closing(open_generation(folder, number, feed)) as generation:
         for runner in generation.own.values():
             while runner.lag >= BATCH:
                 fill([runner], progress, "catching-up")
@@ -165,7 +165,7 @@ class _Build:
         for each in projections:
             try:
                 runner = self._files.open([each], each.name)
-                if comparison:
+                if comparison and path_of(self._folder, comparison.before, each.name).exists():
                     self._compare(comparison, {each.name: runner})
                 self._finish([runner], position)
                 digests[each.name] = digest(runner.database.tables)

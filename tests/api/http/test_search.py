@@ -1,12 +1,16 @@
 """Search and lookup by file name through HTTP, as NodeTool's clients use them."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from asset_ledger.api.contract.shapes import FoundPage
-from tests.api.running import Api
+from asset_ledger.api.settings import Settings
+from tests.api.running import Api, serving
 
 
 async def search(api: Api, query: str, more: str = "") -> Any:
@@ -113,3 +117,74 @@ async def test_a_search_takes_media_types_in_any_case(api: Api, wanted: str) -> 
     await api.created(name="cat.txt", content_type="text/plain")
 
     assert names(await search(api, "cat", f"&content_type={quote(wanted)}")) == ["cat.png"]
+
+
+async def test_a_search_right_after_a_change_finds_it(api: Api) -> None:
+    checked = 0
+    for number in range(20):
+        made = await api.created(name=f"cat {number}")
+        first = await api.get(f"/api/assets/search?query={number}")
+        await api.call("PUT", f"/api/assets/{made['id']}", json={"name": f"dog {number}"})
+        renamed = await api.get("/api/assets/search?query=dog&page_size=1")
+        await api.call("DELETE", f"/api/assets/{made['id']}")
+        deleted = await api.get("/api/assets/search?query=dog")
+
+        found = [names(answer.json) for answer in (first, renamed, deleted)]
+        if not any("Ledger-Projection" in answer.headers for answer in (first, renamed, deleted)):
+            assert found == [[made["name"]], [f"dog {number}"], []]
+            checked += 1
+    assert checked
+
+
+async def test_a_search_behind_the_log_says_so_and_is_counted(api: Api, data_dir: Path) -> None:
+    await search(api, "cat")
+    with closing(sqlite3.connect(data_dir / "projections.g1.search.db")) as db:
+        db.execute("BEGIN IMMEDIATE")  # the index cannot be written
+        await api.created(name="cat")
+        behind = await api.get("/api/assets/search?query=cat")
+        refused = await api.get(f"/api/assets/search?query=cat&min_position={api.head()}")
+    await api.settled()
+    fresh = await search(api, "cat")
+    metrics = (await api.get("/metrics")).body.decode()
+
+    assert (names(behind.json), behind.headers["Ledger-Projection"]) == ([], "behind")
+    assert int(behind.headers["Ledger-Position"]) < api.head()
+    assert refused.slug == "projection-behind"
+    assert names(fresh) == ["cat"]
+    assert "asset_ledger_searches_behind_total 1.0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("a" * 129, "128 for a word"),
+        (" ".join(f"{number}" + "b" * 99 for number in range(6)), "512 in total"),
+        (" ".join(map(str, range(100, 133))), "33 words"),
+    ],
+)
+async def test_queries_have_limits_and_say_which(api: Api, query: str, problem: str) -> None:
+    answer = await api.get(f"/api/assets/search?query={quote(query)}")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+    assert problem in answer.json["detail"]
+
+
+async def test_words_up_to_the_limit_are_found(api: Api) -> None:
+    await api.created(name="a" * 128)
+
+    assert len(names(await search(api, "a" * 128))) == 1
+    assert names(await search(api, "a" * 127 + "b")) == []
+
+
+async def test_a_search_that_takes_too_long_is_refused_and_others_are_answered(
+    data_dir: Path,
+) -> None:
+    async with serving(Settings(data_dir=data_dir, read_deadline=0.2)) as api:
+        for number in range(60):  # a match takes some 15 ms for each of them
+            await api.created(name=f"cat {number}", metadata={"a": "a" * 30_000})
+        word = "a" * 128
+
+        slow = await api.get(f"/api/assets/search?query={word}&min_position={api.head()}")
+
+        assert (slow.status, slow.slug) == (503, "deadline-exceeded")
+        assert names(await search(api, "59")) == ["cat 59"]

@@ -6,27 +6,47 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.api.contract.parameters import (
+    ATTEMPT,
+    CURSOR,
+    MAX_POSITION,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    one_of,
+    refuse,
+)
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
+
+AttemptIn = Annotated[int, Field(ge=1, le=MAX_POSITION)]
 
 
 class JobStartIn(BaseModel):
-    """The start of a job. null means absent."""
+    """The start of an attempt of a job. null means absent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
     parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
     parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
+    attempt: Annotated[
+        AttemptIn | None,
+        Field(
+            description="1, or the one after the last, which has ended. A repeat changes nothing."
+        ),
+    ] = None
 
 
 class JobFinishIn(BaseModel):
-    """The end of a job."""
+    """The end of an attempt of a job. `lost`: it stopped without a report of its own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     status: Ending
     error: Annotated[str | None, Field(description="Why it did not complete.")] = None
+    attempt: Annotated[
+        AttemptIn | None, Field(description="If absent, the running or the last one.")
+    ] = None
 
 
 def job_start(fields: Fields) -> JobStart:
@@ -47,6 +67,7 @@ JOB_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("status", "With this status.", one_of(_STATUSES), repeats=True),
     Parameter("workflow_id", "Of this workflow.", repeats=True),
     Parameter("parent_job_id", "Started by this job.", repeats=True),
+    Parameter("attempt", "Whose last attempt has this number.", ATTEMPT.parse, repeats=True),
 )
 """A job must match every filter, and one of the values of a repeated filter."""
 
@@ -63,3 +84,17 @@ JOB_LISTING: Final[Sequence[Parameter]] = (
     CURSOR,
     MIN_POSITION,
 )
+
+COMPARED_ATTEMPTS: Final = Parameter(
+    "attempt",
+    "The attempt of both jobs; sent twice, that of `a`, then that of `b`. By default their last.",
+    ATTEMPT.parse,
+    repeats=True,
+)
+
+
+def compared_attempts(numbers: Sequence[int]) -> tuple[int | None, int | None]:
+    """Return the attempts of both jobs to compare, None for the last. Raises ParameterError."""
+    if len(numbers) > 2:
+        raise refuse("attempt", "was sent more than twice")
+    return (numbers[0], numbers[-1]) if numbers else (None, None)

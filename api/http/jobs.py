@@ -9,10 +9,12 @@ from aiohttp import web
 from asset_ledger.api.contract.assets import LISTING
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import (
+    COMPARED_ATTEMPTS,
     JOB_FILTERS,
     JOB_LISTING,
     JobFinishIn,
     JobStartIn,
+    compared_attempts,
     job_end,
     job_start,
 )
@@ -38,7 +40,7 @@ from asset_ledger.ledger.errors import (
     UnknownJobError,
 )
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import comparison_document
+from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
 from asset_ledger.projections.queries.jobs import job_document
 
 _JOB_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
@@ -108,13 +110,15 @@ async def list_job_assets(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{a}/compare/{b}",
     answers=ComparisonOut,
-    errors=[UnknownJobError, ProjectionBehindError],
+    errors=[UnknownJobError, ParameterError, ProjectionBehindError],
     scope="read",
-    parameters=[MIN_POSITION],
+    parameters=[COMPARED_ATTEMPTS, MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
-    """Compare the live assets of two jobs: same, different, or only in one of them."""
-    a, b = request.path_values["a"], request.path_values["b"]
+    """Compare the live assets of two jobs' last attempts, or of those that `attempt` names."""
+    first, second = compared_attempts(request.parameters.get("attempt", ()))
+    a = AttemptName(request.path_values["a"], first)
+    b = AttemptName(request.path_values["b"], second)
     comparison = await request.projections.comparisons.compare(request.user_id, a, b)
     return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
@@ -160,6 +164,7 @@ async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web
         record = await request.ledger.replay(
             Replay.job_record, request.user_id, job_id, upto=receipt.position
         )
-        row = orjson.dumps(job_document(record))
+        stale_before = request.projections.jobs.stale_before()
+        row = orjson.dumps(job_document(record, stale_before))
     status = 202 if receipt.behind else 200
     return json_answer(row, receipt.position, status=status, headers=write_headers(receipt))

@@ -17,6 +17,7 @@ class Filters(TypedDict, total=False):
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
     job_id: str | Sequence[str] | None
+    attempt: int | Sequence[int] | None
     parent_id: str | Sequence[str] | None
     content_type: str | Sequence[str] | None
     """A prefix: `image/` matches every image."""
@@ -63,6 +64,7 @@ class AssetRecord:
     tags: Sequence[str] = ()
     duration: float | None = None
     derived_from: Sequence[str] = ()
+    attempt: int | None = None
     get_url: str | None = None
     thumb_url: str | None = None
     gateway: Gateway = field(repr=False, compare=False)
@@ -115,6 +117,7 @@ class Usage:
 class Event:
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
+    `late`: it created an asset after the attempt of its job had ended.
     A key that is absent in `data` is a field that the event did not change; None is a cleared one.
     """
 
@@ -127,6 +130,8 @@ class Event:
     workflow_id: str | None
     node_id: str | None
     job_seq: int | None
+    attempt: int | None
+    late: bool
     version: int
     data: Mapping[str, Any]
 

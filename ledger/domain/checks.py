@@ -39,6 +39,16 @@ def check_tag(field_name: str, value: str | None) -> None:
         check_text(field_name, value, MAX_ID)
 
 
+def check_attempt(attempt: int | None, job_id: str | None) -> None:
+    """Require the attempt of a job to be None, or a number from 1 with a job."""
+    if attempt is None:
+        return
+    if job_id is None:
+        raise FieldError("attempt", "needs a job_id: name the job, or leave both out")
+    if attempt < 1:
+        raise FieldError("attempt", "must be 1 or more: attempts count from 1")
+
+
 def check_duration(seconds: float) -> None:
     """Require a finite number of seconds, zero or more."""
     if not (seconds >= 0 and math.isfinite(seconds)):

@@ -10,21 +10,30 @@ from datetime import datetime
 from asset_ledger.ledger.domain import job as jobs
 from asset_ledger.ledger.domain.asset import Asset, AssetCreated, evolve
 from asset_ledger.ledger.domain.event import Recorded, moment
-from asset_ledger.ledger.domain.job import Job, JobStarted
+from asset_ledger.ledger.domain.job import Attempt, Job, JobStarted
 from asset_ledger.ledger.ids import AssetId
 
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job up to a position: its start and end (`job`), and its assets, tombstones too."""
+    """One job up to a position: its start and end (`job`), and its assets, tombstones too.
+
+    With an `attempt`, `add` ignores the events of all others.
+    """
 
     user_id: str
     job_id: str
+    attempt: int | None = None
     job: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
     first: Recorded | None = None
     last: Recorded | None = None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """Return the last attempt; None if no start and no end was recorded."""
+        return self.job.last if self.job else None
 
     @property
     def first_position(self) -> int:
@@ -53,6 +62,8 @@ class JobRecord:
 
     def _add(self, recorded: Recorded) -> None:
         event = recorded.event
+        if self.attempt not in (None, getattr(event, "attempt", None)):
+            return
         self.first, self.last = self.first or recorded, recorded
         self.job = jobs.evolve(self.job, recorded)
         stream = AssetId(event.originator_id)

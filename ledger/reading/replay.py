@@ -1,10 +1,12 @@
 """Blocking reads of the log: states folded from events, histories by tag, commands by key."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
+import orjson
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.domain.asset import Asset, AssetCreated, AssetDeleted, AssetRestored, fold
@@ -143,17 +145,39 @@ class Replay:
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
     def job(
-        self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
+        self,
+        user_id: str,
+        job_id: str,
+        after: int,
+        limit: int,
+        *,
+        attempt: int | None = None,
+        upto: int | None = None,
     ) -> list[Recorded]:
         """Return at most `limit` events of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no event of this user up to `upto` names the job.
+        With an `attempt`, only its events. Raises UnknownJobError if no event of this user up to
+        `upto` names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
-        if not events and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
+        if attempt is None:
+            events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
+        else:
+            events = list(islice(self._attempt_events(tag, after, attempt, upto), limit))
+        if not events and not ((after or attempt) and self._log.read(0, 1, tag=tag, upto=upto)):
             raise UnknownJobError(job_id)
         return events
+
+    def _attempt_events(
+        self, tag: Tag, after: int, attempt: int, upto: int | None
+    ) -> Iterator[Recorded]:
+        """Yield the events of one attempt. Most events of other attempts are not decoded."""
+        mark = orjson.dumps({"attempt": attempt})[1:-1]
+        while page := self._log.read(after, PAGE, tag=tag, upto=upto):
+            for recorded in self._decoded([stored for stored in page if mark in stored.state]):
+                if getattr(recorded.event, "attempt", None) == attempt:
+                    yield recorded
+            after = page[-1].id
 
     def asset_events(
         self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
@@ -190,13 +214,20 @@ class Replay:
             job = evolve_job(job, recorded)
         return job
 
-    def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
-        """Return the record of a job from its events up to a position. Raises UnknownJobError."""
-        record, tag = JobRecord(user_id, job_id), Tag(user_id, "job", job_id)
-        while stored := self._log.read(record.last_position, PAGE, tag=tag, upto=upto):
+    def job_record(
+        self, user_id: str, job_id: str, *, attempt: int | None = None, upto: int | None = None
+    ) -> JobRecord:
+        """Return the record of a job, or of one attempt, from its events up to a position.
+
+        Raises UnknownJobError.
+        """
+        record, after = JobRecord(user_id, job_id, attempt), 0
+        tag = Tag(user_id, "job", job_id)
+        while stored := self._log.read(after, PAGE, tag=tag, upto=upto):
             record.add(self._decoded(stored))
+            after = stored[-1].id
         if not record.last_position:
-            raise UnknownJobError(job_id)
+            raise UnknownJobError(job_id, attempt)
         return record
 
     def events_after(self, event_filter: EventFilter, after: int, limit: int) -> EventBatch:

@@ -21,12 +21,13 @@ from asset_ledger.projections.queries.pages import (
     unseal,
 )
 
-FILTERS: Final = ("job_id", "workflow_id", "node_id")
-"""The filters of usage, the narrowest first."""
+FILTERS: Final = ("job_id", "workflow_id", "node_id", "attempt")
+"""The filters of usage, the narrowest first. No index has the attempt."""
 
 SORTS: Final = ("-bytes", "-count", "-largest", "key")
 
 _INDEXES: Final[Mapping[tuple[str, ...], str]] = {
+    (): "assets_by_user",
     ("job_id",): "assets_by_job",
     ("job_id", "node_id"): "assets_by_job_node",
     ("job_id", "workflow_id"): "assets_by_job",
@@ -61,13 +62,13 @@ class UsageQuery(NamedTuple):
 
     user_id: str
     group_by: str
-    filters: Mapping[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str | int]]
     sort: str
 
     @property
     def binding(self) -> bytes:
         """The bytes that bind a cursor to this query."""
-        wanted = {name: sorted(set(values)) for name, values in self.filters.items()}
+        wanted = {name: sorted(set(values), key=str) for name, values in self.filters.items()}
         parts = ["usage", self.user_id, self.group_by, wanted, self.sort]
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
 
@@ -85,7 +86,8 @@ class UsageQuery(NamedTuple):
         key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
         tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in names)
         values = [orjson.dumps(self.filters[name]).decode() for name in names]
-        sql = _COUNTED.format(key=key, index=_INDEXES[names], tests=tests)
+        index = _INDEXES[tuple(name for name in names if name != "attempt")]
+        sql = _COUNTED.format(key=key, index=index, tests=tests)
         return sql, [self.user_id, *values]
 
 

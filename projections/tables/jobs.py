@@ -1,4 +1,5 @@
-"""The projection `jobs`: one row for each job, with totals of its live assets, its start and end.
+"""The projection `jobs`: one row for each job, with totals of its live assets and its last attempt,
+and one row in `job_attempts` for each attempt that started or ended.
 
 A deleted or replaced asset is subtracted by its size in `assets`. So the statements of this
 projection for an event run before those of the projection `assets`.
@@ -20,19 +21,30 @@ from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
 _CREATED: Final = """
-    INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position)
-    VALUES (?, ?, ?, 1, ?, ?, ?)
+    INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position,
+        updated_at)
+    VALUES (?, ?, ?, 1, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET assets = assets + 1, bytes = bytes + excluded.bytes,
         workflow_id = coalesce(workflow_id, excluded.workflow_id),
-        last_position = excluded.last_position
+        last_position = excluded.last_position, updated_at = excluded.updated_at
 """
 _CHANGED: Final = """
-    UPDATE jobs SET {changes}last_position = ? WHERE user_id = ? AND job_id = ?
+    UPDATE jobs SET {changes}last_position = ?, updated_at = ? WHERE user_id = ? AND job_id = ?
 """
 _SIZE: Final = "(SELECT size FROM assets WHERE id = ?)"
 _INSERT: Final = """
-    INSERT INTO jobs (user_id, job_id, first_position, last_position) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO NOTHING
+    INSERT INTO jobs (user_id, job_id, first_position, last_position, updated_at)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_STARTED: Final = """
+    INSERT INTO job_attempts (user_id, job_id, attempt, status, started_at)
+    VALUES (?, ?, ?, 'running', ?)
+"""
+_FINISHED: Final = """
+    INSERT INTO job_attempts (user_id, job_id, attempt, status, error, finished_at)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET status = excluded.status, error = excluded.error,
+        finished_at = excluded.finished_at
 """
 
 
@@ -40,7 +52,7 @@ class Jobs:
     """The projection of jobs."""
 
     name: Final = "jobs"
-    tables: Final = ("jobs",)
+    tables: Final = ("jobs", "job_attempts")
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_jobs"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
@@ -53,20 +65,31 @@ class Jobs:
         if isinstance(event, AssetCreated):
             yield _created(recorded.position, event)
             return
+        now = iso(moment(event))
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
-            row = (event.user_id, event.job_id, recorded.position, recorded.position)
+            row = (event.user_id, event.job_id, recorded.position, recorded.position, now)
             yield Statement(_INSERT, row)
-        changes, parameters = _changes(event)
+            yield _attempt(event, now)
+        changes, parameters = _changes(event, now)
         sql = _CHANGED.format(changes=changes)
-        yield Statement(sql, (*parameters, recorded.position, event.user_id, event.job_id))
+        job = (event.user_id, event.job_id)
+        yield Statement(sql, (*parameters, recorded.position, now, *job))
 
 
 def _created(position: int, event: AssetCreated) -> Statement:
-    row = (event.user_id, event.job_id, event.workflow_id, event.size, position, position)
+    job = (event.user_id, event.job_id, event.workflow_id)
+    row = (*job, event.size, position, position, iso(moment(event)))
     return Statement(_CREATED, row, independent=True)
 
 
-def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
+def _attempt(event: JobStarted | JobFinished, now: str) -> Statement:
+    key = (event.user_id, event.job_id, event.attempt)
+    if isinstance(event, JobStarted):
+        return Statement(_STARTED, (*key, now))
+    return Statement(_FINISHED, (*key, event.status, private_of(event).get("error"), now))
+
+
+def _changes(event: TaggedEvent, now: str) -> tuple[str, tuple[Any, ...]]:
     """Return the assignments of an UPDATE for an event, and their parameters."""
     asset_id = event.originator_id
     match event:
@@ -77,21 +100,20 @@ def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
         case AssetContentReplaced(size=size):
             return f"bytes = bytes + ? - {_SIZE}, ", (size, asset_id)
         case JobStarted():
-            return _started(event)
+            return _started(event, now)
         case JobFinished(status=status):
             error = private_of(event).get("error")
-            return (
-                "status = ?, error = ?, finished_at = ?, ",
-                (status, error, iso(moment(event))),
-            )
+            return "status = ?, error = ?, finished_at = ?, ", (status, error, now)
     return "", ()
 
 
-def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
+def _started(event: JobStarted, now: str) -> tuple[str, tuple[Any, ...]]:
     parameters = private_of(event).get("parameters")
     text = None if parameters is None else CanonicalJson().encode(parameters).decode()
     changes = (
-        "status = 'running', workflow_id = coalesce(?, workflow_id), parent_job_id = ?,"
-        " parameters = ?, started_at = ?, "
+        "status = 'running', error = NULL, finished_at = NULL, attempt = ?,"
+        " workflow_id = coalesce(?, workflow_id), parent_job_id = ?, parameters = ?,"
+        " started_at = ?, "
     )
-    return changes, (event.workflow_id, event.parent_job_id, text, iso(moment(event)))
+    tags = (event.attempt, event.workflow_id, event.parent_job_id)
+    return changes, (*tags, text, now)

@@ -39,6 +39,7 @@ def _tagged(version: int, stream: str = _ASSET) -> dict[str, Any]:
         "node_id": "node_123",
         "job_id": "job_456",
         "job_seq": version,
+        "attempt": 2,
         "command": "c" * 64,
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "recorded_at": at(version + 0.25),
@@ -79,6 +80,7 @@ EXAMPLES: tuple[Event, ...] = (
         parent_id=AssetId("f" * 32),
         derived_from=(AssetId("1" * 32), AssetId("2" * 32)),
         made_at=at(-86400.5),
+        late=True,
     ),
     AssetDescribed(
         **_tagged(2),

@@ -19,7 +19,7 @@ from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
-DIGEST: Final = "c061be31e709506581dbe75f02d8ee5bb39b377d042864f3c66417313bcfddea"
+DIGEST: Final = "75f06542ca5101c1b53a5517b4f573b724ea46648abf2c16c1c685cf227cf3ee"
 """The digest of all tables that the current schema makes of the stored log."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))

@@ -41,10 +41,11 @@ MAX_ERROR: Final = 32 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
-    """A client reported the start of an attempt. `private`: parameters."""
+    """A client reported the start of an attempt. `private`: parameters. `made_at`: claimed time."""
 
     TOPIC: ClassVar[str] = "job.started"
     parent_job_id: str | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +53,14 @@ class JobFinished(TaggedEvent):
     """A client reported the end of an attempt. `private`: error.
 
     `events` is the number of the job's events, this one included: it shows that none is missing.
+    `made_at`: the claimed time.
     """
 
     TOPIC: ClassVar[str] = "job.finished"
     COUNTS_ITS_JOB: ClassVar[bool] = True
     status: Ending
     events: int = 0
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +129,7 @@ def _started(event: JobStarted, number: int) -> Attempt:
         workflow_id=event.workflow_id,
         parent_job_id=event.parent_job_id,
         parameters=private_of(event).get("parameters"),
-        started_at=moment(event),
+        started_at=event.made_at or moment(event),
     )
 
 
@@ -136,7 +139,7 @@ def _finished(event: JobFinished, before: Attempt | None) -> Attempt:
         before or Attempt(number=event.attempt or 1, workflow_id=event.workflow_id),
         status=event.status,
         error=error if isinstance(error, str) else None,
-        finished_at=moment(event),
+        finished_at=event.made_at or moment(event),
     )
 
 
@@ -148,6 +151,7 @@ class JobStart:
     parent_job_id: str | None = None
     parameters: Mapping[str, Json] | None = None
     attempt: int | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,7 @@ class JobEnd:
     status: Ending
     error: str | None = None
     attempt: int | None = None
+    made_at: datetime | None = None
 
 
 def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
@@ -185,6 +190,7 @@ def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> 
             attempt=due,
             workflow_id=intent.workflow_id,
             parent_job_id=intent.parent_job_id,
+            made_at=intent.made_at,
             private=_given("parameters", intent.parameters),
         )
     ]
@@ -207,6 +213,7 @@ def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> l
                 attempt=ending.number if ending else 1,
                 workflow_id=ending.workflow_id if ending else None,
                 status=intent.status,
+                made_at=intent.made_at,
                 private=_given("error", intent.error),
             )
         ]

@@ -64,13 +64,13 @@ WALK: Final = 20_000
 """How many jobs a request reads to find those that match its filters."""
 
 
-def job_document(record: JobRecord, stale_before: datetime) -> dict[str, Any]:
+def job_document(record: JobRecord, stale_before: datetime | None = None) -> dict[str, Any]:
     """Return the API document of a job that was folded from its events.
 
-    A running job whose last event is before `stale_before` is `stale`.
+    A running job whose last event is before `stale_before`, if given, is `stale`.
     """
     last, live = record.last_attempt, record.live
-    stale = record.span[1] < stale_before
+    stale = stale_before is not None and record.span[1] < stale_before
     return {
         "job_id": record.job_id,
         "user_id": record.user_id,

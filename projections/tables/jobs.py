@@ -69,8 +69,8 @@ class Jobs:
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
             row = (event.user_id, event.job_id, recorded.position, recorded.position, now)
             yield Statement(_INSERT, row)
-            yield _attempt(event, now)
-        changes, parameters = _changes(event, now)
+            yield _attempt(event)
+        changes, parameters = _changes(event)
         sql = _CHANGED.format(changes=changes)
         job = (event.user_id, event.job_id)
         yield Statement(sql, (*parameters, recorded.position, now, *job))
@@ -82,14 +82,18 @@ def _created(position: int, event: AssetCreated) -> Statement:
     return Statement(_CREATED, row, independent=True)
 
 
-def _attempt(event: JobStarted | JobFinished, now: str) -> Statement:
-    key = (event.user_id, event.job_id, event.attempt)
+def _attempt(event: JobStarted | JobFinished) -> Statement:
+    key, when = (event.user_id, event.job_id, event.attempt), _when(event)
     if isinstance(event, JobStarted):
-        return Statement(_STARTED, (*key, now))
-    return Statement(_FINISHED, (*key, event.status, private_of(event).get("error"), now))
+        return Statement(_STARTED, (*key, when))
+    return Statement(_FINISHED, (*key, event.status, private_of(event).get("error"), when))
 
 
-def _changes(event: TaggedEvent, now: str) -> tuple[str, tuple[Any, ...]]:
+def _when(event: JobStarted | JobFinished) -> str:
+    return iso(event.made_at or moment(event))
+
+
+def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
     """Return the assignments of an UPDATE for an event, and their parameters."""
     asset_id = event.originator_id
     match event:
@@ -100,14 +104,14 @@ def _changes(event: TaggedEvent, now: str) -> tuple[str, tuple[Any, ...]]:
         case AssetContentReplaced(size=size):
             return f"bytes = bytes + ? - {_SIZE}, ", (size, asset_id)
         case JobStarted():
-            return _started(event, now)
+            return _started(event)
         case JobFinished(status=status):
             error = private_of(event).get("error")
-            return "status = ?, error = ?, finished_at = ?, ", (status, error, now)
+            return "status = ?, error = ?, finished_at = ?, ", (status, error, _when(event))
     return "", ()
 
 
-def _started(event: JobStarted, now: str) -> tuple[str, tuple[Any, ...]]:
+def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
     parameters = private_of(event).get("parameters")
     text = None if parameters is None else CanonicalJson().encode(parameters).decode()
     changes = (
@@ -116,4 +120,4 @@ def _started(event: JobStarted, now: str) -> tuple[str, tuple[Any, ...]]:
         " started_at = ?, "
     )
     tags = (event.attempt, event.workflow_id, event.parent_job_id)
-    return changes, (*tags, text, now)
+    return changes, (*tags, text, _when(event))

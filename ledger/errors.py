@@ -89,8 +89,8 @@ class UnknownJobError(RefusedError):
     """No event of this user names this job, or this attempt of it."""
 
     def __init__(self, job_id: str, attempt: int | None = None) -> None:
-        job = f"job {job_id}" if attempt is None else f"attempt {attempt} of job {job_id}"
-        super().__init__(f"this user has no {job}: check the id, and whose job it is")
+        self.named = f"job {job_id}" if attempt is None else f"attempt {attempt} of job {job_id}"
+        super().__init__(f"this user has no {self.named}: check the id, and whose job it is")
         self.job_id = job_id
 
 

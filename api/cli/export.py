@@ -8,7 +8,14 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log, hinting_at_user
+from asset_ledger.api.cli.options import (
+    ATTEMPT,
+    DATA_DIR,
+    JSON,
+    USER,
+    existing_log,
+    hinting_at_user,
+)
 from asset_ledger.api.cli.output import echo
 
 OUTPUT = click.option(
@@ -23,29 +30,31 @@ def export() -> None:
 
 @export.command()
 @click.argument("job_id")
+@ATTEMPT
 @DATA_DIR
 @USER
 @OUTPUT
-def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
+def prov(output: BinaryIO, **job: Any) -> None:
     """Write JOB_ID as a W3C PROV-JSON document."""
     from asset_ledger.api.export.prov import prov_json
 
     def documents(record: Any, log_id: str) -> Iterable[Any]:
         return [prov_json(record, log_id)]
 
-    _export(job_id, data_dir, user, output, documents)
+    _export(output, documents, **job)
 
 
 @export.command()
 @click.argument("job_id")
+@ATTEMPT
 @DATA_DIR
 @USER
 @OUTPUT
-def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
+def openlineage(output: BinaryIO, **job: Any) -> None:
     """Write JOB_ID as OpenLineage run events, one a line."""
     from asset_ledger.api.export.openlineage import run_events
 
-    _export(job_id, data_dir, user, output, run_events)
+    _export(output, run_events, **job)
 
 
 @export.command()
@@ -73,11 +82,13 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
 
 
 def _export(
-    job_id: str,
-    data_dir: Path | None,
-    user: str,
     output: BinaryIO,
     documents: Callable[[Any, str], Iterable[Any]],
+    *,
+    job_id: str,
+    attempt: int | None,
+    data_dir: Path | None,
+    user: str,
 ) -> None:
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.opening import read_identity
@@ -86,6 +97,6 @@ def _export(
 
     codec = Codec()
     with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
-        record = Replay(log, codec).job_record(user, job_id)
+        record = Replay(log, codec).job_record(user, job_id, attempt=attempt)
         log_id = read_identity(log, codec).log_id
     output.writelines(orjson.dumps(document) + b"\n" for document in documents(record, log_id))

@@ -18,7 +18,7 @@ from asset_ledger.ledger.ids import AssetId
 class JobRecord:
     """One job up to a position: its start and end (`job`), and its assets, tombstones too.
 
-    With an `attempt`, `add` ignores the events of all others.
+    With an `attempt`, only events of that attempt are added.
     """
 
     user_id: str
@@ -62,8 +62,6 @@ class JobRecord:
 
     def _add(self, recorded: Recorded) -> None:
         event = recorded.event
-        if self.attempt not in (None, getattr(event, "attempt", None)):
-            return
         self.first, self.last = self.first or recorded, recorded
         self.job = jobs.evolve(self.job, recorded)
         stream = AssetId(event.originator_id)

@@ -1,12 +1,10 @@
 """Blocking reads of the log: states folded from events, histories by tag, commands by key."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import NamedTuple
 
-import orjson
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.domain.asset import Asset, AssetCreated, AssetDeleted, AssetRestored, fold
@@ -26,6 +24,7 @@ from asset_ledger.ledger.errors import (
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
+from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.reading.event_filter import (
     PAGE,
     WALK,
@@ -157,27 +156,15 @@ class Replay:
         """Return at most `limit` events of a job after a position: its assets' and its own.
 
         With an `attempt`, only its events. Raises UnknownJobError if no event of this user up to
-        `upto` names the job.
+        `upto` names the job, or this attempt.
         """
         tag = Tag(user_id, "job", job_id)
-        if attempt is None:
-            events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
-        else:
-            events = list(islice(self._attempt_events(tag, after, attempt, upto), limit))
-        if not events and not ((after or attempt) and self._log.read(0, 1, tag=tag, upto=upto)):
-            raise UnknownJobError(job_id)
-        return events
-
-    def _attempt_events(
-        self, tag: Tag, after: int, attempt: int, upto: int | None
-    ) -> Iterator[Recorded]:
-        """Yield the events of one attempt. Most events of other attempts are not decoded."""
-        mark = orjson.dumps({"attempt": attempt})[1:-1]
-        while page := self._log.read(after, PAGE, tag=tag, upto=upto):
-            for recorded in self._decoded([stored for stored in page if mark in stored.state]):
-                if getattr(recorded.event, "attempt", None) == attempt:
-                    yield recorded
-            after = page[-1].id
+        stored = read_job(self._log, tag, after, limit, attempt=attempt, upto=upto)
+        if not stored and not (
+            after and read_job(self._log, tag, 0, 1, attempt=attempt, upto=upto)
+        ):
+            raise UnknownJobError(job_id, attempt)
+        return self._decoded(stored)
 
     def asset_events(
         self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
@@ -221,11 +208,11 @@ class Replay:
 
         Raises UnknownJobError.
         """
-        record, after = JobRecord(user_id, job_id, attempt), 0
-        tag = Tag(user_id, "job", job_id)
-        while stored := self._log.read(after, PAGE, tag=tag, upto=upto):
+        record, tag = JobRecord(user_id, job_id, attempt), Tag(user_id, "job", job_id)
+        while stored := read_job(
+            self._log, tag, record.last_position, PAGE, attempt=attempt, upto=upto
+        ):
             record.add(self._decoded(stored))
-            after = stored[-1].id
         if not record.last_position:
             raise UnknownJobError(job_id, attempt)
         return record

@@ -49,7 +49,7 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
     assert (built.digest, built.position) == (value, here.feed.head())
     assert built.comparison is not None
     assert [each.table for each in built.comparison.tables] == [
-        *("jobs", "assets", "edges"),
+        *("jobs", "job_attempts", "assets", "edges"),
         *("usage", "usage_assets", "usage_blocks", "usage_changes", "usage_lost"),
         *("search_assets", "search_text_docsize"),
         "catalog",

@@ -12,6 +12,7 @@ from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.imports import Imports
 from asset_ledger.ledger.commands.jobs import JobCommands
+from asset_ledger.ledger.commands.nodes import NodeCommands
 from asset_ledger.ledger.commands.restore import Restore
 from asset_ledger.ledger.commands.skip import Skip
 from asset_ledger.ledger.commands.tables import TableQueries
@@ -32,6 +33,7 @@ class Ledger:
     delete: Delete
     restore: Restore
     jobs: JobCommands
+    nodes: NodeCommands
     imports: Imports
     skip: Skip
     replay: AsyncReplay
@@ -54,6 +56,7 @@ class Ledger:
             delete=Delete(committer, replay, tables),
             restore=Restore(committer, replay, edit, tables),
             jobs=JobCommands(committer, replay),
+            nodes=NodeCommands(committer, replay),
             imports=Imports(committer, replay, contents),
             skip=Skip(committer, replay, tables),
             replay=replay,

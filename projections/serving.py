@@ -24,6 +24,7 @@ from asset_ledger.projections.queries.folders import FolderQueries
 from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
+from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
 from asset_ledger.projections.queries.usage import UsageQueries
 from asset_ledger.projections.runtime.database import path_of
@@ -87,6 +88,7 @@ class Projections:
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog, self._pending_backfill)
         self.jobs = JobQueries(readers[TABLES], self._pending_backfill, job_silence)
+        self.nodes = NodeQueries(readers[TABLES], self._pending_backfill)
         self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])

@@ -15,6 +15,7 @@ import orjson
 from asset_ledger.ledger.domain.checks import (
     MAX_ID,
     check_attempt,
+    check_error,
     check_metadata,
     check_tag,
     check_text,
@@ -36,7 +37,6 @@ JobStatus = Literal["untracked", "running", "stale"] | Ending
 """`stale`: running, without an event for `job_silence`. It is computed when a job is read."""
 
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
-MAX_ERROR: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,14 +283,4 @@ def _check_end(job_id: str, intent: JobEnd) -> None:
     check_attempt(intent.attempt, job_id)
     if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
-    _check_error(intent.error)
-
-
-def _check_error(error: str | None) -> None:
-    """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
-    if error is None:
-        return
-    if len(error) > MAX_ERROR:
-        raise FieldError("error", f"must be at most {MAX_ERROR:,} characters")
-    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in error):
-        raise FieldError("error", "must be text without U+0000")
+    check_error(intent.error)

@@ -25,6 +25,7 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted
 from asset_ledger.ledger.errors import PoisonCause, PoisonEventError, TooLargeError
 
 MAX_EVENT: Final = 60_000
@@ -39,6 +40,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AssetRestored,
     JobStarted,
     JobFinished,
+    NodeStarted,
+    NodeFinished,
     ProjectionSkipped,
     KeyRotated,
 )

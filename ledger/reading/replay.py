@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from eventsourcing.persistence import Notification
@@ -13,6 +14,8 @@ from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, job_stream
 from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.domain.node import NodeRun, RunName
+from asset_ledger.ledger.domain.node import evolve as evolve_node
 from asset_ledger.ledger.errors import (
     FieldError,
     KeyReusedError,
@@ -159,10 +162,9 @@ class Replay:
         `upto` names the job, or this attempt.
         """
         tag = Tag(user_id, "job", job_id)
-        stored = read_job(self._log, tag, after, limit, attempt=attempt, upto=upto)
-        if not stored and not (
-            after and read_job(self._log, tag, 0, 1, attempt=attempt, upto=upto)
-        ):
+        read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
+        stored = read(after, limit)
+        if not stored and not (after and read(0, 1)):
             raise UnknownJobError(job_id, attempt)
         return self._decoded(stored)
 
@@ -201,6 +203,13 @@ class Replay:
             job = evolve_job(job, recorded)
         return job
 
+    def node_run(self, name: RunName) -> NodeRun | None:
+        """Return a run of a node; None if it neither started nor finished."""
+        run: NodeRun | None = None
+        for recorded in self._decoded(self._log.stream(name.stream)):
+            run = evolve_node(run, recorded)
+        return run
+
     def job_record(
         self, user_id: str, job_id: str, *, attempt: int | None = None, upto: int | None = None
     ) -> JobRecord:
@@ -209,9 +218,8 @@ class Replay:
         Raises UnknownJobError.
         """
         record, tag = JobRecord(user_id, job_id, attempt), Tag(user_id, "job", job_id)
-        while stored := read_job(
-            self._log, tag, record.last_position, PAGE, attempt=attempt, upto=upto
-        ):
+        read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
+        while stored := read(record.last_position, PAGE):
             record.add(self._decoded(stored))
         if not record.last_position:
             raise UnknownJobError(job_id, attempt)

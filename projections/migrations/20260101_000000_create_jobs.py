@@ -1,4 +1,4 @@
-"""Create `jobs`: totals of live assets and the last attempt; and `job_attempts`."""
+"""Create `jobs`, with totals of live assets, `job_attempts` and `node_runs`."""
 
 import sqlite3
 
@@ -49,3 +49,25 @@ def upgrade(db: sqlite3.Connection) -> None:
     )
     db.execute("CREATE INDEX jobs_by_user ON jobs (user_id, first_position)")
     db.execute("CREATE INDEX jobs_by_workflow ON jobs (user_id, workflow_id, first_position)")
+    db.execute(
+        """
+        CREATE TABLE node_runs (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            node_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            run TEXT NOT NULL,
+            workflow_id TEXT,
+            status TEXT NOT NULL,
+            error TEXT,
+            micros INTEGER,  -- the duration in microseconds: sums of integers are exact
+            started_at TEXT,
+            finished_at TEXT,
+            first_position INTEGER NOT NULL,
+            last_position INTEGER NOT NULL,
+            PRIMARY KEY (user_id, job_id, node_id, attempt, run)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX node_runs_by_node ON node_runs (user_id, node_id)")
+    db.execute("CREATE INDEX node_runs_by_workflow ON node_runs (user_id, workflow_id, node_id)")

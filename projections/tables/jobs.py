@@ -1,5 +1,5 @@
-"""The projection `jobs`: one row for each job, with totals of its live assets and its last attempt,
-and one row in `job_attempts` for each attempt that started or ended.
+"""The projection `jobs`: one row for each job, with totals of its live assets and its last attempt;
+one in `job_attempts` for each attempt that started or ended; and one for each run of its nodes.
 
 A deleted or replaced asset is subtracted by its size in `assets`. So the statements of this
 projection for an event run before those of the projection `assets`.
@@ -16,9 +16,11 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, iso, moment, private_of
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
+from asset_ledger.ledger.domain.node import NodeEvent
 from asset_ledger.ledger.log.codec import CanonicalJson
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.tables.nodes import run_statements
 
 _CREATED: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position,
@@ -46,19 +48,25 @@ _FINISHED: Final = """
     ON CONFLICT DO UPDATE SET status = excluded.status, error = excluded.error,
         finished_at = excluded.finished_at
 """
+_NODE: Final = """
+    INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET workflow_id = coalesce(workflow_id, excluded.workflow_id),
+        last_position = excluded.last_position, updated_at = excluded.updated_at
+"""
 
 
 class Jobs:
     """The projection of jobs."""
 
     name: Final = "jobs"
-    tables: Final = ("jobs", "job_attempts")
+    tables: Final = ("jobs", "job_attempts", "node_runs")
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_jobs"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """Insert or update the row of the job that an event names, if it names one."""
+        """Insert or update the rows of the job, and of the run, that an event names."""
         event = recorded.event
         if not isinstance(event, TaggedEvent) or event.job_id is None:
             return
@@ -66,6 +74,10 @@ class Jobs:
             yield _created(recorded.position, event)
             return
         now = iso(moment(event))
+        if isinstance(event, NodeEvent):
+            yield _node(recorded.position, event, now)
+            yield from run_statements(recorded)
+            return
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
             row = (event.user_id, event.job_id, recorded.position, recorded.position, now)
             yield Statement(_INSERT, row)
@@ -80,6 +92,11 @@ def _created(position: int, event: AssetCreated) -> Statement:
     job = (event.user_id, event.job_id, event.workflow_id)
     row = (*job, event.size, position, position, iso(moment(event)))
     return Statement(_CREATED, row, independent=True)
+
+
+def _node(position: int, event: NodeEvent, now: str) -> Statement:
+    job = (event.user_id, event.job_id, event.workflow_id)
+    return Statement(_NODE, (*job, position, position, now))
 
 
 def _attempt(event: JobStarted | JobFinished) -> Statement:

@@ -17,6 +17,7 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted, RunName
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.codec import Codec
 from tests.builders import at
@@ -56,6 +57,7 @@ def _ledger_event(version: int) -> dict[str, Any]:
 
 
 _JOB = job_stream("1", "job_456")
+_RUN = RunName("1", "job_456", 2, "node_123", "a").stream
 
 EXAMPLES: tuple[Event, ...] = (
     LedgerOpened(
@@ -93,6 +95,17 @@ EXAMPLES: tuple[Event, ...] = (
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
     JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
+    NodeStarted(**_tagged(1, _RUN), attempt=2, run="a", made_at=at(-3600)),
+    NodeFinished(
+        **_tagged(2, _RUN),
+        attempt=2,
+        run="a",
+        status="failed",
+        seconds=12.5,
+        started_at=at(-3600),
+        made_at=at(-1800),
+        private={"error": "out of memory"},
+    ),
     ProjectionSkipped(
         **_ledger_event(2), projection="assets", position=17, reason="made by a test"
     ),

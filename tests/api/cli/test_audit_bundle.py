@@ -285,3 +285,29 @@ def test_an_unknown_job_is_refused(made: Path, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (REFUSED, NO_JOB)
     assert not (tmp_path / "b.zip").exists()
+
+
+async def record_runs(folder: Path) -> None:
+    """Record a job with a run that fails after the job, and a run that never ends."""
+    async with serving(Settings(data_dir=folder)) as api:
+        path, failed = "/api/jobs/j/nodes", {"status": "failed", "error": "e", "seconds": 1.5}
+        await api.call("POST", f"{path}/start", json={"node_id": "n"})
+        await api.call("POST", f"{path}/start", json={"node_id": "m"})
+        await api.call("POST", "/api/jobs/j/finish", json={"status": "failed"})
+        late = await api.call("POST", f"{path}/finish", json={"node_id": "n", **failed})
+        assert late.status == 200
+
+
+def test_a_bundle_and_a_replay_have_the_runs_of_nodes(tmp_path: Path) -> None:
+    asyncio.run(record_runs(tmp_path / "data"))
+
+    done = run("audit-bundle", "j", "-o", tmp_path / "b.zip", "--data-dir", tmp_path / "data")
+    replayed = run("replay", "j", "--data-dir", tmp_path / "data")
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    code, output = verified(unpacked(tmp_path / "b.zip", tmp_path / "bundle"))
+    assert (code, "The bundle holds." in output) == (FINE, True)
+    topics = ["node.started", "node.started", "job.finished", "node.finished"]
+    assert [word for word in replayed.stdout.split() if word in topics] == topics
+    assert "status=failed" in replayed.stdout
+    assert "error=e" in replayed.stdout

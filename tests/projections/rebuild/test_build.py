@@ -49,8 +49,9 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
     assert (built.digest, built.position) == (value, here.feed.head())
     assert built.comparison is not None
     assert [each.table for each in built.comparison.tables] == [
-        *("jobs", "job_attempts", "assets", "edges"),
+        *("jobs", "job_attempts", "node_runs", "assets", "edges"),
         *("usage", "usage_assets", "usage_blocks", "usage_changes", "usage_lost"),
+        "usage_runs",
         *("search_assets", "search_text_docsize"),
         "catalog",
     ]

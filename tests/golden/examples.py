@@ -95,10 +95,9 @@ EXAMPLES: tuple[Event, ...] = (
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
     JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
-    NodeStarted(**_tagged(1, _RUN), attempt=2, run="a", made_at=at(-3600)),
+    NodeStarted(**_tagged(1, _RUN), run="a", made_at=at(-3600)),
     NodeFinished(
         **_tagged(2, _RUN),
-        attempt=2,
         run="a",
         status="failed",
         seconds=12.5,

@@ -92,7 +92,7 @@ def test_comparison_names_differing_rows_and_columns(here: World, runner: Runner
     assert max(len(row.columns["name"][0]) for row in shown.values()) < 1_000
     document = comparison.document()
     assert document["differences"] == 4
-    assert document["tables"][2]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
+    assert document["tables"][3]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
 
 
 def test_comparison_is_at_the_position_of_the_generation_in_use(

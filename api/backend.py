@@ -69,7 +69,7 @@ async def open_backend(
         check_log(folder)
         tokens = Tokens(files.access)
         stack.callback(tokens.close)
-        committer = Committer(worker, settings.queue_size)
+        committer = Committer(worker, settings.queue_size, settings.committer_silence)
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
         contents = await open_local_contents(files.content.root)

@@ -19,7 +19,8 @@ LedgerError
 │   ├── FieldError                 a field has an invalid value
 │   └── KeyReusedError             the Idempotency-Key was used for another request
 ├── UnavailableError             the service failed: the same request may succeed later
-│   ├── BusyError                  the write queue is full
+│   ├── BusyError                  too many writes, or slow reads of a user, wait
+│   ├── DeadlineExceededError      a read took too long
 │   ├── OutcomeUnknownError        recorded or not: repeat it with the same key
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
@@ -166,7 +167,14 @@ class UnavailableError(LedgerError):
 
 
 class BusyError(UnavailableError):
-    """The write queue is full; nothing was read and nothing was recorded."""
+    """Too many writes, or slow reads of this user, wait; nothing of this one was done."""
+
+
+class DeadlineExceededError(UnavailableError):
+    """A read took longer than one read may take."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the read took longer than {seconds:g} s: ask for less, or filter more")
 
 
 class OutcomeUnknownError(UnavailableError):

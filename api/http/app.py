@@ -59,6 +59,7 @@ from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
@@ -114,6 +115,7 @@ class Server(web.Server):
         self._body_timeout = body_timeout
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
+        self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
@@ -187,6 +189,8 @@ class Server(web.Server):
         if self._rates is not None:
             self._rates.take(caller.user_id)
         caller.require(scope)
+        seconds = self._read_deadline if scope == "read" else None  # a write may take its time
+        read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:

@@ -20,6 +20,9 @@ from asset_ledger.projections.serving import Projections
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of free disk space. With less, a group commit may not fit."""
 
+MAX_SILENCE: Final = 5.0
+"""Seconds without a sign of the committer, which gives one each second, that are ordinary."""
+
 _FRESH: Final = {"Cache-Control": "no-store"}
 
 
@@ -67,6 +70,8 @@ def _committer(committer: Committer) -> dict[str, Any]:
     reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
+    elif committer.silence > MAX_SILENCE:
+        reason = f"the committer has been silent for {committer.silence:.0f} s: wait"
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
 

@@ -91,6 +91,7 @@ class _Numbers(Collector):
         waiting, seconds = committer.slots.taken, committer.seconds
         yield _gauge("writes_waiting", "Writes in the queue.", waiting)
         yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        yield _gauge("committer_silence_seconds", "Since the last sign of it.", committer.silence)
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
         yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
 

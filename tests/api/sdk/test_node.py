@@ -371,16 +371,17 @@ async def test_each_run_of_a_node_is_recorded(either: ProcessingContext) -> None
 
 
 @pytest.mark.parametrize(
-    ("failure", "status", "error"),
+    ("make", "status", "error"),
     [
-        (ValueError("no\0 input \ud800"), "failed", "ValueError: no input ?"),
-        (MemoryError(), "failed", "MemoryError: "),
-        (asyncio.CancelledError(), "cancelled", None),
+        (lambda: ValueError("no\0 input \ud800"), "failed", "ValueError: no input ?"),
+        (MemoryError, "failed", "MemoryError: "),
+        (asyncio.CancelledError, "cancelled", None),
     ],
 )
 async def test_an_exception_that_leaves_a_node_is_recorded_and_names_the_node(
-    either: ProcessingContext, failure: BaseException, status: str, error: str | None
+    either: ProcessingContext, make: Callable[[], BaseException], status: str, error: str | None
 ) -> None:
+    failure = make()
     with pytest.raises(type(failure)) as raised:
         await run_node(Fails(failure), either)
 

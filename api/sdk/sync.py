@@ -287,7 +287,7 @@ class ProcessingContext:
     def nodes(
         self, *, attempt: int | None = None, sort: NodeSort = "created_at"
     ) -> list[NodeSummary]:
-        """Return every node of this job, or of one attempt: runs, failures, seconds, live assets."""
+        """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
         return run(self.async_context.nodes(attempt=attempt, sort=sort))
 
     def history(self) -> Iterator[Event]:

@@ -173,9 +173,6 @@ class BusyError(UnavailableError):
 class DeadlineExceededError(UnavailableError):
     """A read took longer than one read may take."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the read took longer than {seconds:g} s: ask for less, or filter more")
-
 
 class OutcomeUnknownError(UnavailableError):
     """The commit failed, and it is unknown whether the events were recorded."""

@@ -107,6 +107,7 @@ class Request(web.BaseRequest):
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Add headers; aiohttp calls it before it sends a head, that of a stream too."""
         response.headers[REQUEST_ID] = self.id
+        response.headers["X-Content-Type-Options"] = "nosniff"
         if self.cors is not None:
             self.cors.add_headers(self.headers, response.headers)
 

@@ -191,7 +191,10 @@ class _Copy:
         lines = self._lines(KEYS)
         rows = (read_key(lines, line) for line in lines)
         while page := list[KeyRow](islice(rows, PAGE)):
-            self._log.copy_keys(page)
+            try:
+                self._log.copy_keys(page)
+            except NotNextError as error:
+                raise lines.wrong(error) from error
 
     def checkpoints(self) -> None:
         """Import the signed checkpoints. Each root has to be that of the imported events."""

@@ -36,6 +36,7 @@ class Thumbnails:
 
     def __init__(self, folder: Path, open_content: Open) -> None:
         self._folder = folder / f"thumbnails-{VERSION}"
+        _remove_unfinished(self._folder)
         self._open_content = open_content
         self._drawers = [Drawer() for _ in range(DRAWERS)]
         self._free: asyncio.LifoQueue[Drawer] = asyncio.LifoQueue()
@@ -110,6 +111,12 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the files that a killed server did not finish."""
+    for path in folder.glob("*/*.new"):
+        path.unlink(missing_ok=True)
 
 
 def _keep(path: Path, drawn: bytes) -> None:

@@ -32,6 +32,7 @@ from asset_ledger.ledger.merkle.key import (
     verifier_key,
 )
 from asset_ledger.ledger.merkle.succession import check_succession, rotation_text
+from asset_ledger.ledger.storage.files import storage_errors
 
 
 class KeyInForce(NamedTuple):
@@ -101,7 +102,8 @@ def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRot
     """
     signer.check()
     log_id = read_identity(log, codec).log_id
-    old, new = load_key(signer.file), make_key(_next(signer.file))
+    with storage_errors("the key was not rotated"):
+        old, new = load_key(signer.file), make_key(_next(signer.file))
     new_key = verifier_key(read_verifier_key(signer.key).name, new)
     text = rotation_text(log_id, signer.key, new_key)
     return KeyRotated(

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from eventsourcing.persistence import Notification
 
@@ -36,6 +36,11 @@ from asset_ledger.ledger.reading.event_filter import (
     events_after,
 )
 
+LONG: Final = 64
+"""Events of a stream after which its state is kept, so that an edit folds only what follows."""
+MAX_KEPT: Final = 1_000
+"""States kept at the same time, of 33 KiB each at most."""
+
 
 class DeletionPeriod(NamedTuple):
     """The positions at which an asset was deleted and restored."""
@@ -49,15 +54,29 @@ class Replay:
 
     def __init__(self, log: LogReader, codec: Codec) -> None:
         self._log, self._codec = log, codec
+        self._kept: dict[AssetId, Asset] = {}
 
     def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:
         """Return an asset, live or deleted, as the events up to a position leave it.
 
         Raises UnknownAssetError, also for another user's asset.
         """
-        asset = fold(self._decoded(self._log.stream(asset_id, upto=upto)))
+        asset = self._folded(asset_id, upto)
         if asset is None or asset.user_id != user_id:
             raise UnknownAssetError(asset_id)
+        return asset
+
+    def _folded(self, asset_id: AssetId, upto: int | None) -> Asset | None:
+        """Fold an asset's events, those of a long stream from its last kept state on."""
+        kept = self._kept.get(asset_id)
+        if kept is not None and upto is not None and upto < kept.position:
+            kept = None
+        stored = self._log.stream(asset_id, after=kept.version if kept else 0, upto=upto)
+        asset = fold(self._decoded(stored), kept)
+        if asset is not None and len(stored) >= LONG:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[asset_id] = asset
         return asset
 
     def asset_of_any_user(self, asset_id: AssetId) -> Asset | None:

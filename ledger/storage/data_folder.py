@@ -12,6 +12,7 @@ from typing import Final
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.wal import check_wal
 
 LOG: Final = "ledger.db"
 UNFINISHED: Final = "ledger.db.importing"
@@ -58,8 +59,10 @@ class DataFolder:
 
 
 def check_log(folder: Path) -> None:
-    """Raise DataFolderError for an interrupted import, a missing log, or an earlier layout."""
+    """Raise DataFolderError for an interrupted import, a missing or old log, an earlier layout."""
     files = DataFolder(folder)
+    for database in (files.log, files.access):
+        check_wal(database)
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"

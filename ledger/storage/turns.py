@@ -43,7 +43,8 @@ async def deadline() -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise DeadlineExceededError(seconds or 0) from error
+        reason = f"the read took longer than {seconds or 0:g} s: ask for less, or filter more"
+        raise DeadlineExceededError(reason) from error
 
 
 class Turns:

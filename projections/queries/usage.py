@@ -158,7 +158,7 @@ def _start(cursor: str, query: UsageQuery) -> Sequence[Any]:
     """Return the sort value and the key of the last group of the previous page."""
     try:
         value, key = orjson.loads(unseal(cursor, query.binding))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CursorError(INVALID_CURSOR) from error
     if not isinstance(key, str) or not isinstance(value, int | str):
         raise CursorError(INVALID_CURSOR)

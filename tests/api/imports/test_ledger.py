@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -224,6 +225,31 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda export: change(export / "keys.ndjson", 1, lambda key: key.update(last=99)),
         "keys.ndjson is damaged: its bytes are not those of the export",
     ),
+    "a key of other events": (
+        lambda export: forge_key(export, first=3, last=3),
+        "no event names the key 'try-1'",
+    ),
+    "a key of another request": (
+        lambda export: forge_key(export, fingerprint="0" * 64),
+        "no event names the key 'try-1'",
+    ),
+    "a key of another operation": (
+        lambda export: forge_key(export, operation="delete-asset"),
+        "no event names the key 'try-1'",
+    ),
+    "a key of events that are not there": (
+        lambda export: forge_key(export, last=99),
+        "has events that are not there",
+    ),
+    "a pipe for the events": (
+        lambda export: pipe(export / "events.ndjson"),
+        "it is not a file",
+    ),
+    "a pipe for the manifest": (lambda export: pipe(export / "ledger.json"), "it is not a file"),
+    "a pipe for a large content": (
+        lambda export: pipe(next(path for path in export.rglob("objects/*/*/*"))),
+        "it is not a file",
+    ),
     "a checkpoint": (
         lambda export: change(export / "checkpoints.ndjson", 1, altered_note),
         "checkpoints.ndjson is damaged in line 1",
@@ -251,6 +277,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "it does not name contents.ndjson",
     ),
 }
+
+
+def pipe(file: Path) -> None:
+    """Put a named pipe, which has no writer, in the place of a file."""
+    file.unlink()
+    os.mkfifo(file)
+
+
+def forge_key(export: Path, **changed: Any) -> None:
+    """Change an idempotency key, and the manifest with it."""
+    change(export / "keys.ndjson", 1, lambda key: key.update(changed))
+    files = json.loads((export / "ledger.json").read_bytes())["files"]
+    manifest(export, files={**files, "keys.ndjson": of(export, "keys.ndjson")})
 
 
 @pytest.mark.parametrize("name", DAMAGES)

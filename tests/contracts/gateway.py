@@ -583,7 +583,7 @@ class GatewayContract:
         async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as first:
             async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as second:
                 pass
-            other = ProcessingContext(job_id="j", workflow_id="another", gateway=gateway)
+            other = ProcessingContext(job_id="j", workflow_id="another", attempt=1, gateway=gateway)
             with pytest.raises(JobStateError, match="with other values"):
                 await other.__aenter__()
 

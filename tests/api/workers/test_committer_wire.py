@@ -154,8 +154,7 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     assert received.recorded == [
         Recorded(8 + n, event) for n, event in enumerate(sent_command.events)
     ]
-    stamps = [job_stamp(event) for event in sent_command.events]
-    assert stamps == [JobStamp(3, 2, True), JobStamp(4, 2, False), None]
+    assert [job_stamp(event) for event in sent_command.events] == stamps
     assert getattr(sent_command.events[1], "events") == 4  # noqa: B009
     assert {event.recorded_at for event in sent_command.events} == {kept.events[0].recorded_at}
 

@@ -1,9 +1,10 @@
 """`asset-ledger export`: a job as W3C PROV or OpenLineage, or the whole ledger."""
 
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 import orjson
@@ -19,7 +20,11 @@ from asset_ledger.api.cli.options import (
 from asset_ledger.api.cli.output import echo
 
 OUTPUT = click.option(
-    "-o", "--output", type=click.File("wb"), default="-", help="The file; - is standard output."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default="-",
+    help="The file, which only you can read; - is standard output.",
 )
 
 
@@ -34,7 +39,7 @@ def export() -> None:
 @DATA_DIR
 @USER
 @OUTPUT
-def prov(output: BinaryIO, **job: Any) -> None:
+def prov(output: Path, **job: Any) -> None:
     """Write JOB_ID as a W3C PROV-JSON document."""
     from asset_ledger.api.export.prov import prov_json
 
@@ -50,7 +55,7 @@ def prov(output: BinaryIO, **job: Any) -> None:
 @DATA_DIR
 @USER
 @OUTPUT
-def openlineage(output: BinaryIO, **job: Any) -> None:
+def openlineage(output: Path, **job: Any) -> None:
     """Write JOB_ID as OpenLineage run events, one a line."""
     from asset_ledger.api.export.openlineage import run_events
 
@@ -82,7 +87,7 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
 
 
 def _export(
-    output: BinaryIO,
+    output: Path,
     documents: Callable[[Any, str], Iterable[Any]],
     *,
     job_id: str,
@@ -90,6 +95,7 @@ def _export(
     data_dir: Path | None,
     user: str,
 ) -> None:
+    from asset_ledger.api.export.files import open_private
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.opening import read_identity
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -99,4 +105,9 @@ def _export(
     with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
         record = Replay(log, codec).job_record(user, job_id, attempt=attempt)
         log_id = read_identity(log, codec).log_id
-    output.writelines(orjson.dumps(document) + b"\n" for document in documents(record, log_id))
+    lines = [orjson.dumps(document) + b"\n" for document in documents(record, log_id)]
+    if output == Path("-"):
+        sys.stdout.buffer.writelines(lines)
+        return
+    with open_private(output) as file:
+        file.writelines(lines)

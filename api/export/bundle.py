@@ -9,7 +9,9 @@ files/<sha256>  the contents, each version once
 """
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -17,13 +19,14 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from eventsourcing.persistence import Notification
 
+from asset_ledger.api.export.files import open_private
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.export.verify import parts
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import AssetDeletedError
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.merkle.proof import check_proof
 
@@ -57,7 +60,8 @@ def write_bundle(
 ) -> BundleSummary:
     """Write the bundle of a job, or of one attempt. `proof` has all of its events.
 
-    Raises ProofError for a proof that does not hold, before anything is written.
+    Only its owner can read it. Raises ProofError for a proof that does not hold, before anything is
+    written, and ContentDamagedError, which removes what was written.
     """
     check_proof(proof, proof["key"])
     events = [_recorded(proven) for proven in proof["events"]]
@@ -65,7 +69,7 @@ def write_bundle(
     record = JobRecord(user_id, job_id, attempt)
     record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
-    with ZipFile(output, "w", ZIP_DEFLATED) as bundle:
+    with open_private(output) as file, ZipFile(file, "w", ZIP_DEFLATED) as bundle:
         absent = _write_files(bundle, events, read)
         job = {"job_id": job_id, "user_id": user_id, "attempt": attempt}
         manifest = {"format": FORMAT, **job, "absent": absent}
@@ -89,15 +93,18 @@ def _write_files(bundle: ZipFile, events: list[Recorded], read: Read) -> list[Di
 
 
 def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
-    pieces = iter(read(content))
+    pieces, hashed = iter(read(content)), hashlib.sha256()
     try:
         first = next(pieces, b"")
     except AssetDeletedError:
         return False
     name = f"files/{content.digest.removeprefix('sha256:')}"
     with bundle.open(name, "w", force_zip64=True) as file:
-        file.write(first)
-        file.writelines(pieces)
+        for piece in chain([first], pieces):
+            hashed.update(piece)
+            file.write(piece)
+    if digest_from_hex(hashed.hexdigest()) != content.digest:
+        raise ContentDamagedError(content.digest, "it has other bytes now")
     return True
 
 

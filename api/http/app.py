@@ -7,6 +7,7 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 import asyncio
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,14 +52,17 @@ from asset_ledger.api.http import (
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
+from asset_ledger.api.http.budget import Budget
+from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
-from asset_ledger.api.http.request import Request, RequestIds
+from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.errors import AddressError, StorageFailedError
+from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
@@ -88,9 +92,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     )
 )
 
-BODY_TIMEOUT: Final = 60.0
-"""Seconds without a byte of a body, after which the request fails and frees its slot."""
-
 NO_OPERATION: Final = "none"
 """The operation in the metrics of requests that match no operation."""
 
@@ -105,19 +106,19 @@ logger = logging.getLogger(__name__)
 class Server(web.Server):
     """An HTTP server for one backend. Create it on the event loop that serves it."""
 
-    def __init__(self, backend: Backend, *, body_timeout: float = BODY_TIMEOUT) -> None:
+    def __init__(self, backend: Backend, *, stall_timeout: float | None = None) -> None:
         super().__init__(
             cast(Any, self.answer),  # aiohttp passes what `_request` returns
             request_factory=self._request,
             handler_cancellation=False,  # else a disconnect would cancel a running commit
         )
         self._backend = backend
-        self._body_timeout = body_timeout
+        self.clients = Connections(Limits.of(backend.settings, stall_timeout))
+        self._bodies = Budget(backend.settings.body_memory)
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
-        self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._authenticator = authenticator_of(backend)
         origins = read_origins(backend.settings.cors_origins)
@@ -131,6 +132,7 @@ class Server(web.Server):
     def __call__(self) -> Protocol:
         """Return the protocol of a new connection."""
         return Protocol(
+            self.clients,
             self,
             loop=asyncio.get_running_loop(),
             access_log=None,
@@ -174,7 +176,7 @@ class Server(web.Server):
             return preflight
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
-        request.operation_name = operation.name
+        request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
@@ -186,12 +188,21 @@ class Server(web.Server):
 
     def _admit(self, request: Request, scope: Scope) -> None:
         request.principal = caller = self._authenticator.principal(request.headers)
+        self.clients.admit(request.connection, caller.user_id)
         if self._rates is not None:
             self._rates.take(caller.user_id)
         caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
+
+    def _still_allows(self, request: Request) -> bool:
+        return self._authenticator.still_allows(request.principal, request.headers)
+
+    def pre_shutdown(self) -> None:
+        """Close the idle connections."""
+        self.clients.stop()
+        super().pre_shutdown()
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
@@ -207,13 +218,17 @@ class Server(web.Server):
         request.openapi = self._openapi
         request.counts = self._counts
         request.cors = self._cors
-        request.id = self._ids.of(message.headers)
+        request.id = self.clients.ids.of(message.headers)
         request.began = time.perf_counter()
+        request.checked = loop.time()
         request.operation_name = NO_OPERATION
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
-        request.body_timeout = self._body_timeout
-        protocol.request = request
+        request.connection = protocol
+        request.clients, request.bodies = self.clients, self._bodies
+        request.credit = self.clients.limits.stall
+        request.is_still_allowed = self._still_allows
+        protocol.begin(request)
         return request
 
 
@@ -233,6 +248,11 @@ def _check_escapes(query: str) -> None:
 
 def _refusal(request: Request, error: Exception) -> web.Response:
     """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+    if isinstance(error, sqlite3.Error) and is_fatal(error):
+        logger.error("request %s found a damaged log", request.id, exc_info=error)
+        error = StorageFailedError(
+            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
+        )
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:

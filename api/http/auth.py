@@ -39,6 +39,9 @@ class Authenticator(Protocol):
     def principal(self, headers: Headers) -> Principal:
         """Return the caller of a request. Raises UnauthenticatedError."""
 
+    def still_allows(self, principal: Principal, headers: Headers) -> bool:
+        """Return whether the token of a request that was accepted is still valid."""
+
 
 class LocalAuthenticator:
     """AUTH=local: every caller is user 1. Web pages need an origin that the settings allow."""
@@ -53,6 +56,9 @@ class LocalAuthenticator:
 
     def principal(self, headers: Headers) -> Principal:
         return LOCAL
+
+    def still_allows(self, principal: Principal, headers: Headers) -> bool:
+        return True
 
 
 class BearerAuthenticator:
@@ -72,6 +78,10 @@ class BearerAuthenticator:
         if principal is None:
             raise UnauthenticatedError(self._reason(text), sent=True)
         return principal
+
+    def still_allows(self, principal: Principal, headers: Headers) -> bool:
+        """Return whether the token was neither revoked nor expired; its secret is used once."""
+        return principal is SERVER_ITSELF or self._verify(_bearer(headers)) == principal
 
 
 def authenticator_of(backend: Backend) -> Authenticator:

@@ -13,7 +13,12 @@ from asset_ledger.api.http.archive import Archive
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import AssetDeletedError, ProjectionBehindError, UnknownAssetError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    ContentDamagedError,
+    ProjectionBehindError,
+    UnknownAssetError,
+)
 from asset_ledger.ledger.ids import AssetId
 
 ZIP: Final = "application/zip"
@@ -56,22 +61,27 @@ async def _folder(request: Request) -> AssetId | None:
 @operation(
     "POST",
     "/api/assets/download",
-    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
     scope="read",
     takes=DownloadIn,
+    max_json=MAX_LIST,
     gives=[ZIP],
 )
 async def download_assets(request: Request) -> web.StreamResponse:
     """Return assets as one zip, folders with their contents, under names safe to unpack."""
-    asset_ids = download_ids(await read_json_as(request, JSON, limit=MAX_LIST))
+    asset_ids = download_ids(await read_json_as(request, JSON))
     folders, user_id = request.projections.folders, request.user_id
     async for _ in folders.chosen(user_id, asset_ids):
         pass  # raise every refusal before the head is sent
     headers = {"Content-Type": ZIP, POSITION: str(request.projections.position)}
     headers["Content-Disposition"] = content_disposition("attachment", "assets.zip")
     response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    archive = Archive(request.ledger, folders, user_id, response.write)
+
+    async def send(piece: bytes) -> None:
+        await response.prepare(request)  # late: a damaged first content is a problem, not a zip
+        await response.write(piece)
+
+    archive = Archive(request.ledger, folders, user_id, send)
     async for page in folders.chosen(user_id, asset_ids):
         for member in page:
             await archive.add(member)

@@ -5,6 +5,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION
 from asset_ledger.api.http.answers import POSITION, etag_matches, not_modified
@@ -14,7 +15,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
+from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError, UnknownAssetError
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -27,7 +28,13 @@ _HEADERS: Final = {
 @operation(
     "GET",
     "/api/assets/{id}/thumbnail",
-    errors=[UnknownAssetError, AssetDeletedError, UndrawableError],
+    errors=[
+        UnknownAssetError,
+        AssetDeletedError,
+        UndrawableError,
+        DrawingFailedError,
+        ContentDamagedError,
+    ],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[MEDIA_TYPE],
@@ -42,6 +49,6 @@ async def get_thumbnail(request: Request) -> web.Response:
     etag = f'"{digest}-thumbnail-{DRAWN}"'
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
-    picture = await request.backend.thumbnails.of(digest, asset["content_type"])
+    picture = await request.backend.thumbnails.of(digest, asset["size"], asset["content_type"])
     headers = {**_HEADERS, "ETag": etag, POSITION: str(found.position)}
     return web.Response(body=picture, headers=headers)

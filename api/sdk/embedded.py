@@ -145,7 +145,7 @@ class EmbeddedGateway:
         asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
-        content = await self._ledger.open_content(Digest(asset["digest"]))
+        content = await self._ledger.open_content(Digest(asset["digest"]), asset["size"])
         try:
             async for piece in content.chunks(0, asset["size"]):
                 yield piece

@@ -74,6 +74,12 @@ def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
     return Signer(key_file, in_force)
 
 
+def check_key_file(key_file: Path, in_force: str) -> None:
+    """Raise SigningKeyError unless the key in force is there, perhaps in a killed rotation."""
+    if not _is_key(_next(key_file), in_force):
+        Signer(key_file, in_force).check()
+
+
 def finish_rotation(key_file: Path, in_force: str) -> None:
     """Do step 3 of a rotation that was killed after step 2; else change nothing."""
     new_key = _next(key_file)

@@ -51,7 +51,6 @@ class DataFolder:
         self.unfinished_log: Final = root / UNFINISHED
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
-        self.access: Final = root / "access.db"  # hashed tokens
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
@@ -61,8 +60,7 @@ class DataFolder:
 def check_log(folder: Path) -> None:
     """Raise DataFolderError for an interrupted import, a missing or old log, an earlier layout."""
     files = DataFolder(folder)
-    for database in (files.log, files.access):
-        check_wal(database)
+    check_wal(files.log)
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"

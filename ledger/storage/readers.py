@@ -4,6 +4,7 @@ Promise: readers never wait for the writer, and a `swap` does not disturb reads 
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -16,9 +17,12 @@ from typing import Any, Final
 
 import aiosqlite
 
+from asset_ledger.ledger.errors import TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
-from asset_ledger.ledger.storage.sqlite import is_interrupted, open_reader
+from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
 from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
+
+logger = logging.getLogger(__name__)
 
 
 class Readers:
@@ -96,7 +100,7 @@ class AsyncReaders:
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
         """Return all rows of one statement. Raises sqlite3.Error, also if there is no file,
-        DeadlineExceededError and BusyError.
+        TablesDamagedError, DeadlineExceededError and BusyError.
 
         A thread runs it. If `brief`, the event loop runs it, without the cost of a thread hop: an
         index must lead to about two hundred rows at most. It blocks the loop for two milliseconds
@@ -213,7 +217,7 @@ class _Pool:
     """The connections to one file."""
 
     def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
-        self._brief = brief
+        self._path, self._brief, self._is_damaged = path, brief, False
         self._shared = [_Reader(path) for _ in range(size)]
         self._slow = [_Reader(path) for _ in range(SLOW)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
@@ -225,18 +229,23 @@ class _Pool:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        async with self._lend(self._exclusive, self._turns) as reader:
-            db = await reader.connection()
-            await db.execute_fetchall("BEGIN")
-            try:
-                yield db
-            except BaseException:
-                db.interrupt_now()
-                raise
-            finally:
-                await db.execute_fetchall("ROLLBACK")
+        with self._naming_damage():
+            async with self._lend(self._exclusive, self._turns) as reader:
+                db = await reader.connection()
+                await db.execute_fetchall("BEGIN")
+                try:
+                    yield db
+                except BaseException:
+                    db.interrupt_now()
+                    raise
+                finally:
+                    await db.execute_fetchall("ROLLBACK")
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        with self._naming_damage():
+            return await self._rows(sql, parameters)
+
+    async def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         if time.monotonic() >= self._rests_until.get(reading_user(), 0.0):
             try:
                 return await self._next().quick(sql, parameters)
@@ -255,7 +264,8 @@ class _Pool:
         self._rests_until[reading_user()] = time.monotonic() + REST
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        rows = self._brief.rows(sql, parameters)
+        with self._naming_damage():
+            rows = self._brief.rows(sql, parameters)
         if rows is None:
             return await self.rows(sql, parameters)
         await asyncio.sleep(0)  # else a task that reads in a loop would starve all others
@@ -267,6 +277,20 @@ class _Pool:
             if reader.waiting < DEPTH:
                 return reader
         return min(self._shared, key=attrgetter("waiting"))
+
+    @contextmanager
+    def _naming_damage(self) -> Iterator[None]:
+        """Raise TablesDamagedError for a damaged file, and log the first one."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not is_fatal(error):
+                raise
+            damaged = TablesDamagedError(self._path.name, error)
+            if not self._is_damaged:
+                self._is_damaged = True
+                logger.error("%s", damaged)
+            raise damaged from error
 
     @asynccontextmanager
     async def _lend(self, free: list[_Reader], turns: Turns) -> AsyncIterator[_Reader]:

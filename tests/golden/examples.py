@@ -16,7 +16,13 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
-from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.ledger import (
+    KeyRotated,
+    LedgerOpened,
+    ProjectionSkipped,
+    TokenCreated,
+    TokenRevoked,
+)
 from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted, RunName
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.codec import Codec
@@ -111,6 +117,16 @@ EXAMPLES: tuple[Event, ...] = (
     KeyRotated(
         **_ledger_event(3), old_key="old", new_key="new", old_signature="a", new_signature="b"
     ),
+    TokenCreated(
+        **_ledger_event(4),
+        token_id="0" * 12,
+        hash="5e" * 32,
+        owner="alice",
+        scopes=("read", "audit"),
+        name="laptop",
+        expires_at=at(86400.5),
+    ),
+    TokenRevoked(**_ledger_event(5), token_id="0" * 12),
 )
 
 

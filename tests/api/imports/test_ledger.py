@@ -143,7 +143,7 @@ def test_an_export_is_private_and_has_no_secrets(original: Path, export: Path) -
     written = [path for path in export.rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o77 == 0 for path in (export, *written))
     assert not any(key in path.read_bytes() for path in written)
-    assert not {"checkpoint.key", "access.db"} & {path.name for path in written}
+    assert not {"checkpoint.key"} & {path.name for path in written}
 
 
 async def test_a_ledger_is_exported_while_its_server_runs(tmp_path: Path) -> None:
@@ -462,3 +462,23 @@ def manifest(export: Path, **changed: Any) -> None:
 def of(export: Path, name: str) -> dict[str, Any]:
     content = (export / name).read_bytes()
     return {"lines": content.count(b"\n"), "sha256": sha256(content).hexdigest()}
+
+
+async def test_an_import_carries_tokens_and_their_revocations(tmp_path: Path) -> None:
+    made = {}
+    for name in ("kept", "revoked"):
+        create = ("token", "create", "--data-dir", tmp_path / "data", "--user", name, "--json")
+        made[name] = json.loads((await asyncio.to_thread(command, *create)).output)
+    revoke = ("token", "revoke", made["revoked"]["id"], "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *revoke)
+    export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *export)
+    await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)
+
+    async with serving(Settings(data_dir=tmp_path / "in", auth="tokens")) as api:
+        answers = [
+            await api.get("/api/assets", Authorization=f"Bearer {each['token']}")
+            for each in made.values()
+        ]
+
+    assert [answer.status for answer in answers] == [200, 401]

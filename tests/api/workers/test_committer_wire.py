@@ -42,6 +42,8 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.UnknownTileError: errors.UnknownTileError("0/0"),
     errors.AssetDeletedError: errors.AssetDeletedError("a" * 32, by="1", when="then", position=7),
     errors.PreconditionFailedError: errors.PreconditionFailedError("a" * 32, 7),
+    errors.ContentDamagedError: errors.ContentDamagedError("sha256:" + "0" * 64, "it is missing"),
+    errors.TablesDamagedError: errors.TablesDamagedError("projections.g1.db", "malformed"),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),
     errors.PoisonEventError: errors.PoisonEventError(7, "no reason", "refused by a projection"),
@@ -137,9 +139,8 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     )
     kept: Command = crossed(CommandRequest(1, sent_command)).command
     assert list(kept.events) == list(sent_command.events)
-    positions = stamped(
-        recorded(*kept.events, first=8), [JobStamp(3, 2, True), JobStamp(4, 2, False), None]
-    )
+    stamps = [JobStamp(3, 2, late=True), JobStamp(4, 2, late=False), None]
+    positions = stamped(recorded(*kept.events, first=8), stamps)
     answer = Appended(8, 10, recorded=positions, leaf=b"leaf", prepared=object())
 
     received = crossed_answer(answer, sent_command)

@@ -7,6 +7,7 @@ the committer (contents, log, tables), then the readers. It closes in reverse or
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from asset_ledger.api.contract.events import event_text
@@ -81,7 +82,8 @@ async def open_backend(
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
-        projections = await Projections.open(folder, opened.tables, feed, progress)
+        silence = timedelta(seconds=settings.job_silence)
+        projections = await Projections.open(folder, opened.tables, feed, progress, silence)
         stack.push_async_callback(projections.close)
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events

@@ -68,6 +68,7 @@ _ASSET: Final[Mapping[str, Any]] = {
     "updated_at": _TIME,
     "tags": ["draft"],
     "derived_from": [],
+    "attempt": 1,
 }
 _EVENT: Final[Mapping[str, Any]] = {
     "position": 2,
@@ -78,6 +79,8 @@ _EVENT: Final[Mapping[str, Any]] = {
     "asset_id": _ID,
     **_MADE_BY,
     "job_seq": 1,
+    "attempt": 1,
+    "late": False,
     "version": 1,
     "data": {"size": 6, "content_type": "text/plain", "digest": _DIGEST, "name": "output.txt"},
 }
@@ -136,6 +139,7 @@ _JOB: Final[Mapping[str, Any]] = {
     "user_id": "1",
     "workflow_id": "workflow_789",
     "parent_job_id": None,
+    "attempt": 1,
     "status": "completed",
     "error": None,
     "parameters": {"steps": 20},
@@ -143,8 +147,18 @@ _JOB: Final[Mapping[str, Any]] = {
     "finished_at": _TIME,
     "assets": 1,
     "bytes": 6,
+    "attempts": [
+        {
+            "attempt": 1,
+            "status": "completed",
+            "error": None,
+            "started_at": _TIME,
+            "finished_at": _TIME,
+        }
+    ],
     "first_position": 2,
     "last_position": 4,
+    "updated_at": _TIME,
 }
 _COMPARED: Final[Mapping[str, Any]] = {
     "node_id": "node_123",
@@ -233,6 +247,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     EventPage: {"events": [_EVENT], "next": ""},
     EventsOut: {"events": [_EVENT], "next": 2},
     ComparisonOut: {
+        "attempt_a": 1,
+        "attempt_b": 1,
         "a": "job_456",
         "b": "job_457",
         "counts": {"same": 0, "different": 0, "only_a": 1, "only_b": 0},

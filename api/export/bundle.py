@@ -1,8 +1,9 @@
-"""An audit bundle: a zip of one job's events, their proof, their contents and a verifier.
+"""An audit bundle: a zip of the events of a job or of one attempt, their proof, their contents and
+a verifier.
 
 verify.py       the verifier, which needs only Python's standard library
 proof.json      the proof object: checkpoint, key, and every event with its inclusion proof
-manifest.json   the job, and the digests of contents that are left out
+manifest.json   the job, the attempt or null, and the digests of contents that are left out
 prov.json       the job as W3C PROV-JSON, for readers: the proof does not cover it
 files/<sha256>  the contents, each version once
 """
@@ -54,8 +55,10 @@ class BundleSummary(NamedTuple):
     absent: list[Digest]
 
 
-def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> BundleSummary:
-    """Write the bundle of a job. `proof` has all of its events.
+def write_bundle(
+    output: Path, job_id: str, proof: Mapping[str, Any], read: Read, attempt: int | None = None
+) -> BundleSummary:
+    """Write the bundle of a job, or of one attempt. `proof` has all of its events.
 
     Only its owner can read it. Raises ProofError for a proof that does not hold, before anything is
     written, and ContentDamagedError, which removes what was written.
@@ -63,12 +66,13 @@ def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read
     check_proof(proof, proof["key"])
     events = [_recorded(proven) for proven in proof["events"]]
     user_id = next(each.event.user_id for each in events if isinstance(each.event, TaggedEvent))
-    record = JobRecord(user_id, job_id)
+    record = JobRecord(user_id, job_id, attempt)
     record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
     with open_private(output) as file, ZipFile(file, "w", ZIP_DEFLATED) as bundle:
         absent = _write_files(bundle, events, read)
-        manifest = {"format": FORMAT, "job_id": job_id, "user_id": user_id, "absent": absent}
+        job = {"job_id": job_id, "user_id": user_id, "attempt": attempt}
+        manifest = {"format": FORMAT, **job, "absent": absent}
         bundle.write(_VERIFIER, "verify.py")
         bundle.writestr("proof.json", orjson.dumps(proof))
         bundle.writestr("manifest.json", orjson.dumps(manifest))

@@ -1,7 +1,7 @@
 """The base classes of events, and their time format. Events are frozen and flat.
 
-A decision makes an event without `recorded_at` and `job_seq`. The log stamps both when it gives
-the event its position.
+A decision makes an event without `recorded_at` and without its `JobStamp`. The log stamps both when
+it gives the event its position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,12 +61,16 @@ class TaggedEvent(Event):
 
     COUNTS_ITS_JOB: ClassVar[bool] = False
     """Whether the log also stamps `events`: the number of the job's events, this one included."""
+    MAY_BE_LATE: ClassVar[bool] = False
+    """Whether the log marks this event as `late` if the attempt that it names has ended."""
 
     user_id: str
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
     job_seq: int | None = None
+    attempt: int | None = None
+    late: bool = False
     command: str | None = None
     traceparent: str | None = None
     private: Mapping[str, Json] = field(default_factory=dict)
@@ -111,11 +115,31 @@ def stamp(event: Event, recorded_at: datetime, clock: datetime | None) -> None:
     object.__setattr__(event, "clock", clock)
 
 
-def stamp_job_seq(event: TaggedEvent, job_seq: int) -> None:
-    """Set the number within its job of an event that the log is about to store."""
-    object.__setattr__(event, "job_seq", job_seq)
+class JobStamp(NamedTuple):
+    """What the log sets on an event of a job: its number in the job, and its attempt.
+
+    `late`: the attempt had ended before.
+    """
+
+    job_seq: int
+    attempt: int
+    late: bool
+
+
+def stamp_job(event: TaggedEvent, job: JobStamp) -> None:
+    """Set the place within its job of an event that the log is about to store."""
+    object.__setattr__(event, "job_seq", job.job_seq)
+    object.__setattr__(event, "attempt", job.attempt)
+    object.__setattr__(event, "late", job.late)
     if event.COUNTS_ITS_JOB:
-        object.__setattr__(event, "events", job_seq)
+        object.__setattr__(event, "events", job.job_seq)
+
+
+def job_stamp(event: Event) -> JobStamp | None:
+    """Return the place of a stored event within its job; None without a job."""
+    if not isinstance(event, TaggedEvent) or event.job_seq is None or event.attempt is None:
+        return None
+    return JobStamp(event.job_seq, event.attempt, event.late)
 
 
 def private_of(event: TaggedEvent) -> Mapping[str, Json]:

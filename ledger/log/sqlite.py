@@ -22,6 +22,7 @@ from asset_ledger.ledger.content.places import (
     find_places,
     insert_places,
 )
+from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
@@ -64,6 +65,7 @@ _SIDE_TABLES: Final = (
         PRIMARY KEY (user_id, key)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE IF NOT EXISTS job_heads (
         user_id TEXT NOT NULL, job_id TEXT NOT NULL, seq INTEGER NOT NULL,
+        attempt INTEGER NOT NULL, ended INTEGER NOT NULL,
         PRIMARY KEY (user_id, job_id)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE IF NOT EXISTS event_leaves (
         position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
@@ -92,10 +94,11 @@ _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(orig
     WHERE version IS NOT NULL"""
 _KEYS: Final = """SELECT k.* FROM json_each(?) j CROSS JOIN command_keys k
     ON k.user_id = j.value ->> 0 AND k.key = j.value ->> 1"""
-_JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
+_JOB_HEADS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
     ON h.user_id = j.value ->> 0 AND h.job_id = j.value ->> 1"""
-_INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
-    ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
+_INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (user_id, job_id) DO UPDATE
+    SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
@@ -215,12 +218,15 @@ class SqliteLog(SqliteLogReader):
         """Load the state that the group needs, in three queries."""
         versions = self._set_query(_VERSIONS, streams_of(commands))
         keys = self._set_query(_KEYS, keys_of(commands))
-        job_seqs = self._set_query(_JOB_SEQS, jobs_of(commands))
+        jobs = self._set_query(_JOB_HEADS, jobs_of(commands))
         return Touched(
             head=self._head,
             versions=dict(versions),
             keys={(user, key): UsedKey(*used) for user, key, *used in keys},
-            job_seqs={(user, job): seq for user, job, seq in job_seqs},
+            jobs={
+                (user, job): JobHead(seq, attempt, bool(ended))
+                for user, job, seq, attempt, ended in jobs
+            },
         )
 
     def _set_query(self, sql: str, names: Sequence[Any]) -> list[Any]:
@@ -236,7 +242,7 @@ class SqliteLog(SqliteLogReader):
         keep_tiles(db, self._head.position, group.position)
         insert_rows(db, "INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
         insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
-        heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
+        heads = [(*job, *head) for job, head in group.touched.jobs.items()]
         insert_rows(db, _INSERT_JOB_HEAD, heads)
 
     def _give_up_group(self, error: sqlite3.Error) -> None:

@@ -140,16 +140,27 @@ def _time(text: str) -> str:
         raise ValueError("is out of range: use a year from 1 to 9999") from error
 
 
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def _size(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    if (size := _whole(text)) is None:
         raise ValueError("must be a whole number of bytes, 0 or more")
-    return int(text)
+    return size
+
+
+def _attempt(text: str) -> int:
+    if not (attempt := _whole(text)):
+        raise ValueError("must be the number of an attempt, 1 or more")
+    return attempt
 
 
 FILTERS: Final[Mapping[str, Make]] = {
     "workflow_id": _plain("workflow_id"),
     "node_id": _plain("node_id"),
     "job_id": _plain("job_id"),
+    "attempt": _plain("attempt", parse=_attempt),
     "parent_id": _folder("parent_id"),
     "content_type": _plain("content_type", "prefix", lower_media_type),
     "name": _plain("name"),

@@ -51,6 +51,7 @@ def document(asset: Asset) -> dict[str, Any]:
         "updated_at": iso(asset.updated_at),
         "tags": list(asset.tags),
         "derived_from": list(asset.derived_from),
+        "attempt": asset.attempt,
     }
     if asset.deleted_at is not None:
         fields |= {"deleted_at": iso(asset.deleted_at), "deleted_by": asset.deleted_by}
@@ -108,6 +109,7 @@ COLUMNS: Final = (
     "seq", "id", "user_id", "workflow_id", "node_id", "job_id", "parent_id", "name",
     "content_type", "size", "digest", "metadata", "tags", "derived_from", "duration", "version",
     "position", "created_at", "updated_at", "deleted_at", "deleted_by",
+    "attempt",
 )  # fmt: skip
 """The columns that store the fields of an `Asset`, in the order of `_row`."""
 
@@ -142,6 +144,7 @@ def _row(asset: Asset) -> tuple[Any, ...]:
         iso(asset.updated_at),
         None,
         None,
+        asset.attempt,
     )
 
 

@@ -42,6 +42,7 @@ class Model:
             "duration": fields.get("duration"),
             "node_id": fields.get("node_id"),
             "job_id": fields.get("job_id"),
+            "attempt": 1 if fields.get("job_id") else None,
             "etag": "v1",
             "digest": digest,
             "version": 1,
@@ -147,6 +148,8 @@ class Model:
                     "position": self.head,
                     "job_id": job_id,
                     "job_seq": len(history) + 1,
+                    "attempt": 1,
+                    "late": False,
                     "by": "1",
                 }
             )

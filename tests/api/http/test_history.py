@@ -51,6 +51,8 @@ async def test_a_job_history_lists_all_events_in_order(api: Api) -> None:
         "workflow_id": "w",
         "node_id": "n",
         "job_seq": 1,
+        "attempt": 1,
+        "late": False,
         "version": 1,
         "data": {
             "size": 1,

@@ -24,7 +24,13 @@ from asset_ledger.ledger.commit.requests import (
     GroupResult,
     TablesState,
 )
-from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.domain.event import (
+    JobStamp,
+    Recorded,
+    TaggedEvent,
+    job_stamp,
+    stamp_job,
+)
 from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.log.event_log import Appended, Command, Head
 from tests.builders import at, command, command_key, created, finished, recorded
@@ -136,7 +142,8 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     )
     kept: Command = crossed(CommandRequest(1, sent_command)).command
     assert list(kept.events) == list(sent_command.events)
-    positions = stamped(recorded(*kept.events, first=8), job_seqs=[3, 4, None])
+    stamps = [JobStamp(3, 2, late=True), JobStamp(4, 2, late=False), None]
+    positions = stamped(recorded(*kept.events, first=8), stamps)
     answer = Appended(8, 10, recorded=positions, leaf=b"leaf", prepared=object())
 
     received = crossed_answer(answer, sent_command)
@@ -151,17 +158,17 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     assert received.recorded == [
         Recorded(8 + n, event) for n, event in enumerate(sent_command.events)
     ]
-    numbers = [getattr(event, "job_seq") for event in sent_command.events]  # noqa: B009 - of any event
-    assert numbers == [3, 4, None]
+    assert [job_stamp(event) for event in sent_command.events] == stamps
     assert getattr(sent_command.events[1], "events") == 4  # noqa: B009
     assert {event.recorded_at for event in sent_command.events} == {kept.events[0].recorded_at}
 
 
-def stamped(positions: list[Recorded], job_seqs: list[int | None]) -> list[Recorded]:
+def stamped(positions: list[Recorded], jobs: list[JobStamp | None]) -> list[Recorded]:
     """Stamp events as the log does: with one time for a command."""
-    for (_, event), job_seq in zip(positions, job_seqs, strict=True):
+    for (_, event), job in zip(positions, jobs, strict=True):
         object.__setattr__(event, "recorded_at", positions[0].event.recorded_at)
-        object.__setattr__(event, "job_seq", job_seq)
+        if isinstance(event, TaggedEvent) and job is not None:
+            stamp_job(event, job)
     return positions
 
 

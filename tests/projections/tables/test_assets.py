@@ -36,6 +36,7 @@ def test_document_has_every_field_of_the_contract() -> None:
             workflow_id="w",
             node_id="n",
             job_id="j",
+            attempt=2,
             parent_id=asset_id(2),
             derived_from=(asset_id(3),),
             made_at=at(-5),
@@ -66,6 +67,7 @@ def test_document_has_every_field_of_the_contract() -> None:
         "updated_at": "2026-01-01T00:00:02.000000Z",
         "tags": ["t"],
         "derived_from": [asset_id(3)],
+        "attempt": 2,
     }
 
 

@@ -137,7 +137,7 @@ async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Block]:
         elif name in ("id", "event"):
             setattr(block, name, value)
         elif line.startswith(b":"):
-            block.comment = value
+            yield Block(comment=value)
         elif line == b"\n":
             yield block
             block = Block()

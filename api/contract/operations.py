@@ -57,7 +57,7 @@ def operation(
     method: Method,
     path: str,
     *,
-    alias: str | None = None,
+    aliases: Sequence[str] = (),
     answers: Model | None = None,
     errors: Sequence[type[LedgerError]] = (),
     scope: Scope | None = None,
@@ -79,7 +79,7 @@ def operation(
     def enter(handler: Handler) -> Operation:
         return Operation(
             method=method,
-            paths=(path, alias) if alias else (path,),
+            paths=(path, *aliases),
             handler=handler,
             summary=getdoc(handler) or "",
             answers=answers,

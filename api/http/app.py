@@ -28,6 +28,7 @@ from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    console,
     content,
     description,
     editing,
@@ -80,6 +81,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         tokens,
         health,
         description,
+        console,
     )
 )
 

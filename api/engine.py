@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.commit.group_commit import GroupCommit
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -26,7 +26,7 @@ from asset_ledger.projections.runtime.start import start
 def open_group_commit(
     folder: Path, progress: Progress | None = None, *, reopen: bool = False
 ) -> Iterator[GroupCommit]:
-    """Open packed contents, log and tables, in this order; close them in reverse.
+    """Open the packs, the log and the tables, in this order; close them in reverse.
 
     An empty log gets its first event. `progress` is called while tables catch up.
     `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
@@ -35,11 +35,11 @@ def open_group_commit(
     files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
         stack.enter_context(hold_committer_lock(folder))
-        packed = stack.enter_context(closing(Packed(files.content.packed)))
+        packs = stack.enter_context(closing(Packs(files.content)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):
             runner = start(folder, feed, progress, keep_others=reopen)
         tables = stack.enter_context(closing(LiveTables(folder, runner)))
-        yield GroupCommit(log, packed, tables)
+        yield GroupCommit(log, packs, tables)

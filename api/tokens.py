@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from asset_ledger.api.contract.errors import UnknownTokenError
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.principal import Principal, Scope
-from asset_ledger.api.contract.tokens import NewToken, TokenIn, new_token
+from asset_ledger.api.contract.tokens import TokenIn, new_token
 from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
@@ -78,7 +78,9 @@ class Tokens:
         new = new_token(read_as(TokenIn, sent), self._clock())
         token_id = secrets.token_hex(6)
         text = f"alt_{token_id}_{secrets.token_urlsafe(32)}"
-        row = (token_id, _hash(text), *_columns(new), iso(self._clock()), _expiry(new))
+        expiry = iso(new.expires_at) if new.expires_at else None
+        columns = (new.user_id, " ".join(new.scopes), new.name, iso(self._clock()), expiry)
+        row = (token_id, _hash(text), *columns)
         self._write("the token was not kept", _INSERT, row)
         self._live.update([_live((*row, None))])
         return {**self._token(token_id)._asdict(), "token": text}
@@ -123,14 +125,6 @@ class Tokens:
 def _hash(text: str) -> bytes:
     # Needs no salt and no slow hash: a text of 256 random bits cannot be guessed.
     return sha256(text.encode()).digest()
-
-
-def _columns(new: NewToken) -> tuple[str, str, str]:
-    return new.user_id, " ".join(new.scopes), new.name
-
-
-def _expiry(new: NewToken) -> str | None:
-    return iso(new.expires_at) if new.expires_at else None
 
 
 def _shown(row: Any) -> Token:

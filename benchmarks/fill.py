@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
@@ -78,20 +78,20 @@ def command(n: int) -> Command:
     return Command(events)
 
 
-async def pack(folder: Path) -> None:
+async def pack(folder: Path, log: SqliteLog) -> None:
     """Store every content before the first event names it."""
     await (await open_local_contents(folder)).close()
-    with closing(Packed(ContentFolder(folder).packed)) as packed:
-        packed.pack([(each.digest, each.small or b"") for each in STAGED])
+    with closing(Packs(ContentFolder(folder))) as packs:
+        log.keep_places(packs.append({each.digest: each.small or b"" for each in STAGED}, {}))
 
 
 def fill(folder: Path, assets: int, progress: Progress) -> None:
     """Make a ledger with this many assets in an empty folder."""
     codec = Codec()
     folder.mkdir(parents=True)
-    asyncio.run(pack(folder / "content"))
     log = SqliteLog(folder / "ledger.db", codec)
     try:
+        asyncio.run(pack(folder / "content", log))
         open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)
         bar = progress.add_task(f"{assets:,} assets", total=assets)
         for first in range(0, assets, A_COMMIT):

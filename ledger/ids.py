@@ -36,7 +36,7 @@ def parse_digest(text: str) -> Digest:
     return Digest(text)
 
 
-def digest_of(content: bytes) -> Digest:
+def digest_of(content: bytes | bytearray) -> Digest:
     """Return the digest of `content`.
 
     Hash in slices: hashlib releases the GIL for 2,048 bytes or more, and a busy thread gives it

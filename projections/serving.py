@@ -14,7 +14,6 @@ from typing import Final, Self
 
 from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.errors import GenerationError
-from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -87,6 +86,8 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.children, self.tombstones = self.assets.children, self.assets.tombstones
+        self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of
         self._folder, self._served, self._feed = folder, served, feed
         self._next: _OpenGeneration | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -126,24 +127,6 @@ class Projections:
     def position(self) -> int:
         """The position of the last event that the tables of assets and jobs reflect."""
         return self.tables.position
-
-    async def children(self, user_id: str, parent_id: AssetId, limit: int) -> list[AssetId]:
-        """Return the live assets directly in a folder, in creation order."""
-        return await self.assets.children(user_id, parent_id, limit)
-
-    async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
-        """Return owner and id of live assets in deleted folders: a deletion did not finish."""
-        return await self.assets.orphans(limit)
-
-    async def tombstones(
-        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
-    ) -> list[AssetId]:
-        """Return the assets directly in a folder that were deleted between two positions."""
-        return await self.assets.tombstones(user_id, parent_id, after, before, limit)
-
-    async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
-        """Return a live asset of the user with this content. Raises ProjectionBehindError."""
-        return await self.catalog.owner_of(user_id, digest)
 
     async def reach(self, position: int, projections: Sequence[str] = (TABLES,)) -> None:
         """Return once these reflect a position. Raises ProjectionBehindError after `PATIENCE` s."""

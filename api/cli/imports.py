@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,12 @@ from asset_ledger.api.cli.options import DATA_DIR, JSON, WHERE, folder_of
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from asset_ledger.api.imports.destinations import Destination
     from asset_ledger.api.imports.nodetool import ImportCounts
+    from asset_ledger.api.imports.nodetool_files import AssetFiles
+    from asset_ledger.api.imports.nodetool_times import Times
 
 INCOMPLETE = 1
 
@@ -37,16 +41,31 @@ def import_() -> None:
     "--assets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="The folder of the contents, named <id>.<ext>.",
+    help="The folder of the contents: <user>/<id>.<ext>, or <id>.<ext>.",
+)
+@click.option(
+    "--follow-external", is_flag=True, help="Also import files outside of that folder, by path."
+)
+@click.option(
+    "--timezone", help="Of times without a zone: Europe/Berlin, say. [default: this host's]"
 )
 @click.option("--dry-run", is_flag=True, help="Record nothing; print what would be recorded.")
 @WHERE
 @JSON
 @click.pass_context
 def nodetool(
-    context: click.Context, /, db: Path, assets: Path, *, dry_run: bool, as_json: bool, **where: Any
+    context: click.Context,
+    /,
+    db: Path,
+    assets: Path,
+    *,
+    follow_external: bool,
+    timezone: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **where: Any,
 ) -> None:
-    """Import the assets of a NodeTool database: with their ids, times, folders and contents.
+    """Import the assets and jobs of a NodeTool database: with ids, times, folders and contents.
 
     Imports into the data folder, or through the server that has it. It can be run again: assets
     that are already in the ledger stay as they are. Prints a line for each value that cannot be
@@ -57,15 +76,39 @@ def nodetool(
         line = f"{note.id}: {note.what}" if note.id else note.what
         echo(orjson.dumps(note._asdict()) if as_json else line)
 
-    counts = asyncio.run(_nodetool(db, assets, report, dry_run=dry_run, **where))
-    document = dataclasses.asdict(counts)
-    echo(orjson.dumps(document) if as_json else _summary(counts, dry_run=dry_run))
+    from asset_ledger.api.imports.nodetool_files import AssetFiles
+    from asset_ledger.api.imports.nodetool_times import Times
+
+    times = Times(_zone(timezone))
+    files = AssetFiles(assets, follow_external=follow_external)
+    counts = asyncio.run(_nodetool(db, files, times, report, dry_run=dry_run, **where))
+    document = {**dataclasses.asdict(counts), "timezone": times.zone}
+    if times.without_zone and not as_json:
+        echo(f"{times.without_zone:,} times without a zone are in {times.zone}: see --timezone")
+    for line in [orjson.dumps(document)] if as_json else _summary(counts, dry_run=dry_run):
+        echo(line)
     context.exit(0 if counts.complete else INCOMPLETE)
 
 
-def _summary(counts: "ImportCounts", *, dry_run: bool) -> str:
-    added = "would be added" if dry_run else "added"
-    return (
+def _zone(name: str | None) -> "ZoneInfo | None":
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise click.UsageError(
+            f"--timezone {name!a} is not known here: name one such as Europe/Berlin, or UTC"
+        ) from error
+
+
+def _summary(counts: "ImportCounts", *, dry_run: bool) -> Iterator[str]:
+    added, jobs = "would be added" if dry_run else "added", counts.jobs
+    if jobs.rows:
+        yield (
+            f"{jobs.rows:,} jobs: {jobs.started:,} starts and {jobs.finished:,} ends {added}, "
+            f"{jobs.refused:,} not imported"
+        )
+    yield (
         f"{counts.rows:,} rows: {counts.recorded:,} {added}, {counts.known:,} already known, "
         f"{counts.refused:,} not imported; {counts.filled:,} received their content, "
         f"{counts.without_bytes:,} have no content"
@@ -73,17 +116,15 @@ def _summary(counts: "ImportCounts", *, dry_run: bool) -> str:
 
 
 async def _nodetool(
-    db: Path, assets: Path, report: Any, *, dry_run: bool, **where: Any
+    db: Path, files: "AssetFiles", times: "Times", report: Any, *, dry_run: bool, **where: Any
 ) -> "ImportCounts":
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.nodetool import import_nodetool
-    from asset_ledger.api.imports.nodetool_files import AssetFiles
     from asset_ledger.api.imports.nodetool_table import open_table
 
     with open_table(db) as table, closing(ProgressBar()) as progress:
-        files = AssetFiles(assets)
         async with _destination(dry_run=dry_run, **where) as destination:
-            return await import_nodetool(table, files, destination, report, progress)
+            return await import_nodetool(table, files, times, destination, report, progress)
 
 
 @asynccontextmanager
@@ -97,11 +138,11 @@ async def _destination(
 
     if url is not None:
         server = ServerDestination(partial(call_server, url, token))
-        yield DryRun(server.present) if dry_run else server
+        yield DryRun(server) if dry_run else server
         return
     folder = folder_of(data_dir)
     if dry_run:
-        yield DryRun(LogFile(DataFolder(folder).log).present)
+        yield DryRun(LogFile(DataFolder(folder).log))
         return
     async with AsyncExitStack() as stack:
         yield await _open(stack, folder)
@@ -120,7 +161,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
         return ServerDestination(partial(call_holder, folder, locked))
-    return LocalDestination(backend.ledger)
+    return LocalDestination(backend.ledger, backend.projections.jobs)
 
 
 @import_.command()

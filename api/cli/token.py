@@ -53,7 +53,10 @@ def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
     from asset_ledger.api.cli.tables import print_table
 
-    answer = _run(ServerCall("GET", "/api/tokens"), lambda tokens: _listed(tokens.all()), where)
+    def listed(tokens: Any) -> dict[str, Any]:
+        return {"tokens": [each._asdict() for each in tokens.all()]}
+
+    answer = _run(ServerCall("GET", "/api/tokens"), listed, where)
     if where["as_json"]:
         for each in answer["tokens"]:
             echo(orjson.dumps(each))
@@ -86,10 +89,6 @@ def _run(call: ServerCall, run: Any, where: dict[str, Any]) -> dict[str, Any]:
     if where["url"]:
         return ask(where["url"], where["token"], call)
     return administer(folder_of(where["data_dir"]), call, in_folder)
-
-
-def _listed(tokens: list[Any]) -> dict[str, Any]:
-    return {"tokens": [each._asdict() for each in tokens]}
 
 
 def _moment(text: str) -> str:

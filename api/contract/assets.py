@@ -1,11 +1,12 @@
 """The fields of a new asset, and the parameters of a list of assets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields, parse_field, read_as
+from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
     CURSOR,
@@ -28,10 +29,8 @@ SHAPE: Final = 2
 """Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 
-class AssetIn(BaseModel):
+class AssetIn(StrictModel):
     """The fields of a new asset. null means absent."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str | None, Field(description="If absent, the name of the file.")] = None
     content_type: Annotated[str | None, Field(description="Detected if absent.")] = None
@@ -136,6 +135,9 @@ FIELDS_IN_THE_QUERY: Final[Sequence[Parameter]] = (
     Parameter("made_at", "When it was made, RFC 3339."),
 )
 """The same fields as query parameters, for a body that is the content itself."""
+
+FIELDS_OF_ANY_BODY: Final = tuple(replace(each, described=False) for each in FIELDS_IN_THE_QUERY)
+"""The same for an operation that also takes other bodies, which refuse them."""
 
 FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),

@@ -3,19 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from asset_ledger.api.contract.assets import FILTERS
 from asset_ledger.api.contract.errors import FieldsError
-from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.fields import Fields, StrictModel, read_as
 from asset_ledger.api.contract.parameters import hint
 from asset_ledger.ledger.errors import FieldError
 
 
-class BulkDeleteIn(BaseModel):
+class BulkDeleteIn(StrictModel):
     """Which assets to delete. First count them with `dry_run`, then send that `expected_count`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     filter: Annotated[
         dict[str, str | int | list[str | int]],

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.fields import StrictModel, read_as
 from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
@@ -14,10 +14,8 @@ MAX_LIST: Final = 16 * 2**20
 """Bytes of JSON: about 400,000 ids."""
 
 
-class DownloadIn(BaseModel):
+class DownloadIn(StrictModel):
     """Which assets to download."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     asset_ids: Annotated[list[str], Field(description="Assets; folders with their contents.")]
 

@@ -5,11 +5,11 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from asset_ledger.api.contract.assets import folder_of
 from asset_ledger.api.contract.errors import FieldsError
-from asset_ledger.api.contract.fields import Fields, read_as, read_patch
+from asset_ledger.api.contract.fields import Fields, StrictModel, read_as, read_patch
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.decisions import LABEL_FIELDS, Label
 from asset_ledger.ledger.errors import FieldError
@@ -24,10 +24,8 @@ FIXED: Final = ("workflow_id", "node_id", "job_id", "derived_from")
 """Fields that never change after the asset is recorded."""
 
 
-class AssetPatch(BaseModel):
+class AssetPatch(StrictModel):
     """A JSON merge patch (RFC 7396): null clears a field, and in `metadata` removes a key."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = ""
     content_type: str = ""
@@ -37,10 +35,8 @@ class AssetPatch(BaseModel):
     duration: Annotated[float | None, Field(description="Seconds.")] = None
 
 
-class AssetUpdate(BaseModel):
+class AssetUpdate(StrictModel):
     """NodeTool's partial update: null keeps a field as it is."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str | None = None
     content_type: str | None = None

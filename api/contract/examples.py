@@ -238,6 +238,7 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "a": ("The first job's id.", "job_456"),
     "b": ("The second job's id.", "job_457"),
     "name": ("A file's name.", "output.txt"),
+    "key": ("NodeTool's key of the bytes.", f"{_ID}.txt"),
     "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
     "index": ("Index of a tile of entries.", "000.p/1"),
     "file": ("A file of the page.", "docs.css"),

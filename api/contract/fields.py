@@ -6,7 +6,7 @@ Promise: the error names every field at fault, not only the first.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from asset_ledger.api.contract.errors import FieldsError
@@ -18,6 +18,12 @@ T = TypeVar("T")
 
 Fields = dict[str, Json]
 """The sent fields by name. Nulls are left out, except in a patch."""
+
+
+class StrictModel(BaseModel):
+    """The base class of requests and responses: exactly these fields, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:

@@ -1,44 +1,50 @@
 """The bodies that start and finish a job, and the parameters of a list of jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field
 from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
+_MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
 
-class JobStartIn(BaseModel):
+
+class JobStartIn(StrictModel):
     """The start of a job. null means absent."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
     parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
     parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
+    made_at: _MadeAt = None
 
 
-class JobFinishIn(BaseModel):
+class JobFinishIn(StrictModel):
     """The end of a job."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     status: Ending
     error: Annotated[str | None, Field(description="Why it did not complete.")] = None
+    made_at: _MadeAt = None
 
 
 def job_start(fields: Fields) -> JobStart:
-    """Return the start in checked fields."""
-    given: Mapping[str, Any] = fields
-    return JobStart(**given)
+    """Return the start in checked fields. Raises FieldError for a malformed time."""
+    return JobStart(**_with_time(fields))
 
 
 def job_end(fields: Fields) -> JobEnd:
-    """Return the end in checked fields."""
-    given: Mapping[str, Any] = fields
-    return JobEnd(**given)
+    """Return the end in checked fields. Raises FieldError for a malformed time."""
+    return JobEnd(**_with_time(fields))
+
+
+def _with_time(fields: Fields) -> dict[str, Any]:
+    given: dict[str, Any] = {**fields}
+    if "made_at" in given:
+        given["made_at"] = parse_field("made_at", parse_time, given["made_at"])
+    return given
 
 
 _STATUSES: Final = [status for part in get_args(JobStatus) for status in get_args(part) or (part,)]

@@ -23,11 +23,12 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.api.contract.examples import EXAMPLES, PATH_PARAMETERS
 from asset_ledger.api.contract.headers import OWNER, REQUEST_HEADERS, RESPONSE_HEADERS
 from asset_ledger.api.contract.operations import JSON, Model, Operation
-from asset_ledger.api.contract.parameters import Parameter, Schema
-from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem
+from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, Parameter, Schema
+from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem, problem_of
 from asset_ledger.api.contract.shapes import ProblemOut
 from asset_ledger.ledger.errors import (
     BusyError,
+    CursorError,
     DiskFullError,
     FieldError,
     KeyReusedError,
@@ -35,6 +36,7 @@ from asset_ledger.ledger.errors import (
     MalformedBodyError,
     OutcomeUnknownError,
     ParameterError,
+    ProjectionBehindError,
     StorageFailedError,
     TooLargeError,
 )
@@ -102,12 +104,13 @@ def _paths(operations: Iterable[Operation], authenticated: bool) -> Document:
 
 
 def _operation(entry: Operation, path: str, authenticated: bool) -> Document:
+    good = {str(status): _answer(entry, status) for status in entry.statuses}
     described: Document = {
         "operationId": entry.name,
         "summary": entry.summary.partition("\n")[0],
         "tags": [_tag(path)],
         "parameters": [*_path_names(path), *_query(entry), *_headers(entry)],
-        "responses": {**_good(entry), **_bad(entry)},
+        "responses": {**good, **_bad(entry)},
         "security": _security(entry, authenticated),
     }
     if entry.takes:
@@ -142,7 +145,7 @@ def _path_names(path: str) -> Iterator[Document]:
 
 
 def _query(entry: Operation) -> Iterator[Document]:
-    for parameter in entry.parameters.all:
+    for parameter in (each for each in entry.parameters.all if each.described):
         for name in filter(None, (parameter.name, parameter.alias)):
             yield _queried(parameter, name)
 
@@ -179,10 +182,6 @@ def _json(model: Model) -> Document:
     return {"schema": {"$ref": _REF.format(model=model.__name__)}, **examples}
 
 
-def _good(entry: Operation) -> Document:
-    return {str(status): _answer(entry, status) for status in entry.statuses}
-
-
 def _answer(entry: Operation, status: int) -> Document:
     answer: Document = {"description": HTTPStatus(status).phrase, "headers": _answered(entry)}
     if status == HTTPStatus.NOT_MODIFIED:
@@ -200,22 +199,19 @@ def _answered(entry: Operation) -> Document:
     names = ["X-Request-Id"]
     if entry.answers is not None and entry.scope in ("read", "write"):
         names.append("Ledger-Position")
-    return {name: {"description": about, "schema": s} for name, (about, s) in _known(names)}
-
-
-def _known(names: Iterable[str]) -> Iterator[tuple[str, tuple[str, Schema]]]:
-    return ((name, RESPONSE_HEADERS[name]) for name in names)
+    known = {name: RESPONSE_HEADERS[name] for name in names}
+    return {name: {"description": about, "schema": s} for name, (about, s) in known.items()}
 
 
 def _bad(entry: Operation) -> Document:
     by_status: defaultdict[int, list[Problem]] = defaultdict(list)
-    for problem in dict.fromkeys(map(_problem, errors_of(entry))):
+    for problem in dict.fromkeys(map(problem_of, errors_of(entry))):
         by_status[problem.status].append(problem)
     return {str(status): _refusal(problems) for status, problems in sorted(by_status.items())}
 
 
 def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
-    """Yield the errors of an operation: its declared ones, and those of every such operation."""
+    """Yield the errors of an operation: those of every such operation, and its declared ones."""
     yield from _COMMON_ERRORS
     if entry.scope is not None:
         yield from _SCOPE_ERRORS
@@ -223,11 +219,11 @@ def errors_of(entry: Operation) -> Iterator[type[LedgerError]]:
         yield from _BODY_ERRORS
     if entry.scope == "write":
         yield from _WRITE_ERRORS
+    if CURSOR in entry.parameters.all:
+        yield CursorError
+    if MIN_POSITION in entry.parameters.all:
+        yield ProjectionBehindError
     yield from entry.errors
-
-
-def _problem(kind: type[LedgerError]) -> Problem:
-    return next(PROBLEMS[above] for above in kind.__mro__ if above in PROBLEMS)
 
 
 def _refusal(problems: Sequence[Problem]) -> Document:

@@ -21,6 +21,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
+URLENCODED: Final = "application/x-www-form-urlencoded"
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

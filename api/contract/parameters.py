@@ -44,7 +44,8 @@ class Reader(Generic[T]):
 class Parameter:
     """A query parameter. `parse` raises ValueError with a text that continues `<name> ...`.
 
-    `repeats`: the parameter may be sent several times, and its value is a list.
+    `repeats`: the parameter may be sent several times, and its value is a list. `described`: it is
+    in the OpenAPI description.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Parameter:
     may_be_empty: bool = False
     default: Any = None
     alias: str | None = None
+    described: bool = True
 
     @property
     def schema(self) -> Schema:

@@ -116,9 +116,9 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
 _KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException | type[BaseException]) -> Problem:
     """Return the row of an error's class, or of its nearest base class in the table."""
-    for kind in type(error).__mro__:
+    for kind in (error if isinstance(error, type) else type(error)).__mro__:
         if found := PROBLEMS.get(kind):
             return found
     return INTERNAL_ERROR

@@ -2,17 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.api.contract.shapes import AnswerModel, Time
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class RebuildIn(BaseModel):
+class RebuildIn(StrictModel):
     """The options of a rebuild."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     dry_run: Annotated[bool, Field(description="Build, compare, then discard.")] = False
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.ledger.domain.job import JobStatus
 
 _ID = r"^[0-9a-f]{32}$"
@@ -19,10 +20,8 @@ Time = Annotated[str, Field(pattern=_TIME, description="UTC, 27 characters: sort
 Digest = Annotated[str, Field(pattern=_DIGEST)]
 
 
-class AnswerModel(BaseModel):
-    """The base class of responses: exactly these fields, of exactly these types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class AnswerModel(StrictModel):
+    """The base class of responses."""
 
 
 class AssetOut(AnswerModel):
@@ -205,10 +204,8 @@ class ComparisonOut(AnswerModel):
     first_divergence: ComparedOut | None
 
 
-class EdgeOut(BaseModel):
+class EdgeOut(AnswerModel):
     """An edge from a source to an asset that was made from it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     source: Annotated[Id, Field(alias="from")]
     derived: Annotated[Id, Field(alias="to")]

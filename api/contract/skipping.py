@@ -2,17 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.api.contract.parameters import MAX_POSITION
 from asset_ledger.api.contract.shapes import AnswerModel
 from asset_ledger.ledger.commands.skip import Skipped
 
 
-class SkipIn(BaseModel):
+class SkipIn(StrictModel):
     """The event to skip, which projections cannot apply, and the reason."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     position: Annotated[int, Field(ge=1, le=MAX_POSITION, description="The position of the event.")]
     because: Annotated[str, Field(min_length=1, max_length=1000, description="The reason.")]

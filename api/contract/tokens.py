@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields, parse_field
+from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field
 from asset_ledger.api.contract.principal import Scope, check_user_id
 from asset_ledger.api.contract.shapes import AnswerModel, Time
 from asset_ledger.ledger.domain.event import parse_time
@@ -25,10 +25,8 @@ class NewToken(NamedTuple):
     expires_at: datetime | None = None
 
 
-class TokenIn(BaseModel):
+class TokenIn(StrictModel):
     """A new token. null means absent."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     user_id: Annotated[str, Field(description="The user that it authenticates.")]
     scopes: Annotated[

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from asset_ledger.api.contract.assets import AssetIn, check_announced, new_asset
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.contract.operations import BYTES, JSON, Model
+from asset_ledger.api.contract.operations import BYTES, JSON, URLENCODED, Model
 from asset_ledger.api.contract.parameters import Schema
 from asset_ledger.api.contract.sniff import UNKNOWN, is_unknown, sniff
 from asset_ledger.ledger.content.store import Staged
@@ -21,9 +21,17 @@ UPLOADS: Final[Mapping[str, Model | Schema]] = {
         "additionalProperties": False,
     },
     JSON: AssetIn,
-    BYTES: {"type": "string", "format": "binary"},
+    URLENCODED: {
+        "type": "object",
+        "properties": {"json": {"type": "string", "contentMediaType": JSON}},
+        "required": ["json"],
+        "additionalProperties": False,
+    },
 }
-"""The bodies of a new asset by media type. Any other media type is read like the last one."""
+"""The bodies of a new asset with its fields, by media type."""
+
+RAW: Final[Mapping[str, Model | Schema]] = {BYTES: {"type": "string", "format": "binary"}}
+"""The content of a new asset. Any media type without fields of its own is read like this one."""
 
 _CHECKED_FIELDS: Final = frozenset({"size", "digest"})
 """Fields checked against the bytes, which the fingerprint of a request covers already."""

@@ -27,6 +27,8 @@ from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
+Outcome = Receipt | Deletion | JobReceipt | Skipped
+
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
 VARY: Final = "Vary"
@@ -52,7 +54,13 @@ def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Re
     return web.Response(status=status, headers={**common, **headers})
 
 
-def write_headers(outcome: Receipt | Deletion | JobReceipt | Skipped) -> dict[str, str]:
+def write_answer(body: bytes, outcome: Outcome, headers: Mapping[str, str] = {}) -> web.Response:
+    """Return the JSON response to a write: 202 if the tables are behind, else 200."""
+    status, headers = 202 if outcome.behind else 200, {**headers, **write_headers(outcome)}
+    return json_answer(body, outcome.position, status=status, headers=headers)
+
+
+def write_headers(outcome: Outcome) -> dict[str, str]:
     """Return the headers of a write: `Idempotency-Replayed` and `Ledger-Projection: behind`."""
     headers = {}
     if outcome.replayed:

@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.assets import FIELDS_IN_THE_QUERY, FILTERS, LISTING
+from asset_ledger.api.contract.assets import (
+    FIELDS_IN_THE_QUERY,
+    FIELDS_OF_ANY_BODY,
+    FILTERS,
+    LISTING,
+)
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
-from asset_ledger.api.contract.upload import UPLOADS
+from asset_ledger.api.contract.upload import RAW, UPLOADS
 from asset_ledger.api.http.answers import (
     asset_etag,
     etag_matches,
@@ -21,6 +26,7 @@ from asset_ledger.api.http.answers import (
     minimal,
     next_link,
     not_modified,
+    write_answer,
     write_headers,
 )
 from asset_ledger.api.http.proofs import with_receipt
@@ -28,16 +34,8 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.upload import Upload
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
-    BusyError,
-    CursorError,
     DigestMismatchError,
-    FieldError,
-    KeyReusedError,
-    MalformedBodyError,
-    ParameterError,
     PreconditionFailedError,
-    ProjectionBehindError,
-    TooLargeError,
     UnknownAssetError,
     VersionConflictError,
 )
@@ -55,28 +53,43 @@ Filters = Mapping[str, Sequence[str]]
     "POST",
     "/api/assets",
     answers=RecordedOut,
-    errors=[
-        MalformedBodyError,
-        FieldError,
-        TooLargeError,
-        DigestMismatchError,
-        KeyReusedError,
-        BusyError,
-    ],
+    errors=[DigestMismatchError],
     scope="write",
-    parameters=FIELDS_IN_THE_QUERY,
+    parameters=FIELDS_OF_ANY_BODY,
     takes=UPLOADS,
     statuses=[201, 202],
-    headers=["Prefer", "Repr-Digest", "Content-Digest"],
+    headers=["Prefer"],
 )
 async def create_asset(request: Request) -> web.Response:
     """Record a new asset: a file with its fields, a folder, or metadata without a file."""
+    return await _created(request)
+
+
+@operation(
+    "POST",
+    "/api/assets/content",
+    answers=RecordedOut,
+    errors=[DigestMismatchError],
+    scope="write",
+    parameters=FIELDS_IN_THE_QUERY,
+    takes=RAW,
+    statuses=[201, 202],
+    headers=["Prefer", "Repr-Digest", "Content-Digest"],
+)
+async def create_asset_from_content(request: Request) -> web.Response:
+    """Record a new asset: the body is its content, and its fields are query parameters."""
+    return await _created(request, raw=True)
+
+
+async def _created(request: Request, *, raw: bool = False) -> web.Response:
     proven = request.prefers("return=receipt")
     if proven:  # else a missing key would be an error after the asset was recorded
         await request.proofs.check_key()
     with request.ledger.slots.take():
         async with Upload(request) as upload:
-            receipt = await request.ledger.create.asset(request.call(), *await upload.receive())
+            receipt = await request.ledger.create.asset(
+                request.call(), *await upload.receive(raw=raw)
+            )
     headers = {
         "Location": f"/api/assets/{receipt.asset.id}",
         "ETag": asset_etag(receipt.asset.version),
@@ -96,7 +109,6 @@ async def create_asset(request: Request) -> web.Response:
     "GET",
     "/api/assets",
     answers=AssetPage,
-    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=LISTING,
 )
@@ -157,7 +169,7 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
     "GET",
     "/api/assets/{id}",
     answers=AssetOut,
-    errors=[UnknownAssetError, AssetDeletedError, ParameterError, ProjectionBehindError],
+    errors=[UnknownAssetError, AssetDeletedError],
     scope="read",
     parameters=[VERSION, MIN_POSITION, AS_OF],
     statuses=[200, 304],
@@ -210,13 +222,7 @@ async def json_of_version(request: Request, found: AssetRow) -> bytes:
     "DELETE",
     "/api/assets/{id}",
     answers=DeletedOut,
-    errors=[
-        UnknownAssetError,
-        VersionConflictError,
-        PreconditionFailedError,
-        KeyReusedError,
-        BusyError,
-    ],
+    errors=[UnknownAssetError, VersionConflictError, PreconditionFailedError],
     scope="write",
     headers=["If-Match"],
 )
@@ -225,5 +231,4 @@ async def delete_asset(request: Request) -> web.Response:
     with request.ledger.slots.take():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
-    status = 202 if deletion.behind else 200
-    return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))
+    return write_answer(body, deletion)

@@ -13,7 +13,7 @@ from asset_ledger.api.contract.errors import (
     UnsupportedTypeError,
     UploadTooLargeError,
 )
-from asset_ledger.api.contract.operations import JSON
+from asset_ledger.api.contract.operations import JSON, URLENCODED
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
@@ -62,7 +62,7 @@ def check_upload(request: Request, limit: int, overhead: int = 0) -> None:
 
 def check_content(media_type: str) -> None:
     """Raise UnsupportedTypeError for a form where the body is the content itself."""
-    if media_type.startswith("multipart/") or media_type == "application/x-www-form-urlencoded":
+    if media_type.startswith("multipart/") or media_type == URLENCODED:
         raise UnsupportedTypeError(
             f"{media_type} is not read: send multipart/form-data, application/json,"
             " or the content itself with its own Content-Type"
@@ -117,12 +117,17 @@ def _arrived(request: Request) -> bytes:
         raise MalformedBodyError("the body broke off: send it again") from error
 
 
-async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
-    """Return the object in the body. Raises MalformedBodyError and TooLargeError."""
+async def read_whole(request: Request, limit: int) -> bytes:
+    """Return the body. Raises MalformedBodyError, and TooLargeError above a limit in bytes."""
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return read_object(await _long(request, limit) if text is None else text, "the body")
+    return await _long(request, limit) if text is None else text
+
+
+async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
+    """Return the object in the body. Raises MalformedBodyError and TooLargeError."""
+    return read_object(await read_whole(request, limit), "the body")
 
 
 async def read_json_as(

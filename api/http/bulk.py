@@ -9,33 +9,17 @@ from aiohttp import web
 from asset_ledger.api.contract.bulk import BulkDeleteIn, filters_of, read_bulk
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.shapes import BulkDeletedOut
-from asset_ledger.api.http.answers import json_answer, write_headers
+from asset_ledger.api.http.answers import json_answer, write_answer
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    BusyError,
-    FieldError,
-    KeyReusedError,
-    MalformedBodyError,
-    ParameterError,
-    TooLargeError,
-    VersionConflictError,
-)
+from asset_ledger.ledger.errors import ParameterError, VersionConflictError
 
 
 @operation(
     "POST",
     "/api/assets/bulk-delete",
     answers=BulkDeletedOut,
-    errors=[
-        MalformedBodyError,
-        ParameterError,
-        FieldError,
-        TooLargeError,
-        VersionConflictError,
-        KeyReusedError,
-        BusyError,
-    ],
+    errors=[ParameterError, VersionConflictError],
     scope="write",
     takes=BulkDeleteIn,
 )
@@ -52,5 +36,4 @@ async def bulk_delete(request: Request) -> web.Response:
             request.call(), find, fields["expected_count"], fields
         )
     body = orjson.dumps({"count": count, "deleted_asset_ids": list(deletion.ids)})
-    status = 202 if deletion.behind else 200
-    return json_answer(body, deletion.position, status=status, headers=write_headers(deletion))
+    return write_answer(body, deletion)

@@ -12,12 +12,7 @@ from asset_ledger.api.http.answers import POSITION, etag_matches, if_match_allow
 from asset_ledger.api.http.assets import json_of_version
 from asset_ledger.api.http.content_headers import Span, repr_digest, requested_range, safety_headers
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    AssetDeletedError,
-    PreconditionFailedError,
-    ProjectionBehindError,
-    UnknownAssetError,
-)
+from asset_ledger.ledger.errors import AssetDeletedError, PreconditionFailedError, UnknownAssetError
 from asset_ledger.ledger.ids import Digest
 
 FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
@@ -27,13 +22,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     "GET",
     "/api/assets/{id}/content",
     aliases=("/api/assets/{id}/download",),
-    errors=[
-        UnknownAssetError,
-        AssetDeletedError,
-        PreconditionFailedError,
-        RangeError,
-        ProjectionBehindError,
-    ],
+    errors=[UnknownAssetError, AssetDeletedError, PreconditionFailedError, RangeError],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[BYTES, "*/*"],

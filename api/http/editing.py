@@ -1,6 +1,6 @@
 """Operations that change assets: fields, content, restoring a deleted one."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -8,39 +8,21 @@ from aiohttp import web
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.shapes import AssetOut
-from asset_ledger.api.http.answers import asset_etag, json_answer, minimal, write_headers
+from asset_ledger.api.http.answers import asset_etag, minimal, write_answer, write_headers
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.http.update import Update
+from asset_ledger.api.http.update import Change, Update
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
-    BusyError,
     DigestMismatchError,
-    FieldError,
-    KeyReusedError,
-    LedgerError,
-    MalformedBodyError,
     PreconditionFailedError,
-    TooLargeError,
     UnknownAssetError,
     VersionConflictError,
 )
 from asset_ledger.projections.tables.assets import document_json
 
-_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
-    UnknownAssetError,
-    VersionConflictError,
-    PreconditionFailedError,
-    KeyReusedError,
-    BusyError,
-)
-_CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
-    *_WRITE_ERRORS,
-    AssetDeletedError,
-    MalformedBodyError,
-    FieldError,
-    TooLargeError,
-)
+_WRITE_ERRORS: Final = (UnknownAssetError, VersionConflictError, PreconditionFailedError)
+_CHANGE_ERRORS: Final = (*_WRITE_ERRORS, AssetDeletedError)
 
 
 @operation(
@@ -55,12 +37,7 @@ _CHANGE_ERRORS: Final[Sequence[type[LedgerError]]] = (
 )
 async def update_asset(request: Request) -> web.Response:
     """Change the fields that are not null; `data` is new bytes, for a new version."""
-    with request.ledger.slots.take():
-        async with Update(request) as update:
-            receipt = await request.ledger.edit.asset(
-                request.call(), request.asset_id, *await update.put()
-            )
-    return _changed(request, receipt)
+    return await _edited(request, Update.put)
 
 
 @operation(
@@ -75,12 +52,7 @@ async def update_asset(request: Request) -> web.Response:
 )
 async def replace_content(request: Request) -> web.Response:
     """Replace the bytes of an asset with the body; its Content-Type, if sent, becomes theirs."""
-    with request.ledger.slots.take():
-        async with Update(request) as update:
-            receipt = await request.ledger.edit.asset(
-                request.call(), request.asset_id, *await update.content()
-            )
-    return _changed(request, receipt)
+    return await _edited(request, Update.content)
 
 
 @operation(
@@ -95,12 +67,7 @@ async def replace_content(request: Request) -> web.Response:
 )
 async def patch_asset(request: Request) -> web.Response:
     """Change the fields in a JSON merge patch (RFC 7396): null clears a field."""
-    with request.ledger.slots.take():
-        async with Update(request) as update:
-            receipt = await request.ledger.edit.asset(
-                request.call(), request.asset_id, *await update.patch()
-            )
-    return _changed(request, receipt)
+    return await _edited(request, Update.patch)
 
 
 @operation(
@@ -119,11 +86,20 @@ async def restore_asset(request: Request) -> web.Response:
     return _changed(request, receipt)
 
 
+async def _edited(request: Request, receive: Callable[[Update], Awaitable[Change]]) -> web.Response:
+    """Make the change that `receive` reads from the body."""
+    with request.ledger.slots.take():
+        async with Update(request) as update:
+            receipt = await request.ledger.edit.asset(
+                request.call(), request.asset_id, *await receive(update)
+            )
+    return _changed(request, receipt)
+
+
 def _changed(request: Request, receipt: Receipt) -> web.Response:
     """Return the asset after a write, or 204 for `Prefer: return=minimal`."""
-    headers = {"ETag": asset_etag(receipt.asset.version), **write_headers(receipt)}
+    headers = {"ETag": asset_etag(receipt.asset.version)}
     if request.prefers("return=minimal") and not receipt.behind:
+        headers |= write_headers(receipt)
         return minimal(receipt.position, status=204, headers=headers)
-    body = document_json(receipt.asset).encode()
-    status = 202 if receipt.behind else 200
-    return json_answer(body, receipt.position, status=status, headers=headers)
+    return write_answer(document_json(receipt.asset).encode(), receipt, headers)

@@ -20,7 +20,6 @@ from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import EventsOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.reading.event_filter import EventFilter
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Subscriber
@@ -44,7 +43,6 @@ _HEADERS: Final = {
     "GET",
     "/api/events",
     answers=EventsOut,
-    errors=[ParameterError],
     scope="audit",
     parameters=[AFTER, LIMIT, *EVENT_FILTERS],
 )
@@ -61,7 +59,6 @@ async def list_events(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/events/stream",
-    errors=[ParameterError],
     scope="audit",
     parameters=[AFTER, *EVENT_FILTERS],
     gives=[STREAM],

@@ -13,14 +13,7 @@ from asset_ledger.api.http.archive import Archive
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    AssetDeletedError,
-    FieldError,
-    MalformedBodyError,
-    ProjectionBehindError,
-    TooLargeError,
-    UnknownAssetError,
-)
+from asset_ledger.ledger.errors import AssetDeletedError, ProjectionBehindError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 
 ZIP: Final = "application/zip"
@@ -30,7 +23,7 @@ ZIP: Final = "application/zip"
     "GET",
     "/api/assets/{folder_id}/recursive",
     answers=AssetTree,
-    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError],
+    errors=[UnknownAssetError, AssetDeletedError],
     scope="read",
     parameters=[MIN_POSITION],
 )
@@ -63,14 +56,7 @@ async def _folder(request: Request) -> AssetId | None:
 @operation(
     "POST",
     "/api/assets/download",
-    errors=[
-        MalformedBodyError,
-        FieldError,
-        TooLargeError,
-        UnknownAssetError,
-        AssetDeletedError,
-        ProjectionBehindError,
-    ],
+    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError],
     scope="read",
     takes=DownloadIn,
     gives=[ZIP],

@@ -1,10 +1,11 @@
-"""Parse multipart/form-data (RFC 7578) as it arrives: the parts `file` and `json`, in any order."""
+"""Parse forms with the parts `file` and `json`: multipart/form-data (RFC 7578) as it arrives, and
+application/x-www-form-urlencoded, which cannot have a file."""
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from multipart import (
     MultipartError,
@@ -21,6 +22,9 @@ from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 """Bytes that a form may have besides its file: the json, headers and delimiters."""
+
+MAX_ENCODED: Final = 3 * MAX_JSON + 64
+"""Bytes of an urlencoded form: each byte of its json may need three."""
 
 _EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*([^';\s]*)'[^']*'([^;\s]+)", re.IGNORECASE)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -135,6 +139,26 @@ def _decoded(charset: str, value: str) -> str:
         raise MalformedBodyError(
             f"filename* is declared as {charset}, and {value} is not: escape the bytes of its UTF-8"
         ) from error
+
+
+def json_of_form(body: bytes) -> bytes:
+    """Return the field `json` of an urlencoded form. Raises MalformedBodyError, TooLargeError.
+
+    An empty `file` is ignored: an HTML form sends it for a file input that was left empty.
+    """
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise MalformedBodyError(f"the form is not UTF-8: {error}") from error
+    texts = [text for name, text in fields if (name, text) != ("file", "")]
+    if len(texts) != 1 or ("json", texts[0]) not in fields:
+        raise MalformedBodyError(
+            "an urlencoded form has one field, json; send a file as multipart/form-data,"
+            " or its bytes with their own Content-Type"
+        )
+    if len(json := texts[0].encode()) > MAX_JSON:
+        raise TooLargeError(f"json is longer than {MAX_JSON:,} bytes")
+    return json
 
 
 @lru_cache(maxsize=256)

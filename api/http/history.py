@@ -12,12 +12,7 @@ from asset_ledger.api.contract.shapes import EventPage
 from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
-from asset_ledger.ledger.errors import (
-    CursorError,
-    ParameterError,
-    UnknownAssetError,
-    UnknownJobError,
-)
+from asset_ledger.ledger.errors import UnknownAssetError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
 
 HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
@@ -27,7 +22,7 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
     "GET",
     "/api/jobs/{job_id}/history",
     answers=EventPage,
-    errors=[UnknownJobError, ParameterError, CursorError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=HISTORY,
     gives=[JSON, LINES, BATCH],
@@ -47,7 +42,7 @@ async def get_job_history(request: Request) -> web.StreamResponse:
     "GET",
     "/api/assets/{id}/history",
     answers=EventPage,
-    errors=[UnknownAssetError, ParameterError, CursorError],
+    errors=[UnknownAssetError],
     scope="read",
     parameters=HISTORY,
     gives=[JSON, LINES, BATCH],

@@ -47,7 +47,7 @@ _NOTHING: Final = ImportReceipt((), None, behind=False)
     "POST",
     "/api/import",
     answers=ImportsOut,
-    errors=[MalformedBodyError, UnsupportedTypeError, TooLargeError, BusyError],
+    errors=[BusyError],
     scope="admin",
     takes={NDJSON: LINES},
     statuses=[200, 202],

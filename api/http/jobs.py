@@ -1,13 +1,10 @@
 """Operations on jobs: list, read, compare, record their start and end."""
 
-from collections.abc import Sequence
-from typing import Final
-
 import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.assets import LISTING
-from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.jobs import (
     JOB_FILTERS,
     JOB_LISTING,
@@ -16,46 +13,24 @@ from asset_ledger.api.contract.jobs import (
     job_end,
     job_start,
 )
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import Model, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
-from asset_ledger.api.http.answers import json_answer, next_link, write_headers
+from asset_ledger.api.http.answers import json_answer, next_link, write_answer
 from asset_ledger.api.http.assets import asset_page
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
-from asset_ledger.ledger.errors import (
-    BusyError,
-    CursorError,
-    FieldError,
-    JobStateError,
-    KeyReusedError,
-    LedgerError,
-    MalformedBodyError,
-    ParameterError,
-    ProjectionBehindError,
-    TooLargeError,
-    UnknownJobError,
-)
+from asset_ledger.ledger.errors import JobStateError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import comparison_document
 from asset_ledger.projections.queries.jobs import job_document
-
-_JOB_WRITE_ERRORS: Final[Sequence[type[LedgerError]]] = (
-    MalformedBodyError,
-    FieldError,
-    TooLargeError,
-    JobStateError,
-    KeyReusedError,
-    BusyError,
-)
 
 
 @operation(
     "GET",
     "/api/jobs",
     answers=JobPage,
-    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=JOB_LISTING,
 )
@@ -77,7 +52,7 @@ async def list_jobs(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}",
     answers=JobOut,
-    errors=[UnknownJobError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[MIN_POSITION],
 )
@@ -91,7 +66,7 @@ async def get_job(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}/assets",
     answers=AssetPage,
-    errors=[UnknownJobError, ParameterError, CursorError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
 )
@@ -108,7 +83,7 @@ async def list_job_assets(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{a}/compare/{b}",
     answers=ComparisonOut,
-    errors=[UnknownJobError, ProjectionBehindError],
+    errors=[UnknownJobError],
     scope="read",
     parameters=[MIN_POSITION],
 )
@@ -123,7 +98,7 @@ async def compare_jobs(request: Request) -> web.Response:
     "POST",
     "/api/jobs/{job_id}/start",
     answers=JobOut,
-    errors=_JOB_WRITE_ERRORS,
+    errors=[JobStateError],
     scope="write",
     takes=JobStartIn,
 )
@@ -131,7 +106,7 @@ async def start_job(request: Request) -> web.Response:
     """Record the start of a job. Starting it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
-        fields = read_as(JobStartIn, await read_optional_json(request))
+        fields = await _fields(request, JobStartIn)
         receipt = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
     return await _job_answer(request, job_id, receipt)
 
@@ -140,7 +115,7 @@ async def start_job(request: Request) -> web.Response:
     "POST",
     "/api/jobs/{job_id}/finish",
     answers=JobOut,
-    errors=_JOB_WRITE_ERRORS,
+    errors=[JobStateError],
     scope="write",
     takes=JobFinishIn,
 )
@@ -148,9 +123,16 @@ async def finish_job(request: Request) -> web.Response:
     """Record the end of a job. Finishing it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
-        fields = read_as(JobFinishIn, await read_optional_json(request))
+        fields = await _fields(request, JobFinishIn)
         receipt = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
     return await _job_answer(request, job_id, receipt)
+
+
+async def _fields(request: Request, model: Model) -> Fields:
+    fields = read_as(model, await read_optional_json(request))
+    if "made_at" in fields:  # else any user could claim a time
+        request.principal.require("admin")
+    return fields
 
 
 async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web.Response:
@@ -161,5 +143,4 @@ async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web
             Replay.job_record, request.user_id, job_id, upto=receipt.position
         )
         row = orjson.dumps(job_document(record))
-    status = 202 if receipt.behind else 200
-    return json_answer(row, receipt.position, status=status, headers=write_headers(receipt))
+    return write_answer(row, receipt)

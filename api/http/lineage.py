@@ -10,7 +10,7 @@ from asset_ledger.api.contract.parameters import MIN_POSITION, Parameter, one_of
 from asset_ledger.api.contract.shapes import LineageOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import ParameterError, ProjectionBehindError, UnknownAssetError
+from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import parse_digest
 from asset_ledger.projections.queries.lineage import lineage_document
 
@@ -28,7 +28,7 @@ DIGEST: Final = Parameter("digest", "The digest of the bytes.", parse_digest)
     "GET",
     "/api/assets/{id}/lineage",
     answers=LineageOut,
-    errors=[UnknownAssetError, ParameterError, ProjectionBehindError],
+    errors=[UnknownAssetError],
     scope="read",
     parameters=[DIRECTION, DEPTH, MIN_POSITION],
 )
@@ -45,7 +45,6 @@ async def get_lineage(request: Request) -> web.Response:
     "GET",
     "/api/lineage",
     answers=LineageOut,
-    errors=[ParameterError, ProjectionBehindError],
     scope="read",
     parameters=[DIGEST, DEPTH, MIN_POSITION],
 )

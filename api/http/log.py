@@ -15,12 +15,7 @@ from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, requir
 from asset_ledger.api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    ParameterError,
-    SigningKeyError,
-    UnknownTileError,
-    VersionConflictError,
-)
+from asset_ledger.ledger.errors import SigningKeyError, UnknownTileError, VersionConflictError
 from asset_ledger.ledger.merkle.tiles import read_index, read_tile
 
 _IMMUTABLE: Final = {
@@ -63,7 +58,6 @@ async def rotate_key(request: Request) -> web.Response:
     "GET",
     "/api/log/proof",
     answers=ConsistencyOut,
-    errors=[ParameterError],
     scope="audit",
     parameters=[
         Parameter("first", "The size of the older tree.", whole(1, MAX_POSITION)),

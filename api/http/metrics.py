@@ -20,7 +20,7 @@ from asset_ledger.ledger.errors import PoisonEventError
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PREFIX: Final = "asset_ledger_"
-_UPLOADS: Final = "create_asset"
+_UPLOADS: Final = ("create_asset", "create_asset_from_content")
 
 
 class RequestCounts:
@@ -33,6 +33,7 @@ class RequestCounts:
         self.durations: dict[tuple[str, int], Histogram] = {}
         self.received = 0
         self.sent = 0
+        self.searches_behind = 0
 
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
@@ -77,11 +78,13 @@ class _Numbers(Collector):
         uploads = sum(
             sum(durations.counts)
             for (operation, status), durations in counted
-            if operation == _UPLOADS and status < 300
+            if operation in _UPLOADS and status < 300
         )
         yield _counter("uploads", "Uploads recorded or replayed.", uploads)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        behind = self._counts.searches_behind
+        yield _counter("searches_behind", "Searches answered before the index had all.", behind)
 
     def _writes(self) -> Iterator[Metric]:
         committer = self._backend.committer

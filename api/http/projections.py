@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.errors import UnsupportedTypeError
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
@@ -14,12 +13,7 @@ from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.workers.rebuild_status import status
 from asset_ledger.api.workers.rebuilds import RunningRebuild
-from asset_ledger.ledger.errors import (
-    FieldError,
-    GenerationError,
-    MalformedBodyError,
-    TooLargeError,
-)
+from asset_ledger.ledger.errors import GenerationError
 
 
 @operation("GET", "/api/projections", answers=ProjectionsOut, scope="admin")
@@ -32,7 +26,6 @@ async def get_projections(request: Request) -> web.Response:
     "POST",
     "/api/projections/rebuild",
     answers=ProjectionsOut,
-    errors=[MalformedBodyError, UnsupportedTypeError, FieldError, TooLargeError],
     scope="admin",
     takes=RebuildIn,
     statuses=[202],

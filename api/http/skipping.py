@@ -1,40 +1,24 @@
 """Skip an event that stops projections, as an administrator."""
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.errors import UnsupportedTypeError
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut, skip_out
-from asset_ledger.api.http.answers import json_answer, write_headers
+from asset_ledger.api.http.answers import write_answer
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import (
-    BusyError,
-    FieldError,
-    KeyReusedError,
-    MalformedBodyError,
-    TooLargeError,
-)
-
-_ERRORS: Final = (
-    MalformedBodyError,
-    UnsupportedTypeError,
-    FieldError,
-    TooLargeError,
-    KeyReusedError,
-    BusyError,
-)
+from asset_ledger.ledger.errors import BusyError, KeyReusedError
 
 
 @operation(
     "POST",
     "/api/projections/skip",
     answers=SkipOut,
-    errors=_ERRORS,
+    errors=[KeyReusedError, BusyError],
     scope="admin",
     takes=SkipIn,
     statuses=[200, 202],
@@ -46,6 +30,4 @@ async def skip_event(request: Request) -> web.Response:
         sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
         position, because = sent["position"], sent["because"]
         skipped = await request.ledger.skip.event(request.call(), position, because, sent)
-    document = skip_out(position, skipped)
-    status, headers = 202 if skipped.behind else 200, write_headers(skipped)
-    return json_answer(orjson.dumps(document), skipped.position, status=status, headers=headers)
+    return write_answer(orjson.dumps(skip_out(position, skipped)), skipped)

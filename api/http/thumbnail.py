@@ -14,7 +14,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, ProjectionBehindError, UnknownAssetError
+from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -27,7 +27,7 @@ _HEADERS: Final = {
 @operation(
     "GET",
     "/api/assets/{id}/thumbnail",
-    errors=[UnknownAssetError, AssetDeletedError, UndrawableError, ProjectionBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, UndrawableError],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[MEDIA_TYPE],

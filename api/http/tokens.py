@@ -11,14 +11,12 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 from asset_ledger.api.http.body import read_optional_json
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import FieldError, MalformedBodyError, TooLargeError
 
 
 @operation(
     "POST",
     "/api/tokens",
     answers=NewTokenOut,
-    errors=[MalformedBodyError, FieldError, TooLargeError],
     scope="admin",
     takes=TokenIn,
     statuses=[201],

@@ -1,6 +1,7 @@
-"""Read the body of an upload: the new asset and its content, in one of three encodings.
+"""Read the body of an upload: the new asset and its content, in one of four encodings.
 
 - multipart/form-data: a `file` and a `json` with the fields.
+- application/x-www-form-urlencoded: a `json` alone, as NodeTool's clients send a folder.
 - application/json: the fields alone, for a folder, for metadata without a file, or with the
   `digest` of bytes that the user owns already.
 - any other type: the content itself, its fields as query parameters (`tags` and `derived_from`
@@ -9,10 +10,13 @@
 Promise: leaving the `async with` block discards staged bytes that no event names.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from asset_ledger.api.contract.assets import announced_by, check_digest, read_fields
 from asset_ledger.api.contract.fields import Fields
+from asset_ledger.api.contract.operations import JSON, URLENCODED
 from asset_ledger.api.contract.parameters import ParameterValues, refuse
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import UploadRequest, upload_request
@@ -23,10 +27,17 @@ from asset_ledger.api.http.body import (
     expects_continue,
     media_type_of,
     read_json,
+    read_whole,
     receive,
 )
 from asset_ledger.api.http.content_headers import announced_digest
-from asset_ledger.api.http.form import MAX_OVERHEAD, Form, read_form
+from asset_ledger.api.http.form import (
+    MAX_ENCODED,
+    MAX_OVERHEAD,
+    Form,
+    json_of_form,
+    read_form,
+)
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
 from asset_ledger.ledger.content.store import OwnedContent, Stage, Staged
@@ -50,13 +61,19 @@ class Upload:
         if self._stage is not None:
             await self._stage.discard()
 
-    async def receive(self) -> UploadRequest:
-        """Read the body and check it. Raises subclasses of RefusedError."""
+    async def receive(self, *, raw: bool = False) -> UploadRequest:
+        """Read the body and check it; `raw`: as content, JSON too. Raises RefusedErrors."""
         media_type = media_type_of(self._request)
+        if raw:
+            check_content(media_type)
+            return await self._raw()
         if media_type == "multipart/form-data":
             return await self._form()
-        if media_type == "application/json":
-            return await self._json()
+        if media_type == JSON:
+            return await self._without_file(await read_json(self._request))
+        if media_type == URLENCODED and not self._request.parameters:  # else curl's default type
+            text = json_of_form(await read_whole(self._request, MAX_ENCODED))
+            return await self._without_file(read_object(text, "json"))
         check_content(media_type)
         return await self._raw()
 
@@ -76,9 +93,9 @@ class Upload:
         _fill(fields, "content_type", form.file.content_type)
         return self._request_of(fields, staged)
 
-    async def _json(self) -> UploadRequest:
+    async def _without_file(self, sent: Mapping[str, Any]) -> UploadRequest:
         _check_no_fields(self._request.parameters)
-        fields = read_fields(await read_json(self._request))
+        fields = read_fields(sent)
         digest = announced_by(fields)
         if digest is None:
             return self._request_of(fields, None)

@@ -7,7 +7,6 @@ from asset_ledger.api.contract.shapes import UsagePage
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
 
 
@@ -15,7 +14,6 @@ from asset_ledger.projections.queries.usage import UsageQuery
     "GET",
     "/api/assets/usage",
     answers=UsagePage,
-    errors=[ParameterError, CursorError, ProjectionBehindError],
     scope="read",
     parameters=USAGE,
     projections=("usage", "tables"),

@@ -3,6 +3,7 @@
 Both record the same events. Their `by` is `system` in this process, and the caller of a server.
 """
 
+import asyncio
 from base64 import b64encode
 from collections.abc import (
     AsyncIterator,
@@ -13,28 +14,36 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 
+from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.headers import OWNER, encode_owner
 from asset_ledger.api.contract.imports import NDJSON, PIECE, import_of, read_import
+from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
 from asset_ledger.api.imports.errors import reading
 from asset_ledger.api.sdk.client import LARGE
 from asset_ledger.api.sdk.content import opened
-from asset_ledger.api.sdk.form import Body
+from asset_ledger.api.sdk.form import Body, json_body
 from asset_ledger.api.sdk.gateway import Document
 from asset_ledger.api.sdk.holder import Call
+from asset_ledger.api.sdk.wire import segment
+from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commands.imports import Imported, Presence, presences
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.ledger import SYSTEM
+from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
+from asset_ledger.projections.queries.jobs import JobQueries, job_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,19 @@ class Sent:
     asset_id: AssetId
     fields: Mapping[str, Any]
     path: Path | None = None
+
+
+class JobEvent(NamedTuple):
+    """A start or an end of a user's job to import, with the fields of its body."""
+
+    user_id: str
+    job_id: str
+    verb: Literal["start", "finish"]
+    fields: Mapping[str, Any]
+
+    def is_in(self, job: Mapping[str, Any]) -> bool:
+        """Return whether a job's document shows such an event already."""
+        return job["started_at" if self.verb == "start" else "finished_at"] is not None
 
 
 Present = Callable[[Sequence[AssetId]], Coroutine[Any, Any, Mapping[AssetId, Presence]]]
@@ -58,12 +80,18 @@ class Destination(Protocol):
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         """Record at most 256 assets, each after its folder. Raises SourceError."""
 
+    async def add_job_event(self, event: JobEvent) -> bool:
+        """Record a start or an end unless the job has one. Return whether it was recorded.
+
+        Raises RefusedError.
+        """
+
 
 class LocalDestination:
     """A ledger that is open in this process."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, jobs: JobQueries) -> None:
+        self._ledger, self._jobs = ledger, jobs
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         return await self._ledger.imports.present(asset_ids)
@@ -84,6 +112,20 @@ class LocalDestination:
             for stage in stages:
                 await stage.discard()
 
+    async def add_job_event(self, event: JobEvent) -> bool:
+        with suppress(UnknownJobError):
+            row = await self._jobs.find(event.user_id, event.job_id)
+            if event.is_in(orjson.loads(row.json)):
+                return False
+        call, jobs = CallContext(event.user_id, actor=SYSTEM), self._ledger.jobs
+        if event.verb == "start":
+            start = read_as(JobStartIn, event.fields)
+            await jobs.start(call, event.job_id, job_start(start), start)
+        else:
+            end = read_as(JobFinishIn, event.fields)
+            await jobs.finish(call, event.job_id, job_end(end), end)
+        return True
+
 
 class LogFile:
     """The log of a data folder, only read. A server may run."""
@@ -97,12 +139,19 @@ class LogFile:
         with closing(SqliteLogReader(self._log_file)) as log:
             return presences(Replay(log, Codec()), asset_ids)
 
+    async def job(self, user_id: str, job_id: str) -> Document:
+        """Return a job's document. Raises UnknownJobError."""
+        if not self._log_file.is_file():
+            raise UnknownJobError(job_id)
+        with closing(SqliteLogReader(self._log_file)) as log:
+            return job_document(Replay(log, Codec()).job_record(user_id, job_id))
+
 
 class DryRun:
     """A destination that records nothing, and returns what an import would record."""
 
-    def __init__(self, present: Present) -> None:
-        self.present = present
+    def __init__(self, source: "LogFile | ServerDestination") -> None:
+        self._source, self.present = source, source.present
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         known = await self.present([sent.asset_id for sent in batch])
@@ -110,12 +159,18 @@ class DryRun:
             Imported(s.asset_id, "filled" if s.asset_id in known else "recorded") for s in batch
         ]
 
+    async def add_job_event(self, event: JobEvent) -> bool:
+        with suppress(UnknownJobError):
+            return not event.is_in(await self._source.job(event.user_id, event.job_id))
+        return True
+
 
 class ServerDestination:
     """The ledger of a server. `call` sends a request to it, see `api.sdk.holder`."""
 
     def __init__(self, call: Callable[[Call[Document]], Awaitable[Document]]) -> None:
         self._call = call
+        self._one = asyncio.Lock()  # a folder's secret admits one call at a time
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         lines = [Sent(each, {"id": each, "dry_run": True}) for each in asset_ids]
@@ -125,6 +180,24 @@ class ServerDestination:
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         outcomes = await self._post(batch)
         return [Imported(AssetId(each["id"]), each["outcome"], each["reason"]) for each in outcomes]
+
+    async def job(self, user_id: str, job_id: str) -> Document:
+        """Return a job's document. Raises UnknownJobError."""
+        headers, path = {OWNER: encode_owner(user_id)}, f"/api/jobs/{segment(job_id)}"
+        return await self._call(lambda server: server.request("GET", path, headers=headers))
+
+    async def add_job_event(self, event: JobEvent) -> bool:
+        headers = {OWNER: encode_owner(event.user_id)}
+        path = f"/api/jobs/{segment(event.job_id)}/{event.verb}"
+        body = partial(json_body, orjson.dumps(event.fields))
+        async with self._one:
+            with suppress(UnknownJobError):
+                if event.is_in(await self.job(event.user_id, event.job_id)):
+                    return False
+            await self._call(
+                lambda server: server.request("POST", path, headers=headers, body=body)
+            )
+        return True
 
     async def _post(self, lines: Sequence[Sent]) -> list[dict[str, Any]]:
         async def body() -> Body:

@@ -27,7 +27,7 @@ from asset_ledger.api.imports.ledger_lines import (
 )
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
 from asset_ledger.ledger.content.offline import OfflineContents
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Event
@@ -105,7 +105,9 @@ class _Copy:
     """One import, from its first file to its last."""
 
     def __init__(self, source: Path, data_dir: Path, manifest: Manifest, log: CopiedLog) -> None:
-        self._source, self._files = source, DataFolder(data_dir).content
+        files = DataFolder(data_dir)
+        self._source = source
+        self._files = ContentFolder(files.content.root, files.unfinished_log)
         self._manifest, self._log = manifest, log
         self._codec = Codec()
 
@@ -116,15 +118,19 @@ class _Copy:
         """Import the contents. They come first, so that no event lacks its content."""
         lines, small = self._lines(CONTENTS), list[tuple[Digest, bytes]]()
         async with _opened(self._files.root) as contents:
-            with closing(Packed(self._files.packed)) as packed:
+            with closing(Packs(self._files)) as packs:
                 for number, line in enumerate(lines, 1):
                     small += await self._content(lines, read_content(lines, line), contents)
                     if len(small) >= CONTENTS_AT_ONCE:
-                        packed.pack(small)
+                        self._pack(packs, small)
                         small = []
                     progress("importing contents", number, len(lines))
-                packed.pack(small)
+                self._pack(packs, small)
         return len(lines)
+
+    def _pack(self, packs: Packs, small: Sequence[tuple[Digest, bytes]]) -> None:
+        contents = dict(small)
+        self._log.keep_places(packs.append(contents, self._log.places(list(contents))))
 
     async def _content(
         self, lines: Lines, listed: ContentLine, contents: LocalContents

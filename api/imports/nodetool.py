@@ -5,16 +5,19 @@ after a kill, the import adds new assets and changes no other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from asset_ledger.api.imports.destinations import Destination, Sent
+from asset_ledger.api.imports.errors import reading
 from asset_ledger.api.imports.nodetool_files import AssetFiles
 from asset_ledger.api.imports.nodetool_folders import NodeToolFolders
+from asset_ledger.api.imports.nodetool_jobs import JobCounts, NodeToolJobs
 from asset_ledger.api.imports.nodetool_rows import Item, item_of
 from asset_ledger.api.imports.nodetool_table import NodeToolRow, Table
+from asset_ledger.api.imports.nodetool_times import Times
 from asset_ledger.ledger.commands.imports import MOST, Imported, Presence
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
@@ -43,28 +46,45 @@ class ImportCounts:
     known: int = 0
     refused: int = 0
     without_bytes: int = 0
+    jobs: JobCounts = field(default_factory=JobCounts)
 
     @property
     def complete(self) -> bool:
         """Every row is in the ledger, with its content."""
-        return not self.refused and not self.without_bytes
+        return not (self.refused or self.without_bytes or self.jobs.refused)
 
 
 class _ItemOnDisk(NamedTuple):
+    """An asset and its file. `lacks`: why it has none."""
+
     item: Item
     path: Path | None
     size: int
+    lacks: str = ""
 
 
 async def import_nodetool(
-    table: Table, files: AssetFiles, destination: Destination, report: Report, progress: Progress
+    table: Table,
+    files: AssetFiles,
+    times: Times,
+    destination: Destination,
+    report: Report,
+    progress: Progress,
 ) -> ImportCounts:
     """Import all rows of a table. Raises SourceError, and the errors of the ledger."""
     counts = ImportCounts(rows=table.rows)
+    jobs = NodeToolJobs(
+        table,
+        times,
+        destination,
+        counts.jobs,
+        lambda job_id, what: report(ImportNote(f"job {job_id}", what)),
+    )
+    await jobs.start()
     if table.repeated:
         what = f"{table.repeated:,} rows repeat the id of another row: only the first is imported"
         report(ImportNote("", what))
-    for batch in _batches(_items(table, counts, report), files):
+    for batch in _batches(_items(table, times, counts, report), files):
         present = await destination.present([found.item.asset_id for found in batch])
         new = [found for found in batch if _adds(found, present)]
         added = await destination.add([_sent(found) for found in new]) if new else ()
@@ -72,15 +92,16 @@ async def import_nodetool(
         _report(batch, added, present, counts, report)
         done = counts.recorded + counts.filled + counts.known + counts.refused
         progress("importing rows", done, counts.rows)
+    await jobs.finish()
     return counts
 
 
-def _items(table: Table, counts: ImportCounts, report: Report) -> Iterator[Item]:
+def _items(table: Table, times: Times, counts: ImportCounts, report: Report) -> Iterator[Item]:
     """Yield every row that can be an asset: folders first, each after its parent."""
 
     def read(rows: Iterator[NodeToolRow]) -> Iterator[Item]:
         for row in rows:
-            item = item_of(row)
+            item = item_of(row, times)
             if isinstance(item, Item):
                 yield item
             else:
@@ -111,10 +132,13 @@ def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_ItemOnD
 
 
 def _found(item: Item, files: AssetFiles) -> _ItemOnDisk:
-    path = None
-    if not item.is_folder:
-        path = files.find(item.asset_id, item.fields.get("content_type"))
-    return _ItemOnDisk(item, path, path.stat().st_size if path is not None else 0)
+    if item.is_folder:
+        return _ItemOnDisk(item, None, 0)
+    path = files.find(item)
+    if isinstance(path, str):
+        return _ItemOnDisk(item, None, 0, path)
+    with reading(path, OSError):  # it may have gone since the folder was listed
+        return _ItemOnDisk(item, path, path.stat().st_size)
 
 
 def _adds(found: _ItemOnDisk, present: Mapping[AssetId, Presence]) -> bool:
@@ -140,13 +164,13 @@ def _report(
     outcomes = {imported.asset_id: imported for imported in added}
     for imported in added:
         setattr(counts, imported.outcome, getattr(counts, imported.outcome) + 1)
-    for item, path, _ in batch:
+    for item, _, _, lacks in batch:
         outcome = outcomes.get(item.asset_id)
         notes = list(item.notes) if outcome is not None else []
         if outcome is not None and outcome.outcome == "refused":
             notes.append(f"is not imported: {outcome.reason}")
-        elif path is None and not item.is_folder and present.get(item.asset_id) != "known":
+        elif lacks and present.get(item.asset_id) != "known":
             counts.without_bytes += 1
-            notes.append("has no content: its file is missing")
+            notes.append(f"has no content: {lacks}")
         for note in notes:
             report(ImportNote(item.asset_id, note))

@@ -1,50 +1,86 @@
-"""NodeTool's folder of contents: `<folder>/<id>.<ext>`.
+"""NodeTool's folder of contents: `<folder>/<user id>/<id>.<ext>`, in older versions
+`<folder>/<id>.<ext>`, and the files outside of it that NodeTool refers to.
 
-Promise: a content is a regular file in that folder. No link is followed, and no text from the
-database becomes a path.
+Promise: a content is a regular file. In the folder no link is followed, and no text from the
+database becomes a path; outside of it only with `follow_external`.
 """
 
 import mimetypes
 import os
 import stat
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.api.imports.errors import reading
+from asset_ledger.api.imports.nodetool_rows import Item
 
 _EXTENSIONS: Final = {"image/jpeg": (".jpg", ".jpeg"), "audio/mpeg": (".mp3",)}
 
+Listing = Mapping[str, list[Path]]
+"""The files of a folder by the id before the first dot."""
+
 
 class AssetFiles:
-    """The files of the folder when it was listed, by the id before the first dot."""
+    """The files of the folder and of its users' folders, as they were when each was listed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, follow_external: bool = False) -> None:
         """Raises SourceError if the folder cannot be listed."""
-        self._paths: dict[str, list[Path]] = defaultdict(list)
-        try:
-            for path in folder.iterdir():
-                self._paths[_key(path.name.partition(".")[0])].append(path)
-        except OSError as error:
-            raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
+        self._follow_external = follow_external
+        self._flat = _listing(folder)
+        self._folders = {path.name: path for paths in self._flat.values() for path in paths}
+        self._owned: dict[str, Listing] = {}
 
-    def find(self, asset_id: str, content_type: str | None) -> Path | None:
-        """Return the file of an asset. Of several: a file whose ending fits the content type, else
-        the newest, because NodeTool keeps the old file when the type changes.
+    def find(self, item: Item) -> Path | str:
+        """Return the file of an asset, or the reason why it has none.
+
+        Of several: the owner's, then a file whose ending fits the content type, else the newest,
+        because NodeTool keeps the old file when the type changes. Raises SourceError if the
+        owner's folder cannot be listed.
         """
-        found = [path for path in self._paths.get(_key(asset_id), ()) if _is_readable(path)]
-        fitting = _endings(content_type)
+        key, fitting = _key(item.asset_id), _endings(item.fields.get("content_type"))
 
         def rank(path: Path) -> tuple[bool, int]:
             return path.suffix.lower() in fitting, _age(path)
 
-        return max(found, key=rank, default=None)
+        named: list[Path] = [*self._of(item.user_id).get(key, ())] or [*self._flat.get(key, ())]
+        if readable := [path for path in named if _is_readable(path)]:
+            return max(readable, key=rank)
+        if item.external:
+            return self._external(item.external)
+        if named:
+            return f"{str(named[0])!a} is a link, or cannot be read"
+        return "its file is missing"
+
+    def _of(self, user_id: str) -> Listing:
+        if user_id not in self._owned:
+            folder = self._folders.get(user_id)
+            is_folder = folder is not None and folder.is_dir() and not folder.is_symlink()
+            self._owned[user_id] = _listing(folder) if folder is not None and is_folder else {}
+        return self._owned[user_id]
+
+    def _external(self, external: str) -> Path | str:
+        if not self._follow_external:
+            return f"its file lies outside of the folder, at {external!a}: add --follow-external"
+        path = Path(external)
+        if "\0" not in external and path.is_absolute() and _is_readable(path, follow=True):
+            return path
+        return f"its file {external!a} is missing, or cannot be read"
 
 
-def _is_readable(path: Path) -> bool:
+def _listing(folder: Path) -> Listing:
+    paths: dict[str, list[Path]] = defaultdict(list)
+    with reading(folder, OSError):
+        for path in folder.iterdir():
+            paths[_key(path.name.partition(".")[0])].append(path)
+    return paths
+
+
+def _is_readable(path: Path, *, follow: bool = False) -> bool:
     try:
-        return stat.S_ISREG(path.lstat().st_mode) and os.access(path, os.R_OK)
-    except OSError:
+        return stat.S_ISREG(path.stat(follow_symlinks=follow).st_mode) and os.access(path, os.R_OK)
+    except (OSError, ValueError):
         return False
 
 

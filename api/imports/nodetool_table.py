@@ -1,10 +1,10 @@
-"""NodeTool's table of assets, read without checking its values.
+"""NodeTool's tables of assets and jobs, read without checking their values.
 
-Promise: the table is only read, also while NodeTool runs, in one read transaction.
+Promise: the database is only read, also while NodeTool runs, in one read transaction.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,22 +12,20 @@ from typing import Any, Final, NamedTuple
 from asset_ledger.api.imports.errors import SourceError, reading
 from asset_ledger.ledger.storage.sqlite import open_reader
 
-COLUMNS: Final = (
-    *("id", "user_id", "workflow_id", "parent_id", "name", "content_type", "metadata"),
-    *("created_at", "duration", "size", "node_id", "job_id"),
-)
-OPTIONAL: Final = frozenset({"size", "node_id", "job_id"})
-"""Columns that older files lack. `updated_at` is not read: no event has such a time."""
+ASSETS: Final = "nodetool_assets"
+JOBS: Final = "nodetool_jobs"
 
-_COLUMNS_OF: Final = "SELECT name FROM pragma_table_info('nodetool_assets')"
-_COUNTS: Final = """SELECT count(*), count(id) - count(DISTINCT lower(replace(id, '-', '')))
-    FROM nodetool_assets"""
-_ORDER: Final = "ORDER BY created_at, id"
+_COLUMNS_OF: Final = "SELECT name FROM pragma_table_info(?)"
+_COUNTS: Final = f"""SELECT count(*), count(id) - count(DISTINCT lower(replace(id, '-', '')))
+    FROM {ASSETS}"""
 _PAGE: Final = 256
 
 
 class NodeToolRow(NamedTuple):
-    """One row. Columns may hold values of any type: SQLite does not enforce types."""
+    """One asset. Columns may hold values of any type: SQLite does not enforce types.
+
+    `updated_at` is not read: no event has such a time.
+    """
 
     id: Any
     user_id: Any
@@ -38,18 +36,46 @@ class NodeToolRow(NamedTuple):
     metadata: Any
     created_at: Any
     duration: Any
-    size: Any
     node_id: Any
     job_id: Any
+    external_path: Any
+
+
+class NodeToolJob(NamedTuple):
+    """One job. NodeTool changes its row; only the present values can be read."""
+
+    id: Any
+    user_id: Any
+    workflow_id: Any
+    status: Any
+    started_at: Any
+    finished_at: Any
+    completed_at: Any
+    failed_at: Any
+    updated_at: Any
+    params: Any
+    error: Any
+    error_message: Any
+
+
+_OPTIONAL: Final = frozenset({"node_id", "job_id", "external_path"})
+"""Columns that older files lack."""
+
+_REQUIRED_OF_JOBS: Final = frozenset({"id", "user_id", "status", "started_at"})
 
 
 class Table:
-    """The table, in one read transaction."""
+    """Both tables, in one read transaction. `jobs` is 0 without a table of jobs."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
-        self._select = f"SELECT {', '.join(_selected(db))} FROM nodetool_assets"
+        required = [name for name in NodeToolRow._fields if name not in _OPTIONAL]
+        self._assets = _select(db, path, ASSETS, NodeToolRow._fields, required)
         self.rows, self.repeated = db.execute(_COUNTS).fetchone()
+        self.jobs, self._jobs = 0, ""
+        if _columns(db, JOBS):
+            self._jobs = _select(db, path, JOBS, NodeToolJob._fields, _REQUIRED_OF_JOBS)
+            (self.jobs,) = db.execute(f"SELECT count(*) FROM {JOBS}").fetchone()
 
     def folders(self) -> Iterator[NodeToolRow]:
         """Yield the folders, the oldest first."""
@@ -59,19 +85,28 @@ class Table:
         """Yield all other rows, the oldest first."""
         return self._rows("content_type IS NOT 'folder'")
 
+    def job_rows(self) -> Iterator[NodeToolJob]:
+        """Yield the jobs, the oldest first."""
+        if self._jobs:
+            yield from map(NodeToolJob._make, self._pages(f"{self._jobs} ORDER BY started_at, id"))
+
     def _rows(self, which: str) -> Iterator[NodeToolRow]:
-        cursor = self._db.execute(f"{self._select} WHERE {which} {_ORDER}")
+        sql = f"{self._assets} WHERE {which} ORDER BY created_at, id"
+        return map(NodeToolRow._make, self._pages(sql))
+
+    def _pages(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        cursor = self._db.execute(sql)
         while page := cursor.fetchmany(_PAGE):
-            yield from map(NodeToolRow._make, page)
+            yield from page
 
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
-    """Open the table in a file. Raises SourceError if it is not a NodeTool database."""
+    """Open the tables in a file. Raises SourceError if it is not a NodeTool database."""
     with reading(path, sqlite3.Error), closing(open_reader(path)) as db:
         db.text_factory = _text
         db.execute("BEGIN")
-        yield Table(db)
+        yield Table(db, path)
 
 
 def _text(stored: bytes) -> str:
@@ -79,14 +114,25 @@ def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogateescape")
 
 
-def _selected(db: sqlite3.Connection) -> Iterator[str]:
-    existing = {name for (name,) in db.execute(_COLUMNS_OF)}
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {name for (name,) in db.execute(_COLUMNS_OF, (table,))}
+
+
+def _select(
+    db: sqlite3.Connection,
+    path: Path,
+    table: str,
+    columns: Sequence[str],
+    required: Collection[str],
+) -> str:
+    """Return a SELECT of these columns, NULL for those that are missing. Raises SourceError."""
+    existing = _columns(db, table)
     if not existing:
-        raise SourceError("the database has no table nodetool_assets: check --db")
-    for name in COLUMNS:
-        if name not in existing and name not in OPTIONAL:
-            raise SourceError(
-                f"nodetool_assets has no column {name}: check --db, which has to be the database"
-                " of a NodeTool that writes this column"
-            )
-        yield name if name in existing else "NULL"
+        raise SourceError(f"{path} has no table {table}: check --db")
+    if missing := [name for name in required if name not in existing]:
+        raise SourceError(
+            f"{path}: {table} has no column {missing[0]}: check --db, which has to be the database"
+            " of a NodeTool that writes this column"
+        )
+    selected = (name if name in existing else "NULL" for name in columns)
+    return f"SELECT {', '.join(selected)} FROM {table}"

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import orjson
 
@@ -49,6 +49,8 @@ from asset_ledger.ledger.service import Ledger
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
+
+T = TypeVar("T")
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
@@ -100,7 +102,7 @@ class EmbeddedGateway:
     async def create(self, fields: Fields, content: UploadContent | None) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
-        return await self._retry.run(partial(self._create, self._call(), json, content))
+        return await self._write(partial(self._create, self._call(), json, content))
 
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -146,17 +148,19 @@ class EmbeddedGateway:
         """Change a label: None clears. Raises PreconditionFailedError at another version."""
         call = replace(self._call(), if_match=if_match)
         json = fields_json(changes)
-        return await self._retry.run(partial(self._update, call, read_asset_id(asset_id), json))
+        return await self._write(partial(self._update, call, read_asset_id(asset_id), json))
 
     async def restore(self, asset_id: str) -> Document:
         """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
-        restoration = partial(self._restore, self._call(), read_asset_id(asset_id))
-        return await self._retry.run(restoration)
+        restore, call = self._ledger.restore.asset, self._call()
+        receipt = await self._write(partial(restore, call, read_asset_id(asset_id)))
+        return _read(document_json(receipt.asset).encode())
 
     async def delete(self, asset_id: str) -> list[str]:
         """Delete an asset, and return the ids of all deleted assets. Raises UnknownAssetError."""
-        deletion = partial(self._delete, self._call(), read_asset_id(asset_id))
-        return await self._retry.run(deletion)
+        delete, call = self._ledger.delete.asset, self._call()
+        deletion = await self._write(partial(delete, call, read_asset_id(asset_id)))
+        return list(deletion.ids)
 
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
         """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
@@ -167,11 +171,15 @@ class EmbeddedGateway:
 
     async def start_job(self, job_id: str, fields: Fields) -> None:
         """Record the start of a job. Raises JobStateError if it started with other fields."""
-        await self._retry.run(partial(self._start, self._call(), job_id, fields_json(fields)))
+        sent = read_as(JobStartIn, read_object(fields_json(fields), "json"))
+        start = self._ledger.jobs.start
+        await self._write(partial(start, self._call(), job_id, job_start(sent), sent))
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
         """Record the end of a job. Raises JobStateError if it ended with other fields."""
-        await self._retry.run(partial(self._finish, self._call(), job_id, fields_json(fields)))
+        sent = read_as(JobFinishIn, read_object(fields_json(fields), "json"))
+        finish = self._ledger.jobs.finish
+        await self._write(partial(finish, self._call(), job_id, job_end(sent), sent))
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""
@@ -181,14 +189,22 @@ class EmbeddedGateway:
     def _call(self) -> CallContext:
         return CallContext(self._user_id, key=new_key(), actor=self._caller)
 
+    async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Do a write with a slot of the write queue; do it again while the ledger is busy."""
+
+        async def attempt() -> T:
+            with self._ledger.slots.take():
+                return await write()
+
+        return await self._retry.run(attempt)
+
     async def _create(
         self, call: CallContext, json: bytes, content: UploadContent | None
     ) -> Document:
-        with self._ledger.slots.take():
-            fields = read_fields(read_object(json, "json"))
-            async with self._staged(content) as staged:
-                sent = upload_request(fields, staged, self._user_id)
-                receipt = await self._ledger.create.asset(call, *sent)
+        fields = read_fields(read_object(json, "json"))
+        async with self._staged(content) as staged:
+            sent = upload_request(fields, staged, self._user_id)
+            receipt = await self._ledger.create.asset(call, *sent)
         return _read(document_json(receipt.asset).encode())
 
     @asynccontextmanager
@@ -213,35 +229,14 @@ class EmbeddedGateway:
         )
 
     async def _update(self, call: CallContext, asset_id: AssetId, json: bytes) -> Document:
-        with self._ledger.slots.take():
-            try:
-                fields = read_patch_fields(read_object(json, "json"))
-                label = label_of(fields, self._user_id, patch=True)
-            except RefusedError:
-                await self._ledger.edit.current(call, asset_id)  # 404 and 410 come before 422
-                raise
-            receipt = await self._ledger.edit.asset(call, asset_id, label, None, fields)
+        try:
+            fields = read_patch_fields(read_object(json, "json"))
+            label = label_of(fields, self._user_id, patch=True)
+        except RefusedError:
+            await self._ledger.edit.current(call, asset_id)  # 404 and 410 come before 422
+            raise
+        receipt = await self._ledger.edit.asset(call, asset_id, label, None, fields)
         return _read(document_json(receipt.asset).encode())
-
-    async def _restore(self, call: CallContext, asset_id: AssetId) -> Document:
-        with self._ledger.slots.take():
-            receipt = await self._ledger.restore.asset(call, asset_id)
-        return _read(document_json(receipt.asset).encode())
-
-    async def _delete(self, call: CallContext, asset_id: AssetId) -> list[str]:
-        with self._ledger.slots.take():
-            deletion = await self._ledger.delete.asset(call, asset_id)
-        return list(deletion.ids)
-
-    async def _start(self, call: CallContext, job_id: str, json: bytes) -> None:
-        fields = read_as(JobStartIn, read_object(json, "json"))
-        with self._ledger.slots.take():
-            await self._ledger.jobs.start(call, job_id, job_start(fields), fields)
-
-    async def _finish(self, call: CallContext, job_id: str, json: bytes) -> None:
-        fields = read_as(JobFinishIn, read_object(json, "json"))
-        with self._ledger.slots.take():
-            await self._ledger.jobs.finish(call, job_id, job_end(fields), fields)
 
 
 async def _documents(

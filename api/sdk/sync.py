@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
+from asset_ledger.api.sdk import __all__ as __all__
 from asset_ledger.api.sdk import asset as assets
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
@@ -26,58 +27,16 @@ from asset_ledger.api.sdk.asset import GroupBy, UsageSort
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import OnSaveError
-from asset_ledger.api.sdk.errors import (
-    AssetDeletedError,
-    FieldError,
-    ForbiddenError,
-    LedgerError,
-    NotConnectedError,
-    RefusedError,
-    SaveError,
-    TooLargeError,
-    UnavailableError,
-    UnknownAssetError,
-    UnknownJobError,
-    UnreachableError,
-    WorkflowError,
-)
+from asset_ledger.api.sdk.errors import *  # noqa: F403
+from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
-from asset_ledger.api.sdk.results import Output
+from asset_ledger.api.sdk.results import Output as Output
 from asset_ledger.api.sdk.workflow import Graph
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
-
-__all__ = [
-    "Asset",
-    "AssetDeletedError",
-    "BaseNode",
-    "Connection",
-    "Event",
-    "FieldError",
-    "ForbiddenError",
-    "Gateway",
-    "Graph",
-    "LedgerError",
-    "NotConnectedError",
-    "Output",
-    "ProcessingContext",
-    "RefusedError",
-    "Result",
-    "SaveError",
-    "TooLargeError",
-    "UnavailableError",
-    "UnknownAssetError",
-    "UnknownJobError",
-    "UnreachableError",
-    "Usage",
-    "WorkflowError",
-    "connect",
-    "run_node",
-    "run_workflow",
-]
 
 
 def connect(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.api.thumbnails.drawer import Drawer
-from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
+from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.files import storage_errors
@@ -70,12 +70,7 @@ class Thumbnails:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
-            try:
-                drawn = await self._drawn(drawer, digest, kind)
-            except DrawerDiedError:  # the content may not be the cause: draw once more
-                drawn = await self._drawn(drawer, digest, kind)
-        except DrawerDiedError:
-            drawn = b"it made its decoder fail"
+            drawn = await self._drawn(drawer, digest, kind)
         except UndrawableError as error:
             drawn = str(error).encode()
         finally:

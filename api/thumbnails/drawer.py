@@ -4,17 +4,20 @@ Promise: after a content breaks its decoder, a new process draws the next one.
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
+from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import frame
 from asset_ledger.api.workers.child import Child
 
 PATIENCE: Final = 30.0
 """Seconds that a drawing may take."""
+
+TRIES: Final = 2
 
 WORKER: Final = "asset_ledger.api.thumbnails.worker"
 
@@ -27,25 +30,28 @@ class Drawer:
         self._child: Child | None = None
 
     async def draw(self, kind: str, source: Path | bytes) -> bytes:
-        """Return a small picture of a file, or of these bytes.
+        """Return a small picture of a file, or of these bytes. Raises UndrawableError.
 
-        Raises UndrawableError and DrawerDiedError.
+        Draw once more if the process dies: the content may not be the cause.
         """
+        for _ in range(TRIES):
+            with suppress(OSError, EOFError, ValueError):
+                refusal, picture = await self._answer(kind, source)
+                if refusal is not None:
+                    raise UndrawableError(refusal)
+                return picture
+        raise UndrawableError("it made its decoder fail")
+
+    async def _answer(self, kind: str, source: Path | bytes) -> tuple[str | None, bytes]:
         try:
             async with asyncio.timeout(self._patience):
-                refusal, picture = await self._ask(kind, source)
+                return await self._ask(kind, source)
         except TimeoutError:
             await self.end()
             raise UndrawableError("drawing it takes too long") from None
-        except (OSError, EOFError, ValueError):
-            await self.end()
-            raise DrawerDiedError from None
         except BaseException:
             await self.end()  # else the next call would read this answer
             raise
-        if refusal is not None:
-            raise UndrawableError(refusal)
-        return picture
 
     async def end(self) -> None:
         """Kill the process, if there is one."""

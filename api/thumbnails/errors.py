@@ -3,9 +3,5 @@
 from asset_ledger.api.contract.errors import UnsupportedTypeError
 
 
-class DrawerDiedError(Exception):
-    """The drawing process ended before it answered: killed from outside, or by the content."""
-
-
 class UndrawableError(UnsupportedTypeError):
     """No thumbnail can be made of this content; the message says why."""

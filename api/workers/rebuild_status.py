@@ -1,6 +1,7 @@
 """The status of the tables: the generation in use, the running rebuild, the previous one."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,9 @@ async def status(
             "rows": rows,
             "digest": rebuilds.digests.get(generation.number),
         },
-        "building": _building(building),
+        "building": None if building is None else asdict(building),
         "previous": None if previous is None else previous._asdict(),
         "last": _ended(rebuilds.last),
-    }
-
-
-def _building(building: RunningRebuild | None) -> dict[str, Any] | None:
-    if building is None:
-        return None
-    return {
-        "generation": building.generation,
-        "position": building.position,
-        "target": building.target,
-        "state": building.state,
-        "dry_run": building.dry_run,
-        "rollback": building.rollback,
-        "started_at": building.started_at,
     }
 
 

@@ -39,17 +39,17 @@ def _now() -> str:
     return iso(datetime.now(UTC))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RunningRebuild:
     """A running rebuild or rollback. `dry_run`: the new generation is compared and discarded.
     `rollback`: the previous generation comes back. `position` of `target`: progress of `state`."""
 
     generation: int
+    position: int = 0
     target: int
+    state: str = "starting"
     dry_run: bool = False
     rollback: bool = False
-    state: str = "starting"
-    position: int = 0
     started_at: str = field(default_factory=_now)
 
     def report(self, state: str, position: int, target: int) -> None:
@@ -95,7 +95,8 @@ class Rebuilds:
         if self.building is not None:
             return self.building
         number, target = next_number(self._folder), self._feed.head()
-        return self._run(RunningRebuild(number, target, dry_run=dry_run), self._rebuild)
+        building = RunningRebuild(generation=number, target=target, dry_run=dry_run)
+        return self._run(building, self._rebuild)
 
     async def roll_back(self) -> RunningRebuild:
         """Start to catch up the previous generation, which then takes over.
@@ -106,7 +107,8 @@ class Rebuilds:
         previous = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
         if self.building is not None:
             raise GenerationError("a rebuild is running: wait for it, or cancel it")
-        building = RunningRebuild(previous.generation, self._feed.head(), rollback=True)
+        number, target = previous.generation, self._feed.head()
+        building = RunningRebuild(generation=number, target=target, rollback=True)
         return self._run(building, self._go_back)
 
     async def cancel(self) -> None:

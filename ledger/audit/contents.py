@@ -4,67 +4,52 @@ A content that no event names is no finding: an interrupted write may have left 
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
-from asset_ledger.ledger.ids import digest_from_hex, digest_of
+from asset_ledger.ledger.audit.rows import AuditRows
+from asset_ledger.ledger.content.packs import PackReader
+from asset_ledger.ledger.content.places import Place, place_of
+from asset_ledger.ledger.ids import digest_from_hex
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
-from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
-
-NoteContent = Callable[[str, int], bool]
-"""Note a digest and a size; return False if that digest was noted before."""
-
-PAGE: Final = 100
-"""Packed contents to read at once, of 64 KiB at most each."""
-
-_PACKED: Final = """SELECT rowid, digest, bytes FROM contents
-    WHERE rowid >= ? ORDER BY rowid LIMIT ?"""
-_SMALLEST: Final = -(2**63)
 
 
 class ContentAudit:
     """An audit of every content in a folder. `read`: the number of contents read so far."""
 
-    def __init__(self, files: ContentFolder, note: NoteContent, progress: Progress) -> None:
-        self._files = files
-        self._note, self._progress = note, progress
+    def __init__(self, files: ContentFolder, rows: AuditRows, progress: Progress) -> None:
+        self._files, self._packs = files, PackReader(files)
+        self._rows, self._progress = rows, progress
         self.read = 0
 
     def findings(self) -> Iterator[Finding]:
         """Read every content, and yield what is wrong."""
-        try:
-            with closing(open_reader(self._files.packed)) as db:
-                db.text_factory = spell_out
-                yield from self._read_packed(db)
-        except sqlite3.Error as error:
-            yield Finding("content/packed.db", "as a file", str(error))
+        with closing(self._packs):
+            yield from self._read_packed()
         yield from self._read_objects()
 
-    def _read_packed(self, db: sqlite3.Connection) -> Iterator[Finding]:
-        (total,) = db.execute("SELECT count(*) FROM contents").fetchone()
-        start = _SMALLEST
-        while rows := db.execute(_PACKED, (start, PAGE)).fetchall():
-            for _, *row in rows:
-                yield from self._packed_content(*row)
-            start = rows[-1][0] + 1
-            self._progress("reading contents", self.read, max(total, self.read))
-        for (result,) in db.execute("PRAGMA integrity_check").fetchmany(PAGE):
-            if result != "ok":
-                yield Finding("content/packed.db", "as a file", str(result))
+    def _read_packed(self) -> Iterator[Finding]:
+        """Read each record that has a place, pack by pack. What has no place is no content."""
+        total = self._rows.note_places()
+        for page in self._rows.places():
+            for row in page:
+                yield from self._packed_content(place_of(row))
+            self._progress("reading contents", self.read, total)
 
-    def _packed_content(self, name: Any, content: Any) -> Iterator[Finding]:
+    def _packed_content(self, place: Place) -> Iterator[Finding]:
         self.read += 1
-        if not isinstance(name, str) or not isinstance(content, bytes):
-            yield Finding("contents", str(name), "a column has another type")
-        elif name != digest_of(content):
-            yield Finding("contents", name, "its bytes have another digest")
-        elif not self._note(name, len(content)):
-            yield Finding("contents", name, "is kept twice")
+        try:
+            whole = self._packs.find(place) is not None
+        except OSError as error:
+            yield Finding("contents", place.digest, f"cannot be read: {error.strerror}")
+            return
+        if not whole:
+            yield Finding("contents", place.digest, f"is not in pack {place.pack} at its place")
+        elif not self._rows.note_content(place.digest, place.size):
+            yield Finding("contents", place.digest, "is kept twice")
 
     def _read_objects(self) -> Iterator[Finding]:
         total = self.read + sum(1 for _ in _files(self._files.objects))
@@ -85,7 +70,7 @@ class ContentAudit:
         if path != self._files.object(digest):
             name = digest.removeprefix("sha256:")
             yield Finding("content/objects", where, f"its bytes have the SHA-256 {name}")
-        elif not self._note(digest, size):
+        elif not self._rows.note_content(digest, size):
             yield Finding("content/objects", where, "is kept twice")
 
 

@@ -47,7 +47,7 @@ class Audit:
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
         """Read everything, and yield what is wrong as it is found."""
-        contents = ContentAudit(self._files.content, self._rows.note_content, progress)
+        contents = ContentAudit(self._files.content, self._rows, progress)
         try:
             yield from self._log.findings(progress)
             yield from contents.findings()

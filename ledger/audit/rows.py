@@ -27,9 +27,13 @@ _NOTES: Final = (
     """CREATE TABLE commands (user_id TEXT, command TEXT, first INTEGER, last INTEGER, key TEXT,
         PRIMARY KEY (user_id, command, key)) WITHOUT ROWID""",
     "CREATE TABLE contents (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID",
+    """CREATE TABLE places (digest, pack, offset, size, PRIMARY KEY (pack, offset, digest))
+        WITHOUT ROWID""",
 )
 _NOTE: Final = f"INSERT INTO envelopes VALUES (?, {', '.join('?' for _ in _COLUMNS)})"
 _NOTE_CONTENT: Final = "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING"
+_NOTE_PLACES: Final = "INSERT INTO places SELECT * FROM log.contents"
+_PLACES: Final = "SELECT * FROM places ORDER BY pack, offset, digest"
 _INDEX: Final = "CREATE INDEX jobs ON envelopes (user_id, job_id) WHERE job_id IS NOT NULL"
 _COMMANDS: Final = """INSERT INTO commands
     SELECT user_id, command_hash(user_id, key, operation, fingerprint), first_position,
@@ -225,6 +229,16 @@ class AuditRows:
         for (result,) in self._db.execute("PRAGMA log.integrity_check").fetchmany(MOST):
             if result != "ok":
                 yield Finding("ledger.db", "as a file", str(result))
+
+    def note_places(self) -> int:
+        """Note the places of all contents, and return their number."""
+        return self._db.execute(_NOTE_PLACES).rowcount
+
+    def places(self) -> Iterator[list[Any]]:
+        """Yield the rows of all noted places in the order of the packs, page by page."""
+        rows = self._db.execute(_PLACES)
+        while page := rows.fetchmany(PAGE):
+            yield page
 
     def note_content(self, digest: str, size: int) -> bool:
         """Note a content. Return False if its digest was noted before."""

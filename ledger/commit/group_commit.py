@@ -1,11 +1,11 @@
-"""One group commit: small contents, then events, then table rows, each with a COMMIT of its own.
+"""One group commit: small contents, then events, then table rows, each durable before the next.
 
 This is the boundary of the storage engine: no code above it depends on SQLite, files or threads.
-Each COMMIT stores its part of the whole group, or nothing. If the process dies at one of these
-crash points, the next start finds and does the following:
+One fsync makes the contents durable, one COMMIT their places and the events of the whole group, or
+nothing. If the process dies at one of these crash points, the next start finds and does this:
 
-    before C   nothing of the group: no event is recorded, no caller was answered
-    after C    contents that no event names: they stay, and serve the same bytes later
+    before C   nothing of the group, or bytes at the end of a pack that have no place
+    after C    contents without a place: nothing can read them, the next ones follow them
     after D    events without rows: the rows are made from the log before the server listens
     after E    events and rows, but no answer sent: a retry with the same Idempotency-Key gets it
 """
@@ -24,7 +24,8 @@ from asset_ledger.ledger.commit.requests import (
     SwitchRequest,
     TablesState,
 )
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
+from asset_ledger.ledger.content.places import Place
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
 from asset_ledger.ledger.log.event_log import Appended, EventLog, Outcome
@@ -61,8 +62,8 @@ class Tables(Protocol):
 class GroupCommit:
     """Commits groups to the files of one data folder. One thread calls it."""
 
-    def __init__(self, log: EventLog, packed: Packed, tables: Tables) -> None:
-        self._log, self._packed, self._tables = log, packed, tables
+    def __init__(self, log: EventLog, packs: Packs, tables: Tables) -> None:
+        self._log, self._packs, self._tables = log, packs, tables
         self._switch: SwitchRequest | None = None
 
     @property
@@ -74,7 +75,7 @@ class GroupCommit:
         self, answers: Sequence[tuple[int, Answer]] = (), commands: int = 0, seconds: float = 0.0
     ) -> GroupResult:
         """Return the state of log and tables, with these answers."""
-        failure = self._packed.failure or self._log.failure
+        failure = self._packs.failure or self._log.failure
         head = self._log.head().position
         return GroupResult(head, self._tables.state, answers, failure, commands, seconds)
 
@@ -102,10 +103,10 @@ class GroupCommit:
 
     def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:
         try:
-            failed = self._pack([request for request in requests if request.contents])  # C
+            places, failed = self._pack([each for each in requests if each.contents])  # C
             ready = [request for request in requests if request.number not in failed]
             commands = [request.command for request in ready]
-            outcomes = self._log.append(commands, self._tables.prepare)  # D
+            outcomes = self._log.append(commands, self._tables.prepare, places)  # D
             self._apply(outcomes)  # E
         except Exception:
             logger.exception("a group of %d writes failed", len(requests))
@@ -114,17 +115,20 @@ class GroupCommit:
         numbers = [request.number for request in ready]
         return [*failed.items(), *zip(numbers, outcomes, strict=True)]
 
-    def _pack(self, requests: Sequence[CommandRequest]) -> dict[int, Answer]:
-        """Make the small contents durable; return the failures by request number."""
-        if not requests:
-            return {}
+    def _pack(self, requests: Sequence[CommandRequest]) -> tuple[list[Place], dict[int, Answer]]:
+        """Make small contents durable. Return their places, and the errors by request number.
+
+        After an error, pack the contents of one request at a time, so that only one fails.
+        """
+        contents = dict(content for request in requests for content in request.contents)
         try:
-            self._packed.pack([content for request in requests for content in request.contents])
+            return self._packs.append(contents, self._log.places(list(contents))), {}
         except StorageFailedError as error:
             if len(requests) == 1:
-                return {requests[0].number: error}
-            return {number: e for each in requests for number, e in self._pack([each]).items()}
-        return {}
+                return [], {requests[0].number: error}
+        packed = [self._pack([request]) for request in requests]
+        failed = {number: error for _, errors in packed for number, error in errors.items()}
+        return [place for places, _ in packed for place in places], failed
 
     def _apply(self, outcomes: Sequence[Outcome]) -> None:
         """Store the rows of the events that were recorded."""

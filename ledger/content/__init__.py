@@ -1,1 +1,1 @@
-"""The bytes of assets: small ones packed in one SQLite file, large ones as files."""
+"""The bytes of assets: small ones packed, large ones in files."""

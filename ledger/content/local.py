@@ -1,6 +1,6 @@
-"""Contents in a local folder: small ones packed in one SQLite file, large ones as files.
+"""Contents in a local folder: small ones packed, large ones in files of their own.
 
-    packed.db              contents up to 64 KiB: one COMMIT makes a whole group of them durable
+    packs/00000001.pack    contents up to 64 KiB: one fsync makes a whole group of them durable
     objects/ab/cd/<hex>    larger contents, named by their SHA-256
     tmp/                   uploads that have not ended; emptied at every start
 
@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.ledger.content.packed import FIND
+from asset_ledger.ledger.content.packs import PackReader
+from asset_ledger.ledger.content.places import place_of, place_query
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
@@ -44,11 +45,11 @@ def _prepare(files: ContentFolder) -> None:
 
 
 class LocalContents:
-    """A ContentStore in a local folder. It only reads the packed contents: `Packed` writes them."""
+    """A ContentStore in a local folder. It only reads the packed contents: `Packs` writes them."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
-        self._readers = AsyncReaders(files.packed)
+        self._log, self._packs = AsyncReaders(files.log, mapped=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
 
@@ -65,16 +66,21 @@ class LocalContents:
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it is absent. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
-            packed = await self._readers.rows(FIND, (digest,))
-            if packed:
-                return SmallContent(packed[0][0])
+            rows = await self._log.rows(*place_query([digest]), brief=True)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._open_object, digest)
+            if not rows:
+                return await loop.run_in_executor(self._threads, self._open_object, digest)
+            place = place_of(rows[0])
+            content = self._packs.find_cached(place)
+            if content is None:
+                content = await loop.run_in_executor(self._threads, self._packs.read, place)
+            return SmallContent(content)
 
     async def close(self) -> None:
         """Wait for the threads, then close every connection."""
         await asyncio.to_thread(self._threads.shutdown)
-        await self._readers.close()
+        await self._log.close()
+        self._packs.close()
 
     def _open_object(self, digest: Digest) -> FileContent | None:
         try:

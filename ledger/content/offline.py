@@ -1,32 +1,26 @@
 """Contents of a data folder, for commands that run beside its server or without one."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Final
+from typing import Any
 
-import orjson
-
-from asset_ledger.ledger.content.packed import FIND
+from asset_ledger.ledger.content.packs import PackReader
+from asset_ledger.ledger.content.places import Place, find_places
 from asset_ledger.ledger.content.reading import PIECE
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader
 
-_PACKED: Final = """SELECT digest, bytes FROM json_each(?)
-    CROSS JOIN contents ON contents.digest = json_each.value"""
-_SIZES: Final = """SELECT digest, length(bytes) FROM json_each(?)
-    CROSS JOIN contents ON contents.digest = json_each.value"""
-
 
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
     """Yield a content in pieces of at most 1 MiB. Raises DataFolderError if it is unreadable."""
     try:
-        with closing(open_reader(files.packed)) as db:
-            packed = db.execute(FIND, (digest,)).fetchone()
-        if packed is not None:
-            yield packed[0]
+        with closing(OfflineContents(files)) as contents:
+            packed = contents.packed([digest])
+        if packed:
+            yield packed[digest]
             return
         with files.object(digest).open("rb") as file:
             while piece := file.read(PIECE):
@@ -36,28 +30,34 @@ def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
 
 
 class OfflineContents:
-    """Reads many contents of a folder at a time. Raises sqlite3.Error if they are unreadable."""
+    """Reads many contents of a folder at a time. Raises sqlite3.Error or OSError if it cannot."""
 
     def __init__(self, files: ContentFolder) -> None:
-        self._files = files
-        self._db = open_reader(files.packed)
+        self._files, self._packs = files, PackReader(files)
+        self._db = open_reader(files.log)
 
     def packed(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
-        """Return those of these contents that are packed: at most 64 KiB each."""
-        return dict(self._db.execute(_PACKED, (_json(digests),)).fetchall())
+        """Return those of these contents that are packed: at most 64 KiB each.
+
+        Raises CorruptLogError if a pack was changed.
+        """
+        return {place.digest: self._packs.read(place) for place in self._places(digests)}
 
     def sizes(self, digests: Sequence[Digest]) -> dict[Digest, int]:
         """Return the size in bytes of each of these contents that exists."""
-        sizes: dict[Digest, int] = dict(self._db.execute(_SIZES, (_json(digests),)).fetchall())
+        sizes = {place.digest: place.size for place in self._places(digests)}
         for digest in digests:
             if digest not in sizes and (file := self._files.object(digest)).is_file():
                 sizes[digest] = file.stat().st_size
         return sizes
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         self._db.close()
+        self._packs.close()
 
+    def _places(self, digests: Sequence[Digest]) -> Iterable[Place]:
+        def rows(sql: str, parameters: Sequence[Any]) -> list[Any]:
+            return self._db.execute(sql, parameters).fetchall()
 
-def _json(digests: Sequence[Digest]) -> str:
-    return orjson.dumps(digests).decode()
+        return find_places(rows, digests).values()

@@ -69,7 +69,7 @@ class ContentStore(Protocol):
 
     - `publish` MUST NOT return before a large content is durable under its digest, also if the
       same content exists already (its first writer may not have finished).
-    - Small contents are not published: the group commit makes them durable (`content.packed`).
+    - Small contents are not published: the group commit makes them durable (`content.packs`).
     - The same bytes MUST be stored once, also if two callers publish them at the same time.
     - No method may remove a published content.
     """

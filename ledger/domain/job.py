@@ -33,10 +33,11 @@ MAX_ERROR: Final = 32 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
-    """A client reported the start of a job. `private`: parameters."""
+    """A client reported the start of a job. `private`: parameters. `made_at`: the claimed time."""
 
     TOPIC: ClassVar[str] = "job.started"
     parent_job_id: str | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,14 @@ class JobFinished(TaggedEvent):
     """A client reported the end of a job. `private`: error.
 
     `events` is the number of the job's events, this one included: it shows that none is missing.
+    `made_at`: the claimed time.
     """
 
     TOPIC: ClassVar[str] = "job.finished"
     COUNTS_ITS_JOB: ClassVar[bool] = True
     status: Ending
     events: int = 0
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ def _started(event: JobStarted) -> dict[str, Any]:
         "workflow_id": event.workflow_id,
         "parent_job_id": event.parent_job_id,
         "parameters": private_of(event).get("parameters"),
-        "started_at": moment(event),
+        "started_at": event.made_at or moment(event),
     }
 
 
@@ -98,7 +101,7 @@ def _finished(event: JobFinished) -> dict[str, Any]:
     return {
         "status": event.status,
         "error": private_of(event).get("error"),
-        "finished_at": moment(event),
+        "finished_at": event.made_at or moment(event),
     }
 
 
@@ -109,6 +112,7 @@ class JobStart:
     workflow_id: str | None = None
     parent_job_id: str | None = None
     parameters: Mapping[str, Json] | None = None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,7 @@ class JobEnd:
 
     status: Ending
     error: str | None = None
+    made_at: datetime | None = None
 
 
 def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
@@ -132,6 +137,7 @@ def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> 
                 **_next_version(job, job_id, origin),
                 workflow_id=intent.workflow_id,
                 parent_job_id=intent.parent_job_id,
+                made_at=intent.made_at,
                 private=_given("parameters", intent.parameters),
             )
         ]
@@ -154,6 +160,7 @@ def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> l
                 **_next_version(job, job_id, origin),
                 workflow_id=job.workflow_id if job else None,
                 status=intent.status,
+                made_at=intent.made_at,
                 private=_given("error", intent.error),
             )
         ]

@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from eventsourcing.persistence import Notification
 
+from asset_ledger.ledger.content.places import Place
 from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.ids import Digest
 
 TagKind = Literal["workflow", "node", "job"]
 
@@ -126,6 +128,7 @@ class EventLog(LogReader, Protocol):
       same key and the same request it MUST return the first outcome and record nothing.
     - `recorded_at` MUST NOT be before that of the previous event. `job_seq` MUST be 1, 2, 3 ... in
       each job of each user.
+    - The places of contents are stored also if every command is refused.
     - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """
 
@@ -133,8 +136,19 @@ class EventLog(LogReader, Protocol):
     def failure(self) -> StorageFailedError | None:
         """The error that prevents all appends until a restart, or None."""
 
-    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
-        """Record or refuse each command. One thread at a time may call it."""
+    def append(
+        self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
+    ) -> list[Outcome]:
+        """Record or refuse each command. One thread at a time may call it.
+
+        `places`: where the new small contents of these commands are durable already.
+        """
+
+    def places(self, digests: Sequence[Digest]) -> dict[Digest, Place]:
+        """Return the places of those of these contents that are packed.
+
+        Only the thread that calls `append` may call it. Raises StorageFailedError.
+        """
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one.

@@ -1,11 +1,13 @@
 """The event log in one SQLite file.
 
 The table `stored_events` is eventsourcing's: its recorder can open the file. The same transactions
-fill tables of tags, Idempotency-Keys, last job numbers, leaf hashes and Merkle tiles.
+fill tables of tags, Idempotency-Keys, last job numbers, leaf hashes, Merkle tiles and the places of
+small contents.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +16,12 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from asset_ledger.ledger.content.places import (
+    CONTENTS_TABLE,
+    Place,
+    find_places,
+    insert_places,
+)
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
@@ -21,6 +29,7 @@ from asset_ledger.ledger.errors import (
     StorageFailedError,
     UnavailableError,
 )
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
 from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
@@ -74,7 +83,7 @@ _GUARDS: Final = (
           OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
         BEGIN SELECT RAISE(ABORT, 'events never change'); END""",
 )
-_SCHEMA: Final = (*_SIDE_TABLES, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
+_SCHEMA: Final = (*_SIDE_TABLES, CONTENTS_TABLE, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
 
 # Only existing streams: most are new, and each fetched row releases the GIL.
 _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(originator_version)
@@ -150,7 +159,9 @@ class SqliteLog(SqliteLogReader):
         """The error that prevents all appends until a restart, or None."""
         return self._failure
 
-    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+    def append(
+        self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
+    ) -> list[Outcome]:
         """Record or refuse each command, in one transaction; see the protocol.
 
         Retry the commands of a failed transaction one by one, so that only the failing one fails.
@@ -158,7 +169,7 @@ class SqliteLog(SqliteLogReader):
         if self._failure is not None:
             return [self._failure] * len(commands)
         try:
-            return self._append_group(commands, prepare)
+            return self._append_group(commands, prepare, places)
         except _CommitFailedError as failed:
             return self._outcomes_after_failed_commit(failed)
         except sqlite3.Error as error:
@@ -168,15 +179,18 @@ class SqliteLog(SqliteLogReader):
         except BaseException:
             self._roll_back()  # else the next group would commit the rows of this one
             raise
-        return [outcome for command in commands for outcome in self.append([command], prepare)]
+        return [each for command in commands for each in self.append([command], prepare, places)]
 
-    def _append_group(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+    def _append_group(
+        self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place]
+    ) -> list[Outcome]:
         self._db.execute("BEGIN IMMEDIATE")
         group = Group(self._touched(commands), self._codec, self._clock(), prepare)
         outcomes = [group.add(command) for command in commands]
-        if not group.rows.events:
+        if not group.rows.events and not places:
             self._db.execute("ROLLBACK")
             return outcomes
+        insert_places(self._db, places)
         self._insert(group)
         try:
             self._db.execute("COMMIT")
@@ -203,7 +217,8 @@ class SqliteLog(SqliteLogReader):
     def _insert(self, group: Group) -> None:
         db, rows = self._db, group.rows
         events = [*map(_stored, rows.events)]
-        if insert_rows(db, self._recorder.insert_events_statement, events) != group.position:
+        last = insert_rows(db, self._recorder.insert_events_statement, events)
+        if events and last != group.position:
             raise sqlite3.DatabaseError("stored_events returned a position that is not the next")
         insert_rows(db, "INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
         keep_tiles(db, self._head.position, group.position)
@@ -242,10 +257,25 @@ class SqliteLog(SqliteLogReader):
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
+        with self._refusing_errors():
+            return keep_checkpoint(self._db, size, note)
+
+    def places(self, digests: Sequence[Digest]) -> dict[Digest, Place]:
+        """Return the places of those of these contents that are packed."""
+        with self._refusing_errors():
+            return find_places(lambda *query: self._db.execute(*query).fetchall(), digests)
+
+    def keep_places(self, places: Sequence[Place]) -> None:
+        """Store the places of contents before any event names them. Raises StorageFailedError."""
+        with self._refusing_errors(), transaction(self._db) as db:
+            insert_places(db, places)
+
+    @contextmanager
+    def _refusing_errors(self) -> Iterator[None]:
         if self._failure is not None:
             raise self._failure
         try:
-            return keep_checkpoint(self._db, size, note)
+            yield
         except sqlite3.Error as error:
             self._give_up_group(error)
             raise storage_error(error) from error

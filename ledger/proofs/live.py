@@ -6,7 +6,8 @@ leaves the server, so that the log never signs two roots for one size.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from eventsourcing.persistence import Notification
@@ -84,10 +85,8 @@ class Proofs:
         kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # Ed25519 is deterministic: the same key and root give the same note
             raise CorruptLogError(f"another checkpoint of {size:,} events was signed before")
-        return TreeHead(size, kept, self._signer.key, await asyncio.to_thread(self._changes, size))
-
-    def _changes(self, size: int) -> list[ProvenEvent]:
-        return self._proven(rotations(self._log, self._log_id, upto=size), size)
+        changes = partial(rotations, self._log, self._log_id, upto=size)
+        return TreeHead(size, kept, self._signer.key, await self._proven(changes, size))
 
     def known_keys(self) -> list[tuple[KeyInForce, bytes]]:
         """Return each key of this log with the leaf of the event that names it. Blocks."""
@@ -123,10 +122,8 @@ class Proofs:
         """Prove every event of an asset, live or deleted. Raises UnknownAssetError."""
         await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
-        return signed, await asyncio.to_thread(self._asset_events, asset_id, signed.size)
-
-    def _asset_events(self, asset_id: AssetId, size: int) -> list[ProvenEvent]:
-        return self._proven(self._log.stream(asset_id, upto=size), size)
+        events = partial(self._log.stream, asset_id, upto=signed.size)
+        return signed, await self._proven(events, signed.size)
 
     async def job(
         self, user_id: str, job_id: str, signed: TreeHead, after: int, limit: int
@@ -136,13 +133,11 @@ class Proofs:
         Raises UnknownJobError if no event of this user names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        events = await asyncio.to_thread(self._job_events, tag, signed.size, after, limit)
+        read = partial(self._log.read, after, limit, tag=tag, upto=signed.size)
+        events = await self._proven(read, signed.size)
         if not events and not after:
             raise UnknownJobError(job_id)
         return events
-
-    def _job_events(self, tag: Tag, size: int, after: int, limit: int) -> list[ProvenEvent]:
-        return self._proven(self._log.read(after, limit, tag=tag, upto=size), size)
 
     async def receipt(self, position: int) -> tuple[TreeHead, list[ProvenEvent]] | None:
         """Prove one event. Return None if no checkpoint can be signed: the event is recorded."""
@@ -151,16 +146,19 @@ class Proofs:
         except UnavailableError as error:
             logger.warning("no receipt for event %d: %s", position, error)
             return None
-        return signed, await asyncio.to_thread(self._event, position, signed.size)
+        read = partial(self._log.read, position - 1, 1)
+        return signed, await self._proven(read, signed.size)
 
-    def _event(self, position: int, size: int) -> list[ProvenEvent]:
-        return self._proven(self._log.read(position - 1, 1), size)
+    async def _proven(
+        self, read: Callable[[], Iterable[Notification]], size: int
+    ) -> list[ProvenEvent]:
+        """Prove the events that `read` returns. Both run in a thread."""
 
-    def _proven(self, stored: Iterable[Notification], size: int) -> list[ProvenEvent]:
-        return [
-            ProvenEvent(event.id, _leaf(event), self._tiles.inclusion_path(event.id - 1, size))
-            for event in stored
-        ]
+        def prove() -> list[ProvenEvent]:
+            path = self._tiles.inclusion_path
+            return [ProvenEvent(e.id, _leaf(e), path(e.id - 1, size)) for e in read()]
+
+        return await asyncio.to_thread(prove)
 
     async def tile(self, tile: Tile) -> bytes:
         """Return the hashes of a tile. Raises UnknownTileError."""

@@ -29,10 +29,15 @@ be read like this: they can be rebuilt from the log."""
 
 
 class BriefReader:
-    """A connection of one event loop, which the first statement opens. `clock` returns seconds."""
+    """A connection of one event loop, which the first statement opens.
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._path, self._clock = path, clock
+    `clock` returns seconds. `mapped`: read the file through memory, for tables only.
+    """
+
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.perf_counter, mapped: bool = True
+    ) -> None:
+        self._path, self._clock, self._mapped = path, clock, mapped
         self._db: sqlite3.Connection | None = None
         self._end = self._rests_until = 0.0
 
@@ -58,7 +63,7 @@ class BriefReader:
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
             db = open_reader(self._path, timeout=0)  # never wait for a lock on the event loop
-            db.execute(f"PRAGMA mmap_size={MAPPED}")
+            db.execute(f"PRAGMA mmap_size={MAPPED if self._mapped else 0}")
             db.set_progress_handler(self._is_late, STEPS)
             self._db = db
         return self._db

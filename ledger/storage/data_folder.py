@@ -5,6 +5,7 @@ Promise: no new log is started beside contents that a lost log names.
 
 import sqlite3
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +13,27 @@ from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import open_reader
 
+LOG: Final = "ledger.db"
 UNFINISHED: Final = "ledger.db.importing"
 """The name of a log while an import copies it."""
 
 
 class ContentFolder:
-    """The files of contents in a folder, of a ledger or of its export."""
+    """The files of contents in a folder, of a ledger or of its export.
 
-    def __init__(self, root: Path) -> None:
+    `log`: the file whose table `contents` has the places of small contents.
+    """
+
+    def __init__(self, root: Path, log: Path | None = None) -> None:
         self.root: Final = root
-        self.packed: Final = root / "packed.db"  # small contents
+        self.log: Final = log or root.parent / LOG
+        self.packs: Final = root / "packs"  # small contents, many in a file
         self.objects: Final = root / "objects"  # large contents, one file each
         self.arriving: Final = root / "tmp"  # uploads that have not ended
+
+    def pack(self, number: int) -> Path:
+        """Return the file of a pack: packs/00000001.pack."""
+        return self.packs / f"{number:08d}.pack"
 
     def object(self, digest: Digest) -> Path:
         """Return the file of a large content: objects/ab/cd/<SHA-256>."""
@@ -36,9 +46,9 @@ class DataFolder:
 
     def __init__(self, root: Path) -> None:
         self.root: Final = root
-        self.log: Final = root / "ledger.db"
+        self.log: Final = root / LOG
         self.unfinished_log: Final = root / UNFINISHED
-        self.content: Final = ContentFolder(root / "content")
+        self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.access: Final = root / "access.db"  # hashed tokens
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
@@ -48,11 +58,15 @@ class DataFolder:
 
 
 def check_log(folder: Path) -> None:
-    """Raise DataFolderError for a folder with an interrupted import, or without its log."""
+    """Raise DataFolderError for an interrupted import, a missing log, or an earlier layout."""
     files = DataFolder(folder)
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
+        )
+    if (old := files.content.root / "packed.db").exists():
+        raise DataFolderError(
+            f"an earlier version made {old}: export the ledger with that version, and import it"
         )
     # A killed first start leaves no content: the log's first event is durable before any content.
     if not _has_rows(files.log, "stored_events") and _has_contents(files.content):
@@ -63,8 +77,8 @@ def check_log(folder: Path) -> None:
 
 
 def _has_contents(content: ContentFolder) -> bool:
-    objects = content.objects.glob("??/??/*")
-    return _has_rows(content.packed, "contents") or next(objects, None) is not None
+    packs = (pack for pack in content.packs.glob("*.pack") if pack.stat().st_size)
+    return next(chain(packs, content.objects.glob("??/??/*")), None) is not None
 
 
 def _has_rows(file: Path, table: str) -> bool:

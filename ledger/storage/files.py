@@ -15,6 +15,9 @@ from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
+sync_data: Final = getattr(os, "fdatasync", os.fsync)
+"""Make the bytes of an open file durable. macOS has no fdatasync."""
+
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
@@ -25,11 +28,12 @@ def storage_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        kind = DiskFullError if _is_full(error) else StorageFailedError
+        kind = DiskFullError if is_full(error) else StorageFailedError
         raise kind(f"{what}: {_reason(error)}") from error
 
 
-def _is_full(error: OSError | sqlite3.Error) -> bool:
+def is_full(error: OSError | sqlite3.Error) -> bool:
+    """Return whether the disk, or the user's share of it, is full."""
     if isinstance(error, OSError):
         return error.errno in _NO_SPACE
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -62,13 +62,18 @@ class AsyncReaders:
     loop itself for brief statements. Each is opened by the first statement that needs it."""
 
     def __init__(
-        self, path: Path, size: int = 4, clock: Callable[[], float] = time.perf_counter
+        self,
+        path: Path,
+        size: int = 4,
+        clock: Callable[[], float] = time.perf_counter,
+        *,
+        mapped: bool = True,
     ) -> None:
         """Use at most `size` threads, besides those for read transactions.
 
-        `clock` returns seconds, to find slow brief statements.
+        `clock` returns seconds, to find slow brief statements. `mapped`: see `BriefReader`.
         """
-        self._pool = _Pool(path, size, clock)
+        self._pool = _Pool(path, size, BriefReader(path, clock, mapped))
 
     def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
         """Lend a connection inside a read transaction: its statements see the same rows."""
@@ -153,8 +158,8 @@ class _Reader:
 class _Pool:
     """The connections to one file."""
 
-    def __init__(self, path: Path, size: int, clock: Callable[[], float]) -> None:
-        self._brief = BriefReader(path, clock)
+    def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
+        self._brief = brief
         self._shared = [_Reader(path) for _ in range(size)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
         self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()

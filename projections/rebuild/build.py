@@ -98,7 +98,7 @@ def rebuild(folder: Path, feed: Feed, progress: Progress = no_progress) -> Rebui
 def catch_up(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> None:
     """Bring a previous generation within `BATCH` events of the head. Raises DataFolderError if it
     cannot be used, or the error that stalls one of its files."""
-    with open_generation(folder, number, feed) as generation:
+    with closing(open_generation(folder, number, feed)) as generation:
         for runner in generation.own.values():
             while runner.lag >= BATCH:
                 fill([runner], progress, "catching-up")

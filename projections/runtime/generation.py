@@ -7,7 +7,7 @@ projections that follow the log.
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.progress import Progress
@@ -51,12 +51,6 @@ class Generation:
         for name, runner in self.own.items():
             while name in other.runners and runner.position < other.runners[name].position:
                 turn(runner)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close every file, once no turn is under way."""

@@ -82,7 +82,7 @@ def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
             error = private_of(event).get("error")
             return (
                 "status = ?, error = ?, finished_at = ?, ",
-                (status, error, iso(moment(event))),
+                (status, error, iso(event.made_at or moment(event))),
             )
     return "", ()
 
@@ -94,4 +94,9 @@ def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
         "status = 'running', workflow_id = coalesce(?, workflow_id), parent_job_id = ?,"
         " parameters = ?, started_at = ?, "
     )
-    return changes, (event.workflow_id, event.parent_job_id, text, iso(moment(event)))
+    return changes, (
+        event.workflow_id,
+        event.parent_job_id,
+        text,
+        iso(event.made_at or moment(event)),
+    )

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Stage, Staged
 from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 
 MIB = 1 << 20
@@ -21,10 +23,12 @@ SIZES = [0, 1, HEAD, HEAD + 1, SMALL - 1, SMALL, SMALL + 1, 3 * MIB + 7]
 
 
 class PackingStore:
-    """A content store, and the packed file that the group commit writes beside it."""
+    """A content store, and the packs and places that the group commit writes beside it."""
 
     def __init__(self, store: ContentStore, folder: Path) -> None:
-        self._store, self._packed = store, Packed(ContentFolder(folder).packed)
+        files = ContentFolder(folder)
+        self._store, self._packs = store, Packs(files)
+        self._log = SqliteLog(files.log, Codec())
 
     def stage(self) -> Stage:
         return self._store.stage()
@@ -37,11 +41,13 @@ class PackingStore:
 
     def pack(self, contents: Sequence[Staged]) -> None:
         """Make small contents durable, as a group commit does."""
-        self._packed.pack([(each.digest, each.small or b"") for each in contents])
+        packed = {each.digest: each.small or b"" for each in contents}
+        self._log.keep_places(self._packs.append(packed, self._log.places(list(packed))))
 
     async def close(self) -> None:
         await self._store.close()
-        self._packed.close()
+        self._packs.close()
+        self._log.close()
 
 
 StoreFactory = Callable[[], Awaitable[PackingStore]]

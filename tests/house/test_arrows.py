@@ -12,7 +12,7 @@ from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules
 HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
 LOW = ("errors", "ids", "progress")
-STORED = (*LOW, "domain", "storage", "merkle", "log")
+STORED = (*LOW, "domain", "storage", "merkle", "content", "log")
 """Packages that everything above the log may import."""
 
 LEDGER = {
@@ -23,13 +23,13 @@ LEDGER = {
     "storage": LOW,
     "merkle": (*LOW, "storage"),
     "content": (*LOW, "storage"),
-    "log": (*LOW, "domain", "storage", "merkle"),
+    "log": (*LOW, "domain", "storage", "merkle", "content"),
     "reading": STORED,
     "audit": STORED,
-    "commit": (*STORED, "content", "reading"),
-    "commands": (*STORED, "content", "reading", "commit"),
+    "commit": (*STORED, "reading"),
+    "commands": (*STORED, "reading", "commit"),
     "proofs": (*STORED, "reading", "commit"),
-    "service": (*STORED, "content", "reading", "commit", "commands"),
+    "service": (*STORED, "reading", "commit", "commands"),
 }
 PROJECTIONS = {
     "migrations": (),

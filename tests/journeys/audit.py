@@ -156,14 +156,24 @@ def check_contents(data_dir: Path, events: Iterable[StoredEvent]) -> None:
     content = data_dir / "content"
     assert not list((content / "tmp").iterdir())
     sizes = dict(objects(content))
-    with reading(content / "packed.db") as db:
-        for digest, packed in db.execute("SELECT digest, bytes FROM contents"):
-            assert digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
-            assert digest not in sizes, "stored twice"
-            sizes[digest] = len(packed)
+    for digest, size in packed(data_dir):
+        assert digest not in sizes, "stored twice"
+        sizes[digest] = size
     for event in events:
         if event.fields.get("digest") is not None:
             assert sizes[event.fields["digest"]] == event.fields["size"], event
+
+
+def packed(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """Yield digest and size of every packed content, and check its record at its place."""
+    with reading(data_dir / "ledger.db") as db:
+        rows = db.execute("SELECT digest, pack, offset, size FROM contents").fetchall()
+    for digest, pack, offset, size in rows:
+        with (data_dir / f"content/packs/{pack:08d}.pack").open("rb") as file:
+            file.seek(offset)
+            assert file.read(40) == b"ALC1" + size.to_bytes(4, "big") + digest
+            assert hashlib.sha256(file.read(size)).digest() == digest
+        yield f"sha256:{digest.hex()}", size
 
 
 def objects(content: Path) -> Iterator[tuple[str, int]]:

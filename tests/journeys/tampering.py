@@ -13,7 +13,7 @@ from asset_ledger.ledger.progress import no_progress
 
 LOG_TABLES: Final = (
     *("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads"),
-    "checkpoints",
+    *("checkpoints", "contents"),
 )
 
 Random = random.Random
@@ -26,10 +26,6 @@ def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Find
         return list(audit.findings(no_progress))
 
 
-def file_of(folder: Path, table: str) -> Path:
-    return folder / ("content/packed.db" if table == "contents" else "ledger.db")
-
-
 @contextmanager
 def without_triggers(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a SQLite file, and drop its triggers."""
@@ -40,11 +36,13 @@ def without_triggers(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tamper(folder: Path, chance: Random) -> str:
-    """Make one random change that SQLite accepts, and return its description."""
+    """Make one random change that SQLite accepts, or one of a pack; return its description."""
+    if chance.random() < 0.1:
+        return flip_pack(folder, chance)
     while True:
-        table = chance.choice((*LOG_TABLES, "contents"))
+        table = chance.choice(LOG_TABLES)
         change = chance.choice((flip, drop, swap, insert))
-        with without_triggers(file_of(folder, table)) as db:
+        with without_triggers(folder / "ledger.db") as db:
             before = _dump(db, table)
             try:
                 change(db, table, chance)
@@ -52,6 +50,16 @@ def tamper(folder: Path, chance: Random) -> str:
                 continue
             if _dump(db, table) != before:
                 return f"{change.__name__} in {table}"
+
+
+def flip_pack(folder: Path, chance: Random) -> str:
+    """Change one bit of a pack, which has records with places only."""
+    pack = chance.choice(sorted((folder / "content" / "packs").iterdir()))
+    data = bytearray(pack.read_bytes())
+    at = chance.randrange(len(data))
+    data[at] ^= 1 << chance.randrange(8)
+    pack.write_bytes(data)
+    return f"flip at {at} of {pack.name}"
 
 
 def flip(db: sqlite3.Connection, table: str, chance: Random) -> None:
@@ -97,7 +105,7 @@ Where = dict[str, Any]
 
 def _row(db: sqlite3.Connection, table: str, chance: Random) -> tuple[Where, dict[str, Any]]:
     """Return a condition that selects one random row, and the row."""
-    with_rowid = table in ("stored_events", "contents")
+    with_rowid = table == "stored_events"
     columns = "rowid, *" if with_rowid else "*"
     rows = db.execute(f"SELECT {columns} FROM {table}")
     names = [name for name, *_ in rows.description]

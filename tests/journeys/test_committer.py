@@ -3,17 +3,20 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.audit import audit, current_tables, tables_digest
+from tests.journeys.audit import audit, current_tables, packed, tables_digest
+from tests.journeys.client import talking
 from tests.journeys.load import MANY_CONNECTIONS, Load, under_load
 from tests.journeys.processes import children_of, command_of
 from tests.journeys.server import Server, run, serving, until
-from tests.journeys.test_kills import check
+from tests.journeys.test_kills import check, upload_or_break
 from tests.journeys.test_rebuilds import rebuild_to_the_end
+from tests.journeys.write_lock import write_locked
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +139,28 @@ def test_a_stop_under_load_answers_every_recorded_upload(
         server.start()  # fails if a lock is left
         check(server, load)
         assert server.stop() == 0
+
+
+def test_a_kill_between_pack_and_event_leaves_bytes_without_a_place(
+    server: Server, data_dir: Path
+) -> None:
+    pack = data_dir / "content" / "packs" / "00000001.pack"
+    committer = committer_of(server)
+    with ThreadPoolExecutor() as threads, write_locked(data_dir / "ledger.db"):
+        upload = threads.submit(upload_or_break, server.port, b"small", "k")
+        until(lambda: pack.exists() and pack.stat().st_size > 0, "the content is packed")
+        os.kill(committer, signal.SIGKILL)  # it would commit what it has received
+        server.kill()
+        assert upload.result() is None
+    with pack.open("ab") as file:
+        file.write(b"ALC1 torn")
+
+    server.start()
+
+    assert (len(audit(data_dir)), list(packed(data_dir))) == (1, [])
+    with talking(server.port) as client:
+        reply = client.upload(b"small", "k", name="a.bin", job_id="j")
+        assert (reply.status, reply.replayed) == (201, False)
+        assert client.get(reply.json["get_url"]).body == b"small"
+    assert [size for _, size in packed(data_dir)] == [5]
+    audit(data_dir)

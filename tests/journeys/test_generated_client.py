@@ -67,11 +67,21 @@ def test_a_generated_client_creates_lists_reads_and_gets_refusals(
             asset = operation(generated_client, "assets.create_asset").sync(
                 client=client, body=body
             )
+            raw = operation(generated_client, "assets.create_asset_from_content").sync(
+                client=client,
+                body=types.File(io.BytesIO(b"more pixels")),
+                name="dog.png",
+                content_type="image/png",
+                node_id="n2",
+                job_id="j1",
+                tags=["a", "b"],
+            )
             page = operation(generated_client, "assets.list_assets").sync(
                 client=client, node_id=["n1"]
             )
-            content = operation(generated_client, "assets.get_content").sync(
-                asset.id, client=client
+            content, raw_content = (
+                operation(generated_client, "assets.get_content").sync(made.id, client=client)
+                for made in (asset, raw)
             )
             job = operation(generated_client, "jobs.get_job").sync("j1", client=client)
             gone = operation(generated_client, "assets.get_asset").sync_detailed(
@@ -81,7 +91,8 @@ def test_a_generated_client_creates_lists_reads_and_gets_refusals(
 
         assert (asset.user_id, asset.name, asset.tags) == ("alice", "cat.png", ["a", "b"])
         assert [listed.id for listed in page.assets] == [asset.id]
-        assert content.payload.read() == b"pixels"
-        assert (job.assets, job.bytes_) == (1, 6)
+        assert (raw.name, raw.content_type, raw.tags) == ("dog.png", "image/png", ["a", "b"])
+        assert (content.payload.read(), raw_content.payload.read()) == (b"pixels", b"more pixels")
+        assert (job.assets, job.bytes_) == (2, 17)
         assert (gone.status_code, gone.parsed.type_) == (404, "urn:asset-ledger:unknown-asset")
         assert (tokens.status_code, tokens.parsed.additional_properties["scope"]) == (403, "admin")

@@ -13,13 +13,13 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
-from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.running import Api, serving
 from tests.builders import asset_id, command, created
+from tests.journeys.server import run
 from tests.journeys.tampering import audited, tamper, without_triggers
 
 
@@ -85,6 +85,23 @@ def test_audits_find_a_thousand_random_changes(original: Original, copies: Path)
     assert undetected(original, copies, range(100, 1_100)) == []
 
 
+async def test_verify_names_a_content_that_was_changed_until_it_is_uploaded_again(
+    original: Original, tmp_path: Path
+) -> None:
+    pack = original.folder / "content" / "packs" / "00000001.pack"
+    data = bytearray(pack.read_bytes())
+    data[40] ^= 1  # the first byte of the first content, after its header
+    pack.write_bytes(data)
+
+    done = await asyncio.to_thread(run, "verify", "--data-dir", original.folder)
+    assert (done.returncode, f"contents {digest_of(b'0')}" in done.stdout) == (1, True)
+
+    async with serving(Settings(data_dir=original.folder)) as api:
+        asset = await api.created(b"0", name="again")
+        assert (await api.get(asset["get_url"])).body == b"0"
+    assert audited(original.folder, tmp_path, original.checkpoints) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
@@ -110,7 +127,6 @@ def test_an_audit_finds_a_changed_tile(tmp_path: Path, change: str) -> None:
 def make_log(folder: Path, events: int) -> None:
     """Make a log with this many events, without contents."""
     asyncio.run(make_contents(folder))
-    Packed(DataFolder(folder).content.packed).close()
     log = SqliteLog(folder / "ledger.db", Codec())
     open_identity(log, Codec(), folder / "checkpoint.key", new_log_id="ab" * 16)
     for first in range(1, events, 1_000):

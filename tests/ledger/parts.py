@@ -13,7 +13,7 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import Committed, TablesState
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.local import LocalContents, open_local_contents
-from asset_ledger.ledger.content.packed import Packed
+from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Command
@@ -22,7 +22,7 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 
 LOG: Final = "0" * 32
 """The log id of a feed whose log has no first event."""
@@ -81,11 +81,11 @@ class Observer:
 
 @dataclass(frozen=True)
 class Parts:
-    """An open ledger. `log` and `packed` belong to the committer's thread."""
+    """An open ledger. `log` and `packs` belong to the committer's thread."""
 
     folder: Path
     log: SqliteLog
-    packed: Packed
+    packs: Packs
     tables: Tables
     reader: SqliteLogReader
     feed: LiveFeed
@@ -124,19 +124,19 @@ async def open_parts(
     *,
     queue_size: int = 8,
     log: Callable[[Path, Codec], SqliteLog] = SqliteLog,
-    packed: Callable[[Path], Packed] = Packed,
+    packs: Callable[[ContentFolder], Packs] = Packs,
     log_id: str = LOG,
 ) -> AsyncIterator[Parts]:
     """Open the parts in this folder, and close them."""
     tables = Tables()
     contents = await open_local_contents(folder / "content")
     opened_log = log(folder / "ledger.db", Codec())
-    opened_packed = packed(DataFolder(folder).content.packed)
+    opened_packs = packs(DataFolder(folder).content)
 
     @contextmanager
     def files() -> Iterator[GroupCommit]:
-        with closing(opened_log), closing(opened_packed):
-            yield GroupCommit(opened_log, opened_packed, tables)
+        with closing(opened_log), closing(opened_packs):
+            yield GroupCommit(opened_log, opened_packs, tables)
 
     committer = Committer(ThreadWorker(files), queue_size)
     await committer.open()
@@ -147,7 +147,7 @@ async def open_parts(
         yield Parts(
             folder,
             opened_log,
-            opened_packed,
+            opened_packs,
             tables,
             reader,
             feed,

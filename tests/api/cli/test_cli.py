@@ -264,7 +264,6 @@ def test_a_usage_error_is_one_line_that_names_the_help(arguments: list[str], lin
     ("file", "remedy"),
     [
         ("ledger.db", "restore the data folder from a backup"),
-        ("content/packed.db", "restore the data folder from a backup"),
         ("access.db", "or move it away and make new tokens"),
     ],
 )

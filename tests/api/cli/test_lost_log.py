@@ -125,12 +125,23 @@ async def test_a_folder_without_log_and_contents_opens_empty(folder: Path, tmp_p
         assert [asset.name async for asset in Asset.iterate()] == []
 
 
-@pytest.mark.parametrize("left", [[], ["content/packed.db"], ["ledger.db"]], ids=str)
+@pytest.mark.parametrize("left", [[], ["content/packs/00000001.pack"], ["ledger.db"]], ids=str)
 async def test_a_folder_opens_after_a_killed_first_start(tmp_path: Path, left: list[str]) -> None:
     contents = await open_local_contents(tmp_path / "content")
     await contents.close()
-    for file in left:  # as SQLite creates it, before its first write
+    for file in left:  # as it is created, before its first write
+        (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(b"")
 
     async with connect(data_dir=tmp_path):
         assert [asset.name async for asset in Asset.iterate()] == []
+
+
+async def test_a_folder_of_the_layout_before_packs_is_refused_in_one_line(folder: Path) -> None:
+    (folder / "content" / "packed.db").touch()
+
+    done = run("serve", "--port", "0", "--data-dir", folder)
+
+    assert done.returncode == 2
+    assert "packed.db: export the ledger with that version, and import it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

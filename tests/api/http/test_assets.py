@@ -223,13 +223,33 @@ class TestRawBodies:
         assert [error["parameter"] for error in answer.json["errors"]] == [parameter]
 
     @pytest.mark.parametrize(
+        ("media_type", "kind"),
+        [
+            ("application/json", "application/json"),
+            ("text/csv; charset=utf-8", "text/csv; charset=utf-8"),
+            ("application/octet-stream", "application/json"),
+        ],
+    )
+    async def test_a_content_of_any_type_is_recorded_at_its_own_path(
+        self, api: Api, media_type: str, kind: str
+    ) -> None:
+        path, headers = "/api/assets/content?name=a.json&tags=t", {"Content-Type": media_type}
+
+        answer = await api.call("POST", path, data=b'{"a": 1}', headers=headers)
+
+        assert (answer.status, answer.json["content_type"], answer.json["size"]) == (201, kind, 8)
+        assert (await api.get(answer.json["get_url"])).body == b'{"a": 1}'
+        assert (await api.call("POST", "/api/assets/content", data=b"x")).slug == "bad-field"
+
+    @pytest.mark.parametrize("path", ["/api/assets", "/api/assets/content"])
+    @pytest.mark.parametrize(
         "media_type", ["multipart/mixed; boundary=x", "application/x-www-form-urlencoded"]
     )
     async def test_a_raw_upload_refuses_the_content_type_of_a_form(
-        self, api: Api, media_type: str
+        self, api: Api, media_type: str, path: str
     ) -> None:
         answer = await api.call(
-            "POST", "/api/assets?name=n", data=b"x", headers={"Content-Type": media_type}
+            "POST", f"{path}?name=n", data=b"x", headers={"Content-Type": media_type}
         )
 
         assert (answer.status, answer.slug) == (415, "unsupported-type")

@@ -67,6 +67,7 @@ def path(entry: Operation, names: Names) -> str:
     values = dict.fromkeys(("job_id", "a", "b"), names["job"])
     values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
+    values["key..."] = f"{names['id']}.png"
     return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
 
@@ -85,9 +86,11 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
 
 
 async def send(client: Caller, entry: Operation, names: Names, **options: Any) -> Answer:
+    raw = entry.handler.__name__ == "create_asset_from_content"
+    query = f"?name=n&parent_id={names['folder']}" if raw else ""
     if entry.writes:
         options["json"] = body(entry, names)
-    return await client.call(entry.method, path(entry, names), **options)
+    return await client.call(entry.method, path(entry, names) + query, **options)
 
 
 def comparable(answer: Answer, names: Names) -> tuple[int, dict[str, str], str]:

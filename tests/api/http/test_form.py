@@ -5,8 +5,9 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
@@ -21,6 +22,7 @@ from tests.api.running import (
     serving,
     stray_files,
 )
+from tests.builders import short
 
 EMPTY_DIGEST = f"sha256:{hashlib.sha256().hexdigest()}"
 VALID = form(b"\r\n--bytes\r\n\r\n", {"name": "n"})
@@ -372,3 +374,69 @@ async def test_an_empty_file_with_a_name_is_a_file(api: Api) -> None:
 
     assert (answer.status, answer.json["size"], answer.json["name"]) == (201, 0, "empty.log")
     assert answer.json["digest"] == EMPTY_DIGEST
+
+
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "pictures", "content_type": "folder"},
+        {"name": "100% +& =猫.png", "tags": ["a;b"], "metadata": {"k": "%zz + %41"}},
+        {"name": "n" * 1_000, "metadata": {"k": "猫" * 9_000}},
+    ],
+    ids=["folder", "special", "long"],
+)
+async def test_an_urlencoded_json_is_read_as_any_json(api: Api, fields: dict[str, object]) -> None:
+    text = orjson.dumps(fields).decode()
+
+    answer = await post(api, urlencode({"json": text}).encode(), URLENCODED)
+    with_input = await post(api, urlencode({"json": text, "file": ""}).encode(), URLENCODED)
+
+    assert (answer.status, with_input.status) == (201, 201)
+    assert {name: answer.json[name] for name in fields} == fields
+    assert (answer.json["digest"], answer.json["get_url"]) == (None, None)
+
+
+async def test_an_urlencoded_json_repeats_a_request_in_another_encoding(api: Api) -> None:
+    fields = {"name": "pictures", "content_type": "folder"}
+    key = {"Idempotency-Key": "k"}
+
+    first = await api.upload(None, headers=key, **fields)
+    body = urlencode({"json": orjson.dumps(fields).decode()}).encode()
+    headers = {**key, "Content-Type": f"{URLENCODED}; charset=utf-8"}
+    repeated = await api.call("POST", "/api/assets", data=body, headers=headers)
+
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json == first.json
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "slug"),
+    [
+        (b"", 400, "malformed-body"),
+        (b'{"name":"n"}', 400, "malformed-body"),
+        (b"name=n", 400, "malformed-body"),
+        (b"json=%7B%22name%22%3A%22n%22%7D&json=%7B%7D", 400, "malformed-body"),
+        (b"json=%7B%22name%22%3A%22n%22%7D&file=x", 400, "malformed-body"),
+        (b"json=%7B%22name%22%3A%22n%22%7D&other=", 400, "malformed-body"),
+        (b"json=%7B%22name%22%3A%22%FF%22%7D", 400, "malformed-body"),
+        (b'json={"name":"\xff"}', 400, "malformed-body"),
+        (b"json=not+json", 400, "malformed-body"),
+        (b"json=%7B%22name%22%3A%22n%22%2C%22colour%22%3A1%7D", 422, "bad-field"),
+        (b"json=" + b"%20" * (256 * 1024 + 1), 413, "too-large"),
+        (b"json=" + b"a" * (800 * 1024), 413, "too-large"),
+        (b"&".join([b"a="] * 100_000), 400, "malformed-body"),
+    ],
+    ids=short,
+)
+async def test_an_urlencoded_form_without_one_valid_json_is_refused(
+    api: Api, body: bytes, status: int, slug: str
+) -> None:
+    before = api.head()
+
+    answer = await post(api, body, URLENCODED)
+
+    assert (answer.status, answer.slug) == (status, slug)
+    assert api.head() == before

@@ -1,12 +1,14 @@
 """Jobs through HTTP: start, finish, totals and lists."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from asset_ledger.projections.queries import jobs as projected
+from tests.api.calling import ALL, caller, serving_with_tokens
 from tests.api.running import Answer, Api
 
 
@@ -86,7 +88,26 @@ async def test_the_finish_event_counts_the_events_of_the_job(api: Api) -> None:
 
     assert [event["topic"] for event in events] == ["job.started", "asset.created", "job.finished"]
     assert [event["job_seq"] for event in events] == [1, 2, 3]
-    assert events[-1]["data"] == {"status": "completed", "events": 3}
+    assert events[-1]["data"] == {"status": "completed", "events": 3, "made_at": None}
+
+
+async def test_an_administrator_claims_the_times_of_a_job(data_dir: Path) -> None:
+    began, ended = "2024-05-01T12:00:00.000000Z", "2024-05-01T12:10:00.500000Z"
+    async with serving_with_tokens(data_dir) as api:
+        admin, alice = caller(api, "admin", *ALL), caller(api, "alice")
+        for client, name in ((admin, "j"), (alice, "refused")):
+            path = f"/api/jobs/{name}"
+            started = await client.call("POST", f"{path}/start", json={"made_at": began})
+            body = {"status": "completed", "made_at": "2024-05-01T14:10:00.5+02:00"}
+            finished = await client.call("POST", f"{path}/finish", json=body)
+            if client is alice:
+                assert [each.slug for each in (started, finished)] == ["missing-scope"] * 2
+                continue
+            found = (await client.get(path)).json
+            assert [a.json["started_at"] for a in (started, finished)] == [began, began]
+            assert (found["started_at"], found["finished_at"]) == (began, ended)
+        wrong = await admin.call("POST", "/api/jobs/k/start", json={"made_at": "yesterday"})
+        assert (wrong.status, wrong.slug) == (422, "bad-field")
 
 
 async def test_a_job_can_finish_without_a_start(api: Api) -> None:

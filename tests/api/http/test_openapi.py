@@ -50,8 +50,8 @@ def test_an_operation_is_described_with_its_parameters_and_errors(entry: Operati
             for slug in content.get("examples", ())
         }
 
-        aliases = {each.alias for each in entry.parameters.all if each.alias}
-        assert named == {each.name for each in entry.parameters.all} | aliases
+        shown = [each for each in entry.parameters.all if each.described]
+        assert named == {each.name for each in shown} | {e.alias for e in shown if e.alias}
         assert slugs == {_slug(kind) for kind in errors_of(entry)}
         assert all(parameter["description"] for parameter in operation["parameters"])
         assert operation["summary"].endswith(".")

@@ -1,5 +1,8 @@
 """Search and lookup by file name through HTTP, as NodeTool's clients use them."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -113,3 +116,38 @@ async def test_a_search_takes_media_types_in_any_case(api: Api, wanted: str) -> 
     await api.created(name="cat.txt", content_type="text/plain")
 
     assert names(await search(api, "cat", f"&content_type={quote(wanted)}")) == ["cat.png"]
+
+
+async def test_a_search_right_after_a_change_finds_it(api: Api) -> None:
+    checked = 0
+    for number in range(20):
+        made = await api.created(name=f"cat {number}")
+        first = await api.get(f"/api/assets/search?query={number}")
+        await api.call("PUT", f"/api/assets/{made['id']}", json={"name": f"dog {number}"})
+        renamed = await api.get("/api/assets/search?query=dog&page_size=1")
+        await api.call("DELETE", f"/api/assets/{made['id']}")
+        deleted = await api.get("/api/assets/search?query=dog")
+
+        found = [names(answer.json) for answer in (first, renamed, deleted)]
+        if not any("Ledger-Projection" in answer.headers for answer in (first, renamed, deleted)):
+            assert found == [[made["name"]], [f"dog {number}"], []]
+            checked += 1
+    assert checked
+
+
+async def test_a_search_behind_the_log_says_so_and_is_counted(api: Api, data_dir: Path) -> None:
+    await search(api, "cat")
+    with closing(sqlite3.connect(data_dir / "projections.g1.search.db")) as db:
+        db.execute("BEGIN IMMEDIATE")  # the index cannot be written
+        await api.created(name="cat")
+        behind = await api.get("/api/assets/search?query=cat")
+        refused = await api.get(f"/api/assets/search?query=cat&min_position={api.head()}")
+    await api.settled()
+    fresh = await search(api, "cat")
+    metrics = (await api.get("/metrics")).body.decode()
+
+    assert (names(behind.json), behind.headers["Ledger-Projection"]) == ([], "behind")
+    assert int(behind.headers["Ledger-Position"]) < api.head()
+    assert refused.slug == "projection-behind"
+    assert names(fresh) == ["cat"]
+    assert "asset_ledger_searches_behind_total 1.0" in metrics

@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 from asset_ledger.api.thumbnails import cache
 from asset_ledger.api.thumbnails.drawer import Drawer
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
-from asset_ledger.api.thumbnails.errors import DrawerDiedError, UndrawableError
+from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.workers.child import Child
 from tests.api.running import Answer, Api
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -264,7 +265,7 @@ async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) 
 
 async def test_a_drawer_continues_after_a_crash_a_timeout_or_a_bad_image() -> None:
     failing, drawer = Drawer("this"), Drawer()
-    with pytest.raises(DrawerDiedError):
+    with pytest.raises(UndrawableError, match="made its decoder fail"):
         await failing.draw("image", picture())
     with pytest.raises(UndrawableError, match="too long"):
         await Drawer(patience=0).draw("image", picture())
@@ -387,16 +388,16 @@ async def test_a_missing_thumbnail_is_refused_with_its_reason(
 async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
     api: Api, monkeypatch: pytest.MonkeyPatch, deaths: int
 ) -> None:
-    left, ask = [deaths], Drawer.draw
+    left, start = [deaths], Child.start
 
-    async def dying(self: Drawer, kind: str, source: Path | bytes) -> bytes:
+    async def dying(worker: str, *, pipes: bool) -> Child:
+        child = await start(worker, pipes=pipes)
         if left[0]:
             left[0] -= 1
-            await self.end()
-            raise DrawerDiedError
-        return await ask(self, kind, source)
+            await child.kill()
+        return child
 
-    monkeypatch.setattr(Drawer, "draw", dying)
+    monkeypatch.setattr(Child, "start", dying)
     asset = await api.created(picture(), content_type="image/png")
 
     answer = await thumbnail(api, asset)

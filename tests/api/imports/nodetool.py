@@ -1,7 +1,7 @@
 """A NodeTool database and its folder of contents for tests, and reads of the imported ledger."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,13 @@ COLUMNS: Final = {
     "size": "INTEGER",
     **dict.fromkeys(("node_id", "job_id"), "TEXT"),
     "updated_at": "DATETIME",
+    "external_path": "TEXT",
 }
-NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at")
+JOB_COLUMNS: Final = (
+    *("id", "user_id", "job_type", "workflow_id", "status", "graph", "params", "started_at"),
+    *("finished_at", "completed_at", "failed_at", "updated_at", "error", "error_message", "cost"),
+)
+NEWER_COLUMNS: Final = ("node_id", "job_id", "size", "updated_at", "external_path")
 
 
 def asset_id(number: int) -> str:
@@ -47,7 +52,9 @@ class NodeTool:
         self.rows({number: fields})
         identity = str(fields.get("id", asset_id(number)))
         if content is not None and fields.get("content_type") != "folder":
-            (self.assets / f"{identity}.png").write_bytes(content)
+            folder = self.assets / str(fields.get("user_id", "1"))
+            folder.mkdir(exist_ok=True)
+            (folder / f"{identity}.png").write_bytes(content)
         return identity
 
     def rows(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
@@ -56,6 +63,13 @@ class NodeTool:
         filled = [self._filled(number, fields) for number, fields in rows.items()]
         self.run(f"INSERT INTO nodetool_assets VALUES ({marks})", filled)
 
+    def jobs(self, *jobs: Mapping[str, Any], columns: Sequence[str] = JOB_COLUMNS) -> None:
+        """Create the table of jobs, and insert rows."""
+        self.run(f"CREATE TABLE nodetool_jobs ({', '.join(columns)})")
+        usual = {"user_id": "1", "workflow_id": "w", "started_at": "2024-05-01T11:00:00.000Z"}
+        rows = [[{**usual, **job}.get(name) for name in columns] for job in jobs]
+        self.run(f"INSERT INTO nodetool_jobs VALUES ({', '.join('?' for _ in columns)})", rows)
+
     def _filled(self, number: int, fields: Mapping[str, Any]) -> list[Any]:
         usual = {
             "id": asset_id(number),
@@ -63,7 +77,7 @@ class NodeTool:
             "parent_id": "1",
             "name": f"{number}.png",
             "content_type": "image/png",
-            "created_at": f"2024-05-01 12:00:{number % 60:02}.000000",
+            "created_at": f"2024-05-01T12:00:{number % 60:02}.000Z",
         }
         return [{**usual, **fields}.get(name) for name in self._columns]
 

@@ -1,9 +1,11 @@
 """`asset-ledger import nodetool`: the assets of a NodeTool database."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_an_imported_asset_keeps_its_id_time_tags_and_content(
 ) -> None:
     made_by = {"workflow_id": "w", "node_id": "n", "job_id": "j"}
     identity = nodetool.row(
-        7, b"bytes", **made_by, metadata='{"a": [1]}', duration=1.5, created_at="2024-05-01 12:00"
+        7, b"bytes", **made_by, metadata='{"a": [1]}', duration=1.5, created_at="2024-05-01 12:00Z"
     )
 
     assert nodetool.imported(data_dir) == [summary(1, added=1)]
@@ -164,7 +166,130 @@ def test_a_symbolic_link_is_not_followed(nodetool: NodeTool, data_dir: Path) -> 
     secret.write_text("secret")
     (nodetool.assets / f"{identity}.png").symlink_to(secret)
 
+    note, last = nodetool.imported(data_dir, code=1)
+
+    assert "is a link, or cannot be read" in note
+    assert last == summary(1, added=1, without=1)
+
+
+@pytest.mark.parametrize("layout", ["1/{id}.png", "1/{id}", "{id}.png", "{dashed}.png"])
+def test_contents_of_every_layout_are_imported(
+    nodetool: NodeTool, data_dir: Path, layout: str
+) -> None:
+    identity = nodetool.row(1, None)
+    (nodetool.assets / "1").mkdir()
+    path = nodetool.assets / layout.format(id=identity, dashed=UUID(identity))
+    path.write_bytes(b"bytes")
+
+    assert nodetool.imported(data_dir) == [summary(1, added=1)]
+    assert content_of(data_dir, identity) == b"bytes"
+
+
+def test_the_file_in_the_folder_of_the_owner_is_imported(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    identity = nodetool.row(1, b"of the owner")
+    (nodetool.assets / f"{identity}.png").write_bytes(b"of an older version")
+    (nodetool.assets / "2").mkdir()
+    (nodetool.assets / "2" / f"{identity}.png").write_bytes(b"of another user")
+
+    nodetool.imported(data_dir)
+
+    assert content_of(data_dir, identity) == b"of the owner"
+
+
+@pytest.mark.parametrize("user_id", ["2", "..", ".", "1/../2", "link", "file"])
+def test_a_file_below_another_folder_is_not_imported(
+    nodetool: NodeTool, data_dir: Path, user_id: str
+) -> None:
+    identity = nodetool.row(1, None, user_id=user_id)
+    (nodetool.assets / "1").mkdir()
+    (nodetool.assets / "1" / f"{identity}.png").write_bytes(b"of another user")
+    (nodetool.assets.parent / f"{identity}.png").write_bytes(b"outside")
+    (nodetool.assets / "link").symlink_to("1")
+    (nodetool.assets / "file").write_bytes(b"no folder")
+
     assert nodetool.imported(data_dir, code=1)[-1] == summary(1, added=1, without=1)
+
+
+def test_files_outside_of_the_folder_are_imported_if_the_user_says_so(
+    nodetool: NodeTool, data_dir: Path
+) -> None:
+    video, link = nodetool.db.with_name("long video.mp4"), nodetool.db.with_name("link")
+    video.write_bytes(b"frames")
+    link.symlink_to(video)
+    for number, path in enumerate((video, link), 1):
+        nodetool.row(number, None, external_path=str(path))
+    nodetool.row(3, b"own", external_path=str(video))
+
+    *notes, last = nodetool.imported(data_dir, code=1)
+    assert [note.partition(": ")[2] for note in notes] == [
+        f"has no content: its file lies outside of the folder, at '{path}': add --follow-external"
+        for path in (video, link)
+    ]
+    assert last == summary(3, added=3, without=2)
+    assert nodetool.imported(data_dir, "--follow-external") == [summary(3, known=1, filled=2)]
+    contents = [content_of(data_dir, asset_id(number)) for number in (1, 2, 3)]
+    assert contents == [b"frames", b"frames", b"own"]
+
+
+@pytest.mark.parametrize("path", ["missing", "{folder}/missing", "{folder}", "/dev/null", "a\0b"])
+def test_an_external_path_without_a_file_is_reported(
+    nodetool: NodeTool, data_dir: Path, path: str
+) -> None:
+    nodetool.row(1, None, external_path=path.format(folder=nodetool.assets))
+
+    note, last = nodetool.imported(data_dir, "--follow-external", code=1)
+
+    assert "has no content: its file" in note
+    assert "is missing, or cannot be read" in note
+    assert last == summary(1, added=1, without=1)
+
+
+SUMMER, WINTER = "2024-07-01T12:00:00.123456", "2024-01-01 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "summer", "winter"),
+    [("Europe/Berlin", 10, 11), ("America/New_York", 16, 17), ("UTC", 12, 12)],
+)
+@pytest.mark.parametrize("given", ["option", "host"])
+def test_times_without_a_zone_are_local(
+    nodetool: NodeTool,
+    data_dir: Path,
+    zone: str,
+    summer: int,
+    winter: int,
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodetool.row(1, created_at=SUMMER)
+    nodetool.row(2, created_at=WINTER)
+    nodetool.row(3, created_at="2024-07-01T12:00:00.000Z")
+    nodetool.row(4, created_at="2024-07-01T12:00:00+02:00")
+    nodetool.row(5, created_at=1_719_835_200)
+    monkeypatch.setenv("TZ", zone if given == "host" else "Asia/Tokyo")
+    time.tzset()
+    try:
+        first, last = nodetool.imported(data_dir, *(["--timezone", zone] * (given == "option")))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    hours = [assets_in(data_dir)[asset_id(number)].created_at.hour for number in range(1, 6)]
+    assert hours == [summer, winter, 12, 10, 12]
+    assert first.startswith("2 times without a zone are in ")
+    assert zone in first or given == "host"
+    assert last == summary(5, added=5)
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "", "../../etc/passwd", "a\0b", "/etc/localtime"])
+def test_an_unknown_timezone_is_refused(nodetool: NodeTool, data_dir: Path, zone: str) -> None:
+    refused = nodetool.run_import(data_dir, "--timezone", zone)
+
+    assert refused.exit_code == 2
+    assert "--timezone" in refused.output
+    assert not data_dir.exists()
 
 
 @pytest.mark.parametrize(
@@ -289,7 +414,9 @@ def test_json_prints_notes_and_counts_as_objects(nodetool: NodeTool, data_dir: P
     assert (counts["rows"], counts["recorded"]) == (1, 1)
 
 
-@pytest.mark.parametrize("text", ["CREATE TABLE other (a)", None])
+@pytest.mark.parametrize(
+    "text", ["CREATE TABLE other (a)", "CREATE TABLE nodetool_assets (id, name)", None]
+)
 def test_a_file_without_the_nodetool_table_is_refused(
     tmp_path: Path, data_dir: Path, text: str | None
 ) -> None:
@@ -300,7 +427,10 @@ def test_a_file_without_the_nodetool_table_is_refused(
         nodetool.run("DROP TABLE nodetool_assets")
         nodetool.run(text)
 
-    assert isinstance(nodetool.run_import(data_dir).exception, SourceError)
+    refused = nodetool.run_import(data_dir).exception
+
+    assert isinstance(refused, SourceError)
+    assert str(nodetool.db) in str(refused)
     assert not data_dir.exists()
 
 

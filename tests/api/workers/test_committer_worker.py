@@ -134,10 +134,10 @@ def test_a_committer_exits_at_once_on_an_internal_error(folder: Path) -> None:
 
 
 def test_a_committer_that_cannot_open_a_file_reports_it_and_exits(folder: Path) -> None:
-    (folder / "content" / "packed.db").write_bytes(b"no database" * 1000)
+    (folder / "ledger.db").write_bytes(b"no database" * 1000)
     with worker(folder) as (process, server):
         server.send(Open(reopen=False))
         refusal = server.receive()
         assert isinstance(refusal, Failure)
-        assert "packed.db: file is not a database" in str(refusal.error())
+        assert "ledger.db: file is not a database" in str(refusal.error())
         assert ended(process) == (0, b"")

@@ -1,15 +1,14 @@
 """Group commit: no caller is answered too early, and a failure affects only its own command."""
 
 import asyncio
-import sqlite3
+import errno
+import os
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asset_ledger.ledger.content.packed import Packed
 from asset_ledger.ledger.errors import (
     BusyError,
     DiskFullError,
@@ -115,23 +114,24 @@ async def test_small_content_is_readable_when_its_event_is_committed(parts: Part
     await opened.close()
 
 
-def failing_for(poison: bytes, code: int, text: str) -> type[sqlite3.Connection]:
-    """Return a connection class whose disk fails when these bytes are written."""
-    error = sqlite3.OperationalError(text)
-    error.sqlite_errorcode = code
+def fail_writes_of(monkeypatch: pytest.MonkeyPatch, poison: bytes, code: int) -> None:
+    """Let the disk fail with this error when these bytes are appended to a pack."""
+    write = os.pwrite
 
-    class Failing(sqlite3.Connection):
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            if poison in parameters:
-                raise error
-            return super().execute(sql, parameters)
+    def failing(descriptor: int, data: bytes, at: int) -> int:
+        if poison in bytes(data):
+            write(descriptor, bytes(data)[:20], at)  # a disk may take a part
+            raise OSError(code, os.strerror(code))
+        return write(descriptor, data, at)
 
-    return Failing
+    monkeypatch.setattr(os, "pwrite", failing)
 
 
-async def test_committer_records_no_event_whose_content_failed(tmp_path: Path) -> None:
-    full = partial(Packed, factory=failing_for(b"bad", sqlite3.SQLITE_FULL, "full"))
-    async with open_parts(tmp_path, packed=full) as parts:
+async def test_committer_records_no_event_whose_content_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_writes_of(monkeypatch, b"bad", errno.ENOSPC)
+    async with open_parts(tmp_path) as parts:
         good, bad = await parts.staged(b"good"), await parts.staged(b"bad")
         with parts.held():
             first = parts.begin(creation(1))
@@ -145,6 +145,10 @@ async def test_committer_records_no_event_whose_content_failed(tmp_path: Path) -
         assert positions(parts.reader) == [1, 2]
         streams = [stored.originator_id for stored in parts.reader.read(0, 9)]
         assert streams == [asset_id(1), asset_id(3)]
+
+
+def failing_fsync(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # may be late news of a lost page
 
 
 async def test_feed_reads_the_events_of_the_log_from_memory(parts: Parts) -> None:
@@ -177,9 +181,15 @@ async def test_feed_reads_the_log_when_events_are_no_longer_in_memory(
     assert reads == [0, 1, 6]  # the other reads found every event in memory
 
 
-async def test_committer_refuses_contents_after_a_failed_fsync(tmp_path: Path) -> None:
-    failing = failing_for(b"bad", sqlite3.SQLITE_IOERR_FSYNC, "I/O error")
-    async with open_parts(tmp_path, packed=partial(Packed, factory=failing)) as parts:
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+async def test_committer_refuses_contents_after_a_failed_write_or_fsync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    if call == "write":
+        fail_writes_of(monkeypatch, b"bad", errno.EIO)
+    else:
+        monkeypatch.setattr("asset_ledger.ledger.content.packs.sync_data", failing_fsync)
+    async with open_parts(tmp_path) as parts:
         bad, good = await parts.staged(b"bad"), await parts.staged(b"good")
         with pytest.raises(StorageFailedError, match="read-only until a restart"):
             await parts.committer.append(creation(1), [bad])

@@ -5,7 +5,6 @@ import errno
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -16,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.packs import pack_numbers, records_in
 from asset_ledger.ledger.content.store import SMALL, Staged
-from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
+from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import digest_of
+from asset_ledger.ledger.storage.data_folder import ContentFolder
 from tests.contracts.content_store import (
     MIB,
     ContentStoreContract,
@@ -65,10 +66,10 @@ def arriving(folder: Path) -> list[Path]:
 
 
 def packed(folder: Path) -> list[tuple[str, int]]:
-    with sqlite3.connect(folder / "packed.db") as db:
-        found = db.execute("SELECT digest, length(bytes) FROM contents").fetchall()
-    db.close()
-    return found
+    files = ContentFolder(folder)
+    packs = [files.pack(number) for number in pack_numbers(files)]
+    records = [record for pack in packs for _, record in records_in(pack)]
+    return [(digest_of(record), len(record)) for record in records]
 
 
 # Where contents are stored
@@ -84,7 +85,7 @@ async def test_large_content_is_a_file_named_by_its_digest(
     assert (packed(folder), arriving(folder)) == ([], [])
 
 
-async def test_small_content_is_a_row(store: PackingStore, folder: Path) -> None:
+async def test_small_content_is_a_record_of_a_pack(store: PackingStore, folder: Path) -> None:
     arrived = await keep(store, content(SMALL))
 
     assert packed(folder) == [(arrived.digest, SMALL)]
@@ -102,11 +103,24 @@ async def test_same_bytes_published_at_the_same_time_are_one_file(
     assert arriving(folder) == []
 
 
-async def test_same_small_bytes_are_one_row(store: PackingStore, folder: Path) -> None:
+async def test_same_small_bytes_are_one_record(store: PackingStore, folder: Path) -> None:
     store.pack([await staged(store, [b"twice"]), await staged(store, [b"twice"])])
     store.pack([await staged(store, [b"twice"])])
 
     assert packed(folder) == [(digest_of(b"twice"), 5)]
+
+
+async def test_small_content_is_read_by_a_thread_where_the_disk_has_to_be_waited_for(
+    store: PackingStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = await keep(store, b"small")
+    monkeypatch.setattr("asset_ledger.ledger.content.packs._NO_WAIT", None)
+
+    assert await fetch(store, b"small") == b"small"
+    pack = ContentFolder(folder).pack(1)
+    pack.write_bytes(pack.read_bytes().replace(b"small", b"smell"))
+    with pytest.raises(CorruptLogError, match="changed or removed in pack 1"):
+        await store.open(arrived.digest)
 
 
 async def test_only_the_owner_can_read_the_folder(store: PackingStore, folder: Path) -> None:
@@ -330,7 +344,7 @@ def fill(disk: Path) -> Path:
 
 
 async def small_group(store: PackingStore) -> list[Staged]:
-    return [await staged(store, [content(SMALL, seed)]) for seed in range(4)]
+    return [await staged(store, [content(SMALL, seed)]) for seed in range(5)]
 
 
 async def test_upload_that_fills_the_disk_is_refused_and_frees_its_space(
@@ -366,7 +380,7 @@ async def test_group_refused_by_a_full_disk_is_packed_when_there_is_space(
 
     filler.unlink()
     store.pack(group)
-    assert [await fetch(store, content(SMALL, seed)) for seed in range(4)] == [
+    assert [await fetch(store, content(SMALL, seed)) for seed in range(5)] == [
         each.small for each in group
     ]
     await store.close()

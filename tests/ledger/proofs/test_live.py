@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asset_ledger.ledger.content.places import Place
 from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, SigningKeyError
 from asset_ledger.ledger.log.codec import MAX_EVENT, Codec
 from asset_ledger.ledger.log.event_log import Command, Outcome, Prepare
@@ -31,10 +32,12 @@ class FillingLog(SqliteLog):
     checkpoints_fail = False
     events_fail = False
 
-    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+    def append(
+        self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
+    ) -> list[Outcome]:
         if self.events_fail:
             return [DiskFullError("the disk is full; nothing was recorded") for _ in commands]
-        return super().append(commands, prepare)
+        return super().append(commands, prepare, places)
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         if self.checkpoints_fail:

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_built_generation_has_every_index(here: World, runner: Runner) -> None:
 
     build(here.folder, 2, here.feed)
 
-    with open_generation(here.folder, 2, here.feed) as generation:
+    with closing(open_generation(here.folder, 2, here.feed)) as generation:
         assert select(generation.own["tables"], indexes) == select(runner, indexes)
 
 

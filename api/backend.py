@@ -11,6 +11,7 @@ from functools import partial
 
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
@@ -48,6 +49,7 @@ class Backend:
     projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
+    sessions: Sessions
     thumbnails: Thumbnails
 
 
@@ -102,5 +104,6 @@ async def open_backend(
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
+            sessions=Sessions(tokens, jwt=settings.auth == "jwt"),
             thumbnails=thumbnails,
         )

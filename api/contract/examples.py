@@ -15,6 +15,7 @@ from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
     AssetPage,
@@ -221,6 +222,18 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
+    SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},
+    SessionOut: {
+        "auth": "tokens",
+        "user_id": "alice",
+        "name": "laptop",
+        "scopes": ["read", "write"],
+        "expires_at": _TIME,
+        "limits": {"max_upload_bytes": None},
+        "version": "1.0.0",
+        "origin": "asset-ledger/019bd6f0a3c4",
+        "previews": ["image", "video"],
+    },
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},
@@ -242,6 +255,9 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
     "index": ("Index of a tile of entries.", "000.p/1"),
     "file": ("A file of the page.", "docs.css"),
+    "digest": ("The digest of the console's files.", "0123456789abcdef"),
+    "node_id": ("The node's id.", "node_123"),
+    "workflow_id": ("The workflow's id.", "workflow_789"),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
 """The parameters in paths: a description and an example of each."""

@@ -17,11 +17,15 @@ from asset_ledger.ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
 Model = type[BaseModel]
+NeededScope = Scope | Literal["any"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
 URLENCODED: Final = "application/x-www-form-urlencoded"
+
+ANY: Final = "any"
+"""The scope of an operation for every authenticated caller."""
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -36,7 +40,7 @@ class Operation:
     summary: str
     answers: Model | None
     errors: Sequence[type[LedgerError]]
-    scope: Scope | None
+    scope: NeededScope | None
     parameters: Parameters
     projections: Sequence[str]
     takes: Mapping[str, Model | Schema]
@@ -61,7 +65,7 @@ def operation(
     aliases: Sequence[str] = (),
     answers: Model | None = None,
     errors: Sequence[type[LedgerError]] = (),
-    scope: Scope | None = None,
+    scope: NeededScope | None = None,
     parameters: Sequence[Parameter] = (),
     projections: Sequence[str] = ("tables",),
     takes: Model | Mapping[str, Model | Schema] | None = None,

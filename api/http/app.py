@@ -19,10 +19,15 @@ from aiohttp import web
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import MalformedRequestError
 from asset_ledger.api.contract.headers import OWNER
-from asset_ledger.api.contract.operations import Operation, operations_of
+from asset_ledger.api.contract.operations import (
+    ANY,
+    NeededScope,
+    Operation,
+    operations_of,
+)
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.parameters import ParameterValues
-from asset_ledger.api.contract.principal import ANONYMOUS, Scope
+from asset_ledger.api.contract.principal import ANONYMOUS, Credential, Principal
 from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
@@ -43,6 +48,7 @@ from asset_ledger.api.http import (
     projections,
     proofs,
     search,
+    session,
     skipping,
     storage,
     thumbnail,
@@ -80,6 +86,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         imports,
         projections,
         skipping,
+        session,
         tokens,
         health,
         description,
@@ -182,12 +189,24 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    def _admit(self, request: Request, scope: Scope) -> None:
-        request.principal = caller = self._authenticator.principal(request.headers)
+    def _admit(self, request: Request, scope: NeededScope) -> None:
+        request.credential = credential = self._authenticator.credential(request)
+        request.principal = caller = credential.principal
+        self._take_rate(caller)
+        if scope != ANY:
+            caller.require(scope)
+        request.user_id = caller.owner(request.headers.get(OWNER))
+
+    def _sign_in(self, token: str) -> Credential | None:
+        """Return what a session in exchange for a token allows. Raises RateLimitedError."""
+        credential = self._authenticator.sign_in(token)
+        if credential is not None:
+            self._take_rate(credential.principal)
+        return credential
+
+    def _take_rate(self, caller: Principal) -> None:
         if self._rates is not None:
             self._rates.take(caller.user_id)
-        caller.require(scope)
-        request.user_id = caller.owner(request.headers.get(OWNER))
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
@@ -206,6 +225,7 @@ class Server(web.Server):
         request.id = self._ids.of(message.headers)
         request.began = time.perf_counter()
         request.operation_name = NO_OPERATION
+        request.sign_in = self._sign_in
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.body_timeout = self._body_timeout

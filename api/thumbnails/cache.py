@@ -90,11 +90,16 @@ class Thumbnails:
         return self._folder / name[:2] / f"{name}.{kind}"
 
 
+def drawn_kinds() -> list[str]:
+    """Return the kinds of contents that thumbnails can be made of here: `image`, `video`."""
+    return ["image", "video"] if find_spec("av") is not None else ["image"]
+
+
 def _kind(content_type: str) -> str:
     kind = thumbnail_kind(content_type)
     if kind is None:
         raise UndrawableError(f"no thumbnail is made of {content_type}")
-    if kind == "video" and find_spec("av") is None:
+    if kind not in drawn_kinds():
         raise UndrawableError("thumbnails of videos need the extra `video`: asset-ledger[video]")
     return kind
 

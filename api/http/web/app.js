@@ -7,6 +7,8 @@ import { applyTheme } from "./core/prefs.js";
 import { followLinks, go, match, place } from "./core/route.js";
 import { loadSession, needsSignIn, session } from "./core/session.js";
 import { time } from "./core/format.js";
+import { Shown } from "./parts/dialog.js";
+import { Dropping } from "./parts/dropping.js";
 import { Empty, Failure, Skeleton } from "./parts/notice.js";
 import { jumping, Shell, switchTheme } from "./parts/shell.js";
 import { Toasts } from "./parts/toast.js";
@@ -67,7 +69,7 @@ function Root() {
   return html`${h(Offline, {})}
     ${session.value && h(Shell, {}, h(App, {}))}
     ${needsSignIn.value && SignIn && h(SignIn, {})}
-    ${h(Jumper, {})}${h(Toasts, {})}`;
+    ${h(Jumper, {})}${h(Shown, {})}${h(Dropping, {})}${h(Toasts, {})}`;
 }
 
 /** The dialog "Jump to", loaded when it is first opened. */

@@ -11,7 +11,8 @@ const TRIES = 10; // requests for one page, which a rare combination of filters 
 
 /** @typedef {import("./api.js").Params} Params */
 /** @template T @typedef {{rows: T[], used: number, cursor: string, whole: boolean}} Page */
-/** @typedef {{at: number, before: string}} Anchor the rows from index `at` were created before this time */
+/** @typedef {{at: number, forward: Params, backward: Params}} Anchor
+ * what a list has to be asked for so that it begins at index `at`, and at the one before, in reverse */
 
 /** Rows from index `at` on (step 1), or those before it in reverse (step -1).
  * @template T */
@@ -115,8 +116,8 @@ export class PagedList {
     if (distance(best()) <= FAR || !this.first) return best();
     const anchor = this.anchor(start);
     if (anchor && !this.segments.some((segment) => segment.at === anchor.at)) {
-      this.segments.push(new Segment(anchor.at, 1, { ...this.params, created_before: anchor.before }));
-      this.segments.push(new Segment(anchor.at, -1, { ...reversed(this.params), created_after: anchor.before }));
+      this.segments.push(new Segment(anchor.at, 1, { ...this.params, ...anchor.forward }));
+      this.segments.push(new Segment(anchor.at, -1, { ...reversed(this.params), ...anchor.backward }));
     }
     return best();
   }

@@ -1,7 +1,7 @@
 // What people do with assets: download, tag, move, delete, restore. Each says what it did, and
 // what can be undone offers that.
 import { get, write } from "../core/api.js";
-import { touched } from "../core/changes.js";
+import { reloads, touched } from "../core/changes.js";
 import { count, counted, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { session } from "../core/session.js";
@@ -67,6 +67,7 @@ export const remove = (assets) => attempt(async () => {
   for (const asset of assets) await write("DELETE", `/api/assets/${asset.id}`);
   undoable = assets;
   touched(assets.map((asset) => asset.id));
+  reloads.value += 1;
   toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
 });
 
@@ -82,6 +83,7 @@ export const restore = (assets) => attempt(async () => {
   undoable = [];
   for (const asset of assets) await write("POST", `/api/assets/${asset.id}/restore`);
   touched(assets.map((asset) => asset.id));
+  reloads.value += 1;
   toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} restored.`);
 });
 

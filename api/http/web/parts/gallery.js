@@ -1,6 +1,6 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
 import { get } from "../core/api.js";
-import { onChange } from "../core/changes.js";
+import { onChange, reloads } from "../core/changes.js";
 import { apiParams, isFiltered } from "../core/filters.js";
 import { bytes, count, counted, day } from "../core/format.js";
 import { batch, h, html, useCallback, useEffect, useMemo, useRef, useState } from "../core/html.js";
@@ -133,6 +133,7 @@ export function Gallery({ fixed = {}, empty }) {
   const [picked, setPicked] = useState(/** @type {Map<string, Asset>} */ (new Map()));
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
+  useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
   const byTime = sort.endsWith("created_at") && !("as_of" in fixed);
   if (list && byTime) list.anchor = anchorsOf(usage.days, list.length, sort === "created_at", begin);
   list?.changes.value;

@@ -171,8 +171,10 @@ DELETED: Final = Parameter(
     "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
 )
 COUNT: Final = Parameter("count", "Also return the number on all pages.", one_of(("exact",)))
+QUERY: Final = Parameter("query", "Words that an asset must all contain, as in a search.")
 LISTING: Final[Sequence[Parameter]] = (
     *FILTERS,
+    QUERY,
     DELETED,
     SORT,
     PAGE_SIZE,

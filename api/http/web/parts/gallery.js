@@ -66,6 +66,7 @@ function useDays(params, list) {
   const { sort: _, ...filters } = params;
   const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
   useEffect(() => {
+    if (!list) return;
     const abort = new AbortController();
     get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone(), page_size: 1000 }, { signal: abort.signal }).then(
       (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),

@@ -86,11 +86,12 @@ export function useHistory(id, version) {
   return events;
 }
 
-/** Versions, newest first, each with what changed. @param {{events: LedgerEvent[] | null, children?: any}} properties */
-export function History({ events, children }) {
-  return html`<section class="sec"><h3>History${events && html`<span class="n num">${events.length === 1 ? "1 version" : `${count(events.length)} versions`}</span>`}${children}</h3>
-    <ol class="hist">${[...(events ?? [])].reverse().map((event) => html`<li key=${event.position}>
-      <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}</span>${h(Time, { at: event.time })}</li>`)}</ol></section>`;
+/** Versions, newest first, each with what changed; `act` adds something to each.
+ * @param {{events: LedgerEvent[] | null, current?: number, act?: (version: number) => any}} properties */
+export function History({ events, current, act }) {
+  return html`<section class="sec"><h3>History${events && html`<span class="n num">${events.length === 1 ? "1 version" : `${count(events.length)} versions`}</span>`}</h3>
+    <ol class="hist">${[...(events ?? [])].reverse().map((event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
+      <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}${act?.(Number(event.version))}</span>${h(Time, { at: event.time })}</li>`)}</ol></section>`;
 }
 
 /** What an event did, in words. @param {{event: LedgerEvent, events: LedgerEvent[]}} properties */

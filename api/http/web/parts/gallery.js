@@ -9,6 +9,7 @@ import { onEvents } from "../core/live.js";
 import { PagedList } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
+import { remember } from "../core/trail.js";
 import { askDelete, askMove, askTags, download, undo } from "./actions.js";
 import { Chips, clearFilters, FilterBar } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
@@ -142,6 +143,7 @@ export function Gallery({ fixed = {}, empty }) {
   const show = (/** @type {Asset} */ asset) => setQuery({ open: asset.id }, { replace: Boolean(open) });
   const shut = () => setQuery({ open: null });
   const enter = (/** @type {Asset} */ asset) => (asset.content_type === "folder" ? go(`/?parent_id=${asset.id}`) : go(`/assets/${asset.id}`));
+  useEffect(() => void (list && at >= 0 && remember(list, at)), [list, at]);
   const pick = async (/** @type {number} */ index, /** @type {boolean} */ range) => {
     if (!list) return;
     const [low, high] = range ? [Math.min(from.current, index), Math.max(from.current, index)] : [index, index];

@@ -25,6 +25,7 @@ from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.search import SearchQueries
 from asset_ledger.projections.queries.usage import UsageQueries
+from asset_ledger.projections.queries.values import ValueQueries
 from asset_ledger.projections.queries.worded import WordedQueries
 from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation, start_followers
@@ -87,6 +88,9 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.values = ValueQueries(
+            readers["usage"], readers["catalog"], readers[TABLES], self.assets
+        )
         self.worded = WordedQueries(
             readers["search"], readers[TABLES], self.catalog, self.assets.check_filled
         )

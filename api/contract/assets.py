@@ -25,7 +25,7 @@ from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
-SHAPE: Final = 2
+SHAPE: Final = 3
 """Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 

@@ -40,6 +40,7 @@ from asset_ledger.api.contract.shapes import (
 )
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
 _TIME: Final = "2026-01-01T00:00:00.000000Z"
@@ -203,6 +204,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     },
     LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
+    ValueOut: {"value": "node_123", "count": 1},
+    ValuesOut: {"field": "node_id", "values": [{"value": "node_123", "count": 1}]},
     FoundPage: {
         "assets": [{**_ASSET, "folder_name": "", "folder_path": "", "folder_id": "1"}],
         "next_cursor": "",

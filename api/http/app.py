@@ -54,6 +54,7 @@ from asset_ledger.api.http import (
     thumbnail,
     tokens,
     usage,
+    values,
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
@@ -81,6 +82,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         proofs,
         log,
         usage,
+        values,
         search,
         folders,
         imports,

@@ -226,6 +226,13 @@ def _walk(query: AssetQuery) -> tuple[Sql, Sql]:
     return rows, _walked(query, hits=False, limit=1, offset=WALK)
 
 
+def newest_statement(query: AssetQuery) -> Sql:
+    """Return SQL of the next `WALK` rows: their `seq`, and whether they are a `hit`."""
+    walked = _walked(query, hits=True, limit=WALK)
+    values = [query.start if value is _START else value for value in walked.parameters]
+    return Sql(walked.text, values)
+
+
 def _walked(query: AssetQuery, *, hits: bool, limit: int, offset: int = 0) -> Sql:
     """Return SQL of the rows to walk, in order; with `hits`, with the result of their tests."""
     walks = _walks_of(query)

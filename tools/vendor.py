@@ -86,7 +86,7 @@ def _content(archive: Path, source: str, imports: Mapping[str, str]) -> bytes:
     if not source.endswith((".mjs", ".js")):
         return body
     text = _SOURCE_MAP.sub(b"\n", body).decode()
-    return _BARE.sub(lambda found: _relative(found, imports), text).encode()
+    return b"// @ts-nocheck\n" + _BARE.sub(lambda found: _relative(found, imports), text).encode()
 
 
 def _relative(found: re.Match[str], imports: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 // Two contents beside each other: a slider for pictures, lines for texts, sizes for the rest.
 import { send } from "../core/api.js";
 import { fields, folded, lines, words } from "../core/diff.js";
-import { bytes, counted, visible } from "../core/format.js";
+import { bytes, counted, short, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { Failure, Skeleton } from "./notice.js";
 
@@ -18,10 +18,10 @@ const isPicture = (/** @type {Asset} */ asset) => asset.content_type.startsWith(
 /** Fields that differ. @param {{old: Asset, now: Asset}} properties */
 export function FieldChanges({ old, now }) {
   const changes = fields(old, now);
-  const text = (/** @type {unknown} */ value) => (value === undefined || value === null ? "none" : visible(typeof value === "string" ? value : JSON.stringify(value)));
+  const text = (/** @type {string} */ field, /** @type {unknown} */ value) => (field === "digest" || field === "parent_id" ? short(String(value)) : value === undefined || value === null ? "none" : visible(typeof value === "string" ? value : JSON.stringify(value)));
   if (!changes.length) return html`<p class="quiet">No field differs.</p>`;
   return html`<dl class="changes">${changes.map(({ field, from, to }) => html`<dt key=${field}><bdi>${visible(field)}</bdi></dt>
-    <dd><del><bdi>${field === "size" ? bytes(Number(from)) : text(from)}</bdi></del> <ins><bdi>${field === "size" ? bytes(Number(to)) : text(to)}</bdi></ins></dd>`)}</dl>`;
+    <dd><del><bdi>${field === "size" ? bytes(Number(from)) : text(field, from)}</bdi></del> <ins><bdi>${field === "size" ? bytes(Number(to)) : text(field, to)}</bdi></ins></dd>`)}</dl>`;
 }
 
 /** @param {{old: Side, now: Side}} properties */

@@ -44,7 +44,8 @@ const KINDS = /** @type {Record<string, string>} */ ({ image: "image", video: "v
 function typeName(type) {
   const kind = group(type);
   if (kind === "folder") return "Folder";
-  const name = (type.split("/")[1] ?? type).replace(/^x-|\+.*$/g, "").replace("plain", "plain");
+  const name = (type.split("/")[1] ?? type).replace(/^x-|\+.*$/g, "").replace("gltf-binary", "glb");
+  if (name === "plain") return "Plain text";
   return kind === "other" || name.length > 12 ? type : `${name.length < 6 ? name.toUpperCase() : name} ${KINDS[kind]}`;
 }
 

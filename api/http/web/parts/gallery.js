@@ -194,9 +194,9 @@ export function Gallery({ fixed = {}, empty }) {
     ${view === "list" && !nothing && h(ListHead, { sort, setSort: (to) => setQuery({ sort: to }) })}
     ${list?.error.value && !list.length ? h(Failure, { error: list.error.value, retry: () => reload() })
       : nothing ? h(Nothing, { query, fixed, empty })
-      : list && html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length ? "" : " wide"}`}>
+      : list && html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
-        ${byTime && usage.days.length > 0 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`}
+        ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`}
     ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}
   </main>${open && h(Panel, { id: open, known: list?.row(at)?.id === open ? list.row(at) : null, close: shut, previous: step(-1), next: step(1) })}`;
 }

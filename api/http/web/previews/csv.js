@@ -9,6 +9,7 @@ const STEP = 500; // rows that are shown at once
 export function parse(text, separator) {
   /** @type {string[][]} */
   const rows = [];
+  /** @type {string[]} */
   let row = [];
   let cell = "";
   let quoted = false;

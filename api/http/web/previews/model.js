@@ -46,6 +46,7 @@ async function open(asset, url, element, signal) {
 async function stl(three, body) {
   const { STLLoader } = /** @type {any} */ (await import("../vendor/three/loaders/STLLoader.js"));
   const geometry = new STLLoader().parse(body);
+  geometry.computeVertexNormals(); // those of the file are often zero
   geometry.rotateX(-Math.PI / 2);
   return new three.Mesh(geometry, new three.MeshStandardMaterial({ color: 0x9aa4b5, roughness: 0.7 }));
 }

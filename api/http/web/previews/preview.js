@@ -26,7 +26,7 @@ export function kindOf(asset) {
   if (!asset.get_url) return "none";
   if (kind === "image") return UNSHOWN.test(type) || !within("image") ? "none" : "image";
   if (kind === "video" || kind === "audio") return kind;
-  if (type === "application/pdf") return within("pdf") && !matchMedia("(pointer: coarse)").matches ? "pdf" : "none";
+  if (type === "application/pdf") return within("pdf") && navigator.pdfViewerEnabled ? "pdf" : "none";
   if (/gltf-binary|\bstl\b/.test(type)) return within("model") ? "model" : "none";
   if (/\bjson$/.test(type)) return within("json") ? "json" : "text";
   if (/csv|tab-separated/.test(type)) return within("csv") ? "csv" : "text";

@@ -1,3 +1,4 @@
+// @ts-nocheck
 export default class Diff {
     diff(oldStr, newStr, 
     // Type below is not accurate/complete - see above for full possibilities - but it compiles

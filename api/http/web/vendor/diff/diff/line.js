@@ -1,3 +1,4 @@
+// @ts-nocheck
 import Diff from './base.js';
 import { generateOptions } from '../util/params.js';
 class LineDiff extends Diff {

@@ -1,3 +1,4 @@
+// @ts-nocheck
 import Diff from './base.js';
 import { longestCommonPrefix, longestCommonSuffix, replacePrefix, replaceSuffix, removePrefix, removeSuffix, maximumOverlap, leadingWs, trailingWs, leadingAndTrailingWs, segment } from '../util/string.js';
 // Based on https://en.wikipedia.org/wiki/Latin_script_in_Unicode

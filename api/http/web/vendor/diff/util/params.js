@@ -1,3 +1,4 @@
+// @ts-nocheck
 export function generateOptions(options, defaults) {
     if (typeof options === 'function') {
         defaults.callback = options;

@@ -1,3 +1,4 @@
+// @ts-nocheck
 export function longestCommonPrefix(str1, str2) {
     let i;
     for (i = 0; i < str1.length && i < str2.length; i++) {

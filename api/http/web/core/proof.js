@@ -193,7 +193,7 @@ export async function consistent(older, newer, path) {
   }
   const hashes = path.map(unbase64);
   if (older.size > newer.size || !hashes.length) throw bad();
-  if ((older.size & (older.size - 1)) === 0) hashes.unshift(unbase64(older.root));
+  if ((BigInt(older.size) & BigInt(older.size - 1)) === 0n) hashes.unshift(unbase64(older.root));
   let here = older.size - 1;
   let last = newer.size - 1;
   while (here % 2 === 1) [here, last] = [Math.floor(here / 2), Math.floor(last / 2)];
@@ -207,4 +207,15 @@ export async function consistent(older, newer, path) {
     [here, last] = [Math.floor(here / 2), Math.floor(last / 2)];
   }
   if (last !== 0 || !same(first, unbase64(older.root)) || !same(second, unbase64(newer.root))) throw bad();
+}
+
+/** A proven leaf in the shape of an event of the API. @param {Leaf} leaf
+ * @returns {import("./types").LedgerEvent} */
+export function eventOf({ position, stream, version, topic, state }) {
+  const { by, recorded_at, user_id, workflow_id, node_id, job_id, job_seq, attempt, command, traceparent, private: own, ...data } = state;
+  return {
+    position, topic, time: recorded_at, by, version, job_seq: job_seq ?? null, attempt: attempt ?? null,
+    asset_id: topic.startsWith("asset.") ? stream : null, job_id: job_id ?? null,
+    workflow_id: workflow_id ?? null, node_id: node_id ?? null, data: { ...data, ...own },
+  };
 }

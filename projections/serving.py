@@ -24,6 +24,7 @@ from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.search import SearchQueries
+from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
 from asset_ledger.projections.queries.values import ValueQueries
 from asset_ledger.projections.queries.worded import WordedQueries
@@ -88,6 +89,7 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.timelines = TimelineQueries(readers["usage"])
         self.values = ValueQueries(
             readers["usage"], readers["catalog"], readers[TABLES], self.assets
         )

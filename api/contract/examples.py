@@ -39,6 +39,7 @@ from asset_ledger.api.contract.shapes import (
     UsagePage,
 )
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
+from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
@@ -160,6 +161,14 @@ _USAGE: Final[Mapping[str, Any]] = {
     "first_seen": _TIME,
     "last_seen": _TIME,
 }
+_LANE: Final[Mapping[str, Any]] = {
+    "node_id": "node_123",
+    "first": _TIME,
+    "last": _TIME,
+    "assets": 1,
+    "bytes": 6,
+    "buckets": [[1767225600000, 1, 6, 2]],
+}
 _TOKEN: Final[Mapping[str, Any]] = {
     "id": "4f6c1b2a9d3e",
     "user_id": "alice",
@@ -192,6 +201,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     JobFinishIn: {"status": "completed"},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
+    LaneOut: _LANE,
+    TimelineOut: {"job_id": "job_456", "step": 1, "nodes": [_LANE]},
     EventOut: _EVENT,
     EventPage: {"events": [_EVENT], "next": ""},
     EventsOut: {"events": [_EVENT], "next": 2},

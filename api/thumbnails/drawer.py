@@ -33,7 +33,8 @@ class Drawer:
     async def draw(self, kind: str, source: Path | bytes, side: int = LARGEST) -> bytes:
         """Return a picture of a file, or of these bytes, of at most `side` pixels a side.
 
-        Draw once more if the process dies: the content may not be the cause. Raises UndrawableError.
+        Draw once more if the process dies: the content may not be the cause. Raises
+        UndrawableError.
         """
         for _ in range(TRIES):
             with suppress(OSError, EOFError, ValueError):

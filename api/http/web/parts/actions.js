@@ -104,7 +104,7 @@ function TagDialog({ assets, close }) {
   };
   return h(Dialog, { title: `Tags of ${quoted(assets)}`, close }, html`<form class="confirm" onSubmit=${save}>
     <label class="field">New tags, with commas between them
-      <input class="input" autofocus list="known-tags" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
+      <input class="input" list="known-tags" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
     <datalist id="known-tags">${known.map((tag) => html`<option key=${tag} value=${tag} />`)}</datalist>
     ${all.length > 0 && html`<div class="tags">${all.filter((tag) => !removed.includes(tag)).map((tag) => html`<span class="tag" key=${tag}><bdi>${visible(tag)}</bdi>
       <button type="button" aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => setRemoved([...removed, tag])}>${h(Icon, { name: "x", small: true })}</button></span>`)}</div>`}
@@ -169,7 +169,7 @@ export function FolderDialog({ parent, then, close }) {
     });
   };
   return h(Dialog, { title: `New folder in ${visible(parent.name)}`, close }, html`<form class="confirm" onSubmit=${make}>
-    <label class="field">Name <input ref=${input} class="input" autofocus required /></label>
+    <label class="field">Name <input ref=${input} class="input" required /></label>
     <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Make</button></footer></form>`);
 }
 
@@ -191,7 +191,7 @@ function RenameDialog({ asset, close }) {
     }
   };
   return h(Dialog, { title: "Rename", close }, html`<form class="confirm" onSubmit=${save}>
-    <label class="field">Name <input class="input" autofocus required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
     ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
     <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Rename</button></footer></form>`);
 }

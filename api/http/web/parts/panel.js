@@ -62,7 +62,7 @@ export function Panel({ id, known, close, previous, next }) {
       <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
       <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
       <span class="not-small">${step("Close", "x", close)}</span></header>
-    <div class="body" tabindex="0" role="group" aria-label="About this asset">${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
+    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
 }
 
 /** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown}} properties */

@@ -33,6 +33,7 @@ from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    bundle,
     console,
     content,
     description,
@@ -79,6 +80,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         jobs,
         history,
         timeline,
+        bundle,
         lineage,
         events,
         proofs,

@@ -65,7 +65,8 @@ STATEMENTS = (
     """,
     # It covers the timeline of a job.
     """
-    CREATE INDEX usage_assets_by_job ON usage_assets (user_id, job_id, created_at, node_id, size)
+    CREATE INDEX usage_assets_by_job
+        ON usage_assets (user_id, job_id, created_at, node_id, size, live)
         WHERE live AND job_id IS NOT NULL
     """,
     f"CREATE VIEW usage_facets AS {FACETS}",

@@ -56,7 +56,7 @@ API = {
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend"),
     "imports": ("contract", "export", "sdk"),
-    "http": (*SETTINGS, "backend", "sessions", "thumbnails", "workers"),
+    "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("http", "sdk", "export", "imports", "workers"),

@@ -8,7 +8,9 @@ files/<sha256>  the contents, each version once
 """
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -16,13 +18,14 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from eventsourcing.persistence import Notification
 
+from asset_ledger.api.export.files import open_private
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.export.verify import parts
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import AssetDeletedError
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.merkle.proof import check_proof
 
@@ -54,7 +57,8 @@ class BundleSummary(NamedTuple):
 def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> BundleSummary:
     """Write the bundle of a job. `proof` has all of its events.
 
-    Raises ProofError for a proof that does not hold, before anything is written.
+    Only its owner can read it. Raises ProofError for a proof that does not hold, before anything is
+    written, and ContentDamagedError, which removes what was written.
     """
     check_proof(proof, proof["key"])
     events = [
@@ -64,7 +68,7 @@ def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read
     record = JobRecord(user_id, job_id)
     record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
-    with ZipFile(output, "w", ZIP_DEFLATED) as bundle:
+    with open_private(output) as file, ZipFile(file, "w", ZIP_DEFLATED) as bundle:
         absent = _write_files(bundle, events, read)
         bundle.write(VERIFIER, "verify.py")
         bundle.writestr("proof.json", orjson.dumps(proof))
@@ -86,14 +90,17 @@ def _write_files(bundle: ZipFile, events: list[Recorded], read: Read) -> list[Di
 
 
 def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
-    pieces = iter(read(content))
+    pieces, hashed = iter(read(content)), hashlib.sha256()
     try:
         first = next(pieces, b"")
     except AssetDeletedError:
         return False
     with bundle.open(content_path(content.digest), "w", force_zip64=True) as file:
-        file.write(first)
-        file.writelines(pieces)
+        for piece in chain([first], pieces):
+            hashed.update(piece)
+            file.write(piece)
+    if digest_from_hex(hashed.hexdigest()) != content.digest:
+        raise ContentDamagedError(content.digest, "it has other bytes now")
     return True
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import zipfile
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.export.bundle import VERIFIER, AssetContent, content_path, manifest, recorded
+from asset_ledger.api.export.bundle import VERIFIER, content_path, manifest, recorded
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.http.answers import POSITION, json_answer
 from asset_ledger.api.http.archive import Pieces
@@ -16,7 +17,7 @@ from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.folders import ZIP
 from asset_ledger.api.http.proofs import EVENTS_PER_PIECE, joined
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.domain.asset import content_of
+from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import SigningKeyError, UnknownJobError
 from asset_ledger.ledger.ids import AssetId, Digest
@@ -56,6 +57,14 @@ async def get_job_bundle(request: Request) -> web.StreamResponse:
     return response
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The size of a content, and the assets that had it at some version."""
+
+    size: int
+    by: set[AssetId] = field(default_factory=set)
+
+
 class StreamedBundle:
     """One bundle. In memory are the events' assets, not their contents. `send` gets the pieces."""
 
@@ -64,7 +73,7 @@ class StreamedBundle:
     ) -> None:
         self._request, self._send = request, send
         self._record = JobRecord(request.user_id, job_id)
-        self._contents: dict[Digest, list[AssetContent]] = {}
+        self._contents: dict[Digest, _Held] = {}
         self._pieces = Pieces()
         self._zip = zipfile.ZipFile(self._pieces, "w", zipfile.ZIP_DEFLATED)
 
@@ -98,15 +107,16 @@ class StreamedBundle:
         decoded = [recorded(event.leaf, event.position) for event in events]
         self._record.add(decoded)
         for _, event in decoded:
-            if (digest := content_of(event)) is not None:
-                held = AssetContent(event.originator_id, event.originator_version, digest)
-                self._contents.setdefault(digest, []).append(held)
+            if isinstance(event, AssetCreated | AssetContentReplaced) and event.digest is not None:
+                held = self._contents.setdefault(event.digest, _Held(event.size))
+                held.by.add(AssetId(event.originator_id))
 
     async def _has_written(self, digest: Digest, live: set[AssetId]) -> bool:
         """Write a content. Return False if every asset with it is deleted: none may be read."""
-        if not any(held.asset_id in live for held in self._contents[digest]):
+        held = self._contents[digest]
+        if not held.by & live:
             return False
-        content = await self._request.ledger.open_content(digest)
+        content = await self._request.ledger.open_content(digest, held.size)
         try:
             with self._zip.open(content_path(digest), "w", force_zip64=True) as entry:
                 async for piece in content.chunks(0, content.size):

@@ -119,9 +119,10 @@ class Tokens:
             return None
         return live.credential
 
-    def is_live(self, token_id: str) -> bool:
-        """Return whether there is such a token that was not revoked."""
-        return token_id in self._live
+    def allowed_by(self, token_id: str) -> Credential | None:
+        """Return what a token allows, also after its expiry; None if it is unknown or revoked."""
+        live = self._live.get(token_id)
+        return live.credential if live else None
 
     def learn(self, event: Event) -> None:
         """Note a recorded event."""

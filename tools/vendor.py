@@ -22,7 +22,7 @@ LOCK: Final = WEB / "vendor" / "vendor.lock.json"
 ICONS: Final = WEB / "icons.svg"
 LICENSES: Final = WEB / "vendor" / "LICENSES.txt"
 
-_BARE: Final = re.compile(r'(\bfrom|\bimport)\s*"([^"./][^"]*)"')
+_BARE: Final = re.compile(r"""(\bfrom|\bimport)\s*(["'])([^"'./][^"']*)\2""")
 _SVG: Final = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 _SOURCE_MAP: Final = re.compile(rb"\n//# sourceMappingURL=\S+\s*$")
 
@@ -86,7 +86,13 @@ def _content(archive: Path, source: str, imports: Mapping[str, str]) -> bytes:
     if not source.endswith((".mjs", ".js")):
         return body
     text = _SOURCE_MAP.sub(b"\n", body).decode()
-    return _BARE.sub(lambda found: f'{found[1]} "{imports[found[2]]}"', text).encode()
+    return b"// @ts-nocheck\n" + _BARE.sub(lambda found: _relative(found, imports), text).encode()
+
+
+def _relative(found: re.Match[str], imports: Mapping[str, str]) -> str:
+    """Return an import with a relative address. Texts that only look like one stay."""
+    target = imports.get(found[3])
+    return f'{found[1]} "{target}"' if target else found[0]
 
 
 def _sprite(archive: Path, names: Sequence[str]) -> str:

@@ -39,7 +39,9 @@ from asset_ledger.api.contract.shapes import (
     UsagePage,
 )
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
+from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
 _TIME: Final = "2026-01-01T00:00:00.000000Z"
@@ -159,6 +161,14 @@ _USAGE: Final[Mapping[str, Any]] = {
     "first_seen": _TIME,
     "last_seen": _TIME,
 }
+_LANE: Final[Mapping[str, Any]] = {
+    "node_id": "node_123",
+    "first": _TIME,
+    "last": _TIME,
+    "assets": 1,
+    "bytes": 6,
+    "buckets": [[1767225600000, 1, 6, 2]],
+}
 _TOKEN: Final[Mapping[str, Any]] = {
     "id": "4f6c1b2a9d3e",
     "user_id": "alice",
@@ -191,6 +201,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     JobFinishIn: {"status": "completed"},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
+    LaneOut: _LANE,
+    TimelineOut: {"job_id": "job_456", "step": 1, "nodes": [_LANE]},
     EventOut: _EVENT,
     EventPage: {"events": [_EVENT], "next": ""},
     EventsOut: {"events": [_EVENT], "next": 2},
@@ -203,6 +215,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     },
     LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
+    ValueOut: {"value": "node_123", "count": 1},
+    ValuesOut: {"field": "node_id", "values": [{"value": "node_123", "count": 1}]},
     FoundPage: {
         "assets": [{**_ASSET, "folder_name": "", "folder_path": "", "folder_id": "1"}],
         "next_cursor": "",

@@ -52,8 +52,10 @@ from asset_ledger.api.http import (
     skipping,
     storage,
     thumbnail,
+    timeline,
     tokens,
     usage,
+    values,
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
@@ -76,11 +78,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         storage,
         jobs,
         history,
+        timeline,
         lineage,
         events,
         proofs,
         log,
         usage,
+        values,
         search,
         folders,
         imports,

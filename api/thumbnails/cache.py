@@ -43,14 +43,17 @@ class Thumbnails:
             self._free.put_nowait(drawer)
         self._drawing: dict[Path, asyncio.Task[bytes]] = {}
 
-    async def of(self, digest: Digest, content_type: str) -> bytes:
-        """Return the thumbnail of a content, as WebP. Raises UndrawableError."""
+    async def of(self, digest: Digest, content_type: str, side: int) -> bytes:
+        """Return the thumbnail of a content, as WebP of at most `side` pixels a side.
+
+        Raises UndrawableError.
+        """
         kind = _kind(content_type)
-        path = self._path(digest, kind)
+        path = self._path(digest, kind, side)
         kept = await asyncio.to_thread(_read, path)
         if kept is None:
             if path not in self._drawing:
-                task = asyncio.create_task(self._draw(path, digest, kind))
+                task = asyncio.create_task(self._draw(path, digest, kind, side))
                 task.add_done_callback(lambda _: self._drawing.pop(path))
                 self._drawing[path] = task
             kept = await asyncio.shield(self._drawing[path])
@@ -66,11 +69,11 @@ class Thumbnails:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(drawer.end() for drawer in self._drawers))
 
-    async def _draw(self, path: Path, digest: Digest, kind: str) -> bytes:
+    async def _draw(self, path: Path, digest: Digest, kind: str, side: int) -> bytes:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
-            drawn = await self._drawn(drawer, digest, kind)
+            drawn = await self._drawn(drawer, digest, kind, side)
         except UndrawableError as error:
             drawn = str(error).encode()
         finally:
@@ -78,16 +81,16 @@ class Thumbnails:
         await asyncio.to_thread(_keep, path, drawn)
         return drawn
 
-    async def _drawn(self, drawer: Drawer, digest: Digest, kind: str) -> bytes:
+    async def _drawn(self, drawer: Drawer, digest: Digest, kind: str, side: int) -> bytes:
         content = await self._open_content(digest)
         try:
-            return await drawer.draw(kind, content.path or await _loose(content))
+            return await drawer.draw(kind, content.path or await _loose(content), side)
         finally:
             await content.close()
 
-    def _path(self, digest: Digest, kind: str) -> Path:
+    def _path(self, digest: Digest, kind: str, side: int) -> Path:
         name = digest.removeprefix("sha256:")
-        return self._folder / name[:2] / f"{name}.{kind}"
+        return self._folder / name[:2] / f"{name}.{kind}.{side}"
 
 
 def drawn_kinds() -> list[str]:

@@ -83,6 +83,7 @@ export async function get(path, params, options) {
  * @param {string} method @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers] */
 export async function write(method, path, body, headers = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  /** @type {Record<string, string>} */
   const type = body === undefined ? {} : { "Content-Type": "application/json" };
   const response = await send(path, { method, headers: { ...type, ...headers }, ...sent });
   const text = await response.text();

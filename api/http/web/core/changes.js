@@ -1,5 +1,9 @@
 // Which assets were changed: by this page at once, by others as the stream of events says it.
+import { signal } from "./html.js";
 import { onEvents } from "./live.js";
+
+/** Grows with each deletion, restoration and upload of this page: lists then load anew. */
+export const reloads = signal(0);
 
 /** @type {Set<(ids: Set<string>) => void>} */
 const listeners = new Set();

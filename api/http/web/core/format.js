@@ -80,7 +80,7 @@ export function day(iso) {
 export const month = (iso) => MONTHS[new Date(iso).getUTCMonth()];
 
 /** First 8 ... last 6 of an id or digest @param {string} text */
-export const short = (text) => (text.length > 18 ? `${text.slice(0, 8)}…${text.slice(-6)}` : text);
+export const short = (text) => text.replace(/^(sha256:)?(.{8}).{4,}(.{6})$/s, "$1$2…$3");
 
 // invisible characters, and those that change the direction of text
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;

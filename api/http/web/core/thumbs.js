@@ -1,16 +1,18 @@
-// Pictures of tiles: at most four are under way, the newest asked for first, so that what was
-// scrolled past does not hold up what is in view.
+// Pictures of tiles: at most four are under way. Those that were asked for last come first, so that
+// what was scrolled past does not hold up what is in view; within one drawing, from above.
 import { send } from "./api.js";
 
 const AT_ONCE = 4;
 let running = 0;
-/** @type {{act: () => Promise<unknown>}[]} */
+/** @type {{act: () => Promise<unknown>, drawing: number}[]} */
 const waiting = [];
+let drawing = 0;
 
 /** Do something when there is room; the function that is returned takes it back.
  * @param {() => Promise<unknown>} act @returns {() => void} */
 export function queue(act) {
-  const entry = { act };
+  if (waiting.at(-1)?.drawing !== drawing) setTimeout(() => (drawing += 1));
+  const entry = { act, drawing };
   waiting.push(entry);
   next();
   return () => {
@@ -21,8 +23,9 @@ export function queue(act) {
 
 function next() {
   if (running >= AT_ONCE) return;
-  const entry = waiting.pop();
-  if (!entry) return;
+  if (!waiting.length) return;
+  const newest = waiting[waiting.length - 1].drawing;
+  const [entry] = waiting.splice(waiting.findIndex((one) => one.drawing === newest), 1);
   running += 1;
   entry.act().catch(() => {}).finally(() => {
     running -= 1;

@@ -10,6 +10,7 @@ export function Dialog({ title, close, wide, hideTitle, children }) {
   useEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     box.current?.showModal();
+    /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("input:not([type=file]), .primary, .danger"))?.focus();
     return () => before?.focus?.();
   }, []);
   return html`<dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id}

@@ -4,12 +4,15 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { useJob } from "../core/job.js";
 import { ProofError } from "../core/proof.js";
 import { changed, place } from "../core/route.js";
+import { style } from "../core/style.js";
 import { show } from "../parts/dialog.js";
 import { Icon } from "../parts/icon.js";
 import { Empty, Failure, Skeleton } from "../parts/notice.js";
 import { useProof } from "../parts/seal.js";
 import { Status } from "../parts/status.js";
 import { ProofDialog } from "../parts/proof-dialog.js";
+
+await style("jobs");
 
 /** @typedef {import("../core/types").Job} Job */
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */

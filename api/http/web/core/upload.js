@@ -106,7 +106,8 @@ function words({ status, text }) {
   if (status < 0) return "The file cannot be read. It may have been changed or removed.";
   try {
     const problem = JSON.parse(text);
-    return [problem.detail ?? problem.title, ...(problem.errors ?? []).map((/** @type {any} */ error) => `${error.field}: ${error.message}`)].join(" ");
+    const errors = (problem.errors ?? []).map((/** @type {any} */ error) => `${error.field}: ${error.message}`);
+    return errors.length ? errors.join(", ") : problem.detail ?? problem.title;
   } catch {
     return `The server answered ${status}.`;
   }

@@ -9,9 +9,13 @@ export function Dialog({ title, close, wide, hideTitle, children }) {
   const id = useId();
   useEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
-    box.current?.showModal();
-    /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("input:not([type=file]), .primary, .danger"))?.focus();
-    return () => before?.focus?.();
+    const element = /** @type {HTMLDialogElement} */ (box.current);
+    element.showModal();
+    /** @type {HTMLElement | null} */ (element.querySelector("input:not([type=file]), .primary, .danger"))?.focus();
+    return () => {
+      element.close(); // until then nothing outside can have the focus
+      before?.focus?.();
+    };
   }, []);
   return html`<dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id}
     onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); close(); }}

@@ -108,13 +108,14 @@ function useFresh(params, list) {
 
 /** Rows that were changed are asked for again, in their place. @param {List | null} list */
 function useUpdates(list) {
-  useEffect(() => list ? onChange(async (ids) => {
+  const update = async (/** @type {List} */ list, /** @type {Set<string>} */ ids) => {
     const here = list.segments.flatMap((segment) => [...segment.pages.values()].flatMap((page) => page.rows)).filter((row) => ids.has(row.id));
     if (!here.length) return;
     const answer = await get("/api/assets", { id: here.slice(0, 200).map((row) => row.id), deleted: "any", page_size: 200 });
     const found = new Map(answer.assets.map((/** @type {Asset} */ asset) => [asset.id, asset]));
     list.patch((row) => found.get(row.id) ?? row);
-  }) : undefined, [list]);
+  };
+  useEffect(() => list ? onChange((ids) => void update(list, ids).catch(() => {})) : undefined, [list]);
 }
 
 /** @param {{fixed?: Params, empty?: any, title?: string}} properties

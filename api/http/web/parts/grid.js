@@ -1,9 +1,9 @@
 // The windowed grid and list of assets: cells have one size, rows outside the window are not there.
 // The focus stays on the list; the active row is named by aria-activedescendant, so that it survives.
 import { bytes, count, group, ICON, visible } from "../core/format.js";
-import { h, html, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
+import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { keepScroll, keptScroll } from "../core/route.js";
-import { scrollTo, windowOf } from "../core/window.js";
+import { MAX_HEIGHT, scrollTo, windowOf } from "../core/window.js";
 import { Icon } from "./icon.js";
 import { Name, Time } from "./text.js";
 import { Caption, Face } from "./tile.js";
@@ -54,7 +54,7 @@ export function Grid(properties) {
   list.changes.value; // draws again when a page arrives
   const rows = Math.ceil(list.length / layout.columns);
   const shape = { viewHeight: box.height, rowHeight: layout.rowHeight, rows };
-  const shown = windowOf({ scrollTop: top, ...shape });
+  const shown = windowOf({ scrollTop: top, ...shape, overscan: 2 });
   const [start, stop] = [shown.start * layout.columns, Math.min(list.length, shown.stop * layout.columns)];
   useNeeded(list, start, Math.max(stop, start + 1), box.width > 0);
   useEffect(() => onFirst(Math.min(start && start + 3 * layout.columns, Math.max(0, list.length - 1))), [start, layout.columns]);
@@ -79,7 +79,8 @@ export function Grid(properties) {
   const scrolled = (/** @type {Event} */ event) => {
     const y = /** @type {HTMLElement} */ (event.currentTarget).scrollTop;
     keepScroll(y);
-    setTop(y);
+    // a whole number of rows, so that a step within a row draws nothing; a scaled box moves with each
+    setTop(rows * layout.rowHeight > MAX_HEIGHT ? y : Math.floor(y / layout.rowHeight) * layout.rowHeight);
   };
   const style = { transform: `translateY(${shown.top}px)`, gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))`, gridAutoRows: `${layout.rowHeight - layout.gap}px`, rowGap: `${layout.gap}px` };
   const active = at >= start && at < stop ? `asset-${at}` : undefined;
@@ -103,23 +104,32 @@ function useNeeded(list, start, stop, ready) {
 
 /** @param {{index: number, cell: number, properties: Properties}} wanted */
 function Cell({ index, cell, properties }) {
-  const { list, view, picked, open, at, onOpen, onEnter, onPick, setAt } = properties;
+  const { list, view, picked, open, at } = properties;
   const asset = list.row(index);
-  if (!asset) return html`<li class="tile waiting" role="option" aria-selected="false" aria-setsize=${list.length} aria-posinset=${index + 1} aria-label="Loading"><div class="face"></div></li>`;
-  const chosen = picked.has(asset.id);
+  const now = useRef(properties);
+  now.current = properties;
+  const chosen = asset !== null && picked.has(asset.id);
+  return useMemo(() => drawn(asset, { index, cell, view, chosen, total: list.length, isOpen: open === asset?.id, isAt: at === index }, now), [asset, index, cell, view, chosen, list.length, open === asset?.id, at === index]);
+}
+
+/** @param {Asset | null} asset @param {{index: number, cell: number, view: string, chosen: boolean, total: number, isOpen: boolean, isAt: boolean}} how
+ * @param {{current: Properties}} now what a click uses */
+function drawn(asset, { index, cell, view, chosen, total, isOpen, isAt }, now) {
+  if (!asset) return html`<li class="tile waiting" role="option" aria-selected="false" aria-setsize=${total} aria-posinset=${index + 1} aria-label="Loading"><div class="face"></div></li>`;
   const click = (/** @type {MouseEvent} */ event) => {
+    const { picked, onOpen, onPick, setAt } = now.current;
     setAt(index);
     if (event.shiftKey) onPick(index, true);
     else if (event.ctrlKey || event.metaKey || (picked.size && matchMedia("(pointer: coarse)").matches)) onPick(index, false);
     else onOpen(asset, index);
   };
-  const classes = `tile${chosen ? " picked" : ""}${open === asset.id ? " open" : ""}${at === index ? " at" : ""}${asset.deleted_at ? " deleted" : ""}`;
+  const classes = `tile${chosen ? " picked" : ""}${isOpen ? " open" : ""}${isAt ? " at" : ""}${asset.deleted_at ? " deleted" : ""}`;
   const pick = (/** @type {MouseEvent} */ event) => {
     event.stopPropagation();
-    setAt(index);
-    onPick(index, event.shiftKey);
+    now.current.setAt(index);
+    now.current.onPick(index, event.shiftKey);
   };
-  return html`<li id=${`asset-${index}`} class=${classes} role="option" aria-selected=${chosen} aria-setsize=${list.length} aria-posinset=${index + 1} onClick=${click} onDblClick=${() => onEnter(asset)}>
+  return html`<li id=${`asset-${index}`} class=${classes} role="option" aria-selected=${chosen} aria-setsize=${total} aria-posinset=${index + 1} onClick=${click} onDblClick=${() => now.current.onEnter(asset)}>
     <span class="tick" aria-hidden="true" onClick=${pick}>${h(Icon, { name: "check" })}</span>
     ${view === "list" ? h(Row, { asset }) : html`${h(Face, { asset, width: cell })}${h(Caption, { asset })}`}</li>`;
 }

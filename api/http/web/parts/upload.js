@@ -53,6 +53,7 @@ export function Upload({ close }) {
 }
 
 function Progress() {
+  ticks.value;
   const now = progress();
   const share = now.total ? now.sent / now.total : now.done / now.count;
   return html`<div class="whole"><div class="line"><b class="num">${count(now.done)} of ${count(now.count)}</b>

@@ -47,6 +47,7 @@ class Operation:
     gives: Sequence[str]
     statuses: Sequence[int]
     headers: Sequence[str]
+    any_query: bool = False
 
     @property
     def name(self) -> str:
@@ -72,13 +73,15 @@ def operation(
     gives: Sequence[str] = (),
     statuses: Sequence[int] = (),
     headers: Sequence[str] = (),
+    any_query: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
     `projections` are those that the handler reads: they must reach the request's `min_position`.
     For the description only: `takes` is the model of the JSON body, or one for each media type;
     `gives` are the media types and `statuses` the statuses of successful responses, the usual one
-    first; `headers` are the request headers that have an effect.
+    first; `headers` are the request headers that have an effect. `any_query`: the query is for the
+    page that is returned, so that unknown parameters are not refused.
     """
 
     def enter(handler: Handler) -> Operation:
@@ -96,6 +99,7 @@ def operation(
             gives=tuple(gives) or ((JSON,) if answers else (BYTES,)),
             statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),
             headers=tuple(headers),
+            any_query=any_query,
         )
 
     return enter

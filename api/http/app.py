@@ -227,7 +227,8 @@ class Server(web.Server):
             return operation.parameters.defaults
         if "%" in request.rel_url.raw_query_string:
             _check_escapes(request.rel_url.raw_query_string)
-        return operation.parameters.read(request.rel_url.query.items(), lenient=self._lenient)
+        lenient = self._lenient or operation.any_query
+        return operation.parameters.read(request.rel_url.query.items(), lenient=lenient)
 
     def _request(self, message: Any, body: Any, protocol: Any, writer: Any, task: Any) -> Request:
         loop = asyncio.get_running_loop()

@@ -97,7 +97,7 @@ def _file(name: str, body: bytes) -> File:
     return File(body, gzipped, content_type)
 
 
-@operation("GET", "/", aliases=PAGES, gives=["text/html"])
+@operation("GET", "/", aliases=PAGES, gives=["text/html"], any_query=True)
 async def get_console(request: Request) -> web.Response:
     """Return the web console."""
     return _answer(request, site().page, "no-cache")

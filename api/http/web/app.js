@@ -11,6 +11,7 @@ import { Shown } from "./parts/dialog.js";
 import { Dropping } from "./parts/dropping.js";
 import { Empty, Failure, Skeleton } from "./parts/notice.js";
 import { jumping, Shell, switchTheme } from "./parts/shell.js";
+import { Fork } from "./parts/seal.js";
 import { Toasts } from "./parts/toast.js";
 
 /** Path pattern, module of the screen, and its title. A module exports `Screen`. */
@@ -66,7 +67,7 @@ function Root() {
   useEffect(() => {
     if (needsSignIn.value) import("./screens/signin.js").then((module) => setSignIn(() => module.SignIn));
   }, [needsSignIn.value]);
-  return html`${h(Offline, {})}
+  return html`${h(Offline, {})}${h(Fork, {})}
     ${session.value && h(Shell, {}, h(App, {}))}
     ${needsSignIn.value && SignIn && h(SignIn, {})}
     ${h(Jumper, {})}${h(Shown, {})}${h(Dropping, {})}${h(Toasts, {})}`;

@@ -47,6 +47,7 @@ export function Screen({ id }) {
   const shown = view?.tab === tab ? view : null;
   return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict, again, events })}
     ${shown?.failed && h(Empty, { icon: "rotate-ccw", title: "The console was updated." }, html`<button class="btn primary" onClick=${() => location.reload()}>Reload</button>`)}
+    ${live.wide && html`<p class="part">This job has more events than a browser folds: the first ${count(events)} are shown. The tab Assets has all of its assets; the history has all events.</p>`}
     ${shown?.View ? h(shown.View, { live, verdict, key: `${id} ${tab.id}` }) : !shown && h(Skeleton, { lines: 8 })}</main>`;
 }
 

@@ -56,7 +56,7 @@ function Tree() {
   return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end"><button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
     ${error ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${/** @type {Error} */ (error).message}</p>` : !value ? h(Skeleton, { lines: 3 }) : html`
     <p class="big num">${counted(Math.max(value.checked.size, head.value), "event")}</p>
-    <p class="okline">${h(Icon, { name: "shield-check", small: true })}${value.checked.grew ? `grew from ${count(value.checked.grew.size)}, seen ${time(value.checked.grew.seen)}` : "signature holds; kept by this browser from now on"}</p>
+    <p class="okline">${h(Icon, { name: "shield-check", small: true })}${value.checked.grew ? `${value.checked.grew.size === value.checked.size ? "unchanged" : `grew from ${count(value.checked.grew.size)}`}, seen ${time(value.checked.grew.seen)}` : "signature holds; kept by this browser from now on"}</p>
     <dl class="details"><dt>Root</dt><dd><span class="mono">${short(value.checked.root)}</span>${h(Copy, { text: value.checked.root, label: "Copy the root" })}</dd>
       <dt>Key</dt><dd><span class="mono">${short(value.checked.key.split("+").slice(1).join("+"))}</span>${h(Copy, { text: value.checked.key, label: "Copy the key" })}</dd>
       <dt>Checkpoint</dt><dd>of ${counted(value.checked.size, "event")}${h(Copy, { text: value.note, label: "Copy the checkpoint" })}</dd></dl>`}</section>`;

@@ -69,7 +69,7 @@ function useDays(params, list) {
   useEffect(() => {
     if (!list) return;
     const abort = new AbortController();
-    get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone(), page_size: 1000 }, { signal: abort.signal }).then(
+    get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() === "+00:00" ? undefined : zone(), page_size: 1000 }, { signal: abort.signal }).then(
       (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),
       () => abort.signal.aborted || setUsage({ days: [], bytes: 0 }),
     );
@@ -111,8 +111,8 @@ function useUpdates(list) {
   const update = async (/** @type {List} */ list, /** @type {Set<string>} */ ids) => {
     const here = list.segments.flatMap((segment) => [...segment.pages.values()].flatMap((page) => page.rows)).filter((row) => ids.has(row.id));
     if (!here.length) return;
-    const answer = await get("/api/assets", { id: here.slice(0, 200).map((row) => row.id), deleted: "any", page_size: 200 });
-    const found = new Map(answer.assets.map((/** @type {Asset} */ asset) => [asset.id, asset]));
+    const now = (/** @type {Asset} */ row) => get(`/api/assets/${row.id}`).catch((error) => (error.status === 410 ? { ...row, deleted_at: new Date().toISOString() } : row));
+    const found = new Map(await Promise.all(here.slice(0, 100).map(async (row) => /** @type {[string, Asset]} */ ([row.id, await now(row)]))));
     list.patch((row) => found.get(row.id) ?? row);
   };
   useEffect(() => list ? onChange((ids) => void update(list, ids).catch(() => {})) : undefined, [list]);

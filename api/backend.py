@@ -69,7 +69,9 @@ async def open_backend(
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
         check_log(folder)
-        committer = Committer(worker, settings.queue_size, settings.committer_silence)
+        committer = Committer(
+            worker, settings.queue_size, settings.committer_silence, settings.writes_per_user
+        )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
         contents = CheckedContents(await open_local_contents(files.content.root))

@@ -41,6 +41,24 @@ class Settings(BaseSettings):
     read_deadline: float = Field(
         10.0, gt=0, le=3600, description="seconds that one read of the tables may take"
     )
+    max_connections: int = Field(
+        1000, ge=1, description="how many connections may be open; fewer if descriptors are scarce"
+    )
+    idle_timeout: int = Field(
+        75, ge=1, description="seconds after which a connection without a request is closed"
+    )
+    stall_timeout: int = Field(
+        30, ge=1, description="seconds that a client may fall behind `min_rate`"
+    )
+    min_rate: int = Field(
+        1024, ge=1, description="bytes a second that a client has to send or to read"
+    )
+    body_memory: int = Field(
+        64 * 2**20, ge=2**20, description="bytes of JSON bodies that arrive at the same time"
+    )
+    unread_memory: int = Field(
+        128 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
+    )
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -51,6 +69,11 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field("info", description="the lowest level that is logged")
     log_format: LogFormat = Field("text", description="log lines as text, or one JSON object each")
     log_requests: bool = Field(False, description="log each request")
+
+    @property
+    def writes_per_user(self) -> int:
+        """The slots of the write queue that one user may hold: half, if there can be others."""
+        return self.queue_size if self.auth == "local" else max(1, self.queue_size // 2)
 
     @field_validator("rate_limit")
     @classmethod

@@ -31,6 +31,12 @@ logger: Final = logging.getLogger(__name__)
 @setting("max_upload_bytes")
 @setting("queue_size")
 @setting("read_deadline")
+@setting("max_connections")
+@setting("idle_timeout")
+@setting("stall_timeout")
+@setting("min_rate")
+@setting("body_memory")
+@setting("unread_memory")
 @setting("committer")
 @setting("committer_silence")
 @setting("lenient_queries")
@@ -53,7 +59,9 @@ def serve(**flags: Any) -> None:
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.workers.committer_process import ProcessWorker
+    from asset_ledger.ledger.storage.descriptors import raise_limit
 
+    raise_limit()
     progress = ProgressBar()
     if settings.committer == "thread":
         await _serve_with(settings, progress, None)

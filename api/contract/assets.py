@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field, read_as
+from asset_ledger.api.contract.fields import Fields, StrictModel, Texts, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
     CURSOR,
@@ -39,11 +39,11 @@ class AssetIn(StrictModel):
     job_id: str | None = None
     parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
-    tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
+    tags: Annotated[Texts | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
     size: Annotated[int | None, Field(description="Must be the size of the bytes.")] = None
     digest: Annotated[str | None, Field(description="Must be the digest of the bytes.")] = None
-    derived_from: Annotated[list[str] | None, Field(description="Assets it was made from.")] = None
+    derived_from: Annotated[Texts | None, Field(description="Assets it was made from.")] = None
     made_at: Annotated[str | None, Field(description="When it was made, RFC 3339.")] = None
 
 

@@ -6,18 +6,22 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.fields import StrictModel, read_as
+from asset_ledger.api.contract.fields import StrictModel, Texts, read_as
 from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
-MAX_LIST: Final = 16 * 2**20
-"""Bytes of JSON: about 400,000 ids."""
+MAX_LIST: Final = 512 * 1024
+"""Bytes of JSON: enough for the ids, with spaces between them."""
+
+MAX_IDS: Final = 10_000
 
 
 class DownloadIn(StrictModel):
     """Which assets to download."""
 
-    asset_ids: Annotated[list[str], Field(description="Assets; folders with their contents.")]
+    asset_ids: Annotated[
+        Texts, Field(max_length=MAX_IDS, description="Assets; folders with their contents.")
+    ]
 
 
 def download_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from asset_ledger.api.contract.assets import folder_of
 from asset_ledger.api.contract.errors import FieldsError
-from asset_ledger.api.contract.fields import Fields, StrictModel, read_as, read_patch
+from asset_ledger.api.contract.fields import Fields, StrictModel, Texts, read_as, read_patch
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.decisions import LABEL_FIELDS, Label
 from asset_ledger.ledger.errors import FieldError
 
-MAX_UPDATE: Final = 16 * 1024 * 1024
+MAX_UPDATE: Final = 4 * 1024 * 1024
 """Bytes of the JSON of a PUT, `data` included: it is held in memory."""
 
 PIECE: Final = 4 * 64 * 1024
@@ -31,7 +31,7 @@ class AssetPatch(StrictModel):
     content_type: str = ""
     parent_id: Annotated[str | None, Field(description="A folder's id; null is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
-    tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
+    tags: Annotated[Texts | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
 
 
@@ -42,7 +42,7 @@ class AssetUpdate(StrictModel):
     content_type: str | None = None
     parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
-    tags: Annotated[list[str] | None, Field(description="Unique; their order is kept.")] = None
+    tags: Annotated[Texts | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
     data: Annotated[str | None, Field(description="New bytes.")] = None
     data_encoding: Annotated[

@@ -11,13 +11,18 @@ class PartOut(AnswerModel):
     """One part of the server. The other members depend on which part it is."""
 
     name: Annotated[
-        str, Field(description="`committer`, `disk`, `contents`, or `projection` and its name.")
+        str,
+        Field(
+            description="`committer`, `disk`, `contents`, `descriptors`, or `projection` and its"
+            " name."
+        ),
     ]
     ok: bool
     reason: Annotated[str | None, Field(description="Why it is not ok; null if it is.")] = None
     waiting: Annotated[int, Field(description="Writes in the queue.")] = 0
     damaged: Annotated[int, Field(description="Contents that were found damaged.")] = 0
     free_bytes: Annotated[int, Field(description="Free space on the disk of the data folder.")] = 0
+    free: Annotated[int, Field(description="Files and connections that can be opened.")] = 0
     position: Annotated[int, Field(description="The last event that the projection reflects.")] = 0
     lag: Annotated[int, Field(description="How many events the projection has not applied.")] = 0
     optional: Annotated[bool, Field(description="`ready` does not depend on it.")] = False

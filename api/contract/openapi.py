@@ -115,8 +115,16 @@ def _operation(entry: Operation, path: str, authenticated: bool) -> Document:
     }
     if entry.takes:
         content = {kind: _taken(taken) for kind, taken in entry.takes.items()}
-        described["requestBody"] = {"content": content, "required": False}
+        described["requestBody"] = {"content": content, "required": False, **_limit(entry)}
     return described
+
+
+def _limit(entry: Operation) -> Document:
+    """Return the limit of a JSON body: for readers, and for programs."""
+    if not any(kind.endswith(("/json", "+json")) for kind in entry.takes):
+        return {}
+    about = f"JSON of at most {entry.max_json:,} bytes."
+    return {"description": about, "x-max-json-bytes": entry.max_json}
 
 
 def _tag(path: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from asset_ledger.api.contract.parameters import Parameter, Parameters, Schema
 from asset_ledger.api.contract.principal import Scope
+from asset_ledger.api.contract.strict_json import MAX_JSON
 from asset_ledger.ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -47,7 +48,7 @@ class Operation:
     gives: Sequence[str]
     statuses: Sequence[int]
     headers: Sequence[str]
-    any_query: bool = False
+    max_json: int
 
     @property
     def name(self) -> str:
@@ -73,15 +74,15 @@ def operation(
     gives: Sequence[str] = (),
     statuses: Sequence[int] = (),
     headers: Sequence[str] = (),
-    any_query: bool = False,
+    max_json: int = MAX_JSON,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
     `projections` are those that the handler reads: they must reach the request's `min_position`.
+    `max_json` is the limit of the JSON body in bytes.
     For the description only: `takes` is the model of the JSON body, or one for each media type;
     `gives` are the media types and `statuses` the statuses of successful responses, the usual one
-    first; `headers` are the request headers that have an effect. `any_query`: the query is for the
-    page that is returned, so that unknown parameters are not refused.
+    first; `headers` are the request headers that have an effect.
     """
 
     def enter(handler: Handler) -> Operation:
@@ -99,7 +100,7 @@ def operation(
             gives=tuple(gives) or ((JSON,) if answers else (BYTES,)),
             statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),
             headers=tuple(headers),
-            any_query=any_query,
+            max_json=max_json,
         )
 
     return enter

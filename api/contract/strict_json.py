@@ -2,32 +2,49 @@
 
 orjson turns integers beyond 64 bits into floats, and keeps only the last of repeated keys. A
 document that may contain either is parsed a second time, exactly.
+
+Promise: no document takes more than a few tens of milliseconds, because it is measured first.
 """
 
 import json
+import re
 from typing import Any, Final
 
 import orjson
 
 from asset_ledger.ledger.domain.checks import MAX_DEPTH, is_deep
-from asset_ledger.ledger.errors import MalformedBodyError
+from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
+
+MAX_JSON: Final = 256 * 1024
+"""Bytes of a JSON body, by default."""
+
+MAX_STRUCTURE: Final = 512 * 1024
+"""Bytes of a document without its longest text, such as `data`, which is cheap to parse."""
+
+MAX_CONTAINERS: Final = 16_384
+"""Objects and arrays in a document: more than `metadata` of 32 KiB can have."""
 
 _TEXTS: Final = frozenset({str})
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**64 - 1
+_TEXT: Final = re.compile(rb'"[^"]*+"')
 
 
-def read_object(text: bytes, what: str) -> dict[str, Any]:
-    """Return the JSON object in `text`. Raises MalformedBodyError, which calls it `what`."""
+def read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
+    """Return the JSON object in `text`.
+
+    Raises MalformedBodyError and TooLargeError, which call it `what`.
+    """
+    measured = _measured(text, what)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise MalformedBodyError(f"{what} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise MalformedBodyError(f"{what} must be a JSON object")
-    if not _is_plain(found, text):
-        _read_exactly(text, what)
-        if is_deep(found, text):
+    if not _is_plain(found, measured):
+        _read_exactly(measured, what)
+        if is_deep(found, measured):
             raise MalformedBodyError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     return found
 
@@ -43,12 +60,44 @@ def read_number(text: str) -> float:
     return float(found)
 
 
-def _is_plain(found: dict[str, Any], text: bytes) -> bool:
+def _measured(text: bytes | bytearray, what: str) -> bytes | bytearray:
+    """Return the text, without its longest text if it is long, to check the rest of it.
+
+    Raises TooLargeError before a parser builds too many values.
+    """
+    rest = text if len(text) <= MAX_STRUCTURE else _without_longest_text(text)
+    if len(rest) > MAX_STRUCTURE:
+        raise TooLargeError(
+            f"{what} has more than {MAX_STRUCTURE:,} bytes besides its longest text"
+        )
+    if rest.count(b"{") + rest.count(b"[") > MAX_CONTAINERS:
+        outside = _TEXT.sub(b"", _without_escapes(rest))
+        if outside.count(b"{") + outside.count(b"[") > MAX_CONTAINERS:
+            raise TooLargeError(f"{what} has more than {MAX_CONTAINERS:,} objects and arrays")
+    return rest
+
+
+def _without_longest_text(text: bytes | bytearray) -> bytes | bytearray:
+    pieces = _without_escapes(text).split(b'"', MAX_STRUCTURE)
+    if len(pieces) > MAX_STRUCTURE:
+        return text
+    lengths = [len(piece) for piece in pieces]
+    longest = max(range(1, len(lengths), 2), key=lengths.__getitem__, default=0)
+    start = sum(lengths[:longest]) + longest
+    return text[:start] + text[start + lengths[longest] :]
+
+
+def _without_escapes(text: bytes | bytearray) -> bytes | bytearray:
+    """Return a text of the same length in which every quote begins or ends a string."""
+    return text.replace(rb"\\", b"__").replace(rb"\"", b"__")
+
+
+def _is_plain(found: dict[str, Any], text: bytes | bytearray) -> bool:
     """Return whether all values are texts and no key is repeated: as many colons as keys."""
     return text.count(b":") == len(found) and _TEXTS.issuperset(map(type, found.values()))
 
 
-def _read_exactly(text: bytes, what: str) -> None:
+def _read_exactly(text: bytes | bytearray, what: str) -> None:
     try:
         json.loads(text, parse_int=_integer, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError) as error:

@@ -30,7 +30,7 @@ class TokenIn(StrictModel):
 
     user_id: Annotated[str, Field(description="The user that it authenticates.")]
     scopes: Annotated[
-        list[Scope] | None,
+        Annotated[list[Scope], Field(fail_fast=True)] | None,
         Field(description="What it allows; `read` and `write` if absent.", min_length=1),
     ] = None
     name: Annotated[str | None, Field(description="What it is for.", max_length=MAX_NAME)] = None

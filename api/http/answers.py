@@ -93,6 +93,15 @@ def problem(error: BaseException, request_id: str) -> web.Response:
     )
 
 
+def raw_problem(error: BaseException, request_id: str) -> bytes:
+    """Return a problem document with its head, for a connection without a request."""
+    response = problem(error, request_id)
+    body = orjson.dumps(problem_document(error, request_id))
+    headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {response.status} {response.reason}\r\n{lines}\r\n".encode() + body
+
+
 def etag_matches(header: str | None, etag: str) -> bool:
     """Return whether an If-None-Match has this tag, by weak comparison (RFC 9110, 8.8.3.2)."""
     if header is None:

@@ -62,12 +62,14 @@ from asset_ledger.api.http import (
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
+from asset_ledger.api.http.budget import Budget
+from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
-from asset_ledger.api.http.request import Request, RequestIds
+from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.ledger.errors import AddressError, StorageFailedError
 from asset_ledger.ledger.storage.sqlite import is_fatal
@@ -105,9 +107,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     )
 )
 
-BODY_TIMEOUT: Final = 60.0
-"""Seconds without a byte of a body, after which the request fails and frees its slot."""
-
 NO_OPERATION: Final = "none"
 """The operation in the metrics of requests that match no operation."""
 
@@ -122,19 +121,19 @@ logger = logging.getLogger(__name__)
 class Server(web.Server):
     """An HTTP server for one backend. Create it on the event loop that serves it."""
 
-    def __init__(self, backend: Backend, *, body_timeout: float = BODY_TIMEOUT) -> None:
+    def __init__(self, backend: Backend, *, stall_timeout: float | None = None) -> None:
         super().__init__(
             cast(Any, self.answer),  # aiohttp passes what `_request` returns
             request_factory=self._request,
             handler_cancellation=False,  # else a disconnect would cancel a running commit
         )
         self._backend = backend
-        self._body_timeout = body_timeout
+        self.clients = Connections(Limits.of(backend.settings, stall_timeout))
+        self._bodies = Budget(backend.settings.body_memory)
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
-        self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._authenticator = authenticator_of(backend)
         origins = read_origins(backend.settings.cors_origins)
@@ -148,6 +147,7 @@ class Server(web.Server):
     def __call__(self) -> Protocol:
         """Return the protocol of a new connection."""
         return Protocol(
+            self.clients,
             self,
             loop=asyncio.get_running_loop(),
             access_log=None,
@@ -191,7 +191,7 @@ class Server(web.Server):
             return preflight
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
-        request.operation_name = operation.name
+        request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
@@ -204,6 +204,7 @@ class Server(web.Server):
     def _admit(self, request: Request, scope: NeededScope) -> None:
         request.credential = credential = self._authenticator.credential(request)
         request.principal = caller = credential.principal
+        self.clients.admit(request.connection, caller.user_id)
         self._take_rate(caller)
         if scope != ANY:
             caller.require(scope)
@@ -222,6 +223,14 @@ class Server(web.Server):
         if self._rates is not None:
             self._rates.take(caller.user_id)
 
+    def _still_allows(self, request: Request) -> bool:
+        return self._authenticator.still_allows(request)
+
+    def pre_shutdown(self) -> None:
+        """Close the idle connections."""
+        self.clients.stop()
+        super().pre_shutdown()
+
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
             return operation.parameters.defaults
@@ -237,14 +246,18 @@ class Server(web.Server):
         request.openapi = self._openapi
         request.counts = self._counts
         request.cors = self._cors
-        request.id = self._ids.of(message.headers)
+        request.id = self.clients.ids.of(message.headers)
         request.began = time.perf_counter()
+        request.checked = loop.time()
         request.operation_name = NO_OPERATION
         request.sign_in = self._sign_in
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
-        request.body_timeout = self._body_timeout
-        protocol.request = request
+        request.connection = protocol
+        request.clients, request.bodies = self.clients, self._bodies
+        request.credit = self.clients.limits.stall
+        request.is_still_allowed = self._still_allows
+        protocol.begin(request)
         return request
 
 

@@ -87,7 +87,7 @@ async def _created(request: Request, *, raw: bool = False) -> web.Response:
     proven = request.prefers("return=receipt")
     if proven:  # else a missing key would be an error after the asset was recorded
         await request.proofs.check_key()
-    with request.ledger.slots.take():
+    with request.slot():
         async with Upload(request) as upload:
             receipt = await request.ledger.create.asset(
                 request.call(), *await upload.receive(raw=raw)
@@ -243,7 +243,7 @@ async def json_of_version(request: Request, found: AssetRow) -> bytes:
 )
 async def delete_asset(request: Request) -> web.Response:
     """Delete an asset; a folder with its contents. On a deleted folder: what is left in it."""
-    with request.ledger.slots.take():
+    with request.slot():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
     return write_answer(body, deletion)

@@ -50,6 +50,9 @@ class Authenticator(Protocol):
         Raises UnauthenticatedError.
         """
 
+    def still_allows(self, request: Request) -> bool:
+        """Return whether the token or session of an accepted request is still valid."""
+
 
 class LocalAuthenticator:
     """AUTH=local: every caller is user 1. Web pages need an origin that the settings allow."""
@@ -67,6 +70,9 @@ class LocalAuthenticator:
 
     def sign_in(self, token: str) -> Credential | None:
         return None
+
+    def still_allows(self, request: Request) -> bool:
+        return True
 
 
 class BearerAuthenticator:
@@ -104,6 +110,15 @@ class BearerAuthenticator:
             raise UnauthenticatedError(_ENDED, sent=True)
         request.by_session = True
         return credential
+
+    def still_allows(self, request: Request) -> bool:
+        """Return whether the token was neither revoked nor expired; its secret is used once."""
+        if request.principal is SERVER_ITSELF:
+            return True
+        try:
+            return self.credential(request).principal == request.principal
+        except UnauthenticatedError:
+            return False
 
 
 def authenticator_of(backend: Backend) -> Authenticator:

@@ -20,9 +20,6 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
-MAX_JSON: Final = 256 * 1024
-"""Bytes: the default limit of a JSON body."""
-
 SHORT: Final = 128 * 1024
 """Bytes: a body announced with at most this many is read whole."""
 
@@ -51,7 +48,7 @@ def check_length(request: Request, limit: int) -> None:
     """Raise TooLargeError if the Content-Length is above a limit in bytes. 0 is no limit."""
     announced = request.content_length
     if limit and announced is not None and announced > limit:
-        raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,}")
+        raise TooLargeError(f"the body has {announced:,} bytes; the limit is {limit:,} bytes")
 
 
 def check_upload(request: Request, limit: int, overhead: int = 0) -> None:
@@ -93,22 +90,27 @@ async def read_short(request: Request) -> bytes | None:
         return None
     if request.content.is_eof():  # the whole body came with the head
         return _arrived(request)
-    pieces = []
-    while chunk := await next_chunk(request):
-        pieces.append(chunk)
-    return b"".join(pieces)
+    return await _whole(request, SHORT)
 
 
 async def next_chunk(request: Request) -> bytes:
-    """Return the bytes that arrived since the last call; empty at the end. Raises RefusedError."""
+    """Return the bytes that arrived since the last call; empty at the end. Raises RefusedError.
+
+    A second of waiting costs the client a second of its credit, and a byte earns its share back.
+    """
+    limits, loop = request.clients.limits, asyncio.get_running_loop()
+    began = loop.time()
     try:
-        async with asyncio.timeout(request.body_timeout):
-            return await request.content.readany()
+        async with asyncio.timeout(request.credit):
+            chunk = await request.content.readany()
     except TimeoutError as error:
-        seconds = request.body_timeout
-        raise StalledBodyError(f"no byte of the body arrived for {seconds:g} s") from error
+        message = f"fewer than {limits.rate:,} bytes a second of the body arrive: send it faster"
+        raise StalledBodyError(message) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off: send it again") from error
+    credit = request.credit - (loop.time() - began) + len(chunk) / limits.rate
+    request.credit = min(limits.stall, credit)
+    return chunk
 
 
 def _arrived(request: Request) -> bytes:
@@ -123,23 +125,21 @@ async def read_whole(request: Request, limit: int) -> bytes:
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return await _long(request, limit) if text is None else text
+    return await _whole(request, limit) if text is None else text
 
 
-async def read_json(request: Request, limit: int = MAX_JSON) -> dict[str, Any]:
+async def read_json(request: Request) -> dict[str, Any]:
     """Return the object in the body. Raises MalformedBodyError and TooLargeError."""
-    return read_object(await read_whole(request, limit), "the body")
+    return read_object(await read_whole(request, request.max_json), "the body")
 
 
-async def read_json_as(
-    request: Request, *media_types: str, limit: int = MAX_JSON
-) -> dict[str, Any]:
+async def read_json_as(request: Request, *media_types: str) -> dict[str, Any]:
     """Return the object in a body of one of these types. Also raises UnsupportedTypeError."""
     media_type = media_type_of(request)
     if media_type not in media_types:
         accepted = " or ".join(media_types)
         raise UnsupportedTypeError(f"send {accepted} here, not {media_type or 'bytes'!r}")
-    return await read_json(request, limit)
+    return await read_json(request)
 
 
 async def read_optional_json(request: Request) -> dict[str, Any]:
@@ -158,11 +158,16 @@ async def read_claimed(request: Request, model: Model) -> Fields:
     return fields
 
 
-async def _long(request: Request, limit: int) -> bytes:
-    pieces, size = [], 0
-    while chunk := await next_chunk(request):
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise TooLargeError(f"the body is longer than {limit:,} bytes")
+async def _whole(request: Request, limit: int) -> bytes:
+    """Return the whole body, of which all bodies together may fill a limited memory."""
+    pieces, size = list[bytes](), 0
+    try:
+        while chunk := await next_chunk(request):
+            request.bodies.take(len(chunk))
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"the body is longer than {limit:,} bytes")
+    finally:
+        request.bodies.give_back(size)
     return b"".join(pieces)

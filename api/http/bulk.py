@@ -25,7 +25,7 @@ from asset_ledger.ledger.errors import ParameterError, VersionConflictError
 )
 async def bulk_delete(request: Request) -> web.Response:
     """Delete the live assets that match every filter; with `dry_run`, count them."""
-    with request.ledger.slots.take():
+    with request.slot():
         fields: dict[str, Any] = read_bulk(await read_json_as(request, JSON))
         filters = filters_of(fields)
         if fields["dry_run"]:

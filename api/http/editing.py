@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
+from asset_ledger.api.contract.editing import MAX_UPDATE, AssetPatch, AssetUpdate
 from asset_ledger.api.contract.operations import BYTES, operation
 from asset_ledger.api.contract.shapes import AssetOut
 from asset_ledger.api.http.answers import asset_etag, minimal, write_answer, write_headers
@@ -32,6 +32,7 @@ _CHANGE_ERRORS: Final = (*_WRITE_ERRORS, AssetDeletedError)
     errors=_CHANGE_ERRORS,
     scope="write",
     takes=AssetUpdate,
+    max_json=MAX_UPDATE,
     headers=["If-Match", "Prefer"],
     statuses=[200, 202, 204],
 )
@@ -81,14 +82,14 @@ async def patch_asset(request: Request) -> web.Response:
 )
 async def restore_asset(request: Request) -> web.Response:
     """Restore a deleted asset; a folder with what was deleted along with it."""
-    with request.ledger.slots.take():
+    with request.slot():
         receipt = await request.ledger.restore.asset(request.call(), request.asset_id)
     return _changed(request, receipt)
 
 
 async def _edited(request: Request, receive: Callable[[Update], Awaitable[Change]]) -> web.Response:
     """Make the change that `receive` reads from the body."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Update(request) as update:
             receipt = await request.ledger.edit.asset(
                 request.call(), request.asset_id, *await receive(update)

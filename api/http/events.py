@@ -72,7 +72,7 @@ async def stream_events(request: Request) -> web.StreamResponse:
     if request.method == "GET":
         await response.write(b"retry: %d\nid: %d\n\n" % (RETRY, after))
         async for text in _texts(request, selected, after):
-            await _send(request, response, text)
+            await response.write(text)
     return response
 
 
@@ -105,14 +105,3 @@ async def _texts(request: Request, selected: EventFilter, after: int) -> AsyncIt
         if text:
             yield text
             due = loop.time() + HEARTBEAT
-
-
-async def _send(request: Request, response: web.StreamResponse, text: bytes) -> None:
-    """Write a text. Abort the connection of a client that reads nothing for `body_timeout`."""
-    try:
-        async with asyncio.timeout(request.body_timeout):
-            await response.write(text)
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client reads too slowly") from error

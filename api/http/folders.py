@@ -64,11 +64,12 @@ async def _folder(request: Request) -> AssetId | None:
     errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
     scope="read",
     takes=DownloadIn,
+    max_json=MAX_LIST,
     gives=[ZIP],
 )
 async def download_assets(request: Request) -> web.StreamResponse:
     """Return assets as one zip, folders with their contents, under names safe to unpack."""
-    asset_ids = download_ids(await read_json_as(request, JSON, limit=MAX_LIST))
+    asset_ids = download_ids(await read_json_as(request, JSON))
     folders, user_id = request.projections.folders, request.user_id
     async for _ in folders.chosen(user_id, asset_ids):
         pass  # raise every refusal before the head is sent

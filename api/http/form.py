@@ -15,7 +15,8 @@ from multipart import (
 )
 
 from asset_ledger.api.contract.errors import UploadTooLargeError
-from asset_ledger.api.http.body import MAX_JSON, next_chunk, read_short
+from asset_ledger.api.contract.strict_json import MAX_JSON
+from asset_ledger.api.http.body import next_chunk, read_short
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
@@ -45,7 +46,7 @@ class Form:
     def __init__(self, open_stage: Callable[[], Stage], max_file: int) -> None:
         self.file: Part | None = None
         self.stage: Stage | None = None
-        self.json: bytes | None = None
+        self.json: bytearray | None = None
         self._open_stage = open_stage
         self._limit, self._room = max_file, max_file or float("inf")
         self._in_file = False
@@ -55,7 +56,7 @@ class Form:
         if part.name == "file" and self.file is None:
             self.file, self.stage, self._in_file = part, self._open_stage(), True
         elif part.name == "json" and self.json is None:
-            self.json, self._in_file = b"", False
+            self.json, self._in_file = bytearray(), False
         elif part.name in ("file", "json"):
             raise MalformedBodyError(f"the form has two parts named {part.name}: send one")
         else:
@@ -72,7 +73,8 @@ class Form:
         await self.stage.write(content)
 
     def _take_json(self, content: bytes) -> None:
-        self.json = (self.json or b"") + content
+        assert self.json is not None  # `begin` was called
+        self.json += content
         if len(self.json) > MAX_JSON:
             raise TooLargeError(f"json is longer than {MAX_JSON:,} bytes")
 

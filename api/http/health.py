@@ -11,11 +11,16 @@ from aiohttp import web
 
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.http.metrics import CONTENT_TYPE, exposition
+from asset_ledger.api.http.connections import REASONS
+from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.projections.serving import Projections
+
+MIN_DESCRIPTORS: Final = 32
+"""Free file descriptors. With fewer, uploads and downloads have to wait for one."""
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of free disk space. With less, a group commit may not fit."""
@@ -42,12 +47,13 @@ async def livez(_: Request) -> web.Response:
 async def readyz(request: Request) -> web.Response:
     """Return whether the committer, the disk and each projection work; 503 if one does not."""
     backend = request.backend
-    free = await asyncio.to_thread(_free, backend.settings.data_dir)
+    free, descriptors = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
         {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
         _contents(backend.ledger.contents.damaged),
+        _descriptors(descriptors),
         *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
@@ -59,12 +65,23 @@ async def readyz(request: Request) -> web.Response:
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
-    body = exposition(request.backend, request.counts)
+    clients = request.clients
+    extra = connection_metrics(
+        len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
+    )
+    body = exposition(request.backend, request.counts, extra)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
+def _free(folder: Path) -> tuple[int, int]:
+    """Return the free bytes of the disk and the free file descriptors."""
+    return shutil.disk_usage(folder).free, free_descriptors()
+
+
+def _descriptors(free: int) -> dict[str, Any]:
+    is_ok = free >= MIN_DESCRIPTORS
+    reason = None if is_ok else "the server has too few file descriptors: wait, or raise ulimit -n"
+    return {"name": "descriptors", "ok": is_ok, "reason": reason, "free": free}
 
 
 def _committer(committer: Committer) -> dict[str, Any]:

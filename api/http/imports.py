@@ -54,7 +54,7 @@ _NOTHING: Final = ImportReceipt((), None, behind=False)
 )
 async def import_assets(request: Request) -> web.Response:
     """Import assets from another system, one line each; an id is recorded only once."""
-    with request.ledger.slots.take():
+    with request.slot():
         async with Batch(request) as batch:
             await batch.receive()
             present = await request.ledger.imports.present(batch.dry_run)

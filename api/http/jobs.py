@@ -104,7 +104,7 @@ async def compare_jobs(request: Request) -> web.Response:
 async def start_job(request: Request) -> web.Response:
     """Record the start of a job. Starting it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
-    with request.ledger.slots.take():
+    with request.slot():
         fields = await read_claimed(request, JobStartIn)
         receipt = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
     return await _job_answer(request, job_id, receipt)
@@ -121,7 +121,7 @@ async def start_job(request: Request) -> web.Response:
 async def finish_job(request: Request) -> web.Response:
     """Record the end of a job. Finishing it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
-    with request.ledger.slots.take():
+    with request.slot():
         fields = await read_claimed(request, JobFinishIn)
         receipt = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
     return await _job_answer(request, job_id, receipt)

@@ -1,6 +1,6 @@
 """The metrics of the server. Requests are counted as they end, the rest when metrics are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -47,23 +47,24 @@ class RequestCounts:
         self.sent += sent
 
 
-def exposition(backend: Backend, counts: RequestCounts) -> bytes:
+def exposition(backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> bytes:
     """Return the current value of every metric, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(backend, counts))
+    registry.register(_Numbers(backend, counts, extra))
     ProcessCollector(namespace="asset_ledger", registry=registry)
     return generate_latest(registry)
 
 
 class _Numbers(Collector):
-    def __init__(self, backend: Backend, counts: RequestCounts) -> None:
-        self._backend, self._counts = backend, counts
+    def __init__(self, backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> None:
+        self._backend, self._counts, self._extra = backend, counts, extra
 
     def collect(self) -> Iterator[Metric]:
         yield from self._requests()
         yield from self._writes()
         yield from self._projections()
         yield from self._rebuilds()
+        yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
         counted = [*self._counts.durations.items()]
@@ -131,6 +132,21 @@ class _Numbers(Collector):
         for result in RESULTS:
             ended.add_metric([result], rebuilds.counts[result])
         yield ended
+
+
+def connection_metrics(
+    connections: int, unread: int, bodies: int, closed: Mapping[str, int], reasons: Iterable[str]
+) -> Iterator[Metric]:
+    """Yield the metrics of the connections and of the memory that their clients hold."""
+    yield _gauge("connections", "Open connections.", connections)
+    yield _gauge("unread_bytes", "Bytes of answers that clients have not read.", unread)
+    yield _gauge("body_bytes", "Bytes of JSON bodies that arrive.", bodies)
+    ended = CounterMetricFamily(
+        f"{_PREFIX}connections_closed", "Connections that a limit closed.", labels=["reason"]
+    )
+    for reason in reasons:
+        ended.add_metric([reason], closed[reason])
+    yield ended
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -53,7 +53,7 @@ async def list_nodes(request: Request) -> web.Response:
 async def start_node(request: Request) -> web.Response:
     """Record that a node started to run. Starting the same run again records nothing."""
     job_id = request.path_values["job_id"]
-    with request.ledger.slots.take():
+    with request.slot():
         fields = await read_claimed(request, NodeStartIn)
         given, call = node_start(fields), request.call()
         receipt = await request.ledger.nodes.start(call, job_id, given, fields)
@@ -71,7 +71,7 @@ async def start_node(request: Request) -> web.Response:
 async def finish_node(request: Request) -> web.Response:
     """Record the end of a run. Finishing it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
-    with request.ledger.slots.take():
+    with request.slot():
         fields = await read_claimed(request, NodeFinishIn)
         given, call = node_end(fields), request.call()
         receipt = await request.ledger.nodes.finish(call, job_id, given, fields)

@@ -1,9 +1,10 @@
-"""The HTTP connection: send problem documents for bytes that aiohttp cannot parse.
+"""The HTTP connection: its limits, and problem documents for bytes that aiohttp cannot parse.
 
 Those are bad request lines, bad headers, unknown methods and lines above the limit. The
 connection is closed afterwards, because the start of the next request is unknown.
 """
 
+import asyncio
 import logging
 import time
 from http import HTTPStatus
@@ -12,23 +13,120 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from asset_ledger.api.contract.errors import MalformedRequestError
-from asset_ledger.api.http.answers import problem
+from asset_ledger.api.http.answers import problem, raw_problem
+from asset_ledger.api.http.connections import RECHECK, Connections
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.errors import BusyError, RefusedError, UnavailableError
 
 MAX_LINE: Final = 32 * 1024
 """Bytes of the request line. It is long because an upload's fields may be query parameters."""
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of a head, and of requests that arrive while another one is under way."""
+
+_NO_ROOM: Final = "all connections of the server are in use: retry in a second"
 
 logger = logging.getLogger(__name__)
 
 
 class Protocol(web.RequestHandler):
-    """One connection. `request` is the latest one; None before the first."""
+    """One connection, as `connections.Connection`. `request` is the latest; None before the first.
 
-    __slots__ = ("request",)
+    `early`: bytes that arrived and belong to no body: a part of a head, or pipelined requests.
+    """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    __slots__ = ("clients", "credit", "early", "owed", "request", "since", "user")
+
+    def __init__(self, clients: Connections, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.request: Request | None = None
+        self.clients = clients
+        self.since, self.credit = 0.0, clients.limits.stall
+        self.owed = self.early = 0
+        self.user: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Set up the connection; refuse it if the server has no room for it."""
+        super().connection_made(transport)
+        if not self.clients.add(self):
+            self._refuse(BusyError(_NO_ROOM))
+        elif self.transport is not None:
+            self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        self.clients.remove(self)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Note that the client has not read all of what was sent."""
+        super().pause_writing()
+        self.clients.pause(self)
+
+    def resume_writing(self) -> None:
+        """Note that the client has read everything."""
+        super().resume_writing()
+        self.clients.resume(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes, and refuse a head that is too long."""
+        queued, request = len(self._messages), self.request
+        in_body = request is not None and not request.content.is_eof()
+        super().data_received(data)
+        if in_body or len(self._messages) > queued:
+            return
+        if self.is_waiting:
+            if not self.early:
+                self.since = self._loop.time()
+            self.early += len(data)
+            if self.early > MAX_HEAD:
+                message = f"the head of the request is longer than {MAX_HEAD:,} bytes: shorten it"
+                self._refuse(MalformedRequestError(message))
+        else:
+            self.early += len(data)
+            if self.early > MAX_HEAD:
+                self._pause_reading_for_buffer()  # until the requests before it are answered
+
+    def begin(self, request: Request) -> None:
+        """Note the request that is handled from now on."""
+        self.request = request
+        if not self._messages:
+            self.early = 0
+        self.clients.begin(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is under way."""
+        waiter = self._waiter
+        return waiter is not None and not waiter.done() and not self._messages
+
+    @property
+    def has_partial_head(self) -> bool:
+        """Whether the next request has begun, or was never complete."""
+        return self.request is None or self.early > 0
+
+    def unread(self) -> int:
+        """Return how many bytes the client has not read."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def has_rights(self, now: float) -> bool:
+        """Whether the token of the request under way is still valid."""
+        request = self.request
+        if self.user is None or request is None or now - request.checked < RECHECK:
+            return True
+        request.checked = now
+        return request.is_still_allowed(request)
+
+    def end(self) -> None:
+        """Close the connection, without waiting for a client that does not read."""
+        if self.transport is not None and self.unread():
+            self.transport.abort()
+        self.force_close()
+
+    def _refuse(self, error: RefusedError | UnavailableError) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(raw_problem(error, self.clients.ids.of({})))
+        self.force_close()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads the result
         """Answer a client that has sent all of its request and closed its half of the connection.
@@ -84,6 +182,7 @@ class Protocol(web.RequestHandler):
             resp, reset = await super().finish_response(request, resp, start_time)
         finally:
             _count(_as_request(request), resp)
+            self.clients.finish(self)
         stalled = resp.status == HTTPStatus.REQUEST_TIMEOUT
         return resp, reset or ((waits or stalled) and not body.is_eof())
 

@@ -1,9 +1,8 @@
 """The request class of the handlers: aiohttp's, with the caller and the parsed parameters."""
 
-import itertools
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from aiohttp import web
@@ -12,8 +11,11 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
+from asset_ledger.api.http.budget import Budget
+from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.metrics import RequestCounts
+from asset_ledger.api.http.request_ids import REQUEST_ID
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
@@ -24,8 +26,6 @@ from asset_ledger.projections.serving import Projections
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-REQUEST_ID: Final = "X-Request-Id"
-_SENT_ID: Final = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _NONE: Final = 0
 """A version that no asset has."""
 
@@ -33,10 +33,11 @@ _NONE: Final = 0
 class Request(web.BaseRequest):
     """One request. `path_values` and `parameters` are its path and query, parsed and checked.
 
-    `principal` is the caller, `credential` what authenticated it: by the cookie of a session if
-    `by_session`. `user_id` is the owner of the assets and jobs that the request
-    reads and writes: the caller, unless an admin names another user. `body_timeout`: seconds
-    without a byte of the body, after which reading it fails.
+    `max_json` is the operation's limit of a JSON body in bytes. `principal` is the caller,
+    `credential` what authenticated it: by the cookie of a session if `by_session`;
+    `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
+    unless an admin names another user. `credit`: the seconds that the client may still stall while
+    it sends the body. `checked`: when its token was checked.
     """
 
     backend: Backend
@@ -47,11 +48,17 @@ class Request(web.BaseRequest):
     id: str
     began: float
     operation_name: str
+    max_json: int
     principal: Principal
     credential: Credential
     by_session: bool = False
     user_id: str
-    body_timeout: float
+    connection: Connection
+    clients: Connections
+    bodies: Budget
+    credit: float
+    checked: float
+    is_still_allowed: Callable[["Request"], bool]
     path_values: Mapping[str, str]
     parameters: ParameterValues
 
@@ -101,6 +108,10 @@ class Request(web.BaseRequest):
             traceparent=self.traceparent,
             actor=self.principal.user_id,
         )
+
+    def slot(self) -> AbstractContextManager[None]:
+        """Hold a slot of the write queue. Raises BusyError if the caller has too many."""
+        return self.ledger.slots.take(self.principal.user_id)
 
     def filters(self, known: Sequence[Parameter]) -> dict[str, Sequence[str]]:
         """Return the values of these filters in the query, by name."""
@@ -159,18 +170,3 @@ class Request(web.BaseRequest):
         """The `traceparent` header; None if it is malformed, as W3C Trace Context prescribes."""
         sent = self.headers.get("traceparent")
         return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None
-
-
-class RequestIds:
-    """Request ids for responses and the server's log: the sent id, else a new one."""
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(4)  # else ids of two processes would be equal
-        self._numbers = itertools.count(1)
-
-    def of(self, headers: Mapping[str, str]) -> str:
-        """Return the sent id if it is short printable ASCII, else a new id."""
-        sent = headers.get(REQUEST_ID)
-        if sent is not None and _SENT_ID.fullmatch(sent):
-            return sent
-        return f"{self._prefix}{next(self._numbers):08x}"

@@ -26,7 +26,7 @@ from asset_ledger.ledger.errors import BusyError, KeyReusedError
 )
 async def skip_event(request: Request) -> web.Response:
     """Let the projections that an event stops continue without it. The log records that."""
-    with request.ledger.slots.take():
+    with request.slot():
         sent: dict[str, Any] = read_as(SkipIn, await read_json_as(request, JSON))
         position, because = sent["position"], sent["because"]
         skipped = await request.ledger.skip.event(request.call(), position, because, sent)

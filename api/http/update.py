@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.contract.assets import check_digest
 from asset_ledger.api.contract.editing import (
-    MAX_UPDATE,
     decoded,
     label_of,
     read_patch_fields,
@@ -65,7 +64,7 @@ class Update:
         """Read NodeTool's partial update. Raises subclasses of RefusedError."""
         request = self._request
         async with _asset_first(request):
-            fields = read_update_fields(await read_json_as(request, JSON, limit=MAX_UPDATE))
+            fields = read_update_fields(await read_json_as(request, JSON))
             label = label_of(fields, request.user_id)
             staged = await self._staged(fields) if "data" in fields else None
         sent = {name: value for name, value in fields.items() if name not in _CONTENT}

@@ -52,15 +52,18 @@ class TablesObserver(Protocol):
 class Committer:
     """Commits commands for one event loop, the one that it was made on.
 
+    `queue_size` commands may wait, of which `per_user` of each user; by default all of them.
     `behind`: the tables lacked events of the log after the last group. `patience`: seconds without
     a sign of the worker after which it is replaced.
     """
 
-    def __init__(self, worker: Worker, queue_size: int, patience: float = 30.0) -> None:
+    def __init__(
+        self, worker: Worker, queue_size: int, patience: float = 30.0, per_user: int | None = None
+    ) -> None:
         self._worker, self._queue = worker, WorkerQueue(worker, self._note, self._adopt)
         self._numbers, self._patience = count(1), patience
         self._is_attached = False
-        self.slots = Slots(queue_size)
+        self.slots = Slots(queue_size, per_user)
         self.behind = False
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
 

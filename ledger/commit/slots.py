@@ -1,5 +1,6 @@
 """Slots of the bounded write queue: a write takes one before its body is read."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,10 +8,12 @@ from asset_ledger.ledger.errors import BusyError
 
 
 class Slots:
-    """The `size` slots of one event loop."""
+    """The `size` slots of one event loop, of which a user may hold `per_user`."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, per_user: int | None = None) -> None:
         self._size = self._free = size
+        self._per_user = size if per_user is None else per_user
+        self._held: Counter[str] = Counter()
 
     @property
     def taken(self) -> int:
@@ -18,12 +21,21 @@ class Slots:
         return self._size - self._free
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """Hold a slot until the block ends. Raises BusyError if all are taken."""
+    def take(self, user: str = "") -> Iterator[None]:
+        """Hold a slot until the block ends. Raises BusyError if all, or the user's, are taken."""
         if not self._free:
             raise BusyError("too many writes are waiting; try again in a second")
+        if self._held[user] >= self._per_user:
+            raise BusyError(
+                f"{self._per_user:,} writes of this user are waiting, which is one user's share;"
+                " try again in a second"
+            )
         self._free -= 1
+        self._held[user] += 1
         try:
             yield
         finally:
             self._free += 1
+            self._held[user] -= 1
+            if not self._held[user]:
+                del self._held[user]  # else users without writes would stay in memory

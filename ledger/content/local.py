@@ -17,11 +17,12 @@ from typing import Final
 from asset_ledger.ledger.content.packs import PackReader
 from asset_ledger.ledger.content.places import place_of, place_query
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
-from asset_ledger.ledger.content.staging import Spilled, SpillingStage
+from asset_ledger.ledger.content.staging import Batches, Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
 from asset_ledger.ledger.storage.readers import AsyncReaders
 
@@ -54,10 +55,11 @@ class LocalContents:
         self._log, self._packs = AsyncReaders(files.log, mapped=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
+        self._batches = Batches()
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
-        return SpillingStage(self._files.arriving, self._threads)
+        return SpillingStage(self._files.arriving, self._threads, self._batches)
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -86,7 +88,7 @@ class LocalContents:
 
     def _open_object(self, digest: Digest) -> FileContent | None:
         try:
-            return FileContent(self._files.object(digest), self._threads)
+            return patiently(lambda: FileContent(self._files.object(digest), self._threads))
         except FileNotFoundError:
             return None
 
@@ -109,8 +111,9 @@ class LocalContents:
         try:
             for folder in target.parents[:3]:
                 sync_folder(folder)
-        except OSError:
-            self._names_in_doubt = True  # a second fsync would hide the failure
+        except OSError as error:
+            # A second fsync would hide a failed one. Without descriptors there was none.
+            self._names_in_doubt = not is_shortage(error)
             raise
 
 

@@ -1,7 +1,7 @@
 """Contents that are being uploaded: in memory while small, hashed into a private file once large.
 
 At most two batches of a content are in memory, whatever its size: one that gathers on the event
-loop, and one that a thread hashes and writes.
+loop, and one that a thread hashes and writes. The more contents arrive, the smaller they are.
 """
 
 import asyncio
@@ -20,10 +20,25 @@ from typing import Final
 from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
+from asset_ledger.ledger.storage.descriptors import patiently
 from asset_ledger.ledger.storage.files import storage_errors
 
 BATCH: Final = 1 << 20
 """Bytes to gather before a thread writes them: a thread hop costs as much as hashing 64 KiB."""
+
+MEMORY: Final = 64 * BATCH
+"""Bytes that the batches of all large contents share, down to 64 KiB for a batch."""
+
+
+class Batches:
+    """The size of a batch, which depends on the number of large contents that arrive."""
+
+    def __init__(self) -> None:
+        self.uploads = 0
+
+    @property
+    def size(self) -> int:
+        return max(SMALL, min(BATCH, MEMORY // (2 * max(1, self.uploads))))
 
 
 class PrivateFile:
@@ -72,7 +87,7 @@ class PrivateFile:
             raise StorageFailedError("the upload failed before; send the content again")
         if self._file is None:
             create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            self._file = FileIO(os.open(self.path, create, 0o600), "wb")
+            self._file = FileIO(patiently(lambda: os.open(self.path, create, 0o600)), "wb")
         return self._file
 
 
@@ -92,9 +107,10 @@ class Spilled(Staged):
 class SpillingStage:
     """A `content.store.Stage` that moves large contents to a private file."""
 
-    def __init__(self, folder: Path, threads: Executor) -> None:
+    def __init__(self, folder: Path, threads: Executor, batches: Batches) -> None:
         self._folder = folder
         self._threads = threads
+        self._batches: Batches | None = batches
         self._gathered: list[bytes] = []
         self._size = 0
         self._spill_above = SMALL
@@ -116,6 +132,7 @@ class SpillingStage:
             return Staged(digest_of(small), len(small), small[:HEAD], small)
         await self._spill(self._file)
         await self._written()
+        self._leave()
         return Spilled(
             digest=self._file.digest(),
             size=self._size,
@@ -129,6 +146,7 @@ class SpillingStage:
         self._gathered = []
         if self._file is None:
             return
+        self._leave()
         ends = [self._in_thread(self._file.discard)]
         if self._writing is not None:
             ends.append(self._writing)  # else asyncio logs its exception as never retrieved
@@ -138,12 +156,20 @@ class SpillingStage:
     def _make_file(self) -> PrivateFile:
         self._head = b"".join(self._gathered)[:HEAD]
         self._file = PrivateFile(self._folder)
+        if self._batches is not None:
+            self._batches.uploads += 1
         return self._file
+
+    def _leave(self) -> None:
+        """Leave the memory of the batches to other contents."""
+        if self._batches is not None:
+            self._batches.uploads -= 1
+            self._batches = None
 
     async def _spill(self, file: PrivateFile) -> None:
         await self._written()
         batch, self._gathered = self._gathered, []
-        self._spill_above = self._size + BATCH
+        self._spill_above = self._size + (self._batches.size if self._batches else BATCH)
         self._writing = self._in_thread(file.write, batch)
 
     async def _written(self) -> None:

@@ -84,7 +84,7 @@ def check_metadata(metadata: Mapping[str, Json], field_name: str = "metadata") -
         raise FieldError(field_name, "must not contain U+0000")
 
 
-def is_deep(value: Json, encoded: bytes) -> bool:
+def is_deep(value: Json, encoded: bytes | bytearray) -> bool:
     """Return whether `value`, whose JSON is `encoded`, is nested deeper than `MAX_DEPTH` levels."""
     if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:  # nearly always: skip the walk
         return False

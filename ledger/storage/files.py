@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
+from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,6 +41,8 @@ def is_full(error: OSError | sqlite3.Error) -> bool:
 
 
 def _reason(error: OSError | sqlite3.Error) -> str:
+    if is_shortage(error):
+        return "the server has too few file descriptors; send it again"
     # The text of an OSError names the file: API clients must not see paths of the server.
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
@@ -54,8 +57,11 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in this folder durable: without it a power cut undoes a rename."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in this folder durable: without it a power cut undoes a rename.
+
+    Waits for descriptors, because a name that is not synced is in doubt.
+    """
+    descriptor = patiently(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
     try:
         os.fsync(descriptor)
     finally:

@@ -109,7 +109,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """Run a server on a free port. `patience`: the seconds that a client may stall."""
     async with open_backend(settings, worker=worker) as backend:
-        server = Server(backend, body_timeout=patience)
+        server = Server(backend, stall_timeout=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -236,7 +236,7 @@ async def test_head_of_a_stream_has_no_body(api: Api) -> None:
 
 async def test_a_slow_reader_is_disconnected_and_can_resume(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
-        impatient = web.ServerRunner(Server(api.backend, body_timeout=0.05))
+        impatient = web.ServerRunner(Server(api.backend, stall_timeout=0.05))
         await impatient.setup()
         await web.TCPSite(impatient, "127.0.0.1", 0).start()
         narrow = socket.socket()

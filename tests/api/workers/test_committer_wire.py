@@ -36,6 +36,8 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.UnknownTileError: errors.UnknownTileError("0/0"),
     errors.AssetDeletedError: errors.AssetDeletedError("a" * 32, by="1", when="then", position=7),
     errors.PreconditionFailedError: errors.PreconditionFailedError("a" * 32, 7),
+    errors.ContentDamagedError: errors.ContentDamagedError("sha256:" + "0" * 64, "it is missing"),
+    errors.TablesDamagedError: errors.TablesDamagedError("projections.g1.db", "malformed"),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),
     errors.PoisonEventError: errors.PoisonEventError(7, "no reason", "refused by a projection"),

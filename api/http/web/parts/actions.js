@@ -75,7 +75,8 @@ export function askDelete(assets) {
 export const remove = (assets) => attempt(async () => {
   for (const asset of assets) await write("DELETE", `/api/assets/${asset.id}`);
   undoable = assets;
-  touched(assets.map((asset) => asset.id));
+  const ids = assets.map((asset) => asset.id);
+  touched(ids, ids);
   reloads.value += 1;
   toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
 });

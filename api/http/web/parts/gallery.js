@@ -108,14 +108,14 @@ function useFresh(params, list) {
 
 /** Rows that were changed are asked for again, in their place. @param {List | null} list */
 function useUpdates(list) {
-  const update = async (/** @type {List} */ list, /** @type {Set<string>} */ ids) => {
+  const update = async (/** @type {List} */ list, /** @type {Set<string>} */ ids, /** @type {Set<string>} */ gone) => {
     const here = list.segments.flatMap((segment) => [...segment.pages.values()].flatMap((page) => page.rows)).filter((row) => ids.has(row.id));
     if (!here.length) return;
-    const now = (/** @type {Asset} */ row) => get(`/api/assets/${row.id}`).catch((error) => (error.status === 410 ? { ...row, deleted_at: new Date().toISOString() } : row));
+    const now = (/** @type {Asset} */ row) => (gone.has(row.id) ? { ...row, deleted_at: new Date().toISOString() } : get(`/api/assets/${row.id}`).catch(() => row));
     const found = new Map(await Promise.all(here.slice(0, 100).map(async (row) => /** @type {[string, Asset]} */ ([row.id, await now(row)]))));
     list.patch((row) => found.get(row.id) ?? row);
   };
-  useEffect(() => list ? onChange((ids) => void update(list, ids).catch(() => {})) : undefined, [list]);
+  useEffect(() => list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined, [list]);
 }
 
 /** @param {{fixed?: Params, empty?: any, title?: string}} properties

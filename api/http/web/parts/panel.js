@@ -1,5 +1,5 @@
 // The detail panel beside a list: one asset, with what people look for first.
-import { get } from "../core/api.js";
+import { ApiError, get } from "../core/api.js";
 import { onChange } from "../core/changes.js";
 import { visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
@@ -28,7 +28,7 @@ export function useAsset(id, known = null) {
       (refusal) => abort.signal.aborted || setError(refusal),
     );
     load();
-    const end = onChange((ids) => void (ids.has(id) && load()));
+    const end = onChange((ids, gone) => void (gone.has(id) ? setError(new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." })) : ids.has(id) && load()));
     return () => {
       end();
       abort.abort();

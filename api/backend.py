@@ -14,11 +14,12 @@ from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
-from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.tokens import Make, Tokens
 from asset_ledger.api.workers.rebuilds import Rebuilds
-from asset_ledger.ledger.commit.committer import Committer
+from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
+from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
@@ -68,12 +69,10 @@ async def open_backend(
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
         check_log(folder)
-        tokens = Tokens(files.access)
-        stack.callback(tokens.close)
-        committer = Committer(worker, settings.queue_size)
+        committer = Committer(worker, settings.queue_size, settings.committer_silence)
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
-        contents = await open_local_contents(files.content.root)
+        contents = CheckedContents(await open_local_contents(files.content.root))
         stack.push_async_callback(contents.close)
         log = SqliteLogReader(files.log)
         stack.callback(log.close)
@@ -86,12 +85,15 @@ async def open_backend(
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, replay, contents, projections)
         await ledger.delete.finish_interrupted()
+        tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+        stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
-        thumbnails = Thumbnails(files.derived, ledger.open_content)
+        thumbnails = Thumbnails(files.derived, ledger.open_content, files.content.objects)
         stack.push_async_callback(thumbnails.close)
         yield Backend(
             settings=settings,
@@ -104,6 +106,16 @@ async def open_backend(
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
-            sessions=Sessions(tokens, jwt=settings.auth == "jwt"),
+            sessions=sessions,
             thumbnails=thumbnails,
         )
+
+
+async def _record_in_own_stream(committer: Committer, replay: AsyncReplay, make: Make) -> None:
+    """Record an event at the end of the ledger's own stream."""
+
+    async def decide() -> Decision:
+        stream, version = await replay(Replay.ledger_stream)
+        return [make(stream, version + 1)], {}
+
+    await committer.commit(None, decide)

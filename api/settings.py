@@ -38,8 +38,14 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
     queue_size: int = Field(1024, ge=1, description="how many writes may wait; more get 503")
+    read_deadline: float = Field(
+        10.0, gt=0, le=3600, description="seconds that one read of the tables may take"
+    )
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
+    )
+    committer_silence: float = Field(
+        30.0, ge=5, le=3600, description="seconds after which a silent committer is replaced"
     )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="the lowest level that is logged")

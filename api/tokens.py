@@ -1,32 +1,40 @@
-"""Access tokens, stored in `access.db` as the SHA-256 of their text.
+"""Access tokens. Each is an event of the ledger, which has the SHA-256 of its text.
 
-Promise: once `revoke` has returned, the token is refused. The file, or a backup of it, does not
-help to make a call.
+Promise: once `revoke` has returned, the token is refused. The log, or a backup of it, does not help
+to make a call.
 """
 
+import asyncio
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, cast
 
-from asset_ledger.api.access import AccessFile, hash_of
 from asset_ledger.api.contract.errors import UnknownTokenError
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.principal import Credential, Principal, Scope
 from asset_ledger.api.contract.tokens import TokenIn, new_token
-from asset_ledger.ledger.domain.event import iso, parse_time
+from asset_ledger.ledger.domain.event import Event, iso, moment
+from asset_ledger.ledger.domain.ledger import TokenCreated, TokenRevoked
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader
+from asset_ledger.ledger.log.opening import read_identity
 
 _TEXT: Final = re.compile(r"alt_([0-9a-f]{12})_[\w-]{43}", re.ASCII)
-
-_COLUMNS: Final = "id, user_id, scopes, name, created_at, expires_at, revoked_at"
-_INSERT: Final = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
-_LIVE: Final = "SELECT * FROM tokens WHERE revoked_at IS NULL"
-_REVOKE: Final = "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+_TOPICS: Final = (TokenCreated.TOPIC, TokenRevoked.TOPIC)
 
 Clock = Callable[[], datetime]
+Make = Callable[[str, int], Event]
+"""Makes an event from the id of the ledger's stream and the event's version in it."""
+Record = Callable[[Make], Awaitable[object]]
+"""Records the event that a function makes. Raises the UnavailableErrors."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Token(NamedTuple):
@@ -42,76 +50,142 @@ class Token(NamedTuple):
 
 
 class _Live(NamedTuple):
-    hash: bytes
+    hash: str
     credential: Credential
 
 
 class Tokens:
-    """The tokens of a data folder, whose lock is held. Any thread may call."""
+    """The tokens of a ledger, for one event loop. `record` writes to the log that `log` reads."""
 
-    def __init__(self, path: Path, clock: Clock = lambda: datetime.now(UTC)) -> None:
-        self._clock = clock
-        self.file = AccessFile(path)
-        self._live = dict(map(_live, self.file.rows(_LIVE)))
+    def __init__(
+        self,
+        log: LogReader,
+        codec: Codec,
+        record: Record,
+        clock: Clock = _now,
+    ) -> None:
+        """Read the tokens from the log."""
+        self._log, self._codec, self._record, self._clock = log, codec, record, clock
+        self._stream, self._version = read_identity(log, codec).log_id, 0
+        self._tokens: dict[str, Token] = {}
+        self._live: dict[str, _Live] = {}
+        self._learn_all(self._unread())
 
-    def close(self) -> None:
-        self.file.close()
-
-    def create(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(self, by: str, sent: Mapping[str, Any]) -> dict[str, Any]:
         """Make a token from a request body. Return it with its text, which is not stored.
 
-        Raises FieldError, StorageFailedError.
+        Raises FieldError and the UnavailableErrors.
         """
         new = new_token(read_as(TokenIn, sent), self._clock())
         token_id = secrets.token_hex(6)
         text = f"alt_{token_id}_{secrets.token_urlsafe(32)}"
-        expiry = iso(new.expires_at) if new.expires_at else None
-        columns = (new.user_id, " ".join(new.scopes), new.name, iso(self._clock()), expiry)
-        row = (token_id, hash_of(text), *columns)
-        self.file.write("the token was not kept", _INSERT, row)
-        self._live.update([_live((*row, None))])
+        await self._write(
+            lambda stream, version: TokenCreated(
+                originator_id=stream,
+                originator_version=version,
+                by=by,
+                token_id=token_id,
+                hash=_hash(text),
+                owner=new.user_id,
+                scopes=tuple(new.scopes),
+                name=new.name,
+                expires_at=new.expires_at,
+            )
+        )
         return {**self._token(token_id)._asdict(), "token": text}
 
     def all(self) -> list[Token]:
         """Return every token that was ever made, the oldest first."""
-        rows = self.file.rows(f"SELECT {_COLUMNS} FROM tokens ORDER BY rowid")
-        return [_shown(row) for row in rows]
+        return list(self._tokens.values())
 
-    def revoke(self, token_id: str) -> Token:
-        """Revoke a token. Raises UnknownTokenError, StorageFailedError."""
-        revoked = self._token(token_id)
-        self.file.write("the token was not revoked", _REVOKE, (iso(self._clock()), revoked.id))
-        self._live.pop(token_id, None)
+    async def revoke(self, by: str, token_id: str) -> Token:
+        """Revoke a token. Raises UnknownTokenError and the UnavailableErrors."""
+        if self._token(token_id).revoked_at is None:
+            await self._write(
+                lambda stream, version: TokenRevoked(
+                    originator_id=stream, originator_version=version, by=by, token_id=token_id
+                )
+            )
         return self._token(token_id)
 
     def credential(self, text: str) -> Credential | None:
         """Return what a token allows; None if it is unknown, revoked or expired."""
         match = _TEXT.fullmatch(text)
         live = self._live.get(match[1]) if match else None
-        if live is None or not hmac.compare_digest(live.hash, hash_of(text)):
+        if live is None or not hmac.compare_digest(live.hash, _hash(text)):
             return None
         expires_at = live.credential.expires_at
         if expires_at is not None and expires_at <= self._clock():
             return None
         return live.credential
 
-    def is_live(self, token_id: str) -> bool:
-        """Return whether there is such a token that was not revoked."""
-        return token_id in self._live
+    def allowed_by(self, token_id: str) -> Credential | None:
+        """Return what a token allows, also after its expiry; None if it is unknown or revoked."""
+        live = self._live.get(token_id)
+        return live.credential if live else None
+
+    def learn(self, event: Event) -> None:
+        """Note a recorded event."""
+        match event:
+            case TokenCreated():
+                scopes = cast(list[Scope], list(event.scopes))
+                expiry = iso(event.expires_at) if event.expires_at else None
+                self._tokens[event.token_id] = Token(
+                    *(event.token_id, event.owner, scopes, event.name),
+                    *(iso(moment(event)), expiry, None),
+                )
+                principal = Principal(event.owner, frozenset(scopes))
+                credential = Credential(
+                    principal, event.expires_at, event.name or None, event.token_id
+                )
+                self._live[event.token_id] = _Live(event.hash, credential)
+            case TokenRevoked(token_id=token_id) if token_id in self._live:
+                del self._live[token_id]
+                revoked = self._tokens[token_id]._replace(revoked_at=iso(moment(event)))
+                self._tokens[token_id] = revoked
+
+    async def _write(self, make: Make) -> None:
+        try:
+            await self._record(make)
+        finally:  # after an error, the log has the outcome
+            self._learn_all(await asyncio.to_thread(self._unread))
+
+    def _unread(self) -> list[tuple[int, Event | None]]:
+        """Return the versions after the last one that was learnt, with their events of tokens."""
+        return [
+            (
+                stored.originator_version,
+                self._codec.decode(stored).event if stored.topic in _TOPICS else None,
+            )
+            for stored in self._log.stream(self._stream)[self._version :]
+        ]
+
+    def _learn_all(self, unread: list[tuple[int, Event | None]]) -> None:
+        for version, event in unread:
+            if version > self._version:  # two writes may have read the same events
+                self._version = version
+                if event is not None:
+                    self.learn(event)
 
     def _token(self, token_id: str) -> Token:
-        for row in self.file.rows(f"SELECT {_COLUMNS} FROM tokens WHERE id = ?", (token_id,)):
-            return _shown(row)
-        raise UnknownTokenError(token_id)
+        if token_id not in self._tokens:
+            raise UnknownTokenError(token_id)
+        return self._tokens[token_id]
 
 
-def _shown(row: Any) -> Token:
-    token_id, user_id, scopes, *rest = row
-    return Token(token_id, user_id, scopes.split(), *rest)
+def tokens_in(log: EventLog, codec: Codec, clock: Clock = _now) -> Tokens:
+    """Return the tokens of a log that no server has; the caller holds the lock of its folder."""
+
+    async def record(make: Make) -> None:
+        stream = read_identity(log, codec).log_id
+        event = make(stream, len(log.stream(stream)) + 1)
+        (outcome,) = log.append([Command([event])], lambda _: None)
+        if not isinstance(outcome, Appended):
+            raise outcome
+
+    return Tokens(log, codec, record, clock)
 
 
-def _live(row: Sequence[Any]) -> tuple[str, _Live]:
-    token_id, hashed, user_id, scopes, name, _, expires_at, _ = row
-    principal = Principal(user_id, frozenset(scopes.split()))
-    expiry = parse_time(expires_at) if expires_at else None
-    return token_id, _Live(hashed, Credential(principal, expiry, name or None, token_id))
+def _hash(text: str) -> str:
+    # Needs no salt and no slow hash: a text of 256 random bits cannot be guessed.
+    return sha256(text.encode()).hexdigest()

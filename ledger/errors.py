@@ -19,8 +19,11 @@ LedgerError
 │   ├── FieldError                 a field has an invalid value
 │   └── KeyReusedError             the Idempotency-Key was used for another request
 ├── UnavailableError             the service failed: the same request may succeed later
-│   ├── BusyError                  the write queue is full
+│   ├── BusyError                  too many writes, or slow reads of a user, wait
+│   ├── DeadlineExceededError      a read took too long
 │   ├── OutcomeUnknownError        recorded or not: repeat it with the same key
+│   ├── ContentDamagedError        the bytes of a content are missing or changed
+│   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
 │   │   └── SigningKeyError          no checkpoint can be signed without the log's key
@@ -165,11 +168,37 @@ class UnavailableError(LedgerError):
 
 
 class BusyError(UnavailableError):
-    """The write queue is full; nothing was read and nothing was recorded."""
+    """Too many writes, or slow reads of this user, wait; nothing of this one was done."""
+
+
+class DeadlineExceededError(UnavailableError):
+    """A read took longer than one read may take."""
 
 
 class OutcomeUnknownError(UnavailableError):
     """The commit failed, and it is unknown whether the events were recorded."""
+
+
+class ContentDamagedError(UnavailableError):
+    """The bytes of a content are missing, or are not those of its digest."""
+
+    def __init__(self, digest: str, reason: str) -> None:
+        super().__init__(
+            f"the content {digest} is damaged: {reason}. Upload the same bytes again, or restore it"
+            " from a backup"
+        )
+        self.digest = digest
+
+
+class TablesDamagedError(UnavailableError):
+    """A file of the tables is damaged. The log has everything that is in it."""
+
+    def __init__(self, file: str, reason: object) -> None:
+        super().__init__(
+            f"{file} is damaged ({reason}): run asset-ledger rebuild, which makes it"
+            " again from the log"
+        )
+        self.file = file
 
 
 class StorageFailedError(UnavailableError):

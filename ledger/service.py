@@ -12,13 +12,14 @@ from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.imports import Imports
 from asset_ledger.ledger.commands.jobs import JobCommands
+from asset_ledger.ledger.commands.nodes import NodeCommands
 from asset_ledger.ledger.commands.restore import Restore
 from asset_ledger.ledger.commands.skip import Skip
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.slots import Slots
-from asset_ledger.ledger.content.store import Content, ContentStore, Stage
-from asset_ledger.ledger.errors import CorruptLogError
+from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.content.store import Content, Stage
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 
@@ -32,18 +33,19 @@ class Ledger:
     delete: Delete
     restore: Restore
     jobs: JobCommands
+    nodes: NodeCommands
     imports: Imports
     skip: Skip
     replay: AsyncReplay
     slots: Slots
-    contents: ContentStore
+    contents: CheckedContents
 
     @classmethod
     def of(
         cls,
         committer: Committer,
         replay: AsyncReplay,
-        contents: ContentStore,
+        contents: CheckedContents,
         tables: TableQueries,
     ) -> Self:
         """Make the commands from these parts, which the caller closes."""
@@ -54,6 +56,7 @@ class Ledger:
             delete=Delete(committer, replay, tables),
             restore=Restore(committer, replay, edit, tables),
             jobs=JobCommands(committer, replay),
+            nodes=NodeCommands(committer, replay),
             imports=Imports(committer, replay, contents),
             skip=Skip(committer, replay, tables),
             replay=replay,
@@ -65,9 +68,6 @@ class Ledger:
         """Begin to receive a content."""
         return self.contents.stage()
 
-    async def open_content(self, digest: Digest) -> Content:
-        """Open a content that an event names. Raises CorruptLogError if it is missing."""
-        content = await self.contents.open(digest)
-        if content is None:
-            raise CorruptLogError(f"the content {digest} is missing from the data folder")
-        return content
+    async def open_content(self, digest: Digest, size: int) -> Content:
+        """Open a content of this recorded size. Raises ContentDamagedError."""
+        return await self.contents.open(digest, size)

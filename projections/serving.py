@@ -23,6 +23,7 @@ from asset_ledger.projections.queries.folders import FolderQueries
 from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
+from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
 from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
@@ -84,6 +85,7 @@ class Projections:
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog, self._pending_backfill)
         self.jobs = JobQueries(readers[TABLES], self._pending_backfill)
+        self.nodes = NodeQueries(readers[TABLES], self._pending_backfill)
         self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])

@@ -16,6 +16,7 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.decisions import NewAsset
 from asset_ledger.ledger.domain.event import Event, Origin, Recorded
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted, RunName
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.event_log import Command, CommandKey
 
@@ -83,6 +84,22 @@ def finished(**given: Any) -> JobFinished:
     given.setdefault("job_id", "j")
     given.setdefault("originator_id", job_stream(given.get("user_id", "1"), given["job_id"]))
     return JobFinished(**{"status": "completed", **_envelope(given, 2)})
+
+
+def node_started(**given: Any) -> NodeStarted:
+    """Start run 1 of node n in job j of user 1."""
+    return NodeStarted(**_envelope(_run(given), 1))
+
+
+def node_finished(**given: Any) -> NodeFinished:
+    """Finish run 1 of node n in job j of user 1, completed."""
+    return NodeFinished(**{"status": "completed", **_envelope(_run(given), 2)})
+
+
+def _run(given: dict[str, Any]) -> dict[str, Any]:
+    named = {"user_id": "1", "job_id": "j", "attempt": 1, "node_id": "n", "run": "1", **given}
+    name = RunName(*(named[field] for field in RunName._fields))
+    return {"originator_id": name.stream, **named}
 
 
 def recorded(*events: Event, first: int = 1) -> list[Recorded]:

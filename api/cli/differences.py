@@ -21,8 +21,6 @@ def print_differences(comparison: Mapping[str, Any] | None) -> None:
     for table in tables:
         for row in table["rows"]:
             echo(_line(table["table"], row))
-    for reason in comparison["incomparable"]:
-        echo(f"not compared: {reason}")
 
 
 def summary(comparison: Mapping[str, Any]) -> str:

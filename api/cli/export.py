@@ -1,9 +1,10 @@
 """`asset-ledger export`: a job as W3C PROV or OpenLineage, or the whole ledger."""
 
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 import orjson
@@ -12,7 +13,11 @@ from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log, hin
 from asset_ledger.api.cli.output import echo
 
 OUTPUT = click.option(
-    "-o", "--output", type=click.File("wb"), default="-", help="The file; - is standard output."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default="-",
+    help="The file, which only you can read; - is standard output.",
 )
 
 
@@ -26,7 +31,7 @@ def export() -> None:
 @DATA_DIR
 @USER
 @OUTPUT
-def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
+def prov(job_id: str, data_dir: Path | None, user: str, output: Path) -> None:
     """Write JOB_ID as a W3C PROV-JSON document."""
     from asset_ledger.api.export.prov import prov_json
 
@@ -41,7 +46,7 @@ def prov(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> Non
 @DATA_DIR
 @USER
 @OUTPUT
-def openlineage(job_id: str, data_dir: Path | None, user: str, output: BinaryIO) -> None:
+def openlineage(job_id: str, data_dir: Path | None, user: str, output: Path) -> None:
     """Write JOB_ID as OpenLineage run events, one a line."""
     from asset_ledger.api.export.openlineage import run_events
 
@@ -76,9 +81,10 @@ def _export(
     job_id: str,
     data_dir: Path | None,
     user: str,
-    output: BinaryIO,
+    output: Path,
     documents: Callable[[Any, str], Iterable[Any]],
 ) -> None:
+    from asset_ledger.api.export.files import open_private
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.opening import read_identity
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -88,4 +94,9 @@ def _export(
     with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
         record = Replay(log, codec).job_record(user, job_id)
         log_id = read_identity(log, codec).log_id
-    output.writelines(orjson.dumps(document) + b"\n" for document in documents(record, log_id))
+    lines = [orjson.dumps(document) + b"\n" for document in documents(record, log_id)]
+    if output == Path("-"):
+        sys.stdout.buffer.writelines(lines)
+        return
+    with open_private(output) as file:
+        file.writelines(lines)

@@ -38,8 +38,8 @@ def rebuild(
     Runs in the data folder, or in the server that has it. With --skip, the tables leave an event
     out, for ever.
 
-    Exit code 1 when rows in use differ from what the events make, or when the projection of a
-    package could not be built.
+    Exit code 1 when rows in use differ from what the events make or could not be compared, or when
+    the projection of a package could not be built.
     """
     from asset_ledger.api.cli.rebuilding import RebuildRequest, make
     from asset_ledger.api.cli.rebuilding import cancel as cancel_rebuild
@@ -51,7 +51,13 @@ def rebuild(
         return
     made = make(data_dir, url, token, RebuildRequest(dry_run or diff, rollback))
     _print_result(made, diff=diff, as_json=as_json)
-    context.exit(FOUND if _differs(made) or made.get("broken") else 0)
+    context.exit(FOUND if _differs(made) or _incomparable(made) or made.get("broken") else 0)
+
+
+def _incomparable(made: dict[str, Any]) -> list[str]:
+    """Return why files in use could not be compared, such as a damaged page."""
+    compared = made.get("comparison")
+    return list(compared["incomparable"]) if compared else []
 
 
 def _differs(made: dict[str, Any]) -> bool:
@@ -64,11 +70,16 @@ def _differs(made: dict[str, Any]) -> bool:
 def _print_result(made: dict[str, Any], *, diff: bool, as_json: bool) -> None:
     if as_json:
         compared = made.get("comparison")
-        counted = {"differences": compared["differences"] if compared else None}
+        counted = {
+            "differences": compared["differences"] if compared else None,
+            "incomparable": _incomparable(made),
+        }
         shown = {**made, **counted} if diff else {**_without_rows(made), **counted}
         echo(orjson.dumps(shown))
     else:
         _print_text(made, diff=diff)
+    for reason in _incomparable(made):
+        echo(f"asset-ledger: not compared: {reason}", err=True)
     for name, reason in made.get("broken", {}).items():
         echo(f"asset-ledger: {name} was not built: {reason}", err=True)
 

@@ -1,9 +1,11 @@
 """`asset-ledger token`: make, list and revoke the tokens of a server with `--auth tokens`."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
@@ -13,6 +15,10 @@ from asset_ledger.api.cli.administer import ServerCall, administer, ask
 from asset_ledger.api.cli.options import JSON, WHERE, folder_of
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
+from asset_ledger.ledger.domain.ledger import SYSTEM
+
+if TYPE_CHECKING:
+    from asset_ledger.api.tokens import Tokens
 
 _HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -42,7 +48,9 @@ def create(
     """Make a token and print it. It cannot be printed a second time."""
     sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name}
     sent["expires_at"] = _moment(expires) if expires else None
-    made = _run(ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(sent), where)
+    made = _run(
+        ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(SYSTEM, sent), where
+    )
     echo(orjson.dumps(made) if where["as_json"] else made["token"])
 
 
@@ -53,10 +61,7 @@ def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
     from asset_ledger.api.cli.tables import print_table
 
-    def listed(tokens: Any) -> dict[str, Any]:
-        return {"tokens": [each._asdict() for each in tokens.all()]}
-
-    answer = _run(ServerCall("GET", "/api/tokens"), listed, where)
+    answer = _run(ServerCall("GET", "/api/tokens"), _listed, where)
     if where["as_json"]:
         for each in answer["tokens"]:
             echo(orjson.dumps(each))
@@ -71,24 +76,47 @@ def list_tokens(**where: Any) -> None:
 def revoke(token_id: str, **where: Any) -> None:
     """Revoke the token TOKEN_ID: every request with it is refused from now on."""
     call = ServerCall("DELETE", f"/api/tokens/{quote(token_id, safe='')}")
-    revoked = _run(call, lambda tokens: tokens.revoke(token_id)._asdict(), where)
+    revoked = _run(call, lambda tokens: _revoked(tokens, token_id), where)
     text = f"token {revoked['id']} of user {revoked['user_id']} is revoked"
     echo(orjson.dumps(revoked) if where["as_json"] else text)
 
 
-def _run(call: ServerCall, run: Any, where: dict[str, Any]) -> dict[str, Any]:
+def _run(
+    call: ServerCall, run: Callable[["Tokens"], Awaitable[dict[str, Any]]], where: dict[str, Any]
+) -> dict[str, Any]:
     """Call the server at --url or of the folder; without one, run `run` on the folder's tokens."""
-    from asset_ledger.api.tokens import Tokens
-    from asset_ledger.ledger.storage.data_folder import DataFolder
-
-    def in_folder(folder: Path) -> dict[str, Any]:
-        with closing(Tokens(DataFolder(folder).access)) as tokens:
-            answer: dict[str, Any] = run(tokens)
-            return answer
-
     if where["url"]:
         return ask(where["url"], where["token"], call)
-    return administer(folder_of(where["data_dir"]), call, in_folder)
+    return administer(folder_of(where["data_dir"]), call, lambda folder: _run_in(folder, run))
+
+
+def _run_in(folder: Path, run: Callable[["Tokens"], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Run `run` on the tokens of a folder, whose ledger is begun if there is none."""
+    from uuid_utils import uuid4
+
+    from asset_ledger.api.tokens import tokens_in
+    from asset_ledger.ledger.log.codec import Codec
+    from asset_ledger.ledger.log.opening import open_identity
+    from asset_ledger.ledger.log.sqlite import SqliteLog
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+    from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
+
+    files, codec = DataFolder(folder), Codec()
+    with hold_committer_lock(folder), closing(SqliteLog(files.log, codec)) as log:
+        open_identity(log, codec, files.key, new_log_id=uuid4().hex)
+
+        async def running() -> dict[str, Any]:
+            return await run(tokens_in(log, codec))
+
+        return asyncio.run(running())
+
+
+async def _listed(tokens: "Tokens") -> dict[str, Any]:
+    return {"tokens": [each._asdict() for each in tokens.all()]}
+
+
+async def _revoked(tokens: "Tokens", token_id: str) -> dict[str, Any]:
+    return (await tokens.revoke(SYSTEM, token_id))._asdict()
 
 
 def _moment(text: str) -> str:

@@ -64,13 +64,24 @@ def _reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[s
 
 def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str, Any]]:
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.ledger.audit.contents import ContentAudit
+    from asset_ledger.ledger.audit.finding import Finding
     from asset_ledger.ledger.audit.folder import Audit
+    from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    with closing(Audit(folder, scratch, given)) as audit, closing(ProgressBar()) as progress:
-        for finding in audit.findings(progress):
-            yield finding._asdict()
-        root = base64.b64encode(audit.root).decode()
-        yield {"events": audit.position, "contents": audit.contents, "root": root}
+    with closing(ProgressBar()) as progress:
+        try:
+            audit = Audit(folder, scratch, given)
+        except sqlite3.Error as error:
+            yield Finding("ledger.db", "as a file", f"cannot be read: {error}")._asdict()
+            contents = ContentAudit(DataFolder(folder).content, None, progress)
+            yield from (finding._asdict() for finding in contents.findings())
+            return
+        with closing(audit):
+            for finding in audit.findings(progress):
+                yield finding._asdict()
+            root = base64.b64encode(audit.root).decode()
+            yield {"events": audit.position, "contents": audit.contents, "root": root}
 
 
 def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
@@ -83,17 +94,17 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
     from asset_ledger.ledger.reading.feed import FeedUpTo
     from asset_ledger.ledger.storage.data_folder import DataFolder
-    from asset_ledger.projections.rebuild.verify import verify_tables
+    from asset_ledger.projections.rebuild.verify import check_pages, verify_tables
 
     log, codec = SqliteLogReader(DataFolder(folder).log), Codec()
     with closing(log), closing(ProgressBar()) as progress:
         try:
             feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
-        except (CorruptLogError, PoisonEventError) as error:
+            for report in verify_tables(folder, scratch, feed, progress, end):
+                yield report._asdict()
+        except (CorruptLogError, PoisonEventError, sqlite3.Error) as error:
             yield Finding("tables", "as a whole", f"cannot be recomputed: {error}")._asdict()
-            return
-        for report in verify_tables(folder, scratch, feed, progress, end):
-            yield report._asdict()
+            yield from (finding._asdict() for finding in check_pages(folder))
 
 
 def _line(report: dict[str, Any]) -> str:

@@ -44,8 +44,8 @@ def witness(
 ) -> None:
     """Check that the log at URL only grew since the last checkpoint.
 
-    Accepts a rotated key that the kept key has signed. Exit code 1 when the log was forked: both
-    signed checkpoints are printed then, as evidence.
+    Accepts a rotated key that the kept key has signed. Exit code 1 when the log was forked, or
+    signed by another key: both checkpoints are printed then, as evidence.
     """
     from asset_ledger.api.cli.remote import Remote
     from asset_ledger.ledger.errors import ProofError
@@ -64,12 +64,14 @@ def witness(
         )
     read_verifier_key(kept)
     note = remote.text("/api/log/checkpoint")
-    in_force = _key_after(remote, kept, read_checkpoint(note).size)
-    new = open_checkpoint(note, in_force)
     try:
+        in_force = _key_after(remote, kept, read_checkpoint(note).size)
+        new = open_checkpoint(note, in_force)
         _check_grown(remote, saved["checkpoint"], note)
     except ProofError as error:
-        for text in (f"FORKED: {error}", "", str(saved["checkpoint"]), note):
+        if saved["checkpoint"] is None:
+            raise  # the given key may be a wrong one
+        for text in (f"FORKED: {error}", "", saved["checkpoint"], note):
             for line in text.splitlines() or [""]:
                 echo(line)
         context.exit(FORKED)

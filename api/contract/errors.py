@@ -19,6 +19,9 @@ RefusedError
 └── FieldError
     └── FieldsError             several fields have invalid values
 
+UnavailableError
+└── DrawingFailedError        the thumbnail was not drawn this time
+
 LedgerError
 └── TokenKeyError             the settings have no key that verifies tokens
 """
@@ -30,6 +33,7 @@ from asset_ledger.ledger.errors import (
     LedgerError,
     RefusedError,
     TooLargeError,
+    UnavailableError,
     UnknownAssetError,
 )
 
@@ -127,6 +131,14 @@ class FieldsError(FieldError):
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         RefusedError.__init__(self, "; ".join(map(": ".join, errors)), errors=errors)
+
+
+class DrawingFailedError(UnavailableError):
+    """The drawing process was ended, or took too long: a later attempt may succeed."""
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(f"the thumbnail was not drawn: {reason}. Retry as Retry-After says")
+        self.retry_after = retry_after
 
 
 class TokenKeyError(LedgerError):

@@ -14,6 +14,7 @@ from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
+from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
@@ -34,6 +35,8 @@ from asset_ledger.api.contract.shapes import (
     LineageOut,
     LogKeyOut,
     LogKeysOut,
+    NodePage,
+    NodeRunOut,
     ProofOut,
     RecordedOut,
     UsagePage,
@@ -160,6 +163,37 @@ _USAGE: Final[Mapping[str, Any]] = {
     "largest": 6,
     "first_seen": _TIME,
     "last_seen": _TIME,
+    "runs": 2,
+    "failed": 1,
+    "seconds": 12.5,
+}
+_NODE_RUN: Final[Mapping[str, Any]] = {
+    "job_id": "job_456",
+    "attempt": 1,
+    "node_id": "node_123",
+    "run": "1",
+    "user_id": "1",
+    "workflow_id": "workflow_789",
+    "status": "failed",
+    "error": "out of memory",
+    "seconds": 12.5,
+    "started_at": _TIME,
+    "finished_at": _TIME,
+    "position": 4,
+}
+_NODE: Final[Mapping[str, Any]] = {
+    "node_id": "node_123",
+    "status": "failed",
+    "runs": 2,
+    "running": 0,
+    "failed": 1,
+    "seconds": 12.5,
+    "longest": 12.0,
+    "started_at": _TIME,
+    "finished_at": _TIME,
+    "error": "out of memory",
+    "assets": 1,
+    "bytes": 6,
 }
 _LANE: Final[Mapping[str, Any]] = {
     "node_id": "node_123",
@@ -199,6 +233,10 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
+    NodeStartIn: {"node_id": "node_123"},
+    NodeFinishIn: {"node_id": "node_123", "status": "failed", "error": "out of memory"},
+    NodeRunOut: _NODE_RUN,
+    NodePage: {"nodes": [_NODE], "next": ""},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
     LaneOut: _LANE,

@@ -10,16 +10,17 @@ from asset_ledger.api.contract.shapes import AnswerModel
 class PartOut(AnswerModel):
     """One part of the server. The other members depend on which part it is."""
 
-    name: Annotated[str, Field(description="`committer`, `disk`, or `projection` and its name.")]
+    name: Annotated[
+        str, Field(description="`committer`, `disk`, `contents`, or `projection` and its name.")
+    ]
     ok: bool
     reason: Annotated[str | None, Field(description="Why it is not ok; null if it is.")] = None
     waiting: Annotated[int, Field(description="Writes in the queue.")] = 0
+    damaged: Annotated[int, Field(description="Contents that were found damaged.")] = 0
     free_bytes: Annotated[int, Field(description="Free space on the disk of the data folder.")] = 0
     position: Annotated[int, Field(description="The last event that the projection reflects.")] = 0
     lag: Annotated[int, Field(description="How many events the projection has not applied.")] = 0
-    optional: Annotated[
-        bool, Field(description="An installed projection: `ready` does not depend on it.")
-    ] = False
+    optional: Annotated[bool, Field(description="`ready` does not depend on it.")] = False
 
 
 class ReadyOut(AnswerModel):

@@ -10,7 +10,7 @@ from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
-_MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
+MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
 
 
 class JobStartIn(StrictModel):
@@ -19,7 +19,7 @@ class JobStartIn(StrictModel):
     workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
     parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
     parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
-    made_at: _MadeAt = None
+    made_at: MadeAt = None
 
 
 class JobFinishIn(StrictModel):
@@ -27,20 +27,21 @@ class JobFinishIn(StrictModel):
 
     status: Ending
     error: Annotated[str | None, Field(description="Why it did not complete.")] = None
-    made_at: _MadeAt = None
+    made_at: MadeAt = None
 
 
 def job_start(fields: Fields) -> JobStart:
     """Return the start in checked fields. Raises FieldError for a malformed time."""
-    return JobStart(**_with_time(fields))
+    return JobStart(**with_time(fields))
 
 
 def job_end(fields: Fields) -> JobEnd:
     """Return the end in checked fields. Raises FieldError for a malformed time."""
-    return JobEnd(**_with_time(fields))
+    return JobEnd(**with_time(fields))
 
 
-def _with_time(fields: Fields) -> dict[str, Any]:
+def with_time(fields: Fields) -> dict[str, Any]:
+    """Return the fields with `made_at` parsed, if given. Raises FieldError."""
     given: dict[str, Any] = {**fields}
     if "made_at" in given:
         given["made_at"] = parse_field("made_at", parse_time, given["made_at"])

@@ -66,6 +66,10 @@ class Parameter:
         return {**item, "default": self.default} if self.default is not None else item
 
 
+MAX_VALUES: Final = 200
+"""Values of one repeated parameter in a request."""
+
+
 class Parameters:
     """The parameters of one operation."""
 
@@ -94,7 +98,10 @@ def _take(
 ) -> None:
     value = _value(parameter, sent_as, text)
     if parameter.repeats:
-        values.setdefault(parameter.name, []).append(value)
+        taken = values.setdefault(parameter.name, [])
+        if len(taken) >= MAX_VALUES:
+            raise refuse(sent_as, f"has more than {MAX_VALUES} values: send several requests")
+        taken.append(value)
     elif repeated:
         raise refuse(sent_as, "was sent more than once")
     else:

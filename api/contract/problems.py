@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.api.contract.errors import (
+    DrawingFailedError,
     ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -22,7 +23,9 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
+    ContentDamagedError,
     CursorError,
+    DeadlineExceededError,
     DigestMismatchError,
     DiskFullError,
     FieldError,
@@ -37,6 +40,7 @@ from asset_ledger.ledger.errors import (
     ProjectionBehindError,
     RefusedError,
     StorageFailedError,
+    TablesDamagedError,
     TooLargeError,
     UnavailableError,
     UnknownAssetError,
@@ -84,8 +88,12 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     FieldError: Problem(422, "bad-field", "A field is not valid"),
     KeyReusedError: Problem(422, "key-reused", "The Idempotency-Key was used for another request"),
     RateLimitedError: Problem(429, "rate-limited", "The user sent too many requests"),
-    BusyError: Problem(503, "busy", "Too many writes are waiting", 1),
+    BusyError: Problem(503, "busy", "Too many requests are waiting", 1),
+    DeadlineExceededError: Problem(503, "deadline-exceeded", "The read took too long"),
     OutcomeUnknownError: Problem(503, "outcome-unknown", "Unknown whether it was recorded", 1),
+    DrawingFailedError: Problem(503, "drawing-failed", "The thumbnail was not drawn", 60),
+    ContentDamagedError: Problem(503, "content-damaged", "The bytes of this content are damaged"),
+    TablesDamagedError: Problem(503, "tables-damaged", "The tables are damaged: rebuild them"),
     StorageFailedError: Problem(503, "storage-failed", "The storage failed", 5),
     ProjectionBehindError: Problem(503, "projection-behind", "The tables are behind the log", 1),
     DiskFullError: Problem(507, "disk-full", "The disk is full"),
@@ -110,6 +118,7 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
     PreconditionFailedError: {"asset_id": "asset_id", "version": "version"},
     RangeError: {"size": "size"},
     KeyReusedError: {"key": "key"},
+    ContentDamagedError: {"digest": "digest"},
 }
 """Further members of a document, and the attributes of the error that they are."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.ledger.domain.job import JobStatus
+from asset_ledger.ledger.domain.node import NodeStatus
 
 _ID = r"^[0-9a-f]{32}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
@@ -140,14 +141,20 @@ class FoundPage(AnswerModel):
 
 
 class UsageOut(AnswerModel):
-    """The live assets of one group. `key` is null for assets without a value."""
+    """The live assets of one group, and the runs of nodes that ended in it.
+
+    `key` is null for assets without a value.
+    """
 
     key: str | None
     count: int
     bytes: int
     largest: int
-    first_seen: Annotated[Time, Field(description="The earliest `created_at`.")]
-    last_seen: Annotated[Time, Field(description="The latest `created_at`.")]
+    first_seen: Annotated[Time | None, Field(description="The earliest `created_at`.")]
+    last_seen: Annotated[Time | None, Field(description="The latest `created_at`.")]
+    runs: int
+    failed: int
+    seconds: Annotated[float, Field(description="The time that the runs took together.")]
 
 
 class UsagePage(AnswerModel):
@@ -180,6 +187,50 @@ class JobPage(AnswerModel):
     """A page of jobs, and the cursor of the next: `""` on the last."""
 
     jobs: list[JobOut]
+    next: str
+
+
+class NodeRunOut(AnswerModel):
+    """One run of a node in an attempt of a job."""
+
+    job_id: str
+    attempt: int
+    node_id: str
+    run: str
+    user_id: str
+    workflow_id: str | None
+    status: NodeStatus
+    error: str | None
+    seconds: Annotated[float | None, Field(description="As sent, else the time since the start.")]
+    started_at: Annotated[Time | None, Field(description="`made_at`, else the time of recording.")]
+    finished_at: Annotated[Time | None, Field(description="`made_at`, else the time of recording.")]
+    position: Annotated[int, Field(description="The position of its last event.")]
+
+
+class NodeOut(AnswerModel):
+    """A node of a job: its runs, and its live assets. `node_id` is null for assets without one.
+
+    `status` is that of the run with the last event; `untracked`: no run is recorded.
+    """
+
+    node_id: str | None
+    status: NodeStatus | Literal["untracked"]
+    runs: int
+    running: int
+    failed: int
+    seconds: Annotated[float, Field(description="Of all runs together.")]
+    longest: Annotated[float | None, Field(description="The seconds of the longest run.")]
+    started_at: Annotated[Time | None, Field(description="Of the first run.")]
+    finished_at: Annotated[Time | None, Field(description="Of the last run.")]
+    error: Annotated[str | None, Field(description="Of the last run that failed.")]
+    assets: int
+    bytes: int
+
+
+class NodePage(AnswerModel):
+    """A page of nodes, and the cursor of the next: `""` on the last."""
+
+    nodes: list[NodeOut]
     next: str
 
 

@@ -8,7 +8,9 @@ files/<sha256>  the contents, each version once
 """
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -16,19 +18,20 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from eventsourcing.persistence import Notification
 
+from asset_ledger.api.export.files import open_private
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.api.export.verify import parts
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import AssetDeletedError
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.merkle.proof import check_proof
 
 FORMAT: Final = "asset-ledger-bundle/1"
 
-_VERIFIER: Final = Path(__file__).with_name("verify.py")
+VERIFIER: Final = Path(__file__).with_name("verify.py")
 
 
 class AssetContent(NamedTuple):
@@ -54,20 +57,22 @@ class BundleSummary(NamedTuple):
 def write_bundle(output: Path, job_id: str, proof: Mapping[str, Any], read: Read) -> BundleSummary:
     """Write the bundle of a job. `proof` has all of its events.
 
-    Raises ProofError for a proof that does not hold, before anything is written.
+    Only its owner can read it. Raises ProofError for a proof that does not hold, before anything is
+    written, and ContentDamagedError, which removes what was written.
     """
     check_proof(proof, proof["key"])
-    events = [_recorded(proven) for proven in proof["events"]]
+    events = [
+        recorded(base64.b64decode(proven["leaf"]), proven["position"]) for proven in proof["events"]
+    ]
     user_id = next(each.event.user_id for each in events if isinstance(each.event, TaggedEvent))
     record = JobRecord(user_id, job_id)
     record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
-    with ZipFile(output, "w", ZIP_DEFLATED) as bundle:
+    with open_private(output) as file, ZipFile(file, "w", ZIP_DEFLATED) as bundle:
         absent = _write_files(bundle, events, read)
-        manifest = {"format": FORMAT, "job_id": job_id, "user_id": user_id, "absent": absent}
-        bundle.write(_VERIFIER, "verify.py")
+        bundle.write(VERIFIER, "verify.py")
         bundle.writestr("proof.json", orjson.dumps(proof))
-        bundle.writestr("manifest.json", orjson.dumps(manifest))
+        bundle.writestr("manifest.json", orjson.dumps(manifest(job_id, user_id, absent)))
         bundle.writestr("prov.json", orjson.dumps(prov_json(record, log_id)))
     return BundleSummary(len(events), len({each.digest for each in _contents(events)}), absent)
 
@@ -85,15 +90,17 @@ def _write_files(bundle: ZipFile, events: list[Recorded], read: Read) -> list[Di
 
 
 def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
-    pieces = iter(read(content))
+    pieces, hashed = iter(read(content)), hashlib.sha256()
     try:
         first = next(pieces, b"")
     except AssetDeletedError:
         return False
-    name = f"files/{content.digest.removeprefix('sha256:')}"
-    with bundle.open(name, "w", force_zip64=True) as file:
-        file.write(first)
-        file.writelines(pieces)
+    with bundle.open(content_path(content.digest), "w", force_zip64=True) as file:
+        for piece in chain([first], pieces):
+            hashed.update(piece)
+            file.write(piece)
+    if digest_from_hex(hashed.hexdigest()) != content.digest:
+        raise ContentDamagedError(content.digest, "it has other bytes now")
     return True
 
 
@@ -103,10 +110,19 @@ def _contents(events: Iterable[Recorded]) -> Iterator[AssetContent]:
             yield AssetContent(event.originator_id, event.originator_version, digest)
 
 
-def _recorded(proven: Mapping[str, Any]) -> Recorded:
+def manifest(job_id: str, user_id: str, absent: Sequence[Digest]) -> dict[str, Any]:
+    """Return the manifest of a bundle that lacks some contents."""
+    return {"format": FORMAT, "job_id": job_id, "user_id": user_id, "absent": absent}
+
+
+def content_path(digest: Digest) -> str:
+    """Return the name of a content in a bundle."""
+    return f"files/{digest.removeprefix('sha256:')}"
+
+
+def recorded(leaf: bytes, position: int) -> Recorded:
     """Decode the event in a leaf. Raises PoisonEventError."""
-    stream, version, topic, state = parts(base64.b64decode(proven["leaf"]))
-    position = proven["position"]
+    stream, version, topic, state = parts(leaf)
     return Codec().decode(
         Notification(stream.decode(), int(version), topic.decode(), state, position)
     )

@@ -10,7 +10,9 @@ ledger.json         the manifest; written last: without it, the export is incomp
 
 import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +79,24 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     with _create(path) as file:
         file.writelines(pieces)
         _sync(file)
+
+
+@contextmanager
+def open_private(path: Path) -> Iterator[BufferedWriter]:
+    """Open a file for writing that only its owner can read. Remove it if the block fails.
+
+    A device or a pipe is opened as it is.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        if is_file:
+            os.fchmod(file.fileno(), 0o600)  # an existing file keeps its mode
+        try:
+            yield file
+        except BaseException:
+            if is_file:
+                path.unlink(missing_ok=True)
+            raise
 
 
 def sync_folders(folder: Path) -> None:

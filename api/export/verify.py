@@ -248,11 +248,15 @@ def named_files(events: list[Event]) -> dict[str, int]:
 
 def wrong_with_files(bundle: Place, named: dict[str, int], absent: list[str]) -> Iterator[str]:
     """Yield where the files are not the ones that the events name."""
+    for digest in absent:
+        if digest not in named:
+            yield f"{digest}: the manifest calls it absent, and no event names it"
     for digest, size in named.items():
-        if digest in absent:
-            continue
         file = bundle / "files" / digest.removeprefix("sha256:")
-        if not file.exists():
+        if digest in absent:
+            if file.exists():
+                yield f"{digest}: the manifest calls it absent, and the file is there"
+        elif not file.exists():
             yield f"{digest}: the file is missing"
         elif (found := digest_and_size(file)) != (digest, size):
             yield f"{digest}: the file was changed: it has {found[0]} and {found[1]} bytes"

@@ -25,9 +25,10 @@ from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
 from asset_ledger.ledger.commands.call import Deletion, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
+from asset_ledger.ledger.commands.nodes import NodeReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
-Outcome = Receipt | Deletion | JobReceipt | Skipped
+Outcome = Receipt | Deletion | JobReceipt | NodeReceipt | Skipped
 
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
@@ -156,5 +157,5 @@ def _error_headers(error: BaseException) -> dict[str, Any]:
             return {"WWW-Authenticate": f"{BEARER}, {challenge}"}
         case RateLimitedError():
             return {"Retry-After": str(ceil(error.retry_after))}
-    seconds = problem_of(error).retry_after
-    return {} if seconds is None else {"Retry-After": str(seconds)}
+    seconds = getattr(error, "retry_after", None) or problem_of(error).retry_after
+    return {} if seconds is None else {"Retry-After": str(ceil(seconds))}

@@ -7,6 +7,7 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 import asyncio
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    bundle,
     console,
     content,
     description,
@@ -45,6 +47,7 @@ from asset_ledger.api.http import (
     jobs,
     lineage,
     log,
+    nodes,
     projections,
     proofs,
     search,
@@ -66,7 +69,9 @@ from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request, RequestIds
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import AddressError
+from asset_ledger.ledger.errors import AddressError, StorageFailedError
+from asset_ledger.ledger.storage.sqlite import is_fatal
+from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
@@ -77,8 +82,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         thumbnail,
         storage,
         jobs,
+        nodes,
         history,
         timeline,
+        bundle,
         lineage,
         events,
         proofs,
@@ -125,6 +132,7 @@ class Server(web.Server):
         self._body_timeout = body_timeout
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
+        self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._ids = RequestIds()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
@@ -199,6 +207,8 @@ class Server(web.Server):
         self._take_rate(caller)
         if scope != ANY:
             caller.require(scope)
+        seconds = self._read_deadline if scope == "read" else None  # a write may take its time
+        read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
     def _sign_in(self, token: str) -> Credential | None:
@@ -254,6 +264,11 @@ def _check_escapes(query: str) -> None:
 
 def _refusal(request: Request, error: Exception) -> web.Response:
     """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+    if isinstance(error, sqlite3.Error) and is_fatal(error):
+        logger.error("request %s found a damaged log", request.id, exc_info=error)
+        error = StorageFailedError(
+            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
+        )
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:

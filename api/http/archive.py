@@ -56,6 +56,13 @@ class Archive:
 
     async def add(self, member: Member) -> None:
         """Add an asset at the top level; a folder with everything in it, at any depth."""
+        try:
+            await self._add_all(member)
+        except BaseException:
+            self._zip.fp = None  # else it would write the list of entries when it is collected
+            raise
+
+    async def _add_all(self, member: Member) -> None:
         await self._add("", member)
         if not member.is_folder:
             return
@@ -85,7 +92,7 @@ class Archive:
         with self._zip.open(info, "w") as entry:
             if digest is None:
                 return
-            content = await self._ledger.open_content(Digest(digest))
+            content = await self._ledger.open_content(Digest(digest), info.file_size)
             try:
                 async for piece in content.chunks(0, info.file_size):
                     entry.write(piece)

@@ -13,7 +13,8 @@ from asset_ledger.api.contract.errors import (
     UnsupportedTypeError,
     UploadTooLargeError,
 )
-from asset_ledger.api.contract.operations import JSON, URLENCODED
+from asset_ledger.api.contract.fields import Fields, read_as
+from asset_ledger.api.contract.operations import JSON, URLENCODED, Model
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
@@ -144,6 +145,17 @@ async def read_json_as(
 async def read_optional_json(request: Request) -> dict[str, Any]:
     """Return the object in the body; `{}` without one. Also raises UnsupportedTypeError."""
     return await read_json_as(request, JSON) if request.body_exists else {}
+
+
+async def read_claimed(request: Request, model: Model) -> Fields:
+    """Return the fields of an optional body. Raises MissingScopeError for a claimed time.
+
+    Only the scope `admin` may claim the time of an event.
+    """
+    fields = read_as(model, await read_optional_json(request))
+    if "made_at" in fields:
+        request.principal.require("admin")
+    return fields
 
 
 async def _long(request: Request, limit: int) -> bytes:

@@ -12,7 +12,13 @@ from asset_ledger.api.http.answers import POSITION, etag_matches, if_match_allow
 from asset_ledger.api.http.assets import json_of_version
 from asset_ledger.api.http.content_headers import Span, repr_digest, requested_range, safety_headers
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import AssetDeletedError, PreconditionFailedError, UnknownAssetError
+from asset_ledger.ledger.content.store import Content
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    ContentDamagedError,
+    PreconditionFailedError,
+    UnknownAssetError,
+)
 from asset_ledger.ledger.ids import Digest
 
 FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
@@ -22,7 +28,13 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
     "GET",
     "/api/assets/{id}/content",
     aliases=("/api/assets/{id}/download",),
-    errors=[UnknownAssetError, AssetDeletedError, PreconditionFailedError, RangeError],
+    errors=[
+        UnknownAssetError,
+        AssetDeletedError,
+        PreconditionFailedError,
+        RangeError,
+        ContentDamagedError,
+    ],
     scope="read",
     parameters=[VERSION, MIN_POSITION],
     gives=[BYTES, "*/*"],
@@ -43,10 +55,11 @@ async def get_content(request: Request) -> web.StreamResponse:
     headers = {"ETag": etag, "Repr-Digest": repr_digest(digest), POSITION: str(found.position)}
     response = _response(asset, span)
     response.headers.update(headers)
-    await response.prepare(request)
-    if request.method != "HEAD":
-        await _send(request, response, digest, span or Span(0, asset["size"]))
-    await response.write_eof()
+    content = await request.ledger.open_content(digest, asset["size"])
+    try:
+        await _send(request, response, content, span or Span(0, asset["size"]))
+    finally:
+        await content.close()
     return response
 
 
@@ -75,10 +88,15 @@ def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:
     return web.StreamResponse(status=206, headers=headers)
 
 
-async def _send(request: Request, response: web.StreamResponse, digest: Digest, span: Span) -> None:
-    content = await request.ledger.open_content(digest)
-    try:
-        async for chunk in content.chunks(*span):
+async def _send(
+    request: Request, response: web.StreamResponse, content: Content, span: Span
+) -> None:
+    """Send the head once the first piece is read: damage found until then is a problem."""
+    chunks = content.chunks(*span)
+    first = b"" if request.method == "HEAD" else await anext(chunks, b"")
+    await response.prepare(request)
+    if first:
+        await response.write(first)
+        async for chunk in chunks:
             await response.write(chunk)
-    finally:
-        await content.close()
+    await response.write_eof()

@@ -13,7 +13,12 @@ from asset_ledger.api.http.archive import Archive
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import AssetDeletedError, ProjectionBehindError, UnknownAssetError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    ContentDamagedError,
+    ProjectionBehindError,
+    UnknownAssetError,
+)
 from asset_ledger.ledger.ids import AssetId
 
 ZIP: Final = "application/zip"
@@ -56,7 +61,7 @@ async def _folder(request: Request) -> AssetId | None:
 @operation(
     "POST",
     "/api/assets/download",
-    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError],
+    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
     scope="read",
     takes=DownloadIn,
     gives=[ZIP],
@@ -70,8 +75,12 @@ async def download_assets(request: Request) -> web.StreamResponse:
     headers = {"Content-Type": ZIP, POSITION: str(request.projections.position)}
     headers["Content-Disposition"] = content_disposition("attachment", "assets.zip")
     response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    archive = Archive(request.ledger, folders, user_id, response.write)
+
+    async def send(piece: bytes) -> None:
+        await response.prepare(request)  # late: a damaged first content is a problem, not a zip
+        await response.write(piece)
+
+    archive = Archive(request.ledger, folders, user_id, send)
     async for page in folders.chosen(user_id, asset_ids):
         for member in page:
             await archive.add(member)

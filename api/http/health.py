@@ -20,6 +20,9 @@ from asset_ledger.projections.serving import Projections
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of free disk space. With less, a group commit may not fit."""
 
+MAX_SILENCE: Final = 5.0
+"""Seconds without a sign of the committer, which gives one each second, that are ordinary."""
+
 _FRESH: Final = {"Cache-Control": "no-store"}
 
 
@@ -44,6 +47,7 @@ async def readyz(request: Request) -> web.Response:
     parts = [
         _committer(backend.committer),
         {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
+        _contents(backend.ledger.contents.damaged),
         *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
@@ -67,8 +71,17 @@ def _committer(committer: Committer) -> dict[str, Any]:
     reason = None if committer.is_alive else "the committer crashed and is restarting: wait"
     if committer.failure is not None:
         reason = str(committer.failure)
+    elif committer.silence > MAX_SILENCE:
+        reason = f"the committer has been silent for {committer.silence:.0f} s: wait"
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
+
+
+def _contents(damaged: int) -> dict[str, Any]:
+    """Report the contents that were found damaged. The server stays ready: it reads the others."""
+    reason = "run asset-ledger verify, then upload these bytes again" if damaged else None
+    part = {"name": "contents", "ok": not damaged, "reason": reason, "damaged": damaged}
+    return part | {"optional": True}
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.assets import LISTING
-from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.jobs import (
     JOB_FILTERS,
     JOB_LISTING,
@@ -13,12 +12,12 @@ from asset_ledger.api.contract.jobs import (
     job_end,
     job_start,
 )
-from asset_ledger.api.contract.operations import Model, operation
+from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
 from asset_ledger.api.http.answers import json_answer, next_link, write_answer
 from asset_ledger.api.http.assets import asset_page
-from asset_ledger.api.http.body import read_optional_json
+from asset_ledger.api.http.body import read_claimed
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import JobStateError, UnknownJobError
@@ -106,7 +105,7 @@ async def start_job(request: Request) -> web.Response:
     """Record the start of a job. Starting it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
-        fields = await _fields(request, JobStartIn)
+        fields = await read_claimed(request, JobStartIn)
         receipt = await request.ledger.jobs.start(request.call(), job_id, job_start(fields), fields)
     return await _job_answer(request, job_id, receipt)
 
@@ -123,16 +122,9 @@ async def finish_job(request: Request) -> web.Response:
     """Record the end of a job. Finishing it again with the same values records nothing."""
     job_id = request.path_values["job_id"]
     with request.ledger.slots.take():
-        fields = await _fields(request, JobFinishIn)
+        fields = await read_claimed(request, JobFinishIn)
         receipt = await request.ledger.jobs.finish(request.call(), job_id, job_end(fields), fields)
     return await _job_answer(request, job_id, receipt)
-
-
-async def _fields(request: Request, model: Model) -> Fields:
-    fields = read_as(model, await read_optional_json(request))
-    if "made_at" in fields:  # else any user could claim a time
-        request.principal.require("admin")
-    return fields
 
 
 async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web.Response:

@@ -187,7 +187,7 @@ def _of_pem(text: str) -> Any:
 def _of_file(path: Path) -> Sequence[_JwtKey]:
     try:
         entries = orjson.loads(path.read_bytes())["keys"]
-        keys = [known for entry in entries if (known := _of_entry(entry)) is not None]
+        keys = [known for entry in entries if (known := _of_usable_entry(entry)) is not None]
     except OSError as error:
         raise TokenKeyError(f"JWT_JWKS cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -195,6 +195,15 @@ def _of_file(path: Path) -> Sequence[_JwtKey]:
     if not keys:
         raise TokenKeyError(f"{path} has no signature key of kind RSA, Ed25519 or HMAC")
     return keys
+
+
+def _of_usable_entry(entry: dict[str, Any]) -> _JwtKey | None:
+    """Return a key of a set; None, with a warning, for a bad one: the others are used."""
+    try:
+        return _of_entry(entry)
+    except TokenKeyError as error:
+        logger.warning("a key is not used: %s", error)
+        return None
 
 
 def _of_entry(entry: dict[str, Any]) -> _JwtKey | None:

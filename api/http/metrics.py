@@ -90,7 +90,10 @@ class _Numbers(Collector):
         committer = self._backend.committer
         waiting, seconds = committer.slots.taken, committer.seconds
         yield _gauge("writes_waiting", "Writes in the queue.", waiting)
+        damaged = self._backend.ledger.contents.damaged
+        yield _gauge("damaged_contents", "Contents found damaged and not repaired.", damaged)
         yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        yield _gauge("committer_silence_seconds", "Since the last sign of it.", committer.silence)
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
         yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
 

@@ -129,6 +129,7 @@ class Request(web.BaseRequest):
         response.headers[REQUEST_ID] = self.id
         if self.by_session:  # else a shared cache may store it: it has no Authorization
             response.headers.setdefault("Cache-Control", "private")
+        response.headers["X-Content-Type-Options"] = "nosniff"
         if self.cors is not None:
             self.cors.add_headers(self.headers, response.headers)
 

@@ -5,6 +5,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import MIN_POSITION, VERSION, Parameter, one_of
 from asset_ledger.api.http.answers import POSITION, etag_matches, not_modified
@@ -15,7 +16,7 @@ from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
+from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError, UnknownAssetError
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -37,7 +38,13 @@ SIZE: Final = Parameter(
 @operation(
     "GET",
     "/api/assets/{id}/thumbnail",
-    errors=[UnknownAssetError, AssetDeletedError, UndrawableError],
+    errors=[
+        UnknownAssetError,
+        AssetDeletedError,
+        UndrawableError,
+        DrawingFailedError,
+        ContentDamagedError,
+    ],
     scope="read",
     parameters=[VERSION, SIZE, MIN_POSITION],
     gives=[MEDIA_TYPE],
@@ -53,7 +60,9 @@ async def get_thumbnail(request: Request) -> web.Response:
     etag = f'"{digest}-thumbnail-{DRAWN}-{side}"'
     if etag_matches(request.headers.get("If-None-Match"), etag):
         return not_modified(etag, found.position)
-    picture = await request.backend.thumbnails.of(digest, asset["content_type"], side)
+    picture = await request.backend.thumbnails.of(
+        digest, asset["size"], asset["content_type"], side
+    )
     keep = _FOR_EVER if "version" in request.parameters else "private, no-cache"
     headers = {**_HEADERS, "Cache-Control": keep, "ETag": etag, POSITION: str(found.position)}
     return web.Response(body=picture, headers=headers)

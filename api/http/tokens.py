@@ -1,6 +1,5 @@
 """Operations on tokens, for administrators: create, list, revoke."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -24,14 +23,14 @@ from asset_ledger.api.http.request import Request
 async def create_token(request: Request) -> web.Response:
     """Create a token for a user. Only this response contains its text: keep it."""
     sent = await read_optional_json(request)
-    created = await asyncio.to_thread(request.backend.tokens.create, sent)
+    created = await request.backend.tokens.create(request.principal.user_id, sent)
     return _answer(created, status=201)
 
 
 @operation("GET", "/api/tokens", answers=TokenList, scope="admin")
 async def list_tokens(request: Request) -> web.Response:
     """List every token ever created, revoked ones too, oldest first, without their texts."""
-    tokens = await asyncio.to_thread(request.backend.tokens.all)
+    tokens = request.backend.tokens.all()
     return _answer({"tokens": [token._asdict() for token in tokens]})
 
 
@@ -40,7 +39,8 @@ async def list_tokens(request: Request) -> web.Response:
 )
 async def revoke_token(request: Request) -> web.Response:
     """Revoke a token, which is refused from now on. Revoking it again changes nothing."""
-    token = await asyncio.to_thread(request.backend.tokens.revoke, request.path_values["token_id"])
+    tokens, token_id = request.backend.tokens, request.path_values["token_id"]
+    token = await tokens.revoke(request.principal.user_id, token_id)
     return _answer(token._asdict())
 
 

@@ -42,7 +42,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.create import not_owned
 from asset_ledger.ledger.content.store import OwnedContent, Stage, Staged
 from asset_ledger.ledger.domain.asset import FOLDER
-from asset_ledger.ledger.errors import ProjectionBehindError
+from asset_ledger.ledger.errors import ContentDamagedError, ProjectionBehindError
 from asset_ledger.ledger.ids import Digest
 
 
@@ -124,11 +124,11 @@ class Upload:
     async def _owned_content(self, announced: Digest) -> OwnedContent | None:
         """Return the announced bytes if the user owns them and the client waits for 100 Continue.
 
-        If the tables are behind, return None: the client uploads the bytes.
+        If the tables are behind or the bytes damaged, return None: the client uploads the bytes.
         """
         if not expects_continue(self._request):
             return None
-        with suppress(ProjectionBehindError):
+        with suppress(ProjectionBehindError, ContentDamagedError):
             owned = await self._request.ledger.create.find_content(self._request.call(), announced)
             if owned is not None and self._request.content_length in (None, owned.size):
                 return owned

@@ -13,7 +13,10 @@ class SourceError(LedgerError):
 
 @contextmanager
 def reading(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn these errors, raised while a file is read, into SourceError."""
+    """Turn these errors, raised while a file is read, into SourceError. So is a pipe or a device,
+    for which a reader would wait."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise SourceError(f"{path} cannot be read: it is not a file")
     try:
         yield
     except kinds as error:

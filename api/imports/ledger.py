@@ -4,6 +4,7 @@ Promise: the folder becomes a ledger only when everything is there, durable, and
 root. A refused import leaves the folder empty. A killed import goes on when it is run again.
 """
 
+import hashlib
 import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -33,7 +34,7 @@ from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import LedgerOpened
 from asset_ledger.ledger.errors import DataFolderError, LedgerError, StorageFailedError
-from asset_ledger.ledger.ids import Digest, digest_of
+from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, KeyRow, NotNextError, finish
 from asset_ledger.ledger.merkle.checkpoint import read_checkpoint
@@ -140,7 +141,7 @@ class _Copy:
             staged = Staged(digest_of(listed.small), len(listed.small), b"", listed.small)
             _check(lines, listed, staged)
             return [(staged.digest, listed.small)]
-        if _is_published(self._files.object(listed.digest), listed.size):
+        if _is_published(self._files.object(listed.digest), listed):
             return []
         stage = contents.stage()
         try:
@@ -191,7 +192,10 @@ class _Copy:
         lines = self._lines(KEYS)
         rows = (read_key(lines, line) for line in lines)
         while page := list[KeyRow](islice(rows, PAGE)):
-            self._log.copy_keys(page)
+            try:
+                self._log.copy_keys(page)
+            except NotNextError as error:
+                raise lines.wrong(error) from error
 
     def checkpoints(self) -> None:
         """Import the signed checkpoints. Each root has to be that of the imported events."""
@@ -227,10 +231,13 @@ async def _opened(folder: Path) -> AsyncIterator[LocalContents]:
         await contents.close()
 
 
-def _is_published(file: Path, size: int) -> bool:
+def _is_published(file: Path, listed: ContentLine) -> bool:
     """Return whether an interrupted import has published this content, and make that durable."""
-    if not file.is_file() or file.stat().st_size != size:
+    if not file.is_file() or file.stat().st_size != listed.size:
         return False
+    with file.open("rb") as opened:
+        if digest_from_hex(hashlib.file_digest(opened, "sha256").hexdigest()) != listed.digest:
+            return False  # it was damaged since: import it again
     for folder in file.parents[:3]:
         sync_folder(folder)  # the interrupted import may have died before this
     return True

@@ -46,7 +46,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an export. Raises SourceError."""
     path = folder / MANIFEST
     try:
-        document = orjson.loads(path.read_bytes())
+        with reading(path):
+            document = orjson.loads(path.read_bytes())
         if document["format"] != FORMAT:
             raise SourceError(f"{path} is of the format {document['format']}, not of {FORMAT}")
         files = {name: LinesDigest(**digest) for name, digest in document["files"].items()}

@@ -20,7 +20,7 @@ from asset_ledger.api.imports.nodetool_rows import (
 )
 from asset_ledger.api.imports.nodetool_table import NodeToolJob, Table
 from asset_ledger.api.imports.nodetool_times import Times
-from asset_ledger.ledger.domain.job import MAX_ERROR
+from asset_ledger.ledger.domain.checks import MAX_ERROR
 from asset_ledger.ledger.errors import RefusedError
 
 AT_ONCE: Final = 64

@@ -25,7 +25,7 @@ from asset_ledger.api.sdk.errors import (
 )
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
-from asset_ledger.api.sdk.record import Event, Usage
+from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
 from asset_ledger.api.sdk.results import Output
 from asset_ledger.api.sdk.workflow import Graph, run_workflow
 
@@ -40,6 +40,7 @@ __all__ = [
     "Gateway",
     "Graph",
     "LedgerError",
+    "NodeSummary",
     "NotConnectedError",
     "Output",
     "ProcessingContext",

@@ -16,7 +16,7 @@ from asset_ledger.ledger.domain.event import UNSET, UnsetType
 from asset_ledger.ledger.errors import DigestMismatchError
 
 GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
-UsageSort = Literal["-bytes", "-count", "-largest", "key"]
+UsageSort = Literal["-bytes", "-count", "-largest", "-seconds", "-failed", "key"]
 
 
 class Asset(AssetRecord):

@@ -17,23 +17,23 @@ from typing import IO, Any, Final, Literal, Self, Unpack
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
+from asset_ledger.api.sdk.endings import ending
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.ledger.errors import LedgerError
-
-MAX_ERROR: Final = 4_000
-"""Characters. A longer error of a job is recorded up to this length."""
 
 OnSaveError = Literal["raise", "report"]
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of one node: its sources, and the assets it has created so far."""
+    """One run of one node: its sources, the assets it has created so far, what was not saved."""
 
     node_id: str
     derived_from: Sequence[str | AssetRecord] = ()
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     made: list[Asset] = field(default_factory=list)
+    not_saved: list[str] = field(default_factory=list)
 
 
 running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=None)
@@ -44,6 +44,8 @@ class ProcessingContext:
     """One job of one workflow, for one user: the caller, or any user if the caller is an admin.
 
     Without a `job_id` a new one is made. Without a `gateway` the connected ledger is used.
+    `parameters` (a JSON object) and `parent_job_id`, the job that started this one, are recorded
+    with the start.
     `on_save_error="raise"`: a node fails if its return value cannot be saved; `"report"`: its
     `Result` lists the error.
 
@@ -56,18 +58,26 @@ class ProcessingContext:
         user_id: str = "1",
         workflow_id: str | None = None,
         job_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        parent_job_id: str | None = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
         self.user_id = user_id
         self.workflow_id = workflow_id
         self.job_id = job_id or uuid.uuid4().hex
+        self.parameters, self.parent_job_id = parameters, parent_job_id
         self.on_save_error = on_save_error
         self._gateway = gateway
 
     async def __aenter__(self) -> Self:
         """Record the start of the job. Raises JobStateError if it started with other fields."""
-        await self._user_gateway().start_job(self.job_id, {"workflow_id": self.workflow_id})
+        fields = {
+            "workflow_id": self.workflow_id,
+            "parameters": self.parameters,
+            "parent_job_id": self.parent_job_id,
+        }
+        await self.user_gateway.start_job(self.job_id, fields)
         return self
 
     async def __aexit__(
@@ -78,7 +88,7 @@ class ProcessingContext:
     ) -> None:
         """Record the end of the job. The exception of the block is raised on in any case."""
         try:
-            await self._user_gateway().finish_job(self.job_id, _ending(failure))
+            await self.user_gateway.finish_job(self.job_id, ending(failure))
         except LedgerError as error:
             if failure is None:
                 raise
@@ -126,13 +136,13 @@ class ProcessingContext:
 
     async def find_asset(self, asset_id: str) -> Asset:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
-        return await Asset.get(asset_id, gateway=self._user_gateway())
+        return await Asset.get(asset_id, gateway=self.user_gateway)
 
     async def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
     ) -> tuple[list[Asset], str]:
         """Return a page of this user's assets, of any job: see `Asset.paginate`."""
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
 
     async def download(self, asset: AssetRecord | str) -> IO[bytes]:
@@ -141,7 +151,7 @@ class ProcessingContext:
         Raises UnknownAssetError (a folder has no bytes), AssetDeletedError.
         """
         asset_id, version = (asset, None) if isinstance(asset, str) else (asset.id, asset.version)
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         with ExitStack() as stack:
             file = stack.enter_context(SpooledTemporaryFile(IN_MEMORY))
             async for piece in gateway.chunks(asset_id, version):
@@ -152,28 +162,33 @@ class ProcessingContext:
 
     async def history(self) -> AsyncGenerator[Event]:
         """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        async for document in self._user_gateway().job_history(self.job_id):
+        async for document in self.user_gateway.job_history(self.job_id):
             yield Event.of(document)
 
-    def _user_gateway(self) -> Gateway:
-        """Return the gateway of this context for its user."""
+    async def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
+        """Return every node of this job: its runs, failures, seconds and live assets.
+
+        Raises UnknownJobError if the job has no events.
+        """
+        query, gateway = {"sort": sort, "page_size": "1000"}, self.user_gateway
+        page = await gateway.nodes(self.job_id, [*query.items()])
+        found = list(page["nodes"])
+        while page["next"]:
+            page = await gateway.nodes(self.job_id, [*query.items(), ("cursor", page["next"])])
+            found += page["nodes"]
+        return [NodeSummary.of(document) for document in found]
+
+    @property
+    def user_gateway(self) -> Gateway:
+        """The gateway of this context for its user. Raises NotConnectedError."""
         return (self._gateway or current_gateway()).for_user(self.user_id)
 
     async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
-        gateway = self._user_gateway()
+        gateway = self.user_gateway
         if content is None:
             return Asset.of(await gateway.create(fields, None), gateway)
         async with opened(content) as opened_content:
             return Asset.of(await gateway.create(fields, opened_content), gateway)
-
-
-def _ending(failure: BaseException | None) -> dict[str, str]:
-    if failure is None:
-        return {"status": "completed"}
-    if not isinstance(failure, Exception):  # a cancelled task, Ctrl-C, an exit
-        return {"status": "cancelled"}
-    error = f"{type(failure).__name__}: {failure}"[:MAX_ERROR]
-    return {"status": "failed", "error": error.encode(errors="replace").decode().replace("\0", "")}
 
 
 def _ids(assets: Sequence[str | AssetRecord] | None) -> list[str] | None:

@@ -1,15 +1,18 @@
 """Downloads that resume after a network failure.
 
 Promise: the bytes of one content come in order and without a gap. If the content is replaced
-meanwhile, the download fails and does not join two contents.
+meanwhile, the download fails and does not join two contents. Bytes of another digest raise an
+error.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator
 
 import aiohttp
 
 from asset_ledger.api.sdk.client import BROKEN, Client
-from asset_ledger.ledger.errors import VersionConflictError
+from asset_ledger.ledger.errors import ContentDamagedError, VersionConflictError
+from asset_ledger.ledger.ids import digest_from_hex
 
 
 class Download:
@@ -19,9 +22,11 @@ class Download:
         self._client, self._path = client, path
         self._etag = ""
         self._received = 0
+        self._hash = hashlib.sha256()
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the bytes. Raises VersionConflictError if the content was replaced meanwhile."""
+        """Yield the bytes. Raises VersionConflictError if the content was replaced meanwhile, and
+        ContentDamagedError at the end if they are not those of the digest."""
         broken = 0
         while True:
             before = self._received
@@ -30,12 +35,20 @@ class Download:
                 try:
                     async for piece in response.content.iter_any():
                         self._received += len(piece)
+                        self._hash.update(piece)
                         yield piece
+                    self._check_digest()
                     return
                 except BROKEN as error:
                     broken = 0 if self._received > before else broken + 1
                     if broken == self._client.retry.attempts:
                         raise self._client.broken(error) from error
+
+    def _check_digest(self) -> None:
+        """Compare the bytes with the entity tag, which is their digest (docs/http.md)."""
+        digest, found = self._etag.strip('"'), digest_from_hex(self._hash.hexdigest())
+        if digest.startswith("sha256:") and digest != found:
+            raise ContentDamagedError(digest, f"the bytes that arrived have the digest {found}")
 
     def _range_headers(self) -> dict[str, str]:
         """Return the headers that request the missing bytes."""

@@ -22,6 +22,13 @@ from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from asset_ledger.api.contract.nodes import (
+    NODE_LISTING,
+    NodeFinishIn,
+    NodeStartIn,
+    node_end,
+    node_start,
+)
 from asset_ledger.api.contract.parameters import (
     CURSOR,
     MAX_PAGE,
@@ -53,6 +60,7 @@ from asset_ledger.projections.tables.assets import document, document_json
 T = TypeVar("T")
 
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
+_NODES: Final = Parameters(*(each for each in NODE_LISTING if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
 _FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
@@ -137,7 +145,7 @@ class EmbeddedGateway:
         asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
-        content = await self._ledger.open_content(Digest(asset["digest"]))
+        content = await self._ledger.open_content(Digest(asset["digest"]), asset["size"])
         try:
             async for piece in content.chunks(0, asset["size"]):
                 yield piece
@@ -180,6 +188,30 @@ class EmbeddedGateway:
         sent = read_as(JobFinishIn, read_object(fields_json(fields), "json"))
         finish = self._ledger.jobs.finish
         await self._write(partial(finish, self._call(), job_id, job_end(sent), sent))
+
+    async def start_node(self, job_id: str, fields: Fields) -> None:
+        """Record the start of a node's run. Raises JobStateError if it started otherwise."""
+        sent = read_as(NodeStartIn, read_object(fields_json(fields), "json"))
+        start = self._ledger.nodes.start
+        await self._write(partial(start, self._call(), job_id, node_start(sent), sent))
+
+    async def finish_node(self, job_id: str, fields: Fields) -> None:
+        """Record the end of a node's run. Raises JobStateError if it ended with other fields."""
+        sent = read_as(NodeFinishIn, read_object(fields_json(fields), "json"))
+        finish = self._ledger.nodes.finish
+        await self._write(partial(finish, self._call(), job_id, node_end(sent), sent))
+
+    async def nodes(self, job_id: str, query: Query) -> Document:
+        """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
+        given = _NODES.read(query)
+        page = await self._projections.nodes.page(
+            self._user_id,
+            job_id,
+            sort=given["sort"],
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
+        )
+        return {"nodes": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""

@@ -73,5 +73,14 @@ class Gateway(Protocol):
     async def finish_job(self, job_id: str, fields: Fields) -> None:
         """Record the end of a job. Raises JobStateError if it ended with other fields."""
 
+    async def start_node(self, job_id: str, fields: Fields) -> None:
+        """Record the start of a node's run. Raises JobStateError if it started otherwise."""
+
+    async def finish_node(self, job_id: str, fields: Fields) -> None:
+        """Record the end of a node's run. Raises JobStateError if it ended with other fields."""
+
+    async def nodes(self, job_id: str, query: Query) -> Document:
+        """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
+
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""

@@ -2,16 +2,19 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.context import ProcessingContext, Run, running
+from asset_ledger.api.sdk.endings import ending, error_text
 from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.record import AssetRecord
 from asset_ledger.api.sdk.results import assets_in, outputs_of
 from asset_ledger.api.sdk.saving import save
+from asset_ledger.ledger.errors import LedgerError
 
 
 class BaseNode:
@@ -54,19 +57,55 @@ async def run_node(
 ) -> Result:
     """Run a node. Its assets have its id as `node_id`, and `derived_from` as their sources.
 
-    Raises what `process` raises. Raises SaveError if a save fails; with `on_save_error="report"`
-    the failure is in the result and in the Python log instead.
+    Records the start of the run, and its end with status, error and seconds. Raises what `process`
+    raises, with a note that names the node. Raises SaveError if a save fails; with
+    `on_save_error="report"` the failure is in the result and in the Python log instead.
     """
     run, began = Run(node.id, derived_from), time.time()
-    token = running.set(run)
-    try:
+    async with _recorded(run, context):
         value = await node.process(context)
         if node.auto_save_asset():
             found = outputs_of(value, f"{type(node).__name__}_{node.id}", began)
             returned, errors = await save(found, context)
         else:
             returned, errors = list(assets_in(value)), []
-    finally:
-        running.reset(token)
+        run.not_saved += map(str, errors)
     assets = {asset.id: asset for asset in (*returned, *run.made)}
     return Result(value, tuple(assets.values()), tuple(errors))
+
+
+@asynccontextmanager
+async def _recorded(run: Run, context: ProcessingContext) -> AsyncGenerator[None]:
+    """Record the start and the end of a run around the block, whose assets belong to the run.
+
+    An exception that leaves the block gets a note that names the node.
+    """
+    fields = {"node_id": run.node_id, "run": run.id, "workflow_id": context.workflow_id}
+    await context.user_gateway.start_node(context.job_id, fields)
+    began, token = time.monotonic(), running.set(run)
+    try:
+        yield
+    except BaseException as failure:
+        await _finish(run, context, began, failure)
+        raise
+    else:
+        await _finish(run, context, began, None)
+    finally:
+        running.reset(token)
+
+
+async def _finish(
+    run: Run, context: ProcessingContext, began: float, failure: BaseException | None
+) -> None:
+    seconds = round(time.monotonic() - began, 6)
+    fields = {"node_id": run.node_id, "run": run.id, "seconds": seconds, **ending(failure)}
+    if run.not_saved:
+        fields["error"] = error_text(run.not_saved)
+    try:
+        await context.user_gateway.finish_node(context.job_id, fields)
+    except LedgerError as error:
+        if failure is None:
+            raise
+        failure.add_note(f"the end of node {run.node_id} was not recorded: {error}")
+    if failure is not None:
+        failure.add_note(f"in node {run.node_id} of job {context.job_id}")

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Self, TypedDict
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.ledger.domain.event import parse_time
 
+NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
 Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 
@@ -94,21 +95,58 @@ class Usage:
     """Count and bytes of the live assets of one node (or job, workflow, content type, day).
 
     `key` is None for the assets without one. `largest` is the size of the largest, in bytes.
+    `runs` is the number of runs of nodes that ended, `failed` how many of them failed, and
+    `seconds` the time that they took together.
     """
 
     key: str | None
     count: int
     bytes: int
     largest: int
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: datetime | None
+    last_seen: datetime | None
+    runs: int
+    failed: int
+    seconds: float
 
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the usage of a document."""
-        known = {f.name: document[f.name] for f in fields(cls)}
-        seen = {name: parse_time(known[name]) for name in ("first_seen", "last_seen")}
-        return cls(**known | seen)
+        return cls(**_known(cls, document, "first_seen", "last_seen"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSummary:
+    """The recorded runs of one node of a job, and its live assets.
+
+    `node_id` is None for the assets without one. `status` is that of the run with the last event,
+    `untracked` without runs; `error` is that of the last failure. `seconds` is the time of all runs
+    together, `longest` that of the longest.
+    """
+
+    node_id: str | None
+    status: str
+    runs: int
+    running: int
+    failed: int
+    seconds: float
+    longest: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    assets: int
+    bytes: int
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return the summary of a document."""
+        return cls(**_known(cls, document, "started_at", "finished_at"))
+
+
+def _known(kind: Any, document: Document, *times: str) -> dict[str, Any]:
+    """Return the fields of a class in a document, with these times parsed."""
+    known = {f.name: document[f.name] for f in fields(kind)}
+    return known | {name: parse_time(known[name]) for name in times if known[name] is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,5 +171,4 @@ class Event:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""
-        known = {f.name: document[f.name] for f in fields(cls)}
-        return cls(**known | {"time": parse_time(known["time"])})
+        return cls(**_known(cls, document, "time"))

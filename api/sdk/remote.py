@@ -89,6 +89,20 @@ class RemoteGateway:
         body = partial(json_body, fields_json(fields))
         await self._write("POST", f"{_job(job_id)}/finish", body)
 
+    async def start_node(self, job_id: str, fields: Fields) -> None:
+        """Record the start of a node's run. Raises JobStateError if it started otherwise."""
+        body = partial(json_body, fields_json(fields))
+        await self._write("POST", f"{_job(job_id)}/nodes/start", body)
+
+    async def finish_node(self, job_id: str, fields: Fields) -> None:
+        """Record the end of a node's run. Raises JobStateError if it ended with other fields."""
+        body = partial(json_body, fields_json(fields))
+        await self._write("POST", f"{_job(job_id)}/nodes/finish", body)
+
+    async def nodes(self, job_id: str, query: Query) -> Document:
+        """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
+        return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
+
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""
         return self._events(f"{_job(job_id)}/history")

@@ -32,7 +32,7 @@ from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary, Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
 from asset_ledger.api.sdk.results import Output as Output
 from asset_ledger.api.sdk.workflow import Graph
@@ -212,6 +212,8 @@ class ProcessingContext:
         user_id: str = "1",
         workflow_id: str | None = None,
         job_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        parent_job_id: str | None = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
@@ -219,6 +221,8 @@ class ProcessingContext:
             user_id=user_id,
             workflow_id=workflow_id,
             job_id=job_id,
+            parameters=parameters,
+            parent_job_id=parent_job_id,
             gateway=gateway,
             on_save_error=on_save_error,
         )
@@ -270,6 +274,10 @@ class ProcessingContext:
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
         return run(self.async_context.download(asset))
+
+    def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
+        """Return every node of this job: its runs, failures, seconds and live assets."""
+        return run(self.async_context.nodes(sort=sort))
 
     def history(self) -> Iterator[Event]:
         """Yield the events of this job in log order. Raises UnknownJobError if it has none."""

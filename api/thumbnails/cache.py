@@ -1,16 +1,23 @@
 """The cache of thumbnails by content digest: each is drawn once and is never stale.
 
-A failure is cached too, so that repeated requests do not repeat it."""
+The reason why a content cannot be drawn is cached too. A failure that the content may not have
+caused (the process was killed, the machine was slow) is repeated after a pause. Promise: no picture
+and no reason is cached for damaged bytes.
+"""
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from asset_ledger.api.thumbnails.drawer import Drawer
+from asset_ledger.api.contract.errors import DrawingFailedError
+from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
+from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.files import storage_errors
@@ -26,34 +33,50 @@ DRAWERS: Final = 2
 MAX_LOOSE: Final = 64 * 2**20
 """Bytes of the largest content without a file of its own, which is sent to the process."""
 
+FIRST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 3_600.0
+"""Seconds after a failed drawing until the next one. The pause doubles with each failure."""
+MOST_FAILURES: Final = 1_000
+"""Failed drawings that are remembered; the oldest are forgotten."""
+
 _PICTURE: Final = b"RIFF"
 
-Open = Callable[[Digest], Awaitable[Content]]
+Open = Callable[[Digest, int], Awaitable[Content]]
+
+
+class _Failure(NamedTuple):
+    reason: str
+    pause: float
+    ends: float
 
 
 class Thumbnails:
     """The thumbnails in a folder. The folder may be deleted at any time."""
 
-    def __init__(self, folder: Path, open_content: Open) -> None:
+    def __init__(self, folder: Path, open_content: Open, objects: Path) -> None:
+        """`objects`: the folder of the contents that have files of their own."""
         self._folder = folder / f"thumbnails-{VERSION}"
+        _remove_unfinished(self._folder)
         self._open_content = open_content
-        self._drawers = [Drawer() for _ in range(DRAWERS)]
+        self._drawers = [Drawer(readable=objects) for _ in range(DRAWERS)]
         self._free: asyncio.LifoQueue[Drawer] = asyncio.LifoQueue()
         for drawer in self._drawers:
             self._free.put_nowait(drawer)
         self._drawing: dict[Path, asyncio.Task[bytes]] = {}
+        self._failed: dict[Path, _Failure] = {}
 
-    async def of(self, digest: Digest, content_type: str, side: int) -> bytes:
-        """Return the thumbnail of a content, as WebP of at most `side` pixels a side.
+    async def of(self, digest: Digest, size: int, content_type: str, side: int = LARGEST) -> bytes:
+        """Return the thumbnail of a content of this size, as WebP of at most `side` pixels a side.
 
-        Raises UndrawableError.
+        Raises UndrawableError, DrawingFailedError, ContentDamagedError.
         """
         kind = _kind(content_type)
         path = self._path(digest, kind, side)
         kept = await asyncio.to_thread(_read, path)
         if kept is None:
+            self._check_pause(path)
             if path not in self._drawing:
-                task = asyncio.create_task(self._draw(path, digest, kind, side))
+                task = asyncio.create_task(self._draw(path, digest, size, kind, side))
                 task.add_done_callback(lambda _: self._drawing.pop(path))
                 self._drawing[path] = task
             kept = await asyncio.shield(self._drawing[path])
@@ -69,24 +92,43 @@ class Thumbnails:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(drawer.end() for drawer in self._drawers))
 
-    async def _draw(self, path: Path, digest: Digest, kind: str, side: int) -> bytes:
+    async def _draw(self, path: Path, digest: Digest, size: int, kind: str, side: int) -> bytes:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
-            drawn = await self._drawn(drawer, digest, kind, side)
-        except UndrawableError as error:
-            drawn = str(error).encode()
+            drawn = await self._drawn(drawer, digest, size, kind, side)
+        except FailedDrawingError as error:
+            raise self._note_failure(path, str(error)) from error
         finally:
             self._free.put_nowait(drawer)
+        self._failed.pop(path, None)
         await asyncio.to_thread(_keep, path, drawn)
         return drawn
 
-    async def _drawn(self, drawer: Drawer, digest: Digest, kind: str, side: int) -> bytes:
-        content = await self._open_content(digest)
+    async def _drawn(
+        self, drawer: Drawer, digest: Digest, size: int, kind: str, side: int
+    ) -> bytes:
+        content = await self._open_content(digest, size)
         try:
-            return await drawer.draw(kind, content.path or await _loose(content), side)
+            drawn = await _picture_or_reason(drawer, kind, content, side)
+            if size <= MAX_LOOSE or not drawn.startswith(_PICTURE):
+                await check(content)
+            return drawn
         finally:
             await content.close()
+
+    def _check_pause(self, path: Path) -> None:
+        failure = self._failed.get(path)
+        if failure is not None and (left := failure.ends - time.monotonic()) > 0:
+            raise DrawingFailedError(failure.reason, left)
+
+    def _note_failure(self, path: Path, reason: str) -> DrawingFailedError:
+        before = self._failed.pop(path, None)
+        pause = FIRST_PAUSE if before is None else min(2 * before.pause, LONGEST_PAUSE)
+        if len(self._failed) >= MOST_FAILURES:
+            del self._failed[next(iter(self._failed))]
+        self._failed[path] = _Failure(reason, pause, time.monotonic() + pause)
+        return DrawingFailedError(reason, pause)
 
     def _path(self, digest: Digest, kind: str, side: int) -> Path:
         name = digest.removeprefix("sha256:")
@@ -107,6 +149,13 @@ def _kind(content_type: str) -> str:
     return kind
 
 
+async def _picture_or_reason(drawer: Drawer, kind: str, content: Content, side: int) -> bytes:
+    try:
+        return await drawer.draw(kind, content.path or await _loose(content), side)
+    except UndrawableError as error:
+        return str(error).encode()
+
+
 async def _loose(content: Content) -> bytes:
     if content.size > MAX_LOOSE:
         raise UndrawableError(f"{content.size:,} bytes are too many to draw")
@@ -118,6 +167,12 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the files that a killed server did not finish."""
+    for path in folder.glob("*/*.new"):
+        path.unlink(missing_ok=True)
 
 
 def _keep(path: Path, drawn: bytes) -> None:

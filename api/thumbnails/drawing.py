@@ -4,6 +4,7 @@ Promise: no picture with more pixels than Pillow's own limit is decoded, and no 
 no playlist, no reference. Metadata that cannot be read is ignored.
 """
 
+import errno
 from array import array
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -32,6 +33,8 @@ for _chunk in ("tEXt", "zTXt", "iTXt"):  # Pillow refuses pictures with long tex
     delattr(PngImagePlugin.PngStream, f"chunk_{_chunk}")
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # of a colour profile, unpacked
 
+_OF_THE_SYSTEM: Final = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)
+
 Source = BytesIO | BinaryIO
 
 
@@ -44,6 +47,10 @@ def draw(kind: str, source: Source, side: int = LARGEST) -> bytes:
         return _DRAW[kind](source, side)
     except UndrawableError:
         raise
+    except OSError as error:
+        if error.errno in _OF_THE_SYSTEM:
+            raise  # a later attempt may succeed
+        raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
     except Exception as error:  # of any type; its message may name a file of the server
         raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
 

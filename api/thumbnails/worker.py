@@ -1,11 +1,13 @@
-"""`python -m asset_ledger.api.thumbnails.worker`: draws the contents that the server sends.
+"""`python -m asset_ledger.api.thumbnails.worker [FOLDER]`: draws what the server sends.
 
-It runs at low priority with limited memory, and exits when the server dies, also while a decoder
-hangs.
+It runs at low priority and confined (`api/workers/confine.py`): limited memory and processor time,
+no network, and of the data folder only the files in FOLDER. It exits when the server dies, also
+while a decoder hangs.
 """
 
 import sys
 import warnings
+from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
@@ -14,17 +16,23 @@ from asset_ledger.api.thumbnails.drawing import draw, opened
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import frame, read_frame
 from asset_ledger.api.workers.child import exit_with_server, give_way
+from asset_ledger.api.workers.confine import allow_processor_time, confine
 
 MOST_MEMORY: Final = 2 * 2**30
+MOST_SECONDS: Final = 30
+"""Seconds of processor time for one drawing."""
 NICE: Final = 10
 
 
 def main() -> None:
     """Answer every message on standard input with a message on standard output."""
+    give_way(nice=NICE)
+    Image.init()  # loads every format
+    confine(max_memory=MOST_MEMORY, readable=[*map(Path, sys.argv[1:])])
     exit_with_server()
-    give_way(nice=NICE, max_memory=MOST_MEMORY)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     while message := read_frame(sys.stdin.buffer):
+        allow_processor_time(MOST_SECONDS)
         sys.stdout.buffer.write(answer(*message))
         sys.stdout.buffer.flush()
 

@@ -6,7 +6,6 @@ its server does, however that ends.
 
 import asyncio
 import os
-import resource
 import select
 import sys
 from asyncio import StreamReader, StreamWriter
@@ -128,15 +127,9 @@ def server_has_died(descriptor: int = STDIN, *, wait: float | None = 0) -> bool:
     return bool(poll.poll(None if wait is None else wait * 1_000))
 
 
-def give_way(*, nice: int, max_memory: int | None = None) -> None:
-    """In the child: lower its priority, and limit its memory to so many bytes.
-
-    The limit is not set where the system has none of this kind.
-    """
+def give_way(*, nice: int) -> None:
+    """In the child: lower its priority."""
     os.nice(nice)
-    if max_memory is not None:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
 
 
 def _exit_after(descriptor: int) -> None:

@@ -90,6 +90,12 @@ class ProcessWorker(asyncio.BufferedProtocol):
                 self._commands[request.number] = request.command
         self._send(requests)
 
+    def give_up(self) -> None:
+        """Close the socket, as the death of the process does. The next `open` kills the process."""
+        if self._transport is not None:
+            logger.error("the committer process has been silent for too long: replacing it")
+            self._transport.abort()
+
     async def close(self) -> None:
         """Have the process commit what was sent, close the files and exit."""
         self._is_open = False

@@ -4,6 +4,7 @@ A content that no event names is no finding: an interrupted write may have left 
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,15 +13,18 @@ from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.rows import AuditRows
 from asset_ledger.ledger.content.packs import PackReader
 from asset_ledger.ledger.content.places import Place, place_of
-from asset_ledger.ledger.ids import digest_from_hex
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 
 
 class ContentAudit:
-    """An audit of every content in a folder. `read`: the number of contents read so far."""
+    """An audit of every content in a folder. `read`: the number of contents read so far.
 
-    def __init__(self, files: ContentFolder, rows: AuditRows, progress: Progress) -> None:
+    `rows`: None if the log, which has the places of small contents, cannot be read.
+    """
+
+    def __init__(self, files: ContentFolder, rows: AuditRows | None, progress: Progress) -> None:
         self._files, self._packs = files, PackReader(files)
         self._rows, self._progress = rows, progress
         self.read = 0
@@ -28,13 +32,17 @@ class ContentAudit:
     def findings(self) -> Iterator[Finding]:
         """Read every content, and yield what is wrong."""
         with closing(self._packs):
-            yield from self._read_packed()
+            try:
+                if self._rows is not None:
+                    yield from self._read_packed(self._rows)
+            except sqlite3.DatabaseError as error:
+                yield Finding("ledger.db", "contents", f"cannot be read: {error}")
         yield from self._read_objects()
 
-    def _read_packed(self) -> Iterator[Finding]:
+    def _read_packed(self, rows: AuditRows) -> Iterator[Finding]:
         """Read each record that has a place, pack by pack. What has no place is no content."""
-        total = self._rows.note_places()
-        for page in self._rows.places():
+        total = rows.note_places()
+        for page in rows.places():
             for row in page:
                 yield from self._packed_content(place_of(row))
             self._progress("reading contents", self.read, total)
@@ -48,8 +56,11 @@ class ContentAudit:
             return
         if not whole:
             yield Finding("contents", place.digest, f"is not in pack {place.pack} at its place")
-        elif not self._rows.note_content(place.digest, place.size):
+        elif not self._is_first(place.digest, place.size):
             yield Finding("contents", place.digest, "is kept twice")
+
+    def _is_first(self, digest: Digest, size: int) -> bool:
+        return self._rows is None or self._rows.note_content(digest, size)
 
     def _read_objects(self) -> Iterator[Finding]:
         total = self.read + sum(1 for _ in _files(self._files.objects))
@@ -70,7 +81,7 @@ class ContentAudit:
         if path != self._files.object(digest):
             name = digest.removeprefix("sha256:")
             yield Finding("content/objects", where, f"its bytes have the SHA-256 {name}")
-        elif not self._rows.note_content(digest, size):
+        elif not self._is_first(digest, size):
             yield Finding("content/objects", where, "is kept twice")
 
 

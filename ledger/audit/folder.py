@@ -12,6 +12,9 @@ from asset_ledger.ledger.audit.contents import ContentAudit
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.log import LogAudit
 from asset_ledger.ledger.audit.rows import AuditRows
+from asset_ledger.ledger.domain.ledger import KeyRotated
+from asset_ledger.ledger.errors import SigningKeyError
+from asset_ledger.ledger.log.key_rotation import check_key_file
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import DataFolder
 
@@ -48,13 +51,33 @@ class Audit:
     def findings(self, progress: Progress) -> Iterator[Finding]:
         """Read everything, and yield what is wrong as it is found."""
         contents = ContentAudit(self._files.content, self._rows, progress)
-        try:
-            yield from self._log.findings(progress)
-            yield from contents.findings()
-            yield from self._rows.findings(self.position)
-        except sqlite3.Error as error:  # a damaged file cannot be read to its end
-            yield Finding("ledger.db", "as a file", str(error))
+        for part in (
+            self._log.findings(progress),
+            self._keys(),
+            contents.findings(),
+            self._rows.findings(self.position),
+        ):
+            try:
+                yield from part
+            except sqlite3.DatabaseError as error:  # the other parts may be readable
+                yield Finding("ledger.db", "as a file", f"cannot be read: {error}")
+            yield from self._rows.unreadable()
         self.contents = contents.read
+
+    def _keys(self) -> Iterator[Finding]:
+        """Yield a finding unless the key in force can sign. A server may rotate meanwhile.
+
+        Tokens are events: a file of tokens, which earlier versions had, is a finding too.
+        """
+        if (self._files.root / "access.db").exists():
+            yield Finding("access.db", "as a file", "no event explains its tokens: delete it")
+        key = self._log.key_in_force
+        if not key or self._rows.is_rotated_after(self.position, KeyRotated.TOPIC):
+            return
+        try:
+            check_key_file(self._files.key, key)
+        except SigningKeyError as error:
+            yield Finding("checkpoint.key", "as a file", str(error))
 
     def close(self) -> None:
         """Close the files."""

@@ -1,12 +1,18 @@
 """The signing keys of a log, for audits: the first from event 1, each later one from the rotation
-that the key before it signed.
+that the key before it signed; and its tokens, each from the event that created it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from asset_ledger.ledger.audit.stored import Stored
-from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, origin_line
+from asset_ledger.ledger.domain.ledger import (
+    KeyRotated,
+    LedgerOpened,
+    TokenCreated,
+    TokenRevoked,
+    origin_line,
+)
 from asset_ledger.ledger.errors import ProofError
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, open_checkpoint
 from asset_ledger.ledger.merkle.key import read_verifier_key
@@ -18,9 +24,10 @@ class KeyChain:
 
     def __init__(self) -> None:
         self.log_id = self.origin = self.in_force = ""
+        self._tokens: set[str] = set()
 
     def read(self, stored: Stored, envelope: Mapping[str, Any]) -> list[str]:
-        """Read the next event. Return what is wrong with what it records about keys."""
+        """Read the next event. Return what is wrong with its keys and tokens."""
         try:
             if stored.position == 1:
                 self._open(stored, envelope)
@@ -28,10 +35,12 @@ class KeyChain:
                 raise ProofError("only the first event may open a log")
             elif stored.topic == KeyRotated.TOPIC:
                 self._rotate(stored, envelope)
+            elif stored.topic in (TokenCreated.TOPIC, TokenRevoked.TOPIC):
+                self._token(stored, envelope)
         except ProofError as error:
             return [str(error)]
         except (KeyError, TypeError, AttributeError, ValueError):
-            return ["does not name its key"]
+            return ["does not name its key or its token"]
         return []
 
     def open(self, note: str) -> Checkpoint:
@@ -53,3 +62,11 @@ class KeyChain:
             raise ProofError("is not in the log's own stream")
         check_succession(self.log_id, self.in_force, envelope)
         self.in_force = envelope["new_key"]
+
+    def _token(self, stored: Stored, envelope: Mapping[str, Any]) -> None:
+        token_id = envelope["token_id"]
+        if stored.stream != self.log_id:
+            raise ProofError("is not in the log's own stream")
+        if (token_id in self._tokens) == (stored.topic == TokenCreated.TOPIC):
+            raise ProofError("creates a token twice, or revokes one that no event created")
+        self._tokens.add(token_id)

@@ -48,10 +48,16 @@ class LogAudit:
         """The Merkle root of the events that were read."""
         return self._tree.root()
 
+    @property
+    def key_in_force(self) -> str:
+        """The verifier key after the events that were read; empty if none names one."""
+        return self._keys.in_force
+
     def findings(self, progress: Progress) -> Iterator[Finding]:
         """Read every event, and yield what is wrong."""
         for page in self._rows.events(self.upto):
             yield from self._page(page)
+            yield from self._rows.unreadable()
             progress("reading the log", min(page[-1].position, self.upto), self.upto)
         yield from self._missing_end()
 

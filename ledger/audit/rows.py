@@ -4,7 +4,10 @@ What was read from the events is noted in a scratch file, so that memory does no
 The log is only read, also beside its server: rows committed after the audit began are ignored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +15,7 @@ from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.stored import NUMBERS, TEXTS, Stored
 from asset_ledger.ledger.log.command import command_hash
 from asset_ledger.ledger.log.event_log import CommandKey
+from asset_ledger.ledger.log.sqlite import schema
 from asset_ledger.ledger.storage.sqlite import open_scratch
 
 PAGE: Final = 1_000
@@ -45,6 +49,9 @@ _LEAVES: Final = "SELECT position, hash FROM log.event_leaves WHERE position BET
 _TILE: Final = "SELECT hashes FROM log.merkle_tiles WHERE level = ? AND idx = ?"
 _CHECKPOINTS: Final = "SELECT size, note FROM log.checkpoints WHERE size BETWEEN ? AND ?"
 _HEAD: Final = "SELECT max(rowid) FROM log.stored_events"
+_LAST_LEAF: Final = "SELECT max(position) FROM log.event_leaves"
+_TRIGGERS: Final = "SELECT name, sql FROM {}.sqlite_master WHERE type = 'trigger'"
+_ROTATED: Final = "SELECT 1 FROM log.stored_events WHERE rowid > ? AND topic = ?"
 
 _IS_NEW: Final = f"> :upto AND {{}} <= ({_HEAD})"
 """Committed since the audit began: neither right nor wrong yet."""
@@ -178,6 +185,7 @@ class AuditRows:
 
     def __init__(self, log: Path, scratch: Path) -> None:
         """Open the log and make the scratch file. Raises sqlite3.Error."""
+        self._unreadable: list[Finding] = []
         self._db = open_scratch(scratch, {"log": log})
         self._db.create_function("command_hash", 4, _hash_of, deterministic=True)
         for statement in _NOTES:
@@ -185,28 +193,68 @@ class AuditRows:
 
     def head(self) -> int:
         """Return the last position of the log; 0 if it is empty."""
-        (head,) = self._db.execute(_HEAD).fetchone()
+        try:
+            (head,) = self._db.execute(_HEAD).fetchone()
+        except sqlite3.DatabaseError as error:  # the last page of events is damaged
+            self._unreadable.append(_unreadable("stored_events", error))
+            (head,) = self._db.execute(_LAST_LEAF).fetchone()
         return head or 0
 
     def events(self, upto: int) -> Iterator[list[Stored]]:
-        """Yield every row up to a position, page by page."""
+        """Yield every row up to a position that can be read, page by page."""
         start = _SMALLEST
-        while rows := self._db.execute(_EVENTS, (start, upto, PAGE)).fetchall():
-            yield [Stored(*row) for row in rows]
-            start = rows[-1][0] + 1
+        while start <= upto:
+            try:
+                rows = self._db.execute(_EVENTS, (start, upto, PAGE)).fetchall()
+                end = rows[-1][0] if len(rows) == PAGE else upto
+            except sqlite3.DatabaseError:
+                start = max(start, 1)
+                end = min(start + PAGE - 1, upto)
+                rows = self._between("stored_events", _EVENTS, start, end, PAGE)
+            if rows:
+                yield [Stored(*row) for row in rows]
+            start = end + 1
 
     def leaves(self, first: int, last: int) -> dict[int, bytes]:
         """Return the stored leaf hashes of these positions."""
-        return dict(self._db.execute(_LEAVES, (first, last)).fetchall())
+        return dict(self._between("event_leaves", _LEAVES, first, last))
 
     def tile(self, level: int, index: int) -> bytes | None:
-        """Return a stored full tile; None if it is missing."""
-        row = self._db.execute(_TILE, (level, index)).fetchone()
+        """Return a stored full tile; None if it is missing or cannot be read."""
+        try:
+            row = self._db.execute(_TILE, (level, index)).fetchone()
+        except sqlite3.DatabaseError as error:
+            self._unreadable.append(_unreadable(f"merkle_tiles {level}/{index}", error))
+            return None
         return row[0] if row else None
 
     def checkpoints(self, first: int, last: int) -> dict[int, str]:
         """Return the stored checkpoints of these tree sizes."""
-        return dict(self._db.execute(_CHECKPOINTS, (first, last)).fetchall())
+        return dict(self._between("checkpoints", _CHECKPOINTS, first, last))
+
+    def _between(self, table: str, sql: str, first: int, last: int, *limit: int) -> list[Any]:
+        """Return the rows of these positions. Halve a range with a damaged page, to find the rest.
+
+        `unreadable` returns the positions that are on it.
+        """
+        try:
+            return self._db.execute(sql, (first, last, *limit)).fetchall()
+        except sqlite3.DatabaseError as error:
+            if first == last:
+                self._unreadable.append(_unreadable(f"{table} {first}", error))
+                return []
+        middle = (first + last) // 2
+        head = self._between(table, sql, first, middle, *limit)
+        return [*head, *self._between(table, sql, middle + 1, last, *limit)]
+
+    def unreadable(self) -> list[Finding]:
+        """Return what could not be read since the last call, because of damaged pages."""
+        found, self._unreadable = self._unreadable, []
+        return found
+
+    def is_rotated_after(self, position: int, topic: str) -> bool:
+        """Return whether an event with this topic follows the position."""
+        return bool(self._db.execute(_ROTATED, (position, topic)).fetchone())
 
     def note(self, envelopes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Note the envelopes of the events at these positions."""
@@ -218,17 +266,46 @@ class AuditRows:
     def findings(self, upto: int) -> Iterator[Finding]:
         """Yield what is wrong, once all events up to a position and all contents are noted."""
         self._db.execute(_INDEX)
-        self._db.execute(_COMMANDS)
-        for table, what, sql in CHECKS:
-            for (where,) in self._db.execute(sql, {"upto": upto}).fetchmany(MOST):
-                yield Finding(table, str(where), what)
-        yield from self._pages()
+        yield from self._guarded("command_keys", self._note_commands)
+        for check in CHECKS:
+            yield from self._guarded(check.table, partial(self._check, check, upto))
+        yield from self._guarded("sqlite_master", self._triggers)
+        yield from self._guarded("integrity_check", self._pages)
 
-    def _pages(self) -> Iterator[Finding]:
-        """Yield what SQLite finds in the file itself, such as an index that lacks rows."""
-        for (result,) in self._db.execute("PRAGMA log.integrity_check").fetchmany(MOST):
-            if result != "ok":
-                yield Finding("ledger.db", "as a file", str(result))
+    def _guarded(self, table: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+        """Return the findings of a check; one that cannot read the file has no other finding."""
+        try:
+            return check()
+        except sqlite3.DatabaseError as error:
+            return [_unreadable(table, error)]
+
+    def _note_commands(self) -> list[Finding]:
+        self._db.execute(_COMMANDS)
+        return []
+
+    def _check(self, check: Check, upto: int) -> list[Finding]:
+        rows = self._db.execute(check.sql, {"upto": upto}).fetchmany(MOST)
+        return [Finding(check.table, str(where), check.what) for (where,) in rows]
+
+    def _triggers(self) -> list[Finding]:
+        """Compare the triggers with those of this release, which keep events unchanged."""
+        found = dict(self._db.execute(_TRIGGERS.format("log")).fetchall())
+        with closing(sqlite3.connect(":memory:")) as made:
+            for statement in schema():
+                made.execute(statement)
+            expected = dict(made.execute(_TRIGGERS.format("main")).fetchall())
+        return [
+            Finding(
+                "ledger.db trigger", name, _trigger_problem(found.get(name), expected.get(name))
+            )
+            for name in sorted(found.keys() | expected.keys())
+            if found.get(name) != expected.get(name)
+        ]
+
+    def _pages(self) -> list[Finding]:
+        """Return what SQLite finds in the file itself, such as an index that lacks rows."""
+        rows = self._db.execute("PRAGMA log.integrity_check").fetchmany(MOST)
+        return [Finding("ledger.db", "as a file", str(what)) for (what,) in rows if what != "ok"]
 
     def note_places(self) -> int:
         """Note the places of all contents, and return their number."""
@@ -247,6 +324,16 @@ class AuditRows:
     def close(self) -> None:
         """Close both files."""
         self._db.close()
+
+
+def _unreadable(where: str, error: sqlite3.Error) -> Finding:
+    return Finding("ledger.db", where, f"cannot be read: {error}")
+
+
+def _trigger_problem(found: str | None, expected: str | None) -> str:
+    if found is None:
+        return "is missing: a start makes it again"
+    return "was replaced" if expected else "is there, and no release makes it"
 
 
 def _hash_of(user_id: str, key: str, operation: str, fingerprint: str) -> str | None:

@@ -12,7 +12,8 @@ from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
-from asset_ledger.ledger.content.store import HEAD, Content, ContentStore, OwnedContent, Staged
+from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.content.store import HEAD, Content, OwnedContent, Staged
 from asset_ledger.ledger.domain.asset import AssetCreated, fold
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Json
@@ -29,7 +30,7 @@ class Create:
         self,
         committer: Committer,
         replay: AsyncReplay,
-        contents: ContentStore,
+        contents: CheckedContents,
         tables: TableQueries,
         new_id: Callable[[], AssetId] = new_asset_id,
     ) -> None:
@@ -53,7 +54,7 @@ class Create:
             guards = await self._folder_guard(call.user_id, new)
             if isinstance(staged, OwnedContent):
                 guards |= await self._owner_guard(call.user_id, staged.digest)
-            elif staged is not None and staged.small is None:
+            elif staged is not None:
                 await self._contents.publish(staged)  # B
             return events, guards
 
@@ -62,13 +63,12 @@ class Create:
 
     async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:
         """Return the content if a live asset of the user has it, or if an earlier request with this
-        Idempotency-Key recorded it; else None. Raises ProjectionBehindError.
+        Idempotency-Key recorded it; else None. Raises ProjectionBehindError, ContentDamagedError.
         """
-        owner = await self._tables.owner_of(call.user_id, digest)
-        if owner is None and not await self._is_retry(call, digest):
+        size = await self._size_of_owned(call, digest)
+        if size is None:
             return None
-        content = await self._contents.open(digest)
-        return None if content is None else await _owned_content(digest, content)
+        return await _owned_content(digest, await self._contents.open(digest, size))
 
     async def _folder_guard(self, user_id: str, new: NewAsset) -> dict[str, int]:
         """Check sources and folder; return the version that the folder must have at the commit."""
@@ -89,14 +89,23 @@ class Create:
             raise VersionConflictError(f"{owner_id} changed since it was found")
         return {owner.id: owner.version}
 
-    async def _is_retry(self, call: CallContext, digest: Digest) -> bool:
-        """Whether an earlier request with this key recorded an asset with these bytes."""
+    async def _size_of_owned(self, call: CallContext, digest: Digest) -> int | None:
+        """Return the recorded size of a content that the user may name; None if there is none."""
+        owner_id = await self._tables.owner_of(call.user_id, digest)
+        if owner_id is None:
+            return await self._size_of_retry(call, digest)
+        owner = await self._replay(Replay.asset, call.user_id, owner_id)
+        return owner.size if owner.digest == digest else None
+
+    async def _size_of_retry(self, call: CallContext, digest: Digest) -> int | None:
+        """Return the size that an earlier request with this key recorded for these bytes."""
         if call.key is None:
-            return False
+            return None
         earlier = await self._replay(Replay.command_of, call.user_id, call.key)
-        recorded = await self._replay.recorded(earlier) if earlier else ()
-        events = (each.event for each in recorded)
-        return any(isinstance(event, AssetCreated) and event.digest == digest for event in events)
+        for _, event in await self._replay.recorded(earlier) if earlier else ():
+            if isinstance(event, AssetCreated) and event.digest == digest:
+                return event.size
+        return None
 
     async def _receipt(self, committed: Committed | None) -> Receipt:
         asset = fold(await self._replay.recorded(committed.appended)) if committed else None

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
-from asset_ledger.ledger.content.store import ContentStore, Staged
+from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.decisions import (
     Label,
@@ -29,7 +30,9 @@ from asset_ledger.ledger.reading.replay import Replay
 class Edit:
     """Changes live assets."""
 
-    def __init__(self, committer: Committer, replay: AsyncReplay, contents: ContentStore) -> None:
+    def __init__(
+        self, committer: Committer, replay: AsyncReplay, contents: CheckedContents
+    ) -> None:
         self._committer, self._replay, self._contents = committer, replay, contents
 
     async def asset(
@@ -55,7 +58,7 @@ class Edit:
             asset = await self.current(call, asset_id)
             events = _changes(asset, label, staged, origin)
             guards = await self._path_guards(asset, label)
-            if staged is not None and staged.small is None:
+            if staged is not None:
                 await self._contents.publish(staged)
             return events, guards
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from asset_ledger.ledger.commit.committer import Committer, Decision
-from asset_ledger.ledger.content.store import ContentStore, Staged
+from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.asset import FOLDER, Asset
 from asset_ledger.ledger.domain.decisions import NewAsset, create, replace_content
 from asset_ledger.ledger.domain.event import Event, Origin
@@ -63,7 +64,7 @@ class ImportPlan:
     events: list[Event] = field(default_factory=list)
     guards: dict[str, int] = field(default_factory=dict)
     imported: list[Imported] = field(default_factory=list)
-    large: list[Staged] = field(default_factory=list)
+    staged: list[Staged] = field(default_factory=list)
     created: dict[AssetId, Import] = field(default_factory=dict)
 
     def add(self, item: Import) -> None:
@@ -111,8 +112,8 @@ class ImportPlan:
         self._publish(staged)
 
     def _publish(self, staged: Staged | None) -> None:
-        if staged is not None and staged.small is None:
-            self.large.append(staged)
+        if staged is not None:
+            self.staged.append(staged)
 
     def _folder_guard(self, item: Import) -> dict[str, int]:
         """Return the version that the asset's folder must have at the commit."""
@@ -150,7 +151,9 @@ def presences(replay: Replay, asset_ids: Iterable[AssetId]) -> dict[AssetId, Pre
 class Imports:
     """Imports assets."""
 
-    def __init__(self, committer: Committer, replay: AsyncReplay, contents: ContentStore) -> None:
+    def __init__(
+        self, committer: Committer, replay: AsyncReplay, contents: CheckedContents
+    ) -> None:
         self._committer, self._replay, self._contents = committer, replay, contents
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
@@ -185,7 +188,7 @@ class Imports:
             nonlocal imported
             plan = await self._replay(_plan, by, batch)
             imported = plan.imported
-            for staged in plan.large:
+            for staged in plan.staged:
                 await self._contents.publish(staged)
             return plan.events, plan.guards
 

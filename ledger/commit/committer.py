@@ -52,12 +52,13 @@ class TablesObserver(Protocol):
 class Committer:
     """Commits commands for one event loop, the one that it was made on.
 
-    `behind`: the tables lacked events of the log after the last group.
+    `behind`: the tables lacked events of the log after the last group. `patience`: seconds without
+    a sign of the worker after which it is replaced.
     """
 
-    def __init__(self, worker: Worker, queue_size: int) -> None:
+    def __init__(self, worker: Worker, queue_size: int, patience: float = 30.0) -> None:
         self._worker, self._queue = worker, WorkerQueue(worker, self._note, self._adopt)
-        self._numbers = count(1)
+        self._numbers, self._patience = count(1), patience
         self._is_attached = False
         self.slots = Slots(queue_size)
         self.behind = False
@@ -69,6 +70,11 @@ class Committer:
         return self._queue.is_alive
 
     @property
+    def silence(self) -> float:
+        """Seconds since the last sign of a running worker, which gives one each second."""
+        return self._queue.silence
+
+    @property
     def failure(self) -> StorageFailedError | None:
         """Why nothing is written until a restart; None if writes work."""
         return self._queue.failure
@@ -76,6 +82,7 @@ class Committer:
     async def open(self) -> GroupResult:
         """Open the worker; return the state of log and tables. Raises DataFolderError."""
         self._last = await self._worker.open(self._queue)
+        self._queue.watch(self._patience)
         return self._last
 
     def attach(self, feed: LiveFeed, replay: AsyncReplay, tables: TablesObserver) -> None:
@@ -100,6 +107,8 @@ class Committer:
             try:
                 events, guards = await decide()
                 if not events:
+                    if any(each.small is not None for each in contents):
+                        await self.append(Command(()), contents)  # they may repair damaged ones
                     return await self._recorded_before(key)
                 return await self.append(Command(events, guards, key), contents)
             except VersionConflictError:
@@ -134,7 +143,7 @@ class Committer:
 
     async def close(self) -> None:
         """Commit the waiting commands, then close the worker's files. Close their readers first."""
-        await self._queue.drain()
+        await self._queue.stop()
         await self._worker.close()
 
     def _note(self, result: GroupResult) -> None:

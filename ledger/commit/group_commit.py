@@ -91,15 +91,14 @@ class GroupCommit:
                 answers += self._begin_switch(request)
         return self.result(answers, len(commands), time.perf_counter() - began)
 
-    def turn(self) -> GroupResult | None:
-        """Catch up tables that fell behind, or continue a switch. None if nothing changed."""
-        before, answers = self._tables.state, list[tuple[int, Answer]]()
+    def turn(self) -> GroupResult:
+        """Catch up tables that fell behind, or continue a switch."""
+        answers = list[tuple[int, Answer]]()
         ended = self._tables.turn()
         if ended is not None and self._switch is not None:
             answers.append((self._switch.number, ended))
             self._switch = None
-        changed = answers or self._tables.state != before
-        return self.result(answers) if changed else None
+        return self.result(answers)
 
     def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:
         try:

@@ -8,7 +8,8 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import GroupResult, Request
 
 TURN_SECONDS: Final = 1.0
-"""Seconds between two turns of tables that fell behind, while no request comes."""
+"""Seconds between two turns of tables that fell behind, while no request comes. The result of each
+is delivered: it shows the server that the worker lives."""
 
 Gather = Callable[[float], Sequence[Request] | None]
 """Wait at most so many seconds for requests. Return those that wait; None when there are no more
@@ -26,8 +27,7 @@ def commit_groups(
             deliver(group_commit.run(group))
         if group_commit.is_working or time.monotonic() >= due:
             due = time.monotonic() + TURN_SECONDS
-            if result := group_commit.turn():
-                deliver(result)
+            deliver(group_commit.turn())
 
 
 def _timeout(group_commit: GroupCommit, due: float) -> float:

@@ -106,5 +106,9 @@ class Worker(Protocol):
     def send(self, requests: Sequence[Request]) -> None:
         """Queue these requests for commit, in this order."""
 
+    def give_up(self) -> None:
+        """Treat the worker as dead: `lose` follows, and `open` ends it. A thread cannot be ended:
+        then do nothing."""
+
     async def close(self) -> None:
         """Commit what was sent, then close the files."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
@@ -42,6 +42,9 @@ class ThreadWorker:
         """Queue these requests for commit, in this order."""
         self._queue.put(requests)
 
+    def give_up(self) -> None:
+        """Do nothing: a thread cannot be ended. Readiness shows that it is silent."""
+
     async def close(self) -> None:
         """Commit what was sent, then close the files."""
         self._queue.put(None)
@@ -56,7 +59,8 @@ class ThreadWorker:
             self._loop.call_soon_threadsafe(self._end, error)
 
     def _deliver(self, result: GroupResult) -> None:
-        self._loop.call_soon_threadsafe(self._receive, result)
+        with suppress(RuntimeError):  # the loop was closed: no caller is left to answer
+            self._loop.call_soon_threadsafe(self._receive, result)
 
     def _receive(self, result: GroupResult) -> None:
         if self._opened.done():

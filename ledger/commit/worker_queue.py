@@ -28,6 +28,8 @@ from asset_ledger.ledger.log.event_log import Appended
 
 RESTART_SECONDS: Final = 1.0
 """Seconds between two attempts to restart a worker that died."""
+BEAT: Final = 1.0
+"""Seconds between two counts of the watchdog. An idle worker delivers a result in each."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,8 @@ class WorkerQueue:
     """Sends requests to an open worker. For the event loop that it was made on.
 
     `note` takes each result before a caller is answered; `adopt` takes the first result of a
-    restarted worker. `failure`: why writes are refused; None if they work.
+    restarted worker. `failure`: why writes are refused; None if they work. `silence`: seconds
+    since the last result of a running worker.
     """
 
     def __init__(
@@ -51,12 +54,18 @@ class WorkerQueue:
         self._waiting: list[Request] = []
         self._switch: SwitchRequest | None = None
         self._restart: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.silence = 0.0
         self.failure: StorageFailedError | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether the worker runs."""
         return self._restart is None
+
+    def watch(self, patience: float) -> None:
+        """Start the watchdog: a worker without a sign of life for so many seconds is replaced."""
+        self._watch = self._loop.create_task(self._count_beats(patience))
 
     def send(self, request: Request) -> "asyncio.Future[Any]":
         """Send a request, with the others of this loop iteration. Return its answer.
@@ -75,7 +84,7 @@ class WorkerQueue:
 
     def receive(self, result: GroupResult) -> None:
         """Take a worker's result: note it, then answer the callers."""
-        self.failure = result.failure
+        self.failure, self.silence = result.failure, 0.0
         self._note(result)
         for number, answer in result.answers:
             self._answer(number, answer, behind=result.behind)
@@ -93,14 +102,36 @@ class WorkerQueue:
         self._restart = self._loop.create_task(self._restart_worker())
 
     async def drain(self) -> None:
-        """Return once every waiting request is answered."""
+        """Return once every waiting request is answered, by the watchdog if need be."""
+        await self._stop_restart()
+        self._send_waiting()
+        if self._answers:
+            await asyncio.wait(self._answers.values())
+        await self._stop_restart()  # of a worker that was given up meanwhile
+
+    async def stop(self) -> None:
+        """Drain, then end the watchdog."""
+        await self.drain()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+
+    async def _stop_restart(self) -> None:
         if self._restart is not None:
             self._restart.cancel()
             await asyncio.wait([self._restart])
             self._refuse_waiting(StorageFailedError("the server stops; nothing was recorded"))
-        self._send_waiting()
-        if self._answers:
-            await asyncio.wait(self._answers.values())
+
+    async def _count_beats(self, patience: float) -> None:
+        """Count, rather than compare times: a server that was suspended has made no beat."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self._restart is not None:
+                continue
+            self.silence += BEAT
+            if self.silence > patience:
+                self.silence = 0.0
+                self._worker.give_up()
 
     def _send_waiting(self) -> None:
         """Send the waiting requests, unless the worker is being restarted."""

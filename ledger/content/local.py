@@ -8,6 +8,8 @@ A file in `objects/` was written and synced before it got its name, and only gc 
 """
 
 import asyncio
+import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,7 @@ from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import StorageFailedError
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -92,7 +94,7 @@ class LocalContents:
         target = self._files.object(spilled.digest)
         with storage_errors("the content was not published"):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if target.exists():
+            if _has(target, spilled):
                 spilled.file.discard()
             else:
                 spilled.file.publish(target)
@@ -110,3 +112,15 @@ class LocalContents:
         except OSError:
             self._names_in_doubt = True  # a second fsync would hide the failure
             raise
+
+
+def _has(target: Path, spilled: Spilled) -> bool:
+    """Return whether a file has the bytes that were uploaded. A damaged one is replaced."""
+    try:
+        with target.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != spilled.size:
+                return False
+            hashed = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # absent, or the disk cannot read it any more
+        return False
+    return digest_from_hex(hashed) == spilled.digest

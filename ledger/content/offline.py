@@ -15,7 +15,10 @@ from asset_ledger.ledger.storage.sqlite import open_reader
 
 
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
-    """Yield a content in pieces of at most 1 MiB. Raises DataFolderError if it is unreadable."""
+    """Yield a content in pieces of at most 1 MiB; the caller checks its digest.
+
+    Raises DataFolderError if it is unreadable.
+    """
     try:
         with closing(OfflineContents(files)) as contents:
             packed = contents.packed([digest])

@@ -131,9 +131,9 @@ def evolve(asset: Asset | None, recorded: Recorded) -> Asset | None:
     )
 
 
-def fold(events: Iterable[Recorded]) -> Asset | None:
-    """Fold the events of one stream, in order. Return None if no event created an asset."""
-    asset: Asset | None = None
+def fold(events: Iterable[Recorded], asset: Asset | None = None) -> Asset | None:
+    """Fold the events of one stream, in order, from a state on. Return None if no event created an
+    asset."""
     for recorded in events:
         asset = evolve(asset, recorded)
     return asset

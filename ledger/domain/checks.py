@@ -17,6 +17,7 @@ MAX_DEPTH: Final = 100
 
 MAX_ID: Final = 1024
 MAX_NAME: Final = 4096
+MAX_ERROR: Final = 32 * 1024
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(?:\s*;.{0,255})?", re.ASCII)
@@ -37,6 +38,16 @@ def check_tag(field_name: str, value: str | None) -> None:
     """Require the id of a workflow, a node or a job to be None or an opaque text."""
     if value is not None:
         check_text(field_name, value, MAX_ID)
+
+
+def check_error(error: str | None) -> None:
+    """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
+    if error is None:
+        return
+    if len(error) > MAX_ERROR:
+        raise FieldError("error", f"must be at most {MAX_ERROR:,} characters")
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in error):
+        raise FieldError("error", "must be text without U+0000")
 
 
 def check_duration(seconds: float) -> None:

@@ -12,7 +12,13 @@ from typing import Any, ClassVar, Final, Literal, get_args
 
 import orjson
 
-from asset_ledger.ledger.domain.checks import MAX_ID, check_metadata, check_tag, check_text
+from asset_ledger.ledger.domain.checks import (
+    MAX_ID,
+    check_error,
+    check_metadata,
+    check_tag,
+    check_text,
+)
 from asset_ledger.ledger.domain.event import (
     Event,
     Json,
@@ -28,7 +34,6 @@ Ending = Literal["completed", "failed", "cancelled"]
 JobStatus = Literal["untracked", "running"] | Ending
 
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
-MAX_ERROR: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,14 +214,4 @@ def _check_end(job_id: str, intent: JobEnd) -> None:
     check_text("job_id", job_id, MAX_ID)
     if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
-    _check_error(intent.error)
-
-
-def _check_error(error: str | None) -> None:
-    """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
-    if error is None:
-        return
-    if len(error) > MAX_ERROR:
-        raise FieldError("error", f"must be at most {MAX_ERROR:,} characters")
-    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in error):
-        raise FieldError("error", "must be text without U+0000")
+    check_error(intent.error)

@@ -1,4 +1,4 @@
-"""The fold of all events that name one job: its start and end, and its assets.
+"""The fold of all events that name one job: its start and end, its assets, its node runs.
 
 It needs only the job's events, in order, and gives the same answers as the tables.
 """
@@ -8,21 +8,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from asset_ledger.ledger.domain import job as jobs
+from asset_ledger.ledger.domain import node as nodes
 from asset_ledger.ledger.domain.asset import Asset, AssetCreated, evolve
 from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, JobStarted
+from asset_ledger.ledger.domain.node import NodeEvent, NodeRun
 from asset_ledger.ledger.ids import AssetId
 
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job up to a position: its start and end (`job`), and its assets, tombstones too."""
+    """One job up to a position: its start and end (`job`), and its assets, tombstones too.
+
+    `runs` are the runs of its nodes, by stream.
+    """
 
     user_id: str
     job_id: str
     job: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
+    runs: dict[str, NodeRun] = field(default_factory=dict)
     first: Recorded | None = None
     last: Recorded | None = None
 
@@ -59,7 +65,10 @@ class JobRecord:
         asset = evolve(self.assets.get(stream), recorded)
         if asset is not None:
             self.assets[stream] = asset
+        run = nodes.evolve(self.runs.get(event.originator_id), recorded)
+        if run is not None:
+            self.runs[event.originator_id] = run
         if isinstance(event, JobStarted):
             self.workflow_id = event.workflow_id or self.workflow_id
-        elif isinstance(event, AssetCreated):
+        elif isinstance(event, AssetCreated | NodeEvent):
             self.workflow_id = self.workflow_id or event.workflow_id

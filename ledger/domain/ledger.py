@@ -4,6 +4,7 @@ Event 1 of every log is `LedgerOpened`: the id of the log and the key that signs
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Final
 
 from asset_ledger.ledger.domain.event import Event
@@ -51,6 +52,31 @@ class ProjectionSkipped(Event):
     reason: str
     user_id: str | None = None
     command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCreated(Event):
+    """A token authenticates `owner` from here on, until `expires_at` or `TokenRevoked`.
+
+    `hash`: the SHA-256 of its text in hex. The text has 256 random bits, so that the hash reveals
+    nothing.
+    """
+
+    TOPIC: ClassVar[str] = "token.created"
+    token_id: str
+    hash: str
+    owner: str
+    scopes: tuple[str, ...]
+    name: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRevoked(Event):
+    """A token is refused from here on."""
+
+    TOPIC: ClassVar[str] = "token.revoked"
+    token_id: str
 
 
 def origin_line(log_id: str) -> str:

@@ -24,7 +24,14 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
-from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.ledger import (
+    KeyRotated,
+    LedgerOpened,
+    ProjectionSkipped,
+    TokenCreated,
+    TokenRevoked,
+)
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted
 from asset_ledger.ledger.errors import PoisonCause, PoisonEventError, TooLargeError
 
 MAX_EVENT: Final = 60_000
@@ -39,8 +46,12 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AssetRestored,
     JobStarted,
     JobFinished,
+    NodeStarted,
+    NodeFinished,
     ProjectionSkipped,
     KeyRotated,
+    TokenCreated,
+    TokenRevoked,
 )
 
 _STREAM_FIELDS: Final = ("originator_id", "originator_version")

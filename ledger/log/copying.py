@@ -13,7 +13,8 @@ from eventsourcing.persistence import StoredEvent
 from asset_ledger.ledger.domain.event import Event, TaggedEvent, moment
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Command, Head
+from asset_ledger.ledger.log.command import command_hash
+from asset_ledger.ledger.log.event_log import Command, CommandKey, Head
 from asset_ledger.ledger.log.group import Group, Rows, tags_of
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.tiles import Tiles
@@ -92,9 +93,24 @@ class CopiedLog(SqliteLog):
         self._head = Head(group.position, moment(events[-1].event))
 
     def copy_keys(self, rows: Sequence[KeyRow]) -> None:
-        """Insert these Idempotency-Keys, except those that exist."""
+        """Insert these Idempotency-Keys, except those that exist.
+
+        Raises NotNextError for a key that its events do not name: they have its hash.
+        """
+        for row in rows:
+            self._check_key(row)
         with transaction(self._db):
             insert_rows(self._db, _INSERT_KEYS, rows)
+
+    def _check_key(self, row: KeyRow) -> None:
+        size = row.last - row.first + 1
+        if not 0 < row.first <= row.last <= self._head.position:
+            raise NotNextError(row.first, f"the key {row.key!r} has events that are not there")
+        named = command_hash(CommandKey(*row[:4]))
+        for stored in self.read(row.first - 1, size):
+            event = self._codec.decode(stored).event
+            if getattr(event, "command", None) != named:
+                raise NotNextError(stored.id, f"no event names the key {row.key!r}")
 
     def root(self, size: int) -> bytes:
         """Return the Merkle root over the first `size` events."""

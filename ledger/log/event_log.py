@@ -96,8 +96,11 @@ class LogReader(Protocol):
     ) -> list[Notification]:
         """Return at most `limit` stored events after a position, only those of `tag` if given."""
 
-    def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """Return the stored events of a stream, in order, up to position `upto` if given."""
+    def stream(
+        self, originator_id: str, *, after: int = 0, upto: int | None = None
+    ) -> list[Notification]:
+        """Return the stored events of a stream, in order: those after version `after`, up to
+        position `upto` if given."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """Return the use of an Idempotency-Key, and its first and last position."""

@@ -32,6 +32,7 @@ from asset_ledger.ledger.merkle.key import (
     verifier_key,
 )
 from asset_ledger.ledger.merkle.succession import check_succession, rotation_text
+from asset_ledger.ledger.storage.files import storage_errors
 
 
 class KeyInForce(NamedTuple):
@@ -73,6 +74,12 @@ def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
     return Signer(key_file, in_force)
 
 
+def check_key_file(key_file: Path, in_force: str) -> None:
+    """Raise SigningKeyError unless the key in force is there, perhaps in a killed rotation."""
+    if not _is_key(_next(key_file), in_force):
+        Signer(key_file, in_force).check()
+
+
 def finish_rotation(key_file: Path, in_force: str) -> None:
     """Do step 3 of a rotation that was killed after step 2; else change nothing."""
     new_key = _next(key_file)
@@ -101,7 +108,8 @@ def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRot
     """
     signer.check()
     log_id = read_identity(log, codec).log_id
-    old, new = load_key(signer.file), make_key(_next(signer.file))
+    with storage_errors("the key was not rotated"):
+        old, new = load_key(signer.file), make_key(_next(signer.file))
     new_key = verifier_key(read_verifier_key(signer.key).name, new)
     text = rotation_text(log_id, signer.key, new_key)
     return KeyRotated(

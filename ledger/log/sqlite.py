@@ -101,6 +101,15 @@ _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same I
 Clock = Callable[[], datetime]
 
 
+def _recorder(path: Path | str) -> SQLiteApplicationRecorder:
+    return SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
+
+
+def schema() -> Sequence[str]:
+    """Return the statements that make the tables and the triggers of a log."""
+    return (*_recorder(":memory:").create_table_statements, *_SCHEMA)
+
+
 class SqliteLog(SqliteLogReader):
     """An EventLog in a SQLite file. See the protocol for its promises."""
 
@@ -117,7 +126,7 @@ class SqliteLog(SqliteLogReader):
         `clock` returns the time in UTC, `factory` is the class of the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
-        self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
+        self._recorder = _recorder(path)
         self._failure: StorageFailedError | None = None
         self._open()
         super().__init__(path)
@@ -133,7 +142,7 @@ class SqliteLog(SqliteLogReader):
     def _prepare_file(self) -> None:
         try:
             with transaction(self._db):
-                for statement in (*self._recorder.create_table_statements, *_SCHEMA):
+                for statement in schema():
                     self._db.execute(statement)
             self._head = self._load_head()
             add_missing_tiles(self._db, self._head.position)

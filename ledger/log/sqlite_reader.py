@@ -24,7 +24,8 @@ _AFTER_BY_TAG: Final = """SELECT e.rowid, e.* FROM event_tags t
     WHERE t.user_id = ? AND t.kind = ? AND t.value = ? AND t.position > ? AND t.position <= ?
     ORDER BY t.position LIMIT ?"""
 _STREAM: Final = """SELECT rowid, * FROM stored_events
-    WHERE originator_id = ? AND rowid <= ? ORDER BY originator_version"""
+    WHERE originator_id = ? AND originator_version > ? AND rowid <= ?
+    ORDER BY originator_version"""
 _KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
@@ -54,9 +55,13 @@ class SqliteLogReader(TreeRows):
             return self._notifications(_AFTER, window)
         return self._notifications(_AFTER_BY_TAG, (*tag, *window))
 
-    def stream(self, originator_id: str, *, upto: int | None = None) -> list[Notification]:
-        """Return the stored events of a stream, in order, up to position `upto` if given."""
-        return self._notifications(_STREAM, (originator_id, _NO_LIMIT if upto is None else upto))
+    def stream(
+        self, originator_id: str, *, after: int = 0, upto: int | None = None
+    ) -> list[Notification]:
+        """Return the stored events of a stream, in order: those after version `after`, up to
+        position `upto` if given."""
+        last = _NO_LIMIT if upto is None else upto
+        return self._notifications(_STREAM, (originator_id, after, last))
 
     def _notifications(self, sql: str, parameters: Sequence[Any]) -> list[Notification]:
         return [

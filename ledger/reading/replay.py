@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from eventsourcing.persistence import Notification
 
@@ -13,6 +13,8 @@ from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, job_stream
 from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.domain.node import NodeRun, RunName
+from asset_ledger.ledger.domain.node import evolve as evolve_node
 from asset_ledger.ledger.errors import (
     FieldError,
     KeyReusedError,
@@ -32,6 +34,11 @@ from asset_ledger.ledger.reading.event_filter import (
     events_after,
 )
 
+LONG: Final = 64
+"""Events of a stream after which its state is kept, so that an edit folds only what follows."""
+MAX_KEPT: Final = 1_000
+"""States kept at the same time, of 33 KiB each at most."""
+
 
 class DeletionPeriod(NamedTuple):
     """The positions at which an asset was deleted and restored."""
@@ -45,15 +52,29 @@ class Replay:
 
     def __init__(self, log: LogReader, codec: Codec) -> None:
         self._log, self._codec = log, codec
+        self._kept: dict[AssetId, Asset] = {}
 
     def asset(self, user_id: str, asset_id: AssetId, *, upto: int | None = None) -> Asset:
         """Return an asset, live or deleted, as the events up to a position leave it.
 
         Raises UnknownAssetError, also for another user's asset.
         """
-        asset = fold(self._decoded(self._log.stream(asset_id, upto=upto)))
+        asset = self._folded(asset_id, upto)
         if asset is None or asset.user_id != user_id:
             raise UnknownAssetError(asset_id)
+        return asset
+
+    def _folded(self, asset_id: AssetId, upto: int | None) -> Asset | None:
+        """Fold an asset's events, those of a long stream from its last kept state on."""
+        kept = self._kept.get(asset_id)
+        if kept is not None and upto is not None and upto < kept.position:
+            kept = None
+        stored = self._log.stream(asset_id, after=kept.version if kept else 0, upto=upto)
+        asset = fold(self._decoded(stored), kept)
+        if asset is not None and len(stored) >= LONG:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[asset_id] = asset
         return asset
 
     def asset_of_any_user(self, asset_id: AssetId) -> Asset | None:
@@ -189,6 +210,13 @@ class Replay:
         for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
             job = evolve_job(job, recorded)
         return job
+
+    def node_run(self, name: RunName) -> NodeRun | None:
+        """Return a run of a node; None if it neither started nor finished."""
+        run: NodeRun | None = None
+        for recorded in self._decoded(self._log.stream(name.stream)):
+            run = evolve_node(run, recorded)
+        return run
 
     def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
         """Return the record of a job from its events up to a position. Raises UnknownJobError."""

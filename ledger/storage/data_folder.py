@@ -12,6 +12,7 @@ from typing import Final
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.wal import check_wal
 
 LOG: Final = "ledger.db"
 UNFINISHED: Final = "ledger.db.importing"
@@ -50,7 +51,7 @@ class DataFolder:
         self.unfinished_log: Final = root / UNFINISHED
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
-        self.access: Final = root / "access.db"  # hashed tokens
+        self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
@@ -58,8 +59,9 @@ class DataFolder:
 
 
 def check_log(folder: Path) -> None:
-    """Raise DataFolderError for an interrupted import, a missing log, or an earlier layout."""
+    """Raise DataFolderError for an interrupted import, a missing or old log, an earlier layout."""
     files = DataFolder(folder)
+    check_wal(files.log)
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"

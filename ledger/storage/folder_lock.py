@@ -3,16 +3,23 @@
 import fcntl
 import hmac
 import json
+import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""The permissions that a data folder gives to no group and to no other user."""
+
+logger = logging.getLogger(__name__)
 
 
 class LockHolder(NamedTuple):
@@ -105,9 +112,25 @@ def _hold(path: Path) -> Iterator[None]:
 def _open_lock(folder: Path) -> int:
     try:
         make_folder(folder)
+        _make_private(folder)
         return os.open(DataFolder(folder).lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataFolderError(f"{folder} cannot be a data folder: {error.strerror}") from error
+
+
+def _make_private(folder: Path) -> None:
+    """Let only the owner enter an existing folder. Raises DataFolderError if that is impossible."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & OTHERS:
+        return
+    try:
+        folder.chmod(mode & ~OTHERS)
+    except PermissionError as error:
+        raise DataFolderError(
+            f"{folder} has the mode {mode:04o} and is another user's: name a folder inside it,"
+            " which is made with the mode 0700"
+        ) from error
+    logger.warning("%s had the mode %04o; now only its owner can enter it", folder, mode)
 
 
 def _take(descriptor: int, folder: Path) -> None:

@@ -4,6 +4,7 @@ Promise: readers never wait for the writer, and a `swap` does not disturb reads 
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -16,8 +17,12 @@ from typing import Any, Final
 
 import aiosqlite
 
+from asset_ledger.ledger.errors import TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
-from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
+from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
+
+logger = logging.getLogger(__name__)
 
 
 class Readers:
@@ -53,13 +58,25 @@ class Readers:
 DEPTH: Final = 8
 """Statements that wait at one connection before the next connection is used: a few busy threads
 contend less for the GIL than many half-idle ones (benchmarks/read_path.py)."""
+QUICK: Final = 0.1
+"""Seconds after which a statement that others wait behind is interrupted. It begins again at a
+connection for slow ones, where users take turns."""
+SLOW: Final = 4
+"""Connections for slow statements; one user has at most half of them."""
+REST: Final = 10.0
+"""Seconds after a slow statement in which all of its user's statements begin as slow ones."""
+MAX_RESTING: Final = 1_000
 SNAPSHOTS: Final = 2
-"""Read transactions that can be open at the same time."""
+"""Read transactions that can be open at the same time; one user has at most one."""
 
 
 class AsyncReaders:
     """Read-only connections for the event loop: aiosqlite's, each with a thread, and one on the
-    loop itself for brief statements. Each is opened by the first statement that needs it."""
+    loop itself for brief statements. Each is opened by the first statement that needs it.
+
+    Promise: a statement never waits long behind slow ones of another user, and none outlives the
+    budget of its task (`storage.turns`), or its caller.
+    """
 
     def __init__(
         self,
@@ -82,7 +99,8 @@ class AsyncReaders:
     def rows(
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
-        """Return all rows of one statement. Raises sqlite3.Error, also if there is no file.
+        """Return all rows of one statement. Raises sqlite3.Error, also if there is no file,
+        TablesDamagedError, DeadlineExceededError and BusyError.
 
         A thread runs it. If `brief`, the event loop runs it, without the cost of a thread hop: an
         index must lead to about two hundred rows at most. It blocks the loop for two milliseconds
@@ -115,19 +133,58 @@ class _Connection(aiosqlite.Connection):
         self.stopped = super().stop()
         return self.stopped
 
+    def interrupt_now(self) -> None:
+        """Have the statement that runs, if any, raise SQLITE_INTERRUPT in its thread."""
+        if self._connection is not None:
+            self._connection.interrupt()
+
 
 class _Reader:
-    """A connection with a thread, opened by its first caller; `waiting` counts its callers."""
+    """A connection with a thread, opened by its first caller; `waiting` counts the callers of
+    `quick`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = asyncio.Lock()
-        self._db: aiosqlite.Connection | None = None
+        self._db: _Connection | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._stopping: set[asyncio.Future[object]] = set()
         self._closed = False
         self.waiting = 0
 
-    async def connection(self) -> aiosqlite.Connection:
+    async def quick(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return all rows; interrupt the statement after `QUICK`, for those that wait behind it."""
+        self.waiting += 1
+        if self.waiting == 1:
+            self._time_the_next()
+        try:
+            db = await self.connection()
+            if self._late is None:  # the connection was opened just now
+                self._time_the_next()
+            return list(await db.execute_fetchall(sql, parameters))
+        finally:
+            self.waiting -= 1
+            self._time_the_next()
+
+    async def slow(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return all rows. If the caller is cancelled, end only when the thread has."""
+        db = await self.connection()
+        read = asyncio.ensure_future(db.execute_fetchall(sql, parameters))
+        try:
+            return list(await asyncio.shield(read))
+        except asyncio.CancelledError:
+            db.interrupt_now()
+            await asyncio.gather(read, return_exceptions=True)
+            raise
+
+    def _time_the_next(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._late = None
+        if self.waiting and self._db is not None:
+            self._late = asyncio.get_running_loop().call_later(QUICK, self._db.interrupt_now)
+
+    async def connection(self) -> _Connection:
         """Return the open connection. Raises sqlite3.Error; the next call opens it again."""
         async with self._lock:
             if self._closed:  # a thread that is never stopped keeps the interpreter from exiting
@@ -136,10 +193,11 @@ class _Reader:
                 self._db = await self._open()
             return self._db
 
-    async def _open(self) -> aiosqlite.Connection:
+    async def _open(self) -> _Connection:
         db = _Connection(partial(open_reader, self._path), iter_chunk_size=1)
         try:
-            return await db
+            await db
+            return db
         except BaseException:  # a cancelled caller's thread runs on until the file is open
             if db.stopped is not None:
                 self._stopping.add(db.stopped)
@@ -159,41 +217,55 @@ class _Pool:
     """The connections to one file."""
 
     def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
-        self._brief = brief
+        self._path, self._brief, self._is_damaged = path, brief, False
         self._shared = [_Reader(path) for _ in range(size)]
+        self._slow = [_Reader(path) for _ in range(SLOW)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
-        self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()
-        for reader in self._exclusive:
-            self._free.put_nowait(reader)
-        self._snapshots = 0
+        self._all = (*self._shared, *self._slow, *self._exclusive)
+        self._slow_turns, self._turns = Turns(SLOW, SLOW // 2), Turns(SNAPSHOTS, 1)
+        self._rests_until: dict[str | None, float] = {}
+        self._apart = 0
         self._finished = asyncio.Event()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        with self._counted():
-            reader = await self._free.get()
-            try:
+        with self._naming_damage():
+            async with self._lend(self._exclusive, self._turns) as reader:
                 db = await reader.connection()
                 await db.execute_fetchall("BEGIN")
                 try:
                     yield db
+                except BaseException:
+                    db.interrupt_now()
+                    raise
                 finally:
                     await db.execute_fetchall("ROLLBACK")
-            finally:
-                self._free.put_nowait(reader)
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        reader = self._next()
-        reader.waiting += 1
-        try:
-            db = await reader.connection()
-            return list(await db.execute_fetchall(sql, parameters))
-        finally:
-            reader.waiting -= 1
-            self._finished.set()
+        with self._naming_damage():
+            return await self._rows(sql, parameters)
+
+    async def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        if time.monotonic() >= self._rests_until.get(reading_user(), 0.0):
+            try:
+                return await self._next().quick(sql, parameters)
+            except sqlite3.OperationalError as error:
+                if not is_interrupted(error):
+                    raise
+            finally:
+                self._finished.set()
+            self._note_slow()
+        async with self._lend(self._slow, self._slow_turns) as reader:
+            return await reader.slow(sql, parameters)
+
+    def _note_slow(self) -> None:
+        if len(self._rests_until) >= MAX_RESTING:
+            self._rests_until.clear()
+        self._rests_until[reading_user()] = time.monotonic() + REST
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        rows = self._brief.rows(sql, parameters)
+        with self._naming_damage():
+            rows = self._brief.rows(sql, parameters)
         if rows is None:
             return await self.rows(sql, parameters)
         await asyncio.sleep(0)  # else a task that reads in a loop would starve all others
@@ -207,20 +279,40 @@ class _Pool:
         return min(self._shared, key=attrgetter("waiting"))
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._snapshots += 1
+    def _naming_damage(self) -> Iterator[None]:
+        """Raise TablesDamagedError for a damaged file, and log the first one."""
         try:
             yield
+        except sqlite3.DatabaseError as error:
+            if not is_fatal(error):
+                raise
+            damaged = TablesDamagedError(self._path.name, error)
+            if not self._is_damaged:
+                self._is_damaged = True
+                logger.error("%s", damaged)
+            raise damaged from error
+
+    @asynccontextmanager
+    async def _lend(self, free: list[_Reader], turns: Turns) -> AsyncIterator[_Reader]:
+        """Wait for a turn of the user, and lend a connection of these, until the deadline."""
+        self._apart += 1
+        try:
+            async with deadline(), turns.take():
+                reader = free.pop()
+                try:
+                    yield reader
+                finally:
+                    free.append(reader)
         finally:
-            self._snapshots -= 1
+            self._apart -= 1
             self._finished.set()
 
     async def drain(self) -> None:
-        while self._snapshots or any(reader.waiting for reader in self._shared):
+        while self._apart or any(reader.waiting for reader in self._shared):
             self._finished.clear()
             await self._finished.wait()
 
     async def close(self) -> None:
         self._brief.close()
-        for reader in (*self._shared, *self._exclusive):
+        for reader in self._all:
             await reader.close()

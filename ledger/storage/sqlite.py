@@ -208,6 +208,11 @@ def storage_error(error: sqlite3.Error) -> StorageFailedError:
     return StorageFailedError(f"the database refused the write: {error}")
 
 
+def is_interrupted(error: sqlite3.Error) -> bool:
+    """Return whether a statement ended early because its connection was interrupted."""
+    return _code(error) == sqlite3.SQLITE_INTERRUPT
+
+
 def _code(error: sqlite3.Error) -> int:
     """Return SQLite's primary result code; SQLITE_ERROR for errors that Python itself raises."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,4 +1,4 @@
-"""Create the table `jobs`: totals of live assets, and the recorded start and end of each job."""
+"""Create the tables `jobs`, with totals of live assets, and `node_runs`, a row for each run."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ needs_events = True
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Create the table and its indexes. Two users may both have a `job_456`.
+    """Create both tables and their indexes. Two users may both have a `job_456`.
 
     Jobs are listed in the order of their first events. Both indexes hold columns that never change,
     so that counting the assets of a job updates no index.
@@ -33,3 +33,25 @@ def upgrade(db: sqlite3.Connection) -> None:
     )
     db.execute("CREATE INDEX jobs_by_user ON jobs (user_id, first_position)")
     db.execute("CREATE INDEX jobs_by_workflow ON jobs (user_id, workflow_id, first_position)")
+    db.execute(
+        """
+        CREATE TABLE node_runs (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            node_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            run TEXT NOT NULL,
+            workflow_id TEXT,
+            status TEXT NOT NULL,
+            error TEXT,
+            micros INTEGER,  -- the duration in microseconds: sums of integers are exact
+            started_at TEXT,
+            finished_at TEXT,
+            first_position INTEGER NOT NULL,
+            last_position INTEGER NOT NULL,
+            PRIMARY KEY (user_id, job_id, node_id, attempt, run)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX node_runs_by_node ON node_runs (user_id, node_id)")
+    db.execute("CREATE INDEX node_runs_by_workflow ON node_runs (user_id, workflow_id, node_id)")

@@ -21,10 +21,11 @@ STATEMENTS = (
     """,
     # On `assets`, which every upload writes, this index made recording 20 to 50 % slower.
     "CREATE INDEX search_by_filename ON search_assets (user_id, filename) WHERE live",
-    # Both store no text: deleting a row takes the same text that it was indexed with.
+    # Both store no text: deleting a row takes the same text that it was indexed with. Both hold a
+    # token of the owner, so that a search passes over the assets of other users.
     """
     CREATE VIRTUAL TABLE search_text USING fts5(
-        name, tags, metadata, content='', tokenize='trigram case_sensitive 1'
+        owner, name, tags, metadata, content='', tokenize='trigram case_sensitive 1'
     )
     """,
     """

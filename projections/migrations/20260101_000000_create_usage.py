@@ -1,4 +1,4 @@
-"""Create the tables of usage: totals of live assets, and what keeps the totals exact.
+"""Create the tables of usage: totals of live assets and of node runs, and what keeps them exact.
 
 Extremes (largest, first, last) are stored for each group and each block of 1,024 positions. If an
 asset leaves a group, only the extremes of its block have to be computed again.
@@ -28,14 +28,19 @@ STATEMENTS = (
         count INTEGER NOT NULL,
         bytes INTEGER NOT NULL,
         largest INTEGER NOT NULL,
-        first_seen TEXT NOT NULL,
-        last_seen TEXT NOT NULL,
+        first_seen TEXT NOT NULL,  -- '~' without assets
+        last_seen TEXT NOT NULL,   -- '' without assets
+        runs INTEGER NOT NULL DEFAULT 0,    -- of nodes, that ended
+        failed INTEGER NOT NULL DEFAULT 0,
+        micros INTEGER NOT NULL DEFAULT 0,  -- of these runs
         PRIMARY KEY (user_id, dimension, key)
     ) WITHOUT ROWID
     """,
     "CREATE INDEX usage_by_count ON usage (user_id, dimension, count)",
     "CREATE INDEX usage_by_bytes ON usage (user_id, dimension, bytes)",
     "CREATE INDEX usage_by_largest ON usage (user_id, dimension, largest)",
+    "CREATE INDEX usage_by_failed ON usage (user_id, dimension, failed)",
+    "CREATE INDEX usage_by_micros ON usage (user_id, dimension, micros)",
     """
     CREATE TABLE usage_blocks (
         user_id TEXT NOT NULL,
@@ -65,15 +70,22 @@ STATEMENTS = (
     """,
     # It covers the timeline of a job.
     """
-    CREATE INDEX usage_assets_by_job ON usage_assets (user_id, job_id, created_at, node_id, size)
+    CREATE INDEX usage_assets_by_job
+        ON usage_assets (user_id, job_id, created_at, node_id, size, live)
         WHERE live AND job_id IS NOT NULL
     """,
     f"CREATE VIEW usage_facets AS {FACETS}",
-    # The next two tables are empty between transactions.
+    # The next three tables are empty between transactions.
     """
     CREATE TABLE usage_changes (
         user_id TEXT NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL, block INTEGER NOT NULL,
         sign INTEGER NOT NULL, size INTEGER NOT NULL, created_at TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE usage_runs (
+        user_id TEXT NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL, failed INTEGER NOT NULL,
+        micros INTEGER NOT NULL
     )
     """,
     """

@@ -27,7 +27,7 @@ from asset_ledger.projections.queries.pages import (
     seal_cursor,
     sort_of,
     suggestion,
-    unseal,
+    unseal_row,
 )
 
 Value = str | int | None
@@ -254,7 +254,7 @@ class AssetQuery:
             return first
         if first.sort.column is None:
             return replace(first, start=open_cursor(cursor, first.binding))
-        key, start = orjson.loads(unseal(cursor, first.binding))
+        key, start = unseal_row(cursor, first.binding)
         return replace(first, start=start, key=key)
 
     def next_cursor(self, start: int | None) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
+import orjson
+
 from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBehindError
 
 PAGE_SIZE: Final = 100
@@ -93,6 +95,17 @@ def unseal(cursor: str, binding: bytes) -> bytes:
             "the cursor belongs to another query, or was altered: start without a cursor"
         )
     return key
+
+
+def unseal_row(cursor: str, binding: bytes) -> tuple[str | int, int]:
+    """Return the sort key and the position in a cursor. Raises CursorError."""
+    try:
+        key, start = orjson.loads(unseal(cursor, binding))
+    except (ValueError, TypeError) as error:
+        raise CursorError(INVALID_CURSOR) from error
+    if type(key) not in (str, int) or type(start) is not int or not -1 <= start <= LAST:
+        raise CursorError(INVALID_CURSOR)
+    return key, start
 
 
 def _seal(key: bytes, binding: bytes) -> bytes:

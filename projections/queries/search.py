@@ -14,9 +14,13 @@ from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
-from asset_ledger.projections.tables.search import TRIGRAM, fold, head
+from asset_ledger.projections.tables.search import TRIGRAM, fold, head, owner_of
 
 MAX_WORDS: Final = 32
+MAX_WORD: Final = 128
+"""Characters of a word. Each one is another token to look up, in texts of 32 KiB at worst."""
+MAX_LETTERS: Final = 512
+"""Characters of all words of a query."""
 FILTERS: Final[Mapping[str, str]] = {
     "content_type": "substr(content_type, 1, length(wanted.value)) = wanted.value",
     "workflow_id": "workflow_id = wanted.value",
@@ -98,7 +102,8 @@ class SearchQueries:
     ) -> SearchPage:
         """Return the assets that contain every word of a query, from a cursor on.
 
-        Raises ParameterError (no words, too many words) or CursorError (of another query).
+        Raises ParameterError (no words, too many or too long ones), CursorError (of another
+        query).
         """
         words = words_of(query)
         binding = orjson.dumps(["search", user_id, words, sorted(filters.items())])
@@ -134,6 +139,9 @@ def words_of(query: str) -> list[str]:
         raise _refused("has no words: give at least one")
     if len(words) > MAX_WORDS:
         raise _refused(f"has {len(words)} words; the limit is {MAX_WORDS}")
+    if max(map(len, words)) > MAX_WORD or sum(map(len, words)) > MAX_LETTERS:
+        limits = f"{MAX_WORD} for a word and {MAX_LETTERS} in total"
+        raise _refused(f"has more characters than the limits, {limits}: search for a part of it")
     return words
 
 
@@ -141,7 +149,7 @@ def _found(
     user_id: str, words: Sequence[str], filters: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[Any]]:
     """Return FROM and WHERE of all matches, and their parameters."""
-    long, short = matches_of(words)
+    long, short = matches_of(user_id, words)
     index = "search_text" if long else "search_heads"
     tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
     wanted = [
@@ -152,11 +160,17 @@ def _found(
     return sql, [*filter(None, (long, short)), user_id, *wanted]
 
 
-def matches_of(words: Sequence[str]) -> tuple[str, str]:
+def matches_of(user_id: str, words: Sequence[str]) -> tuple[str, str]:
     """Return the FTS5 queries of words for `search_text` (of long words) and `search_heads`."""
-    long = " AND ".join(_quoted(word) for word in words if len(word) >= TRIGRAM)
-    short = " AND ".join(_quoted(head(word)) for word in words if len(word) < TRIGRAM)
+    owner = owner_of(user_id)
+    long = _all(owner, [word for word in words if len(word) >= TRIGRAM])
+    short = _all(head(owner), [head(word) for word in words if len(word) < TRIGRAM])
     return long, short
+
+
+def _all(owner: str, tokens: Sequence[str]) -> str:
+    """Return the FTS5 expression for all of these, in assets of this owner; "" for none of them."""
+    return " AND ".join(map(_quoted, (owner, *tokens))) if tokens else ""
 
 
 def _quoted(word: str) -> str:

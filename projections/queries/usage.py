@@ -1,7 +1,7 @@
-"""Queries of usage: groups of live assets with count, bytes and dates.
+"""Queries of usage: groups of live assets with count, bytes and dates, and of runs of nodes.
 
 Without filters a page is read from the table of totals. With filters it is counted from the rows of
-one index of `assets`.
+one index of `assets`, and of one of `node_runs`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from asset_ledger.projections.queries.pages import (
 FILTERS: Final = ("job_id", "workflow_id", "node_id")
 """The filters of usage, the narrowest first."""
 
-SORTS: Final = ("-bytes", "-count", "-largest", "key")
+SORTS: Final = ("-bytes", "-count", "-largest", "-seconds", "-failed", "key")
 
 _INDEXES: Final[Mapping[tuple[str, ...], str]] = {
     ("job_id",): "assets_by_job",
@@ -36,8 +36,9 @@ _INDEXES: Final[Mapping[tuple[str, ...], str]] = {
     ("node_id",): "assets_by_node",
 }
 _TOTALS: Final = """
-    SELECT key, count, bytes, largest, first_seen, last_seen FROM usage {index}
-    WHERE user_id = ? AND dimension = ?
+    SELECT key, count, bytes, largest, nullif(first_seen, '~') AS first_seen,
+        nullif(last_seen, '') AS last_seen, runs, failed, micros
+    FROM usage {index} WHERE user_id = ? AND dimension = ?
 """
 # Without INDEXED BY, SQLite walks the index of the grouping, which has all assets of the user.
 _COUNTED: Final = """
@@ -46,10 +47,27 @@ _COUNTED: Final = """
     FROM assets INDEXED BY {index}
     WHERE user_id = ? AND deleted_at IS NULL{tests} GROUP BY 1
 """
+_RUNS: Final = """
+    SELECT ifnull({key}, '') AS key, count(*) AS runs, sum(status = 'failed') AS failed,
+        total(micros) AS micros
+    FROM node_runs WHERE user_id = ? AND finished_at NOT NULL{tests} GROUP BY 1
+"""
+_BOTH: Final = """
+    SELECT key, sum(count) AS count, sum(bytes) AS bytes, max(largest) AS largest,
+        max(first_seen) AS first_seen, max(last_seen) AS last_seen, sum(runs) AS runs,
+        sum(failed) AS failed, CAST(sum(micros) AS INTEGER) AS micros
+    FROM (
+        SELECT *, 0 AS runs, 0 AS failed, 0 AS micros FROM ({assets})
+        UNION ALL SELECT key, 0, 0, 0, NULL, NULL, runs, failed, micros FROM ({runs})
+    )
+    GROUP BY key
+"""
+_NO_RUNS: Final = "SELECT *, 0 AS runs, 0 AS failed, 0 AS micros FROM ({assets})"
 _PAGE: Final = """
     SELECT * FROM (
         SELECT json_object('key', nullif(key, ''), 'count', count, 'bytes', bytes,
-            'largest', largest, 'first_seen', first_seen, 'last_seen', last_seen), {sorted}, key
+            'largest', largest, 'first_seen', first_seen, 'last_seen', last_seen,
+            'runs', runs, 'failed', failed, 'seconds', micros / 1e6), {sorted}, key
         FROM ({source}) {after} ORDER BY {order} LIMIT ?
     )
     UNION ALL SELECT NULL, NULL, position FROM positions WHERE projection = ?
@@ -74,7 +92,8 @@ class UsageQuery(NamedTuple):
     @property
     def column(self) -> str:
         """The column to sort by."""
-        return self.sort.removeprefix("-")
+        name = self.sort.removeprefix("-")
+        return "micros" if name == "seconds" else name
 
     def source(self) -> tuple[str, list[Any]]:
         """Return SQL of all groups with their totals, and its parameters."""
@@ -82,11 +101,15 @@ class UsageQuery(NamedTuple):
             index = "" if self.column == "key" else f"INDEXED BY usage_by_{self.column}"
             return _TOTALS.format(index=index), [self.user_id, self.group_by]
         names = tuple(name for name in FILTERS if name in self.filters)
-        key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
         tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in names)
-        values = [orjson.dumps(self.filters[name]).decode() for name in names]
-        sql = _COUNTED.format(key=key, index=_INDEXES[names], tests=tests)
-        return sql, [self.user_id, *values]
+        values = [self.user_id, *(orjson.dumps(self.filters[name]).decode() for name in names)]
+        key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
+        assets = _COUNTED.format(key=key, index=_INDEXES[names], tests=tests)
+        if self.group_by == "content_type":
+            return _NO_RUNS.format(assets=assets), values
+        key = "substr(finished_at, 1, 10)" if self.group_by == "day" else self.group_by
+        runs = _RUNS.format(key=key, tests=tests)
+        return _BOTH.format(assets=assets, runs=runs), [*values, *values]
 
 
 class UsageQueries:
@@ -133,7 +156,7 @@ def _start(cursor: str, query: UsageQuery) -> Sequence[Any]:
     """Return the sort value and the key of the last group of the previous page."""
     try:
         value, key = orjson.loads(unseal(cursor, query.binding))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CursorError(INVALID_CURSOR) from error
     if not isinstance(key, str) or not isinstance(value, int | str):
         raise CursorError(INVALID_CURSOR)

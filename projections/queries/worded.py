@@ -131,7 +131,7 @@ class WordedQueries:
 
     async def _hits(self, query: AssetQuery, start: int, limit: int) -> list[int]:
         """Return rows that have the long words, or the short ones if there are no others."""
-        long, short = matches_of(query.words)
+        long, short = matches_of(query.user_id, query.words)
         index = "search_text" if long else "search_heads"
         onwards, direction = query.sort.onwards, query.sort.direction
         sql = _HITS.format(index=index, onwards=onwards, direction=direction)

@@ -165,7 +165,7 @@ class _Build:
         for each in projections:
             try:
                 runner = self._files.open([each], each.name)
-                if comparison:
+                if comparison and path_of(self._folder, comparison.before, each.name).exists():
                     self._compare(comparison, {each.name: runner})
                 self._finish([runner], position)
                 digests[each.name] = digest(runner.database.tables)

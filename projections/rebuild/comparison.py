@@ -109,7 +109,9 @@ def compare_file(
             differences = list(_table_differences(db, built))
             differences += _index_differences(db) if with_indexes else ()
             return FileComparison(path.name, position, differences)
-    except (sqlite3.DatabaseError, _IncomparableError) as error:
+    except sqlite3.DatabaseError as error:
+        return FileComparison(path.name, 0, [], f"its rows could not be read: {error}")
+    except _IncomparableError as error:
         return FileComparison(path.name, 0, [], str(error))
 
 

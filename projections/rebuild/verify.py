@@ -17,7 +17,11 @@ from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.projections.rebuild.digest import digest
 from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.rebuild.findings import WHOLE, row_findings
-from asset_ledger.projections.rebuild.integrity import check_file, has_schema_of
+from asset_ledger.projections.rebuild.integrity import (
+    check_file,
+    has_schema_of,
+    integrity_findings,
+)
 from asset_ledger.projections.runtime.database import in_use, path_of
 from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
@@ -56,6 +60,12 @@ def verify_tables(
     with ExitStack() as stack:
         files = NewGenerationFiles(stack, scratch, number, feed, progress)
         yield from _Verification(folder, number, files, scratch, upto).run()
+
+
+def check_pages(folder: Path) -> Iterator[Finding]:
+    """Run SQLite's integrity check on every file of tables, if the log cannot be read."""
+    for path in sorted(folder.glob("projections.g*.db")):
+        yield from integrity_findings(path)
 
 
 class _Verification:
@@ -111,9 +121,12 @@ class _Verification:
             comparison = self._files.compare(path, built, with_indexes=True)
         except (LedgerError, sqlite3.Error) as error:
             yield Finding(path.name, WHOLE, f"cannot be rebuilt: {error}")
+            yield from integrity_findings(path)
             return
         if comparison.incomparable:
             yield Finding(path.name, WHOLE, comparison.incomparable)
+            pages = integrity_findings(path)
+            yield from (each for each in pages if each.what not in comparison.incomparable)
             return
         yield from row_findings(comparison)
         yield from check_file(path, built.database, self._scratch)

@@ -1,4 +1,5 @@
-"""The projection `jobs`: one row for each job, with totals of its live assets, its start and end.
+"""The projection `jobs`: one row for each job, with totals of its live assets, its start and end;
+and one for each run of its nodes.
 
 A deleted or replaced asset is subtracted by its size in `assets`. So the statements of this
 projection for an event run before those of the projection `assets`.
@@ -15,9 +16,11 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, iso, moment, private_of
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
+from asset_ledger.ledger.domain.node import NodeEvent
 from asset_ledger.ledger.log.codec import CanonicalJson
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.tables.nodes import run_statements
 
 _CREATED: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position)
@@ -34,24 +37,35 @@ _INSERT: Final = """
     INSERT INTO jobs (user_id, job_id, first_position, last_position) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING
 """
+_NODE: Final = """
+    INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position)
+    VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET workflow_id = coalesce(workflow_id, excluded.workflow_id),
+        last_position = excluded.last_position
+"""
 
 
 class Jobs:
     """The projection of jobs."""
 
     name: Final = "jobs"
-    tables: Final = ("jobs",)
+    tables: Final = ("jobs", "node_runs")
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_jobs"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """Insert or update the row of the job that an event names, if it names one."""
+        """Insert or update the rows of the job, and of the run, that an event names."""
         event = recorded.event
         if not isinstance(event, TaggedEvent) or event.job_id is None:
             return
         if isinstance(event, AssetCreated):
             yield _created(recorded.position, event)
+            return
+        if isinstance(event, NodeEvent):
+            positions = (recorded.position, recorded.position)
+            yield Statement(_NODE, (event.user_id, event.job_id, event.workflow_id, *positions))
+            yield from run_statements(recorded)
             return
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
             row = (event.user_id, event.job_id, recorded.position, recorded.position)

@@ -2,9 +2,10 @@
 
 Texts and queries are folded alike (NFKC, no case). A query word matches literally, anywhere in a
 text: it has no operators or wildcards. A query word of one or two characters, which is nearly
-everywhere, matches only where a word begins.
+everywhere, matches only where a word begins. Each asset has a token of its owner in both indexes.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,28 +37,40 @@ _INSERT: Final = """
         metadata)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_INDEX_TEXT: Final = "INSERT INTO search_text (rowid, name, tags, metadata) VALUES (?, ?, ?, ?)"
+_TEXT: Final = "owner, name, tags, metadata"
+_INDEX_TEXT: Final = f"INSERT INTO search_text (rowid, {_TEXT}) VALUES (?, ?, ?, ?, ?)"
 _INDEX_HEADS: Final = "INSERT INTO search_heads (rowid, heads) VALUES (?, ?)"
 _LIVE: Final = "FROM search_assets WHERE id = ? AND live"
 _UNINDEX_TEXT: Final = f"""
-    INSERT INTO search_text (search_text, rowid, name, tags, metadata)
-    SELECT 'delete', seq, name, tags, metadata {_LIVE}
+    INSERT INTO search_text (search_text, rowid, {_TEXT})
+    SELECT 'delete', seq, owner_of(user_id), name, tags, metadata {_LIVE}
 """
 _UNINDEX_HEADS: Final = f"""
     INSERT INTO search_heads (search_heads, rowid, heads)
-    SELECT 'delete', seq, word_heads(name, tags, metadata) {_LIVE}
+    SELECT 'delete', seq, heads_of(user_id, name, tags, metadata) {_LIVE}
 """
 _REINDEX_TEXT: Final = f"""
-    INSERT INTO search_text (rowid, name, tags, metadata) SELECT seq, name, tags, metadata {_LIVE}
+    INSERT INTO search_text (rowid, {_TEXT})
+    SELECT seq, owner_of(user_id), name, tags, metadata {_LIVE}
 """
 _REINDEX_HEADS: Final = f"""
-    INSERT INTO search_heads (rowid, heads) SELECT seq, word_heads(name, tags, metadata) {_LIVE}
+    INSERT INTO search_heads (rowid, heads)
+    SELECT seq, heads_of(user_id, name, tags, metadata) {_LIVE}
 """
 
 
 def fold(text: str) -> str:
     """Return the text that is compared: NFKC, casefolded, NFKC."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@lru_cache(maxsize=4_096)
+def owner_of(user_id: str) -> str:
+    """Return the text that stands for a user in the index of trigrams: three private characters of
+    plane 15, so one token. Users may share one: a query tests the user's id too."""
+    hashed = hashlib.sha256(user_id.encode()).digest()
+    parts = (int.from_bytes(hashed[at : at + 2], "big") for at in (0, 2, 4))
+    return "".join(chr(0xF0000 + part % 0xFFFE) for part in parts)
 
 
 @lru_cache(maxsize=4_096)
@@ -70,6 +83,11 @@ def word_heads(*texts: str) -> str:
     """Return the index tokens of the first characters of all words in texts, sorted."""
     found = set(_HEAD.findall("\n".join(texts)))
     return " ".join(sorted(map(head, found | {letters[0] for letters in found})))
+
+
+def heads_of(user_id: str, *texts: str) -> str:
+    """Return all index tokens of an asset: its owner's, and those of its words."""
+    return f"{head(owner_of(user_id))} {word_heads(*texts)}"
 
 
 def lines(values: Iterable[Json]) -> str:
@@ -98,7 +116,10 @@ class Search:
     name: Final = "search"
     tables: Final = ()
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_search"),)
-    functions: Final[Mapping[str, Callable[..., Any]]] = {"word_heads": word_heads}
+    functions: Final[Mapping[str, Callable[..., Any]]] = {
+        "heads_of": heads_of,
+        "owner_of": owner_of,
+    }
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
@@ -120,8 +141,9 @@ def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
     texts = tuple(_texts(private).values())
     row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
     yield Statement(_INSERT, (position, *row, private.get("name", ""), *texts), independent=True)
-    yield Statement(_INDEX_TEXT, (position, *texts), independent=True)
-    yield Statement(_INDEX_HEADS, (position, word_heads(*texts)), independent=True)
+    user_id = event.user_id
+    yield Statement(_INDEX_TEXT, (position, owner_of(user_id), *texts), independent=True)
+    yield Statement(_INDEX_HEADS, (position, heads_of(user_id, *texts)), independent=True)
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The projection `usage`: totals of live assets by node, job, workflow, content type and day.
 
 It follows the log in the background and sums a batch of events before it updates a total. A total
-equals a count of the live assets, also after deletions, replacements and restores.
+equals a count of the live assets, also after deletions, replacements and restores. The runs of
+nodes that ended are summed beside them, in whole microseconds: sums of floats would depend on the
+batches.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,11 +11,15 @@ from typing import Any, Final
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, moment
+from asset_ledger.ledger.domain.node import NodeFinished, NodeRun, evolve
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
 DIMENSIONS: Final = ("node_id", "job_id", "workflow_id", "content_type", "day")
-"""The groupings of usage. A day is the date of `created_at`, in UTC."""
+"""The groupings of usage. A day is the date of `created_at`, of a run that of its end, in UTC."""
+
+MAX_MICROS: Final = 2**53
+"""A total of microseconds stays at this number, 285 years, so that no sum overflows."""
 
 BLOCK: Final = 1_024
 """How many positions of the log form a block, for which extremes are stored."""
@@ -37,7 +43,8 @@ _COUNT_NEW: Final = f"""
     WHERE seq > {_SUMMED} AND live
 """
 _SUM: Final = """
-    INSERT INTO usage SELECT user_id, dimension, key, sum(sign), sum(sign * size),
+    INSERT INTO usage (user_id, dimension, key, count, bytes, largest, first_seen, last_seen)
+    SELECT user_id, dimension, key, sum(sign), sum(sign * size),
         ifnull(max(size) FILTER (WHERE sign > 0), 0),
         ifnull(min(created_at) FILTER (WHERE sign > 0), '~'),
         ifnull(max(created_at) FILTER (WHERE sign > 0), '')
@@ -46,6 +53,14 @@ _SUM: Final = """
         largest = max(largest, excluded.largest),
         first_seen = min(first_seen, excluded.first_seen),
         last_seen = max(last_seen, excluded.last_seen)
+"""
+_RUN: Final = "INSERT INTO usage_runs VALUES (?, ?, ?, ?, ?)"
+_SUM_RUNS: Final = f"""
+    INSERT INTO usage SELECT user_id, dimension, key, 0, 0, 0, '~', '', count(*), sum(failed),
+        min(sum(micros), {MAX_MICROS})
+    FROM usage_runs GROUP BY user_id, dimension, key
+    ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, failed = failed + excluded.failed,
+        micros = min(micros + excluded.micros, {MAX_MICROS})
 """
 _SUM_BLOCKS: Final = f"""
     INSERT INTO usage_blocks SELECT {_FACET}, max(size), min(created_at), max(created_at)
@@ -73,14 +88,15 @@ _RESTORE_BLOCKS: Final = """
 """
 _RESTORE_EXTREMES: Final = """
     UPDATE usage SET (largest, first_seen, last_seen) = (
-        SELECT max(largest), min(first_seen), max(last_seen) FROM usage_blocks AS block
+        SELECT ifnull(max(largest), 0), ifnull(min(first_seen), '~'), ifnull(max(last_seen), '')
+        FROM usage_blocks AS block
         WHERE block.user_id = usage.user_id AND block.dimension = usage.dimension
             AND block.key = usage.key
     )
-    WHERE count AND (user_id, dimension, key) IN (SELECT user_id, dimension, key FROM usage_lost)
+    WHERE (user_id, dimension, key) IN (SELECT user_id, dimension, key FROM usage_lost)
 """
 _DELETE_EMPTY: Final = """
-    DELETE FROM usage WHERE NOT count AND (user_id, dimension, key) IN (
+    DELETE FROM usage WHERE NOT count AND NOT runs AND (user_id, dimension, key) IN (
         SELECT user_id, dimension, key FROM usage_changes WHERE sign < 0
     )
 """
@@ -101,16 +117,23 @@ class Usage:
         _DELETE_BLOCKS,
         *(_RESTORE_BLOCKS.format(name=name, block=BLOCK) for name in DIMENSIONS),
         _RESTORE_EXTREMES,
+        _SUM_RUNS,
         _DELETE_EMPTY,
+        "DELETE FROM usage_runs",
         "DELETE FROM usage_lost",
         "DELETE FROM usage_changes",
     )
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """Insert a new asset; subtract a changed asset from its groups and add it again."""
+        """Insert a new asset; subtract a changed asset from its groups and add it again.
+
+        Add a run that ended to its groups.
+        """
         event = recorded.event
         if isinstance(event, AssetCreated):
             yield _insert(recorded.position, event)
+        elif isinstance(event, NodeFinished):
+            yield from _runs(evolve(None, recorded))
         elif changes := _changes(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
             asset_id = event.originator_id
@@ -127,6 +150,22 @@ def _insert(position: int, event: AssetCreated) -> Statement:
     kind = (event.content_type, created_at[:10], created_at, event.size)
     row = (position, event.originator_id, event.user_id, *made_by, *kind)
     return Statement(_INSERT, row, independent=True)
+
+
+def _runs(run: NodeRun | None) -> Iterator[Statement]:
+    """Return the rows of a run that ended, one for each grouping that it has."""
+    if run is None or run.finished_at is None:
+        return
+    name, day = run.name, iso(run.finished_at)[:10]
+    keys = {
+        "node_id": name.node_id,
+        "job_id": name.job_id,
+        "workflow_id": run.workflow_id or "",
+        "day": day,
+    }
+    totals = (run.status == "failed", run.micros or 0)
+    for dimension, key in keys.items():
+        yield Statement(_RUN, (name.user_id, dimension, key, *totals), independent=True)
 
 
 def _changes(event: Event) -> dict[str, Any]:

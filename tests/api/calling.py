@@ -3,10 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 from typing import Any
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.domain.ledger import TokenCreated, TokenRevoked
 from tests.api.running import FORM, Answer, Api, form, serving
 
 ALL = ("read", "write", "audit", "admin")
@@ -35,10 +39,39 @@ class Caller:
         return answer.json
 
 
-def caller(api: Api, user_id: str = "alice", *scopes: str, **fields: Any) -> Caller:
-    """Return a caller with a new token of these scopes; without scopes, of read and write."""
-    sent = {"user_id": user_id, "scopes": list(scopes) or None, **fields}
-    return Caller(api, api.backend.tokens.create(sent)["token"])
+def caller(api: Api, user_id: str = "alice", *scopes: str) -> Caller:
+    """Return a caller with a new token of these scopes; without scopes, of read and write.
+
+    The token is valid until the server stops, and is no event: tests count events.
+    """
+    token_id, secret = token_hex(6), token_urlsafe(32)
+    text = f"alt_{token_id}_{secret}"
+    api.backend.tokens.learn(
+        TokenCreated(
+            originator_id="0" * 32,
+            originator_version=1,
+            by="test",
+            recorded_at=datetime.now(UTC),
+            token_id=token_id,
+            hash=sha256(text.encode()).hexdigest(),
+            owner=user_id,
+            scopes=scopes or ("read", "write"),
+        )
+    )
+    return Caller(api, text)
+
+
+def revoke(api: Api, token: str) -> None:
+    """Revoke a token of `caller`."""
+    api.backend.tokens.learn(
+        TokenRevoked(
+            originator_id="0" * 32,
+            originator_version=2,
+            by="test",
+            recorded_at=datetime.now(UTC),
+            token_id=token.split("_")[1],
+        )
+    )
 
 
 @asynccontextmanager

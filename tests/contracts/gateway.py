@@ -513,6 +513,8 @@ class GatewayContract:
         found = [(row.key, row.count, row.bytes, row.largest) for row in rows]
         assert found == [("n2", 2, 12, 7), ("n1", 1, 10, 10), (None, 1, 1, 1)]
         assert most.key == "n2"
+        assert most.first_seen is not None
+        assert most.last_seen is not None
         assert most.first_seen <= most.last_seen
         assert await Asset.usage(job_id="another", gateway=gateway) == []
         with pytest.raises(ParameterError):

@@ -16,7 +16,14 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
-from asset_ledger.ledger.domain.ledger import KeyRotated, LedgerOpened, ProjectionSkipped
+from asset_ledger.ledger.domain.ledger import (
+    KeyRotated,
+    LedgerOpened,
+    ProjectionSkipped,
+    TokenCreated,
+    TokenRevoked,
+)
+from asset_ledger.ledger.domain.node import NodeFinished, NodeStarted, RunName
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.codec import Codec
 from tests.builders import at
@@ -55,6 +62,7 @@ def _ledger_event(version: int) -> dict[str, Any]:
 
 
 _JOB = job_stream("1", "job_456")
+_RUN = RunName("1", "job_456", 2, "node_123", "a").stream
 
 EXAMPLES: tuple[Event, ...] = (
     LedgerOpened(
@@ -91,12 +99,33 @@ EXAMPLES: tuple[Event, ...] = (
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
     JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
+    NodeStarted(**_tagged(1, _RUN), attempt=2, run="a", made_at=at(-3600)),
+    NodeFinished(
+        **_tagged(2, _RUN),
+        attempt=2,
+        run="a",
+        status="failed",
+        seconds=12.5,
+        started_at=at(-3600),
+        made_at=at(-1800),
+        private={"error": "out of memory"},
+    ),
     ProjectionSkipped(
         **_ledger_event(2), projection="assets", position=17, reason="made by a test"
     ),
     KeyRotated(
         **_ledger_event(3), old_key="old", new_key="new", old_signature="a", new_signature="b"
     ),
+    TokenCreated(
+        **_ledger_event(4),
+        token_id="0" * 12,
+        hash="5e" * 32,
+        owner="alice",
+        scopes=("read", "audit"),
+        name="laptop",
+        expires_at=at(86400.5),
+    ),
+    TokenRevoked(**_ledger_event(5), token_id="0" * 12),
 )
 
 

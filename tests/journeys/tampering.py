@@ -28,11 +28,15 @@ def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Find
 
 @contextmanager
 def without_triggers(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a SQLite file, and drop its triggers."""
+    """Open a SQLite file without its triggers, and make them again."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        triggers = db.execute(query).fetchall()
+        for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
         yield db
+        for _, sql in triggers:
+            db.execute(sql)
 
 
 def tamper(folder: Path, chance: Random) -> str:

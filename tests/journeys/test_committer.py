@@ -164,3 +164,38 @@ def test_a_kill_between_pack_and_event_leaves_bytes_without_a_place(
         assert client.get(reply.json["get_url"]).body == b"small"
     assert [size for _, size in packed(data_dir)] == [5]
     audit(data_dir)
+
+
+def readiness(server: Server) -> tuple[int, dict[str, object]]:
+    with talking(server.port) as client:
+        answer = client.get("/readyz")
+    parts = answer.json["parts"]
+    return answer.status, next(part for part in parts if part["name"] == "committer")
+
+
+def test_a_stopped_committer_is_reported_replaced_and_loses_no_upload(data_dir: Path) -> None:
+    load = Load(retries_unknown=True)
+    with serving(data_dir, "--committer-silence", "8") as server:
+        with under_load(server.port, load, seed=1, connections=MANY_CONNECTIONS):
+            load.wait_for_answers(40)
+            pid = committer_of(server)
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda: readiness(server)[0] == 503, "the server is not ready")
+            assert "silent for" in str(readiness(server)[1]["reason"])
+            until(lambda: is_gone(pid), "the stopped committer was killed")
+            load.wait_for_answers(100)
+            assert readiness(server)[0] == 200
+            server.kill()
+        server.start()
+        check(server, load)
+        assert server.stop() == 0
+    audit(data_dir)
+
+
+def test_a_server_with_a_stopped_committer_ends_on_sigterm(data_dir: Path) -> None:
+    with serving(data_dir, "--committer-silence", "5") as server:
+        pid = committer_of(server)
+        os.kill(pid, signal.SIGSTOP)
+        assert server.stop() == 0
+        assert is_gone(pid)
+        server.start()

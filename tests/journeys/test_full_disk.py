@@ -118,3 +118,17 @@ def test_uploads_refused_on_a_full_disk_leave_no_event_and_no_key(small_disk: Pa
             reply = client.upload(bytes(50_000), f"k{number}", name="a", job_id="j")
             assert (reply.status, reply.replayed) == (201, False)
         assert len(audit(data_dir)) == 21
+
+
+@pytest.mark.slow
+def test_a_key_rotation_on_a_full_disk_is_refused_and_works_later(small_disk: Path) -> None:
+    with serving(small_disk / "data") as server, talking(server.port) as client:
+        before = client.get("/api/log/key").json
+        ballast = fill(small_disk, 0)
+        assert is_disk_full(client.call("POST", "/api/log/key/rotate"))
+        assert client.get("/api/log/key").json == before
+
+        ballast.unlink()
+
+        assert client.call("POST", "/api/log/key/rotate").status == 200
+        assert client.get("/api/log/checkpoint").status == 200

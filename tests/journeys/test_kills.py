@@ -1,7 +1,9 @@
 """kill -9 at random and at chosen moments: exactly the acknowledged uploads are recorded."""
 
+import json
 import random
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -196,3 +198,30 @@ def delete_or_break(port: int, asset_id: str) -> Reply | None:
             return client.delete(f"/api/assets/{asset_id}")
         except BROKEN:
             return None
+
+
+@pytest.mark.slow
+def test_a_run_survives_a_kill_between_its_start_and_its_end(data_dir: Path) -> None:
+    path, named = "/api/jobs/j/nodes", {"node_id": "n"}
+    with serving(data_dir) as server:
+        for number in range(3):
+            run = {**named, "run": str(number)}
+            with talking(server.port) as client:
+                assert post(client, f"{path}/start", run) == 200
+            server.kill()
+            server.start()
+            with talking(server.port) as client:
+                (node,) = client.get(path).json["nodes"]
+                assert (node["runs"], node["running"]) == (number + 1, 1)
+                end = {**run, "status": "failed", "seconds": 1.5}
+                assert post(client, f"{path}/finish", end) == 200
+                (node,) = client.get(path).json["nodes"]
+            assert (node["running"], node["failed"]) == (0, number + 1)
+        assert server.stop() == 0
+    audit(data_dir)
+
+
+def post(client: Client, path: str, fields: Mapping[str, object]) -> int:
+    """Send a JSON body and return the status of the answer."""
+    body = json.dumps(fields).encode()
+    return client.call("POST", path, body, {"Content-Type": "application/json"}).status

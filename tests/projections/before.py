@@ -19,7 +19,7 @@ from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
-DIGEST: Final = "c061be31e709506581dbe75f02d8ee5bb39b377d042864f3c66417313bcfddea"
+DIGEST: Final = "77c1388a077df7a354ebdfd860be593585c2e496ab762d416d29ad0d2fe19923"
 """The digest of all tables that the current schema makes of the stored log."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))

@@ -15,6 +15,8 @@ from tests.builders import (
     deleted,
     described,
     finished,
+    node_finished,
+    node_started,
     recorded,
     replaced,
     restored,
@@ -85,7 +87,36 @@ def histories(draw: st.DrawFn) -> list[Event]:
         asset = evolve(assets[known] if known < len(assets) else None, recorded(event)[0])
         assert asset is not None
         assets[known:] = [asset, *assets[known + 1 :]]
+    for number in range(draw(st.integers(0, 4))):
+        place = 0
+        for event in draw(node_runs(number)):
+            place = draw(st.integers(place, len(events)))
+            events.insert(place, event)
+            place += 1  # the end of a run is after its start
     return [*events, *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
+
+
+@st.composite
+def node_runs(draw: st.DrawFn, number: int) -> list[Event]:
+    """Draw the start, the end, or both, of the run with this number."""
+    given = {
+        "user_id": draw(st.sampled_from(USERS)),
+        "job_id": draw(st.sampled_from("abc")),
+        "node_id": draw(st.sampled_from("abc")),
+        "workflow_id": draw(IDS),
+        "run": str(number),
+    }
+    start, parts = at(-900), draw(st.sampled_from(["start", "end", "both"]))
+    end = node_finished(
+        **given,
+        originator_version=1 if parts == "end" else 2,
+        started_at=None if parts == "end" else start,
+        status=draw(st.sampled_from(["completed", "failed", "cancelled"])),
+        seconds=draw(st.none() | st.floats(0, 1e8)),
+        made_at=draw(st.sampled_from([None, at(-800)])),
+    )
+    begun: list[Event] = [] if parts == "end" else [node_started(**given, made_at=start)]
+    return begun if parts == "start" else [*begun, end]
 
 
 FRAMES: dict[str, Callable[[], list[Event]]] = {

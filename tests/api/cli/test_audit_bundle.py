@@ -285,3 +285,74 @@ def test_an_unknown_job_is_refused(made: Path, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (REFUSED, NO_JOB)
     assert not (tmp_path / "b.zip").exists()
+
+
+def call_absent(digest: str) -> Callable[[Any], None]:
+    def edit(manifest: Any) -> None:
+        manifest["absent"].append(digest)
+
+    return edit
+
+
+def test_a_file_that_the_manifest_calls_absent_must_not_be_there(bundle: Path) -> None:
+    for file in sorted((bundle / "files").iterdir()):
+        change(bundle, "manifest.json", call_absent(f"sha256:{file.name}"))
+
+        code, output = verified(bundle)
+
+        assert code == FAILED
+        assert f"sha256:{file.name}: the manifest calls it absent, and the file is there" in output
+        change(bundle, "manifest.json", lambda manifest: manifest["absent"].clear())
+
+
+def test_an_absent_file_must_be_named_by_an_event(bundle: Path) -> None:
+    change(bundle, "manifest.json", call_absent("sha256:" + "0" * 64))
+
+    code, output = verified(bundle)
+
+    assert code == FAILED
+    assert "no event names it" in output
+
+
+@pytest.mark.parametrize(
+    "command", [("audit-bundle", "j"), ("export", "prov", "j"), ("export", "openlineage", "j")]
+)
+@pytest.mark.parametrize("mode", [None, 0o644, 0o666])
+def test_an_exported_file_is_private(
+    made: Path, tmp_path: Path, command: tuple[str, ...], mode: int | None
+) -> None:
+    output = tmp_path / "out"
+    if mode is not None:
+        output.write_bytes(b"before")
+        output.chmod(mode)
+
+    done = run(*command, "-o", output, "--data-dir", made / "data")
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
+async def record_runs(folder: Path) -> None:
+    """Record a job with a run that fails after the job, and a run that never ends."""
+    async with serving(Settings(data_dir=folder)) as api:
+        path, failed = "/api/jobs/j/nodes", {"status": "failed", "error": "e", "seconds": 1.5}
+        await api.call("POST", f"{path}/start", json={"node_id": "n"})
+        await api.call("POST", f"{path}/start", json={"node_id": "m"})
+        await api.call("POST", "/api/jobs/j/finish", json={"status": "failed"})
+        late = await api.call("POST", f"{path}/finish", json={"node_id": "n", **failed})
+        assert late.status == 200
+
+
+def test_a_bundle_and_a_replay_have_the_runs_of_nodes(tmp_path: Path) -> None:
+    asyncio.run(record_runs(tmp_path / "data"))
+
+    done = run("audit-bundle", "j", "-o", tmp_path / "b.zip", "--data-dir", tmp_path / "data")
+    replayed = run("replay", "j", "--data-dir", tmp_path / "data")
+
+    assert (done.returncode, done.stderr) == (FINE, "")
+    code, output = verified(unpacked(tmp_path / "b.zip", tmp_path / "bundle"))
+    assert (code, "The bundle holds." in output) == (FINE, True)
+    topics = ["node.started", "node.started", "job.finished", "node.finished"]
+    assert [word for word in replayed.stdout.split() if word in topics] == topics
+    assert "status=failed" in replayed.stdout
+    assert "error=e" in replayed.stdout

@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,46 @@ async def test_a_folder_of_the_layout_before_packs_is_refused_in_one_line(folder
     assert done.returncode == 2
     assert "packed.db: export the ledger with that version, and import it" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def checkpointed(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "ledger.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+async def record_and_keep_the_wal(folder: Path, kept: Path, number: int) -> None:
+    """Record, and copy the folder as a kill would leave it: with its WAL."""
+    async with connect(data_dir=folder):
+        for each in range(number):
+            await ProcessingContext().create_asset(f"{each}.bin", content=bytes(each))
+        shutil.copytree(folder, kept)
+
+
+@pytest.mark.parametrize("number", [3, 30, 300])
+async def test_a_log_that_is_older_than_the_wal_beside_it_is_refused(
+    folder: Path, tmp_path: Path, number: int
+) -> None:
+    checkpointed(folder)
+    backup = shutil.copy(folder / "ledger.db", tmp_path / "backup.db")
+    async with connect(data_dir=folder):
+        for each in range(40):
+            await ProcessingContext().create_asset(f"{each}.txt", content=bytes([each]))
+    checkpointed(folder)
+    await record_and_keep_the_wal(folder, tmp_path / "killed", number)
+    shutil.copy(backup, tmp_path / "killed" / "ledger.db")
+
+    done = run("serve", "--port", "0", "--data-dir", tmp_path / "killed")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ledger.db is older than ledger.db-wal beside it: restore both" in done.stderr
+
+
+@pytest.mark.parametrize("number", [1, 2, 300])
+async def test_a_log_opens_with_the_wal_that_a_kill_left(
+    folder: Path, tmp_path: Path, number: int
+) -> None:
+    await record_and_keep_the_wal(folder, tmp_path / "killed", number)
+    assert (tmp_path / "killed" / "ledger.db-wal").stat().st_size > 0
+
+    async with connect(data_dir=tmp_path / "killed"):
+        assert len((await Asset.paginate(limit=1000))[0]) == number + 1

@@ -262,7 +262,10 @@ def test_a_damaged_file_is_named_and_the_others_are_verified(folder: Path) -> No
 
     usage, catalog = verify(folder)
 
-    assert usage == "projections.g1.usage.db as a whole: file is not a database"
+    assert (
+        usage
+        == "projections.g1.usage.db as a whole: its rows could not be read: file is not a database"
+    )
     assert catalog == "projections.g1.catalog.db catalog seq=2: is missing"
 
 

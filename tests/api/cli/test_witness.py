@@ -74,7 +74,7 @@ async def test_witness_trusts_the_servers_key_only_on_first_use(
 
     assert trusted.returncode == FINE
     assert f"trusted on first use: {key_of(folder)}" in trusted.stdout
-    assert (other.returncode, "trusted" in other.stdout) == (REFUSED, False)
+    assert (other.returncode, "trusted" in other.stdout) == (FORKED, False)
 
 
 async def test_witness_refuses_a_missing_wrong_or_invalid_key(tmp_path: Path) -> None:
@@ -91,3 +91,19 @@ async def test_witness_refuses_a_missing_wrong_or_invalid_key(tmp_path: Path) ->
     assert "--key is needed once" in without.stderr
     assert "this is a checkpoint of asset-ledger/" in wrong.stderr
     assert not (tmp_path / "seen.json").exists()
+
+
+async def test_witness_reports_another_key_and_a_broken_succession_as_tampering(
+    tmp_path: Path,
+) -> None:
+    folder, state = tmp_path / "data", ("--state", str(tmp_path / "seen.json"))
+    async with serving(Settings(data_dir=folder)) as api:
+        first = await in_thread("witness", api.url, *state, "--trust-on-first-use")
+    async with serving(Settings(data_dir=tmp_path / "other")) as api:
+        other = await in_thread("witness", api.url, *state)
+        await api.call("POST", "/api/log/key/rotate")
+        rotated = await in_thread("witness", api.url, *state)
+
+    assert [done.returncode for done in (first, other, rotated)] == [FINE, FORKED, FORKED]
+    assert other.stdout.startswith("FORKED: ")
+    assert (other.stderr, rotated.stderr) == ("", "")

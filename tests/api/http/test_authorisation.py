@@ -1,9 +1,10 @@
 """Every operation, called without permission: no answer reveals data of another user, or its
 existence."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +14,9 @@ from yarl import URL
 from asset_ledger.api.contract.operations import Operation
 from asset_ledger.api.contract.principal import SCOPES
 from asset_ledger.api.http.app import OPERATIONS
-from asset_ledger.api.tokens import Tokens
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.ids import new_asset_id
-from tests.api.calling import ALL, Caller, caller, serving_with_tokens
+from tests.api.calling import ALL, Caller, caller, revoke, serving_with_tokens
 from tests.api.running import FORM, Answer, Api, form
 
 SECRET: Final = "secret-of-alice"
@@ -111,7 +112,7 @@ async def test_every_operation_answers_alike_without_a_valid_token(
 ) -> None:
     revoked = caller(api, "alice", *ALL)
     assert revoked.token is not None
-    api.backend.tokens.revoke(revoked.token.split("_")[1])
+    revoke(api, revoked.token)
     before = api.head()
 
     for client in (Caller(api, None), revoked):
@@ -130,21 +131,21 @@ async def test_every_operation_answers_alike_without_a_valid_token(
 
 
 async def test_every_operation_refuses_an_expired_token(data_dir: Path) -> None:
-    text = expired_token(data_dir)
+    text = await expired_token(data_dir)
     async with serving_with_tokens(data_dir) as api:
         for entry in GUARDED:
             answer = await send(Caller(api, text), entry, unknown_names())
             assert (answer.status, answer.slug) == (401, "unauthenticated"), entry.paths
 
 
-def expired_token(data_dir: Path) -> str:
-    """Return the text of a token that expired years ago."""
-    data_dir.mkdir()
-    tokens = Tokens(data_dir / "access.db", lambda: datetime(2020, 1, 1, tzinfo=UTC))
-    sent = {"user_id": "alice", "scopes": list(ALL), "expires_at": "2020-01-02T00:00:00Z"}
-    text = tokens.create(sent)["token"]
-    tokens.close()
-    return str(text)
+async def expired_token(data_dir: Path) -> str:
+    """Return the text of a token that has expired."""
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    sent = {"user_id": "alice", "scopes": list(ALL), "expires_at": iso(soon)}
+    async with serving_with_tokens(data_dir) as api:
+        made = await caller(api, "root", "admin").call("POST", "/api/tokens", json=sent)
+        await asyncio.sleep((soon - datetime.now(UTC)).total_seconds())
+    return str(made.json["token"])
 
 
 async def test_every_operation_names_the_missing_scope_before_any_lookup(

@@ -61,6 +61,7 @@ async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projection
     assert {name.removeprefix("projection ") for name in parts} == {
         "committer",
         "disk",
+        "contents",
         *api.backend.projections.runners,
     }
     assert parts["projection tables"] == {

@@ -261,6 +261,27 @@ def test_keys_of_unsupported_kinds_and_uses_are_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        {"kty": "oct", "k": base64url(b"short"), "kid": "weak"},
+        {"kty": "RSA", "n": "x", "kid": "broken"},
+        jwk(rsa.generate_private_key(65537, 1024), "short"),
+    ],
+    ids=["a short secret", "a broken key", "a short RSA key"],
+)
+def test_a_bad_key_of_a_set_leaves_the_others_in_force(
+    tmp_path: Path, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = verifier(jwks(tmp_path, jwk(RSA, "old")))
+
+    jwks(tmp_path, bad, jwk(ED25519, "new"))
+
+    assert tokens.credential(signed("EdDSA", {"kid": "new"})) is not None
+    assert tokens.credential(signed("RS256", {"kid": "old"})) is None
+    assert "a key is not used" in caplog.text
+
+
+@pytest.mark.parametrize(
     "keys",
     [
         [],

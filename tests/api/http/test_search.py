@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from asset_ledger.api.contract.shapes import FoundPage
-from tests.api.running import Api
+from asset_ledger.api.settings import Settings
+from tests.api.running import Api, serving
 
 
 async def search(api: Api, query: str, more: str = "") -> Any:
@@ -151,3 +152,39 @@ async def test_a_search_behind_the_log_says_so_and_is_counted(api: Api, data_dir
     assert refused.slug == "projection-behind"
     assert names(fresh) == ["cat"]
     assert "asset_ledger_searches_behind_total 1.0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("a" * 129, "128 for a word"),
+        (" ".join(f"{number}" + "b" * 99 for number in range(6)), "512 in total"),
+        (" ".join(map(str, range(100, 133))), "33 words"),
+    ],
+)
+async def test_queries_have_limits_and_say_which(api: Api, query: str, problem: str) -> None:
+    answer = await api.get(f"/api/assets/search?query={quote(query)}")
+
+    assert (answer.status, answer.slug) == (400, "bad-parameter")
+    assert problem in answer.json["detail"]
+
+
+async def test_words_up_to_the_limit_are_found(api: Api) -> None:
+    await api.created(name="a" * 128)
+
+    assert len(names(await search(api, "a" * 128))) == 1
+    assert names(await search(api, "a" * 127 + "b")) == []
+
+
+async def test_a_search_that_takes_too_long_is_refused_and_others_are_answered(
+    data_dir: Path,
+) -> None:
+    async with serving(Settings(data_dir=data_dir, read_deadline=0.2)) as api:
+        for number in range(60):  # a match takes some 15 ms for each of them
+            await api.created(name=f"cat {number}", metadata={"a": "a" * 30_000})
+        word = "a" * 128
+
+        slow = await api.get(f"/api/assets/search?query={word}&min_position={api.head()}")
+
+        assert (slow.status, slow.slug) == (503, "deadline-exceeded")
+        assert names(await search(api, "59")) == ["cat 59"]

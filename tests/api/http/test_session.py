@@ -3,19 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from asset_ledger.api.sessions import LONGEST, Sessions
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.tokens import tokens_in
 from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.folder_lock import holder_of
-from tests.api.calling import ALL, caller, serving_with_tokens
+from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.http.test_jwt import keyed, signed
 from tests.api.http.test_operations import shaped
 from tests.api.running import FORM, Answer, Api, form, serving
@@ -38,8 +41,8 @@ def cookie_of(answer: Answer) -> str:
     return f"{morsel.key}={morsel.value}"
 
 
-async def signed_in(api: Api, user_id: str = "alice", *scopes: str, **fields: Any) -> str:
-    answer = await sign_in(api, caller(api, user_id, *scopes, **fields).token)
+async def signed_in(api: Api, user_id: str = "alice", *scopes: str) -> str:
+    answer = await sign_in(api, caller(api, user_id, *scopes).token)
     assert (answer.status, answer.body) == (204, b"")
     return cookie_of(answer)
 
@@ -48,7 +51,9 @@ async def test_session_authenticates_the_user_of_its_token_within_its_scopes(
     tokens_api: Api,
 ) -> None:
     api, asset = tokens_api, await caller(tokens_api, "alice").created(b"x", job_id="j")
-    cookie = await signed_in(api, "alice", "read", name="laptop")
+    sent = {"user_id": "alice", "scopes": ["read"], "name": "laptop"}
+    made = await api.backend.tokens.create("root", sent)
+    cookie = cookie_of(await sign_in(api, made["token"]))
 
     session = shaped("get_session", await api.get("/api/session", Cookie=cookie))
     content = await api.get(asset["get_url"], Cookie=f"theme=dark; {cookie}")
@@ -84,7 +89,7 @@ async def test_session_and_its_token_are_stored_as_hashes_and_never_logged(
     text = cookie_of(await sign_in(tokens_api, token)).partition("=")[2]
 
     await tokens_api.get("/nowhere", Cookie=f"asset-ledger={text}")
-    files = await asyncio.to_thread(lambda: [*data_dir.glob("access.db*")])
+    files = await asyncio.to_thread(lambda: [*data_dir.glob("sessions.db*")])
 
     assert files
     assert not any(text.encode() in file.read_bytes() for file in files)
@@ -115,7 +120,11 @@ async def test_signing_in_again_ends_the_session_before(tokens_api: Api) -> None
 
 async def test_session_ends_when_its_token_is_revoked_also_after_a_restart(data_dir: Path) -> None:
     async with serving_with_tokens(data_dir) as api:
-        kept, other = caller(api, "alice", *ALL), caller(api, "bob")
+        created = [
+            await api.backend.tokens.create("root", {"user_id": user, "scopes": [*ALL]})
+            for user in ("alice", "bob")
+        ]
+        kept, other = [Caller(api, each["token"]) for each in created]
         cookies = [cookie_of(await sign_in(api, each.token)) for each in (kept, other)]
         token_id = str(other.token).split("_")[1]
         await kept.call("DELETE", f"/api/tokens/{token_id}")
@@ -148,24 +157,28 @@ def test_session_ends_at_the_expiry_of_its_token_or_after_twelve_hours(
 ) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     start, clock = now[0], lambda: now[0]
-    tokens = Tokens(tmp_path / "access.db", clock)
-    sessions = Sessions(tokens, jwt=False, clock=clock)
     expires_at = iso(start + expiry) if expiry else None
-    allowed = tokens.credential(
-        tokens.create({"user_id": "alice", "expires_at": expires_at})["token"]
-    )
+    codec, path = Codec(), tmp_path / "sessions.db"
+    with closing(SqliteLog(tmp_path / "ledger.db", codec)) as log:
+        open_identity(log, codec, tmp_path / "checkpoint.key", new_log_id="0" * 32)
+        tokens = tokens_in(log, codec, clock)
+        sent = {"user_id": "alice", "expires_at": expires_at}
+        made = asyncio.run(tokens.create("root", sent))["token"]
+    allowed = tokens.credential(made)
     assert allowed is not None
+    sessions = Sessions(path, tokens, jwt=False, clock=clock)
     text = sessions.start(allowed)
 
     now[0] = start + lasts - timedelta(microseconds=1)
-    again = Sessions(tokens, jwt=False, clock=clock)  # as after a restart
+    again = Sessions(path, tokens, jwt=False, clock=clock)  # as after a restart
     for each in (sessions, again):
         found = each.credential(text)
         assert found is not None
         assert (found.principal.user_id, found.expires_at) == ("alice", start + lasts)
     now[0] = start + lasts
     assert [each.credential(text) for each in (sessions, again)] == [None, None]
-    tokens.close()
+    for each in (sessions, again):
+        each.close()
 
 
 async def test_session_of_a_jwt_ends_with_it(data_dir: Path) -> None:
@@ -291,9 +304,11 @@ async def test_local_ledger_describes_its_user_without_a_session(data_dir: Path)
 
 
 async def test_session_describes_a_bearer_token_of_any_scope(tokens_api: Api) -> None:
-    auditor = caller(tokens_api, "carol", "audit", expires_at="2999-01-01T00:00:00Z")
+    sent = {"user_id": "carol", "scopes": ["audit"], "expires_at": "2999-01-01T00:00:00Z"}
+    made = await tokens_api.backend.tokens.create("root", sent)
 
-    session = shaped("get_session", await auditor.get("/api/session"))
+    bearer = await tokens_api.get("/api/session", Authorization=f"Bearer {made['token']}")
+    session = shaped("get_session", bearer)
 
     assert (session["scopes"], session["expires_at"]) == (["audit"], "2999-01-01T00:00:00.000000Z")
     assert session["limits"] == {"max_upload_bytes": None}

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from asset_ledger.api.thumbnails import cache
-from asset_ledger.api.thumbnails.drawer import Drawer
+from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.workers.child import Child
@@ -254,7 +254,7 @@ def test_an_invalid_video_or_a_playlist_is_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) -> None:
-    drawer, secret = Drawer(), tmp_path / "secret"
+    drawer, secret = Drawer(readable=tmp_path), tmp_path / "secret"
     secret.write_bytes(b"neither")
     with pytest.raises(UndrawableError) as refused:
         await drawer.draw(kind, secret)
@@ -265,9 +265,9 @@ async def test_a_refusal_names_no_file_of_the_server(kind: str, tmp_path: Path) 
 
 async def test_a_drawer_continues_after_a_crash_a_timeout_or_a_bad_image() -> None:
     failing, drawer = Drawer("this"), Drawer()
-    with pytest.raises(UndrawableError, match="made its decoder fail"):
+    with pytest.raises(FailedDrawingError, match="ended twice"):
         await failing.draw("image", picture())
-    with pytest.raises(UndrawableError, match="too long"):
+    with pytest.raises(FailedDrawingError, match="too long"):
         await Drawer(patience=0).draw("image", picture())
     with pytest.raises(UndrawableError, match="cannot be decoded"):
         await drawer.draw("image", b"x")
@@ -420,14 +420,15 @@ async def test_a_missing_thumbnail_is_refused_with_its_reason(
     )
 
 
-@pytest.mark.parametrize("deaths", [1, 2])
-async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+async def test_a_killed_drawer_makes_no_picture_undrawable(
     api: Api, monkeypatch: pytest.MonkeyPatch, deaths: int
 ) -> None:
+    monkeypatch.setattr(cache, "FIRST_PAUSE", 0.0)
     left, start = [deaths], Child.start
 
-    async def dying(worker: str, *, pipes: bool) -> Child:
-        child = await start(worker, pipes=pipes)
+    async def dying(*arguments: Any, **options: Any) -> Child:
+        child = await start(*arguments, **options)
         if left[0]:
             left[0] -= 1
             await child.kill()
@@ -436,7 +437,10 @@ async def test_a_picture_whose_drawer_was_killed_is_drawn_once_more(
     monkeypatch.setattr(Child, "start", dying)
     asset = await api.created(picture(), content_type="image/png")
 
-    answer = await thumbnail(api, asset)
+    answers = [await thumbnail(api, asset) for _ in range(2)]
 
-    assert answer.status == (200 if deaths == 1 else 415)
-    assert (await thumbnail(api, asset)).status == answer.status
+    assert answers[0].status == (200 if deaths == 1 else 503)
+    if deaths > 1:
+        assert answers[0].slug == "drawing-failed"
+        assert int(answers[0].headers["Retry-After"]) >= 0
+    assert answers[1].status == 200

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from asset_ledger.api.contract.principal import Principal
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.tokens import tokens_in
 from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.folder_lock import holder_of
 from tests.api.calling import ALL, Caller, caller, serving_with_tokens
 from tests.api.running import Api, serving
@@ -113,22 +117,61 @@ async def test_a_revoked_token_is_rejected_at_once(api: Api) -> None:
     assert repeated.json == revoked.json
 
 
+async def made(admin: Caller, user_id: str, **fields: object) -> tuple[str, Caller]:
+    """Create a token over HTTP. Return its id, and a caller with it."""
+    answer = await admin.call("POST", "/api/tokens", json={"user_id": user_id, **fields})
+    assert answer.status == 201, answer.body
+    return answer.json["id"], Caller(admin.api, answer.json["token"])
+
+
 async def test_a_revoked_token_stays_revoked_after_a_restart(data_dir: Path) -> None:
     async with serving_with_tokens(data_dir) as api:
-        kept, gone = caller(api), caller(api)
-        assert gone.token is not None
-        api.backend.tokens.revoke(gone.token.split("_")[1])
+        admin = caller(api, "root", "admin")
+        (_, kept), (token_id, gone) = await made(admin, "alice"), await made(admin, "alice")
+        await admin.call("DELETE", f"/api/tokens/{token_id}")
 
     async with serving_with_tokens(data_dir) as api:
         assert (await Caller(api, kept.token).get("/api/assets")).status == 200
         assert (await Caller(api, gone.token).get("/api/assets")).status == 401
 
 
+async def test_creation_and_revocation_of_tokens_are_events(api: Api) -> None:
+    admin = caller(api, "root", *ALL)
+    token_id, _ = await made(admin, "alice", name="ci", scopes=["read"])
+    other, _ = await made(admin, "bob")
+    for _ in range(2):
+        await admin.call("DELETE", f"/api/tokens/{token_id}")
+
+    listed = await admin.get("/api/events?all=true&topic=token.created&topic=token.revoked")
+
+    found = [(e["topic"], e["by"], e["data"]["token_id"]) for e in listed.json["events"]]
+    assert found == [
+        ("token.created", "root", token_id),
+        ("token.created", "root", other),
+        ("token.revoked", "root", token_id),
+    ]
+    first = listed.json["events"][0]["data"]
+    assert (first["owner"], first["scopes"], first["name"]) == ("alice", ["read"], "ci")
+    assert (await caller(api, "alice", "audit").get("/api/events")).json["events"] == []
+
+
+async def test_tokens_that_are_created_at_once_are_all_valid(api: Api) -> None:
+    admin = caller(api, "root", "admin")
+
+    callers = await asyncio.gather(*(made(admin, f"user{n}") for n in range(4)))
+
+    assert [(await each.get("/api/assets")).status for _, each in callers] == [200] * 4
+    assert len((await admin.get("/api/tokens")).json["tokens"]) == 5
+
+
 def test_a_token_expires_exactly_at_its_expiry_time(tmp_path: Path) -> None:
-    now = [datetime(2026, 1, 1, tzinfo=UTC)]
-    tokens = Tokens(tmp_path / "access.db", lambda: now[0])
+    now, codec = [datetime(2026, 1, 1, tzinfo=UTC)], Codec()
     until = now[0] + timedelta(hours=1)
-    text = tokens.create({"user_id": "alice", "expires_at": iso(until)})["token"]
+    with closing(SqliteLog(tmp_path / "ledger.db", codec)) as log:
+        open_identity(log, codec, tmp_path / "checkpoint.key", new_log_id="0" * 32)
+        tokens = tokens_in(log, codec, lambda: now[0])
+        sent = {"user_id": "alice", "expires_at": iso(until)}
+        text = asyncio.run(tokens.create("root", sent))["token"]
 
     now[0] = until - timedelta(microseconds=1)
     allowed = tokens.credential(text)
@@ -136,7 +179,6 @@ def test_a_token_expires_exactly_at_its_expiry_time(tmp_path: Path) -> None:
     assert allowed[:2] == (Principal("alice", frozenset({"read", "write"})), until)
     now[0] = until
     assert tokens.credential(text) is None
-    tokens.close()
 
 
 @pytest.mark.parametrize(
@@ -175,7 +217,7 @@ async def test_a_new_token_is_shown_once_and_stored_as_its_hash(api: Api, data_d
 
     assert (await Caller(api, text).get("/api/assets")).status == 200
     assert text not in (await admin.get("/api/tokens")).body.decode()
-    files = await asyncio.to_thread(lambda: [*data_dir.glob("access.db*")])
+    files = await asyncio.to_thread(lambda: [*data_dir.glob("ledger.db*")])
     assert files
     assert not any(text.encode() in file.read_bytes() for file in files)
 

@@ -18,6 +18,9 @@ async def usage(api: Api, query: str = "") -> list[dict[str, Any]]:
     return rows
 
 
+NO_RUNS = {"runs": 0, "failed": 0, "seconds": 0.0}
+
+
 async def test_usage_totals_assets_by_node(api: Api) -> None:
     first = await api.created(b"123", node_id="a", job_id="j")
     await api.created(b"12345", node_id="b")
@@ -33,6 +36,7 @@ async def test_usage_totals_assets_by_node(api: Api) -> None:
             "largest": 3,
             "first_seen": first["created_at"],
             "last_seen": last["created_at"],
+            **NO_RUNS,
         },
         {"key": None, "count": 1, "bytes": 0, "largest": 0, **_seen(await _only(api, ""))},
     ]
@@ -47,8 +51,8 @@ async def _only(api: Api, node: str) -> Any:
     return (await api.get(f"/api/assets?{filters}")).json["assets"][0]
 
 
-def _seen(asset: Any) -> dict[str, str]:
-    return {"first_seen": asset["created_at"], "last_seen": asset["created_at"]}
+def _seen(asset: Any) -> dict[str, Any]:
+    return {"first_seen": asset["created_at"], "last_seen": asset["created_at"], **NO_RUNS}
 
 
 async def test_usage_omits_deleted_assets(api: Api) -> None:

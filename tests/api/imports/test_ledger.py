@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -142,7 +143,7 @@ def test_an_export_is_private_and_has_no_secrets(original: Path, export: Path) -
     written = [path for path in export.rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o77 == 0 for path in (export, *written))
     assert not any(key in path.read_bytes() for path in written)
-    assert not {"checkpoint.key", "access.db"} & {path.name for path in written}
+    assert not {"checkpoint.key"} & {path.name for path in written}
 
 
 async def test_a_ledger_is_exported_while_its_server_runs(tmp_path: Path) -> None:
@@ -224,6 +225,31 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda export: change(export / "keys.ndjson", 1, lambda key: key.update(last=99)),
         "keys.ndjson is damaged: its bytes are not those of the export",
     ),
+    "a key of other events": (
+        lambda export: forge_key(export, first=3, last=3),
+        "no event names the key 'try-1'",
+    ),
+    "a key of another request": (
+        lambda export: forge_key(export, fingerprint="0" * 64),
+        "no event names the key 'try-1'",
+    ),
+    "a key of another operation": (
+        lambda export: forge_key(export, operation="delete-asset"),
+        "no event names the key 'try-1'",
+    ),
+    "a key of events that are not there": (
+        lambda export: forge_key(export, last=99),
+        "has events that are not there",
+    ),
+    "a pipe for the events": (
+        lambda export: pipe(export / "events.ndjson"),
+        "it is not a file",
+    ),
+    "a pipe for the manifest": (lambda export: pipe(export / "ledger.json"), "it is not a file"),
+    "a pipe for a large content": (
+        lambda export: pipe(next(path for path in export.rglob("objects/*/*/*"))),
+        "it is not a file",
+    ),
     "a checkpoint": (
         lambda export: change(export / "checkpoints.ndjson", 1, altered_note),
         "checkpoints.ndjson is damaged in line 1",
@@ -251,6 +277,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "it does not name contents.ndjson",
     ),
 }
+
+
+def pipe(file: Path) -> None:
+    """Put a named pipe, which has no writer, in the place of a file."""
+    file.unlink()
+    os.mkfifo(file)
+
+
+def forge_key(export: Path, **changed: Any) -> None:
+    """Change an idempotency key, and the manifest with it."""
+    change(export / "keys.ndjson", 1, lambda key: key.update(changed))
+    files = json.loads((export / "ledger.json").read_bytes())["files"]
+    manifest(export, files={**files, "keys.ndjson": of(export, "keys.ndjson")})
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -423,3 +462,23 @@ def manifest(export: Path, **changed: Any) -> None:
 def of(export: Path, name: str) -> dict[str, Any]:
     content = (export / name).read_bytes()
     return {"lines": content.count(b"\n"), "sha256": sha256(content).hexdigest()}
+
+
+async def test_an_import_carries_tokens_and_their_revocations(tmp_path: Path) -> None:
+    made = {}
+    for name in ("kept", "revoked"):
+        create = ("token", "create", "--data-dir", tmp_path / "data", "--user", name, "--json")
+        made[name] = json.loads((await asyncio.to_thread(command, *create)).output)
+    revoke = ("token", "revoke", made["revoked"]["id"], "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *revoke)
+    export = ("export", "ledger", tmp_path / "out", "--data-dir", tmp_path / "data")
+    await asyncio.to_thread(command, *export)
+    await import_ledger(tmp_path / "out", tmp_path / "in", no_progress)
+
+    async with serving(Settings(data_dir=tmp_path / "in", auth="tokens")) as api:
+        answers = [
+            await api.get("/api/assets", Authorization=f"Bearer {each['token']}")
+            for each in made.values()
+        ]
+
+    assert [answer.status for answer in answers] == [200, 401]

@@ -1,5 +1,6 @@
 """`run_node`: what it saves of a return value, under which names, and what it does not save."""
 
+import asyncio
 import io
 import logging
 import sys
@@ -325,3 +326,99 @@ def imported(name: str) -> ModuleType:
 class Unseekable(io.BytesIO):
     def seekable(self) -> bool:
         return False
+
+
+class Fails(BaseNode):
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__(id="fails")
+        self.failure = failure
+
+    async def process(self, context: ProcessingContext) -> None:
+        raise self.failure
+
+
+@pytest.fixture(params=["embedded", "remote"])
+def either(request: pytest.FixtureRequest) -> ProcessingContext:
+    """A context of a ledger in process, and of one over HTTP."""
+    gateway: Gateway = request.getfixturevalue(request.param)
+    return ProcessingContext(
+        workflow_id="w",
+        job_id="j",
+        parameters={"steps": 20},
+        parent_job_id="parent",
+        gateway=gateway,
+    )
+
+
+async def test_each_run_of_a_node_is_recorded(either: ProcessingContext) -> None:
+    async with either:
+        for _ in range(2):
+            await run_node(Returns(lambda: b"four"), either)
+
+    (node,) = await either.nodes()
+    assert (node.node_id, node.status, node.runs, node.failed) == ("n", "completed", 2, 0)
+    assert (node.assets, node.bytes, node.error) == (2, 8, None)
+    assert node.longest is not None
+    assert node.seconds >= node.longest >= 0
+    events = [event async for event in either.history()]
+    assert [event.topic for event in events] == [
+        "job.started",
+        *["node.started", "asset.created", "node.finished"] * 2,
+        "job.finished",
+    ]
+    assert events[0].data["parameters"] == {"steps": 20}
+    assert events[0].data["parent_job_id"] == "parent"
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "error"),
+    [
+        (lambda: ValueError("no\0 input \ud800"), "failed", "ValueError: no input ?"),
+        (MemoryError, "failed", "MemoryError: "),
+        (asyncio.CancelledError, "cancelled", None),
+    ],
+)
+async def test_an_exception_that_leaves_a_node_is_recorded_and_names_the_node(
+    either: ProcessingContext, make: Callable[[], BaseException], status: str, error: str | None
+) -> None:
+    failure = make()
+    with pytest.raises(type(failure)) as raised:
+        await run_node(Fails(failure), either)
+
+    assert raised.value is failure
+    assert "in node fails of job j" in failure.__notes__
+    (node,) = await either.nodes()
+    assert (node.status, node.error) == (status, error)
+
+
+async def test_a_failed_job_names_the_node_that_failed(either: ProcessingContext) -> None:
+    with pytest.raises(ValueError, match="no"):
+        async with either:
+            await run_node(Fails(ValueError("no")), either)
+
+    *_, last = [event async for event in either.history()]
+    assert last.data["error"] == "ValueError: no\nin node fails of job j"
+
+
+async def test_nodes_of_many_pages_are_listed_once(context: ProcessingContext) -> None:
+    gateway = context.user_gateway
+    for number in range(5):
+        await gateway.finish_node("j", {"node_id": f"n{number}", "status": "completed"})
+    page = await gateway.nodes("j", [("page_size", "2")])
+    more = await gateway.nodes("j", [("page_size", "3"), ("cursor", page["next"])])
+
+    assert [node.node_id for node in await context.nodes()] == [
+        node["node_id"] for node in (*page["nodes"], *more["nodes"])
+    ]
+    assert more["next"] == ""
+
+
+async def test_a_claimed_time_of_a_run_is_recorded_in_process(context: ProcessingContext) -> None:
+    gateway, named = context.user_gateway, {"node_id": "n"}
+    await gateway.start_node("j", {**named, "made_at": "2020-01-01T00:00:00Z"})
+    await gateway.finish_node(
+        "j", {**named, "made_at": "2020-01-01T00:00:09Z", "status": "completed"}
+    )
+
+    (node,) = await context.nodes()
+    assert (node.seconds, str(node.finished_at)) == (9.0, "2020-01-01 00:00:09+00:00")

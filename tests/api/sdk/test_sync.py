@@ -103,6 +103,20 @@ def test_a_context_records_the_start_and_the_end_of_its_job(context: ProcessingC
     assert [event.topic for event in job.history()] == ["job.started", "job.finished"]
 
 
+def test_a_context_lists_its_nodes_and_records_its_parameters(context: ProcessingContext) -> None:
+    class Quiet(BaseNode):
+        async def process(self, context: asset_ledger.ProcessingContext) -> None: ...
+
+    with ProcessingContext(job_id="k", parameters={"a": 1}, parent_job_id="p") as job:
+        run_node(Quiet(id="n"), job)
+
+    assert [(node.node_id, node.status, node.runs) for node in job.nodes()] == [
+        ("n", "completed", 1)
+    ]
+    first = next(job.history())
+    assert (first.data["parameters"], first.data["parent_job_id"]) == ({"a": 1}, "p")
+
+
 def test_an_installed_ledger_is_used_until_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,10 @@ async def history(gateway: Gateway) -> list[dict[str, Any]]:
     shown = []
     for event in events:
         data = dict(event.data)
+        if event.topic.startswith("node."):  # random, and measured
+            assert data.pop("run")
+            assert data.pop("seconds", 1) >= 0
+            data.pop("started_at", None)
         data["derived_from"] = [names[source] for source in data.get("derived_from", ())]
         rest = {name: value for name, value in vars(event).items() if name not in ("time", "data")}
         shown.append({**rest, "asset_id": names.get(event.asset_id), "data": data})

@@ -5,6 +5,7 @@ import sys
 import time
 
 from asset_ledger.api.workers.child import exit_with_server, give_way
+from asset_ledger.api.workers.confine import confine
 
 
 def echo() -> None:
@@ -32,7 +33,8 @@ def hang() -> None:
 
 def limited() -> None:
     """Report whether an allocation above the limit is refused, and the priority."""
-    give_way(nice=7, max_memory=1 << 30)
+    give_way(nice=7)
+    confine(max_memory=1 << 30)
     try:
         bytearray((1 << 30) + (1 << 26))
     except MemoryError:

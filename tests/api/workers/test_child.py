@@ -177,6 +177,6 @@ async def test_cancelled_start_leaves_no_child() -> None:
             await asyncio.to_thread(os.sched_yield)
 
 
-async def test_give_way_lowers_priority_and_limits_memory() -> None:
+async def test_give_way_lowers_priority_and_confine_limits_memory() -> None:
     async with await start("limited") as child:
         assert await child.stdout.read() == b"refused %d\n" % min(os.nice(0) + 7, 19)

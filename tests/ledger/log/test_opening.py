@@ -64,6 +64,7 @@ def test_every_command_refuses_a_folder_of_format_1_in_one_line(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     folder = with_format(tmp_path / "data", 1)
+    folder.chmod(0o700)  # else a start says that it takes the permissions of others
 
     done = run(*arguments, "--data-dir", folder)
 

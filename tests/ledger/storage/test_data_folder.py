@@ -8,10 +8,10 @@ from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 
 def test_data_folder_has_the_documented_file_names(tmp_path: Path) -> None:
     files = DataFolder(tmp_path)
-    named = [files.log, files.key, files.access, files.derived, files.lock, files.unfinished_log]
+    named = [files.log, files.key, files.derived, files.lock, files.unfinished_log]
 
     assert [str(path.relative_to(tmp_path)) for path in named] == [
-        *("ledger.db", "checkpoint.key", "access.db", "derived", "lock", "ledger.db.importing"),
+        *("ledger.db", "checkpoint.key", "derived", "lock", "ledger.db.importing"),
     ]
     assert files.content.root == tmp_path / "content"
 

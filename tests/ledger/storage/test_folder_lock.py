@@ -126,3 +126,22 @@ def test_hold_folder_refuses_a_file_as_data_folder(tmp_path: Path) -> None:
         hold_folder(tmp_path / "data"),
     ):
         pytest.fail("a file was taken for a folder")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o777])
+def test_hold_folder_lets_only_the_owner_enter_an_existing_folder(
+    tmp_path: Path, mode: int
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+
+    with hold_folder(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_hold_folder_keeps_a_mode_that_is_narrower(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+
+    with hold_folder(tmp_path):
+        assert tmp_path.stat().st_mode & 0o777 == 0o700

@@ -74,6 +74,22 @@ CREATE TABLE jobs (
 INSERT INTO "jobs" VALUES ('1', 'job_0', 'w', NULL, 'untracked', NULL, NULL, NULL, NULL, 5, 3800, 5, 20);
 INSERT INTO "jobs" VALUES ('1', 'job_1', 'w', NULL, 'completed', NULL, '{"steps":20}', '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z', 6, 3105, 2, 22);
 INSERT INTO "jobs" VALUES ('alice', 'job_1', NULL, NULL, 'untracked', NULL, NULL, NULL, NULL, 1, 4, 21, 21);
+CREATE TABLE node_runs (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            node_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            run TEXT NOT NULL,
+            workflow_id TEXT,
+            status TEXT NOT NULL,
+            error TEXT,
+            micros INTEGER,  -- the duration in microseconds: sums of integers are exact
+            started_at TEXT,
+            finished_at TEXT,
+            first_position INTEGER NOT NULL,
+            last_position INTEGER NOT NULL,
+            PRIMARY KEY (user_id, job_id, node_id, attempt, run)
+        ) WITHOUT ROWID;
 CREATE TABLE positions (
         projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
         leaf BLOB NOT NULL  -- leaf hash of the fact at that position
@@ -97,6 +113,8 @@ CREATE INDEX assets_deleted_folders ON assets (user_id, id)
 CREATE INDEX edges_by_digest ON edges (user_id, digest);
 CREATE INDEX jobs_by_user ON jobs (user_id, first_position);
 CREATE INDEX jobs_by_workflow ON jobs (user_id, workflow_id, first_position);
+CREATE INDEX node_runs_by_node ON node_runs (user_id, node_id);
+CREATE INDEX node_runs_by_workflow ON node_runs (user_id, workflow_id, node_id);
 CREATE VIEW nodetool_assets AS
         SELECT id, user_id, workflow_id, coalesce(parent_id, user_id) AS parent_id, name,
             content_type, metadata, created_at, updated_at, duration, size

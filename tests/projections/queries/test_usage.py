@@ -7,15 +7,19 @@ import orjson
 import pytest
 
 from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.node import NodeRun
 from asset_ledger.ledger.errors import CursorError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.usage import FILTERS, SORTS, UsageQueries, UsageQuery
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.tables.usage import DIMENSIONS
-from tests.builders import asset_id, created
-from tests.projections.counting import recounted, usage
+from tests.builders import asset_id, created, node_finished, node_started
+from tests.projections.counting import ended_runs, recounted, run_key_of, usage
 from tests.projections.histories import live
 from tests.projections.world import World
+
+COLUMNS = {"-count": 1, "-bytes": 2, "-largest": 3, "-failed": 7, "-seconds": 8}
+"""The place of the sorted value in a row of `recounted`."""
 
 
 async def pages(
@@ -47,6 +51,20 @@ def filled(here: World, runner: Runner) -> list[Asset]:
         for n in range(1, 61)
     ]
     here.write(runner, *events)
+    ends = [
+        node_finished(
+            originator_version=1,
+            run=str(n),
+            user_id="12"[n % 7 == 0],
+            node_id="abd"[n % 3],
+            job_id="abe"[n % 2],
+            workflow_id=ids[n % 4],
+            status="failed" if n % 5 == 0 else "completed",
+            seconds=n / 8,
+        )
+        for n in range(40)
+    ]
+    here.write(runner, *ends, node_started(node_id="a"))
     return list(live(here.feed.read(0, 1_000)).values())
 
 
@@ -62,9 +80,10 @@ async def test_usage_pages_are_sorted_groups_with_and_without_filters(
         some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
         for filters in choices:
             own = [a for a in filled if a.user_id == "1" and _matches(a, filters)]
+            runs = [r for r in ended_runs(here.feed.read(0, 1_000)) if _has_run(filters, r)]
             query = UsageQuery("1", dimension, filters, sort)
             rows, _ = await pages(UsageQueries(some[0], some[1]), query, 2)
-            assert [tuple(row.values()) for row in rows] == _expected(own, dimension, sort)
+            assert [tuple(row.values()) for row in rows] == _expected(own, runs, dimension, sort)
         for readers in some:
             await readers.close()
 
@@ -73,15 +92,28 @@ def _matches(asset: Asset, filters: dict[str, list[str]]) -> bool:
     return all(getattr(asset, name) in values for name, values in filters.items())
 
 
-def _expected(assets: Sequence[Asset], dimension: str, sort: str) -> list[tuple[Any, ...]]:
-    groups = recounted(assets)
+def _has_run(filters: dict[str, list[str]], run: NodeRun) -> bool:
+    own = run.name.user_id == "1"
+    return own and all(run_key_of(run, name) in values for name, values in filters.items())
+
+
+def _expected(
+    assets: Sequence[Asset], runs: Sequence[NodeRun], dimension: str, sort: str
+) -> list[tuple[Any, ...]]:
+    groups = recounted(assets, runs)
     rows = [(key, *value) for (_, name, key), value in groups.items() if name == dimension]
     if sort == "key":
         rows.sort()
     else:
-        column = ("-count", "-bytes", "-largest").index(sort) + 1
+        column = COLUMNS[sort]
         rows.sort(key=lambda row: (row[column], row[0]), reverse=True)
-    return [(key or None, *rest) for key, *rest in rows]
+    return [_shown(*row) for row in rows]
+
+
+def _shown(key: str, *rest: Any) -> tuple[Any, ...]:
+    count, size, largest, first, last, runs, failed, micros = rest
+    seen = (first, last) if count else (None, None)
+    return key or None, count, size, largest, *seen, runs, failed, micros / 1e6
 
 
 async def test_usage_refuses_the_cursor_of_another_query(here: World, runner: Runner) -> None:

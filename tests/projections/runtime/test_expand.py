@@ -209,7 +209,7 @@ async def test_tables_without_backfills_are_filled_before_they_serve(
 ) -> None:
     with closing(sqlite3.connect(older.folder / "projections.g1.db")) as db:
         db.executescript(
-            "DROP TABLE jobs; DROP TABLE edges;"
+            "DROP TABLE jobs; DROP TABLE node_runs; DROP TABLE edges;"
             " DELETE FROM positions WHERE projection <> 'assets';"
             " DELETE FROM schema_migrations WHERE name <> '20260101_000000_create_assets'"
         )

@@ -182,7 +182,7 @@ export function Gallery({ fixed = {}, empty }) {
   return html`<main class="main" id="main">
     <h1 class="vh">Assets</h1>
     <div class="bar">${h(FilterBar, { fixed: Object.keys(fixed) })}
-      ${h(Menu, { name: "Sort", kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
+      ${h(Menu, { name: `Sort: ${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}`, kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
       <div class="seg" role="group" aria-label="View">${[["grid", "Grid", "layout-grid"], ["list", "List", "list"]].map(([key, label, icon]) => html`
         <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`)}</div>
       <button class="btn primary" aria-label="Upload" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>

@@ -37,18 +37,32 @@ export function useAsset(id, known = null) {
   return { asset, error };
 }
 
+const small = matchMedia("(max-width: 720px)");
+
+/** Whether the page has the width of a phone. */
+function useSmall() {
+  const [is, setIs] = useState(small.matches);
+  useEffect(() => {
+    const change = () => setIs(small.matches);
+    small.addEventListener("change", change);
+    return () => small.removeEventListener("change", change);
+  }, []);
+  return is;
+}
+
 /** @param {{id: string, known: Asset | null, close: () => void, previous?: () => void, next?: () => void}} properties */
 export function Panel({ id, known, close, previous, next }) {
   const { asset, error } = useAsset(id, known);
   const name = asset?.name ?? "";
+  const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
   const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) =>
     html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
-  return html`<aside class="panel" aria-label=${asset ? visible(name) : "Asset"}>
+  return html`<${box} class="panel" aria-label=${asset ? visible(name) : "Asset"}>
     <header><button class="btn bare icon only-small" aria-label="Back" onClick=${close}>${h(Icon, { name: "chevron-left" })}</button>
-      <h2>${asset && h(Name, { name })}</h2>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
+      <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
       <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
       <span class="not-small">${step("Close", "x", close)}</span></header>
-    <div class="body" tabindex="0" role="group" aria-label="About this asset">${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></aside>`;
+    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
 }
 
 /** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown}} properties */

@@ -27,7 +27,7 @@ export function Preview({ asset, url, fail, measure }) {
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {() => void} */ act) => html`<button class="btn small icon" aria-label=${label} title=${label} onClick=${act}>${h(Icon, { name: icon, small: true })}</button>`;
   return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
     <img ref=${image} src=${url} alt=${`Preview of ${asset.name}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
-    <div class="zoom-bar">${button("Zoom out", "zoom-out", () => zoom.by(1 / STEP))}<button class="btn small num" aria-label="Show in full size" onClick=${zoom.full}>${Math.round(view.scale * 100)} %</button>${button("Zoom in", "zoom-in", () => zoom.by(STEP))}${button("Fit", "maximize", zoom.fit)}</div></div>`;
+    <div class="zoom-bar">${button("Zoom out", "zoom-out", () => zoom.by(1 / STEP))}<button class="btn small num" aria-label=${`${Math.round(view.scale * 100)} %: show in full size`} onClick=${zoom.full}>${Math.round(view.scale * 100)} %</button>${button("Zoom in", "zoom-in", () => zoom.by(STEP))}${button("Fit", "maximize", zoom.fit)}</div></div>`;
 }
 
 /** The place of something that is zoomed and moved inside a box.

@@ -70,7 +70,7 @@ function Loaded({ asset, events }) {
         <h1>${h(Name, { name: asset.name, tail: 12 })}</h1>${h(Versions, { asset, events, version })}
         <div class="end">${[[-1, "Previous asset", "arrow-up"], [1, "Next asset", "arrow-down"]].map(([by, label, icon]) => html`<button key=${icon} class="btn bare icon wide-only" aria-label=${label} title=${label} disabled=${!beside(asset.id, /** @type {1 | -1} */ (by))} onClick=${step(/** @type {1 | -1} */ (by))}>${h(Icon, { name: String(icon) })}</button>`)}
           ${asset.deleted_at ? html`<button class="btn" onClick=${() => restore(all)}>${h(Icon, { name: "undo-2" })}Restore</button>` : html`
-          <button class="btn" onClick=${() => download(all)} disabled=${!asset.get_url}>${h(Icon, { name: "download" })}<span class="long">Download</span></button>
+          <button class="btn" aria-label="Download" onClick=${() => download(all)} disabled=${!asset.get_url}>${h(Icon, { name: "download" })}<span class="long">Download</span></button>
           <button class="btn wide-only" onClick=${() => askTags(all)}>${h(Icon, { name: "tag" })}Tag</button><button class="btn wide-only" onClick=${() => askMove(all)}>${h(Icon, { name: "folder-input" })}Move</button>${h(More, { asset })}`}</div></div>
       <nav class="tabrow" aria-label="Views">${link("preview", "Preview", 0)}${link("lineage", "Lineage", lineage ? lineage.nodes.length : 0)}
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
@@ -78,7 +78,7 @@ function Loaded({ asset, events }) {
     <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, root: asset.id })
       : tab === "compare" ? h(Comparison, { asset, other, shown })
       : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })}</div>
-      <aside class="about" tabindex="0" aria-label="About this asset">${h(Seal, { asset })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
+      <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}
         <div class="versions">${h(History, { events, current: version || asset.version, act: (n) => h(VersionLinks, { n, asset, events, version }) })}</div></aside></div></main>`;
 }
@@ -98,7 +98,7 @@ function Versions({ asset, events, version }) {
   const now = version || asset.version;
   if (!events || events.length < 2) return null;
   const items = [...events].reverse().map((event) => ({ label: `Version ${count(Number(event.version))}`, end: time(event.time), checked: event.version === now ? true : undefined, act: () => setQuery({ version: event.version === asset.version ? null : event.version, with: null }) }));
-  return h(Menu, { name: "Version", kind: "btn small num", start: true, label: html`v${now}${h(Icon, { name: "chevron-down", small: true })}`, items });
+  return h(Menu, { name: `Version: v${now}`, kind: "btn small num", start: true, label: html`v${now}${h(Icon, { name: "chevron-down", small: true })}`, items });
 }
 
 /** @param {{n: number, asset: Asset, events: LedgerEvent[] | null, version: number}} properties */

@@ -1,0 +1,157 @@
+"""Contents checked against what the log records: size when opened, digest when read as a whole.
+
+Promise: reading all of a damaged content raises ContentDamagedError before the last piece. A packed
+content is checked when it is opened, so its ranges are checked too.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from asset_ledger.ledger.content.reading import SmallContent
+from asset_ledger.ledger.content.store import Content, ContentStore, Stage, Staged
+from asset_ledger.ledger.errors import ContentDamagedError, CorruptLogError, StorageFailedError
+from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
+
+MOST: Final = 1_000
+"""Damaged contents that are remembered at most."""
+
+_Stamp = tuple[int, int, int] | None
+"""Inode, time of change in ns and size of a content's file: they differ once it was replaced."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    error: ContentDamagedError
+    stamp: _Stamp
+
+
+class CheckedContents:
+    """A store whose contents are checked as they are read. It remembers what is damaged."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+        self._damaged: dict[Digest, _Damage] = {}
+
+    @property
+    def damaged(self) -> int:
+        """The number of contents that were found damaged and not repaired since."""
+        return len(self._damaged)
+
+    def stage(self) -> Stage:
+        """Begin to receive a content."""
+        return self._store.stage()
+
+    async def publish(self, staged: Staged) -> None:
+        """Make a large content durable. The same bytes repair a damaged content."""
+        await self._store.publish(staged)
+        self.forget(staged.digest)
+
+    async def open(self, digest: Digest, size: int) -> Content:
+        """Open a content that the log records with this size. Raises ContentDamagedError."""
+        try:
+            content = await self._store.open(digest)
+        except CorruptLogError as error:
+            raise self.note(digest, str(error)) from error
+        if content is None:
+            raise self.note(digest, "its bytes are missing")
+        try:
+            return await self._checked(content, digest, size)
+        except BaseException:
+            await content.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
+
+    def note(self, digest: Digest, reason: str, path: Path | None = None) -> ContentDamagedError:
+        """Remember a damaged content. Return the error for its reader."""
+        error = ContentDamagedError(digest, reason)
+        if digest not in self._damaged:
+            logger.error("%s", error)
+        if digest in self._damaged or len(self._damaged) < MOST:
+            self._damaged[digest] = _Damage(error, _stamp(path))
+        return error
+
+    def forget(self, digest: Digest) -> None:
+        """Note that a content is whole."""
+        self._damaged.pop(digest, None)
+
+    async def _checked(self, content: Content, digest: Digest, size: int) -> Content:
+        known = self._damaged.get(digest)
+        if known is not None and known.stamp and known.stamp == _stamp(content.path):
+            raise known.error  # else a client would resume a broken transfer behind the damage
+        if content.size != size:
+            reason = f"it has {content.size:,} bytes instead of {size:,}"
+            raise self.note(digest, reason, content.path)
+        checked = CheckedContent(self, content, digest)
+        return checked if content.path else await checked.in_memory()
+
+
+class CheckedContent:
+    """A content of the recorded size. Reading all of it also checks its digest."""
+
+    def __init__(self, contents: CheckedContents, content: Content, digest: Digest) -> None:
+        self._contents, self._content, self._digest = contents, content, digest
+        self.size, self.path = content.size, content.path
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield the bytes [start, stop). Raises ContentDamagedError, before the last piece."""
+        pieces = self._content.chunks(start, stop)
+        try:
+            async for piece in self._hashed(pieces) if start <= 0 and stop >= self.size else pieces:
+                yield piece
+        except StorageFailedError as error:
+            raise self._contents.note(self._digest, str(error), self.path) from error
+
+    async def in_memory(self) -> Content:
+        """Return the content in memory, checked. Raises ContentDamagedError."""
+        whole = b"".join([piece async for piece in self._content.chunks(0, self.size)])
+        self._compare(digest_of(whole))
+        return SmallContent(whole)
+
+    async def close(self) -> None:
+        """Close what reading needed."""
+        await self._content.close()
+
+    async def _hashed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield each piece while a thread hashes the next one; the last after the comparison."""
+        hashed, held = hashlib.sha256(), b""
+        async for piece in pieces:
+            hashing = asyncio.create_task(asyncio.to_thread(hashed.update, piece))
+            if held:
+                yield held
+            await hashing
+            held = piece
+        self._compare(digest_from_hex(hashed.hexdigest()))
+        if held:
+            yield held
+
+    def _compare(self, found: Digest) -> None:
+        if found != self._digest:
+            reason = f"its bytes have the digest {found}"
+            raise self._contents.note(self._digest, reason, self.path)
+        self._contents.forget(self._digest)
+
+
+async def check(content: Content) -> None:
+    """Read a content to its end. Raises ContentDamagedError."""
+    async for _ in content.chunks(0, content.size):
+        pass
+
+
+def _stamp(path: Path | None) -> _Stamp:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

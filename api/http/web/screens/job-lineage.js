@@ -8,7 +8,7 @@ import { Face } from "../parts/tile.js";
 
 await style("job-lineage");
 
-const WIDTH = 188;
+const WIDTH = 160;
 const HEIGHT = 92;
 
 /** @typedef {{id: string, name: string | null, color: string, assets: import("../core/types").Asset[], bytes: number}} Node */
@@ -37,7 +37,7 @@ function graphOf(state) {
 
 /** @param {ReturnType<typeof graphOf>} graph @param {any} dagre */
 function layoutOf({ nodes, edges }, dagre) {
-  const graph = new dagre.graphlib.Graph().setGraph({ rankdir: "LR", nodesep: 22, ranksep: 70, marginx: 20, marginy: 20 }).setDefaultEdgeLabel(() => ({}));
+  const graph = new dagre.graphlib.Graph().setGraph({ rankdir: "LR", nodesep: 22, ranksep: 44, marginx: 20, marginy: 20 }).setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width: WIDTH, height: HEIGHT });
   for (const edge of edges) graph.setEdge(edge.from, edge.to);
   dagre.layout(graph);

@@ -49,6 +49,7 @@ class Operation:
     statuses: Sequence[int]
     headers: Sequence[str]
     max_json: int
+    any_query: bool = False
 
     @property
     def name(self) -> str:
@@ -75,6 +76,7 @@ def operation(
     statuses: Sequence[int] = (),
     headers: Sequence[str] = (),
     max_json: int = MAX_JSON,
+    any_query: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
@@ -82,7 +84,8 @@ def operation(
     `max_json` is the limit of the JSON body in bytes.
     For the description only: `takes` is the model of the JSON body, or one for each media type;
     `gives` are the media types and `statuses` the statuses of successful responses, the usual one
-    first; `headers` are the request headers that have an effect.
+    first; `headers` are the request headers that have an effect. `any_query`: the query is for the
+    page that is returned, so that unknown parameters are not refused.
     """
 
     def enter(handler: Handler) -> Operation:
@@ -101,6 +104,7 @@ def operation(
             statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),
             headers=tuple(headers),
             max_json=max_json,
+            any_query=any_query,
         )
 
     return enter

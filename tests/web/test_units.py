@@ -42,7 +42,7 @@ def record_job(url: str) -> None:
     """Record a job with sources, new labels, new bytes, a deletion, a restoration and an end."""
     with httpx.Client(base_url=url) as client:
         client.post("/api/jobs/j/start", json={"workflow_id": "w", "parameters": {"seed": 1}})
-        ids = []
+        ids: list[str] = []
         for n in range(4):
             query = f"name=a{n}.txt&job_id=j&node_id=n{n % 2}"
             sources = "".join(f"&derived_from={each}" for each in ids[-1:])

@@ -12,6 +12,7 @@ from functools import partial
 
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Make, Tokens
@@ -52,6 +53,7 @@ class Backend:
     projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
+    sessions: Sessions
     thumbnails: Thumbnails
 
 
@@ -90,6 +92,8 @@ async def open_backend(
         ledger = Ledger.of(committer, replay, contents, projections)
         await ledger.delete.finish_interrupted()
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+        stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -110,6 +114,7 @@ async def open_backend(
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
+            sessions=sessions,
             thumbnails=thumbnails,
         )
 

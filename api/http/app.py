@@ -21,15 +21,22 @@ from aiohttp import web
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import MalformedRequestError
 from asset_ledger.api.contract.headers import OWNER
-from asset_ledger.api.contract.operations import Operation, operations_of
+from asset_ledger.api.contract.operations import (
+    ANY,
+    NeededScope,
+    Operation,
+    operations_of,
+)
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.parameters import ParameterValues
-from asset_ledger.api.contract.principal import ANONYMOUS, Scope
+from asset_ledger.api.contract.principal import ANONYMOUS, Credential, Principal
 from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    bundle,
+    console,
     content,
     description,
     editing,
@@ -45,11 +52,14 @@ from asset_ledger.api.http import (
     projections,
     proofs,
     search,
+    session,
     skipping,
     storage,
     thumbnail,
+    timeline,
     tokens,
     usage,
+    values,
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
@@ -80,19 +90,24 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         jobs,
         nodes,
         history,
+        timeline,
+        bundle,
         lineage,
         events,
         proofs,
         log,
         usage,
+        values,
         search,
         folders,
         imports,
         projections,
         skipping,
+        session,
         tokens,
         health,
         description,
+        console,
     )
 )
 
@@ -191,18 +206,30 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    def _admit(self, request: Request, scope: Scope) -> None:
-        request.principal = caller = self._authenticator.principal(request.headers)
+    def _admit(self, request: Request, scope: NeededScope) -> None:
+        request.credential = credential = self._authenticator.credential(request)
+        request.principal = caller = credential.principal
         self.clients.admit(request.connection, caller.user_id)
-        if self._rates is not None:
-            self._rates.take(caller.user_id)
-        caller.require(scope)
+        self._take_rate(caller)
+        if scope != ANY:
+            caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
+    def _sign_in(self, token: str) -> Credential | None:
+        """Return what a session in exchange for a token allows. Raises RateLimitedError."""
+        credential = self._authenticator.sign_in(token)
+        if credential is not None:
+            self._take_rate(credential.principal)
+        return credential
+
+    def _take_rate(self, caller: Principal) -> None:
+        if self._rates is not None:
+            self._rates.take(caller.user_id)
+
     def _still_allows(self, request: Request) -> bool:
-        return self._authenticator.still_allows(request.principal, request.headers)
+        return self._authenticator.still_allows(request)
 
     def pre_shutdown(self) -> None:
         """Close the idle connections."""
@@ -214,7 +241,8 @@ class Server(web.Server):
             return operation.parameters.defaults
         if "%" in request.rel_url.raw_query_string:
             _check_escapes(request.rel_url.raw_query_string)
-        return operation.parameters.read(request.rel_url.query.items(), lenient=self._lenient)
+        lenient = self._lenient or operation.any_query
+        return operation.parameters.read(request.rel_url.query.items(), lenient=lenient)
 
     def _request(self, message: Any, body: Any, protocol: Any, writer: Any, task: Any) -> Request:
         loop = asyncio.get_running_loop()
@@ -227,6 +255,7 @@ class Server(web.Server):
         request.began = time.perf_counter()
         request.checked = loop.time()
         request.operation_name = NO_OPERATION
+        request.sign_in = self._sign_in
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol

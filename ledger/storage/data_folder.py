@@ -51,6 +51,7 @@ class DataFolder:
         self.unfinished_log: Final = root / UNFINISHED
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
+        self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's

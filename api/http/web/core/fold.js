@@ -32,7 +32,7 @@ function created({ asset_id, position, time, version, data, ...event }, userId) 
   const id = /** @type {string} */ (asset_id);
   return {
     id, user_id: userId, workflow_id: event.workflow_id, node_id: event.node_id, job_id: event.job_id,
-    parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
+    attempt: event.job_id ? (event.attempt ?? 1) : null, parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
     digest: data.digest ?? null, metadata: data.metadata ?? null, tags: data.tags ?? [], duration: data.duration ?? null,
     derived_from: data.derived_from ?? [], created_at: data.made_at ?? time, updated_at: time,
     version: version ?? 1, etag: `v${version ?? 1}`, position, ...addresses(id, data.content_type, data.digest),

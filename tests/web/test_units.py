@@ -92,3 +92,18 @@ async def test_a_changed_byte_names_the_step_that_does_not_hold(
         "note": "signature",
     }
     assert answer["events"] > 30
+
+
+async def test_a_running_job_grows_while_it_is_watched(server: Server, tmp_path: Path) -> None:
+    async with browsing(tmp_path / "profile") as page, httpx.AsyncClient() as client:
+        content = f"{server.url}/api/assets/content?job_id=g&node_id=n&name="
+        await client.post(f"{server.url}/api/jobs/g/start")
+        await page.open(f"{server.url}/jobs/g")
+        shown = "document.querySelector('.read b')?.textContent"
+        assert await page.once(f"{shown} === 'Event 1 of 1'", shown)
+        await page.once("document.querySelector('.foot .dot.live')", "true")
+        await client.post(f"{content}a.txt", content=b"a")
+        await client.post(f"{content}b.txt", content=b"b")
+        assert await page.once(f"{shown} === 'Event 3 of 3'", shown)
+        assert await page.run("document.querySelectorAll('.tick').length") == 2
+        assert page.complaints == []

@@ -46,7 +46,11 @@ def record_job(url: str) -> None:
         for n in range(4):
             query = f"name=a{n}.txt&job_id=j&node_id=n{n % 2}"
             sources = "".join(f"&derived_from={each}" for each in ids[-1:])
-            made = client.post(f"/api/assets/content?{query}{sources}", content=b"%d" % n)
+            made = client.post(
+                f"/api/assets/content?{query}{sources}",
+                content=b"%d" % n,
+                headers={"Content-Type": "text/plain" if n % 2 else "image/png"},
+            )
             ids.append(made.raise_for_status().json()["id"])
         patch = {"name": "b.txt", "tags": ["x"], "metadata": {"a": {"b": None}}, "duration": 2.5}
         client.patch(f"/api/assets/{ids[0]}", json=patch).raise_for_status()

@@ -32,8 +32,9 @@ async def get_job_history(request: Request) -> web.StreamResponse:
     job_id, upto = request.path_values["job_id"], await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
-    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.job, user_id, job_id, after, limit, upto=upto)
+    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
+        found = (after, limit)
+        return replay(Replay.job, user_id, job_id, *found, upto=upto, max_bytes=max_bytes)
 
     return await events_answer(request, History(read, upto, _name(request, "history", job_id)))
 
@@ -52,8 +53,10 @@ async def get_asset_history(request: Request) -> web.StreamResponse:
     asset_id, upto = request.asset_id, await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
-    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.asset_events, user_id, asset_id, after, limit, upto=upto)
+    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
+        return replay(
+            Replay.asset_events, user_id, asset_id, after, limit, upto=upto, max_bytes=max_bytes
+        )
 
     return await events_answer(request, History(read, upto, _name(request, "asset", asset_id)))
 

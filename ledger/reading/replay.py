@@ -27,11 +27,13 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
 from asset_ledger.ledger.reading.event_filter import (
+    MAX_BYTES,
     PAGE,
     WALK,
     EventBatch,
     EventFilter,
     events_after,
+    stream_after,
 )
 
 LONG: Final = 64
@@ -164,27 +166,46 @@ class Replay:
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
     def job(
-        self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
+        self,
+        user_id: str,
+        job_id: str,
+        after: int,
+        limit: int,
+        *,
+        upto: int | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> list[Recorded]:
         """Return at most `limit` events of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no event of this user up to `upto` names the job.
+        The event whose stored bytes bring their sum to `max_bytes` is the last one. Raises
+        UnknownJobError if no event of this user up to `upto` names the job.
         """
         tag = Tag(user_id, "job", job_id)
-        events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
+        events = self._decoded(
+            self._log.read(after, limit, tag=tag, upto=upto, max_bytes=max_bytes)
+        )
         if not events and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
             raise UnknownJobError(job_id)
         return events
 
     def asset_events(
-        self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
+        self,
+        user_id: str,
+        asset_id: AssetId,
+        after: int,
+        limit: int,
+        *,
+        upto: int | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> list[Recorded]:
-        """Return at most `limit` events of an asset after a position. Raises UnknownAssetError."""
-        stream = self._log.stream(asset_id, upto=upto)
-        first = self._decoded(stream[:1])
+        """Return at most `limit` events of an asset after a position, as `job` does.
+
+        Raises UnknownAssetError.
+        """
+        first = self._decoded(self._log.stream(asset_id, upto=upto, max_bytes=1))
         if not any(_creates(event, user_id) for event in first):
             raise UnknownAssetError(asset_id)
-        return self._decoded([stored for stored in stream if stored.id > after][:limit])
+        return self._decoded(stream_after(self._log, asset_id, after, upto, max_bytes)[:limit])
 
     def position_as_of(self, as_of: int | datetime) -> int:
         """Return the last position recorded by a time; a position itself, if the log has it.
@@ -227,9 +248,11 @@ class Replay:
             raise UnknownJobError(job_id)
         return record
 
-    def events_after(self, event_filter: EventFilter, after: int, limit: int) -> EventBatch:
+    def events_after(
+        self, event_filter: EventFilter, after: int, limit: int, max_bytes: int = MAX_BYTES
+    ) -> EventBatch:
         """Return the next matching events, and the position to continue from."""
-        return events_after(self._log, self._codec, event_filter, after, limit)
+        return events_after(self._log, self._codec, event_filter, after, limit, max_bytes)
 
     def head(self) -> int:
         """Return the last position of the log."""

@@ -104,17 +104,23 @@ class Replay:
     ) -> tuple[list[Asset], int | None]:
         """Return the next assets that were created with a tag and match, as of `upto`.
 
-        If 20,000 events gave fewer than `limit`, also return the position to continue after.
+        If 20,000 events, or 4 MiB of them, gave fewer than `limit`, also return the position to
+        continue after.
         """
         found: list[Asset] = []
+        size = 0
         for _ in range(WALK // PAGE):
             page = self._log.read(after, PAGE, tag=tag, upto=upto)
             for created in (stored for stored in page if stored.topic == AssetCreated.TOPIC):
-                asset = fold(self._decoded(self._log.stream(str(created.originator_id), upto=upto)))
+                stream = self._log.stream(str(created.originator_id), upto=upto)
+                asset = fold(self._decoded(stream))
                 if asset is not None and matches(asset):
                     found.append(asset)
+                    size += sum(len(stored.state) for stored in stream)
                 if len(found) == limit:
                     return found, None
+                if size >= MAX_BYTES:
+                    return found, created.id
             if len(page) < PAGE:
                 return found, None
             after = page[-1].id

@@ -10,6 +10,7 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
+    MAX_BYTES,
     Page,
     PendingBackfill,
     Sort,
@@ -108,8 +109,8 @@ class JobQueries:
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
         *rows, (_, edge, position) = await self._readers.rows(sql, parameters)
-        following = rows[page_size][0] if len(rows) > page_size else edge
-        page = rows[:page_size]
+        more = len(rows) > page_size or (rows and rows[-1][2] > MAX_BYTES)
+        page, following = (rows[:-1], rows[-1][0]) if more else (rows, edge)
         after = "" if following is None else seal_cursor(following, binding)
         return Page(b",".join(json for _, json, _ in page), len(page), after, position)
 
@@ -117,7 +118,10 @@ class JobQueries:
 def _page_statement(
     user_id: str, wanted: Mapping[str, Sequence[str]], order: Sort, start: int, limit: int
 ) -> tuple[str, list[Any]]:
-    """Return SQL of rows (first position, JSON, NULL), then (NULL, end of walk, position)."""
+    """Return SQL of rows (first position, JSON, sum of bytes), then (NULL, end of walk, position).
+
+    The row that exceeds `MAX_BYTES` is the last one.
+    """
     index, key, keys = "jobs_by_user", "", []
     if len(wanted.get("workflow_id", ())) == 1:
         index, key, keys = "jobs_by_workflow", " AND workflow_id = ?", [*wanted["workflow_id"]]
@@ -130,8 +134,13 @@ def _page_statement(
     tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in wanted)
     values = [orjson.dumps(values).decode() for values in wanted.values()]
     sql = f"""
-        SELECT * FROM (SELECT first_position, {_JSON}, NULL
-            FROM (SELECT * {walk} LIMIT {WALK}) WHERE true{tests} LIMIT ?)
+        SELECT first_position, json, bytes FROM (
+            SELECT *, sum(length(json)) OVER (
+                ORDER BY first_position {order.direction} ROWS UNBOUNDED PRECEDING
+            ) AS bytes
+            FROM (SELECT first_position, {_JSON} AS json
+                FROM (SELECT * {walk} LIMIT {WALK}) WHERE true{tests} LIMIT ?)
+        ) WHERE bytes - length(json) <= {MAX_BYTES}
         UNION ALL
         SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
     """

@@ -29,8 +29,8 @@ VERSION: Final = 2
 MEDIA_TYPE: Final = "image/webp"
 
 DRAWERS: Final = 2
-"""The number of drawing processes, of which one of several users gets one at a time, and 32 of whose drawings
-may wait. Each starts with its first drawing."""
+"""The number of drawing processes. Where there are several users, each gets one at a time, and 32
+of its drawings may wait. A process starts with its first drawing."""
 MAX_LOOSE: Final = 64 * 2**20
 """Bytes of the largest content without a file of its own, which is sent to the process."""
 

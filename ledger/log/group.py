@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from asset_ledger.ledger.domain.event import Event, Recorded, TaggedEvent, stamp, stamp_job_seq
+from asset_ledger.ledger.domain.attempts import JobHead
+from asset_ledger.ledger.domain.event import (
+    MAX_CLOCK_LAG,
+    Event,
+    Recorded,
+    TaggedEvent,
+    stamp,
+    stamp_job,
+)
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -37,7 +45,7 @@ class Touched:
     head: Head
     versions: dict[str, int]
     keys: dict[tuple[str, str], UsedKey]
-    job_seqs: dict[JobName, int]
+    jobs: dict[JobName, JobHead]
 
 
 @dataclass(slots=True)
@@ -86,6 +94,7 @@ class Group:
     def __init__(self, touched: Touched, codec: Codec, now: datetime, prepare: Prepare) -> None:
         last = touched.head.recorded_at
         self.recorded_at = now if last is None else max(now, last)  # the clock may jump back
+        self._clock = now if self.recorded_at - now > MAX_CLOCK_LAG else None
         self.touched = touched
         self.position = touched.head.position
         self.rows = Rows()
@@ -116,7 +125,7 @@ class Group:
 
     def _record(self, command: Command) -> Appended:
         versions = self._checked_versions(command)
-        job_seqs = self._stamped_jobs(command.events)
+        jobs = self._stamped_jobs(command.events)
         recorded = [Recorded(self.position + n, event) for n, event in enumerate(command.events, 1)]
         rows = self._rows(recorded)
         appended = Appended(
@@ -128,7 +137,7 @@ class Group:
         )
         self._accept(command.key, appended, rows)
         self.touched.versions.update(versions)
-        self.touched.job_seqs.update(job_seqs)
+        self.touched.jobs.update(jobs)
         return appended
 
     def _checked_versions(self, command: Command) -> dict[str, int]:
@@ -146,15 +155,17 @@ class Group:
             after[stream] = event.originator_version
         return after
 
-    def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, int]:
-        """Stamp each event. Return the last `job_seq` of each job after them."""
-        heads: dict[JobName, int] = {}
+    def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, JobHead]:
+        """Stamp each event. Return the head of each job after them. Raise JobStateError."""
+        heads: dict[JobName, JobHead] = {}
         for event in events:
-            stamp(event, self.recorded_at)
+            stamp(event, self.recorded_at, self._clock)
             job = _job_of(event)
             if job is not None and isinstance(event, TaggedEvent):
-                heads[job] = heads.get(job, self.touched.job_seqs.get(job, 0)) + 1
-                stamp_job_seq(event, heads[job])
+                head = heads.get(job) or self.touched.jobs.get(job, JobHead())
+                place = head.stamp(event)
+                stamp_job(event, place)
+                heads[job] = head.after(event, place)
         return heads
 
     def _rows(self, recorded: Sequence[Recorded]) -> Rows:

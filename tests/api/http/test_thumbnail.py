@@ -20,6 +20,7 @@ from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.workers.child import Child
+from tests.api.calling import Caller, caller, serving_with_tokens
 from tests.api.running import Answer, Api
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -294,6 +295,42 @@ async def test_an_image_has_a_thumbnail_url(api: Api) -> None:
     assert (head.status, head.headers["ETag"], head.body) == (200, etag, b"")
 
 
+@pytest.mark.parametrize("size", [160, 320, 512, 1600])
+async def test_a_thumbnail_has_the_asked_size(api: Api, size: int) -> None:
+    large = await api.created(picture((3200, 1600)), content_type="image/png")
+    small = await api.created(picture((8, 4)), content_type="image/png")
+
+    answer = await api.get(f"{large['thumb_url']}&size={size}")
+    other = await thumbnail(api, large, If_None_Match=answer.headers["ETag"])
+
+    assert opened(answer.body).size == (size, size // 2)
+    assert opened((await thumbnail(api, small, f"?size={size}")).body).size == (8, 4)
+    assert other.status == (304 if size == 512 else 200)
+
+
+@pytest.mark.parametrize("size", ["0", "161", "512px", "", "99999999999"])
+async def test_a_thumbnail_of_another_size_is_refused(api: Api, size: str) -> None:
+    asset = await api.created(picture(), content_type="image/png")
+
+    assert (await thumbnail(api, asset, f"?size={size}")).slug == "bad-parameter"
+
+
+async def test_only_the_thumbnail_of_a_version_may_be_kept(api: Api) -> None:
+    asset = await api.created(picture((8, 4)), content_type="image/png")
+    path = f"/api/assets/{asset['id']}"
+    sent = picture((4, 8))
+    replaced = await api.call("PUT", f"{path}/content", data=sent, headers={"If-Match": "v1"})
+
+    before, after = [await api.get(each["thumb_url"]) for each in (asset, replaced.json)]
+    current, unknown = await thumbnail(api, asset), await thumbnail(api, asset, "?version=9")
+
+    assert [opened(answer.body).size for answer in (before, after)] == [(8, 4), (4, 8)]
+    for answer in (before, after):
+        assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert current.headers["Cache-Control"] == "private, no-cache"
+    assert "immutable" not in unknown.headers["Cache-Control"]
+
+
 @pytest.mark.parametrize(
     ("content_type", "drawn"),
     [("IMAGE/JPEG; q=1", True), ("video/mp4", True), ("image/svg+xml", False), ("a/b", False)],
@@ -330,9 +367,9 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     kinds: list[str] = []
     draw_uncounted = Drawer.draw
 
-    async def counted(self: Drawer, kind: str, source: Path | bytes) -> bytes:
+    async def counted(self: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
         kinds.append(kind)
-        return await draw_uncounted(self, kind, source)
+        return await draw_uncounted(self, kind, source, side)
 
     monkeypatch.setattr(Drawer, "draw", counted)
     return kinds
@@ -408,3 +445,35 @@ async def test_a_killed_drawer_makes_no_picture_undrawable(
         assert answers[0].slug == "drawing-failed"
         assert int(answers[0].headers["Retry-After"]) >= 0
     assert answers[1].status == 200
+
+
+@pytest.mark.parametrize("many", [2, 5, 20])
+async def test_pictures_of_one_user_leave_a_process_to_others(
+    opened_data_dir: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    release, began, draw_now = asyncio.Event(), [0], Drawer.draw
+
+    async def held(drawer: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
+        began[0] += 1
+        if began[0] == 1:
+            await release.wait()
+        return await draw_now(drawer, kind, source, side)
+
+    monkeypatch.setattr(Drawer, "draw", held)
+    async with serving_with_tokens(opened_data_dir) as api:
+        mallory, alice = caller(api, "mallory"), caller(api, "alice")
+        paths = [await thumbnail_of(mallory, picture((8 + n, 4))) for n in range(many)]
+        waiting = [asyncio.create_task(mallory.get(path)) for path in paths]
+        while not began[0]:  # noqa: ASYNC110 - the server sets no event of this test
+            await asyncio.sleep(0.01)
+
+        answer = await alice.get(await thumbnail_of(alice, picture((100, 4))))
+
+        assert (answer.status, any(task.done() for task in waiting)) == (200, False)
+        release.set()
+        assert {(await task).status for task in waiting} == {200}
+
+
+async def thumbnail_of(user: Caller, content: bytes) -> str:
+    """Upload a picture; return the path of its thumbnail."""
+    return f"/api/assets/{(await user.created(content))['id']}/thumbnail"

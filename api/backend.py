@@ -84,7 +84,8 @@ async def open_backend(
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, replay, contents, projections)
-        await ledger.delete.finish_interrupted()
+        if opened.failure is None:
+            await ledger.delete.finish_interrupted()
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
         rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)

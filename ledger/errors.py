@@ -26,7 +26,8 @@ LedgerError
 │   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
-│   │   └── SigningKeyError          no checkpoint can be signed without the log's key
+│   │   ├── SigningKeyError          no checkpoint can be signed without the log's key
+│   │   └── InspectionError          the folder was restored for inspection: read-only
 │   └── ProjectionBehindError      the tables do not reflect that position yet
 ├── AddressError                 the server cannot listen at the configured address
 ├── RebuildError                 a rebuild failed: the tables in use stay
@@ -211,6 +212,10 @@ class DiskFullError(StorageFailedError):
 
 class SigningKeyError(StorageFailedError):
     """The key that signs the log's checkpoints is missing, unreadable or another log's."""
+
+
+class InspectionError(StorageFailedError):
+    """The folder was restored to an earlier position, and nothing may be recorded in it."""
 
 
 class ProjectionBehindError(UnavailableError):

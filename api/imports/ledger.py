@@ -8,6 +8,7 @@ import hashlib
 import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -66,7 +67,7 @@ async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> Imp
     """
     manifest = read_manifest(source)
     with hold_folder(data_dir):
-        _check_empty(data_dir)
+        check_empty(data_dir)
         with _refused_leaves_nothing(data_dir), storage_errors("the ledger was not imported"):
             with closing(CopiedLog(data_dir, Codec())) as log:
                 copy = _Copy(source, data_dir, manifest, log)
@@ -93,13 +94,16 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
         raise
 
 
-def _check_empty(data_dir: Path) -> None:
-    """Raise DataFolderError unless the folder is empty, or has an interrupted import."""
+def check_empty(data_dir: Path, ignored: AbstractSet[str] = frozenset()) -> None:
+    """Raise DataFolderError unless the folder is empty, or has an interrupted import.
+
+    `ignored`: names of files that may be there.
+    """
     files = DataFolder(data_dir)
-    names = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name}
+    names = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name, *ignored}
     log = {f"{UNFINISHED}{suffix}" for suffix in (*BESIDE, "")}
     if names and not (UNFINISHED in names and names <= {*log, files.content.root.name}):
-        raise DataFolderError(f"{data_dir} is not empty: import a ledger into an empty folder")
+        raise DataFolderError(f"{data_dir} is not empty: name an empty folder")
 
 
 class _Copy:

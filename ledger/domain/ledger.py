@@ -79,6 +79,17 @@ class TokenRevoked(Event):
     token_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerForked(Event):
+    """The events before this one were restored from a backup, and written on instead of the rest.
+
+    `original_events`: the number of events that the original ledger had in its backups.
+    """
+
+    TOPIC: ClassVar[str] = "ledger.forked"
+    original_events: int
+
+
 def origin_line(log_id: str) -> str:
     """Return the name under which a log signs its checkpoints (C2SP origin line)."""
     return f"asset-ledger/{log_id}"

@@ -26,6 +26,7 @@ from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.domain.ledger import (
     KeyRotated,
+    LedgerForked,
     LedgerOpened,
     ProjectionSkipped,
     TokenCreated,
@@ -52,6 +53,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     KeyRotated,
     TokenCreated,
     TokenRevoked,
+    LedgerForked,
 )
 
 _STREAM_FIELDS: Final = ("originator_id", "originator_version")

@@ -27,7 +27,8 @@ from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
 PAGE: Final = 1_000
 
 _KEYS: Final = """SELECT * FROM command_keys
-    WHERE (user_id, key) > (?, ?) AND last_position <= ? ORDER BY user_id, key LIMIT ?"""
+    WHERE (user_id, key) > (?, ?) AND last_position > ? AND last_position <= ?
+    ORDER BY user_id, key LIMIT ?"""
 _INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
@@ -59,12 +60,15 @@ class NotNextError(LedgerError):
         self.position = position
 
 
-def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
-    """Yield the Idempotency-Keys whose events end at or before `upto`. A server may be running."""
+def keys_upto(log_file: Path, upto: int, after: int = 0) -> Iterator[KeyRow]:
+    """Yield the Idempotency-Keys whose events end after `after`, and at or before `upto`.
+
+    A server may be running.
+    """
     readers = Readers(log_file)
     try:
         last = ("", "")
-        while rows := readers.rows(_KEYS, (*last, upto, PAGE)):
+        while rows := readers.rows(_KEYS, (*last, after, upto, PAGE)):
             yield from map(KeyRow._make, rows)
             last = rows[-1][:2]
     finally:

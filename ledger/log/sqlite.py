@@ -168,6 +168,10 @@ class SqliteLog(SqliteLogReader):
         """The error that prevents all appends until a restart, or None."""
         return self._failure
 
+    def refuse_writes(self, reason: StorageFailedError) -> None:
+        """Refuse all appends until a restart."""
+        self._failure = reason
+
     def append(
         self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
     ) -> list[Outcome]:

@@ -18,6 +18,7 @@ from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.domain.ledger import (
     KeyRotated,
+    LedgerForked,
     LedgerOpened,
     ProjectionSkipped,
     TokenCreated,
@@ -126,6 +127,7 @@ EXAMPLES: tuple[Event, ...] = (
         expires_at=at(86400.5),
     ),
     TokenRevoked(**_ledger_event(5), token_id="0" * 12),
+    LedgerForked(**_ledger_event(6), original_events=7),
 )
 
 

@@ -45,7 +45,7 @@ def create(
         made, missing = create_backup(folder, dest, progress, with_key=with_key)
     for each in missing:
         echo(orjson.dumps(each._asdict()) if as_json else f"{each.digest} {each.reason}")
-    echo(orjson.dumps(_document(made)) if as_json else _line(made))
+    echo(orjson.dumps(made.document()) if as_json else _line(made))
     context.exit(FOUND if missing else 0)
 
 
@@ -57,7 +57,7 @@ def list_(dest: Path, as_json: bool) -> None:
     from asset_ledger.api.backup.files import BackupFolder
 
     for made in BackupFolder(dest).list():
-        echo(orjson.dumps(_document(made)) if as_json else _line(made))
+        echo(orjson.dumps(made.document()) if as_json else _line(made))
 
 
 @backup.command()
@@ -160,13 +160,10 @@ def _upto(text: str | None) -> int | datetime | None:
         raise click.UsageError(f"--upto {text!a} {error}") from error
 
 
-def _document(made: Any) -> dict[str, Any]:
-    return {**made._asdict(), "root": b64encode(made.root).decode()}
-
-
 def _line(made: Any) -> str:
+    new = made.events + 1 - made.first
     line = (
-        f"{made.number} {made.made_at} events {made.first:,} to {made.events:,},"
+        f"{made.number} {made.made_at} {made.events:,} events, {new:,} of them new,"
         f" {made.contents:,} contents ({made.size:,} bytes); root {b64encode(made.root).decode()}"
     )
     return f"{line}; with checkpoint.key" if made.has_key else line

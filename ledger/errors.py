@@ -12,6 +12,8 @@ LedgerError
 │   ├── UnknownTileError           the tree has no such tile, or not of this width
 │   ├── AssetDeletedError          the asset is a tombstone: it can be restored
 │   ├── VersionConflictError       a stream changed between reading and recording
+│   ├── ContentCollectedError      the bytes were removed, as nothing retained needed them
+│   ├── NotRestorableError         the bytes of the tombstone were collected
 │   ├── PreconditionFailedError    the asset is not at the version of If-Match
 │   ├── JobStateError              the job was started or finished with other values
 │   ├── GenerationError            no previous generation of the tables can be used
@@ -113,6 +115,28 @@ class AssetDeletedError(RefusedError):
     ) -> None:
         super().__init__(f"asset {asset_id} was deleted: restore it to read or change it")
         self.asset_id, self.by, self.when, self.position = asset_id, by, when, position
+
+
+class ContentCollectedError(RefusedError):
+    """The bytes were removed on purpose, after the time for which they are retained."""
+
+    def __init__(self, digest: str, when: str) -> None:
+        super().__init__(
+            f"the bytes of {digest} were collected at {when}: uploading the same bytes brings them"
+            " back"
+        )
+        self.digest, self.when = digest, when
+
+
+class NotRestorableError(RefusedError):
+    """The asset is a tombstone whose bytes were collected."""
+
+    def __init__(self, asset_id: str, when: str) -> None:
+        super().__init__(
+            f"asset {asset_id} cannot be restored, as its bytes were collected at {when}: upload"
+            " them as a new asset"
+        )
+        self.asset_id, self.when = asset_id, when
 
 
 class VersionConflictError(RefusedError):

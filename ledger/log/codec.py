@@ -25,6 +25,7 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.domain.ledger import (
+    ContentCollected,
     KeyRotated,
     LedgerForked,
     LedgerOpened,
@@ -54,6 +55,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     TokenCreated,
     TokenRevoked,
     LedgerForked,
+    ContentCollected,
 )
 
 _STREAM_FIELDS: Final = ("originator_id", "originator_version")

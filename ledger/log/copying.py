@@ -15,7 +15,7 @@ from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.command import command_hash
 from asset_ledger.ledger.log.event_log import Command, CommandKey, Head
-from asset_ledger.ledger.log.group import Group, Rows, tags_of
+from asset_ledger.ledger.log.group import Group, Rows, collected_by, tags_of
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash
@@ -157,6 +157,7 @@ def _rows(position: int, copied: Copied) -> Rows:
         events=[copied.stored],
         leaves=[(position, leaf_hash(copied.leaf))],
         tags=[(owner, kind, value, position) for kind, value in tags],
+        collected=collected_by(position, event),
     )
 
 

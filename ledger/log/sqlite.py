@@ -17,6 +17,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from asset_ledger.ledger.content.places import (
+    COLLECTED_TABLE,
     CONTENTS_TABLE,
     Place,
     find_places,
@@ -28,9 +29,16 @@ from asset_ledger.ledger.errors import (
     OutcomeUnknownError,
     StorageFailedError,
     UnavailableError,
+    VersionConflictError,
 )
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.collected import (
+    check_unneeded,
+    drop_places,
+    has_collected,
+    keep_collected,
+)
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
 from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
 from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
@@ -83,7 +91,14 @@ _GUARDS: Final = (
           OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
         BEGIN SELECT RAISE(ABORT, 'events never change'); END""",
 )
-_SCHEMA: Final = (*_SIDE_TABLES, CONTENTS_TABLE, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
+_SCHEMA: Final = (
+    *_SIDE_TABLES,
+    CONTENTS_TABLE,
+    COLLECTED_TABLE,
+    *TREE_TABLES,
+    *_GUARDS,
+    *TREE_GUARDS,
+)
 
 # Only existing streams: most are new, and each fetched row releases the GIL.
 _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(originator_version)
@@ -95,6 +110,8 @@ _JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
     ON h.user_id = j.value ->> 0 AND h.job_id = j.value ->> 1"""
 _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
+
+_IN_PACK: Final = "SELECT 1 FROM contents WHERE pack = ? LIMIT 1"
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
@@ -145,6 +162,7 @@ class SqliteLog(SqliteLogReader):
                 for statement in schema():
                     self._db.execute(statement)
             self._head = self._load_head()
+            self._has_collected = has_collected(self._db)
             add_missing_tiles(self._db, self._head.position)
         except BaseException:
             self._db.close()
@@ -199,18 +217,30 @@ class SqliteLog(SqliteLogReader):
     ) -> list[Outcome]:
         self._db.execute("BEGIN IMMEDIATE")
         group = Group(self._touched(commands), self._codec, self._clock(), prepare)
-        outcomes = [group.add(command) for command in commands]
+        outcomes = [self._refusal(command) or group.add(command) for command in commands]
         if not group.rows.events and not places:
             self._db.execute("ROLLBACK")
             return outcomes
         insert_places(self._db, places)
         self._insert(group)
+        accepted = zip(commands, outcomes, strict=True)
+        drop_places(self._db, [each for each, outcome in accepted if isinstance(outcome, Appended)])
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise _CommitFailedError(error, outcomes) from error
         self._head = Head(group.position, group.recorded_at)
         return outcomes
+
+    def _refusal(self, command: Command) -> Exception | None:
+        """Return why a command may not collect its contents; None for any other command."""
+        if command.collects is None:
+            return None
+        try:
+            check_unneeded(self._db, command)
+        except VersionConflictError as conflict:
+            return conflict
+        return None
 
     def _touched(self, commands: Sequence[Command]) -> Touched:
         """Load the state that the group needs, in three queries."""
@@ -239,6 +269,9 @@ class SqliteLog(SqliteLogReader):
         insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
         heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
         insert_rows(db, _INSERT_JOB_HEAD, heads)
+        if self._has_collected or any(rows.collected.values()):
+            keep_collected(db, rows.collected)
+            self._has_collected = True
 
     def _give_up_group(self, error: sqlite3.Error) -> None:
         if is_fatal(error):
@@ -277,6 +310,11 @@ class SqliteLog(SqliteLogReader):
         """Return the places of those of these contents that are packed."""
         with self._refusing_errors():
             return find_places(lambda *query: self._db.execute(*query).fetchall(), digests)
+
+    def has_places(self, pack: int) -> bool:
+        """Return whether a content has its place in a pack. Raises StorageFailedError."""
+        with self._refusing_errors():
+            return self._db.execute(_IN_PACK, (pack,)).fetchone() is not None
 
     def keep_places(self, places: Sequence[Place]) -> None:
         """Store the places of contents before any event names them. Raises StorageFailedError."""

@@ -29,6 +29,7 @@ from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    collection,
     content,
     description,
     editing,
@@ -86,6 +87,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         imports,
         projections,
         skipping,
+        collection,
         tokens,
         health,
         description,

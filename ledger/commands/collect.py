@@ -11,7 +11,8 @@ What a kill left of 2 and 3 is done by the next collection.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.sparse import sparse_packs
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import VersionConflictError
-from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
@@ -55,30 +56,39 @@ class Collect:
         replay: AsyncReplay,
         contents: CheckedContents,
         files: ContentFolder,
-        retention: Retention,
+        forget: Callable[[Sequence[Digest]], None],
     ) -> None:
+        """`forget` removes what was derived from contents, such as thumbnails; it may block."""
         self._committer, self._replay, self._contents = committer, replay, contents
-        self._files, self._retention = files, retention
+        self._files, self._forget = files, forget
         self._lock = asyncio.Lock()
 
-    async def plan(self, purged: frozenset[AssetId] | None = None) -> CollectionPlan:
+    async def plan(
+        self, retention: Retention, purged: frozenset[AssetId] | None = None
+    ) -> CollectionPlan:
         """Return what would be collected now; of deleted assets alone, if `purged` names any."""
         now = datetime.now(UTC)
-        return await asyncio.to_thread(plan_collection, self._files, self._retention, now, purged)
+        return await asyncio.to_thread(plan_collection, self._files, retention, now, purged)
 
-    async def run(self, by: str, purged: frozenset[AssetId] | None = None) -> Collected:
-        """Collect what a new plan names. Raises the UnavailableErrors."""
+    async def run(
+        self, by: str, retention: Retention, purged: frozenset[AssetId] | None = None
+    ) -> Collected:
+        """Collect what a new plan names. Raises the UnavailableErrors.
+
+        After a purge, no pack has the bytes any longer; else packs are rewritten when half is free.
+        """
         async with self._lock:
-            plan = await self.plan(purged)
+            plan = await self.plan(retention, purged)
             done = list[Collectable]()
             for reason in ("deleted", "superseded", "unrecorded"):
                 some = [each for each in plan.contents if each.reason == reason]
                 for start in range(0, len(some), BATCH):
                     batch = some[start : start + BATCH]
                     done += await self._collect(by, reason, batch, plan.position)
-            packs = await self._compact()
+            packs = {each.pack for each in done if each.pack is not None and purged is not None}
+            count = await self._compact(packs)
             size = sum(each.size for each in done)
-            return Collected(len(done), size, len(plan.contents) - len(done), packs)
+            return Collected(len(done), size, len(plan.contents) - len(done), count)
 
     async def _collect(
         self, by: str, reason: str, batch: Sequence[Collectable], planned: int
@@ -94,7 +104,8 @@ class Collect:
             except VersionConflictError:
                 pass
             else:
-                await self._contents.remove([each.digest for each in chosen if each.large])
+                await self._contents.remove([each.digest for each in chosen if each.pack is None])
+                await asyncio.to_thread(self._forget, [each.digest for each in chosen])
                 return chosen
         if len(chosen) == 1:
             return ()
@@ -123,10 +134,10 @@ class Collect:
             else:
                 return
 
-    async def _compact(self) -> int:
-        """Rewrite packs that have mostly collected contents. Return their number."""
-        packs = await asyncio.to_thread(sparse_packs, self._files)
-        for pack in packs:
+    async def _compact(self, emptied: AbstractSet[int]) -> int:
+        """Rewrite these packs, and those that have mostly collected contents. Return how many."""
+        packs = emptied | {*await asyncio.to_thread(sparse_packs, self._files)}
+        for pack in sorted(packs):
             await self._committer.compact(pack)
         self._contents.forget_packs()
         return len(packs)

@@ -20,15 +20,15 @@ from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_scratch
 
 _TABLES: Final = (
-    "CREATE TABLE present (digest TEXT PRIMARY KEY, size INTEGER, large INTEGER) WITHOUT ROWID",
+    "CREATE TABLE present (digest TEXT PRIMARY KEY, size INTEGER, pack INTEGER) WITHOUT ROWID",
     """CREATE TABLE named (asset TEXT, version INTEGER, digest TEXT, at TEXT,
         PRIMARY KEY (asset, version)) WITHOUT ROWID""",
     "CREATE TABLE deleted (asset TEXT PRIMARY KEY, at TEXT) WITHOUT ROWID",
     "CREATE TABLE purged (asset TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 _PACKED: Final = """INSERT INTO present
-    SELECT 'sha256:' || lower(hex(digest)), size, 0 FROM log.contents"""
-_LARGE: Final = "INSERT INTO present VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
+    SELECT 'sha256:' || lower(hex(digest)), size, pack FROM log.contents"""
+_LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM log.stored_events"
 _UNKNOWN: Final = "SELECT rowid, topic FROM log.stored_events WHERE topic NOT IN ({}) LIMIT 1"
 _NAMED: Final = """INSERT INTO named SELECT originator_id, originator_version,
@@ -58,7 +58,7 @@ _CANDIDATES: Final = """WITH versions AS (
         iif(count(deleted_at), 'deleted', 'superseded') AS reason
     FROM judged GROUP BY digest
 )
-SELECT present.digest, size, large, coalesce(reason, 'unrecorded'), since
+SELECT present.digest, size, pack, coalesce(reason, 'unrecorded'), since
 FROM present LEFT JOIN digests USING (digest)
 WHERE coalesce(retained, 0) = 0
 ORDER BY since, present.digest"""
@@ -83,11 +83,14 @@ class Retention(NamedTuple):
 
 
 class Collectable(NamedTuple):
-    """A content that can be collected: why, and since when (None: no event names it)."""
+    """A content that can be collected: why, and since when (None: no event names it).
+
+    `pack`: the number of the pack that has it; None if it has a file of its own.
+    """
 
     digest: Digest
     size: int
-    large: bool
+    pack: int | None
     reason: str
     since: str | None
 
@@ -133,9 +136,7 @@ def plan_collection(
             db.executemany("INSERT INTO purged VALUES (?)", [(each,) for each in purged])
             db.execute(_PURGE_ONLY)
         rows = db.execute(_CANDIDATES, _limits(retention, now)).fetchall()
-    return CollectionPlan(
-        head, [Collectable(digest, size, bool(large), *why) for digest, size, large, *why in rows]
-    )
+    return CollectionPlan(head, [Collectable(*row) for row in rows])
 
 
 def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:

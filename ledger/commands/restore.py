@@ -97,7 +97,8 @@ class Restore:
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
             guards = {folder.id: folder.version, **await self._ledger_guard()}
-            found[:] = [] if folder.deleted else _still_deleted(folder, assets)
+            still = [] if folder.deleted else _still_deleted(folder, assets)
+            found[:] = [each for each in still if await self._collected(each) is None]
             events = [e for a in found for e in restore(a, folder_gone=False, origin=origin)]
             return events, guards
 

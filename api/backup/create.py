@@ -171,7 +171,8 @@ class _Creation:
 
     def _copy(self, copier: ContentCopier, sizes: Mapping[Digest, int]) -> None:
         for missing in copier.copy(sizes):
-            self._missing[missing.digest] = missing
+            if not self._log.collected(missing.digest):
+                self._missing[missing.digest] = missing
 
     def _copy_again(self, copier: ContentCopier, last: Backup | None) -> None:
         """Copy what the earlier backups lack, if the data folder has it again."""

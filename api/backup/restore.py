@@ -27,6 +27,7 @@ from asset_ledger.api.imports.ledger_lines import (
 )
 from asset_ledger.ledger.content.copying import ContentCopier, Missing
 from asset_ledger.ledger.domain.event import Recorded, moment
+from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog, NotNextError, finish
 from asset_ledger.ledger.log.inspection import mark_for_inspection
@@ -147,8 +148,8 @@ class _Restore:
             known = self._log.head().position
             self._check_known(position, page, known)
             new = page[max(0, known + 1 - position) : max(0, last + 1 - position)]
-            if new:
-                self._append(copier, new)
+            for part in _parts(new):
+                self._append(copier, part)
                 progress("restoring events", self._log.head().position, last)
             position += len(page)
 
@@ -160,6 +161,10 @@ class _Restore:
             self._log.copy(page)
         except NotNextError as error:
             raise SourceError(f"event {error.position:,} of the backup {error}") from error
+        if isinstance(collected := page[-1].event, ContentCollected):
+            self._log.forget(collected.digests)
+            for digest in collected.digests:
+                self._content.object(digest).unlink(missing_ok=True)
 
     def _check_known(self, first: int, page: Sequence[Copied], known: int) -> None:
         """Raise SourceError unless a killed restore copied these same events."""
@@ -196,3 +201,12 @@ class _Restore:
                 write_file(self._files.key, [text])
                 return True
         return self._files.key.exists()
+
+
+def _parts(page: Sequence[Copied]) -> Iterator[Sequence[Copied]]:
+    """Split a page after each event that collected contents: later events may store them again."""
+    start = 0
+    for end, copied in enumerate(page, 1):
+        if isinstance(copied.event, ContentCollected) or end == len(page):
+            yield page[start:end]
+            start = end

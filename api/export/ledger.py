@@ -95,7 +95,7 @@ class _Export:
                 CHECKPOINTS: self._write(CHECKPOINTS, checkpoint_lines(log, 0, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
-            files[CONTENTS], size = self._write_contents(progress)
+            files[CONTENTS], size = self._write_contents(log, progress)
         sync_folders(self._target)
         manifest = {
             "format": FORMAT,
@@ -122,7 +122,7 @@ class _Export:
                 progress("writing events", page[-1][0].position, upto)
         return file.digest
 
-    def _write_contents(self, progress: Progress) -> tuple[LinesDigest, int]:
+    def _write_contents(self, log: SqliteLogReader, progress: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (
@@ -132,12 +132,17 @@ class _Export:
             for page in self._pages():
                 packed = contents.packed([digest for digest, _ in page])
                 for digest, position in page:
+                    if digest not in packed and self._is_collected(log, digest):
+                        continue
                     line = self._content_line(digest, position, packed.get(digest))
                     file.write(line)
                     size += line["size"]
                 count += len(page)
                 progress("writing contents", count, total)
         return file.digest, size
+
+    def _is_collected(self, log: SqliteLogReader, digest: Digest) -> bool:
+        return not self._files.content.object(digest).is_file() and log.collected(digest)
 
     def _pages(self) -> Iterator[list[tuple[Digest, int]]]:
         last = ""

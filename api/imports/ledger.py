@@ -115,6 +115,7 @@ class _Copy:
         self._files = ContentFolder(files.content.root, files.unfinished_log)
         self._manifest, self._log = manifest, log
         self._codec = Codec()
+        self._absent = dict[Digest, int]()
 
     def _lines(self, name: str) -> Lines:
         return Lines(self._source, name, self._manifest)
@@ -178,13 +179,18 @@ class _Copy:
                 self._append(lines, page, contents)
                 progress("importing events", len(lines), len(lines))
         self._check_root(lines)
+        for digest, position in self._absent.items():
+            if not self._log.collected(digest):
+                raise lines.wrong(f"{digest} is not among the contents", position)
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
         first = self._log.head().position + 1
         sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.event))])
         for position, (_, event, _) in enumerate(page, first):
             digest = content_of(event)
-            if digest is not None and sizes.get(digest) != getattr(event, "size", None):
+            if digest is not None and digest not in sizes:
+                self._absent.setdefault(digest, position)
+            elif digest is not None and sizes[digest] != getattr(event, "size", None):
                 raise lines.wrong(f"{digest} is not among the contents", position)
         try:
             self._log.copy(page)

@@ -35,12 +35,9 @@ def keep_collected(db: sqlite3.Connection, changes: Mapping[bytes, tuple[int, st
     db.executemany(_INSERT, [(key, *row) for key, row in changes.items() if row is not None])
 
 
-def drop_places(db: sqlite3.Connection, commands: Sequence[Command]) -> None:
-    """Delete the places of the contents that these commands collect. The caller owns the
-    transaction."""
-    for command in commands:
-        keys = [(key_of(digest),) for digest in collected_digests(command)]
-        db.executemany(_DELETE_PLACE, keys)
+def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
+    """Delete the places of collected contents. The caller owns the transaction."""
+    db.executemany(_DELETE_PLACE, [(key_of(digest),) for digest in digests])
 
 
 def check_unneeded(db: sqlite3.Connection, command: Command) -> None:

@@ -12,7 +12,9 @@ from eventsourcing.persistence import StoredEvent
 
 from asset_ledger.ledger.domain.event import Event, TaggedEvent, moment
 from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.collected import drop_places
 from asset_ledger.ledger.log.command import command_hash
 from asset_ledger.ledger.log.event_log import Command, CommandKey, Head
 from asset_ledger.ledger.log.group import Group, Rows, collected_by, tags_of
@@ -115,6 +117,11 @@ class CopiedLog(SqliteLog):
             event = self._codec.decode(stored).event
             if getattr(event, "command", None) != named:
                 raise NotNextError(stored.id, f"no event names the key {row.key!r}")
+
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Delete the places of contents that an event has collected."""
+        with transaction(self._db):
+            drop_places(self._db, digests)
 
     def root(self, size: int) -> bytes:
         """Return the Merkle root over the first `size` events."""

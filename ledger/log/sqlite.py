@@ -35,6 +35,7 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.collected import (
     check_unneeded,
+    collected_digests,
     drop_places,
     has_collected,
     keep_collected,
@@ -223,8 +224,9 @@ class SqliteLog(SqliteLogReader):
             return outcomes
         insert_places(self._db, places)
         self._insert(group)
-        accepted = zip(commands, outcomes, strict=True)
-        drop_places(self._db, [each for each, outcome in accepted if isinstance(outcome, Appended)])
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                drop_places(self._db, collected_digests(command))
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:

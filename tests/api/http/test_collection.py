@@ -1,6 +1,7 @@
-"""Collection: what is retained, what goes, and races with uploads and restores of the same bytes."""
+"""Collection: what is retained, what goes, and races with uploads and restores of its bytes."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import SMALL
 from tests.api.running import Api, serving
-from tests.journeys.server import run
+from tests.journeys.server import program, run, until
+from tests.journeys.server import serving as process
 
 SMALL_BYTES, LARGE_BYTES = b"small" * 1_000, b"large" * SMALL
 APPLY = {"apply": True, "retain_deleted": "0"}
@@ -230,3 +232,102 @@ async def test_a_restore_that_meets_a_collection_is_refused(
     refused = await api.call("POST", f"/api/assets/{asset['id']}/restore")
 
     assert (refused.status, refused.slug) == (409, "not-restorable")
+
+
+async def test_a_collected_ledger_can_be_exported_backed_up_and_bundled(
+    api: Api, data_dir: Path, tmp_path: Path
+) -> None:
+    for content in (SMALL_BYTES, LARGE_BYTES):
+        await deleted(api, content, name="a", job_id="j")
+        await deleted(api, b"again" + content, name="b", job_id="j")
+
+    def command(*arguments: str | Path, folder: Path = data_dir) -> None:
+        done = run(*arguments, "--data-dir", folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    await asyncio.to_thread(command, "backup", "create", tmp_path / "b", "--with-key")
+    assert (await collect(api))["count"] == 4
+    for content in (SMALL_BYTES, LARGE_BYTES):
+        await api.created(b"again" + content, name="again")
+
+    def everything() -> None:
+        command("backup", "create", tmp_path / "b", "--with-key")
+        command("backup", "create", tmp_path / "first", "--with-key")
+        command("export", "ledger", tmp_path / "export")
+        command("audit-bundle", "j", "-o", tmp_path / "j.zip")
+        command("backup", "restore", tmp_path / "b", folder=tmp_path / "restored")
+        command("backup", "restore", tmp_path / "first", folder=tmp_path / "second")
+        command("import", "ledger", tmp_path / "export", folder=tmp_path / "imported")
+
+    await asyncio.to_thread(everything)
+    shutil.copy(data_dir / "checkpoint.key", tmp_path / "imported")
+    for copy in ("restored", "second", "imported"):
+        async with serving(Settings(data_dir=tmp_path / copy)) as other:
+            (gone, *_) = (await other.get("/api/assets?deleted=true&name=a")).json["assets"]
+            refused = await other.call("POST", f"/api/assets/{gone['id']}/restore")
+            assert refused.slug == "not-restorable"
+            for found in (await other.get("/api/assets?name=again")).json["assets"]:
+                assert len((await other.get(found["get_url"])).body) == found["size"]
+        await asyncio.to_thread(verified, tmp_path / copy)
+
+
+def test_the_command_lists_and_collects_without_a_server_and_with_one(data_dir: Path) -> None:
+    async def fill() -> None:
+        async with serving(Settings(data_dir=data_dir)) as api:
+            await deleted(api, SMALL_BYTES, name="a")
+            await deleted(api, LARGE_BYTES, name="b")
+
+    asyncio.run(fill())
+    flags = ("--data-dir", data_dir, "--retain-deleted", "0")
+    planned = run("gc", *flags)
+    assert (planned.returncode, planned.stderr) == (0, "")
+    assert planned.stdout.splitlines()[-1].startswith("would collect 2 contents")
+    assert planned.stdout.count("deleted    sha256:") == 2
+    with process(data_dir) as server:
+        assert run("gc", "--apply", *flags).stdout.startswith("collected 2 contents")
+        assert server.stop() == 0
+    assert run("gc", "--apply", *flags).stdout == "collected 0 contents (0 bytes)\n"
+    verified(data_dir)
+
+
+@pytest.mark.parametrize("value", ["30", "1y", "-1d", "all"])
+async def test_an_invalid_retention_is_refused(api: Api, value: str) -> None:
+    answer = await api.call("POST", "/api/collection", json={"retain_deleted": value})
+
+    assert (answer.status, answer.slug) == (422, "bad-field")
+
+
+async def test_a_server_collects_by_itself_at_the_interval(data_dir: Path) -> None:
+    settings = Settings(data_dir=data_dir, gc_interval="1s", retain_deleted="0")
+    async with serving(settings) as api:
+        await deleted(api, SMALL_BYTES, name="a")
+        async with asyncio.timeout(60):
+            await api.backend.feed.wait_beyond(3)
+        (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
+        assert event["by"] == "system"
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_instant_of_a_collection_leaves_a_whole_ledger(data_dir: Path) -> None:
+    async def fill(first: int) -> None:
+        async with serving(Settings(data_dir=data_dir)) as api:
+            for number in range(first, first + 60):
+                await deleted(api, number.to_bytes(4, "big") * 9_000, name="small")
+                await deleted(api, number.to_bytes(4, "big") * 20_000, name="large")
+            await api.created(number.to_bytes(4, "big") * 5_000, name="kept")
+
+    flags = ("gc", "--apply", "--data-dir", data_dir, "--retain-deleted", "0")
+    for rounds in range(6):
+        asyncio.run(fill(rounds * 60))
+        size = stored(data_dir)
+        with program(*flags) as command:
+            until(
+                lambda: command.poll() is not None or stored(data_dir) <= size - rounds * 400_000,  # noqa: B023
+                "the collection removes files",
+            )
+            command.kill()
+        verified(data_dir)
+    done = run(*flags)
+    assert done.returncode == 0, done.stderr
+    assert stored(data_dir) < 6 * 20_000 + 2**20
+    verified(data_dir)

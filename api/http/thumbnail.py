@@ -15,7 +15,12 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError, UnknownAssetError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    ContentCollectedError,
+    ContentDamagedError,
+    UnknownAssetError,
+)
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -33,6 +38,7 @@ _HEADERS: Final = {
         AssetDeletedError,
         UndrawableError,
         DrawingFailedError,
+        ContentCollectedError,
         ContentDamagedError,
     ],
     scope="read",

@@ -254,7 +254,7 @@ async def test_a_collected_ledger_can_be_exported_backed_up_and_bundled(
         command("backup", "create", tmp_path / "b", "--with-key")
         command("backup", "create", tmp_path / "first", "--with-key")
         command("export", "ledger", tmp_path / "export")
-        command("audit-bundle", "j", "-o", tmp_path / "j.zip")
+        assert run("audit-bundle", "j", "-o", tmp_path / "j.zip", "--url", api.url).returncode == 0
         command("backup", "restore", tmp_path / "b", folder=tmp_path / "restored")
         command("backup", "restore", tmp_path / "first", folder=tmp_path / "second")
         command("import", "ledger", tmp_path / "export", folder=tmp_path / "imported")

@@ -10,11 +10,13 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from asset_ledger.api.contract.collection import read_duration, read_retention
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Make, Tokens
@@ -38,6 +40,7 @@ from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Subscriptions
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Projections
 
@@ -50,6 +53,7 @@ class Backend:
 
     settings: Settings
     lock: FolderLock
+    log_file: NamedFile
     committer: Committer
     ledger: Ledger
     proofs: Proofs
@@ -58,6 +62,7 @@ class Backend:
     projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
+    sessions: Sessions
     thumbnails: Thumbnails
     collect: Collect
 
@@ -89,7 +94,8 @@ async def open_backend(
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
-        projections = await Projections.open(folder, opened.tables, feed, progress)
+        silence = timedelta(seconds=settings.job_silence)
+        projections = await Projections.open(folder, opened.tables, feed, progress, silence)
         stack.push_async_callback(projections.close)
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
@@ -97,6 +103,8 @@ async def open_backend(
         if opened.failure is None:
             await ledger.delete.finish_interrupted()
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+        stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -108,9 +116,11 @@ async def open_backend(
         if settings.gc_interval != "off":
             collecting = asyncio.create_task(_collect_again_and_again(collect, settings))
             stack.push_async_callback(_cancelled, collecting)
+        lock.keep()
         yield Backend(
             settings=settings,
             lock=lock,
+            log_file=NamedFile(files.log),
             committer=committer,
             ledger=ledger,
             proofs=proofs,
@@ -119,6 +129,7 @@ async def open_backend(
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
+            sessions=sessions,
             thumbnails=thumbnails,
             collect=collect,
         )

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     committer_silence: float = Field(
         30.0, ge=5, le=3600, description="seconds after which a silent committer is replaced"
     )
+    job_silence: int = Field(
+        86_400, ge=1, le=10**9, description="seconds without an event that make a job `stale`"
+    )
     lenient_queries: bool = Field(False, description="ignore unknown query parameters")
     log_level: LogLevel = Field("info", description="the lowest level that is logged")
     log_format: LogFormat = Field("text", description="log lines as text, or one JSON object each")

@@ -15,7 +15,7 @@ LedgerError
 │   ├── ContentCollectedError      the bytes were removed, as nothing retained needed them
 │   ├── NotRestorableError         the bytes of the tombstone were collected
 │   ├── PreconditionFailedError    the asset is not at the version of If-Match
-│   ├── JobStateError              the job was started or finished with other values
+│   ├── JobStateError              the job's attempts do not allow this
 │   ├── GenerationError            no previous generation of the tables can be used
 │   ├── TooLargeError              a field, an event or a body is above its limit
 │   ├── FieldError                 a field has an invalid value
@@ -92,10 +92,11 @@ class UnknownVersionError(UnknownAssetError):
 
 
 class UnknownJobError(RefusedError):
-    """No event of this user names this job."""
+    """No event of this user names this job, or this attempt of it."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"this user has no job {job_id}: check the id, and whose job it is")
+    def __init__(self, job_id: str, attempt: int | None = None) -> None:
+        self.named = f"job {job_id}" if attempt is None else f"attempt {attempt} of job {job_id}"
+        super().__init__(f"this user has no {self.named}: check the id, and whose job it is")
         self.job_id = job_id
 
 
@@ -155,7 +156,7 @@ class PreconditionFailedError(RefusedError):
 
 
 class JobStateError(RefusedError):
-    """The job was already started or finished with other values."""
+    """The job's attempts do not allow this start or end, or have not come so far."""
 
 
 class GenerationError(RefusedError):

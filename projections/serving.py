@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,11 +22,14 @@ from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.queries.folders import FolderQueries
 from asset_ledger.projections.queries.job_comparison import CompareQueries
-from asset_ledger.projections.queries.jobs import JobQueries
+from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
+from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
+from asset_ledger.projections.queries.values import ValueQueries
+from asset_ledger.projections.queries.worded import WordedQueries
 from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation, start_followers
 from asset_ledger.projections.runtime.generation_files import GenerationFiles
@@ -74,20 +78,32 @@ class Projections:
     """The queries and followers of the generation in use. Queries stay valid after a switch."""
 
     def __init__(
-        self, folder: Path, served: _OpenGeneration, state: TablesState, feed: LiveFeed
+        self,
+        folder: Path,
+        served: _OpenGeneration,
+        state: TablesState,
+        feed: LiveFeed,
+        job_silence: timedelta = SILENCE,
     ) -> None:
         readers = served.readers
         self.tables = Status(PROJECTIONS, feed, state.position)
         self.tables.error = state.error
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
         self.assets = AssetQueries(readers[TABLES], self.catalog, self._pending_backfill)
-        self.jobs = JobQueries(readers[TABLES], self._pending_backfill)
+        self.jobs = JobQueries(readers[TABLES], self._pending_backfill, job_silence)
         self.nodes = NodeQueries(readers[TABLES], self._pending_backfill)
         self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.timelines = TimelineQueries(readers["usage"])
+        self.values = ValueQueries(
+            readers["usage"], readers["catalog"], readers[TABLES], self.assets
+        )
+        self.worded = WordedQueries(
+            readers["search"], readers[TABLES], self.catalog, self.assets.check_filled
+        )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of
         self._folder, self._served, self._feed = folder, served, feed
@@ -97,13 +113,18 @@ class Projections:
 
     @classmethod
     async def open(
-        cls, folder: Path, state: TablesState, feed: LiveFeed, progress: Progress | None = None
+        cls,
+        folder: Path,
+        state: TablesState,
+        feed: LiveFeed,
+        progress: Progress | None = None,
+        job_silence: timedelta = SILENCE,
     ) -> Self:
         """Open the generation that the committer fills, and catch up its followers."""
         number = state.generation
         following = await asyncio.to_thread(start_followers, folder, number, feed, progress)
         served = await asyncio.to_thread(_OpenGeneration.of, folder, following)
-        return cls(folder, served, state, feed)
+        return cls(folder, served, state, feed, job_silence)
 
     @property
     def generation(self) -> GenerationFiles:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asset_ledger.api.cli.options import SOURCE, existing_log, hinting_at_user
+from asset_ledger.api.cli.options import ATTEMPT, SOURCE, existing_log, hinting_at_user
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     required=True,
     help="The zip to write.",
 )
+@ATTEMPT
 @SOURCE
 def audit_bundle(
     job_id: str,
     output: Path,
+    attempt: int | None,
     data_dir: Path | None,
     url: str | None,
     token: str | None,
@@ -37,19 +39,25 @@ def audit_bundle(
     """Write the events of JOB_ID, their proof and their files as a zip.
 
     The zip has a verify.py, which checks it with Python alone. From a data folder, it has deleted
-    files too; a server may run there. With --url, it lacks them.
+    files too; a server may run there. With --url, it lacks them. With --attempt, it has only that
+    attempt's events, and proves each one, but not that they are all.
     """
     from asset_ledger.api.export.bundle import write_bundle
 
-    proof, read = _local(data_dir, user, job_id) if url is None else _remote(url, token, job_id)
-    written = write_bundle(output, job_id, proof, read)
+    if url is None:
+        proof, read = _local(data_dir, user, job_id, attempt)
+    else:
+        proof, read = _remote(url, token, job_id, attempt)
+    written = write_bundle(output, job_id, proof, read, attempt)
     echo(f"{output} has {written.events:,} events and {written.files:,} files")
     for digest in written.absent:
         echo(f"left out, because its asset is deleted: {digest}")
     echo(f"signed by {proof['key']}")
 
 
-def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str, Any], Read]":
+def _local(
+    data_dir: Path | None, user: str, job_id: str, attempt: int | None
+) -> "tuple[Mapping[str, Any], Read]":
     from asset_ledger.ledger.content.offline import pieces_of
     from asset_ledger.ledger.merkle.proof import document
     from asset_ledger.ledger.proofs.offline import prove_job
@@ -60,8 +68,9 @@ def _local(data_dir: Path | None, user: str, job_id: str) -> "tuple[Mapping[str,
     def read(content: "AssetContent") -> Iterable[bytes]:
         return pieces_of(files.content, content.digest)
 
+    sign = partial(_sign_by_server, files.root)
     with hinting_at_user(user):
-        return document(*prove_job(files, user, job_id, partial(_sign_by_server, files.root))), read
+        return document(*prove_job(files, user, job_id, sign, attempt)), read
 
 
 def _sign_by_server(folder: Path, locked: "FolderLockedError") -> str:
@@ -73,7 +82,9 @@ def _sign_by_server(folder: Path, locked: "FolderLockedError") -> str:
     )
 
 
-def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any], Read]":
+def _remote(
+    url: str, token: str | None, job_id: str, attempt: int | None
+) -> "tuple[Mapping[str, Any], Read]":
     from asset_ledger.api.cli.remote import Remote
     from asset_ledger.api.sdk.wire import segment
 
@@ -82,4 +93,4 @@ def _remote(url: str, token: str | None, job_id: str) -> "tuple[Mapping[str, Any
     def read(content: "AssetContent") -> Iterable[bytes]:
         return remote.content(content.asset_id, content.version)
 
-    return remote.get(f"/api/jobs/{segment(job_id)}/proof"), read
+    return remote.get(f"/api/jobs/{segment(job_id)}/proof", {"attempt": attempt}), read

@@ -14,9 +14,16 @@ DIFFERENT = 1
 @click.command()
 @click.argument("a")
 @click.argument("b")
+@click.option(
+    "--attempt",
+    "attempts",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Of both jobs; given twice, of A, then of B (default: the last of each).",
+)
 @SOURCE
 @JSON
-def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
+def compare(a: str, b: str, attempts: tuple[int, ...], as_json: bool, **where: Any) -> None:
     """Compare the assets of jobs A and B, by node and name. Exit code 1 when they differ.
 
     Reads only the log, without a lock; or, with --url, asks a server.
@@ -24,7 +31,7 @@ def compare(a: str, b: str, as_json: bool, **where: Any) -> None:
     from asset_ledger.api.cli.source import open_source
 
     with open_source(**where) as source:
-        comparison = source.comparison(a, b)
+        comparison = source.comparison(a, b, attempts)
     if as_json:
         echo(orjson.dumps(comparison))
     else:

@@ -9,7 +9,14 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, USER, existing_log, hinting_at_user
+from asset_ledger.api.cli.options import (
+    ATTEMPT,
+    DATA_DIR,
+    JSON,
+    USER,
+    existing_log,
+    hinting_at_user,
+)
 from asset_ledger.api.cli.output import echo
 
 OUTPUT = click.option(
@@ -28,29 +35,31 @@ def export() -> None:
 
 @export.command()
 @click.argument("job_id")
+@ATTEMPT
 @DATA_DIR
 @USER
 @OUTPUT
-def prov(job_id: str, data_dir: Path | None, user: str, output: Path) -> None:
+def prov(output: Path, **job: Any) -> None:
     """Write JOB_ID as a W3C PROV-JSON document."""
     from asset_ledger.api.export.prov import prov_json
 
     def documents(record: Any, log_id: str) -> Iterable[Any]:
         return [prov_json(record, log_id)]
 
-    _export(job_id, data_dir, user, output, documents)
+    _export(output, documents, **job)
 
 
 @export.command()
 @click.argument("job_id")
+@ATTEMPT
 @DATA_DIR
 @USER
 @OUTPUT
-def openlineage(job_id: str, data_dir: Path | None, user: str, output: Path) -> None:
+def openlineage(output: Path, **job: Any) -> None:
     """Write JOB_ID as OpenLineage run events, one a line."""
     from asset_ledger.api.export.openlineage import run_events
 
-    _export(job_id, data_dir, user, output, run_events)
+    _export(output, run_events, **job)
 
 
 @export.command()
@@ -78,11 +87,13 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
 
 
 def _export(
-    job_id: str,
-    data_dir: Path | None,
-    user: str,
     output: Path,
     documents: Callable[[Any, str], Iterable[Any]],
+    *,
+    job_id: str,
+    attempt: int | None,
+    data_dir: Path | None,
+    user: str,
 ) -> None:
     from asset_ledger.api.export.files import open_private
     from asset_ledger.ledger.log.codec import Codec
@@ -92,7 +103,7 @@ def _export(
 
     codec = Codec()
     with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
-        record = Replay(log, codec).job_record(user, job_id)
+        record = Replay(log, codec).job_record(user, job_id, attempt=attempt)
         log_id = read_identity(log, codec).log_id
     lines = [orjson.dumps(document) + b"\n" for document in documents(record, log_id)]
     if output == Path("-"):

@@ -50,6 +50,9 @@ URL: Final = click.option(
 )
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="The server's token.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+ATTEMPT: Final = click.option(
+    "--attempt", type=click.IntRange(1), help="Only this attempt of the job."
+)
 USER: Final = click.option("--user", default="1", show_default=True, help="The events' owner.")
 
 
@@ -82,9 +85,7 @@ def hinting_at_user(user: str) -> Iterator[None]:
     try:
         yield
     except UnknownJobError as error:
-        message = (
-            f"user {user} has no job {error.job_id}: check the id, or name the owner with --user"
-        )
+        message = f"user {user} has no {error.named}: check the id, or name the owner with --user"
         raise click.ClickException(message) from error
 
 

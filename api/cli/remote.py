@@ -1,7 +1,7 @@
 """A server as a command reads it, through the SDK's client."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -30,9 +30,9 @@ class Remote:
     def __init__(self, url: str, token: str | None) -> None:
         self._client = Client(url, token, ONCE)
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, query: Mapping[str, Any] = {}) -> Any:
         """Return the JSON at a path."""
-        return run(self._client.request("GET", path))
+        return run(self._client.request("GET", path, query=query_of(query)))
 
     def text(self, path: str) -> str:
         """Return the text at a path."""
@@ -43,14 +43,18 @@ class Remote:
         path = f"/api/assets/{asset_id}/content?version={version}"
         return drain(Download(self._client, path).chunks())
 
-    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """Yield the events of a job, oldest first."""
-        path, query = f"/api/jobs/{segment(job_id)}/history", query_of({"as_of": as_of})
+    def job_events(
+        self, job_id: str, attempt: int | None, as_of: str | None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the events of a job or of one attempt, oldest first."""
+        path = f"/api/jobs/{segment(job_id)}/history"
+        query = query_of({"attempt": attempt, "as_of": as_of})
         return map(orjson.loads, self._lines(path, query, {"Accept": "application/x-ndjson"}))
 
-    def comparison(self, a: str, b: str) -> dict[str, Any]:
-        """Return the comparison of two jobs."""
-        compared: dict[str, Any] = self.get(f"/api/jobs/{segment(a)}/compare/{segment(b)}")
+    def comparison(self, a: str, b: str, attempts: Sequence[int]) -> dict[str, Any]:
+        """Return the comparison of two jobs: of these attempts, or of the last ones."""
+        path = f"/api/jobs/{segment(a)}/compare/{segment(b)}"
+        compared: dict[str, Any] = self.get(path, {"attempt": attempts})
         return compared
 
     def events(self, filters: Query, after: int | None) -> Iterator[dict[str, Any]]:

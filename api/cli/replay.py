@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from asset_ledger.api.cli.options import JSON, SOURCE
+from asset_ledger.api.cli.options import ATTEMPT, JSON, SOURCE
 from asset_ledger.api.cli.output import echo
 
 _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what changed")
@@ -14,10 +14,13 @@ _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what ch
 
 @click.command()
 @click.argument("job_id")
+@ATTEMPT
 @SOURCE
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
-def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
+def replay(
+    job_id: str, attempt: int | None, as_of: str | None, as_json: bool, **where: Any
+) -> None:
     """List the events of JOB_ID in order, with the values that each one set.
 
     Reads only the log, without a lock: a server may run, and the tables may be missing. With
@@ -27,7 +30,7 @@ def replay(job_id: str, as_of: str | None, as_json: bool, **where: Any) -> None:
     from asset_ledger.api.cli.tables import print_table
 
     with open_source(**where) as source:
-        events = source.job_events(job_id, as_of)
+        events = source.job_events(job_id, attempt, as_of)
         if as_json:
             _print_lines(events)
         else:
@@ -42,7 +45,8 @@ def _print_lines(events: Iterable[dict[str, Any]]) -> None:
 def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for event in events:
         first = (event["position"], event["time"], event["by"], event["node_id"])
-        yield *first, event["topic"], event["asset_id"], _changed(event["data"])
+        clock = {"clock": event["clock"], **event["data"]}
+        yield *first, event["topic"], event["asset_id"], _changed(clock)
 
 
 def _changed(data: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import orjson
 from asset_ledger.api.cli.options import existing_log, hinting_at_user
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import EVENT_FILTERS, event_filter
+from asset_ledger.api.contract.jobs import compared_attempts
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -34,11 +35,16 @@ _FILTERS: Final = Parameters(*EVENT_FILTERS)
 class Source(Protocol):
     """What a command reads events from."""
 
-    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
-        """Yield the events of a job, oldest first. Raises UnknownJobError."""
+    def job_events(
+        self, job_id: str, attempt: int | None, as_of: str | None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the events of a job or of one attempt, oldest first. Raises UnknownJobError."""
 
-    def comparison(self, a: str, b: str) -> dict[str, Any]:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+    def comparison(self, a: str, b: str, attempts: Sequence[int]) -> dict[str, Any]:
+        """Return the comparison of two jobs: of these attempts, or of the last ones.
+
+        Raises UnknownJobError.
+        """
 
     def events(self, filters: Filters, after: int | None) -> Iterator[dict[str, Any]]:
         """Yield events as they are recorded, for ever: after a position, or from now on."""
@@ -50,16 +56,23 @@ class LocalSource:
     def __init__(self, replay: Replay, user_id: str) -> None:
         self._replay, self._user_id = replay, user_id
 
-    def job_events(self, job_id: str, as_of: str | None) -> Iterator[dict[str, Any]]:
+    def job_events(
+        self, job_id: str, attempt: int | None, as_of: str | None
+    ) -> Iterator[dict[str, Any]]:
         upto = None if as_of is None else self._replay.position_as_of(_read_as_of(as_of))
         after = 0
-        while page := self._replay.job(self._user_id, job_id, after, PAGE, upto=upto):
+        while page := self._replay.job(
+            self._user_id, job_id, after, PAGE, attempt=attempt, upto=upto
+        ):
             yield from map(event_out, page)
             after = page[-1].position
 
-    def comparison(self, a: str, b: str) -> dict[str, Any]:
-        head = self._replay.head()
-        first, second = (self._replay.job_record(self._user_id, job, upto=head) for job in (a, b))
+    def comparison(self, a: str, b: str, attempts: Sequence[int]) -> dict[str, Any]:
+        head, named = self._replay.head(), zip((a, b), compared_attempts(attempts), strict=True)
+        first, second = (
+            self._replay.job_record(self._user_id, job_id, attempt=attempt, upto=head)
+            for job_id, attempt in named
+        )
         compared = orjson.dumps(comparison_document(compare_records(first, second, head)))
         return dict(orjson.loads(compared))
 

@@ -17,6 +17,7 @@ from asset_ledger.api.cli.output import echo
 @click.option("--after", type=click.IntRange(0), help="Begin after this position (default: now).")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
 @click.option("--job", "job_id", help="Only events of this job.")
+@click.option("--attempt", type=click.IntRange(1), help="Only events of this attempt of a job.")
 @click.option("--node", "node_id", help="Only events of this node.")
 @click.option("--workflow", "workflow_id", help="Only events of this workflow.")
 @click.option("--asset", "asset_id", help="Only events of this asset.")
@@ -45,13 +46,15 @@ def tail(
             echo(orjson.dumps(event) if as_json else _line(event))
 
 
-def _each(values: str | Sequence[str] | None) -> Sequence[str]:
-    return [values] if isinstance(values, str) else values or ()
+def _each(values: str | int | Sequence[str] | None) -> Sequence[str]:
+    return [str(values)] if isinstance(values, str | int) else values or ()
 
 
 def _line(event: Mapping[str, Any]) -> str:
     names = ("job", "node", "asset")
     shown = [f"{name}={event[f'{name}_id']}" for name in names if event[f"{name}_id"]]
+    if event["clock"]:
+        shown.append(f"clock={event['clock']}")
     if event["data"].get("name"):
         shown.append(f"name={event['data']['name']}")
     return f"{event['position']:>9}  {event['time']}  {event['topic']:<22}  {'  '.join(shown)}"

@@ -9,6 +9,7 @@ from pydantic import Field
 from asset_ledger.api.contract.fields import Fields, StrictModel, Texts, parse_field, read_as
 from asset_ledger.api.contract.parameters import (
     AS_OF,
+    ATTEMPT,
     CURSOR,
     MAX_POSITION,
     MIN_POSITION,
@@ -25,7 +26,7 @@ from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
-SHAPE: Final = 2
+SHAPE: Final = 3
 """Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 
@@ -37,6 +38,9 @@ class AssetIn(StrictModel):
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
+    attempt: Annotated[
+        int | None, Field(ge=1, le=MAX_POSITION, description="If absent, the job's last attempt.")
+    ] = None
     parent_id: Annotated[str | None, Field(description="A folder; the user's id is home.")] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[Texts | None, Field(description="Unique; their order is kept.")] = None
@@ -63,6 +67,7 @@ def new_asset(fields: Fields, content_type: str, user_id: str) -> NewAsset:
         workflow_id=given.get("workflow_id"),
         node_id=given.get("node_id"),
         job_id=given.get("job_id"),
+        attempt=given.get("attempt"),
         parent_id=folder_of(given.get("parent_id"), user_id),
         metadata=given.get("metadata"),
         tags=given.get("tags", ()),
@@ -125,6 +130,7 @@ FIELDS_IN_THE_QUERY: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "The workflow that made it."),
     Parameter("node_id", "The node that made it."),
     Parameter("job_id", "The job that made it."),
+    Parameter("attempt", "The attempt of the job that made it.", ATTEMPT.parse),
     Parameter("parent_id", "The folder to put it into."),
     Parameter("metadata", "A JSON object.", _metadata),
     Parameter("tags", "One tag; may be repeated.", repeats=True),
@@ -143,6 +149,7 @@ FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),
     Parameter("node_id", "Made by this node.", repeats=True),
     Parameter("job_id", "Made in this job.", repeats=True),
+    Parameter("attempt", "Made in this attempt of its job.", repeats=True),
     Parameter("parent_id", "In this folder; empty means home.", repeats=True, may_be_empty=True),
     Parameter("content_type", "With a media type that starts with this.", repeats=True),
     Parameter("name", "With exactly this name.", repeats=True),
@@ -171,8 +178,10 @@ DELETED: Final = Parameter(
     "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
 )
 COUNT: Final = Parameter("count", "Also return the number on all pages.", one_of(("exact",)))
+QUERY: Final = Parameter("query", "Words that an asset must all contain, as in a search.")
 LISTING: Final[Sequence[Parameter]] = (
     *FILTERS,
+    QUERY,
     DELETED,
     SORT,
     PAGE_SIZE,

@@ -44,8 +44,8 @@ def _reader(names: Sequence[str]) -> Callable[[Event], Sequence[Any]]:
 
 
 _OWN: Final[Mapping[str, _Own]] = {kind.TOPIC: _own(kind) for kind in EVENTS}
-_tags: Final = attrgetter("job_id", "workflow_id", "node_id", "job_seq")
-_NO_TAGS: Final = (None, None, None, None)
+_tags: Final = attrgetter("job_id", "workflow_id", "node_id", "job_seq", "attempt", "late")
+_NO_TAGS: Final = (None, None, None, None, None, False)
 
 
 def event_out(recorded: Recorded) -> dict[str, Any]:
@@ -56,17 +56,20 @@ def event_out(recorded: Recorded) -> dict[str, Any]:
     position, event = recorded
     topic = event.TOPIC
     tags = _tags(event) if isinstance(event, TaggedEvent) else _NO_TAGS
-    job_id, workflow_id, node_id, job_seq = tags
+    job_id, workflow_id, node_id, job_seq, attempt, late = tags
     return {
         "position": position,
         "topic": topic,
         "time": iso(moment(event)),
+        "clock": iso(event.clock) if event.clock else None,
         "by": event.by,
         "asset_id": event.originator_id if topic.startswith(_ASSET) else None,
         "job_id": job_id,
         "workflow_id": workflow_id,
         "node_id": node_id,
         "job_seq": job_seq,
+        "attempt": attempt,
+        "late": late,
         "version": event.originator_version,
         "data": _data(event),
     }

@@ -7,6 +7,7 @@ import orjson
 
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.parameters import (
+    ATTEMPT,
     MAX_POSITION,
     Parameter,
     ParameterValues,
@@ -31,6 +32,7 @@ LIMIT: Final = Parameter(
 EVENT_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("topic", "Of this kind.", one_of(TOPICS), repeats=True),
     Parameter("job_id", "Of this job."),
+    ATTEMPT,
     Parameter("node_id", "Of this node."),
     Parameter("workflow_id", "Of this workflow."),
     Parameter("asset_id", "Of this asset.", parse_asset_id),
@@ -50,6 +52,7 @@ def event_filter(values: ParameterValues, user_id: str) -> EventFilter:
         user_id=None if selects_all_users(values) else user_id,
         topics=frozenset(values.get("topic", ())),
         job_id=values.get("job_id"),
+        attempt=values.get("attempt"),
         node_id=values.get("node_id"),
         workflow_id=values.get("workflow_id"),
         asset_id=values.get("asset_id"),

@@ -6,27 +6,46 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import Field
 
 from asset_ledger.api.contract.fields import Fields, StrictModel, parse_field
-from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.api.contract.parameters import (
+    ATTEMPT,
+    CURSOR,
+    MAX_POSITION,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    one_of,
+    refuse,
+)
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
 
 MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
+AttemptIn = Annotated[int, Field(ge=1, le=MAX_POSITION)]
 
 
 class JobStartIn(StrictModel):
-    """The start of a job. null means absent."""
+    """The start of an attempt of a job. null means absent."""
 
     workflow_id: Annotated[str | None, Field(description="The workflow it runs.")] = None
     parent_job_id: Annotated[str | None, Field(description="The job that started it.")] = None
     parameters: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
+    attempt: Annotated[
+        AttemptIn | None,
+        Field(
+            description="1, or the one after the last, which has ended. A repeat changes nothing."
+        ),
+    ] = None
     made_at: MadeAt = None
 
 
 class JobFinishIn(StrictModel):
-    """The end of a job."""
+    """The end of an attempt of a job. `lost`: it stopped without a report of its own."""
 
     status: Ending
     error: Annotated[str | None, Field(description="Why it did not complete.")] = None
+    attempt: Annotated[
+        AttemptIn | None, Field(description="If absent, the running or the last one.")
+    ] = None
     made_at: MadeAt = None
 
 
@@ -54,6 +73,7 @@ JOB_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("status", "With this status.", one_of(_STATUSES), repeats=True),
     Parameter("workflow_id", "Of this workflow.", repeats=True),
     Parameter("parent_job_id", "Started by this job.", repeats=True),
+    Parameter("attempt", "Whose last attempt has this number.", ATTEMPT.parse, repeats=True),
 )
 """A job must match every filter, and one of the values of a repeated filter."""
 
@@ -70,3 +90,17 @@ JOB_LISTING: Final[Sequence[Parameter]] = (
     CURSOR,
     MIN_POSITION,
 )
+
+COMPARED_ATTEMPTS: Final = Parameter(
+    "attempt",
+    "The attempt of both jobs; sent twice, that of `a`, then that of `b`. By default their last.",
+    ATTEMPT.parse,
+    repeats=True,
+)
+
+
+def compared_attempts(numbers: Sequence[int]) -> tuple[int | None, int | None]:
+    """Return the attempts of both jobs to compare, None for the last. Raises ParameterError."""
+    if len(numbers) > 2:
+        raise refuse("attempt", "was sent more than twice")
+    return (numbers[0], numbers[-1]) if numbers else (None, None)

@@ -6,8 +6,15 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from asset_ledger.api.contract.fields import Fields, StrictModel
-from asset_ledger.api.contract.jobs import MadeAt, with_time
-from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.api.contract.jobs import AttemptIn, MadeAt, with_time
+from asset_ledger.api.contract.parameters import (
+    ATTEMPT,
+    CURSOR,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    one_of,
+)
 from asset_ledger.ledger.domain.job import Ending
 from asset_ledger.ledger.domain.node import NodeEnd, NodeStart
 from asset_ledger.projections.queries.nodes import SORTS
@@ -19,6 +26,9 @@ class NodeStartIn(StrictModel):
     node_id: str
     run: Annotated[
         str | None, Field(description="Names each run of a node that runs several times.")
+    ] = None
+    attempt: Annotated[
+        AttemptIn | None, Field(description="By default the last attempt of the job.")
     ] = None
     workflow_id: Annotated[str | None, Field(description="By default that of the job.")] = None
     made_at: MadeAt = None
@@ -46,6 +56,7 @@ def node_end(fields: Fields) -> NodeEnd:
 
 NODE_LISTING: Final[Sequence[Parameter]] = (
     Parameter("sort", "By first event; or largest first.", one_of(SORTS), default="created_at"),
+    ATTEMPT,
     PAGE_SIZE,
     CURSOR,
     MIN_POSITION,

@@ -187,6 +187,7 @@ MIN_POSITION: Final = Parameter(
     "Wait up to a second until the response reflects this position of the log.",
     whole(0, MAX_POSITION),
 )
+ATTEMPT: Final = Parameter("attempt", "Of this attempt of a job.", whole(1, MAX_POSITION))
 VERSION: Final = Parameter("version", "As it was at this version.", whole(1, MAX_POSITION))
 
 _POSITION: Final = whole(0, MAX_POSITION)

@@ -49,6 +49,7 @@ class AssetOut(AnswerModel):
     updated_at: Time
     tags: list[str]
     derived_from: list[Id]
+    attempt: Annotated[int | None, Field(description="Of its job, from 1; null without a job.")]
 
 
 class ImportedOut(AnswerModel):
@@ -165,13 +166,28 @@ class UsagePage(AnswerModel):
     next: str
 
 
+class AttemptOut(AnswerModel):
+    """An attempt of a job whose start or end was recorded."""
+
+    attempt: int
+    status: JobStatus
+    error: str | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
 class JobOut(AnswerModel):
-    """A job. `assets` and `bytes` count its live assets; `untracked`: no start or end recorded."""
+    """A job. Status, error, parameters, start and end are those of its last attempt.
+
+    `assets` and `bytes` count its live assets. `untracked`: no start or end was recorded; `stale`:
+    running, but without an event for a day (or `job_silence`).
+    """
 
     job_id: str
     user_id: str
     workflow_id: str | None
     parent_job_id: str | None
+    attempt: Annotated[int, Field(description="The number of its last attempt, from 1.")]
     status: JobStatus
     error: str | None
     parameters: dict[str, Any] | None
@@ -179,8 +195,10 @@ class JobOut(AnswerModel):
     finished_at: Time | None
     assets: int
     bytes: int
+    attempts: list[AttemptOut]
     first_position: int
     last_position: int
+    updated_at: Annotated[Time, Field(description="The time of its last event.")]
 
 
 class JobPage(AnswerModel):
@@ -246,10 +264,12 @@ class ComparedOut(AnswerModel):
 
 
 class ComparisonOut(AnswerModel):
-    """Two jobs compared. `first_divergence` is the first row that is not `same`."""
+    """An attempt each of two jobs compared. `first_divergence`: the first row not `same`."""
 
     a: str
     b: str
+    attempt_a: int
+    attempt_b: int
     counts: dict[str, int]
     rows: list[ComparedOut]
     first_divergence: ComparedOut | None
@@ -272,17 +292,26 @@ class LineageOut(AnswerModel):
 
 
 class EventOut(AnswerModel):
-    """An event. `data` has its own fields: absent means unchanged, null means cleared."""
+    """An event. `data` has its own fields: absent means unchanged, null means cleared.
+
+    `late`: it created an asset after the attempt of its job had ended.
+    """
 
     position: int
     topic: str
     time: Time
+    clock: Annotated[
+        Time | None,
+        Field(description="The machine's time if over a minute behind `time`, else null."),
+    ]
     by: str
     asset_id: Id | None
     job_id: str | None
     workflow_id: str | None
     node_id: str | None
     job_seq: int | None
+    attempt: int | None
+    late: bool
     version: int
     data: dict[str, Any]
 

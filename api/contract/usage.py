@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, PAGE_SIZE, Parameter, one_of
+from asset_ledger.api.contract.parameters import (
+    ATTEMPT,
+    CURSOR,
+    MIN_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    one_of,
+)
 from asset_ledger.projections.queries.usage import SORTS
 from asset_ledger.projections.tables.usage import DIMENSIONS
 
@@ -11,6 +18,7 @@ USAGE_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Made by this workflow.", repeats=True),
     Parameter("job_id", "Made in this job.", repeats=True),
     Parameter("node_id", "Made by this node.", repeats=True),
+    Parameter("attempt", "Made in this attempt of its job.", ATTEMPT.parse, repeats=True),
 )
 """An asset must match every filter, and one of the values of a repeated filter."""
 

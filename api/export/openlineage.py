@@ -21,15 +21,18 @@ _SCHEMA: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _ENDS: Final[Mapping[JobStatus, str]] = {
     "untracked": "OTHER",
     "running": "RUNNING",
+    "stale": "RUNNING",
     "completed": "COMPLETE",
     "failed": "FAIL",
     "cancelled": "ABORT",
+    "lost": "ABORT",
 }
 # The log does not record which node failed a job, so its nodes end as COMPLETE.
 _NODE_ENDS: Final[Mapping[JobStatus, str]] = {
     **_ENDS,
     "failed": "COMPLETE",
     "cancelled": "COMPLETE",
+    "lost": "COMPLETE",
 }
 
 Event = dict[str, Any]
@@ -38,7 +41,7 @@ Event = dict[str, Any]
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
     """Yield the run events of a job that has at least one event."""
     writer = _RunEventWriter(record, Names(log_id, record.user_id))
-    frame, nodes, (first, last) = record.job, by_node(record), record.span
+    frame, nodes, (first, last) = record.last_attempt, by_node(record), record.span
     began, ended = frame and frame.started_at, frame and frame.finished_at
     status = frame.status if frame else "untracked"
     yield writer.event("START", began or first, None, ())
@@ -79,7 +82,7 @@ class _RunEventWriter:
         return self._job if node_id is None else f"{self._job}.{node_id}"
 
     def _run_facets(self, kind: str, node_id: str | None) -> dict[str, Any]:
-        frame = self._record.job
+        frame = self._record.last_attempt
         parent = self._record.job_id if node_id is not None else frame and frame.parent_job_id
         facets: dict[str, Any] = {}
         if parent:

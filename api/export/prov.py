@@ -41,7 +41,7 @@ class _ProvWriter:
         self._owner = f"al:{names.user(record.user_id)}"
 
     def add_job(self) -> None:
-        record, frame = self._record, self._record.job
+        record, frame = self._record, self._record.last_attempt
         self._document["agent"][self._owner] = {"ledger:user_id": record.user_id}
         self._document["activity"][self._job] = _given(
             {

@@ -223,13 +223,18 @@ def check_both_signed(log_id: str, rotation: dict[str, Any]) -> None:
 
 
 def wrong_with_job(job: dict[str, Any], events: list[Event]) -> Iterator[str]:
-    """Yield why these are not all events of this job, from the first on."""
+    """Yield why these are not all events of this job from the first on, or of its attempt."""
     names = {(event.state.get("user_id"), event.state.get("job_id")) for event in events}
     if names != {(job["user_id"], job["job_id"])}:
         yield f"the events are not all of job {job['job_id']!r} of user {job['user_id']!r}"
-    numbers = [event.state.get("job_seq") for event in events]
-    if numbers != list(range(1, len(events) + 1)):
+    attempt = job["attempt"]
+    if attempt is not None and {event.state.get("attempt") for event in events} != {attempt}:
+        yield f"the events are not all of attempt {attempt}"
+    numbers = [event.state.get("job_seq", 0) for event in events]
+    if attempt is None and numbers != list(range(1, len(events) + 1)):
         yield f"job_seq is not 1, 2, 3 ... without a hole: {numbers[:20]}"
+    if numbers != sorted(set(numbers)):
+        yield f"job_seq does not grow from event to event: {numbers[:20]}"
     positions = [event.position for event in events]
     if positions != sorted(set(positions)):
         yield "the events are not in the order of the log"
@@ -307,16 +312,31 @@ def summarize(
 ) -> None:
     """Print what the bundle proves, and what it does not."""
     counted = ", ".join(f"{n} {topic}" for topic, n in Counter(f.topic for f in events).items())
-    print(f"ok     job {job['job_id']!r} of user {job['user_id']!r}: {counted}")
-    print("ok     job_seq counts 1, 2, 3 ...: no event is left out before the last one here")
+    print(f"ok     {_named(job)} of user {job['user_id']!r}: {counted}")
+    if job["attempt"] is None:
+        print("ok     job_seq counts 1, 2, 3 ...: no event is left out before the last one here")
+    else:
+        print("note   the other attempts are left out: an event of this one may be missing, too")
     absent = [digest for digest in named if digest in job["absent"]]
     print(f"ok     {len(named) - len(absent)} files are the ones that the events name")
     for digest in absent:
         print(f"note   the bundle was made without the file {digest}")
-    if all(event.topic != "job.finished" for event in events):
-        print("note   the job was not finished: its end may be missing here")
+    for event in events:
+        if event.state.get("late"):
+            print(f"note   event {event.position}: this asset arrived after its attempt had ended")
+    ended = {event.state["attempt"] for event in events if event.topic == "job.finished"}
+    for attempt in sorted({event.state["attempt"] for event in events} - ended):
+        print(f"note   attempt {attempt} was not finished: its end may be missing here")
+    if behind := [event for event in events if event.state.get("clock")]:
+        first = f"event {behind[0].position} at {behind[0].state['clock']}"
+        print(f"note   {len(behind)} events have a later time than the clock showed, first {first}")
     print(f"note   nothing is shown about events after position {checkpoint.size}")
     print("note   nothing is shown about prov.json, which the proof does not cover")
+
+
+def _named(job: dict[str, Any]) -> str:
+    attempt = "" if job["attempt"] is None else f"attempt {job['attempt']} of "
+    return f"{attempt}job {job['job_id']!r}"
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,15 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.contract.parameters import AS_OF, CURSOR, PAGE_SIZE
+from asset_ledger.api.contract.parameters import (
+    AS_OF,
+    ATTEMPT,
+    CURSOR,
+    MAX_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    whole,
+)
 from asset_ledger.api.contract.shapes import EventPage
 from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
 from asset_ledger.api.http.request import Request
@@ -15,7 +23,10 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import UnknownAssetError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
 
-HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
+AFTER: Final = Parameter(
+    "after", "Only events after this position.", whole(0, MAX_POSITION), default=0
+)
+HISTORY: Final = (PAGE_SIZE, CURSOR, AFTER, AS_OF)
 
 
 @operation(
@@ -24,18 +35,20 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
     answers=EventPage,
     errors=[UnknownJobError],
     scope="read",
-    parameters=HISTORY,
+    parameters=(ATTEMPT, *HISTORY),
     gives=[JSON, LINES, BATCH],
 )
 async def get_job_history(request: Request) -> web.StreamResponse:
     """List the events of a job, oldest first: a page, or all as NDJSON or a CloudEvents batch."""
     job_id, upto = request.path_values["job_id"], await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
+    attempt = request.parameters.get("attempt")
 
     def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.job, user_id, job_id, after, limit, upto=upto)
+        return replay(Replay.job, user_id, job_id, after, limit, attempt=attempt, upto=upto)
 
-    return await events_answer(request, History(read, upto, _name(request, "history", job_id)))
+    name = _name(request, "history", job_id, attempt)
+    return await events_answer(request, History(read, upto, name))
 
 
 @operation(
@@ -64,5 +77,5 @@ async def _upto(request: Request) -> int:
     return request.backend.feed.head() if upto is None else upto
 
 
-def _name(request: Request, kind: str, subject_id: str) -> bytes:
-    return orjson.dumps([kind, request.user_id, subject_id])
+def _name(request: Request, kind: str, subject_id: str, attempt: int | None = None) -> bytes:
+    return orjson.dumps([kind, request.user_id, subject_id, attempt])

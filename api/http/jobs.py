@@ -5,10 +5,12 @@ from aiohttp import web
 
 from asset_ledger.api.contract.assets import LISTING
 from asset_ledger.api.contract.jobs import (
+    COMPARED_ATTEMPTS,
     JOB_FILTERS,
     JOB_LISTING,
     JobFinishIn,
     JobStartIn,
+    compared_attempts,
     job_end,
     job_start,
 )
@@ -22,7 +24,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import JobStateError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import comparison_document
+from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
 from asset_ledger.projections.queries.jobs import job_document
 
 
@@ -84,11 +86,13 @@ async def list_job_assets(request: Request) -> web.Response:
     answers=ComparisonOut,
     errors=[UnknownJobError],
     scope="read",
-    parameters=[MIN_POSITION],
+    parameters=[COMPARED_ATTEMPTS, MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
-    """Compare the live assets of two jobs: same, different, or only in one of them."""
-    a, b = request.path_values["a"], request.path_values["b"]
+    """Compare the live assets of two jobs' last attempts, or of those that `attempt` names."""
+    first, second = compared_attempts(request.parameters.get("attempt", ()))
+    a = AttemptName(request.path_values["a"], first)
+    b = AttemptName(request.path_values["b"], second)
     comparison = await request.projections.comparisons.compare(request.user_id, a, b)
     return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
 
@@ -134,5 +138,6 @@ async def _job_answer(request: Request, job_id: str, receipt: JobReceipt) -> web
         record = await request.ledger.replay(
             Replay.job_record, request.user_id, job_id, upto=receipt.position
         )
-        row = orjson.dumps(job_document(record))
+        stale_before = request.projections.jobs.stale_before()
+        row = orjson.dumps(job_document(record, stale_before))
     return write_answer(row, receipt)

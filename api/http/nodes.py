@@ -34,6 +34,7 @@ async def list_nodes(request: Request) -> web.Response:
     page = await request.projections.nodes.page(
         request.user_id,
         request.path_values["job_id"],
+        attempt=values.get("attempt"),
         sort=values["sort"],
         page_size=values["page_size"],
         cursor=values.get("cursor", ""),

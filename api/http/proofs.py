@@ -1,12 +1,14 @@
 """Inclusion proofs of a user's events: the stored bytes, and the path to a signed root hash."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
+from asset_ledger.api.contract.parameters import ATTEMPT
 from asset_ledger.api.contract.shapes import ProofOut
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
@@ -35,26 +37,28 @@ async def get_asset_proof(request: Request) -> web.Response:
     answers=ProofOut,
     errors=[UnknownJobError, SigningKeyError],
     scope="audit",
+    parameters=[ATTEMPT],
 )
 async def get_job_proof(request: Request) -> web.StreamResponse:
-    """Return every event of a job with its inclusion proof, sent in pieces."""
+    """Return every event of a job, or of one attempt, with its inclusion proof, in pieces."""
     user_id, job_id = request.user_id, request.path_values["job_id"]
     signed = await request.proofs.checkpoint()
-    events = await request.proofs.job(user_id, job_id, signed, 0, EVENTS_PER_PIECE)
+    attempt = request.parameters.get("attempt")
+    prove = partial(request.proofs.job, user_id, job_id, signed, attempt=attempt)
+    events = await prove(0, EVENTS_PER_PIECE)
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(document_start(signed) + _joined(events))
-        while events := await request.proofs.job(
-            user_id, job_id, signed, events[-1].position, EVENTS_PER_PIECE
-        ):
-            await response.write(b"," + _joined(events))
+        await response.write(document_start(signed) + joined(events))
+        while events := await prove(events[-1].position, EVENTS_PER_PIECE):
+            await response.write(b"," + joined(events))
         await response.write(END)
     await response.write_eof()
     return response
 
 
-def _joined(events: Sequence[ProvenEvent]) -> bytes:
+def joined(events: Sequence[ProvenEvent]) -> bytes:
+    """Return the documents of events, with commas between them."""
     return b",".join(orjson.dumps(event.document()) for event in events)
 
 

@@ -64,8 +64,9 @@ class JobEvent(NamedTuple):
     fields: Mapping[str, Any]
 
     def is_in(self, job: Mapping[str, Any]) -> bool:
-        """Return whether a job's document shows such an event already."""
-        return job["started_at" if self.verb == "start" else "finished_at"] is not None
+        """Return whether an attempt in a job's document shows such an event already."""
+        name = "started_at" if self.verb == "start" else "finished_at"
+        return any(attempt[name] is not None for attempt in job["attempts"])
 
 
 Present = Callable[[Sequence[AssetId]], Coroutine[Any, Any, Mapping[AssetId, Presence]]]

@@ -76,6 +76,7 @@ class Asset(AssetRecord):
         workflow_id: str | Sequence[str] | None = None,
         job_id: str | Sequence[str] | None = None,
         node_id: str | Sequence[str] | None = None,
+        attempt: int | Sequence[int] | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
@@ -86,8 +87,9 @@ class Asset(AssetRecord):
         within moments. Raises ParameterError.
         """
         options = {"group_by": group_by, "sort": sort, "page_size": limit}
-        filters = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
-        page = await (gateway or current_gateway()).usage(query_of({**options, **filters}))
+        made_by = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
+        query = query_of({**options, **made_by, "attempt": attempt})
+        page = await (gateway or current_gateway()).usage(query)
         return [Usage.of(document) for document in page["usage"]]
 
     async def chunks(self) -> AsyncGenerator[bytes]:

@@ -15,14 +15,17 @@ from types import TracebackType
 from typing import IO, Any, Final, Literal, Self, Unpack
 
 from asset_ledger.api.sdk.asset import Asset
+from asset_ledger.api.sdk.attempts import begin
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
 from asset_ledger.api.sdk.endings import ending
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
+from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.errors import LedgerError
 
 OnSaveError = Literal["raise", "report"]
+AttemptChoice = int | Literal["new"] | None
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class ProcessingContext:
 
     Without a `job_id` a new one is made. Without a `gateway` the connected ledger is used.
     `parameters` (a JSON object) and `parent_job_id`, the job that started this one, are recorded
-    with the start.
+    with the start. `attempt`: see `__aenter__`.
     `on_save_error="raise"`: a node fails if its return value cannot be saved; `"report"`: its
     `Result` lists the error.
 
@@ -60,6 +63,7 @@ class ProcessingContext:
         job_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         parent_job_id: str | None = None,
+        attempt: AttemptChoice = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
@@ -68,16 +72,22 @@ class ProcessingContext:
         self.job_id = job_id or uuid.uuid4().hex
         self.parameters, self.parent_job_id = parameters, parent_job_id
         self.on_save_error = on_save_error
-        self._gateway = gateway
+        self.attempt = None if attempt == "new" else attempt
+        self._chosen, self._gateway = attempt, gateway
 
     async def __aenter__(self) -> Self:
-        """Record the start of the job. Raises JobStateError if it started with other fields."""
+        """Record the start of an attempt of the job; `attempt` has its number from then on.
+
+        By default: the first, the running one, or the next one after a failure. With
+        `attempt="new"`: the next one, also after a completed one. With a number: this one.
+        Raises JobStateError if the job completed, or if the attempt started with other fields.
+        """
         fields = {
             "workflow_id": self.workflow_id,
             "parameters": self.parameters,
             "parent_job_id": self.parent_job_id,
         }
-        await self.user_gateway.start_job(self.job_id, fields)
+        self.attempt = await begin(self.user_gateway, self.job_id, fields, self._chosen)
         return self
 
     async def __aexit__(
@@ -88,7 +98,8 @@ class ProcessingContext:
     ) -> None:
         """Record the end of the job. The exception of the block is raised on in any case."""
         try:
-            await self.user_gateway.finish_job(self.job_id, ending(failure))
+            end = {**ending(failure), "attempt": self.attempt}
+            await self.user_gateway.finish_job(self.job_id, end)
         except LedgerError as error:
             if failure is None:
                 raise
@@ -123,6 +134,7 @@ class ProcessingContext:
             "content_type": content_type,
             "workflow_id": self.workflow_id,
             "job_id": self.job_id,
+            "attempt": self.attempt,
             "node_id": node_id,
             "parent_id": parent_id,
             "metadata": metadata,
@@ -165,16 +177,19 @@ class ProcessingContext:
         async for document in self.user_gateway.job_history(self.job_id):
             yield Event.of(document)
 
-    async def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
-        """Return every node of this job: its runs, failures, seconds and live assets.
+    async def nodes(
+        self, *, attempt: int | None = None, sort: NodeSort = "created_at"
+    ) -> list[NodeSummary]:
+        """Return every node of this job, or of one attempt: runs, failures, seconds, live assets.
 
         Raises UnknownJobError if the job has no events.
         """
-        query, gateway = {"sort": sort, "page_size": "1000"}, self.user_gateway
-        page = await gateway.nodes(self.job_id, [*query.items()])
+        query = query_of({"attempt": attempt, "sort": sort, "page_size": 1000})
+        gateway = self.user_gateway
+        page = await gateway.nodes(self.job_id, query)
         found = list(page["nodes"])
         while page["next"]:
-            page = await gateway.nodes(self.job_id, [*query.items(), ("cursor", page["next"])])
+            page = await gateway.nodes(self.job_id, [*query, ("cursor", page["next"])])
             found += page["nodes"]
         return [NodeSummary.of(document) for document in found]
 

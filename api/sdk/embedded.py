@@ -177,11 +177,16 @@ class EmbeddedGateway:
             lambda after, limit: replay(Replay.asset_events, user_id, known_id, after, limit)
         )
 
-    async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record the start of a job. Raises JobStateError if it started with other fields."""
+    async def job(self, job_id: str) -> Document:
+        """Return a job. Raises UnknownJobError."""
+        return _read((await self._projections.jobs.find(self._user_id, job_id)).json)
+
+    async def start_job(self, job_id: str, fields: Fields) -> int:
+        """Record the start of an attempt, and return its number. Raises JobStateError."""
         sent = read_as(JobStartIn, read_object(fields_json(fields), "json"))
         start = self._ledger.jobs.start
-        await self._write(partial(start, self._call(), job_id, job_start(sent), sent))
+        receipt = await self._write(partial(start, self._call(), job_id, job_start(sent), sent))
+        return receipt.attempt
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
         """Record the end of a job. Raises JobStateError if it ended with other fields."""
@@ -207,6 +212,7 @@ class EmbeddedGateway:
         page = await self._projections.nodes.page(
             self._user_id,
             job_id,
+            attempt=given.get("attempt"),
             sort=given["sort"],
             page_size=given["page_size"],
             cursor=given.get("cursor", ""),

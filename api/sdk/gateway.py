@@ -67,11 +67,17 @@ class Gateway(Protocol):
     def asset_history(self, asset_id: str) -> AsyncGenerator[Document]:
         """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
 
-    async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record the start of a job. Raises JobStateError if it started with other fields."""
+    async def job(self, job_id: str) -> Document:
+        """Return a job. Raises UnknownJobError."""
+
+    async def start_job(self, job_id: str, fields: Fields) -> int:
+        """Record the start of an attempt of a job, and return its number. None means absent.
+
+        Raises JobStateError if it started with other fields, or if another one has to come first.
+        """
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
-        """Record the end of a job. Raises JobStateError if it ended with other fields."""
+        """Record the end of an attempt. Raises JobStateError if it ended with other fields."""
 
     async def start_node(self, job_id: str, fields: Fields) -> None:
         """Record the start of a node's run. Raises JobStateError if it started otherwise."""

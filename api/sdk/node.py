@@ -80,7 +80,8 @@ async def _recorded(run: Run, context: ProcessingContext) -> AsyncGenerator[None
 
     An exception that leaves the block gets a note that names the node.
     """
-    fields = {"node_id": run.node_id, "run": run.id, "workflow_id": context.workflow_id}
+    fields = {"node_id": run.node_id, "run": run.id, "attempt": context.attempt}
+    fields["workflow_id"] = context.workflow_id
     await context.user_gateway.start_node(context.job_id, fields)
     began, token = time.monotonic(), running.set(run)
     try:
@@ -98,7 +99,8 @@ async def _finish(
     run: Run, context: ProcessingContext, began: float, failure: BaseException | None
 ) -> None:
     seconds = round(time.monotonic() - began, 6)
-    fields = {"node_id": run.node_id, "run": run.id, "seconds": seconds, **ending(failure)}
+    named = {"node_id": run.node_id, "run": run.id, "attempt": context.attempt}
+    fields = {**named, "seconds": seconds, **ending(failure)}
     if run.not_saved:
         fields["error"] = error_text(run.not_saved)
     try:

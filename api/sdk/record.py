@@ -18,6 +18,7 @@ class Filters(TypedDict, total=False):
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
     job_id: str | Sequence[str] | None
+    attempt: int | Sequence[int] | None
     parent_id: str | Sequence[str] | None
     content_type: str | Sequence[str] | None
     """A prefix: `image/` matches every image."""
@@ -64,6 +65,7 @@ class AssetRecord:
     tags: Sequence[str] = ()
     duration: float | None = None
     derived_from: Sequence[str] = ()
+    attempt: int | None = None
     get_url: str | None = None
     thumb_url: str | None = None
     gateway: Gateway = field(repr=False, compare=False)
@@ -153,6 +155,8 @@ def _known(kind: Any, document: Document, *times: str) -> dict[str, Any]:
 class Event:
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
+    `late`: it created an asset after the attempt of its job had ended.
+    `clock` is the time of the server's machine if it was over a minute behind `time`, else None.
     A key that is absent in `data` is a field that the event did not change; None is a cleared one.
     """
 
@@ -165,10 +169,15 @@ class Event:
     workflow_id: str | None
     node_id: str | None
     job_seq: int | None
+    attempt: int | None
+    late: bool
     version: int
     data: Mapping[str, Any]
+    clock: datetime | None = None
 
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""
-        return cls(**_known(cls, document, "time"))
+        clock = document.get("clock")
+        parsed = {"clock": parse_time(clock) if clock else None}
+        return cls(**_known(cls, document, "time") | parsed)

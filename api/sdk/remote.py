@@ -79,10 +79,15 @@ class RemoteGateway:
         """Yield the events of an asset, live or deleted. Raises UnknownAssetError."""
         return self._events(f"{_asset(asset_id)}/history")
 
-    async def start_job(self, job_id: str, fields: Fields) -> None:
-        """Record the start of a job. Raises JobStateError if it started with other fields."""
+    async def job(self, job_id: str) -> Document:
+        """Return a job. Raises UnknownJobError."""
+        return await self._client.request("GET", _job(job_id))
+
+    async def start_job(self, job_id: str, fields: Fields) -> int:
+        """Record the start of an attempt, and return its number. Raises JobStateError."""
         body = partial(json_body, fields_json(fields))
-        await self._write("POST", f"{_job(job_id)}/start", body)
+        job = await self._write("POST", f"{_job(job_id)}/start", body)
+        return int(fields.get("attempt") or job["attempt"])
 
     async def finish_job(self, job_id: str, fields: Fields) -> None:
         """Record the end of a job. Raises JobStateError if it ended with other fields."""

@@ -26,7 +26,7 @@ from asset_ledger.api.sdk import workflow as workflows
 from asset_ledger.api.sdk.asset import GroupBy, UsageSort
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import Source
-from asset_ledger.api.sdk.context import OnSaveError
+from asset_ledger.api.sdk.context import AttemptChoice, OnSaveError
 from asset_ledger.api.sdk.errors import *  # noqa: F403
 from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.gateway import Gateway
@@ -130,6 +130,7 @@ class Asset(AssetRecord):
         workflow_id: str | Sequence[str] | None = None,
         job_id: str | Sequence[str] | None = None,
         node_id: str | Sequence[str] | None = None,
+        attempt: int | Sequence[int] | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
@@ -141,6 +142,7 @@ class Asset(AssetRecord):
                 workflow_id=workflow_id,
                 job_id=job_id,
                 node_id=node_id,
+                attempt=attempt,
                 sort=sort,
                 limit=limit,
                 gateway=gateway,
@@ -214,6 +216,7 @@ class ProcessingContext:
         job_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         parent_job_id: str | None = None,
+        attempt: AttemptChoice = None,
         gateway: Gateway | None = None,
         on_save_error: OnSaveError = "raise",
     ) -> None:
@@ -223,14 +226,20 @@ class ProcessingContext:
             job_id=job_id,
             parameters=parameters,
             parent_job_id=parent_job_id,
+            attempt=attempt,
             gateway=gateway,
             on_save_error=on_save_error,
         )
         self.user_id, self.workflow_id = user_id, workflow_id
         self.job_id = self.async_context.job_id
 
+    @property
+    def attempt(self) -> int | None:
+        """The number of the attempt; None before its start, unless it was given."""
+        return self.async_context.attempt
+
     def __enter__(self) -> Self:
-        """Record the start of the job. Raises JobStateError if it started with other fields."""
+        """Record the start of an attempt of the job. Raises JobStateError."""
         run(self.async_context.__aenter__())
         return self
 
@@ -275,9 +284,11 @@ class ProcessingContext:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
         return run(self.async_context.download(asset))
 
-    def nodes(self, *, sort: NodeSort = "created_at") -> list[NodeSummary]:
-        """Return every node of this job: its runs, failures, seconds and live assets."""
-        return run(self.async_context.nodes(sort=sort))
+    def nodes(
+        self, *, attempt: int | None = None, sort: NodeSort = "created_at"
+    ) -> list[NodeSummary]:
+        """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
+        return run(self.async_context.nodes(attempt=attempt, sort=sort))
 
     def history(self) -> Iterator[Event]:
         """Yield the events of this job in log order. Raises UnknownJobError if it has none."""

@@ -11,7 +11,15 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.commit.requests import Answer, GroupResult
-from asset_ledger.ledger.domain.event import Recorded, TaggedEvent, moment, stamp, stamp_job_seq
+from asset_ledger.ledger.domain.event import (
+    JobStamp,
+    Recorded,
+    TaggedEvent,
+    job_stamp,
+    moment,
+    stamp,
+    stamp_job,
+)
 from asset_ledger.ledger.log.event_log import Appended, Command
 
 _LENGTH: Final = Struct("!I")
@@ -36,11 +44,12 @@ class Opening(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The positions of a command's events from `first` on, their time, and their `job_seq`."""
+    """The positions of a command's events from `first` on, their times and places in their jobs."""
 
     first: int
     recorded_at: datetime
-    job_seqs: Sequence[int | None]
+    clock: datetime | None
+    jobs: Sequence[JobStamp | None]
     leaf: bytes
 
 
@@ -114,8 +123,8 @@ def decode_result(result: GroupResult, commands: dict[int, Command]) -> GroupRes
 def _encode(answer: Answer) -> Any:
     if isinstance(answer, Appended) and not answer.replayed:
         events = [each.event for each in answer.recorded]
-        job_seqs = [each.job_seq if isinstance(each, TaggedEvent) else None for each in events]
-        return Placed(answer.first, moment(events[0]), job_seqs, answer.leaf)
+        times = moment(events[0]), events[0].clock
+        return Placed(answer.first, *times, [*map(job_stamp, events)], answer.leaf)
     return _failure(answer) if isinstance(answer, Exception) else answer
 
 
@@ -136,10 +145,10 @@ def _exception(sent: Any) -> Any:
 
 def _placed(placed: Placed, command: Command) -> Appended:
     recorded = []
-    numbered = zip(command.events, placed.job_seqs, strict=True)
-    for position, (event, job_seq) in enumerate(numbered, placed.first):
-        stamp(event, placed.recorded_at)
-        if isinstance(event, TaggedEvent) and job_seq is not None:
-            stamp_job_seq(event, job_seq)
+    numbered = zip(command.events, placed.jobs, strict=True)
+    for position, (event, job) in enumerate(numbered, placed.first):
+        stamp(event, placed.recorded_at, placed.clock)
+        if isinstance(event, TaggedEvent) and job is not None:
+            stamp_job(event, job)
         recorded.append(Recorded(position, event))
     return Appended(placed.first, recorded[-1].position, recorded=recorded, leaf=placed.leaf)

@@ -107,8 +107,8 @@ class LogAudit:
         if envelope["recorded_at"] < self._last_time:
             yield Finding("stored_events", where, "was recorded before the event before it")
         self._last_time = envelope["recorded_at"]
-        if ("job_id" in envelope) != ("job_seq" in envelope):
-            yield Finding("stored_events", where, "has a job without a job_seq, or the reverse")
+        if len({name in envelope for name in ("job_id", "job_seq", "attempt")}) > 1:
+            yield Finding("stored_events", where, "lacks its job, its job_seq or its attempt")
         if stored.topic == "job.finished" and envelope.get("events") != envelope.get("job_seq"):
             yield Finding("stored_events", where, "has another number of events than its job has")
         for wrong in self._keys.read(stored, envelope):

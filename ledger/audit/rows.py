@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.audit.finding import Finding
-from asset_ledger.ledger.audit.stored import NUMBERS, TEXTS, Stored
+from asset_ledger.ledger.audit.stored import FLAGS, NUMBERS, TEXTS, Stored
 from asset_ledger.ledger.log.command import command_hash
 from asset_ledger.ledger.log.event_log import CommandKey
 from asset_ledger.ledger.log.sqlite import schema
@@ -25,7 +25,7 @@ MOST: Final = 1_000
 
 _SMALLEST: Final = -(2**63)
 
-_COLUMNS: Final = (*TEXTS, *NUMBERS)
+_COLUMNS: Final = (*TEXTS, *NUMBERS, *FLAGS)
 _NOTES: Final = (
     f"CREATE TABLE envelopes (position INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})",
     """CREATE TABLE commands (user_id TEXT, command TEXT, first INTEGER, last INTEGER, key TEXT,
@@ -37,8 +37,7 @@ _NOTES: Final = (
 )
 _NOTE: Final = f"INSERT INTO envelopes VALUES (?, {', '.join('?' for _ in _COLUMNS)})"
 _NOTE_CONTENT: Final = "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING"
-_NOTE_COLLECTED: Final = """INSERT INTO collected VALUES (?, ?)
-    ON CONFLICT DO UPDATE SET position = excluded.position"""
+_NOTE_COLLECTED: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?)"
 _NAMED: Final = """(SELECT digest, min(position) AS first, max(position) AS last
     FROM envelopes WHERE digest IS NOT NULL GROUP BY digest)"""
 _LOG_DIGEST: Final = "'sha256:' || lower(hex(l.digest))"
@@ -79,6 +78,16 @@ _TAG: Final = "printf('%s=%s of user %s at %d', {kind}, {value}, user_id, positi
 _KEY: Final = "printf('%s of user %s', key, user_id)"
 _JOB: Final = "printf('%s of user %s', job_id, user_id)"
 
+_ATTEMPTS: Final = """
+    SELECT each.*, topic, max(attempt) FILTER (WHERE topic = 'job.started') OVER before AS begun,
+        max(attempt) FILTER (WHERE topic = 'job.finished') OVER before AS ended
+    FROM envelopes AS each CROSS JOIN log.stored_events AS stored ON stored.rowid = each.position
+    WHERE job_id IS NOT NULL
+    WINDOW before AS (PARTITION BY user_id, job_id ORDER BY position
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+"""
+"""The events of jobs, with the last attempts that had begun and ended before each."""
+
 CHECKS: Final[Sequence[Check]] = (
     Check(
         "stored_events",
@@ -96,6 +105,18 @@ CHECKS: Final[Sequence[Check]] = (
             SELECT *, row_number() OVER (PARTITION BY user_id, job_id ORDER BY position) AS due
             FROM envelopes WHERE job_id IS NOT NULL)
         WHERE job_seq IS NOT due""",
+    ),
+    Check(
+        "stored_events",
+        "its attempt is not the one that its job had then",
+        f"""SELECT printf('%d (job %s, attempt %s)', position, job_id, attempt) FROM ({_ATTEMPTS})
+        WHERE CASE topic
+            WHEN 'job.started' THEN attempt IS NOT
+                iif(ended IS ifnull(begun, 1), ended + 1, iif(begun IS NULL, 1, NULL))
+            WHEN 'job.finished' THEN attempt IS NOT ifnull(begun, 1) OR attempt IS ended
+            ELSE attempt NOT BETWEEN 1 AND ifnull(begun, 1) END
+        OR (late OR topic = 'asset.created') AND ifnull(late, 0) IS NOT ifnull(attempt <= ended, 0)
+        """,
     ),
     Check(
         "event_tags",
@@ -128,6 +149,18 @@ CHECKS: Final[Sequence[Check]] = (
             SELECT count(*) FROM log.event_tags AS t WHERE t.user_id = h.user_id
                 AND t.kind = 'job' AND t.value = h.job_id AND {_new("t.position")})
         OR seq < 1""",
+    ),
+    Check(
+        "job_heads",
+        "is not the last attempt of the job, or does not show whether it ended",
+        f"""SELECT {_JOB} FROM log.job_heads AS h
+        WHERE (attempt, ended) IS NOT (
+            SELECT ifnull(max(attempt), 1), ifnull(max(attempt) IS
+                max(attempt) FILTER (WHERE events IS NOT NULL), 0)
+            FROM envelopes AS e WHERE e.user_id = h.user_id AND e.job_id = h.job_id)
+        AND NOT EXISTS (
+            SELECT 1 FROM log.event_tags AS t WHERE t.user_id = h.user_id
+                AND t.kind = 'job' AND t.value = h.job_id AND {_new("t.position")})""",
     ),
     Check(
         "job_heads",

@@ -12,7 +12,8 @@ import orjson
 from asset_ledger.ledger.errors import PoisonEventError
 
 TEXTS: Final = ("by", "user_id", "workflow_id", "node_id", "job_id", "command", "digest")
-NUMBERS: Final = ("job_seq", "events", "size")
+NUMBERS: Final = ("job_seq", "attempt", "events", "size")
+FLAGS: Final = ("late",)
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
@@ -47,5 +48,6 @@ def read_envelope(stored: Stored) -> dict[str, Any]:
 def _is_envelope(envelope: Mapping[str, Any]) -> bool:
     texts = all(isinstance(envelope.get(name, ""), str) for name in TEXTS)
     numbers = all(type(envelope.get(name, 0)) is int for name in NUMBERS)
+    flags = all(isinstance(envelope.get(name, False), bool) for name in FLAGS)
     when = envelope.get("recorded_at")
-    return texts and numbers and isinstance(when, str) and bool(_TIME.fullmatch(when))
+    return texts and numbers and flags and isinstance(when, str) and bool(_TIME.fullmatch(when))

@@ -103,8 +103,10 @@ class NodeCommands:
 
 def _before(replay: Replay, user_id: str, job_id: str, given: NodeStart) -> _Before:
     job = replay.job_state(user_id, job_id)
-    name = RunName(user_id, job_id, 1, given.node_id, given.run or FIRST_RUN)
-    return _Before(name, job.workflow_id if job else None, replay.node_run(name))
+    attempt = job.attempt(given.attempt) if job else None
+    number = attempt.number if attempt else given.attempt or 1
+    name = RunName(user_id, job_id, number, given.node_id, given.run or FIRST_RUN)
+    return _Before(name, attempt.workflow_id if attempt else None, replay.node_run(name))
 
 
 def _known(run: NodeRun | None) -> NodeRun:

@@ -29,6 +29,7 @@ class AssetCreated(TaggedEvent):
     """An asset was created. `private`: name, metadata, tags, duration."""
 
     TOPIC: ClassVar[str] = "asset.created"
+    MAY_BE_LATE: ClassVar[bool] = True
     size: int
     content_type: str
     digest: Digest | None = None
@@ -100,6 +101,7 @@ class Asset(NamedTuple):
     derived_from: Sequence[AssetId] = ()
     deleted_at: datetime | None = None
     deleted_by: str | None = None
+    attempt: int | None = None
 
     @property
     def deleted(self) -> bool:
@@ -160,6 +162,7 @@ def _created(position: int, event: AssetCreated) -> Asset:
         tags=private.get("tags", ()),
         duration=private.get("duration"),
         derived_from=event.derived_from,
+        attempt=event.attempt,
         created_at=event.made_at or recorded_at,
         updated_at=recorded_at,
     )

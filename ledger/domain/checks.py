@@ -40,6 +40,16 @@ def check_tag(field_name: str, value: str | None) -> None:
         check_text(field_name, value, MAX_ID)
 
 
+def check_attempt(attempt: int | None, job_id: str | None) -> None:
+    """Require the attempt of a job to be None, or a number from 1 with a job."""
+    if attempt is None:
+        return
+    if job_id is None:
+        raise FieldError("attempt", "needs a job_id: name the job, or leave both out")
+    if attempt < 1:
+        raise FieldError("attempt", "must be 1 or more: attempts count from 1")
+
+
 def check_error(error: str | None) -> None:
     """Allow newlines, for tracebacks. Refuse U+0000 and surrogates, which UTF-8 cannot encode."""
     if error is None:

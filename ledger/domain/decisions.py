@@ -23,6 +23,7 @@ from asset_ledger.ledger.domain.asset import (
 )
 from asset_ledger.ledger.domain.checks import (
     MAX_NAME,
+    check_attempt,
     check_content_type,
     check_duration,
     check_metadata,
@@ -44,6 +45,7 @@ class NewAsset:
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
+    attempt: int | None = None
     parent_id: AssetId | None = None
     metadata: Mapping[str, Json] | None = None
     tags: Sequence[str] = ()
@@ -141,6 +143,7 @@ def create(
             workflow_id=new.workflow_id,
             node_id=new.node_id,
             job_id=new.job_id,
+            attempt=new.attempt,
             command=origin.command,
             traceparent=origin.traceparent,
             private=private,
@@ -217,6 +220,7 @@ def next_version(asset: Asset, origin: Origin) -> dict[str, Any]:
         "workflow_id": asset.workflow_id,
         "node_id": asset.node_id,
         "job_id": asset.job_id,
+        "attempt": asset.attempt,
         "command": origin.command,
         "traceparent": origin.traceparent,
     }
@@ -244,6 +248,7 @@ def check_new(new: NewAsset, digest: Digest | None) -> None:
     check_tag("workflow_id", new.workflow_id)
     check_tag("node_id", new.node_id)
     check_tag("job_id", new.job_id)
+    check_attempt(new.attempt, new.job_id)
     if new.metadata is not None:
         check_metadata(new.metadata)
     if new.tags:

@@ -1,15 +1,18 @@
 """The base classes of events, and their time format. Events are frozen and flat.
 
-A decision makes an event without `recorded_at` and `job_seq`. The log stamps both when it gives
-the event its position.
+A decision makes an event without `recorded_at` and without its `JobStamp`. The log stamps both when
+it gives the event its position.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+MAX_CLOCK_LAG: Final = timedelta(minutes=1)
+"""A machine's clock is wrong if it is further behind the time of the last event."""
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 """A JSON value."""
@@ -31,6 +34,8 @@ class Event:
 
     `originator_id` is the stream (32 hex digits), `originator_version` counts 1, 2, 3 ... in it;
     the names are those of the columns of eventsourcing's table. `by` is the acting user.
+    `recorded_at` never decreases; `clock` is the time of the machine, stored only if it was more
+    than `MAX_CLOCK_LAG` behind `recorded_at`.
     """
 
     TOPIC: ClassVar[str]
@@ -42,6 +47,7 @@ class Event:
     originator_version: int
     by: str
     recorded_at: datetime | None = None
+    clock: datetime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the class and the values: the default of dataclasses takes three times as long."""
@@ -55,12 +61,16 @@ class TaggedEvent(Event):
 
     COUNTS_ITS_JOB: ClassVar[bool] = False
     """Whether the log also stamps `events`: the number of the job's events, this one included."""
+    MAY_BE_LATE: ClassVar[bool] = False
+    """Whether the log marks this event as `late` if the attempt that it names has ended."""
 
     user_id: str
     workflow_id: str | None = None
     node_id: str | None = None
     job_id: str | None = None
     job_seq: int | None = None
+    attempt: int | None = None
+    late: bool = False
     command: str | None = None
     traceparent: str | None = None
     private: Mapping[str, Json] = field(default_factory=dict)
@@ -99,16 +109,37 @@ class Recorded(NamedTuple):
     event: Event
 
 
-def stamp(event: Event, recorded_at: datetime) -> None:
-    """Set the time of recording of an event that the log is about to store."""
+def stamp(event: Event, recorded_at: datetime, clock: datetime | None) -> None:
+    """Set the times of an event that the log is about to store."""
     object.__setattr__(event, "recorded_at", recorded_at)
+    object.__setattr__(event, "clock", clock)
 
 
-def stamp_job_seq(event: TaggedEvent, job_seq: int) -> None:
-    """Set the number within its job of an event that the log is about to store."""
-    object.__setattr__(event, "job_seq", job_seq)
+class JobStamp(NamedTuple):
+    """What the log sets on an event of a job: its number in the job, and its attempt.
+
+    `late`: the attempt had ended before.
+    """
+
+    job_seq: int
+    attempt: int
+    late: bool
+
+
+def stamp_job(event: TaggedEvent, job: JobStamp) -> None:
+    """Set the place within its job of an event that the log is about to store."""
+    object.__setattr__(event, "job_seq", job.job_seq)
+    object.__setattr__(event, "attempt", job.attempt)
+    object.__setattr__(event, "late", job.late)
     if event.COUNTS_ITS_JOB:
-        object.__setattr__(event, "events", job_seq)
+        object.__setattr__(event, "events", job.job_seq)
+
+
+def job_stamp(event: Event) -> JobStamp | None:
+    """Return the place of a stored event within its job; None without a job."""
+    if not isinstance(event, TaggedEvent) or event.job_seq is None or event.attempt is None:
+        return None
+    return JobStamp(event.job_seq, event.attempt, event.late)
 
 
 def private_of(event: TaggedEvent) -> Mapping[str, Json]:

@@ -1,4 +1,4 @@
-"""The start and the end of a job: events, state and decisions.
+"""The start and the end of each attempt of a job: events, state and decisions.
 
 Both are optional: any event may name a `job_id`. Two users may both have a `job_456`, so the id
 of a job's stream is derived from the user id and the job id.
@@ -14,6 +14,7 @@ import orjson
 
 from asset_ledger.ledger.domain.checks import (
     MAX_ID,
+    check_attempt,
     check_error,
     check_metadata,
     check_tag,
@@ -30,15 +31,17 @@ from asset_ledger.ledger.domain.event import (
 )
 from asset_ledger.ledger.errors import FieldError, JobStateError
 
-Ending = Literal["completed", "failed", "cancelled"]
-JobStatus = Literal["untracked", "running"] | Ending
+Ending = Literal["completed", "failed", "cancelled", "lost"]
+"""`lost`: the job stopped without a report of its own."""
+JobStatus = Literal["untracked", "running", "stale"] | Ending
+"""`stale`: running, without an event for `job_silence`. It is computed when a job is read."""
 
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
-    """A client reported the start of a job. `private`: parameters. `made_at`: the claimed time."""
+    """A client reported the start of an attempt. `private`: parameters. `made_at`: claimed time."""
 
     TOPIC: ClassVar[str] = "job.started"
     parent_job_id: str | None = None
@@ -47,7 +50,7 @@ class JobStarted(TaggedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(TaggedEvent):
-    """A client reported the end of a job. `private`: error.
+    """A client reported the end of an attempt. `private`: error.
 
     `events` is the number of the job's events, this one included: it shows that none is missing.
     `made_at`: the claimed time.
@@ -61,19 +64,41 @@ class JobFinished(TaggedEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """The state of one job: the fold of the events of its stream."""
+class Attempt:
+    """One attempt of a job. `started_at` is None if only its end was recorded."""
 
-    job_id: str
-    user_id: str
-    version: int
-    workflow_id: str | None
+    number: int = 1
+    workflow_id: str | None = None
     parent_job_id: str | None = None
     parameters: Json = None
     status: JobStatus = "running"
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.finished_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The state of one job: the fold of the events of its stream. It has at least one attempt."""
+
+    job_id: str
+    user_id: str
+    version: int
+    attempts: tuple[Attempt, ...] = (Attempt(),)
+
+    @property
+    def last(self) -> Attempt:
+        """The running attempt, or the one that ended last."""
+        return self.attempts[-1]
+
+    def attempt(self, number: int | None) -> Attempt | None:
+        """Return the attempt with this number, by default the last; None if it did not begin."""
+        found = (each for each in self.attempts if each.number == number)
+        return self.last if number is None else next(found, None)
 
 
 def job_stream(user_id: str, job_id: str) -> str:
@@ -86,92 +111,134 @@ def evolve(job: Job | None, recorded: Recorded) -> Job | None:
     event = recorded.event
     if not isinstance(event, JobStarted | JobFinished):
         return job
-    before = job or Job(
-        job_id=event.job_id or "", user_id=event.user_id, version=0, workflow_id=event.workflow_id
+    earlier = job.attempts if job else ()
+    number = event.attempt or 1
+    before = next((each for each in earlier if each.number == number), None)
+    changed = _started(event, number) if isinstance(event, JobStarted) else _finished(event, before)
+    return Job(
+        job_id=event.job_id or "",
+        user_id=event.user_id,
+        version=event.originator_version,
+        attempts=(*(each for each in earlier if each.number != number), changed),
     )
-    changes = _started(event) if isinstance(event, JobStarted) else _finished(event)
-    return replace(before, version=event.originator_version, **changes)
 
 
-def _started(event: JobStarted) -> dict[str, Any]:
-    return {
-        "workflow_id": event.workflow_id,
-        "parent_job_id": event.parent_job_id,
-        "parameters": private_of(event).get("parameters"),
-        "started_at": event.made_at or moment(event),
-    }
+def _started(event: JobStarted, number: int) -> Attempt:
+    return Attempt(
+        number=number,
+        workflow_id=event.workflow_id,
+        parent_job_id=event.parent_job_id,
+        parameters=private_of(event).get("parameters"),
+        started_at=event.made_at or moment(event),
+    )
 
 
-def _finished(event: JobFinished) -> dict[str, Any]:
-    return {
-        "status": event.status,
-        "error": private_of(event).get("error"),
-        "finished_at": event.made_at or moment(event),
-    }
+def _finished(event: JobFinished, before: Attempt | None) -> Attempt:
+    error = private_of(event).get("error")
+    return replace(
+        before or Attempt(number=event.attempt or 1, workflow_id=event.workflow_id),
+        status=event.status,
+        error=error if isinstance(error, str) else None,
+        finished_at=event.made_at or moment(event),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStart:
-    """The intent to start a job. None means: not given."""
+    """The intent to start a job. None means: not given. `attempt`: see `start`."""
 
     workflow_id: str | None = None
     parent_job_id: str | None = None
     parameters: Mapping[str, Json] | None = None
+    attempt: int | None = None
     made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
-    """The intent to finish a job. `error` is the reason of a failure, if given."""
+    """The intent to finish a job. `error` is the reason of a failure, `attempt`: see `finish`."""
 
     status: Ending
     error: str | None = None
+    attempt: int | None = None
     made_at: datetime | None = None
 
 
 def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> list[Event]:
-    """Start a job. Repeating the start with the same values records nothing.
+    """Begin an attempt. Repeating a start with the same values records nothing.
 
-    Raises JobStateError if the job was started with other values, or finished without a start;
-    FieldError and TooLargeError for an invalid value.
+    Without a number: begin attempt 1, or repeat the running one. With a number: begin the attempt
+    after the last one, if that one ended, or repeat any that exists.
+    Raises JobStateError, which names the next attempt; FieldError and TooLargeError for an invalid
+    value.
     """
     _check_start(job_id, intent)
-    if job is None:
-        return [
-            JobStarted(
-                **_next_version(job, job_id, origin),
-                workflow_id=intent.workflow_id,
-                parent_job_id=intent.parent_job_id,
-                made_at=intent.made_at,
-                private=_given("parameters", intent.parameters),
-            )
-        ]
-    if job.started_at is None:
-        raise JobStateError(f"job {job_id} was finished without a start: use another id")
-    if not _started_with(job, intent):
-        raise JobStateError(f"job {job_id} was started before, with other values: use another id")
-    return []
+    number, due = intent.attempt, job.last.number + 1 if job else 1
+    if number is None and job is not None and job.last.ended:
+        raise _refused(job_id, job, job.last.number, f"ended as {job.last.status}")
+    existing = job.attempt(number) if job else None
+    if existing is not None:
+        _check_repeated(job_id, job, existing, intent)
+        return []
+    if number not in (None, due):
+        raise _refused(job_id, job, number, "is not the next one")
+    if job is not None and not job.last.ended:
+        raise _refused(job_id, job, job.last.number, "is running")
+    return [
+        JobStarted(
+            **_next_version(job, job_id, origin),
+            attempt=due,
+            workflow_id=intent.workflow_id,
+            parent_job_id=intent.parent_job_id,
+            made_at=intent.made_at,
+            private=_given("parameters", intent.parameters),
+        )
+    ]
 
 
 def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> list[Event]:
-    """Finish a job, started or not. Repeating the end with the same values records nothing.
+    """End an attempt, started or not: the one with the given number, or the last one.
 
-    Raises JobStateError if the job was finished with other values, FieldError for an invalid value.
+    Repeating an end with the same values records nothing. Raises JobStateError if the attempt did
+    not begin, or ended with other values; FieldError for an invalid value.
     """
     _check_end(job_id, intent)
-    if job is None or job.finished_at is None:
+    ending = job.attempt(intent.attempt) if job else None
+    if ending is None and intent.attempt not in (None, 1):
+        raise _refused(job_id, job, intent.attempt, "has not begun")
+    if ending is None or not ending.ended:
         return [
             JobFinished(
                 **_next_version(job, job_id, origin),
-                workflow_id=job.workflow_id if job else None,
+                attempt=ending.number if ending else 1,
+                workflow_id=ending.workflow_id if ending else None,
                 status=intent.status,
                 made_at=intent.made_at,
                 private=_given("error", intent.error),
             )
         ]
-    if (job.status, job.error) != (intent.status, intent.error):
-        raise JobStateError(f"job {job_id} was finished before, as {job.status}: use another id")
+    if (ending.status, ending.error) != (intent.status, intent.error):
+        raise _refused(job_id, job, ending.number, f"ended before, as {ending.status}")
     return []
+
+
+def _check_repeated(job_id: str, job: Job | None, attempt: Attempt, intent: JobStart) -> None:
+    """Raise JobStateError unless the attempt was started with the same values."""
+    if attempt.started_at is None:
+        raise _refused(job_id, job, attempt.number, "ended without a start")
+    if not _started_with(attempt, intent):
+        raise _refused(job_id, job, attempt.number, "started with other values")
+
+
+def _refused(job_id: str, job: Job | None, number: int | None, reason: str) -> JobStateError:
+    """Return the error for a job in this state. Its message ends with what is possible next."""
+    if job is None:
+        following = "begin attempt 1"
+    elif job.last.ended:
+        following = f"begin attempt {job.last.number + 1}"
+    else:
+        following = f"end attempt {job.last.number}, then begin attempt {job.last.number + 1}"
+    return JobStateError(f"attempt {number} of job {job_id} {reason}: {following}")
 
 
 def _next_version(job: Job | None, job_id: str, origin: Origin) -> dict[str, Any]:
@@ -191,9 +258,9 @@ def _given(name: str, value: Json) -> dict[str, Json]:
     return {} if value is None else {name: value}
 
 
-def _started_with(job: Job, intent: JobStart) -> bool:
+def _started_with(attempt: Attempt, intent: JobStart) -> bool:
     """Compare as JSON, where True and 1 differ. In Python they are equal."""
-    first = (job.workflow_id, job.parent_job_id, job.parameters)
+    first = (attempt.workflow_id, attempt.parent_job_id, attempt.parameters)
     given = (intent.workflow_id, intent.parent_job_id, intent.parameters)
     return _as_json(first) == _as_json(given)
 
@@ -204,6 +271,7 @@ def _as_json(value: object) -> bytes:
 
 def _check_start(job_id: str, intent: JobStart) -> None:
     check_text("job_id", job_id, MAX_ID)
+    check_attempt(intent.attempt, job_id)
     check_tag("workflow_id", intent.workflow_id)
     check_tag("parent_job_id", intent.parent_job_id)
     if intent.parameters is not None:
@@ -212,6 +280,7 @@ def _check_start(job_id: str, intent: JobStart) -> None:
 
 def _check_end(job_id: str, intent: JobEnd) -> None:
     check_text("job_id", job_id, MAX_ID)
+    check_attempt(intent.attempt, job_id)
     if intent.status not in ENDINGS:
         raise FieldError("status", f"must be one of {', '.join(ENDINGS)}")
     check_error(intent.error)

@@ -11,7 +11,7 @@ from asset_ledger.ledger.domain import job as jobs
 from asset_ledger.ledger.domain import node as nodes
 from asset_ledger.ledger.domain.asset import Asset, AssetCreated, evolve
 from asset_ledger.ledger.domain.event import Recorded, moment
-from asset_ledger.ledger.domain.job import Job, JobStarted
+from asset_ledger.ledger.domain.job import Attempt, Job, JobStarted
 from asset_ledger.ledger.domain.node import NodeEvent, NodeRun
 from asset_ledger.ledger.ids import AssetId
 
@@ -20,17 +20,24 @@ from asset_ledger.ledger.ids import AssetId
 class JobRecord:
     """One job up to a position: its start and end (`job`), and its assets, tombstones too.
 
-    `runs` are the runs of its nodes, by stream.
+    `runs` are the runs of its nodes, by stream. With an `attempt`, only events of that attempt are
+    added.
     """
 
     user_id: str
     job_id: str
+    attempt: int | None = None
     job: Job | None = None
     workflow_id: str | None = None
     assets: dict[AssetId, Asset] = field(default_factory=dict)
     runs: dict[str, NodeRun] = field(default_factory=dict)
     first: Recorded | None = None
     last: Recorded | None = None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """Return the last attempt; None if no start and no end was recorded."""
+        return self.job.last if self.job else None
 
     @property
     def first_position(self) -> int:

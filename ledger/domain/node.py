@@ -9,7 +9,13 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from asset_ledger.ledger.domain.checks import MAX_ID, check_error, check_tag, check_text
+from asset_ledger.ledger.domain.checks import (
+    MAX_ID,
+    check_attempt,
+    check_error,
+    check_tag,
+    check_text,
+)
 from asset_ledger.ledger.domain.event import (
     Event,
     Origin,
@@ -49,7 +55,6 @@ class RunName(NamedTuple):
 class NodeEvent(TaggedEvent):
     """An event of a run. `made_at`: the time of the event that an administrator claimed."""
 
-    attempt: int = 1
     run: str = FIRST_RUN
     made_at: datetime | None = None
 
@@ -98,7 +103,7 @@ def evolve(run: NodeRun | None, recorded: Recorded) -> NodeRun | None:
     position, event = recorded
     if not isinstance(event, NodeEvent) or event.job_id is None or event.node_id is None:
         return run
-    name = RunName(event.user_id, event.job_id, event.attempt, event.node_id, event.run)
+    name = RunName(event.user_id, event.job_id, event.attempt or 1, event.node_id, event.run)
     changes = _finished(event) if isinstance(event, NodeFinished) else {"started_at": _when(event)}
     return NodeRun(
         name=name,
@@ -145,6 +150,7 @@ class NodeStart:
 
     node_id: str
     run: str | None = None
+    attempt: int | None = None
     workflow_id: str | None = None
     made_at: datetime | None = None
 
@@ -242,6 +248,7 @@ def _check_start(name: RunName, intent: NodeStart) -> None:
     check_text("job_id", name.job_id, MAX_ID)
     check_text("node_id", intent.node_id, MAX_ID)
     check_tag("run", intent.run)
+    check_attempt(intent.attempt, name.job_id)
     check_tag("workflow_id", intent.workflow_id)
 
 

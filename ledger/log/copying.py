@@ -4,13 +4,14 @@ Until `finish`, the copy has another file name, so that no server opens an incom
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from asset_ledger.ledger.domain.event import Event, TaggedEvent, moment
+from asset_ledger.ledger.clock import utc_now
+from asset_ledger.ledger.domain.attempts import JobHead
+from asset_ledger.ledger.domain.event import Event, TaggedEvent, job_stamp, moment
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
@@ -129,7 +130,7 @@ class CopiedLog(SqliteLog):
 
     def _group(self, events: Sequence[Copied]) -> Group:
         touched = self._touched([Command([copied.event for copied in events])])
-        group = Group(touched, self._codec, datetime.now(UTC), _no_prepare)
+        group = Group(touched, self._codec, utc_now(), _no_prepare)
         last = self._head.recorded_at
         for copied in events:
             group.position += 1
@@ -150,10 +151,11 @@ def _check_next(group: Group, event: Event) -> None:
     versions[stream] = event.originator_version
     if not isinstance(event, TaggedEvent) or event.job_id is None:
         return
-    job = (event.user_id, event.job_id)
-    if event.job_seq != group.touched.job_seqs.get(job, 0) + 1:
-        raise NotNextError(group.position, f"does not continue the job_seq of job {event.job_id}")
-    group.touched.job_seqs[job] = event.job_seq
+    job, jobs = (event.user_id, event.job_id), group.touched.jobs
+    head, stamp = jobs.get(job, JobHead()), job_stamp(event)
+    if stamp is None or not head.allows(event, stamp):
+        raise NotNextError(group.position, f"does not continue the events of job {event.job_id}")
+    jobs[job] = head.after(event, stamp)
 
 
 def _rows(position: int, copied: Copied) -> Rows:

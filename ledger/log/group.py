@@ -13,14 +13,16 @@ from eventsourcing.persistence import StoredEvent
 
 from asset_ledger.ledger.content.places import key_of
 from asset_ledger.ledger.domain.asset import content_of
+from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.domain.event import (
+    MAX_CLOCK_LAG,
     Event,
     Recorded,
     TaggedEvent,
     iso,
     moment,
     stamp,
-    stamp_job_seq,
+    stamp_job,
 )
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
@@ -48,7 +50,7 @@ class Touched:
     head: Head
     versions: dict[str, int]
     keys: dict[tuple[str, str], UsedKey]
-    job_seqs: dict[JobName, int]
+    jobs: dict[JobName, JobHead]
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class Group:
     def __init__(self, touched: Touched, codec: Codec, now: datetime, prepare: Prepare) -> None:
         last = touched.head.recorded_at
         self.recorded_at = now if last is None else max(now, last)  # the clock may jump back
+        self._clock = now if self.recorded_at - now > MAX_CLOCK_LAG else None
         self.touched = touched
         self.position = touched.head.position
         self.rows = Rows()
@@ -129,7 +132,7 @@ class Group:
 
     def _record(self, command: Command) -> Appended:
         versions = self._checked_versions(command)
-        job_seqs = self._stamped_jobs(command.events)
+        jobs = self._stamped_jobs(command.events)
         recorded = [Recorded(self.position + n, event) for n, event in enumerate(command.events, 1)]
         rows = self._rows(recorded)
         appended = Appended(
@@ -141,7 +144,7 @@ class Group:
         )
         self._accept(command.key, appended, rows)
         self.touched.versions.update(versions)
-        self.touched.job_seqs.update(job_seqs)
+        self.touched.jobs.update(jobs)
         return appended
 
     def _checked_versions(self, command: Command) -> dict[str, int]:
@@ -159,15 +162,17 @@ class Group:
             after[stream] = event.originator_version
         return after
 
-    def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, int]:
-        """Stamp each event. Return the last `job_seq` of each job after them."""
-        heads: dict[JobName, int] = {}
+    def _stamped_jobs(self, events: Sequence[Event]) -> dict[JobName, JobHead]:
+        """Stamp each event. Return the head of each job after them. Raise JobStateError."""
+        heads: dict[JobName, JobHead] = {}
         for event in events:
-            stamp(event, self.recorded_at)
+            stamp(event, self.recorded_at, self._clock)
             job = _job_of(event)
             if job is not None and isinstance(event, TaggedEvent):
-                heads[job] = heads.get(job, self.touched.job_seqs.get(job, 0)) + 1
-                stamp_job_seq(event, heads[job])
+                head = heads.get(job) or self.touched.jobs.get(job, JobHead())
+                place = head.stamp(event)
+                stamp_job(event, place)
+                heads[job] = head.after(event, place)
         return heads
 
     def _rows(self, recorded: Sequence[Recorded]) -> Rows:

@@ -6,9 +6,8 @@ small contents.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.places import (
     COLLECTED_TABLE,
     CONTENTS_TABLE,
@@ -23,6 +23,7 @@ from asset_ledger.ledger.content.places import (
     find_places,
     insert_places,
 )
+from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
@@ -51,6 +52,7 @@ from asset_ledger.ledger.log.tree_rows import (
     keep_tiles,
 )
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
@@ -72,6 +74,7 @@ _SIDE_TABLES: Final = (
         PRIMARY KEY (user_id, key)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE IF NOT EXISTS job_heads (
         user_id TEXT NOT NULL, job_id TEXT NOT NULL, seq INTEGER NOT NULL,
+        attempt INTEGER NOT NULL, ended INTEGER NOT NULL,
         PRIMARY KEY (user_id, job_id)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE IF NOT EXISTS event_leaves (
         position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
@@ -107,16 +110,15 @@ _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(orig
     WHERE version IS NOT NULL"""
 _KEYS: Final = """SELECT k.* FROM json_each(?) j CROSS JOIN command_keys k
     ON k.user_id = j.value ->> 0 AND k.key = j.value ->> 1"""
-_JOB_SEQS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
+_JOB_HEADS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
     ON h.user_id = j.value ->> 0 AND h.job_id = j.value ->> 1"""
-_INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?)
-    ON CONFLICT (user_id, job_id) DO UPDATE SET seq = excluded.seq"""
+_INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (user_id, job_id) DO UPDATE
+    SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
 
 _IN_PACK: Final = "SELECT 1 FROM contents WHERE pack = ? LIMIT 1"
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
-
-Clock = Callable[[], datetime]
 
 
 def _recorder(path: Path | str) -> SQLiteApplicationRecorder:
@@ -136,12 +138,12 @@ class SqliteLog(SqliteLogReader):
         path: Path,
         codec: Codec,
         *,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         """Open or create the file. Raises CorruptLogError if it is damaged.
 
-        `clock` returns the time in UTC, `factory` is the class of the writing connection.
+        `factory` is the class of the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
         self._recorder = _recorder(path)
@@ -153,6 +155,7 @@ class SqliteLog(SqliteLogReader):
         with refusing_damage(self._path, RESTORE, CorruptLogError):
             self._db = self._connect()
             self._prepare_file()
+            self._file = NamedFile(self._path)
 
     def _connect(self) -> sqlite3.Connection:
         return expect_groups(open_writer(self._path, "FULL", self._factory))
@@ -201,7 +204,10 @@ class SqliteLog(SqliteLogReader):
         if self._failure is not None:
             return [self._failure] * len(commands)
         try:
+            self._file.check()
             return self._append_group(commands, prepare, places)
+        except StorageFailedError as error:
+            return [error] * len(commands)
         except _CommitFailedError as failed:
             return self._outcomes_after_failed_commit(failed)
         except sqlite3.Error as error:
@@ -248,12 +254,15 @@ class SqliteLog(SqliteLogReader):
         """Load the state that the group needs, in three queries."""
         versions = self._set_query(_VERSIONS, streams_of(commands))
         keys = self._set_query(_KEYS, keys_of(commands))
-        job_seqs = self._set_query(_JOB_SEQS, jobs_of(commands))
+        jobs = self._set_query(_JOB_HEADS, jobs_of(commands))
         return Touched(
             head=self._head,
             versions=dict(versions),
             keys={(user, key): UsedKey(*used) for user, key, *used in keys},
-            job_seqs={(user, job): seq for user, job, seq in job_seqs},
+            jobs={
+                (user, job): JobHead(seq, attempt, bool(ended))
+                for user, job, seq, attempt, ended in jobs
+            },
         )
 
     def _set_query(self, sql: str, names: Sequence[Any]) -> list[Any]:
@@ -269,7 +278,7 @@ class SqliteLog(SqliteLogReader):
         keep_tiles(db, self._head.position, group.position)
         insert_rows(db, "INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
         insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
-        heads = [(user, job, seq) for (user, job), seq in group.touched.job_seqs.items()]
+        heads = [(*job, *head) for job, head in group.touched.jobs.items()]
         insert_rows(db, _INSERT_JOB_HEAD, heads)
         if self._has_collected or any(rows.collected.values()):
             keep_collected(db, rows.collected)
@@ -327,6 +336,7 @@ class SqliteLog(SqliteLogReader):
     def _refusing_errors(self) -> Iterator[None]:
         if self._failure is not None:
             raise self._failure
+        self._file.check()
         try:
             yield
         except sqlite3.Error as error:

@@ -22,6 +22,7 @@ from asset_ledger.ledger.errors import (
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Command, LogReader, Tag
+from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.log.key_rotation import (
     KeyInForce,
     keys_in_force,
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 class Proofs:
-    """Makes proofs, on the event loop that it was made on."""
+    """Makes proofs, on the event loop that it was made on. `origin` names the log in them."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Proofs:
         self._replay, self._committer = replay, committer
         self._signer = signer_in_force(log, codec, key_file)
         opened = read_identity(log, codec)
-        self._log_id, self._origin = opened.log_id, opened.origin
+        self._log_id, self.origin = opened.log_id, opened.origin
         self._tiles = Tiles(log)
         self._signing = asyncio.Lock()
         self._latest: TreeHead | None = None
@@ -80,7 +81,7 @@ class Proofs:
 
     async def _sign(self, size: int) -> TreeHead:
         root = await asyncio.to_thread(self._tiles.root, size)
-        checkpoint = Checkpoint(self._origin, size, root)
+        checkpoint = Checkpoint(self.origin, size, root)
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
         kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # Ed25519 is deterministic: the same key and root give the same note
@@ -126,17 +127,25 @@ class Proofs:
         return signed, await self._proven(events, signed.size)
 
     async def job(
-        self, user_id: str, job_id: str, signed: TreeHead, after: int, limit: int
+        self,
+        user_id: str,
+        job_id: str,
+        signed: TreeHead,
+        after: int,
+        limit: int,
+        *,
+        attempt: int | None = None,
     ) -> list[ProvenEvent]:
         """Prove at most `limit` events of a job after a position, up to the checkpoint's size.
 
-        Raises UnknownJobError if no event of this user names the job.
+        With an `attempt`, only its events. Raises UnknownJobError if no event of this user names
+        the job, or this attempt.
         """
-        tag = Tag(user_id, "job", job_id)
-        read = partial(self._log.read, after, limit, tag=tag, upto=signed.size)
-        events = await self._proven(read, signed.size)
+        job, upto = Tag(user_id, "job", job_id), signed.size
+        read = partial(read_job, self._log, job, after, limit, attempt=attempt, upto=upto)
+        events = await self._proven(read, upto)
         if not events and not after:
-            raise UnknownJobError(job_id)
+            raise UnknownJobError(job_id, attempt)
         return events
 
     async def receipt(self, position: int) -> tuple[TreeHead, list[ProvenEvent]] | None:

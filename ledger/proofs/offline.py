@@ -8,6 +8,7 @@ from eventsourcing.persistence import Notification
 from asset_ledger.ledger.errors import FolderLockedError, UnknownJobError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader, Tag
+from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.log.key_rotation import keys_in_force, rotations, signer_in_force
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -24,17 +25,21 @@ RequestCheckpoint = Callable[[FolderLockedError], object]
 
 
 def prove_job(
-    files: DataFolder, user_id: str, job_id: str, request: RequestCheckpoint
+    files: DataFolder,
+    user_id: str,
+    job_id: str,
+    request: RequestCheckpoint,
+    attempt: int | None = None,
 ) -> tuple[TreeHead, list[ProvenEvent]]:
-    """Prove every event of a job by the first checkpoint that covers them.
+    """Prove every event of a job, or of one attempt, by the first checkpoint that covers them.
 
     If no stored checkpoint does, sign one here, or `request` one from the server that holds the
     folder. Raises UnknownJobError, FolderLockedError and SigningKeyError.
     """
     with closing(SqliteLogReader(files.log)) as log:
-        events = _events(log, Tag(user_id, "job", job_id))
+        events = _events(log, Tag(user_id, "job", job_id), attempt)
         if not events:
-            raise UnknownJobError(job_id)
+            raise UnknownJobError(job_id, attempt)
         last, _ = events[-1]
         signed = _stored(log, last) or _sign(log, files, last, request)
         log_id = read_identity(log, Codec()).log_id
@@ -51,10 +56,10 @@ def _proven(log: LogReader, size: int, events: Sequence[tuple[int, bytes]]) -> l
     ]
 
 
-def _events(log: LogReader, tag: Tag) -> list[tuple[int, bytes]]:
-    """Return position and leaf of every event of a tag."""
+def _events(log: LogReader, job: Tag, attempt: int | None) -> list[tuple[int, bytes]]:
+    """Return position and leaf of every event of a job, or of one attempt."""
     events: list[tuple[int, bytes]] = []
-    while page := log.read(events[-1][0] if events else 0, PAGE, tag=tag):
+    while page := read_job(log, job, events[-1][0] if events else 0, PAGE, attempt=attempt):
         events += _leaves(page)
     return events
 

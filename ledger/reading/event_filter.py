@@ -33,6 +33,7 @@ class EventFilter:
     node_id: str | None = None
     workflow_id: str | None = None
     asset_id: AssetId | None = None
+    attempt: int | None = None
 
     def holds(self, event: Event) -> bool:
         """Whether this event matches."""
@@ -43,12 +44,13 @@ class EventFilter:
         return all(getattr(event, name, None) == value for name, value in self._named)
 
     @cached_property
-    def _named(self) -> Sequence[tuple[str, str]]:
+    def _named(self) -> Sequence[tuple[str, str | int]]:
         named = (
             ("user_id", self.user_id),
             ("job_id", self.job_id),
             ("node_id", self.node_id),
             ("workflow_id", self.workflow_id),
+            ("attempt", self.attempt),
         )
         return [(name, value) for name, value in named if value is not None]
 

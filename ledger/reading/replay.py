@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from eventsourcing.persistence import Notification
@@ -26,6 +27,7 @@ from asset_ledger.ledger.errors import (
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
+from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.reading.event_filter import (
     PAGE,
     WALK,
@@ -164,17 +166,26 @@ class Replay:
         return self._decoded(self._log.read(first - 1, last - first + 1))
 
     def job(
-        self, user_id: str, job_id: str, after: int, limit: int, *, upto: int | None = None
+        self,
+        user_id: str,
+        job_id: str,
+        after: int,
+        limit: int,
+        *,
+        attempt: int | None = None,
+        upto: int | None = None,
     ) -> list[Recorded]:
         """Return at most `limit` events of a job after a position: its assets' and its own.
 
-        Raises UnknownJobError if no event of this user up to `upto` names the job.
+        With an `attempt`, only its events. Raises UnknownJobError if no event of this user up to
+        `upto` names the job, or this attempt.
         """
         tag = Tag(user_id, "job", job_id)
-        events = self._decoded(self._log.read(after, limit, tag=tag, upto=upto))
-        if not events and not (after and self._log.read(0, 1, tag=tag, upto=upto)):
-            raise UnknownJobError(job_id)
-        return events
+        read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
+        stored = read(after, limit)
+        if not stored and not (after and read(0, 1)):
+            raise UnknownJobError(job_id, attempt)
+        return self._decoded(stored)
 
     def asset_events(
         self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
@@ -218,13 +229,19 @@ class Replay:
             run = evolve_node(run, recorded)
         return run
 
-    def job_record(self, user_id: str, job_id: str, *, upto: int | None = None) -> JobRecord:
-        """Return the record of a job from its events up to a position. Raises UnknownJobError."""
-        record, tag = JobRecord(user_id, job_id), Tag(user_id, "job", job_id)
-        while stored := self._log.read(record.last_position, PAGE, tag=tag, upto=upto):
+    def job_record(
+        self, user_id: str, job_id: str, *, attempt: int | None = None, upto: int | None = None
+    ) -> JobRecord:
+        """Return the record of a job, or of one attempt, from its events up to a position.
+
+        Raises UnknownJobError.
+        """
+        record, tag = JobRecord(user_id, job_id, attempt), Tag(user_id, "job", job_id)
+        read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
+        while stored := read(record.last_position, PAGE):
             record.add(self._decoded(stored))
         if not record.last_position:
-            raise UnknownJobError(job_id)
+            raise UnknownJobError(job_id, attempt)
         return record
 
     def events_after(self, event_filter: EventFilter, after: int, limit: int) -> EventBatch:

@@ -1,4 +1,4 @@
-"""Create the tables `jobs`, with totals of live assets, and `node_runs`, a row for each run."""
+"""Create `jobs`, with totals of live assets, `job_attempts` and `node_runs`."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ needs_events = True
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Create both tables and their indexes. Two users may both have a `job_456`.
+    """Create the tables and their indexes. Two users may both have a `job_456`.
 
     Jobs are listed in the order of their first events. Both indexes hold columns that never change,
     so that counting the assets of a job updates no index.
@@ -16,6 +16,7 @@ def upgrade(db: sqlite3.Connection) -> None:
         CREATE TABLE jobs (
             user_id TEXT NOT NULL,
             job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL DEFAULT 1,  -- the last
             workflow_id TEXT,
             parent_job_id TEXT,
             status TEXT NOT NULL DEFAULT 'untracked',
@@ -27,7 +28,22 @@ def upgrade(db: sqlite3.Connection) -> None:
             bytes INTEGER NOT NULL DEFAULT 0,   -- of live ones
             first_position INTEGER NOT NULL,
             last_position INTEGER NOT NULL,
+            updated_at TEXT NOT NULL,           -- the time of the last event
             PRIMARY KEY (user_id, job_id)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE job_attempts (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            error TEXT,
+            started_at TEXT,
+            finished_at TEXT,
+            PRIMARY KEY (user_id, job_id, attempt)
         ) WITHOUT ROWID
         """
     )

@@ -1,16 +1,17 @@
-"""Add the node and the job of an asset to `assets`, which events have always carried.
+"""Add node, job and attempt of an asset to `assets`, which events have always carried.
 
-Older rows stay in use without both columns until a rebuild fills them: see `backfills`.
+Older rows stay in use without these columns until a rebuild fills them: see `backfills`.
 """
 
 import sqlite3
 
 needs_events = True
-backfills = ("assets.node_id", "assets.job_id")
+backfills = ("assets.node_id", "assets.job_id", "assets.attempt")
 
 STATEMENTS = (
     "ALTER TABLE assets ADD COLUMN node_id TEXT",
     "ALTER TABLE assets ADD COLUMN job_id TEXT",
+    "ALTER TABLE assets ADD COLUMN attempt INTEGER",
     "CREATE INDEX assets_by_node ON assets (user_id, node_id) WHERE deleted_at IS NULL",
     "CREATE INDEX assets_by_job ON assets (user_id, job_id) WHERE deleted_at IS NULL",
     "CREATE INDEX assets_by_job_node ON assets (user_id, job_id, node_id) WHERE deleted_at IS NULL",
@@ -35,6 +36,6 @@ STATEMENTS = (
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Add both columns to table and SQL view, with indexes over them and over tombstones."""
+    """Add the columns to table and SQL view, with indexes over them and over tombstones."""
     for statement in STATEMENTS:
         db.execute(statement)

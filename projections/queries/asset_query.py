@@ -140,16 +140,27 @@ def _time(text: str) -> str:
         raise ValueError("is out of range: use a year from 1 to 9999") from error
 
 
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def _size(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    if (size := _whole(text)) is None:
         raise ValueError("must be a whole number of bytes, 0 or more")
-    return int(text)
+    return size
+
+
+def _attempt(text: str) -> int:
+    if not (attempt := _whole(text)):
+        raise ValueError("must be the number of an attempt, 1 or more")
+    return attempt
 
 
 FILTERS: Final[Mapping[str, Make]] = {
     "workflow_id": _plain("workflow_id"),
     "node_id": _plain("node_id"),
     "job_id": _plain("job_id"),
+    "attempt": _plain("attempt", parse=_attempt),
     "parent_id": _folder("parent_id"),
     "content_type": _plain("content_type", "prefix", lower_media_type),
     "name": _plain("name"),
@@ -219,7 +230,8 @@ class AssetQuery:
     """A checked request for a page of assets.
 
     The page starts at the row with seq `start`, and in the order of a column with `key` in it.
-    `deleted_states` are the values of `Asset.deleted` that are listed. Queries for different pages
+    `deleted_states` are the values of `Asset.deleted` that are listed; each asset has to contain
+    every one of `words`. Queries for different pages
     of a list are equal.
     """
 
@@ -231,6 +243,7 @@ class AssetQuery:
     binding: bytes
     start: int = field(compare=False)
     key: str | int | None = field(default=None, compare=False)
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -241,10 +254,13 @@ class AssetQuery:
         size: int,
         cursor: str,
         deleted: str = "false",
+        words: tuple[str, ...] = (),
     ) -> "AssetQuery":
         """Check all parts of a request. Raises ParameterError or CursorError."""
         hashable = tuple((name, tuple(values)) for name, values in filters.items())
         first = _first_page(user_id, hashable, sort, size, deleted)
+        if words:
+            first = replace(first, words=words, binding=first.binding + orjson.dumps(words))
         if not cursor:
             return first
         if first.sort.column is None:
@@ -256,8 +272,10 @@ class AssetQuery:
         """Return the cursor of the page that starts at a row; `""` without one."""
         return "" if start is None else seal_cursor(start, self.binding)
 
-    def next_key_cursor(self, key: str | int, start: int) -> str:
-        """Return the cursor of the page that starts at a row, in the order of a column."""
+    def cursor_at(self, key: str | int, start: int) -> str:
+        """Return the cursor of the page that starts at a row, in the order of the query."""
+        if self.sort.column is None:
+            return self.next_cursor(start)
         return seal(orjson.dumps([key, start]), self.binding)
 
 

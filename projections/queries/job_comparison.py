@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+import aiosqlite
 import orjson
 
 from asset_ledger.ledger.domain.job_record import JobRecord
@@ -50,10 +51,11 @@ class ComparedPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobComparison:
-    """The comparison of the jobs `a` and `b`, and the position that it reflects."""
+    """The comparison of one attempt of each of the jobs `a` and `b`, at a position."""
 
     a: str
     b: str
+    attempts: tuple[int, int]
     rows: Sequence[ComparedPair]
     position: int
 
@@ -107,13 +109,29 @@ def _row(key: PairKey, a: MadeAsset | None, b: MadeAsset | None) -> ComparedPair
     return ComparedPair(key, "same" if a.digest == b.digest else "different", a, b)
 
 
+class AttemptName(NamedTuple):
+    """An attempt of a job; without a number, the last one."""
+
+    job_id: str
+    attempt: int | None = None
+
+
 def compare_records(a: JobRecord, b: JobRecord, position: int) -> JobComparison:
-    """Compare two jobs that were folded from their events."""
-    return JobComparison(a.job_id, b.job_id, align(_made_in(a), _made_in(b)), position)
+    """Compare two jobs that were folded from their events: the attempt of each, else the last."""
+    attempts = _shown(a), _shown(b)
+    rows = align(_made_in(a, attempts[0]), _made_in(b, attempts[1]))
+    return JobComparison(a.job_id, b.job_id, attempts, rows, position)
 
 
-def _made_in(record: JobRecord) -> Iterator[MadeAsset]:
+def _shown(record: JobRecord) -> int:
+    last = record.last_attempt
+    return record.attempt or (last.number if last else 1)
+
+
+def _made_in(record: JobRecord, attempt: int) -> Iterator[MadeAsset]:
     for asset in record.live:
+        if asset.attempt != attempt:
+            continue
         json = document_json(asset).encode()
         yield MadeAsset(asset.node_id, asset.name, asset.digest, json)
 
@@ -124,6 +142,8 @@ def comparison_document(comparison: JobComparison) -> dict[str, Any]:
     return {
         "a": comparison.a,
         "b": comparison.b,
+        "attempt_a": comparison.attempts[0],
+        "attempt_b": comparison.attempts[1],
         "counts": comparison.counts,
         "rows": [_row_out(row) for row in comparison.rows],
         "first_divergence": _row_out(divergence) if divergence else None,
@@ -139,15 +159,12 @@ def _row_out(row: ComparedPair) -> dict[str, Any]:
     }
 
 
-_KNOWN: Final = """
-    SELECT wanted.value FROM json_each(?) AS wanted
-    WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE user_id = ? AND job_id = wanted.value)
-"""
+# A number up to the last one is known, also if the attempt made nothing.
+_LAST: Final = "SELECT attempt FROM jobs WHERE user_id = ? AND job_id = ?"
 _MADE: Final = """
-    SELECT wanted.key, made.node_id, made.name, made.digest, CAST(made.json AS BLOB)
-    FROM json_each(?) AS wanted CROSS JOIN assets AS made INDEXED BY assets_by_job
-        ON made.user_id = ? AND made.job_id = wanted.value AND made.deleted_at IS NULL
-    ORDER BY wanted.key, made.seq
+    SELECT made.node_id, made.name, made.digest, CAST(made.json AS BLOB)
+    FROM assets AS made INDEXED BY assets_by_job
+    WHERE user_id = ? AND job_id = ? AND deleted_at IS NULL AND attempt = ? ORDER BY seq
 """
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
@@ -160,14 +177,30 @@ class CompareQueries:
     ) -> None:
         self._readers, self._pending_backfill = readers, pending_backfill
 
-    async def compare(self, user_id: str, a: str, b: str) -> JobComparison:
-        """Compare two jobs of a user. Raises UnknownJobError or ProjectionBehindError."""
-        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
-        wanted = orjson.dumps([a, b]).decode()
+    async def compare(self, user_id: str, a: AttemptName, b: AttemptName) -> JobComparison:
+        """Compare attempts of two jobs of a user. Raises UnknownJobError, ProjectionBehindError."""
+        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id", "attempt"))
         async with self._readers.snapshot() as db:
-            for (unknown,) in await db.execute_fetchall(_KNOWN, (wanted, user_id)):
-                raise UnknownJobError(unknown)
-            rows = list(await db.execute_fetchall(_MADE, (wanted, user_id)))
+            numbers = await _number(db, user_id, a), await _number(db, user_id, b)
+            made = [
+                await _made(db, user_id, name.job_id, number)
+                for name, number in zip((a, b), numbers, strict=True)
+            ]
             ((position,),) = await db.execute_fetchall(_REFLECTED)
-        made = [[MadeAsset(*row[1:]) for row in rows if row[0] == which] for which in (0, 1)]
-        return JobComparison(a, b, align(*made), position)
+        return JobComparison(a.job_id, b.job_id, numbers, align(*made), position)
+
+
+async def _number(db: aiosqlite.Connection, user_id: str, name: AttemptName) -> int:
+    """Return the number of an attempt. Raises UnknownJobError."""
+    for (last,) in await db.execute_fetchall(_LAST, (user_id, name.job_id)):
+        if (name.attempt or last) <= last:
+            return name.attempt or int(last)
+        raise UnknownJobError(name.job_id, name.attempt)
+    raise UnknownJobError(name.job_id)
+
+
+async def _made(
+    db: aiosqlite.Connection, user_id: str, job_id: str, attempt: int
+) -> list[MadeAsset]:
+    rows = await db.execute_fetchall(_MADE, (user_id, job_id, attempt))
+    return [MadeAsset(*row) for row in rows]

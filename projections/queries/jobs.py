@@ -1,11 +1,13 @@
 """Queries of the table `jobs`: a job, a job as of a position, and keyset pages."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.domain.job import Attempt, JobStatus
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
@@ -19,13 +21,27 @@ from asset_ledger.projections.queries.pages import (
     sort_of,
 )
 
-_JSON: Final = """
+_STATUS: Final = "CASE WHEN status = 'running' AND updated_at < ?1 THEN 'stale' ELSE status END"
+"""?1 is the time before which the last event of a running job makes it `stale`."""
+
+_ATTEMPTS: Final = """
+    SELECT json_group_array(json_object(
+        'attempt', each.attempt, 'error', each.error, 'started_at', each.started_at,
+        'finished_at', each.finished_at, 'status', CASE
+            WHEN each.status = 'running' AND jobs.updated_at < ?1 THEN 'stale' ELSE each.status END
+    ))
+    FROM (
+        SELECT * FROM job_attempts AS made
+        WHERE made.user_id = jobs.user_id AND made.job_id = jobs.job_id ORDER BY made.attempt
+    ) AS each
+"""
+_JSON: Final = f"""
     CAST(json_object(
         'job_id', job_id, 'user_id', user_id, 'workflow_id', workflow_id,
-        'parent_job_id', parent_job_id, 'status', status, 'error', error,
+        'parent_job_id', parent_job_id, 'attempt', attempt, 'status', {_STATUS}, 'error', error,
         'parameters', json(parameters), 'started_at', started_at, 'finished_at', finished_at,
-        'assets', assets, 'bytes', bytes,
-        'first_position', first_position, 'last_position', last_position
+        'assets', assets, 'bytes', bytes, 'attempts', json(({_ATTEMPTS})),
+        'first_position', first_position, 'last_position', last_position, 'updated_at', updated_at
     ) AS BLOB)
 """
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'jobs'"
@@ -34,31 +50,63 @@ _FIND: Final = f"""
 """
 _FIND_AS_OF: Final = f"{_FIND} AND last_position <= ? AND ({_REFLECTED}) >= ?"
 
-FILTERS: Final = ("status", "workflow_id", "parent_job_id")
-"""The filters of a list of jobs, each named like its column."""
+FILTERS: Final[Mapping[str, str]] = {
+    "status": _STATUS,
+    "workflow_id": "workflow_id",
+    "parent_job_id": "parent_job_id",
+    "attempt": "attempt",
+}
+"""The filters of a list of jobs, with the SQL of their values."""
+
+SILENCE: Final = timedelta(hours=24)
 
 WALK: Final = 20_000
 """How many jobs a request reads to find those that match its filters."""
 
 
-def job_document(record: JobRecord) -> dict[str, Any]:
-    """Return the API document of a job that was folded from its events."""
-    frame, live = record.job, record.live
+def job_document(record: JobRecord, stale_before: datetime | None = None) -> dict[str, Any]:
+    """Return the API document of a job that was folded from its events.
+
+    A running job whose last event is before `stale_before`, if given, is `stale`.
+    """
+    last, live = record.last_attempt, record.live
+    stale = stale_before is not None and record.span[1] < stale_before
     return {
         "job_id": record.job_id,
         "user_id": record.user_id,
         "workflow_id": record.workflow_id,
-        "parent_job_id": frame.parent_job_id if frame else None,
-        "status": frame.status if frame else "untracked",
-        "error": frame.error if frame else None,
-        "parameters": frame.parameters if frame else None,
-        "started_at": iso(frame.started_at) if frame and frame.started_at else None,
-        "finished_at": iso(frame.finished_at) if frame and frame.finished_at else None,
+        "parent_job_id": last.parent_job_id if last else None,
+        "attempt": last.number if last else 1,
+        "status": _status(last, stale) if last else "untracked",
+        "error": last.error if last else None,
+        "parameters": last.parameters if last else None,
+        "started_at": _time(last.started_at) if last else None,
+        "finished_at": _time(last.finished_at) if last else None,
         "assets": len(live),
         "bytes": sum(asset.size for asset in live),
+        "attempts": [_attempt(each, stale) for each in record.job.attempts] if record.job else [],
         "first_position": record.first_position,
         "last_position": record.last_position,
+        "updated_at": iso(record.span[1]),
     }
+
+
+def _attempt(attempt: Attempt, stale: bool) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "error": attempt.error,
+        "started_at": _time(attempt.started_at),
+        "finished_at": _time(attempt.finished_at),
+        "status": _status(attempt, stale),
+    }
+
+
+def _status(attempt: Attempt, stale: bool) -> JobStatus:
+    return "stale" if stale and attempt.status == "running" else attempt.status
+
+
+def _time(when: datetime | None) -> str | None:
+    return None if when is None else iso(when)
 
 
 class JobRow(NamedTuple):
@@ -72,26 +120,40 @@ class JobQueries:
     """Queries of jobs, each one statement on a read-only connection."""
 
     def __init__(
-        self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
+        self,
+        readers: AsyncReaders,
+        pending_backfill: PendingBackfill = frozenset,
+        silence: timedelta = SILENCE,
     ) -> None:
+        """`silence`: how long after its last event a running job becomes `stale`."""
         self._readers, self._pending_backfill = readers, pending_backfill
+        self._silence = silence
 
     async def find(self, user_id: str, job_id: str) -> JobRow:
         """Return a job. Raises UnknownJobError if no event of the user names it."""
-        for row in await self._readers.rows(_FIND, (user_id, job_id), brief=True):
+        for row in await self._readers.rows(_FIND, (self._limit, user_id, job_id), brief=True):
             return JobRow(*row)
         raise UnknownJobError(job_id)
 
     async def find_as_of(self, user_id: str, job_id: str, position: int) -> bytes | None:
         """Return the JSON of a job as of a position; None if its row changed since or is behind."""
-        for row in await self._readers.rows(_FIND_AS_OF, (user_id, job_id, position, position)):
+        parameters = (self._limit, user_id, job_id, position, position)
+        for row in await self._readers.rows(_FIND_AS_OF, parameters):
             return bytes(row[0])
         return None
+
+    def stale_before(self) -> datetime:
+        """Return the time before which the last event of a running job makes it `stale`."""
+        return datetime.now(UTC) - self._silence
+
+    @property
+    def _limit(self) -> str:
+        return iso(self.stale_before())
 
     async def page(
         self,
         user_id: str,
-        filters: Mapping[str, Sequence[str]],
+        filters: Mapping[str, Sequence[str | int]],
         *,
         sort: str,
         page_size: int,
@@ -107,7 +169,7 @@ class JobQueries:
         binding = orjson.dumps(["jobs", user_id, sort, wanted])
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
-        *rows, (_, edge, position) = await self._readers.rows(sql, parameters)
+        *rows, (_, edge, position) = await self._readers.rows(sql, [self._limit, *parameters])
         following = rows[page_size][0] if len(rows) > page_size else edge
         page = rows[:page_size]
         after = "" if following is None else seal_cursor(following, binding)
@@ -115,9 +177,12 @@ class JobQueries:
 
 
 def _page_statement(
-    user_id: str, wanted: Mapping[str, Sequence[str]], order: Sort, start: int, limit: int
+    user_id: str, wanted: Mapping[str, Sequence[str | int]], order: Sort, start: int, limit: int
 ) -> tuple[str, list[Any]]:
-    """Return SQL of rows (first position, JSON, NULL), then (NULL, end of walk, position)."""
+    """Return SQL of rows (first position, JSON, NULL), then (NULL, end of walk, position).
+
+    Its first parameter, which is not returned, is that of `_STATUS`.
+    """
     index, key, keys = "jobs_by_user", "", []
     if len(wanted.get("workflow_id", ())) == 1:
         index, key, keys = "jobs_by_workflow", " AND workflow_id = ?", [*wanted["workflow_id"]]
@@ -127,11 +192,11 @@ def _page_statement(
         ORDER BY first_position {order.direction}
     """
     walked = [user_id, *keys, start]
-    tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in wanted)
+    tests = "".join(f" AND {FILTERS[name]} IN (SELECT value FROM json_each(?))" for name in wanted)
     values = [orjson.dumps(values).decode() for values in wanted.values()]
     sql = f"""
         SELECT * FROM (SELECT first_position, {_JSON}, NULL
-            FROM (SELECT * {walk} LIMIT {WALK}) WHERE true{tests} LIMIT ?)
+            FROM (SELECT * {walk} LIMIT {WALK}) AS jobs WHERE true{tests} LIMIT ?)
         UNION ALL
         SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
     """

@@ -27,7 +27,8 @@ from asset_ledger.projections.queries.pages import (
 
 SORTS: Final = ("created_at", "-seconds", "-failed", "-bytes", "-assets")
 
-_RUNS: Final = "user_id = ?1 AND job_id = ?2"
+_JOB: Final = "user_id = ?1 AND job_id = ?2"
+_RUNS: Final = f"{_JOB} AND ifnull(attempt = ?4, true)"
 _ASSETS: Final = f"{_RUNS} AND deleted_at IS NULL"
 # Of several rows, SQLite takes `status` and `error` from the one with the max().
 _SUMMED: Final = f"""
@@ -64,7 +65,7 @@ _PAGE: Final = """
         FROM nodes LEFT JOIN last ON last.node_id = key LEFT JOIN failure ON failure.node_id = key
         {after} ORDER BY {order} LIMIT ?3
     )
-    UNION ALL SELECT NULL, (SELECT 1 FROM jobs WHERE {runs}), position
+    UNION ALL SELECT NULL, (SELECT 1 FROM jobs WHERE {job}), position
         FROM positions WHERE projection = 'jobs'
 """
 
@@ -78,16 +79,23 @@ class NodeQueries:
         self._readers, self._pending_backfill = readers, pending_backfill
 
     async def page(
-        self, user_id: str, job_id: str, *, sort: str, page_size: int, cursor: str = ""
+        self,
+        user_id: str,
+        job_id: str,
+        *,
+        sort: str,
+        page_size: int,
+        attempt: int | None = None,
+        cursor: str = "",
     ) -> Page:
-        """Return the nodes of a job from a cursor on.
+        """Return the nodes of a job, or of one attempt, from a cursor on.
 
         Raises UnknownJobError, CursorError and ProjectionBehindError.
         """
-        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
-        binding = orjson.dumps(["nodes", user_id, job_id, sort])
+        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id", "attempt"))
+        binding = orjson.dumps(["nodes", user_id, job_id, attempt, sort])
         start = _start(cursor, binding) if cursor else ()
-        values = (user_id, job_id, page_size + 1, *start)
+        values = (user_id, job_id, page_size + 1, attempt, *start)
         *rows, (_, known, position) = await self._readers.rows(_statement(sort, start), values)
         if not known:
             raise UnknownJobError(job_id)
@@ -100,12 +108,12 @@ class NodeQueries:
 def _statement(sort: str, start: Sequence[Any]) -> str:
     """Return SQL of rows (JSON, sorted value, key), then (NULL, 1 for a known job, position)."""
     if sort == "created_at":
-        value, order, beyond = "seq", "seq, key", "(seq, key) > (?4, ?5)"
+        value, order, beyond = "seq", "seq, key", "(seq, key) > (?5, ?6)"
     else:
         value = "micros" if sort == "-seconds" else sort.removeprefix("-")
-        order, beyond = f"{value} DESC, key DESC", f"({value}, key) < (?4, ?5)"
+        order, beyond = f"{value} DESC, key DESC", f"({value}, key) < (?5, ?6)"
     after = f"WHERE {beyond}" if start else ""
-    return _PAGE.format(summed=_SUMMED, value=value, order=order, after=after, runs=_RUNS)
+    return _PAGE.format(summed=_SUMMED, value=value, order=order, after=after, job=_JOB)
 
 
 def _start(cursor: str, binding: bytes) -> Sequence[Any]:

@@ -21,12 +21,13 @@ from asset_ledger.projections.queries.pages import (
     unseal,
 )
 
-FILTERS: Final = ("job_id", "workflow_id", "node_id")
-"""The filters of usage, the narrowest first."""
+FILTERS: Final = ("job_id", "workflow_id", "node_id", "attempt")
+"""The filters of usage, the narrowest first. No index has the attempt."""
 
 SORTS: Final = ("-bytes", "-count", "-largest", "-seconds", "-failed", "key")
 
 _INDEXES: Final[Mapping[tuple[str, ...], str]] = {
+    (): "assets_by_user",
     ("job_id",): "assets_by_job",
     ("job_id", "node_id"): "assets_by_job_node",
     ("job_id", "workflow_id"): "assets_by_job",
@@ -79,13 +80,13 @@ class UsageQuery(NamedTuple):
 
     user_id: str
     group_by: str
-    filters: Mapping[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str | int]]
     sort: str
 
     @property
     def binding(self) -> bytes:
         """The bytes that bind a cursor to this query."""
-        wanted = {name: sorted(set(values)) for name, values in self.filters.items()}
+        wanted = {name: sorted(set(values), key=str) for name, values in self.filters.items()}
         parts = ["usage", self.user_id, self.group_by, wanted, self.sort]
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
 
@@ -104,7 +105,8 @@ class UsageQuery(NamedTuple):
         tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in names)
         values = [self.user_id, *(orjson.dumps(self.filters[name]).decode() for name in names)]
         key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
-        assets = _COUNTED.format(key=key, index=_INDEXES[names], tests=tests)
+        index = _INDEXES[tuple(name for name in names if name != "attempt")]
+        assets = _COUNTED.format(key=key, index=index, tests=tests)
         if self.group_by == "content_type":
             return _NO_RUNS.format(assets=assets), values
         key = "substr(finished_at, 1, 10)" if self.group_by == "day" else self.group_by

@@ -40,7 +40,7 @@ def document(asset: Asset) -> dict[str, Any]:
         "metadata": asset.metadata,
         "created_at": iso(asset.created_at),
         "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
-        "thumb_url": f"/api/assets/{asset.id}/thumbnail" if _has_thumbnail(asset) else None,
+        "thumb_url": _thumbnail_url(asset) if _has_thumbnail(asset) else None,
         "duration": None if asset.duration is None else float(asset.duration),
         "node_id": asset.node_id,
         "job_id": asset.job_id,
@@ -51,10 +51,16 @@ def document(asset: Asset) -> dict[str, Any]:
         "updated_at": iso(asset.updated_at),
         "tags": list(asset.tags),
         "derived_from": list(asset.derived_from),
+        "attempt": asset.attempt,
     }
     if asset.deleted_at is not None:
         fields |= {"deleted_at": iso(asset.deleted_at), "deleted_by": asset.deleted_by}
     return fields
+
+
+def _thumbnail_url(asset: Asset) -> str:
+    """Return an address whose picture never changes, so that clients may keep it."""
+    return f"/api/assets/{asset.id}/thumbnail?version={asset.version}"
 
 
 def home_document(user_id: str, since: datetime) -> dict[str, Any]:
@@ -108,6 +114,7 @@ COLUMNS: Final = (
     "seq", "id", "user_id", "workflow_id", "node_id", "job_id", "parent_id", "name",
     "content_type", "size", "digest", "metadata", "tags", "derived_from", "duration", "version",
     "position", "created_at", "updated_at", "deleted_at", "deleted_by",
+    "attempt",
 )  # fmt: skip
 """The columns that store the fields of an `Asset`, in the order of `_row`."""
 
@@ -142,6 +149,7 @@ def _row(asset: Asset) -> tuple[Any, ...]:
         iso(asset.updated_at),
         None,
         None,
+        asset.attempt,
     )
 
 

@@ -1,5 +1,5 @@
-"""The projection `jobs`: one row for each job, with totals of its live assets, its start and end;
-and one for each run of its nodes.
+"""The projection `jobs`: one row for each job, with totals of its live assets and its last attempt;
+one in `job_attempts` for each attempt that started or ended; and one for each run of its nodes.
 
 A deleted or replaced asset is subtracted by its size in `assets`. So the statements of this
 projection for an event run before those of the projection `assets`.
@@ -23,25 +23,36 @@ from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.tables.nodes import run_statements
 
 _CREATED: Final = """
-    INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position)
-    VALUES (?, ?, ?, 1, ?, ?, ?)
+    INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position,
+        updated_at)
+    VALUES (?, ?, ?, 1, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET assets = assets + 1, bytes = bytes + excluded.bytes,
         workflow_id = coalesce(workflow_id, excluded.workflow_id),
-        last_position = excluded.last_position
+        last_position = excluded.last_position, updated_at = excluded.updated_at
 """
 _CHANGED: Final = """
-    UPDATE jobs SET {changes}last_position = ? WHERE user_id = ? AND job_id = ?
+    UPDATE jobs SET {changes}last_position = ?, updated_at = ? WHERE user_id = ? AND job_id = ?
 """
 _SIZE: Final = "(SELECT size FROM assets WHERE id = ?)"
 _INSERT: Final = """
-    INSERT INTO jobs (user_id, job_id, first_position, last_position) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO NOTHING
+    INSERT INTO jobs (user_id, job_id, first_position, last_position, updated_at)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_STARTED: Final = """
+    INSERT INTO job_attempts (user_id, job_id, attempt, status, started_at)
+    VALUES (?, ?, ?, 'running', ?)
+"""
+_FINISHED: Final = """
+    INSERT INTO job_attempts (user_id, job_id, attempt, status, error, finished_at)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET status = excluded.status, error = excluded.error,
+        finished_at = excluded.finished_at
 """
 _NODE: Final = """
-    INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position)
-    VALUES (?, ?, ?, ?, ?)
+    INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET workflow_id = coalesce(workflow_id, excluded.workflow_id),
-        last_position = excluded.last_position
+        last_position = excluded.last_position, updated_at = excluded.updated_at
 """
 
 
@@ -49,7 +60,7 @@ class Jobs:
     """The projection of jobs."""
 
     name: Final = "jobs"
-    tables: Final = ("jobs", "node_runs")
+    tables: Final = ("jobs", "job_attempts", "node_runs")
     migrations: Final[Sequence[Migration]] = (load("20260101_000000_create_jobs"),)
     functions: Final[Mapping[str, Callable[..., Any]]] = {}
     settling: Final[Sequence[str]] = ()
@@ -62,22 +73,41 @@ class Jobs:
         if isinstance(event, AssetCreated):
             yield _created(recorded.position, event)
             return
+        now = iso(moment(event))
         if isinstance(event, NodeEvent):
-            positions = (recorded.position, recorded.position)
-            yield Statement(_NODE, (event.user_id, event.job_id, event.workflow_id, *positions))
+            yield _node(recorded.position, event, now)
             yield from run_statements(recorded)
             return
         if isinstance(event, JobStarted | JobFinished):  # it may be the first to name the job
-            row = (event.user_id, event.job_id, recorded.position, recorded.position)
+            row = (event.user_id, event.job_id, recorded.position, recorded.position, now)
             yield Statement(_INSERT, row)
+            yield _attempt(event)
         changes, parameters = _changes(event)
         sql = _CHANGED.format(changes=changes)
-        yield Statement(sql, (*parameters, recorded.position, event.user_id, event.job_id))
+        job = (event.user_id, event.job_id)
+        yield Statement(sql, (*parameters, recorded.position, now, *job))
 
 
 def _created(position: int, event: AssetCreated) -> Statement:
-    row = (event.user_id, event.job_id, event.workflow_id, event.size, position, position)
+    job = (event.user_id, event.job_id, event.workflow_id)
+    row = (*job, event.size, position, position, iso(moment(event)))
     return Statement(_CREATED, row, independent=True)
+
+
+def _node(position: int, event: NodeEvent, now: str) -> Statement:
+    job = (event.user_id, event.job_id, event.workflow_id)
+    return Statement(_NODE, (*job, position, position, now))
+
+
+def _attempt(event: JobStarted | JobFinished) -> Statement:
+    key, when = (event.user_id, event.job_id, event.attempt), _when(event)
+    if isinstance(event, JobStarted):
+        return Statement(_STARTED, (*key, when))
+    return Statement(_FINISHED, (*key, event.status, private_of(event).get("error"), when))
+
+
+def _when(event: JobStarted | JobFinished) -> str:
+    return iso(event.made_at or moment(event))
 
 
 def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
@@ -94,10 +124,7 @@ def _changes(event: TaggedEvent) -> tuple[str, tuple[Any, ...]]:
             return _started(event)
         case JobFinished(status=status):
             error = private_of(event).get("error")
-            return (
-                "status = ?, error = ?, finished_at = ?, ",
-                (status, error, iso(event.made_at or moment(event))),
-            )
+            return "status = ?, error = ?, finished_at = ?, ", (status, error, _when(event))
     return "", ()
 
 
@@ -105,12 +132,9 @@ def _started(event: JobStarted) -> tuple[str, tuple[Any, ...]]:
     parameters = private_of(event).get("parameters")
     text = None if parameters is None else CanonicalJson().encode(parameters).decode()
     changes = (
-        "status = 'running', workflow_id = coalesce(?, workflow_id), parent_job_id = ?,"
-        " parameters = ?, started_at = ?, "
+        "status = 'running', error = NULL, finished_at = NULL, attempt = ?,"
+        " workflow_id = coalesce(?, workflow_id), parent_job_id = ?, parameters = ?,"
+        " started_at = ?, "
     )
-    return changes, (
-        event.workflow_id,
-        event.parent_job_id,
-        text,
-        iso(event.made_at or moment(event)),
-    )
+    tags = (event.attempt, event.workflow_id, event.parent_job_id)
+    return changes, (*tags, text, _when(event))

@@ -9,6 +9,7 @@ import pytest
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import (
     FieldError,
+    JobStateError,
     KeyReusedError,
     TooLargeError,
     VersionConflictError,
@@ -220,6 +221,38 @@ class EventLogContract:
         assert job_seqs(log, "1", "j") == [1, 2, 3, 4]
         assert job_seqs(log, "2", "j") == [1]
         assert job_seqs(log, "1", "other") == [1]
+
+    def test_events_have_the_attempt_that_they_name_or_the_last_one(self, log: EventLog) -> None:
+        appended(
+            log,
+            creation(1, job_id="j"),
+            command(started(attempt=1)),
+            command(finished(attempt=1)),
+            creation(2, job_id="j"),
+            command(started(attempt=2, originator_version=3)),
+            creation(3, job_id="j"),
+            creation(4, job_id="j", attempt=1),
+            creation(5, job_id="j", user_id="2"),
+            creation(6),
+        )
+
+        events: list[Any] = [Codec().decode(stored).event for stored in log.read(0, 10)]
+        assert [event.attempt for event in events] == [1, 1, 1, 1, 2, 2, 1, 1, None]
+        assert [event.late for event in events] == [n in (3, 6) for n in range(9)]
+
+    def test_an_event_of_an_attempt_that_has_not_begun_is_refused(self, log: EventLog) -> None:
+        early, own, other = append(
+            log,
+            creation(1, job_id="j", attempt=2),
+            creation(2, job_id="j"),
+            creation(3, job_id="k", attempt=3),
+        )
+
+        assert isinstance(early, JobStateError)
+        assert str(early).startswith("attempt 2 of job j has not begun")
+        assert isinstance(own, Appended)
+        assert isinstance(other, JobStateError)
+        assert positions(log) == [1]
 
     def test_the_end_of_a_job_contains_the_number_of_its_events(self, log: EventLog) -> None:
         appended(log, command(started()), creation(1, job_id="j"), command(finished()))

@@ -577,17 +577,64 @@ class GatewayContract:
         *_, last = [event async for event in context.history()]
         assert last.data["status"] == "cancelled"
 
-    async def test_a_second_start_and_end_of_a_job_records_nothing(self, gateway: Gateway) -> None:
-        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway):
-            pass
-
-        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as second:
-            pass
-        with pytest.raises(JobStateError):
-            async with ProcessingContext(job_id="j", workflow_id="another", gateway=gateway):
+    async def test_a_second_context_of_a_running_job_joins_its_attempt(
+        self, gateway: Gateway
+    ) -> None:
+        async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as first:
+            async with ProcessingContext(job_id="j", workflow_id="w", gateway=gateway) as second:
                 pass
+            other = ProcessingContext(job_id="j", workflow_id="another", attempt=1, gateway=gateway)
+            with pytest.raises(JobStateError, match="with other values"):
+                await other.__aenter__()
 
+        assert (first.attempt, second.attempt) == (1, 1)
         assert [event.topic async for event in second.history()] == ["job.started", "job.finished"]
+
+    async def test_a_context_begins_the_next_attempt_after_each_failure(
+        self, gateway: Gateway
+    ) -> None:
+        for failure in (ZeroDivisionError, asyncio.CancelledError, ZeroDivisionError):
+            with pytest.raises(failure):
+                async with ProcessingContext(job_id="j", gateway=gateway):
+                    raise failure
+        async with ProcessingContext(job_id="j", gateway=gateway) as last:
+            asset = await last.create_asset("a", content=b"x")
+
+        assert (last.attempt, asset.attempt) == (4, 4)
+        job = await gateway.job("j")
+        ends = [each["status"] for each in job["attempts"]]
+        assert ends == ["failed", "cancelled", "failed", "completed"]
+        assert (job["attempt"], job["status"], job["error"]) == (4, "completed", None)
+
+    async def test_a_completed_job_is_refused_before_its_work_unless_attempt_is_new(
+        self, gateway: Gateway
+    ) -> None:
+        async with ProcessingContext(job_id="j", attempt="new", gateway=gateway):
+            pass
+        work = []
+
+        with pytest.raises(JobStateError, match='pass attempt="new" to run it again'):
+            async with ProcessingContext(job_id="j", gateway=gateway):
+                work.append("done")
+        async with ProcessingContext(job_id="j", attempt="new", gateway=gateway) as again:
+            with pytest.raises(JobStateError, match="end attempt 2, then begin attempt 3"):
+                await ProcessingContext(job_id="j", attempt="new", gateway=gateway).__aenter__()
+
+        assert (work, again.attempt) == ([], 2)
+
+    async def test_an_asset_of_an_attempt_that_ended_is_late(self, gateway: Gateway) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with ProcessingContext(job_id="j", gateway=gateway) as first:
+                raise ZeroDivisionError
+        async with ProcessingContext(job_id="j", gateway=gateway) as second:
+            late = await first.create_asset("late", content=b"1")
+            await second.create_asset("in time", content=b"2")
+
+        events = [event async for event in second.history() if event.topic == "asset.created"]
+        assert [(event.attempt, event.late) for event in events] == [(1, True), (2, False)]
+        assert late.attempt == 1
+        found, _ = await first.paginate_assets(job_id="j", attempt=2)
+        assert [asset.name for asset in found] == ["in time"]
 
     async def test_a_refused_job_end_does_not_hide_the_failure_of_the_block(
         self, gateway: Gateway
@@ -596,7 +643,7 @@ class GatewayContract:
             pass
 
         with pytest.raises(ZeroDivisionError) as failed:
-            async with ProcessingContext(job_id="j", gateway=gateway):
+            async with ProcessingContext(job_id="j", attempt=1, gateway=gateway):
                 raise ZeroDivisionError
 
         assert "the end of job j was not recorded" in failed.value.__notes__[0]

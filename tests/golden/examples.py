@@ -48,6 +48,7 @@ def _tagged(version: int, stream: str = _ASSET) -> dict[str, Any]:
         "node_id": "node_123",
         "job_id": "job_456",
         "job_seq": version,
+        "attempt": 2,
         "command": "c" * 64,
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "recorded_at": at(version + 0.25),
@@ -89,6 +90,7 @@ EXAMPLES: tuple[Event, ...] = (
         parent_id=AssetId("f" * 32),
         derived_from=(AssetId("1" * 32), AssetId("2" * 32)),
         made_at=at(-86400.5),
+        late=True,
     ),
     AssetDescribed(
         **_tagged(2),
@@ -101,10 +103,9 @@ EXAMPLES: tuple[Event, ...] = (
     AssetRestored(**_tagged(5), reason="no mistake"),
     JobStarted(**_tagged(1, _JOB), parent_job_id="job_455", private={"parameters": {"steps": 20}}),
     JobFinished(**_tagged(2, _JOB), status="failed", events=7, private={"error": "out of memory"}),
-    NodeStarted(**_tagged(1, _RUN), attempt=2, run="a", made_at=at(-3600)),
+    NodeStarted(**_tagged(1, _RUN), run="a", made_at=at(-3600)),
     NodeFinished(
         **_tagged(2, _RUN),
-        attempt=2,
         run="a",
         status="failed",
         seconds=12.5,

@@ -38,10 +38,11 @@ class Model:
             "metadata": fields.get("metadata"),
             "created_at": when,
             "get_url": None if content is None else f"/api/assets/{asset_id}/content",
-            "thumb_url": _thumbnail(asset_id, fields["content_type"], digest),
+            "thumb_url": _thumbnail(asset_id, 1, fields["content_type"], digest),
             "duration": fields.get("duration"),
             "node_id": fields.get("node_id"),
             "job_id": fields.get("job_id"),
+            "attempt": 1 if fields.get("job_id") else None,
             "etag": "v1",
             "digest": digest,
             "version": 1,
@@ -130,7 +131,7 @@ class Model:
         asset, contents = self.live[asset_id], self.contents[asset_id]
         self.head += 1
         version = asset["version"] + 1
-        asset["thumb_url"] = _thumbnail(asset_id, asset["content_type"], asset["digest"])
+        asset["thumb_url"] = _thumbnail(asset_id, version, asset["content_type"], asset["digest"])
         asset.update(version=version, etag=f"v{version}", position=self.head, updated_at=None)
         contents.append(contents[-1] if content is None else content)
         self._add_to_history(topic, asset_id, version)
@@ -147,6 +148,8 @@ class Model:
                     "position": self.head,
                     "job_id": job_id,
                     "job_seq": len(history) + 1,
+                    "attempt": 1,
+                    "late": False,
                     "by": "1",
                 }
             )
@@ -189,6 +192,6 @@ def _hits(asset: Doc, given: tuple[str, list[str]]) -> bool:
     return asset[name] in values
 
 
-def _thumbnail(asset_id: str, content_type: str, digest: str | None) -> str | None:
+def _thumbnail(asset_id: str, version: int, content_type: str, digest: str | None) -> str | None:
     drawn = digest is not None and content_type.startswith(("image/", "video/"))
-    return f"/api/assets/{asset_id}/thumbnail" if drawn else None
+    return f"/api/assets/{asset_id}/thumbnail?version={version}" if drawn else None

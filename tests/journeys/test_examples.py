@@ -120,6 +120,7 @@ def test_the_example_adds_a_column_and_changes_no_other_column() -> None:
     assert done.stdout.splitlines() == [
         "rows that differ, in the columns that both have: 0",
         "jobs: 1 rows, new columns: []",
+        "job_attempts: 0 rows, new columns: []",
         "node_runs: 0 rows, new columns: []",
         "assets: 4 rows, new columns: ['frame_rate']",
         "edges: 0 rows, new columns: []",

@@ -124,8 +124,16 @@ FRAMES: dict[str, Callable[[], list[Event]]] = {
     "running": lambda: [started(job_id="a")],
     "finished": lambda: [started(job_id="a"), finished(job_id="a")],
     "only finished": lambda: [finished(job_id="a", originator_version=1)],
+    "retried": lambda: [
+        started(job_id="a", attempt=1),
+        finished(job_id="a", attempt=1, status="failed", private={"error": "why"}),
+        created(originator_id=asset_id(500), job_id="a"),
+        started(job_id="a", attempt=2, originator_version=3, private={"parameters": {"lr": 2}}),
+        created(originator_id=asset_id(501), job_id="a"),
+        created(originator_id=asset_id(502), job_id="a", attempt=1),
+    ],
 }
-"""The recorded start and end of job `a` of user 1."""
+"""The recorded starts and ends of job `a` of user 1, and late assets."""
 
 
 def everything(events: list[Recorded]) -> dict[str, Asset]:

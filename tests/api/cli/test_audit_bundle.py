@@ -142,7 +142,7 @@ def test_a_bundle_without_one_of_its_events_is_refused(bundle: Path) -> None:
 def test_a_bundle_without_its_last_event_has_a_note(bundle: Path) -> None:
     change(bundle, "proof.json", lambda proof: proof["events"].pop())
 
-    assert "the job was not finished: its end may be missing here" in verified(bundle)[1]
+    assert "attempt 1 was not finished: its end may be missing here" in verified(bundle)[1]
 
 
 def test_a_changed_checkpoint_is_refused(bundle: Path) -> None:

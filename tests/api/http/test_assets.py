@@ -18,7 +18,7 @@ NODETOOL = [
     *("id", "user_id", "workflow_id", "parent_id", "name", "content_type", "size", "metadata"),
     *("created_at", "get_url", "thumb_url", "duration", "node_id", "job_id", "etag"),
 ]
-OURS = ["digest", "version", "position", "updated_at", "tags", "derived_from"]
+OURS = ["digest", "version", "position", "updated_at", "tags", "derived_from", "attempt"]
 UNKNOWN = "0" * 32
 
 

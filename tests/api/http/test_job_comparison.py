@@ -35,6 +35,8 @@ async def test_a_comparison_pairs_the_assets_of_two_jobs(api: Api) -> None:
     assert found == {
         "a": "a",
         "b": "b",
+        "attempt_a": 1,
+        "attempt_b": 1,
         "counts": {"same": 1, "different": 1, "only_a": 0, "only_b": 1},
         "rows": rows,
         "first_divergence": rows[1],

@@ -39,13 +39,14 @@ async def ids(api: Api, query: str = "") -> list[str]:
 
 
 async def test_a_job_without_start_or_end_is_untracked(api: Api) -> None:
-    await api.created(b"four", job_id="j", workflow_id="w")
+    asset = await api.created(b"four", job_id="j", workflow_id="w")
 
     assert await job(api, "j") == {
         "job_id": "j",
         "user_id": "1",
         "workflow_id": "w",
         "parent_job_id": None,
+        "attempt": 1,
         "status": "untracked",
         "error": None,
         "parameters": None,
@@ -53,8 +54,10 @@ async def test_a_job_without_start_or_end_is_untracked(api: Api) -> None:
         "finished_at": None,
         "assets": 1,
         "bytes": 4,
+        "attempts": [],
         "first_position": 2,
         "last_position": 2,
+        "updated_at": asset["created_at"],
     }
 
 
@@ -130,7 +133,7 @@ async def test_a_repeated_start_or_finish_records_nothing(api: Api) -> None:
     await finish(api, "j", status="completed")
     head = api.head()
     second_finish = await finish(api, "j", status="completed")
-    second_start = await start(api, "j", parameters={"a": 1, "b": 2})
+    second_start = await start(api, "j", parameters={"a": 1, "b": 2}, attempt=1)
 
     assert second_finish.json == second_start.json == await job(api, "j")
     assert api.head() == head
@@ -307,7 +310,7 @@ async def walk(api: Api, query: str) -> list[str]:
 @pytest.mark.parametrize(
     ("query", "slug"),
     [
-        ("?status=lost", "bad-parameter"),
+        ("?status=lots", "bad-parameter"),
         ("?job_id=j", "bad-parameter"),
         ("?workflow_id=", "bad-parameter"),
         ("?sort=name", "bad-parameter"),

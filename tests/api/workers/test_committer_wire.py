@@ -24,10 +24,16 @@ from asset_ledger.ledger.commit.requests import (
     GroupResult,
     TablesState,
 )
-from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.domain.event import (
+    JobStamp,
+    Recorded,
+    TaggedEvent,
+    job_stamp,
+    stamp_job,
+)
 from asset_ledger.ledger.ids import digest_of
-from asset_ledger.ledger.log.event_log import Appended, Command
-from tests.builders import command, command_key, created, finished, recorded
+from asset_ledger.ledger.log.event_log import Appended, Command, Head
+from tests.builders import at, command, command_key, created, finished, recorded
 
 MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.UnknownAssetError: errors.UnknownAssetError("a" * 32),
@@ -65,7 +71,9 @@ def crossed_result(result: GroupResult, sent_command: Command | None = None) -> 
 
 def crossed_answer(answer: Answer, sent_command: Command | None = None) -> Answer:
     tables = TablesState(1, 0)
-    (answered,) = crossed_result(GroupResult(0, tables, [(1, answer)]), sent_command).answers
+    (answered,) = crossed_result(
+        GroupResult(Head(0, None), tables, [(1, answer)]), sent_command
+    ).answers
     assert answered[0] == 1
     return answered[1]
 
@@ -118,11 +126,12 @@ def test_an_exception_of_python_arrives_with_its_type(error: Exception) -> None:
 def test_the_state_of_log_and_tables_arrives() -> None:
     poison = MADE[errors.PoisonEventError]
     failure = errors.StorageFailedError("the disk failed; read-only until a restart")
-    sent = GroupResult(7, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
+    head = Head(7, at(7))
+    sent = GroupResult(head, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
 
     received = crossed_result(sent)
 
-    assert (received.head, received.tables.generation, received.tables.position) == (7, 2, 6)
+    assert (received.head, received.tables.generation, received.tables.position) == (head, 2, 6)
     assert (str(received.tables.error), str(received.failure)) == (str(poison), str(failure))
     assert (received.commands, received.seconds, received.behind) == (3, 0.5, True)
 
@@ -133,7 +142,8 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     )
     kept: Command = crossed(CommandRequest(1, sent_command)).command
     assert list(kept.events) == list(sent_command.events)
-    positions = stamped(recorded(*kept.events, first=8), job_seqs=[3, 4, None])
+    stamps = [JobStamp(3, 2, late=True), JobStamp(4, 2, late=False), None]
+    positions = stamped(recorded(*kept.events, first=8), stamps)
     answer = Appended(8, 10, recorded=positions, leaf=b"leaf", prepared=object())
 
     received = crossed_answer(answer, sent_command)
@@ -148,17 +158,17 @@ def test_the_events_of_a_command_get_their_positions() -> None:
     assert received.recorded == [
         Recorded(8 + n, event) for n, event in enumerate(sent_command.events)
     ]
-    numbers = [getattr(event, "job_seq") for event in sent_command.events]  # noqa: B009 - of any event
-    assert numbers == [3, 4, None]
+    assert [job_stamp(event) for event in sent_command.events] == stamps
     assert getattr(sent_command.events[1], "events") == 4  # noqa: B009
     assert {event.recorded_at for event in sent_command.events} == {kept.events[0].recorded_at}
 
 
-def stamped(positions: list[Recorded], job_seqs: list[int | None]) -> list[Recorded]:
+def stamped(positions: list[Recorded], jobs: list[JobStamp | None]) -> list[Recorded]:
     """Stamp events as the log does: with one time for a command."""
-    for (_, event), job_seq in zip(positions, job_seqs, strict=True):
+    for (_, event), job in zip(positions, jobs, strict=True):
         object.__setattr__(event, "recorded_at", positions[0].event.recorded_at)
-        object.__setattr__(event, "job_seq", job_seq)
+        if isinstance(event, TaggedEvent) and job is not None:
+            stamp_job(event, job)
     return positions
 
 

@@ -34,8 +34,9 @@ def test_evolve_of_a_start_gives_a_running_job_with_parameters() -> None:
     job = evolve(None, start)
 
     assert job is not None
-    assert (job.job_id, job.status, job.workflow_id) == ("j", "running", "w")
-    assert (job.parameters, job.started_at, job.finished_at) == ({"steps": 20}, at(1), None)
+    last = job.last
+    assert (job.job_id, last.status, last.workflow_id) == ("j", "running", "w")
+    assert (last.parameters, last.started_at, last.finished_at) == ({"steps": 20}, at(1), None)
 
 
 def test_evolve_of_a_failed_end_keeps_the_start_and_the_error() -> None:
@@ -46,8 +47,9 @@ def test_evolve_of_a_failed_end_keeps_the_start_and_the_error() -> None:
     job = evolve(evolve(None, start), end)
 
     assert job is not None
-    assert (job.status, job.error, job.finished_at) == ("failed", "out of memory", at(2))
-    assert (job.version, job.started_at, job.workflow_id) == (2, at(1), "w")
+    last = job.last
+    assert (last.status, last.error, last.finished_at) == ("failed", "out of memory", at(2))
+    assert (job.version, last.started_at, last.workflow_id) == (2, at(1), "w")
 
 
 def test_evolve_ignores_events_of_assets() -> None:
@@ -68,8 +70,14 @@ def begin(job: Job | None, **fields: Any) -> list[Event]:
     return start(job, JobStart(**fields), job_id="j", origin=origin(command="c"))
 
 
-def end(job: Job | None, status: Any = "completed", error: str | None = None) -> list[Event]:
-    return finish(job, JobEnd(status=status, error=error), job_id="j", origin=origin(command="c"))
+def end(
+    job: Job | None,
+    status: Any = "completed",
+    error: str | None = None,
+    attempt: int | None = None,
+) -> list[Event]:
+    intent = JobEnd(status=status, error=error, attempt=attempt)
+    return finish(job, intent, job_id="j", origin=origin(command="c"))
 
 
 def test_start_records_the_given_fields() -> None:
@@ -81,6 +89,7 @@ def test_start_records_the_given_fields() -> None:
         by="1",
         user_id="1",
         job_id="j",
+        attempt=1,
         workflow_id="w",
         command="c",
         parent_job_id="p",
@@ -97,6 +106,7 @@ def test_finish_keeps_the_workflow_of_the_start() -> None:
         by="1",
         user_id="1",
         job_id="j",
+        attempt=1,
         workflow_id="w",
         command="c",
         status="failed",
@@ -104,11 +114,14 @@ def test_finish_keeps_the_workflow_of_the_start() -> None:
     )
 
 
-def test_a_job_without_a_start_can_be_finished_and_not_started_afterwards() -> None:
+def test_a_job_without_a_start_can_be_finished_and_its_attempt_not_started_afterwards() -> None:
     (event,) = end(None)
 
-    with pytest.raises(JobStateError, match="was finished without a start"):
+    with pytest.raises(JobStateError, match="ended without a start: begin attempt 2"):
+        begin(folded(event), attempt=1)
+    with pytest.raises(JobStateError, match="ended as completed: begin attempt 2"):
         begin(folded(event))
+    assert numbers(begin(folded(event), attempt=2)) == [2]
 
 
 def test_repeating_a_start_or_an_end_records_nothing() -> None:
@@ -116,7 +129,87 @@ def test_repeating_a_start_or_an_end_records_nothing() -> None:
     over = folded(started(), finished())
 
     assert begin(running, parameters={"b": 2, "a": [1]}) == []
-    assert begin(over) == end(over) == []
+    assert begin(over, attempt=1) == end(over) == end(over, attempt=1) == []
+
+
+def numbers(events: list[Event]) -> list[int | None]:
+    """Return the attempts of the events of a job."""
+    return [event.attempt for event in events if isinstance(event, JobStarted | JobFinished)]
+
+
+def retried(*later: Event) -> Job | None:
+    """Fold a job that failed, began attempt 2 with parameters, and has `later` events."""
+    second = started(originator_version=3, attempt=2, private={"parameters": {"lr": 2}})
+    return folded(started(attempt=1), finished(attempt=1, status="failed"), second, *later)
+
+
+def test_attempt_2_begins_after_attempt_1_ended_and_not_before() -> None:
+    failed = folded(started(attempt=1), finished(attempt=1, status="failed"))
+
+    assert numbers(begin(failed, attempt=2, workflow_id="another")) == [2]
+    with pytest.raises(JobStateError, match="of job j is running: end attempt 1, then begin att"):
+        begin(folded(started(attempt=1)), attempt=2)
+
+
+def test_start_without_a_number_never_begins_attempt_2() -> None:
+    failed = folded(started(attempt=1), finished(attempt=1, status="failed"))
+
+    with pytest.raises(JobStateError, match="attempt 1 of job j ended as failed: begin attempt 2"):
+        begin(failed)
+
+
+def test_start_repeats_an_attempt_that_exists_running_or_not() -> None:
+    assert begin(retried(), parameters={"lr": 2}) == []
+    assert begin(retried(), attempt=2, parameters={"lr": 2}) == []
+    assert begin(retried(), attempt=1) == []
+    assert begin(retried(finished(originator_version=4, attempt=2)), attempt=1) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "attempt", "following"),
+    [
+        (None, 2, "begin attempt 1"),
+        (folded(started(attempt=1)), 3, "end attempt 1, then begin attempt 2"),
+        (folded(finished(attempt=1, originator_version=1)), 3, "begin attempt 2"),
+        (retried(), 4, "end attempt 2, then begin attempt 3"),
+    ],
+)
+def test_start_refuses_an_attempt_that_is_not_next_and_names_the_next(
+    job: Job | None, attempt: int, following: str
+) -> None:
+    with pytest.raises(JobStateError, match=f"attempt {attempt} of .* next one: {following}$"):
+        begin(job, attempt=attempt)
+
+
+def test_finish_without_a_number_ends_the_running_attempt() -> None:
+    assert numbers(end(retried())) == [2]
+    assert numbers(end(retried(), attempt=2)) == [2]
+
+
+def test_finish_of_an_earlier_attempt_repeats_its_end_or_is_refused() -> None:
+    assert end(retried(), "failed", attempt=1) == []
+    with pytest.raises(JobStateError, match="attempt 1 of job j ended before, as failed"):
+        end(retried(), "completed", attempt=1)
+    with pytest.raises(JobStateError, match="attempt 3 of job j has not begun"):
+        end(retried(), "completed", attempt=3)
+
+
+def test_evolve_keeps_each_attempt_with_its_values() -> None:
+    job = retried()
+
+    assert job is not None
+    assert [(each.number, each.status, each.parameters) for each in job.attempts] == [
+        (1, "failed", None),
+        (2, "running", {"lr": 2}),
+    ]
+
+
+@pytest.mark.parametrize("attempt", [0, -1])
+def test_an_attempt_below_1_is_refused(attempt: int) -> None:
+    with pytest.raises(FieldError, match="attempt: must be 1 or more"):
+        begin(None, attempt=attempt)
+    with pytest.raises(FieldError, match="attempt: must be 1 or more"):
+        end(None, attempt=attempt)
 
 
 @pytest.mark.parametrize("parameters", [None, {}, {"a": True}, {"a": 1.0}, {"a": 1, "b": 2}])
@@ -131,7 +224,7 @@ def test_finish_refuses_another_end_than_the_first() -> None:
     over = folded(finished(originator_version=1))
 
     for other in (("failed", None), ("completed", "why")):
-        with pytest.raises(JobStateError, match="finished before, as completed"):
+        with pytest.raises(JobStateError, match="ended before, as completed: begin attempt 2"):
             end(over, *other)
 
 

@@ -62,7 +62,7 @@ def test_a_reopened_log_continues_after_its_last_event(path: Path) -> None:
 
     assert positions(reopened) == [1, 2]
     reopened.close()
-    assert rows(path, "SELECT * FROM job_heads") == [("1", "j", 2)]
+    assert rows(path, "SELECT * FROM job_heads") == [("1", "j", 2, 1, 0)]
 
 
 def test_the_recorder_of_eventsourcing_reads_the_file(log: SqliteLog, path: Path) -> None:

@@ -54,9 +54,22 @@ CREATE TABLE expanded_migrations (
     );
 CREATE TABLE generation (state TEXT NOT NULL);
 INSERT INTO "generation" VALUES ('ready');
+CREATE TABLE job_attempts (
+            user_id TEXT NOT NULL,
+            job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            error TEXT,
+            started_at TEXT,
+            finished_at TEXT,
+            PRIMARY KEY (user_id, job_id, attempt)
+        ) WITHOUT ROWID
+        ;
+INSERT INTO "job_attempts" VALUES ('1', 'job_1', 1, 'completed', NULL, '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z');
 CREATE TABLE jobs (
             user_id TEXT NOT NULL,
             job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL DEFAULT 1,  -- the last
             workflow_id TEXT,
             parent_job_id TEXT,
             status TEXT NOT NULL DEFAULT 'untracked',
@@ -68,12 +81,13 @@ CREATE TABLE jobs (
             bytes INTEGER NOT NULL DEFAULT 0,   -- of live ones
             first_position INTEGER NOT NULL,
             last_position INTEGER NOT NULL,
+            updated_at TEXT NOT NULL,           -- the time of the last event
             PRIMARY KEY (user_id, job_id)
         ) WITHOUT ROWID
         ;
-INSERT INTO "jobs" VALUES ('1', 'job_0', 'w', NULL, 'untracked', NULL, NULL, NULL, NULL, 5, 3800, 5, 20);
-INSERT INTO "jobs" VALUES ('1', 'job_1', 'w', NULL, 'completed', NULL, '{"steps":20}', '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z', 6, 3105, 2, 22);
-INSERT INTO "jobs" VALUES ('alice', 'job_1', NULL, NULL, 'untracked', NULL, NULL, NULL, NULL, 1, 4, 21, 21);
+INSERT INTO "jobs" VALUES ('1', 'job_0', 1, 'w', NULL, 'untracked', NULL, NULL, NULL, NULL, 5, 3800, 5, 20, '2026-11-22T18:39:16.871032Z');
+INSERT INTO "jobs" VALUES ('1', 'job_1', 1, 'w', NULL, 'completed', NULL, '{"steps":20}', '2026-11-22T18:39:16.797055Z', '2026-11-22T18:39:16.873112Z', 6, 3105, 2, 22, '2026-11-22T18:39:16.873112Z');
+INSERT INTO "jobs" VALUES ('alice', 'job_1', 1, NULL, NULL, 'untracked', NULL, NULL, NULL, NULL, 1, 4, 21, 21, '2026-11-22T18:39:16.871997Z');
 CREATE TABLE node_runs (
             user_id TEXT NOT NULL,
             job_id TEXT NOT NULL,
@@ -94,9 +108,9 @@ CREATE TABLE positions (
         projection TEXT PRIMARY KEY, position INTEGER NOT NULL, log_id TEXT NOT NULL,
         leaf BLOB NOT NULL  -- leaf hash of the fact at that position
     );
-INSERT INTO "positions" VALUES ('jobs', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
-INSERT INTO "positions" VALUES ('assets', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
-INSERT INTO "positions" VALUES ('lineage', 22, 'abababababababababababababababab', X'0B8F264D1061DF56E459E12BE07F042C451E918933CD20A41A201592C5682740');
+INSERT INTO "positions" VALUES ('jobs', 22, 'abababababababababababababababab', X'1FAA96E923E1C46AB3439F1A986208A121E5C76BD85DFEE56E1C8AB918335C21');
+INSERT INTO "positions" VALUES ('assets', 22, 'abababababababababababababababab', X'1FAA96E923E1C46AB3439F1A986208A121E5C76BD85DFEE56E1C8AB918335C21');
+INSERT INTO "positions" VALUES ('lineage', 22, 'abababababababababababababababab', X'1FAA96E923E1C46AB3439F1A986208A121E5C76BD85DFEE56E1C8AB918335C21');
 CREATE TABLE schema_migrations (
         name TEXT PRIMARY KEY, applied_at TEXT NOT NULL
     );

@@ -60,8 +60,10 @@ def test_assets_of_the_second_job_alone_keep_their_place() -> None:
 
 
 def test_first_divergence_is_the_first_row_that_is_not_same() -> None:
-    different = JobComparison("a", "b", align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9)
-    same = JobComparison("a", "b", align(made("n/a"), made("n/a")), 9)
+    different = JobComparison(
+        "a", "b", (1, 1), align(made("n/a", "n/b=1"), made("n/a", "m/c", "n/b=2")), 9
+    )
+    same = JobComparison("a", "b", (1, 1), align(made("n/a"), made("n/a")), 9)
 
     assert different.first_divergence is not None
     assert different.first_divergence.key == ("m", "c", 1)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 
-from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.domain.event import Event, parse_time
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.log.codec import Codec
@@ -17,6 +17,7 @@ from asset_ledger.projections.queries.jobs import JobQueries, job_document
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.tables.assets import document as asset_document
 from tests.builders import (
+    START,
     asset_id,
     created,
 )
@@ -30,11 +31,14 @@ async def test_job_without_start_and_end_is_untracked(
 ) -> None:
     here.write(runner, created(size=4, workflow_id="w", job_id="j"))
 
-    assert await read_job(jobs) == {
+    job = await read_job(jobs)
+    assert parse_time(job.pop("updated_at")) == here.log.head().recorded_at
+    assert job == {
         "job_id": "j",
         "user_id": "1",
         "workflow_id": "w",
         "parent_job_id": None,
+        "attempt": 1,
         "status": "untracked",
         "error": None,
         "parameters": None,
@@ -42,6 +46,7 @@ async def test_job_without_start_and_end_is_untracked(
         "finished_at": None,
         "assets": 1,
         "bytes": 4,
+        "attempts": [],
         "first_position": 2,
         "last_position": 2,
     }
@@ -96,6 +101,11 @@ def recorded(here: World, runner: Runner, events: list[Event]) -> Any:
         yield here.feed.head()
 
 
+ATTEMPT = ("attempt", "error", "started_at", "finished_at", "status")
+ATTEMPTS = f"""SELECT {", ".join(ATTEMPT)} FROM job_attempts
+    WHERE user_id = ? AND job_id = ? ORDER BY attempt"""
+
+
 def tabled(runner: Runner) -> Jobs:
     rows = select(runner, "SELECT * FROM jobs")
     names = [row[1] for row in select(runner, "PRAGMA table_info(jobs)")]
@@ -105,8 +115,10 @@ def tabled(runner: Runner) -> Jobs:
 
 def from_table(runner: Runner, job: dict[str, Any]) -> JobWithAssets:
     parameters = job["parameters"] and orjson.loads(job["parameters"])
-    rows = select(runner, LIVE, (job["user_id"], job["job_id"]))
-    return JobWithAssets(job | {"parameters": parameters}, [orjson.loads(json) for (json,) in rows])
+    key = (job["user_id"], job["job_id"])
+    assets = [orjson.loads(json) for (json,) in select(runner, LIVE, key)]
+    attempts = [dict(zip(ATTEMPT, row, strict=True)) for row in select(runner, ATTEMPTS, key)]
+    return JobWithAssets(job | {"parameters": parameters, "attempts": attempts}, assets)
 
 
 def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
@@ -116,4 +128,4 @@ def replayed(replay: Replay, jobs: Jobs, position: int) -> Jobs:
 
 def from_record(record: JobRecord) -> JobWithAssets:
     assets = [orjson.loads(orjson.dumps(asset_document(asset))) for asset in record.live]
-    return JobWithAssets(job_document(record), assets)
+    return JobWithAssets(job_document(record, stale_before=START), assets)

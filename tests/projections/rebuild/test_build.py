@@ -49,7 +49,7 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
     assert (built.digest, built.position) == (value, here.feed.head())
     assert built.comparison is not None
     assert [each.table for each in built.comparison.tables] == [
-        *("jobs", "node_runs", "assets", "edges"),
+        *("jobs", "job_attempts", "node_runs", "assets", "edges"),
         *("usage", "usage_assets", "usage_blocks", "usage_changes", "usage_lost"),
         "usage_runs",
         *("search_assets", "search_text_docsize"),
@@ -92,7 +92,7 @@ def test_comparison_names_differing_rows_and_columns(here: World, runner: Runner
     assert max(len(row.columns["name"][0]) for row in shown.values()) < 1_000
     document = comparison.document()
     assert document["differences"] == 4
-    assert document["tables"][2]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
+    assert document["tables"][3]["rows"][0]["columns"]["name"].keys() == {"before", "after"}
 
 
 def test_comparison_is_at_the_position_of_the_generation_in_use(

@@ -36,6 +36,7 @@ def test_document_has_every_field_of_the_contract() -> None:
             workflow_id="w",
             node_id="n",
             job_id="j",
+            attempt=2,
             parent_id=asset_id(2),
             derived_from=(asset_id(3),),
             made_at=at(-5),
@@ -55,7 +56,7 @@ def test_document_has_every_field_of_the_contract() -> None:
         "metadata": {"a": 1},
         "created_at": "2025-12-31T23:59:55.000000Z",
         "get_url": f"/api/assets/{ID}/content",
-        "thumb_url": f"/api/assets/{ID}/thumbnail",
+        "thumb_url": f"/api/assets/{ID}/thumbnail?version=2",
         "duration": 2.0,
         "node_id": "n",
         "job_id": "j",
@@ -66,6 +67,7 @@ def test_document_has_every_field_of_the_contract() -> None:
         "updated_at": "2026-01-01T00:00:02.000000Z",
         "tags": ["t"],
         "derived_from": [asset_id(3)],
+        "attempt": 2,
     }
 
 

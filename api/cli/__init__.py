@@ -28,9 +28,11 @@ COMMANDS: Final = {
     "verify": "asset_ledger.api.cli.verify:verify",
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
     "witness": "asset_ledger.api.cli.witness:witness",
+    "backup": "asset_ledger.api.cli.backup:backup",
     "export": "asset_ledger.api.cli.export:export",
     "import": "asset_ledger.api.cli.imports:import_",
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
+    "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
     "token": "asset_ledger.api.cli.token:token",
 }

@@ -19,6 +19,7 @@ from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
+    ContentCollectedError,
     ContentDamagedError,
     UnknownAssetError,
 )
@@ -48,6 +49,7 @@ SIZE: Final = Parameter(
         AssetDeletedError,
         UndrawableError,
         DrawingFailedError,
+        ContentCollectedError,
         ContentDamagedError,
         BusyError,
     ],

@@ -8,7 +8,7 @@ and no reason is cached for damaged bytes.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -88,6 +88,13 @@ class Thumbnails:
         if not kept.startswith(_PICTURE):
             raise UndrawableError(f"no thumbnail can be made of this content: {kept.decode()}")
         return kept
+
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Remove the thumbnails of collected contents. Blocks."""
+        for digest in digests:
+            name = digest.removeprefix("sha256:")
+            for path in (self._folder / name[:2]).glob(f"{name}.*"):
+                path.unlink(missing_ok=True)
 
     async def close(self) -> None:
         """Cancel every drawing and end the processes."""

@@ -41,12 +41,14 @@ class Command:
     """Events to record together: all of them or none.
 
     Each event has the next version of its stream. `guards` are the versions of streams that the
-    decision only read: the command is refused if one of them has changed.
+    decision only read: the command is refused if one of them has changed. `collects`: the command
+    collects contents that no event up to this position needs, and is refused if a later one does.
     """
 
     events: Sequence[Event]
     guards: Mapping[str, int] = field(default_factory=dict)
     key: CommandKey | None = None
+    collects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,12 @@ class EventLog(LogReader, Protocol):
 
         Only the thread that calls `append` may call it. Raises StorageFailedError.
         """
+
+    def keep_places(self, places: Sequence[Place]) -> None:
+        """Store the places of contents that were moved. Raises StorageFailedError."""
+
+    def has_places(self, pack: int) -> bool:
+        """Return whether a content has its place in a pack. Raises StorageFailedError."""
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one.

@@ -7,7 +7,9 @@ from typing import Any, Final
 import orjson
 from eventsourcing.persistence import Notification
 
+from asset_ledger.ledger.content.places import COLLECTED_AT, key_of
 from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import CommandKey, Head, Tag
 from asset_ledger.ledger.log.tree_rows import TreeRows
 from asset_ledger.ledger.storage.readers import Readers
@@ -98,6 +100,10 @@ class SqliteLogReader(TreeRows):
         for *command_key, first, last in self._readers.rows(_KEY, (user_id, key)):
             return CommandKey(*command_key), first, last
         return None
+
+    def collected(self, digest: Digest) -> bool:
+        """Return whether a content was collected, and not stored again since."""
+        return bool(self._readers.rows(COLLECTED_AT, (key_of(digest),)))
 
     def leaf_hash(self, position: int) -> bytes | None:
         """Return the Merkle leaf hash of the event at a position, or None beyond the end."""

@@ -22,6 +22,7 @@ _SYSTEM_ERRORS: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
 
 COMMANDS: Final = {
     "serve": "asset_ledger.api.cli.serve:serve",
+    "put": "asset_ledger.api.cli.put:put",
     "replay": "asset_ledger.api.cli.replay:replay",
     "compare": "asset_ledger.api.cli.compare:compare",
     "tail": "asset_ledger.api.cli.tail:tail",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from asset_ledger.ledger.errors import DataFolderError, UnknownJobError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
@@ -22,8 +23,16 @@ DEFAULT_FOLDER: Final = Path("data")
 """The same as the default of `Settings.data_dir`."""
 
 
-def check_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """Return an address that a server can have. Raises BadParameter."""
+def check_address(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
+    """Return an address that a server can have. Raises BadParameter.
+
+    The address in the environment gives way to a data folder on the command line, which is read
+    first.
+    """
+    if context.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE and (
+        context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
+    ):
+        return None
     if url is None or _is_address(url):
         return url
     raise click.BadParameter(
@@ -46,10 +55,14 @@ DATA_DIR: Final = click.option(
     help="The data folder (default: ./data).",
 )
 URL: Final = click.option(
-    "--url", callback=check_address, help="Use the server at this address instead."
+    "--url",
+    callback=check_address,
+    envvar="ASSET_LEDGER_URL",
+    help="Use the server at this address instead.",
 )
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="The server's token.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+NDJSON: Final = click.option("--ndjson", is_flag=True, help="Print one JSON document a line.")
 ATTEMPT: Final = click.option(
     "--attempt", type=click.IntRange(1), help="Only this attempt of the job."
 )
@@ -72,6 +85,12 @@ WHERE: Final = together(DATA_DIR, URL, TOKEN)
 
 SOURCE: Final = together(WHERE, USER)
 """Which ledger, and which user's events: the arguments of `open_source`."""
+
+OWNER: Final = click.option(
+    "--user", help="The owner of the assets (default: 1 in a folder, at a server the token's user)."
+)
+LEDGER: Final = together(WHERE, OWNER)
+"""Which ledger, and which user's assets: the arguments of `open_ledger`."""
 
 
 def folder_of(data_dir: Path | None) -> Path:

@@ -4,7 +4,7 @@ Promise: while it is open, no other process can open the same data folder.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -16,12 +16,19 @@ import orjson
 
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, read_fields
+from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, check_digest, read_fields
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from asset_ledger.api.contract.jobs import (
+    JOB_FILTERS,
+    JOB_LISTING,
+    JobFinishIn,
+    JobStartIn,
+    job_end,
+    job_start,
+)
 from asset_ledger.api.contract.nodes import (
     NODE_LISTING,
     NodeFinishIn,
@@ -34,9 +41,11 @@ from asset_ledger.api.contract.parameters import (
     MAX_PAGE,
     MIN_POSITION,
     PAGE_SIZE,
+    Parameter,
     Parameters,
 )
 from asset_ledger.api.contract.principal import checked_owner
+from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
@@ -48,6 +57,7 @@ from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.decisions import Label
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
@@ -62,7 +72,8 @@ T = TypeVar("T")
 _USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
 _NODES: Final = Parameters(*(each for each in NODE_LISTING if each is not MIN_POSITION))
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
-_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
+_SEARCH: Final = Parameters(*(each for each in SEARCH if each is not MIN_POSITION))
+_JOBS: Final = Parameters(*(each for each in JOB_LISTING if each is not MIN_POSITION))
 
 
 @asynccontextmanager
@@ -107,10 +118,12 @@ class EmbeddedGateway:
         other._user_id = user_id if user_id == self._caller else checked_owner(user_id)
         return other
 
-    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
+    async def create(
+        self, fields: Fields, content: UploadContent | None, *, key: str | None = None
+    ) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
-        return await self._write(partial(self._create, self._call(), json, content))
+        return await self._write(partial(self._create, self._call(key), json, content))
 
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -122,7 +135,7 @@ class EmbeddedGateway:
         parameters = _LISTING.read(query)
         page = await self._projections.assets.page(
             self._user_id,
-            {name: parameters[name] for name in _FILTER_NAMES if name in parameters},
+            _chosen(FILTERS, parameters),
             sort=parameters["sort"],
             page_size=parameters["page_size"],
             cursor=parameters.get("cursor", ""),
@@ -130,10 +143,23 @@ class EmbeddedGateway:
         )
         return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
+    async def search(self, query: Query) -> Document:
+        """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
+        given = _SEARCH.read(query)
+        await self._projections.reach(self._backend.feed.head(), ("search",))
+        page = await self._projections.search.page(
+            self._user_id,
+            given["query"],
+            _chosen(SEARCH_FILTERS, given),
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
+        )
+        return {"assets": orjson.loads(b"[%b]" % page.json), "next_cursor": page.next}
+
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         given = _USAGE.read(query)
-        filters = {each.name: given[each.name] for each in USAGE_FILTERS if each.name in given}
+        filters = _chosen(USAGE_FILTERS, given)
         usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
         page = await self._projections.usage.page(
             usage, page_size=given["page_size"], cursor=given.get("cursor", "")
@@ -158,6 +184,11 @@ class EmbeddedGateway:
         json = fields_json(changes)
         return await self._write(partial(self._update, call, read_asset_id(asset_id), json))
 
+    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+        """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
+        call, known_id = self._call(), read_asset_id(asset_id)
+        return await self._write(partial(self._replace, call, known_id, content, digest))
+
     async def restore(self, asset_id: str) -> Document:
         """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
         restore, call = self._ledger.restore.asset, self._call()
@@ -180,6 +211,18 @@ class EmbeddedGateway:
     async def job(self, job_id: str) -> Document:
         """Return a job. Raises UnknownJobError."""
         return _read((await self._projections.jobs.find(self._user_id, job_id)).json)
+
+    async def jobs(self, query: Query) -> Document:
+        """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        given = _JOBS.read(query)
+        page = await self._projections.jobs.page(
+            self._user_id,
+            _chosen(JOB_FILTERS, given),
+            sort=given["sort"],
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
+        )
+        return {"jobs": orjson.loads(b"[%b]" % page.json), "next": page.next}
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt, and return its number. Raises JobStateError."""
@@ -224,8 +267,8 @@ class EmbeddedGateway:
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
 
-    def _call(self) -> CallContext:
-        return CallContext(self._user_id, key=new_key(), actor=self._caller)
+    def _call(self, key: str | None = None) -> CallContext:
+        return CallContext(self._user_id, key=key or new_key(), actor=self._caller)
 
     async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
         """Do a write with a slot of the write queue; do it again while the ledger is busy."""
@@ -266,6 +309,15 @@ class EmbeddedGateway:
             await self._ledger.replay(Replay.asset_at_version, self._user_id, asset_id, version)
         )
 
+    async def _replace(
+        self, call: CallContext, asset_id: AssetId, content: UploadContent, digest: str
+    ) -> Document:
+        async with self._staged(content) as staged:
+            assert staged is not None
+            check_digest(Digest(digest), staged.digest)
+            receipt = await self._ledger.edit.asset(call, asset_id, Label(), staged, {})
+        return _read(document_json(receipt.asset).encode())
+
     async def _update(self, call: CallContext, asset_id: AssetId, json: bytes) -> Document:
         try:
             fields = read_patch_fields(read_object(json, "json"))
@@ -286,6 +338,11 @@ async def _documents(
         for event in events:
             yield _read(orjson.dumps(event_out(event)))
         after = events[-1].position
+
+
+def _chosen(filters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters among the parameters of a request."""
+    return {each.name: given[each.name] for each in filters if each.name in given}
 
 
 def _read(json: bytes) -> Document:

@@ -23,6 +23,10 @@ _SYSTEM_ERRORS: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
 COMMANDS: Final = {
     "serve": "asset_ledger.api.cli.serve:serve",
     "put": "asset_ledger.api.cli.put:put",
+    "ls": "asset_ledger.api.cli.assets:ls",
+    "find": "asset_ledger.api.cli.assets:find",
+    "jobs": "asset_ledger.api.cli.jobs:jobs",
+    "usage": "asset_ledger.api.cli.usage:usage",
     "replay": "asset_ledger.api.cli.replay:replay",
     "compare": "asset_ledger.api.cli.compare:compare",
     "tail": "asset_ledger.api.cli.tail:tail",

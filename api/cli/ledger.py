@@ -1,40 +1,31 @@
 """The ledger of a command: a server, or a data folder, alone or through the server that has it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import click
 
-from asset_ledger.api.cli.options import existing_log, folder_of
+from asset_ledger.api.cli.options import Where, existing_log, folder_of
 from asset_ledger.api.cli.remote import ONCE
 from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.connection import connect
-from asset_ledger.api.sdk.gateway import Document, Gateway, Query
+from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.remote import LOCAL_USER, RemoteGateway
 from asset_ledger.api.sdk.retry import RETRIES
 from asset_ledger.ledger.errors import FolderLockedError
 from asset_ledger.ledger.storage.folder_lock import holder_of
 
-PAGE: Final = 1_000
-
 
 @asynccontextmanager
-async def open_ledger(
-    data_dir: Path | None,
-    url: str | None,
-    token: str | None,
-    user: str | None,
-    *,
-    writes: bool = False,
-) -> AsyncIterator[Gateway]:
+async def open_ledger(where: Where, *, writes: bool = False) -> AsyncIterator[Gateway]:
     """Open the server at `url`, else the data folder, until the block ends.
 
     A command that `writes` creates an absent folder, and retries calls to a server that it reached
     once. Raises DataFolderError for a folder, UnavailableError for a server.
     """
+    data_dir, url, token, user = where
     if url is not None:
         async with _server(url, token, user, retries=writes) as gateway:
             yield gateway
@@ -59,26 +50,6 @@ def address_of(folder: Path) -> str | None:
     """Return the address of the server that has a data folder, None if none has it."""
     holder = holder_of(folder)
     return holder.address if holder else None
-
-
-async def documents(
-    fetch: Callable[[Query], Awaitable[Document]], query: Query, name: str, *, limit: int | None
-) -> AsyncGenerator[Document]:
-    """Yield the documents of a list, read page by page. `name` is their key in a page.
-
-    With a limit, yields at most one more than it.
-    """
-    size, cursor, left = PAGE, "", limit
-    while True:
-        if left is not None:
-            size = min(PAGE, left + 1)
-        page = await fetch([*query, ("page_size", str(size)), ("cursor", cursor)])
-        for document in page[name]:
-            yield document
-        cursor = page.get("next") or page.get("next_cursor", "")
-        left = None if left is None else left - len(page[name])
-        if not cursor or (left is not None and left < 0):
-            return
 
 
 @asynccontextmanager

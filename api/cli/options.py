@@ -6,8 +6,9 @@ Every command imports this module. It imports no settings: importing pydantic wo
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -89,8 +90,46 @@ SOURCE: Final = together(WHERE, USER)
 OWNER: Final = click.option(
     "--user", help="The owner of the assets (default: 1 in a folder, at a server the token's user)."
 )
-LEDGER: Final = together(WHERE, OWNER)
-"""Which ledger, and which user's assets: the arguments of `open_ledger`."""
+
+
+class Where(NamedTuple):
+    """Which ledger, and which user's assets: the arguments of `open_ledger`."""
+
+    data_dir: Path | None
+    url: str | None
+    token: str | None
+    user: str | None
+
+
+class Form(NamedTuple):
+    """How much of a list to print, and in which form."""
+
+    limit: int | None
+    as_json: bool
+    ndjson: bool
+
+
+def _as_one(argument: str, kind: Any, *options: Decorator) -> Decorator:
+    """Return a decorator for options whose values the command takes as one argument."""
+
+    def decorated(command: Command) -> Command:
+        @wraps(command)
+        def called(*arguments: Any, **values: Any) -> Any:
+            values[argument] = kind(*(values.pop(name) for name in kind._fields))
+            return command(*arguments, **values)
+
+        return together(*options)(called)
+
+    return decorated
+
+
+LEDGER: Final = _as_one("where", Where, WHERE, OWNER)
+LIMIT: Final = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="The most to print (default: 100 on a terminal, else all).",
+)
+LISTED: Final = _as_one("form", Form, LIMIT, JSON, NDJSON)
 
 
 def folder_of(data_dir: Path | None) -> Path:

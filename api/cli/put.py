@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
-from asset_ledger.api.cli.options import JSON, LEDGER, NDJSON
+from asset_ledger.api.cli.options import JSON, LEDGER, NDJSON, Where
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -51,10 +50,7 @@ def put(
     concurrency: int,
     as_json: bool,
     ndjson: bool,
-    data_dir: Path | None,
-    url: str | None,
-    token: str | None,
-    user: str | None,
+    where: Where,
     **label: Any,
 ) -> None:
     """Record files, folders with all they contain, or standard input (-).
@@ -72,7 +68,6 @@ def put(
     if sync:
         distinct(found)
     with outcomes.shown(sum(file.size for file in found)):
-        where = (data_dir, url, token, user)
         asyncio.run(_put(found, Label(**label), outcomes, where, sync, concurrency))
     if outcomes.counts[NOT_RECORDED]:
         click.get_current_context().exit(REFUSED)
@@ -82,7 +77,7 @@ async def _put(
     files: "Sequence[LocalFile]",
     label: "Label",
     outcomes: "Outcomes",
-    where: tuple[Any, ...],
+    where: Where,
     sync: bool,
     concurrency: int,
 ) -> None:
@@ -90,7 +85,7 @@ async def _put(
     from asset_ledger.api.cli.naming import asset_named
     from asset_ledger.api.cli.recording import Recorder
 
-    async with open_ledger(*where, writes=True) as gateway:
+    async with open_ledger(where, writes=True) as gateway:
         sources = [str((await asset_named(gateway, text))["id"]) for text in label.derived_from]
         recorder = Recorder(gateway, replace(label, derived_from=sources), outcomes, sync)
         await recorder.record(files, concurrency)

@@ -23,6 +23,12 @@ _SYSTEM_ERRORS: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
 COMMANDS: Final = {
     "serve": "asset_ledger.api.cli.serve:serve",
     "put": "asset_ledger.api.cli.put:put",
+    "get": "asset_ledger.api.cli.get:get",
+    "show": "asset_ledger.api.cli.asset:show",
+    "rm": "asset_ledger.api.cli.asset:rm",
+    "restore": "asset_ledger.api.cli.asset:restore",
+    "open": "asset_ledger.api.cli.console:open_",
+    "completion": "asset_ledger.api.cli.completion:completion",
     "ls": "asset_ledger.api.cli.assets:ls",
     "find": "asset_ledger.api.cli.assets:find",
     "jobs": "asset_ledger.api.cli.jobs:jobs",

@@ -1,7 +1,7 @@
 """The command line `asset-ledger`: its table of commands, and the entry point `main`.
 
-Exit codes: 0 success, 1 a difference or tampering was found, 2 refused, with one line on stderr,
-141 the reader of the output has gone.
+Exit codes: 0 success, 1 a difference, tampering or damage was found, 2 refused or interrupted, with
+one line on stderr, 141 the reader of the output has gone.
 """
 
 import logging

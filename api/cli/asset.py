@@ -58,7 +58,7 @@ async def _rm(texts: Sequence[str], recursive: bool, where: Where) -> list[str]:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.naming import asset_named, is_folder
 
-    async with open_ledger(where, writes=True) as gateway:
+    async with open_ledger(where) as gateway:
         found = [await asset_named(gateway, text, alone=True) for text in texts]
         for text, asset in zip(texts, found, strict=True):
             if is_folder(asset) and not recursive:
@@ -78,7 +78,7 @@ def restore(ids: Sequence[str], where: Where, as_json: bool) -> None:
 async def _restore(ids: Sequence[str], where: Where, as_json: bool) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
 
-    async with open_ledger(where, writes=True) as gateway:
+    async with open_ledger(where) as gateway:
         restored = [await gateway.restore(asset_id) for asset_id in ids]
     if as_json:
         echo(orjson.dumps({"assets": restored}))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, LISTED, Form, Where, together
+from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, together
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "workflow_id": ("workflow", "Made by this workflow."),
@@ -42,7 +42,7 @@ _OF_A_LIST: Final = together(
 @click.option("--sort", default="name", show_default=True, metavar="ORDER", help=_SORT)
 @LEDGER
 @LISTED
-def ls(path: str, sort: str, where: Where, form: Form) -> None:
+def ls(path: str, sort: str, where: Where, form: Listing) -> None:
     """List the assets in a folder, by default in the home folder.
 
     PATH is the id of a folder, or its path from home, such as project/tables.
@@ -62,7 +62,7 @@ def find(
     deleted: str | None,
     sort: str | None,
     where: Where,
-    form: Form,
+    form: Listing,
     **filters: Any,
 ) -> None:
     """Find assets by filters, and by WORDS in their names, tags and metadata; newest first.

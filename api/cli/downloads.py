@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from asset_ledger.api.cli.naming import asset_named, is_folder
-from asset_ledger.api.cli.options import Form
+from asset_ledger.api.cli.options import Listing
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.api.cli.showing import documents
@@ -27,7 +27,7 @@ from asset_ledger.ledger.errors import ContentDamagedError, DigestMismatchError,
 
 WRITTEN, KNOWN, NOT_WRITTEN, DAMAGED = "written", "known", "not written", "damaged"
 
-_ALL: Final = Form(limit=None, as_json=True, ndjson=False)
+_ALL: Final = Listing(limit=None, as_json=True, ndjson=False)
 
 
 class Wanted(NamedTuple):

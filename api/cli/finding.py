@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from asset_ledger.api.cli.ledger import open_ledger
 from asset_ledger.api.cli.naming import HOME, asset_named, folder_named, is_folder
-from asset_ledger.api.cli.options import Form, Where
+from asset_ledger.api.cli.options import Listing, Where
 from asset_ledger.api.cli.showing import Column, column, documents, show_list, size, time
 from asset_ledger.api.contract.search import SEARCH_FILTERS
 from asset_ledger.api.sdk.gateway import Document, Gateway
@@ -26,7 +26,7 @@ _SEARCHED: Final = frozenset(each.name for each in SEARCH_FILTERS)
 Filters = Mapping[str, Sequence[str]]
 
 
-async def list_folder(path: str, sort: str, where: Where, form: Form) -> None:
+async def list_folder(path: str, sort: str, where: Where, form: Listing) -> None:
     """Print the assets in the folder at a path, or the asset itself if it is no folder."""
     async with open_ledger(where) as gateway:
         found = _inside(gateway, path, sort, form)
@@ -34,7 +34,7 @@ async def list_folder(path: str, sort: str, where: Where, form: Form) -> None:
 
 
 async def list_matching(
-    words: str, filters: Filters, query: Mapping[str, Any], where: Where, form: Form
+    words: str, filters: Filters, query: Mapping[str, Any], where: Where, form: Listing
 ) -> None:
     """Print the assets that match filters and words. `query` is the rest of one without words."""
     async with open_ledger(where) as gateway:
@@ -48,7 +48,9 @@ async def list_matching(
         await show_list(found, "assets", _MATCHING, form)
 
 
-async def _inside(gateway: Gateway, path: str, sort: str, form: Form) -> AsyncGenerator[Document]:
+async def _inside(
+    gateway: Gateway, path: str, sort: str, form: Listing
+) -> AsyncGenerator[Document]:
     folder = ""
     if path not in HOME:
         named = await asset_named(gateway, path)
@@ -62,7 +64,7 @@ async def _inside(gateway: Gateway, path: str, sort: str, form: Form) -> AsyncGe
 
 
 async def _search(
-    gateway: Gateway, words: str, filters: Filters, form: Form
+    gateway: Gateway, words: str, filters: Filters, form: Listing
 ) -> AsyncGenerator[Document]:
     """Yield the assets that contain every word, and match every filter."""
     sent = {name: values for name, values in filters.items() if name in _SEARCHED}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, LISTED, Form, Where
+from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
 
 
 @click.command()
@@ -17,12 +17,12 @@ from asset_ledger.api.cli.options import LEDGER, LISTED, Form, Where
 @click.option("--sort", default="-created_at", show_default=True, help="Or created_at.")
 @LEDGER
 @LISTED
-def jobs(job_id: str | None, where: Where, form: Form, **filters: Any) -> None:
+def jobs(job_id: str | None, where: Where, form: Listing, **filters: Any) -> None:
     """List jobs, newest first; or show the job JOB_ID and its nodes."""
     asyncio.run(_list(filters, where, form) if job_id is None else _show(job_id, where, form))
 
 
-async def _list(filters: dict[str, Any], where: Where, form: Form) -> None:
+async def _list(filters: dict[str, Any], where: Where, form: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, show_list, size, time
     from asset_ledger.api.sdk.wire import query_of
@@ -36,7 +36,7 @@ async def _list(filters: dict[str, Any], where: Where, form: Form) -> None:
         await show_list(found, "jobs", columns, form)
 
 
-async def _show(job_id: str, where: Where, form: Form) -> None:
+async def _show(job_id: str, where: Where, form: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, echo_fields, show_list, size
 

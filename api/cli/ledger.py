@@ -19,25 +19,25 @@ from asset_ledger.ledger.storage.folder_lock import holder_of
 
 
 @asynccontextmanager
-async def open_ledger(where: Where, *, writes: bool = False) -> AsyncIterator[Gateway]:
+async def open_ledger(where: Where, *, creates: bool = False) -> AsyncIterator[Gateway]:
     """Open the server at `url`, else the data folder, until the block ends.
 
-    A command that `writes` creates an absent folder, and retries calls to a server that it reached
+    A command that `creates` makes an absent folder, and retries calls to a server that it reached
     once. Raises DataFolderError for a folder, UnavailableError for a server.
     """
     data_dir, url, token, user = where
     if url is not None:
-        async with _server(url, token, user, retries=writes) as gateway:
+        async with _server(url, token, user, retries=creates) as gateway:
             yield gateway
         return
-    if not writes:
+    if not creates:
         existing_log(data_dir)
     folder = folder_of(data_dir)
     opening = connect(data_dir=folder, user_id=user or LOCAL_USER)
     try:
         gateway = await opening.__aenter__()
     except FolderLockedError as locked:
-        async with _holder(folder, locked, token, user, retries=writes) as gateway:
+        async with _holder(folder, locked, token, user, retries=creates) as gateway:
             yield gateway
         return
     try:

@@ -101,7 +101,7 @@ class Where(NamedTuple):
     user: str | None
 
 
-class Form(NamedTuple):
+class Listing(NamedTuple):
     """How much of a list to print, and in which form."""
 
     limit: int | None
@@ -129,7 +129,7 @@ LIMIT: Final = click.option(
     type=click.IntRange(1),
     help="The most to print (default: 100 on a terminal, else all).",
 )
-LISTED: Final = _as_one("form", Form, LIMIT, JSON, NDJSON)
+LISTED: Final = _as_one("form", Listing, LIMIT, JSON, NDJSON)
 
 
 def folder_of(data_dir: Path | None) -> Path:

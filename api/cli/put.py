@@ -16,7 +16,7 @@ from asset_ledger.api.cli.output import echo
 if TYPE_CHECKING:
     from asset_ledger.api.cli.local_files import LocalFile
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.cli.recording import Label
+    from asset_ledger.api.cli.recording import FileLabel
     from asset_ledger.api.sdk.gateway import Document
 
 REFUSED = 2
@@ -60,7 +60,7 @@ def put(
     and sources. Links inside folders are left out. Prints the outcome and the id of each file.
     """
     from asset_ledger.api.cli.local_files import Folder, distinct, local_files
-    from asset_ledger.api.cli.recording import Label
+    from asset_ledger.api.cli.recording import FileLabel
 
     outcomes = Outcomes(as_json=as_json, ndjson=ndjson)
     above = tuple(part for part in into.split("/") if part not in ("", "."))
@@ -68,14 +68,14 @@ def put(
     if sync:
         distinct(found)
     with outcomes.shown(sum(file.size for file in found)):
-        asyncio.run(_put(found, Label(**label), outcomes, where, sync, concurrency))
+        asyncio.run(_put(found, FileLabel(**label), outcomes, where, sync, concurrency))
     if outcomes.counts[NOT_RECORDED]:
         click.get_current_context().exit(REFUSED)
 
 
 async def _put(
     files: "Sequence[LocalFile]",
-    label: "Label",
+    label: "FileLabel",
     outcomes: "Outcomes",
     where: Where,
     sync: bool,
@@ -85,7 +85,7 @@ async def _put(
     from asset_ledger.api.cli.naming import asset_named
     from asset_ledger.api.cli.recording import Recorder
 
-    async with open_ledger(where, writes=True) as gateway:
+    async with open_ledger(where, creates=True) as gateway:
         sources = [str((await asset_named(gateway, text))["id"]) for text in label.derived_from]
         recorder = Recorder(gateway, replace(label, derived_from=sources), outcomes, sync)
         await recorder.record(files, concurrency)

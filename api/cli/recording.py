@@ -49,7 +49,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Label:
+class FileLabel:
     """The fields that a command gives to its assets. None and () are not given."""
 
     job_id: str | None = None
@@ -87,7 +87,7 @@ class Recorder:
     """Records files in a ledger. With `sync`, a changed file becomes a new version."""
 
     gateway: Gateway
-    label: Label
+    label: FileLabel
     report: Report
     sync: bool = False
     _folders: dict[tuple[str, ...], str] = field(default_factory=lambda: {(): ""})

@@ -13,7 +13,7 @@ import click
 import orjson
 from rich.filesize import decimal
 
-from asset_ledger.api.cli.options import Form
+from asset_ledger.api.cli.options import Listing
 from asset_ledger.api.cli.output import echo, printable
 from asset_ledger.api.cli.tables import print_table
 from asset_ledger.api.sdk.gateway import Document, Query
@@ -49,7 +49,9 @@ def time(name: str, heading: str) -> Column:
     return column(name, heading, lambda text: str(text)[:16].replace("T", " "))
 
 
-async def documents(fetch: Fetch, query: Query, name: str, form: Form) -> AsyncGenerator[Document]:
+async def documents(
+    fetch: Fetch, query: Query, name: str, form: Listing
+) -> AsyncGenerator[Document]:
     """Yield the documents of a list, read page by page. `name` is their key in a page.
 
     The first page is large enough to show that there are more than `form` shows.
@@ -68,7 +70,7 @@ async def show_list(
     found: AsyncGenerator[Document],
     name: str,
     columns: Sequence[Column],
-    form: Form,
+    form: Listing,
     beside: Mapping[str, Any] = {},
 ) -> None:
     """Print a list, and on standard error whether there is more. `beside` it are JSON fields."""
@@ -121,7 +123,7 @@ class _First:
             number += 1
 
 
-def _limit(form: Form) -> int | None:
+def _limit(form: Listing) -> int | None:
     """Return how many documents to print: None for all."""
     on_a_terminal = not (form.as_json or form.ndjson) and sys.stdout.isatty()
     return ON_A_TERMINAL if form.limit is None and on_a_terminal else form.limit

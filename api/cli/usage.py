@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, LISTED, Form, Where
+from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
 
 _GROUPS: Final = {
     "node": "node_id",
@@ -29,12 +29,12 @@ _GROUPS: Final = {
 )
 @LEDGER
 @LISTED
-def usage(by: str, where: Where, form: Form, **query: Any) -> None:
+def usage(by: str, where: Where, form: Listing, **query: Any) -> None:
     """Count live assets, their bytes, and runs: by node, job, workflow, media type or day."""
     asyncio.run(_usage(by, query, where, form))
 
 
-async def _usage(by: str, query: dict[str, Any], where: Where, form: Form) -> None:
+async def _usage(by: str, query: dict[str, Any], where: Where, form: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, show_list, size
     from asset_ledger.api.sdk.wire import query_of

@@ -4,54 +4,46 @@ Promise: while it is open, no other process can open the same data folder.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import orjson
 
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, check_digest, read_fields
+from asset_ledger.api.contract.assets import check_digest, read_fields
+from asset_ledger.api.contract.bulk import filters_of, read_bulk
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import (
-    JOB_FILTERS,
-    JOB_LISTING,
     JobFinishIn,
     JobStartIn,
     job_end,
     job_start,
 )
 from asset_ledger.api.contract.nodes import (
-    NODE_LISTING,
     NodeFinishIn,
     NodeStartIn,
     node_end,
     node_start,
 )
 from asset_ledger.api.contract.parameters import (
-    CURSOR,
     MAX_PAGE,
-    MIN_POSITION,
-    PAGE_SIZE,
-    Parameter,
-    Parameters,
 )
 from asset_ledger.api.contract.principal import checked_owner
-from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
-from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.errors import EventLoopError
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.queries import TableQueries
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
@@ -63,17 +55,10 @@ from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
-from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
 
 T = TypeVar("T")
-
-_USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
-_NODES: Final = Parameters(*(each for each in NODE_LISTING if each is not MIN_POSITION))
-_LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
-_SEARCH: Final = Parameters(*(each for each in SEARCH if each is not MIN_POSITION))
-_JOBS: Final = Parameters(*(each for each in JOB_LISTING if each is not MIN_POSITION))
 
 
 @asynccontextmanager
@@ -112,6 +97,10 @@ class EmbeddedGateway:
     def _projections(self) -> Projections:
         return self._backend.projections
 
+    @property
+    def _tables(self) -> TableQueries:
+        return TableQueries(self._projections, self._user_id)
+
     def for_user(self, user_id: str) -> Self:
         """Return access to another user's assets. Raises ParameterError for an invalid user id."""
         other = copy(self)  # no scope is checked: a caller that can open the folder is an admin
@@ -132,39 +121,40 @@ class EmbeddedGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        parameters = _LISTING.read(query)
-        page = await self._projections.assets.page(
-            self._user_id,
-            _chosen(FILTERS, parameters),
-            sort=parameters["sort"],
-            page_size=parameters["page_size"],
-            cursor=parameters.get("cursor", ""),
-            deleted=parameters.get("deleted", "false"),
-        )
-        return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.page(query)
 
     async def search(self, query: Query) -> Document:
         """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
-        given = _SEARCH.read(query)
-        await self._projections.reach(self._backend.feed.head(), ("search",))
-        page = await self._projections.search.page(
-            self._user_id,
-            given["query"],
-            _chosen(SEARCH_FILTERS, given),
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
+        return await self._tables.search(query, self._backend.feed.head())
+
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
+        return await self._tables.lineage(asset_id, query)
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an asset at a version. Raises UnknownAssetError, UndrawableError."""
+        asset = await self._at_version(read_asset_id(asset_id), version)
+        if asset["digest"] is None:
+            raise NoContentError(asset_id)
+        thumbnails, digest = self._backend.thumbnails, Digest(asset["digest"])
+        return await thumbnails.of(digest, asset["size"], asset["content_type"])
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count, or delete, the assets that match filters. Raises VersionConflictError."""
+        sent: Any = read_bulk(read_object(fields_json(fields), "json"))
+        filters, tables = filters_of(sent), self._projections.assets
+        if sent["dry_run"]:
+            return {"count": await tables.count(self._user_id, filters)}
+        find = partial(tables.matching, self._user_id, filters)
+        matching = partial(
+            self._ledger.delete.matching, self._call(), find, sent["expected_count"], sent
         )
-        return {"assets": orjson.loads(b"[%b]" % page.json), "next_cursor": page.next}
+        count, deletion = await self._write(matching)
+        return {"count": count, "deleted_asset_ids": list(deletion.ids)}
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        given = _USAGE.read(query)
-        filters = _chosen(USAGE_FILTERS, given)
-        usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
-        page = await self._projections.usage.page(
-            usage, page_size=given["page_size"], cursor=given.get("cursor", "")
-        )
-        return {"usage": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.usage(query)
 
     async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """Yield the content of an asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -214,15 +204,11 @@ class EmbeddedGateway:
 
     async def jobs(self, query: Query) -> Document:
         """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        given = _JOBS.read(query)
-        page = await self._projections.jobs.page(
-            self._user_id,
-            _chosen(JOB_FILTERS, given),
-            sort=given["sort"],
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return {"jobs": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.jobs(query)
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
+        return await self._tables.compare(a, b, query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt, and return its number. Raises JobStateError."""
@@ -251,16 +237,7 @@ class EmbeddedGateway:
 
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
-        given = _NODES.read(query)
-        page = await self._projections.nodes.page(
-            self._user_id,
-            job_id,
-            attempt=given.get("attempt"),
-            sort=given["sort"],
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return {"nodes": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.nodes(job_id, query)
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""
@@ -338,11 +315,6 @@ async def _documents(
         for event in events:
             yield _read(orjson.dumps(event_out(event)))
         after = events[-1].position
-
-
-def _chosen(filters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the filters among the parameters of a request."""
-    return {each.name: given[each.name] for each in filters if each.name in given}
 
 
 def _read(json: bytes) -> Document:

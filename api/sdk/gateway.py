@@ -51,6 +51,21 @@ class Gateway(Protocol):
     async def search(self, query: Query) -> Document:
         """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
 
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return `{"root", "nodes": [asset], "edges": [{"from", "to"}], "truncated"}`.
+
+        Raises UnknownAssetError, ParameterError.
+        """
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an image or a video. Raises UnknownAssetError, RefusedError."""
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count the assets that match `filter`, or delete `expected_count` of them.
+
+        Raises VersionConflictError if another number matches, ParameterError, FieldError.
+        """
+
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
@@ -87,6 +102,9 @@ class Gateway(Protocol):
 
     async def jobs(self, query: Query) -> Document:
         """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt of a job, and return its number. None means absent.

@@ -114,7 +114,7 @@ class Usage:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the usage of a document."""
-        return cls(**_known(cls, document, "first_seen", "last_seen"))
+        return cls(**known_fields(cls, document, "first_seen", "last_seen"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +142,12 @@ class NodeSummary:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the summary of a document."""
-        return cls(**_known(cls, document, "started_at", "finished_at"))
+        return cls(**known_fields(cls, document, "started_at", "finished_at"))
 
 
-def _known(kind: Any, document: Document, *times: str) -> dict[str, Any]:
+def known_fields(kind: Any, document: Document, *times: str) -> dict[str, Any]:
     """Return the fields of a class in a document, with these times parsed."""
-    known = {f.name: document[f.name] for f in fields(kind)}
+    known = {f.name: document[f.name] for f in fields(kind) if f.name != "gateway"}
     return known | {name: parse_time(known[name]) for name in times if known[name] is not None}
 
 
@@ -176,4 +176,4 @@ class Event:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""
-        return cls(**_known(cls, document, "time"))
+        return cls(**known_fields(cls, document, "time"))

@@ -59,6 +59,20 @@ class RemoteGateway:
         """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.request("GET", "/api/assets/search", query=query)
 
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
+        return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an asset at a version. Raises UnknownAssetError, RefusedError."""
+        path = f"{_asset(asset_id)}/thumbnail?version={version}"
+        return b"".join([piece async for piece in self._client.pieces(path)])
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count, or delete, the assets that match filters. Raises VersionConflictError."""
+        body = partial(json_body, fields_json(fields))
+        return await self._write("POST", "/api/assets/bulk-delete", body)
+
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.request("GET", "/api/assets/usage", query=query)
@@ -102,6 +116,10 @@ class RemoteGateway:
     async def jobs(self, query: Query) -> Document:
         """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.request("GET", "/api/jobs", query=query)
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
+        return await self._client.request("GET", f"{_job(a)}/compare/{segment(b)}", query=query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt, and return its number. Raises JobStateError."""

@@ -101,6 +101,9 @@ class EmbeddedGateway:
     def _tables(self) -> TableQueries:
         return TableQueries(self._projections, self._user_id)
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # its connections cannot be copied; `dataclasses.asdict` of an asset tries to
+
     def for_user(self, user_id: str) -> Self:
         """Return access to another user's assets. Raises ParameterError for an invalid user id."""
         other = copy(self)  # no scope is checked: a caller that can open the folder is an admin

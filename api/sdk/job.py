@@ -11,14 +11,15 @@ from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.found import Comparison
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.api.sdk.record import known_fields
+from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.api.sdk.wire import query_of
 
 JobSort = Literal["created_at", "-created_at"]
 Several = str | Sequence[str] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobRecord:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class JobRecord(Snapshot):
     """A job as it was read. Status, error, parameters and times are those of its last attempt.
 
     `assets` and `bytes` count its live assets. `status` is `untracked` without a start or an end.
@@ -42,6 +43,9 @@ class JobRecord:
     def of(cls, document: Document, gateway: Gateway) -> Self:
         """Return the job of a document. Fields of a later release are ignored."""
         return cls(**known_fields(cls, document, "started_at", "finished_at"), gateway=gateway)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.job_id!r} {self.status} {self.assets} assets>"
 
 
 class Job(JobRecord):

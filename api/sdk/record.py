@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Self, TypedDict
 
 from asset_ledger.api.sdk.gateway import Document, Gateway
+from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.ledger.domain.event import parse_time
 
 NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
@@ -37,8 +38,8 @@ class Filters(TypedDict, total=False):
     """Default: `created_at`, oldest first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AssetRecord:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AssetRecord(Snapshot):
     """An asset at the version that was read.
 
     `size` is in bytes, `duration` in seconds. `digest` is None for a folder and for metadata
@@ -82,6 +83,11 @@ class AssetRecord:
 
     def __hash__(self) -> int:
         return hash((self.id, self.version))  # metadata is a dict and cannot be hashed
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name!r} {self.size:,} bytes {self.id} v{self.version}>"
+        )
 
     @property
     def is_folder(self) -> bool:

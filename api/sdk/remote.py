@@ -33,6 +33,9 @@ class RemoteGateway:
         """Close the connections of the running event loop."""
         await self._client.close()
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # its connections cannot be copied; `dataclasses.asdict` of an asset tries to
+
     def for_user(self, user_id: str) -> Self:
         """Return the same caller's access to another user's assets; the server checks it."""
         other = copy(self)

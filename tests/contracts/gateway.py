@@ -1,12 +1,14 @@
 """The contract of `Gateway`, as tests. A subclass provides the fixture `gateway`."""
 
 import asyncio
+import copy
 import hashlib
 import io
 import os
+import pickle
 import tracemalloc
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Unpack
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from asset_ledger import Asset, Gateway, Job, ProcessingContext
+from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.record import Filters
 from asset_ledger.errors import (
@@ -22,6 +25,7 @@ from asset_ledger.errors import (
     DigestMismatchError,
     FieldError,
     JobStateError,
+    NotConnectedError,
     ParameterError,
     PreconditionFailedError,
     RefusedError,
@@ -791,3 +795,33 @@ class GatewayContract:
         made = [await gateway.create({"name": "a"}, None, key="a key") for _ in range(2)]
 
         assert made[0] == made[1]
+
+    async def test_records_are_copied_pickled_and_made_plain(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        async with context:
+            asset = await context.create_asset(
+                "a", content=b"x", metadata={"a": [1, None]}, tags=["t"]
+            )
+        asset = await context.find_asset(asset.id)
+        job = await Job.get("j", gateway=gateway)
+
+        for record in (asset, job):
+            assert pickle.loads(pickle.dumps(record)) == record
+            assert copy.copy(record) == copy.deepcopy(record) == record
+            assert {*asdict(record)} == {*record.to_dict(), "gateway"}
+            assert len(repr(record)) < 120
+        assert asset.to_dict().items() <= (await gateway.find(asset.id)).items()
+        assert job.to_dict().items() <= (await gateway.job("j")).items()
+        assert await copy.deepcopy(asset).content() == b"x"
+
+    async def test_an_unpickled_asset_uses_the_connected_ledger(
+        self, context: ProcessingContext
+    ) -> None:
+        asset = pickle.loads(pickle.dumps(await context.create_asset("a", content=b"x")))
+
+        assert await asset.content() == b"x"  # the fixture connects the ledger
+        token = ambient.set(None)
+        with pytest.raises(NotConnectedError):
+            await asset.content()
+        ambient.reset(token)

@@ -12,6 +12,7 @@ from functools import partial
 
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Make, Tokens
@@ -32,6 +33,7 @@ from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Subscriptions
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Projections
 
@@ -42,6 +44,7 @@ class Backend:
 
     settings: Settings
     lock: FolderLock
+    log_file: NamedFile
     committer: Committer
     ledger: Ledger
     proofs: Proofs
@@ -50,6 +53,7 @@ class Backend:
     projections: Projections
     rebuilds: Rebuilds
     tokens: Tokens
+    sessions: Sessions
     thumbnails: Thumbnails
 
 
@@ -88,6 +92,8 @@ async def open_backend(
         ledger = Ledger.of(committer, replay, contents, projections)
         await ledger.delete.finish_interrupted()
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+        stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -95,9 +101,11 @@ async def open_backend(
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
         thumbnails = Thumbnails(files.derived, ledger.open_content, files.content.objects)
         stack.push_async_callback(thumbnails.close)
+        lock.keep()
         yield Backend(
             settings=settings,
             lock=lock,
+            log_file=NamedFile(files.log),
             committer=committer,
             ledger=ledger,
             proofs=proofs,
@@ -106,6 +114,7 @@ async def open_backend(
             projections=projections,
             rebuilds=rebuilds,
             tokens=tokens,
+            sessions=sessions,
             thumbnails=thumbnails,
         )
 

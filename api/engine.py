@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uuid_utils import uuid4
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.log.codec import Codec
@@ -17,6 +18,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
@@ -24,7 +26,11 @@ from asset_ledger.projections.runtime.start import start
 
 @contextmanager
 def open_group_commit(
-    folder: Path, progress: Progress | None = None, *, reopen: bool = False
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    reopen: bool = False,
+    clock: Clock = utc_now,
 ) -> Iterator[GroupCommit]:
     """Open the packs, the log and the tables, in this order; close them in reverse.
 
@@ -34,9 +40,11 @@ def open_group_commit(
     """
     files, codec = DataFolder(folder), Codec()
     with ExitStack() as stack:
+        if reopen:
+            NamedFile(files.log)  # a new log must not follow a folder that was moved away
         stack.enter_context(hold_committer_lock(folder))
         packs = stack.enter_context(closing(Packs(files.content)))
-        log = stack.enter_context(closing(SqliteLog(files.log, codec)))
+        log = stack.enter_context(closing(SqliteLog(files.log, codec, clock=clock)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):

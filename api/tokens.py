@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from asset_ledger.api.contract.errors import UnknownTokenError
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.api.contract.principal import Principal, Scope
+from asset_ledger.api.contract.principal import Credential, Principal, Scope
 from asset_ledger.api.contract.tokens import TokenIn, new_token
 from asset_ledger.ledger.domain.event import Event, iso, moment
 from asset_ledger.ledger.domain.ledger import TokenCreated, TokenRevoked
@@ -51,8 +51,7 @@ class Token(NamedTuple):
 
 class _Live(NamedTuple):
     hash: str
-    principal: Principal
-    expires_at: datetime | None
+    credential: Credential
 
 
 class Tokens:
@@ -109,15 +108,21 @@ class Tokens:
             )
         return self._token(token_id)
 
-    def principal(self, text: str) -> Principal | None:
-        """Return the owner of a token; None if it is unknown, revoked or expired."""
+    def credential(self, text: str) -> Credential | None:
+        """Return what a token allows; None if it is unknown, revoked or expired."""
         match = _TEXT.fullmatch(text)
         live = self._live.get(match[1]) if match else None
         if live is None or not hmac.compare_digest(live.hash, _hash(text)):
             return None
-        if live.expires_at is not None and live.expires_at <= self._clock():
+        expires_at = live.credential.expires_at
+        if expires_at is not None and expires_at <= self._clock():
             return None
-        return live.principal
+        return live.credential
+
+    def allowed_by(self, token_id: str) -> Credential | None:
+        """Return what a token allows, also after its expiry; None if it is unknown or revoked."""
+        live = self._live.get(token_id)
+        return live.credential if live else None
 
     def learn(self, event: Event) -> None:
         """Note a recorded event."""
@@ -130,7 +135,10 @@ class Tokens:
                     *(iso(moment(event)), expiry, None),
                 )
                 principal = Principal(event.owner, frozenset(scopes))
-                self._live[event.token_id] = _Live(event.hash, principal, event.expires_at)
+                credential = Credential(
+                    principal, event.expires_at, event.name or None, event.token_id
+                )
+                self._live[event.token_id] = _Live(event.hash, credential)
             case TokenRevoked(token_id=token_id) if token_id in self._live:
                 del self._live[token_id]
                 revoked = self._tokens[token_id]._replace(revoked_at=iso(moment(event)))

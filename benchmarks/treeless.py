@@ -12,7 +12,7 @@ import click
 import uvloop
 
 from asset_ledger.api.backend import open_backend
-from asset_ledger.api.http.app import serve
+from asset_ledger.api.http.app import reserve, serve
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.log.group import Group
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -28,8 +28,10 @@ class TreelessLog(SqliteLog):
 
 
 async def run(folder: Path) -> None:
-    async with open_backend(Settings(data_dir=folder)) as backend:
-        await serve(backend, "127.0.0.1", 0, click.echo)
+    settings = Settings(data_dir=folder, port=0)
+    sockets = reserve(settings)
+    async with open_backend(settings) as backend:
+        await serve(backend, sockets, click.echo)
 
 
 @click.command()

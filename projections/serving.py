@@ -26,7 +26,10 @@ from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
+from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
+from asset_ledger.projections.queries.values import ValueQueries
+from asset_ledger.projections.queries.worded import WordedQueries
 from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation, start_followers
 from asset_ledger.projections.runtime.generation_files import GenerationFiles
@@ -94,6 +97,13 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.timelines = TimelineQueries(readers["usage"])
+        self.values = ValueQueries(
+            readers["usage"], readers["catalog"], readers[TABLES], self.assets
+        )
+        self.worded = WordedQueries(
+            readers["search"], readers[TABLES], self.catalog, self.assets.check_filled
+        )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of
         self._folder, self._served, self._feed = folder, served, feed

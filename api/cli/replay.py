@@ -45,7 +45,8 @@ def _print_lines(events: Iterable[dict[str, Any]]) -> None:
 def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for event in events:
         first = (event["position"], event["time"], event["by"], event["node_id"])
-        yield *first, event["topic"], event["asset_id"], changed(event["data"])
+        clock = {"clock": event["clock"], **event["data"]}
+        yield *first, event["topic"], event["asset_id"], changed(clock)
 
 
 def changed(data: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.workers.committer_process import ProcessWorker
 
@@ -59,24 +61,28 @@ def serve(**flags: Any) -> None:
 
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.http.app import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
     raise_limit()
-    progress = ProgressBar()
+    progress, sockets = ProgressBar(), reserve(settings)
     if settings.committer == "thread":
-        await _serve_with(settings, progress, None)
+        await _serve_with(settings, sockets, progress, None)
         return
     worker = ProcessWorker(settings, progress)
     await worker.spawn()  # starts early: both processes load modules at once
     try:
-        await _serve_with(settings, progress, worker)
+        await _serve_with(settings, sockets, progress, worker)
     finally:
         await worker.close()
 
 
 async def _serve_with(
-    settings: Settings, progress: "ProgressBar", worker: "ProcessWorker | None"
+    settings: Settings,
+    sockets: "list[socket]",
+    progress: "ProgressBar",
+    worker: "ProcessWorker | None",
 ) -> None:
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.http.app import serve as serve_http
@@ -88,4 +94,4 @@ async def _serve_with(
             backend.lock.announce(address)
             echo(f"asset-ledger serves {address}")
 
-        await serve_http(backend, settings.host, settings.port, ready)
+        await serve_http(backend, sockets, ready)

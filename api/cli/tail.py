@@ -53,6 +53,8 @@ def _each(values: str | int | Sequence[str] | None) -> Sequence[str]:
 def _line(event: Mapping[str, Any]) -> str:
     names = ("job", "node", "asset")
     shown = [f"{name}={event[f'{name}_id']}" for name in names if event[f"{name}_id"]]
+    if event["clock"]:
+        shown.append(f"clock={event['clock']}")
     if event["data"].get("name"):
         shown.append(f"name={event['data']['name']}")
     return f"{event['position']:>9}  {event['time']}  {event['topic']:<22}  {'  '.join(shown)}"

@@ -26,7 +26,7 @@ from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.errors import DigestMismatchError, FieldError, MalformedBodyError
 from asset_ledger.ledger.ids import AssetId, Digest, parse_asset_id, parse_digest
 
-SHAPE: Final = 2
+SHAPE: Final = 3
 """Part of an asset's ETag: increase it when the JSON of the same version changes."""
 
 
@@ -178,8 +178,10 @@ DELETED: Final = Parameter(
     "deleted", "Live assets, deleted ones, or both.", one_of(("false", "true", "any"))
 )
 COUNT: Final = Parameter("count", "Also return the number on all pages.", one_of(("exact",)))
+QUERY: Final = Parameter("query", "Words that an asset must all contain, as in a search.")
 LISTING: Final[Sequence[Parameter]] = (
     *FILTERS,
+    QUERY,
     DELETED,
     SORT,
     PAGE_SIZE,

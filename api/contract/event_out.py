@@ -61,6 +61,7 @@ def event_out(recorded: Recorded) -> dict[str, Any]:
         "position": position,
         "topic": topic,
         "time": iso(moment(event)),
+        "clock": iso(event.clock) if event.clock else None,
         "by": event.by,
         "asset_id": event.originator_id if topic.startswith(_ASSET) else None,
         "job_id": job_id,

@@ -16,6 +16,7 @@ from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
     AssetPage,
@@ -41,7 +42,9 @@ from asset_ledger.api.contract.shapes import (
     UsagePage,
 )
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
+from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
 _TIME: Final = "2026-01-01T00:00:00.000000Z"
@@ -74,6 +77,7 @@ _EVENT: Final[Mapping[str, Any]] = {
     "position": 2,
     "topic": "asset.created",
     "time": _TIME,
+    "clock": None,
     "by": "1",
     "asset_id": _ID,
     **_MADE_BY,
@@ -206,6 +210,14 @@ _NODE: Final[Mapping[str, Any]] = {
     "assets": 1,
     "bytes": 6,
 }
+_LANE: Final[Mapping[str, Any]] = {
+    "node_id": "node_123",
+    "first": _TIME,
+    "last": _TIME,
+    "assets": 1,
+    "bytes": 6,
+    "buckets": [[1767225600000, 1, 6, 2]],
+}
 _TOKEN: Final[Mapping[str, Any]] = {
     "id": "4f6c1b2a9d3e",
     "user_id": "alice",
@@ -242,6 +254,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     NodePage: {"nodes": [_NODE], "next": ""},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
+    LaneOut: _LANE,
+    TimelineOut: {"job_id": "job_456", "step": 1, "nodes": [_LANE]},
     EventOut: _EVENT,
     EventPage: {"events": [_EVENT], "next": ""},
     EventsOut: {"events": [_EVENT], "next": 2},
@@ -256,6 +270,8 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     },
     LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
+    ValueOut: {"value": "node_123", "count": 1},
+    ValuesOut: {"field": "node_id", "values": [{"value": "node_123", "count": 1}]},
     FoundPage: {
         "assets": [{**_ASSET, "folder_name": "", "folder_path": "", "folder_id": "1"}],
         "next_cursor": "",
@@ -275,6 +291,18 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
+    SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},
+    SessionOut: {
+        "auth": "tokens",
+        "user_id": "alice",
+        "name": "laptop",
+        "scopes": ["read", "write"],
+        "expires_at": _TIME,
+        "limits": {"max_upload_bytes": None},
+        "version": "1.0.0",
+        "origin": "asset-ledger/019bd6f0a3c4",
+        "previews": ["image", "video"],
+    },
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},
@@ -296,6 +324,9 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
     "index": ("Index of a tile of entries.", "000.p/1"),
     "file": ("A file of the page.", "docs.css"),
+    "digest": ("The digest of the console's files.", "0123456789abcdef"),
+    "node_id": ("The node's id.", "node_123"),
+    "workflow_id": ("The workflow's id.", "workflow_789"),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
 """The parameters in paths: a description and an example of each."""

@@ -13,8 +13,8 @@ class PartOut(AnswerModel):
     name: Annotated[
         str,
         Field(
-            description="`committer`, `disk`, `contents`, `descriptors`, or `projection` and its"
-            " name."
+            description="`committer`, `disk`, `contents`, `descriptors`, `clock`, or `projection`"
+            " and its name."
         ),
     ]
     ok: bool

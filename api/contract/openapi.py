@@ -22,7 +22,7 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.examples import EXAMPLES, PATH_PARAMETERS
 from asset_ledger.api.contract.headers import OWNER, REQUEST_HEADERS, RESPONSE_HEADERS
-from asset_ledger.api.contract.operations import JSON, Model, Operation
+from asset_ledger.api.contract.operations import ANY, JSON, Model, Operation
 from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, Parameter, Schema
 from asset_ledger.api.contract.problems import MEDIA_TYPE, PROBLEMS, Problem, problem_of
 from asset_ledger.api.contract.shapes import ProblemOut
@@ -135,7 +135,7 @@ def _tag(path: str) -> str:
 def _security(entry: Operation, authenticated: bool) -> list[Document]:
     if entry.scope is None:
         return []
-    shown: Document = {"bearer": [entry.scope]}
+    shown: Document = {"bearer": [] if entry.scope == ANY else [entry.scope]}
     return [shown] if authenticated else [{}, shown]
 
 
@@ -192,7 +192,7 @@ def _json(model: Model) -> Document:
 
 def _answer(entry: Operation, status: int) -> Document:
     answer: Document = {"description": HTTPStatus(status).phrase, "headers": _answered(entry)}
-    if status == HTTPStatus.NOT_MODIFIED:
+    if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return answer
     return {**answer, "content": {kind: _given(entry, kind) for kind in entry.gives}}
 

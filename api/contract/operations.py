@@ -18,11 +18,15 @@ from asset_ledger.ledger.errors import LedgerError
 
 Handler = Callable[[Any], Awaitable[Any]]
 Model = type[BaseModel]
+NeededScope = Scope | Literal["any"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
 URLENCODED: Final = "application/x-www-form-urlencoded"
+
+ANY: Final = "any"
+"""The scope of an operation for every authenticated caller."""
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -37,7 +41,7 @@ class Operation:
     summary: str
     answers: Model | None
     errors: Sequence[type[LedgerError]]
-    scope: Scope | None
+    scope: NeededScope | None
     parameters: Parameters
     projections: Sequence[str]
     takes: Mapping[str, Model | Schema]
@@ -45,6 +49,7 @@ class Operation:
     statuses: Sequence[int]
     headers: Sequence[str]
     max_json: int
+    any_query: bool = False
 
     @property
     def name(self) -> str:
@@ -60,10 +65,10 @@ def operation(
     method: Method,
     path: str,
     *,
-    alias: str | None = None,
+    aliases: Sequence[str] = (),
     answers: Model | None = None,
     errors: Sequence[type[LedgerError]] = (),
-    scope: Scope | None = None,
+    scope: NeededScope | None = None,
     parameters: Sequence[Parameter] = (),
     projections: Sequence[str] = ("tables",),
     takes: Model | Mapping[str, Model | Schema] | None = None,
@@ -71,6 +76,7 @@ def operation(
     statuses: Sequence[int] = (),
     headers: Sequence[str] = (),
     max_json: int = MAX_JSON,
+    any_query: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
@@ -78,13 +84,14 @@ def operation(
     `max_json` is the limit of the JSON body in bytes.
     For the description only: `takes` is the model of the JSON body, or one for each media type;
     `gives` are the media types and `statuses` the statuses of successful responses, the usual one
-    first; `headers` are the request headers that have an effect.
+    first; `headers` are the request headers that have an effect. `any_query`: the query is for the
+    page that is returned, so that unknown parameters are not refused.
     """
 
     def enter(handler: Handler) -> Operation:
         return Operation(
             method=method,
-            paths=(path, alias) if alias else (path,),
+            paths=(path, *aliases),
             handler=handler,
             summary=getdoc(handler) or "",
             answers=answers,
@@ -97,6 +104,7 @@ def operation(
             statuses=tuple(statuses) or ((200, 202) if scope == "write" else (200,)),
             headers=tuple(headers),
             max_json=max_json,
+            any_query=any_query,
         )
 
     return enter

@@ -1,5 +1,6 @@
 """The caller of a request, its scopes, and the rules for user ids."""
 
+from datetime import datetime
 from typing import Final, Literal, NamedTuple, get_args
 
 from asset_ledger.api.contract.errors import MissingScopeError
@@ -40,6 +41,15 @@ class Principal(NamedTuple):
         if user_id != self.user_id:
             self.require("admin")
         return user_id
+
+
+class Credential(NamedTuple):
+    """What authenticated a request: the caller, and the expiry, name and id of the token."""
+
+    principal: Principal
+    expires_at: datetime | None = None
+    name: str | None = None
+    token_id: str | None = None
 
 
 ANONYMOUS: Final = Principal("", frozenset())

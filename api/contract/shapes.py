@@ -300,6 +300,10 @@ class EventOut(AnswerModel):
     position: int
     topic: str
     time: Time
+    clock: Annotated[
+        Time | None,
+        Field(description="The machine's time if over a minute behind `time`, else null."),
+    ]
     by: str
     asset_id: Id | None
     job_id: str | None

@@ -10,7 +10,7 @@ files/<sha256>  the contents, each version once
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -32,7 +32,7 @@ from asset_ledger.ledger.merkle.proof import check_proof
 
 FORMAT: Final = "asset-ledger-bundle/1"
 
-_VERIFIER: Final = Path(__file__).with_name("verify.py")
+VERIFIER: Final = Path(__file__).with_name("verify.py")
 
 
 class AssetContent(NamedTuple):
@@ -64,18 +64,18 @@ def write_bundle(
     written, and ContentDamagedError, which removes what was written.
     """
     check_proof(proof, proof["key"])
-    events = [_recorded(proven) for proven in proof["events"]]
+    events = [
+        recorded(base64.b64decode(proven["leaf"]), proven["position"]) for proven in proof["events"]
+    ]
     user_id = next(each.event.user_id for each in events if isinstance(each.event, TaggedEvent))
     record = JobRecord(user_id, job_id, attempt)
     record.add(events)
     log_id = proof["key"].partition("+")[0].rpartition("/")[2]
     with open_private(output) as file, ZipFile(file, "w", ZIP_DEFLATED) as bundle:
         absent = _write_files(bundle, events, read)
-        job = {"job_id": job_id, "user_id": user_id, "attempt": attempt}
-        manifest = {"format": FORMAT, **job, "absent": absent}
-        bundle.write(_VERIFIER, "verify.py")
+        bundle.write(VERIFIER, "verify.py")
         bundle.writestr("proof.json", orjson.dumps(proof))
-        bundle.writestr("manifest.json", orjson.dumps(manifest))
+        bundle.writestr("manifest.json", orjson.dumps(manifest(job_id, user_id, absent, attempt)))
         bundle.writestr("prov.json", orjson.dumps(prov_json(record, log_id)))
     return BundleSummary(len(events), len({each.digest for each in _contents(events)}), absent)
 
@@ -98,8 +98,7 @@ def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
         first = next(pieces, b"")
     except AssetDeletedError:
         return False
-    name = f"files/{content.digest.removeprefix('sha256:')}"
-    with bundle.open(name, "w", force_zip64=True) as file:
+    with bundle.open(content_path(content.digest), "w", force_zip64=True) as file:
         for piece in chain([first], pieces):
             hashed.update(piece)
             file.write(piece)
@@ -114,10 +113,22 @@ def _contents(events: Iterable[Recorded]) -> Iterator[AssetContent]:
             yield AssetContent(event.originator_id, event.originator_version, digest)
 
 
-def _recorded(proven: Mapping[str, Any]) -> Recorded:
+def manifest(
+    job_id: str, user_id: str, absent: Sequence[Digest], attempt: int | None
+) -> dict[str, Any]:
+    """Return the manifest of a bundle, of one attempt or all, that lacks some contents."""
+    job = {"job_id": job_id, "user_id": user_id, "attempt": attempt}
+    return {"format": FORMAT, **job, "absent": absent}
+
+
+def content_path(digest: Digest) -> str:
+    """Return the name of a content in a bundle."""
+    return f"files/{digest.removeprefix('sha256:')}"
+
+
+def recorded(leaf: bytes, position: int) -> Recorded:
     """Decode the event in a leaf. Raises PoisonEventError."""
-    stream, version, topic, state = parts(base64.b64decode(proven["leaf"]))
-    position = proven["position"]
+    stream, version, topic, state = parts(leaf)
     return Codec().decode(
         Notification(stream.decode(), int(version), topic.decode(), state, position)
     )

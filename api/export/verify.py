@@ -327,6 +327,9 @@ def summarize(
     ended = {event.state["attempt"] for event in events if event.topic == "job.finished"}
     for attempt in sorted({event.state["attempt"] for event in events} - ended):
         print(f"note   attempt {attempt} was not finished: its end may be missing here")
+    if behind := [event for event in events if event.state.get("clock")]:
+        first = f"event {behind[0].position} at {behind[0].state['clock']}"
+        print(f"note   {len(behind)} events have a later time than the clock showed, first {first}")
     print(f"note   nothing is shown about events after position {checkpoint.size}")
     print("note   nothing is shown about prov.json, which the proof does not cover")
 

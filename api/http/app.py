@@ -7,9 +7,10 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 import asyncio
 import logging
 import signal
+import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final, cast
@@ -20,15 +21,22 @@ from aiohttp import web
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import MalformedRequestError
 from asset_ledger.api.contract.headers import OWNER
-from asset_ledger.api.contract.operations import Operation, operations_of
+from asset_ledger.api.contract.operations import (
+    ANY,
+    NeededScope,
+    Operation,
+    operations_of,
+)
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.parameters import ParameterValues
-from asset_ledger.api.contract.principal import ANONYMOUS, Scope
+from asset_ledger.api.contract.principal import ANONYMOUS, Credential, Principal
 from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
     assets,
     bulk,
+    bundle,
+    console,
     content,
     description,
     editing,
@@ -44,11 +52,14 @@ from asset_ledger.api.http import (
     projections,
     proofs,
     search,
+    session,
     skipping,
     storage,
     thumbnail,
+    timeline,
     tokens,
     usage,
+    values,
 )
 from asset_ledger.api.http.answers import compress, problem
 from asset_ledger.api.http.auth import authenticator_of
@@ -56,12 +67,15 @@ from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
+from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.errors import AddressError, StorageFailedError
+from asset_ledger.ledger.storage.folder_lock import refuse_if_held
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
@@ -76,19 +90,24 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         jobs,
         nodes,
         history,
+        timeline,
+        bundle,
         lineage,
         events,
         proofs,
         log,
         usage,
+        values,
         search,
         folders,
         imports,
         projections,
         skipping,
+        session,
         tokens,
         health,
         description,
+        console,
     )
 )
 
@@ -178,6 +197,7 @@ class Server(web.Server):
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
+            self._backend.log_file.check()
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
@@ -186,18 +206,30 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    def _admit(self, request: Request, scope: Scope) -> None:
-        request.principal = caller = self._authenticator.principal(request.headers)
+    def _admit(self, request: Request, scope: NeededScope) -> None:
+        request.credential = credential = self._authenticator.credential(request)
+        request.principal = caller = credential.principal
         self.clients.admit(request.connection, caller.user_id)
-        if self._rates is not None:
-            self._rates.take(caller.user_id)
-        caller.require(scope)
+        self._take_rate(caller)
+        if scope != ANY:
+            caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
+    def _sign_in(self, token: str) -> Credential | None:
+        """Return what a session in exchange for a token allows. Raises RateLimitedError."""
+        credential = self._authenticator.sign_in(token)
+        if credential is not None:
+            self._take_rate(credential.principal)
+        return credential
+
+    def _take_rate(self, caller: Principal) -> None:
+        if self._rates is not None:
+            self._rates.take(caller.user_id)
+
     def _still_allows(self, request: Request) -> bool:
-        return self._authenticator.still_allows(request.principal, request.headers)
+        return self._authenticator.still_allows(request)
 
     def pre_shutdown(self) -> None:
         """Close the idle connections."""
@@ -209,7 +241,8 @@ class Server(web.Server):
             return operation.parameters.defaults
         if "%" in request.rel_url.raw_query_string:
             _check_escapes(request.rel_url.raw_query_string)
-        return operation.parameters.read(request.rel_url.query.items(), lenient=self._lenient)
+        lenient = self._lenient or operation.any_query
+        return operation.parameters.read(request.rel_url.query.items(), lenient=lenient)
 
     def _request(self, message: Any, body: Any, protocol: Any, writer: Any, task: Any) -> Request:
         loop = asyncio.get_running_loop()
@@ -222,6 +255,7 @@ class Server(web.Server):
         request.began = time.perf_counter()
         request.checked = loop.time()
         request.operation_name = NO_OPERATION
+        request.sign_in = self._sign_in
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
@@ -263,32 +297,59 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     return response
 
 
-async def serve(backend: Backend, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Listen until SIGINT or SIGTERM, then finish the open requests.
+def reserve(settings: Settings) -> list[socket.socket]:
+    """Return a socket bound to each address of the settings, before the data folder is made.
 
-    `ready` is called with the URL once requests are answered. Raises AddressError where the
-    server cannot listen at this host and port.
+    Raises FolderLockedError, TokenKeyError, AddressError.
+    """
+    refuse_if_held(settings.data_dir)
+    if settings.auth == "jwt":
+        verifier(settings)
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_bound(family, address) for family, *_, address in found]
+    except OSError as error:
+        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        reason = error.strerror or error
+        raise AddressError(f"cannot listen at {where}: {reason}. Choose another one") from error
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def serve(
+    backend: Backend, sockets: Sequence[socket.socket], ready: Callable[[str], None]
+) -> None:
+    """Listen at bound sockets until SIGINT or SIGTERM, then finish the open requests.
+
+    `ready` is called with the URL once requests are answered.
     """
     server = Server(backend)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await _listen(site)
+        sites = [web.SockSite(runner, each) for each in sockets]
+        for site in sites:
+            await site.start()
         with _stop_signal() as stop:
             ready(_address(runner))
             await stop.wait()
-        await site.stop()
+        for site in sites:
+            await site.stop()
         await server.drain(DRAIN)
     finally:
         await runner.cleanup()
-
-
-async def _listen(site: web.TCPSite) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise AddressError(f"cannot listen at {site.name}: {error.strerror or error}") from error
 
 
 def _address(runner: web.ServerRunner) -> str:

@@ -5,6 +5,7 @@ The path of a page: `list_assets` here, `AssetQueries.page`, `AssetQuery.of` (ch
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -31,6 +32,7 @@ from asset_ledger.api.http.answers import (
 )
 from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
+from asset_ledger.api.http.searching import search_headers
 from asset_ledger.api.http.upload import Upload
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -121,31 +123,44 @@ async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     """Return the page of assets that the query selects; `fixed` are filters set by the path."""
     values, filters = request.parameters, request.filters(FILTERS) | fixed
     position = await request.as_of()
-    if position is None:
-        page = await request.projections.assets.page(
-            request.user_id,
-            filters,
-            sort=values["sort"],
-            page_size=values["page_size"],
-            cursor=values.get("cursor", ""),
-            deleted=values.get("deleted", "false"),
-        )
-    else:
-        page = await _page_as_of(request, filters, position)
+    headers = await search_headers(request) if "query" in values else {}
+    page = await _page(request, filters, position)
     count = b',"count":%d' % await _count(request, filters, position) if "count" in values else b""
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
-    return json_answer(body, page.position, headers=next_link(request, page.next))
+    return json_answer(body, page.position, headers=next_link(request, page.next) | headers)
+
+
+async def _page(request: Request, filters: Filters, position: int | None) -> Page:
+    if position is not None:
+        return await _page_as_of(request, filters, position)
+    values, projections = request.parameters, request.projections
+    listed = projections.assets.page
+    if "query" in values:
+        listed = partial(projections.worded.page, words=values["query"])
+    return await listed(
+        request.user_id,
+        filters=filters,
+        sort=values["sort"],
+        page_size=values["page_size"],
+        cursor=values.get("cursor", ""),
+        deleted=values.get("deleted", "false"),
+    )
 
 
 async def _count(request: Request, filters: Filters, position: int | None) -> int:
     if position is not None:
         raise refuse("count", "cannot be combined with as_of: leave out one of them")
-    deleted = request.parameters.get("deleted", "false")
-    return await request.projections.assets.count(request.user_id, filters, deleted=deleted)
+    values, projections = request.parameters, request.projections
+    counted = projections.assets.count
+    if "query" in values:
+        counted = partial(projections.worded.count, words=values["query"])
+    return await counted(request.user_id, filters=filters, deleted=values.get("deleted", "false"))
 
 
 async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
     values, user_id = request.parameters, request.user_id
+    if "query" in values:
+        raise refuse("query", "cannot be combined with as_of: leave out one of them")
     query = PastQuery.of(
         user_id,
         filters,

@@ -16,17 +16,22 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import ForbiddenError, UnauthenticatedError
 from asset_ledger.api.contract.operations import WRITES
 from asset_ledger.api.contract.origins import Origins, read_origins
-from asset_ledger.api.contract.principal import LOCAL, SERVER_ITSELF, Principal
+from asset_ledger.api.contract.principal import LOCAL, SERVER_ITSELF, Credential
 from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.request import Request
+from asset_ledger.api.sessions import Sessions
 from asset_ledger.ledger.storage.folder_lock import FolderLock
 
 Headers = Mapping[str, str]
-Verify = Callable[[str], Principal | None]
+Verify = Callable[[str], Credential | None]
 
 _ALLOW_ORIGIN: Final = "allow its origin with the setting cors_origins"
 _SECRET: Final = "als_"  # prefix of the secret in a lock file
 _NO_TOKEN: Final = "the request has no token: send the header Authorization: Bearer <token>"
 _NOT_VALID: Final = "the token is unknown, expired or revoked: ask an administrator for a new one"
+_ENDED: Final = "the session has ended: sign in again"
+_LOCAL: Final = Credential(LOCAL)
+_SERVER_ITSELF: Final = Credential(SERVER_ITSELF)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]*)?", re.ASCII)
 
 
@@ -36,11 +41,17 @@ class Authenticator(Protocol):
     def check(self, method: str, headers: Headers) -> None:
         """Raise ForbiddenError for a request that is refused whatever its operation."""
 
-    def principal(self, headers: Headers) -> Principal:
-        """Return the caller of a request. Raises UnauthenticatedError."""
+    def credential(self, request: Request) -> Credential:
+        """Return what authenticates a request. Raises UnauthenticatedError, ForbiddenError."""
 
-    def still_allows(self, principal: Principal, headers: Headers) -> bool:
-        """Return whether the token of a request that was accepted is still valid."""
+    def sign_in(self, token: str) -> Credential | None:
+        """Return what a session in exchange for a token allows; None if there are no sessions.
+
+        Raises UnauthenticatedError.
+        """
+
+    def still_allows(self, request: Request) -> bool:
+        """Return whether the token or session of an accepted request is still valid."""
 
 
 class LocalAuthenticator:
@@ -54,34 +65,60 @@ class LocalAuthenticator:
         if method in WRITES and not self._origins.allow(headers.get("Origin")):
             check_not_foreign(headers)
 
-    def principal(self, headers: Headers) -> Principal:
-        return LOCAL
+    def credential(self, request: Request) -> Credential:
+        return _LOCAL
 
-    def still_allows(self, principal: Principal, headers: Headers) -> bool:
+    def sign_in(self, token: str) -> Credential | None:
+        return None
+
+    def still_allows(self, request: Request) -> bool:
         return True
 
 
 class BearerAuthenticator:
-    """AUTH=tokens and AUTH=jwt: a bearer token (RFC 6750), or the secret of the lock file."""
+    """AUTH=tokens and AUTH=jwt: a bearer token (RFC 6750), the secret of the lock file, or else
+    the cookie of a session."""
 
-    def __init__(self, verify: Verify, lock: FolderLock, reason: Callable[[str], str]) -> None:
-        self._verify, self._lock, self._reason = verify, lock, reason
+    def __init__(
+        self, verify: Verify, reason: Callable[[str], str], lock: FolderLock, sessions: Sessions
+    ) -> None:
+        self._verify, self._reason, self._lock, self._sessions = verify, reason, lock, sessions
 
     def check(self, method: str, headers: Headers) -> None:
         """Accept every request: a page of another site has no token to send."""
 
-    def principal(self, headers: Headers) -> Principal:
-        text = _bearer(headers)
+    def credential(self, request: Request) -> Credential:
+        if "Authorization" not in request.headers and (text := request.session_text) is not None:
+            return self._session(request, text)
+        text = _bearer(request.headers)
         if text.startswith(_SECRET) and self._lock.admits(text):
-            return SERVER_ITSELF
-        principal = self._verify(text)
-        if principal is None:
-            raise UnauthenticatedError(self._reason(text), sent=True)
-        return principal
+            return _SERVER_ITSELF
+        return self.sign_in(text)
 
-    def still_allows(self, principal: Principal, headers: Headers) -> bool:
+    def sign_in(self, token: str) -> Credential:
+        credential = self._verify(token) if token.isascii() else None
+        if credential is None:
+            reason = self._reason(token) if token.isascii() else _NOT_VALID
+            raise UnauthenticatedError(reason, sent=True)
+        return credential
+
+    def _session(self, request: Request, text: str) -> Credential:
+        if request.method in WRITES:  # a browser sends the cookie for pages of other ports too
+            check_not_foreign(request.headers)
+        credential = self._sessions.credential(text)
+        if credential is None:
+            raise UnauthenticatedError(_ENDED, sent=True)
+        request.by_session = True
+        return credential
+
+    def still_allows(self, request: Request) -> bool:
         """Return whether the token was neither revoked nor expired; its secret is used once."""
-        return principal is SERVER_ITSELF or self._verify(_bearer(headers)) == principal
+        if request.principal is SERVER_ITSELF:
+            return True
+        try:
+            return self.credential(request).principal == request.principal
+        except UnauthenticatedError:
+            return False
 
 
 def authenticator_of(backend: Backend) -> Authenticator:
@@ -90,18 +127,17 @@ def authenticator_of(backend: Backend) -> Authenticator:
         case "local":
             return LocalAuthenticator(read_origins(backend.settings.cors_origins))
         case "tokens":
-            return BearerAuthenticator(backend.tokens.principal, backend.lock, lambda _: _NOT_VALID)
+            verify, reason = backend.tokens.credential, lambda _: _NOT_VALID
+            return BearerAuthenticator(verify, reason, backend.lock, backend.sessions)
         case "jwt":
             jwts = verifier(backend.settings)
-            return BearerAuthenticator(jwts.principal, backend.lock, jwts.reason)
+            return BearerAuthenticator(jwts.credential, jwts.reason, backend.lock, backend.sessions)
 
 
 def _bearer(headers: Headers) -> str:
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise UnauthenticatedError(_NO_TOKEN, sent=False)
-    if not token.isascii():  # comparing it would raise TypeError
-        raise UnauthenticatedError(_NOT_VALID, sent=True)
     return token.strip()
 
 

@@ -27,7 +27,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
 @operation(
     "GET",
     "/api/assets/{id}/content",
-    alias="/api/assets/{id}/download",
+    aliases=("/api/assets/{id}/download",),
     errors=[
         UnknownAssetError,
         AssetDeletedError,

@@ -44,9 +44,9 @@ class History:
 
 
 async def events_answer(request: Request, history: History) -> web.StreamResponse:
-    """Return the history from the cursor on, in the format that the client accepts."""
+    """Return the history from the cursor or after a position, in the format of `Accept`."""
     cursor = request.parameters.get("cursor")
-    after = open_cursor(cursor, history.name) if cursor else 0
+    after = open_cursor(cursor, history.name) if cursor else request.parameters["after"]
     if request.accepts(LINES):
         return await _stream(request, LINES, history, after, _lines)
     if request.accepts(BATCH):

@@ -70,7 +70,7 @@ async def stream_events(request: Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
     if request.method == "GET":
-        await response.write(b"retry: %d\nid: %d\n\n" % (RETRY, after))
+        await response.write(b"retry: %d\n" % RETRY)  # no blank line: some clients report a block
         async for text in _texts(request, selected, after):
             await response.write(text)
     return response
@@ -101,7 +101,7 @@ async def _texts(request: Request, selected: EventFilter, after: int) -> AsyncIt
             async with asyncio.timeout_at(due):
                 text = await subscriber.text()
         except TimeoutError:
-            text = b": still here\n\n"
+            text = b": still here\n"
         if text:
             yield text
             due = loop.time() + HEARTBEAT

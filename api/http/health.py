@@ -3,17 +3,18 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.connections import REASONS
 from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
@@ -47,13 +48,12 @@ async def livez(_: Request) -> web.Response:
 async def readyz(request: Request) -> web.Response:
     """Return whether the committer, the disk and each projection work; 503 if one does not."""
     backend = request.backend
-    free, descriptors = await asyncio.to_thread(_free, backend.settings.data_dir)
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free},
+        *await asyncio.to_thread(lambda: (_disk(backend), _descriptors(free_descriptors()))),
         _contents(backend.ledger.contents.damaged),
-        _descriptors(descriptors),
+        _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
     ready = all(part["ok"] for part in parts if not part.get("optional"))
@@ -73,9 +73,11 @@ async def metrics(request: Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
-def _free(folder: Path) -> tuple[int, int]:
-    """Return the free bytes of the disk and the free file descriptors."""
-    return shutil.disk_usage(folder).free, free_descriptors()
+def _disk(backend: Backend) -> dict[str, Any]:
+    if problem := backend.log_file.problem:
+        return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
+    free = shutil.disk_usage(backend.settings.data_dir).free
+    return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
 
 
 def _descriptors(free: int) -> dict[str, Any]:
@@ -92,6 +94,11 @@ def _committer(committer: Committer) -> dict[str, Any]:
         reason = f"the committer has been silent for {committer.silence:.0f} s: wait"
     taken = committer.slots.taken
     return {"name": "committer", "ok": reason is None, "reason": reason, "waiting": taken}
+
+
+def _clock(clock: ClockCheck) -> dict[str, Any]:
+    problem = clock.problem
+    return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
 
 
 def _contents(damaged: int) -> dict[str, Any]:

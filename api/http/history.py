@@ -7,7 +7,15 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
-from asset_ledger.api.contract.parameters import AS_OF, ATTEMPT, CURSOR, PAGE_SIZE
+from asset_ledger.api.contract.parameters import (
+    AS_OF,
+    ATTEMPT,
+    CURSOR,
+    MAX_POSITION,
+    PAGE_SIZE,
+    Parameter,
+    whole,
+)
 from asset_ledger.api.contract.shapes import EventPage
 from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
 from asset_ledger.api.http.request import Request
@@ -15,7 +23,10 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import UnknownAssetError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
 
-HISTORY: Final = (PAGE_SIZE, CURSOR, AS_OF)
+AFTER: Final = Parameter(
+    "after", "Only events after this position.", whole(0, MAX_POSITION), default=0
+)
+HISTORY: Final = (PAGE_SIZE, CURSOR, AFTER, AS_OF)
 
 
 @operation(

@@ -7,6 +7,7 @@ never used as a shared secret, and `none` is never a signature.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,15 +19,22 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from asset_ledger.api.contract.errors import TokenKeyError
-from asset_ledger.api.contract.principal import SCOPES, Principal, Scope, check_user_id
+from asset_ledger.api.contract.principal import (
+    SCOPES,
+    Credential,
+    Principal,
+    Scope,
+    check_user_id,
+)
 from asset_ledger.api.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 Key = bytes | RSAPublicKey | Ed25519PublicKey
 
-_REFUSALS: Final = (jwt.PyJWTError, ValueError, RecursionError)
-"""What PyJWT raises for a token; RecursionError for a header of nested brackets."""
+_REFUSALS: Final = (jwt.PyJWTError, ValueError, OverflowError, RecursionError)
+"""What PyJWT raises for a token; RecursionError for a header of nested brackets. OverflowError:
+an expiry that is no time."""
 _REASONS: Final[Mapping[type[Exception], str]] = {
     jwt.ExpiredSignatureError: "the token has expired: get a new one from its issuer",
     jwt.ImmatureSignatureError: "the token is not valid yet: wait until its nbf",
@@ -87,8 +95,8 @@ class Verifier:
     def __init__(self, keys: Sequence[_JwtKey], file: KeyFile | None, audience: str | None) -> None:
         self._fixed, self._file, self._audience = keys, file, audience
 
-    def principal(self, text: str) -> Principal | None:
-        """Return the caller that a token names; None if the token is refused."""
+    def credential(self, text: str) -> Credential | None:
+        """Return what a token allows, and to which caller; None if it is refused."""
         try:
             return self._verified(text)
         except _REFUSALS:
@@ -104,12 +112,12 @@ class Verifier:
             return _REASONS.get(type(error), _INVALID)
         return _INVALID
 
-    def _verified(self, text: str) -> Principal | None:
+    def _verified(self, text: str) -> Credential | None:
         header = jwt.get_unverified_header(text)
         for known in self._keys():
             if _may_verify(known, header):
                 with suppress(jwt.InvalidSignatureError):  # without a kid, try the next key
-                    return _principal(self._claims(text, known))
+                    return _credential(self._claims(text, known))
         return None
 
     def _keys(self) -> Sequence[_JwtKey]:
@@ -147,6 +155,10 @@ def _may_verify(known: _JwtKey, header: Mapping[str, Any]) -> bool:
     kid = header.get("kid")
     same = known.name is None or kid is None or kid == known.name
     return same and header.get("alg") == known.algorithm
+
+
+def _credential(claims: Mapping[str, Any]) -> Credential:
+    return Credential(_principal(claims), datetime.fromtimestamp(int(claims["exp"]), UTC))
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:

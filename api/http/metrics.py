@@ -91,6 +91,8 @@ class _Numbers(Collector):
         committer = self._backend.committer
         waiting, seconds = committer.slots.taken, committer.seconds
         yield _gauge("writes_waiting", "Writes in the queue.", waiting)
+        behind = committer.clock.lag.total_seconds()
+        yield _gauge("clock_behind_seconds", "Seconds behind the last event's time.", behind)
         damaged = self._backend.ledger.contents.damaged
         yield _gauge("damaged_contents", "Contents found damaged and not repaired.", damaged)
         yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))

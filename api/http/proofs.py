@@ -49,15 +49,16 @@ async def get_job_proof(request: Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(document_start(signed) + _joined(events))
+        await response.write(document_start(signed) + joined(events))
         while events := await prove(events[-1].position, EVENTS_PER_PIECE):
-            await response.write(b"," + _joined(events))
+            await response.write(b"," + joined(events))
         await response.write(END)
     await response.write_eof()
     return response
 
 
-def _joined(events: Sequence[ProvenEvent]) -> bytes:
+def joined(events: Sequence[ProvenEvent]) -> bytes:
+    """Return the documents of events, with commas between them."""
     return b",".join(orjson.dumps(event.document()) for event in events)
 
 

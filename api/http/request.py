@@ -10,7 +10,7 @@ from aiohttp import web
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
-from asset_ledger.api.contract.principal import Principal
+from asset_ledger.api.contract.principal import Credential, Principal
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.cors import Cors
@@ -33,7 +33,8 @@ _NONE: Final = 0
 class Request(web.BaseRequest):
     """One request. `path_values` and `parameters` are its path and query, parsed and checked.
 
-    `max_json` is the operation's limit of a JSON body in bytes. `principal` is the caller;
+    `max_json` is the operation's limit of a JSON body in bytes. `principal` is the caller,
+    `credential` what authenticated it: by the cookie of a session if `by_session`;
     `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
     unless an admin names another user. `credit`: the seconds that the client may still stall while
     it sends the body. `checked`: when its token was checked.
@@ -43,11 +44,14 @@ class Request(web.BaseRequest):
     openapi: Callable[[], bytes]
     counts: RequestCounts
     cors: Cors | None
+    sign_in: Callable[[str], Credential | None]
     id: str
     began: float
     operation_name: str
     max_json: int
     principal: Principal
+    credential: Credential
+    by_session: bool = False
     user_id: str
     connection: Connection
     clients: Connections
@@ -78,6 +82,22 @@ class Request(web.BaseRequest):
     def asset_id_in_path(self, name: str) -> AssetId:
         """Return the asset id in the path. Raises UnknownAssetError for text that is not an id."""
         return read_asset_id(self.path_values[name])
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the session's cookie. Browsers send a cookie to every port of a host."""
+        transport = self.transport
+        port = transport.get_extra_info("sockname")[1] if transport is not None else 0
+        return f"asset-ledger-{port}"
+
+    @property
+    def session_text(self) -> str | None:
+        """The text in the cookie of a session; None without one."""
+        if "Cookie" not in self.headers:
+            return None
+        begin = f"{self.session_cookie}="
+        parts = (part.strip() for part in self.headers["Cookie"].split(";"))
+        return next((part.removeprefix(begin) for part in parts if part.startswith(begin)), None)
 
     def call(self) -> CallContext:
         """Return the context of a write. Raises ParameterError for a malformed key or If-Match."""
@@ -118,6 +138,8 @@ class Request(web.BaseRequest):
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Add headers; aiohttp calls it before it sends a head, that of a stream too."""
         response.headers[REQUEST_ID] = self.id
+        if self.by_session:  # else a shared cache may store it: it has no Authorization
+            response.headers.setdefault("Cache-Control", "private")
         response.headers["X-Content-Type-Options"] = "nosniff"
         if self.cors is not None:
             self.cors.add_headers(self.headers, response.headers)

@@ -1,7 +1,5 @@
 """Find assets by words in their names, tags and metadata, or by an exact name."""
 
-from typing import Final
-
 from aiohttp import web
 
 from asset_ledger.api.contract.operations import operation
@@ -11,10 +9,8 @@ from asset_ledger.api.contract.shapes import AssetOut, FoundPage
 from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.assets import asset_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import ProjectionBehindError, UnknownAssetError
-
-PATIENCE: Final = 0.1
-"""Seconds that a search waits for the index to reach the log's head at its arrival."""
+from asset_ledger.api.http.searching import search_headers
+from asset_ledger.ledger.errors import UnknownAssetError
 
 
 @operation(
@@ -28,7 +24,7 @@ PATIENCE: Final = 0.1
 async def search_assets(request: Request) -> web.Response:
     """List the user's live assets that contain every word, newest first, with their folders."""
     values = request.parameters
-    fresh = "min_position" in values or await _reaches_the_head(request)
+    headers = await search_headers(request)
     found = await request.projections.search.page(
         request.user_id,
         values["query"],
@@ -41,18 +37,7 @@ async def search_assets(request: Request) -> web.Response:
         found.next.encode(),
         found.total,
     )
-    behind = {} if fresh else {"Ledger-Projection": "behind"}
-    return json_answer(body, found.position, headers=next_link(request, found.next) | behind)
-
-
-async def _reaches_the_head(request: Request) -> bool:
-    """Wait for the index, so that a client finds what it recorded before. Count a vain wait."""
-    try:
-        await request.projections.runners["search"].wait_for(request.backend.feed.head(), PATIENCE)
-    except ProjectionBehindError:
-        request.counts.searches_behind += 1
-        return False
-    return True
+    return json_answer(body, found.position, headers=next_link(request, found.next) | headers)
 
 
 @operation(

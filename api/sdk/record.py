@@ -162,6 +162,7 @@ class Event:
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
     `late`: it created an asset after the attempt of its job had ended.
+    `clock` is the time of the server's machine if it was over a minute behind `time`, else None.
     A key that is absent in `data` is a field that the event did not change; None is a cleared one.
     """
 
@@ -178,8 +179,11 @@ class Event:
     late: bool
     version: int
     data: Mapping[str, Any]
+    clock: datetime | None = None
 
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""
-        return cls(**known_fields(cls, document, "time"))
+        clock = document.get("clock")
+        parsed = {"clock": parse_time(clock) if clock else None}
+        return cls(**known_fields(cls, document, "time") | parsed)

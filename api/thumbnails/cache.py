@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
+from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
@@ -64,18 +65,18 @@ class Thumbnails:
         self._drawing: dict[Path, asyncio.Task[bytes]] = {}
         self._failed: dict[Path, _Failure] = {}
 
-    async def of(self, digest: Digest, size: int, content_type: str) -> bytes:
-        """Return the thumbnail of a content of this size, as WebP.
+    async def of(self, digest: Digest, size: int, content_type: str, side: int = LARGEST) -> bytes:
+        """Return the thumbnail of a content of this size, as WebP of at most `side` pixels a side.
 
         Raises UndrawableError, DrawingFailedError, ContentDamagedError.
         """
         kind = _kind(content_type)
-        path = self._path(digest, kind)
+        path = self._path(digest, kind, side)
         kept = await asyncio.to_thread(_read, path)
         if kept is None:
             self._check_pause(path)
             if path not in self._drawing:
-                task = asyncio.create_task(self._draw(path, digest, size, kind))
+                task = asyncio.create_task(self._draw(path, digest, size, kind, side))
                 task.add_done_callback(lambda _: self._drawing.pop(path))
                 self._drawing[path] = task
             kept = await asyncio.shield(self._drawing[path])
@@ -91,11 +92,11 @@ class Thumbnails:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(drawer.end() for drawer in self._drawers))
 
-    async def _draw(self, path: Path, digest: Digest, size: int, kind: str) -> bytes:
+    async def _draw(self, path: Path, digest: Digest, size: int, kind: str, side: int) -> bytes:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
         drawer = await self._free.get()
         try:
-            drawn = await self._drawn(drawer, digest, size, kind)
+            drawn = await self._drawn(drawer, digest, size, kind, side)
         except FailedDrawingError as error:
             raise self._note_failure(path, str(error)) from error
         finally:
@@ -104,10 +105,12 @@ class Thumbnails:
         await asyncio.to_thread(_keep, path, drawn)
         return drawn
 
-    async def _drawn(self, drawer: Drawer, digest: Digest, size: int, kind: str) -> bytes:
+    async def _drawn(
+        self, drawer: Drawer, digest: Digest, size: int, kind: str, side: int
+    ) -> bytes:
         content = await self._open_content(digest, size)
         try:
-            drawn = await _picture_or_reason(drawer, kind, content)
+            drawn = await _picture_or_reason(drawer, kind, content, side)
             if size <= MAX_LOOSE or not drawn.startswith(_PICTURE):
                 await check(content)
             return drawn
@@ -127,23 +130,28 @@ class Thumbnails:
         self._failed[path] = _Failure(reason, pause, time.monotonic() + pause)
         return DrawingFailedError(reason, pause)
 
-    def _path(self, digest: Digest, kind: str) -> Path:
+    def _path(self, digest: Digest, kind: str, side: int) -> Path:
         name = digest.removeprefix("sha256:")
-        return self._folder / name[:2] / f"{name}.{kind}"
+        return self._folder / name[:2] / f"{name}.{kind}.{side}"
+
+
+def drawn_kinds() -> list[str]:
+    """Return the kinds of contents that thumbnails can be made of here: `image`, `video`."""
+    return ["image", "video"] if find_spec("av") is not None else ["image"]
 
 
 def _kind(content_type: str) -> str:
     kind = thumbnail_kind(content_type)
     if kind is None:
         raise UndrawableError(f"no thumbnail is made of {content_type}")
-    if kind == "video" and find_spec("av") is None:
+    if kind not in drawn_kinds():
         raise UndrawableError("thumbnails of videos need the extra `video`: asset-ledger[video]")
     return kind
 
 
-async def _picture_or_reason(drawer: Drawer, kind: str, content: Content) -> bytes:
+async def _picture_or_reason(drawer: Drawer, kind: str, content: Content, side: int) -> bytes:
     try:
-        return await drawer.draw(kind, content.path or await _loose(content))
+        return await drawer.draw(kind, content.path or await _loose(content), side)
     except UndrawableError as error:
         return str(error).encode()
 

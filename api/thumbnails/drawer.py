@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import frame
 from asset_ledger.api.workers.child import Child
@@ -49,24 +50,24 @@ class Drawer:
         self._arguments = [] if readable is None else [str(readable)]
         self._child: Child | None = None
 
-    async def draw(self, kind: str, source: Path | bytes) -> bytes:
-        """Return a small picture of a file, or of these bytes.
+    async def draw(self, kind: str, source: Path | bytes, side: int = LARGEST) -> bytes:
+        """Return a picture of a file, or of these bytes, of at most `side` pixels a side.
 
         Draw once more if the process dies. Raises UndrawableError, FailedDrawingError.
         """
         for _ in range(TRIES):
             # RuntimeError: uvloop's, for a pipe to a process that ended while it was idle
             with suppress(OSError, EOFError, ValueError, RuntimeError):
-                refusal, picture = await self._answer(kind, source)
+                refusal, picture = await self._answer(kind, source, side)
                 if refusal is not None:
                     raise UndrawableError(refusal)
                 return picture
         raise FailedDrawingError("the process that draws ended twice")
 
-    async def _answer(self, kind: str, source: Path | bytes) -> tuple[str | None, bytes]:
+    async def _answer(self, kind: str, source: Path | bytes, side: int) -> tuple[str | None, bytes]:
         try:
             async with asyncio.timeout(self._patience):
-                return await self._ask(kind, source)
+                return await self._ask(kind, source, side)
         except TimeoutError:
             await self.end()
             raise FailedDrawingError("drawing it takes too long") from None
@@ -80,11 +81,11 @@ class Drawer:
         if child is not None:
             await child.kill()
 
-    async def _ask(self, kind: str, source: Path | bytes) -> tuple[str | None, bytes]:
+    async def _ask(self, kind: str, source: Path | bytes, side: int) -> tuple[str | None, bytes]:
         if self._child is None:
             self._child = await self._start()
         path, content = (str(source), b"") if isinstance(source, Path) else (None, source)
-        self._child.stdin.write(frame({"kind": kind, "path": path}, content))
+        self._child.stdin.write(frame({"kind": kind, "path": path, "side": side}, content))
         await self._child.stdin.drain()
         head = orjson.loads(await self._child.stdout.readuntil())
         return head["refusal"], await self._child.stdout.readexactly(head["size"])

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from asset_ledger.api.thumbnails.errors import UndrawableError
 
 LARGEST: Final = 512
-"""Pixels of the longer side."""
+"""Pixels of the longer side, if the caller names no other."""
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """Formats that browsers show, and TIFF. None starts another program, as EPS does."""
@@ -38,10 +38,13 @@ _OF_THE_SYSTEM: Final = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, er
 Source = BytesIO | BinaryIO
 
 
-def draw(kind: str, source: Source) -> bytes:
-    """Return a WebP of an image, or of a frame of a video. Raises UndrawableError."""
+def draw(kind: str, source: Source, side: int = LARGEST) -> bytes:
+    """Return a WebP of an image, or of a frame of a video, of at most `side` pixels a side.
+
+    Raises UndrawableError.
+    """
     try:
-        return _DRAW[kind](source)
+        return _DRAW[kind](source, side)
     except UndrawableError:
         raise
     except OSError as error:
@@ -52,13 +55,13 @@ def draw(kind: str, source: Source) -> bytes:
         raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
 
 
-def _draw_image(source: Source) -> bytes:
+def _draw_image(source: Source, side: int) -> bytes:
     with Image.open(source, formats=_FORMATS) as image:
         _check_size(*image.size)
-        return _webp(_in_colour(image))
+        return _webp(_in_colour(image, side), side)
 
 
-def _draw_video(source: Source) -> bytes:
+def _draw_video(source: Source, side: int) -> bytes:
     import av  # noqa: PLC0415  # an optional extra; without it, `cache` refuses videos
 
     with av.open(source, "r", options={"format_whitelist": _FILMS}) as film:
@@ -69,10 +72,13 @@ def _draw_video(source: Source) -> bytes:
         frame = next(film.decode(stream))
         _check_size(frame.width, frame.height)
         image = frame.to_image()  # type: ignore[no-untyped-call]
-        return _webp(image.rotate(frame.rotation, expand=True))
+        return _webp(image.rotate(frame.rotation, expand=True), side)
 
 
-_DRAW: Final[Mapping[str, Callable[[Source], bytes]]] = {"image": _draw_image, "video": _draw_video}
+_DRAW: Final[Mapping[str, Callable[[Source, int], bytes]]] = {
+    "image": _draw_image,
+    "video": _draw_video,
+}
 
 
 def _check_size(width: int, height: int) -> None:
@@ -81,21 +87,21 @@ def _check_size(width: int, height: int) -> None:
         raise UndrawableError(f"{width:,} x {height:,} pixels are more than are decoded")
 
 
-def _in_colour(image: Image.Image) -> Image.Image:
+def _in_colour(image: Image.Image, side: int) -> Image.Image:
     """Convert an image to a mode that can be scaled. Others stay, so that JPEG decodes small."""
     if image.mode == "I;16" and image.format == "PNG":
         return image.point(lambda value: value / 256).convert("L")
     if image.mode[0] in "IF":
-        return _in_grey(image)
+        return _in_grey(image, side)
     if image.mode in ("P", "PA", "1"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image
 
 
-def _in_grey(image: Image.Image) -> Image.Image:
+def _in_grey(image: Image.Image, side: int) -> Image.Image:
     """Scale numbers of any range to grey: the least is black, the greatest is white."""
     numbers = image.convert("I") if image.mode.startswith("I;16") else image
-    numbers.thumbnail((LARGEST, LARGEST), Image.Resampling.BILINEAR)  # it never overshoots
+    numbers.thumbnail((side, side), Image.Resampling.BILINEAR)  # it never overshoots
     kind = "f" if numbers.mode == "F" else "i"
     known = [number for number in array(kind, numbers.tobytes()) if isfinite(number)]
     low, high = min(known, default=0), max(known, default=0)
@@ -103,8 +109,8 @@ def _in_grey(image: Image.Image) -> Image.Image:
     return numbers.point(lambda number: number * scale - low * scale).convert("L")
 
 
-def _webp(image: Image.Image) -> bytes:
-    image.thumbnail((LARGEST, LARGEST))
+def _webp(image: Image.Image, side: int) -> bytes:
+    image.thumbnail((side, side))
     image, profile = _with_profile(_upright(image))
     written = BytesIO()
     image.save(written, "WEBP", quality=80, icc_profile=profile)

@@ -41,7 +41,7 @@ def answer(head: dict[str, Any], content: bytes) -> bytes:
     """Return a message with the picture, or with the reason why there is none."""
     try:
         with opened(head["path"], content) as source:
-            return frame({"refusal": None}, draw(head["kind"], source))
+            return frame({"refusal": None}, draw(head["kind"], source, head["side"]))
     except UndrawableError as error:
         return frame({"refusal": str(error)}, b"")
 

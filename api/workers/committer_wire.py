@@ -44,10 +44,11 @@ class Opening(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The positions of a command's events from `first` on, their time and places in their jobs."""
+    """The positions of a command's events from `first` on, their times and places in their jobs."""
 
     first: int
     recorded_at: datetime
+    clock: datetime | None
     jobs: Sequence[JobStamp | None]
     leaf: bytes
 
@@ -122,7 +123,8 @@ def decode_result(result: GroupResult, commands: dict[int, Command]) -> GroupRes
 def _encode(answer: Answer) -> Any:
     if isinstance(answer, Appended) and not answer.replayed:
         events = [each.event for each in answer.recorded]
-        return Placed(answer.first, moment(events[0]), [*map(job_stamp, events)], answer.leaf)
+        times = moment(events[0]), events[0].clock
+        return Placed(answer.first, *times, [*map(job_stamp, events)], answer.leaf)
     return _failure(answer) if isinstance(answer, Exception) else answer
 
 
@@ -145,7 +147,7 @@ def _placed(placed: Placed, command: Command) -> Appended:
     recorded = []
     numbered = zip(command.events, placed.jobs, strict=True)
     for position, (event, job) in enumerate(numbered, placed.first):
-        stamp(event, placed.recorded_at)
+        stamp(event, placed.recorded_at, placed.clock)
         if isinstance(event, TaggedEvent) and job is not None:
             stamp_job(event, job)
         recorded.append(Recorded(position, event))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
+from asset_ledger.ledger.clock import Clock, ClockCheck, utc_now
 from asset_ledger.ledger.commit.histogram import Histogram
 from asset_ledger.ledger.commit.requests import (
     MAX_GROUP,
@@ -58,13 +59,19 @@ class Committer:
     """
 
     def __init__(
-        self, worker: Worker, queue_size: int, patience: float = 30.0, per_user: int | None = None
+        self,
+        worker: Worker,
+        queue_size: int,
+        patience: float = 30.0,
+        per_user: int | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self._worker, self._queue = worker, WorkerQueue(worker, self._note, self._adopt)
         self._numbers, self._patience = count(1), patience
         self._is_attached = False
         self.slots = Slots(queue_size, per_user)
         self.behind = False
+        self.clock = ClockCheck(clock)
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
 
     @property
@@ -157,9 +164,11 @@ class Committer:
         if result.commands:
             self.groups.count(result.commands)
             self.seconds.count(result.seconds)
+        self.clock.note(result.head.recorded_at)
         outcomes = [each for _, each in result.answers if isinstance(each, Appended)]
         self._tables.learn(result.tables)
-        self._feed.advance(result.head, [event for each in outcomes for event in each.recorded])
+        recorded = [event for each in outcomes for event in each.recorded]
+        self._feed.advance(result.head.position, recorded)
 
     async def _adopt(self, result: GroupResult) -> None:
         await self._tables.adopt(result.tables)

@@ -76,7 +76,7 @@ class GroupCommit:
     ) -> GroupResult:
         """Return the state of log and tables, with these answers."""
         failure = self._packs.failure or self._log.failure
-        head = self._log.head().position
+        head = self._log.head()
         return GroupResult(head, self._tables.state, answers, failure, commands, seconds)
 
     def run(self, requests: Sequence[Request]) -> GroupResult:

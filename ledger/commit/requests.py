@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.ledger.log.event_log import Appended, Command, Outcome
+from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome
 
 MAX_GROUP: Final = 256
 """The number of requests at which a group is full."""
@@ -59,11 +59,11 @@ class TablesState(NamedTuple):
 class GroupResult(NamedTuple):
     """The result of one group commit. A worker's first result, without answers, reports it open.
 
-    `answers` are by request number. `head` is the log's last position. `failure` is why nothing
-    more is written until a restart. The group had `commands` commands and took `seconds`.
+    `answers` are by request number. `head` is the end of the log. `failure` is why nothing more is
+    written until a restart. The group had `commands` commands and took `seconds`.
     """
 
-    head: int
+    head: Head
     tables: TablesState
     answers: Sequence[tuple[int, Answer]] = ()
     failure: StorageFailedError | None = None
@@ -73,7 +73,7 @@ class GroupResult(NamedTuple):
     @property
     def behind(self) -> bool:
         """Whether the tables lack events of the log."""
-        return self.tables.position < self.head
+        return self.tables.position < self.head.position
 
 
 class Committed(NamedTuple):

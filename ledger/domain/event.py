@@ -6,10 +6,13 @@ it gives the event its position.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+MAX_CLOCK_LAG: Final = timedelta(minutes=1)
+"""A machine's clock is wrong if it is further behind the time of the last event."""
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 """A JSON value."""
@@ -31,6 +34,8 @@ class Event:
 
     `originator_id` is the stream (32 hex digits), `originator_version` counts 1, 2, 3 ... in it;
     the names are those of the columns of eventsourcing's table. `by` is the acting user.
+    `recorded_at` never decreases; `clock` is the time of the machine, stored only if it was more
+    than `MAX_CLOCK_LAG` behind `recorded_at`.
     """
 
     TOPIC: ClassVar[str]
@@ -42,6 +47,7 @@ class Event:
     originator_version: int
     by: str
     recorded_at: datetime | None = None
+    clock: datetime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the class and the values: the default of dataclasses takes three times as long."""
@@ -103,9 +109,10 @@ class Recorded(NamedTuple):
     event: Event
 
 
-def stamp(event: Event, recorded_at: datetime) -> None:
-    """Set the time of recording of an event that the log is about to store."""
+def stamp(event: Event, recorded_at: datetime, clock: datetime | None) -> None:
+    """Set the times of an event that the log is about to store."""
     object.__setattr__(event, "recorded_at", recorded_at)
+    object.__setattr__(event, "clock", clock)
 
 
 class JobStamp(NamedTuple):

@@ -4,12 +4,12 @@ Until `finish`, the copy has another file name, so that no server opens an incom
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.domain.event import Event, TaggedEvent, job_stamp, moment
 from asset_ledger.ledger.errors import LedgerError
@@ -119,7 +119,7 @@ class CopiedLog(SqliteLog):
 
     def _group(self, events: Sequence[Copied]) -> Group:
         touched = self._touched([Command([copied.event for copied in events])])
-        group = Group(touched, self._codec, datetime.now(UTC), _no_prepare)
+        group = Group(touched, self._codec, utc_now(), _no_prepare)
         last = self._head.recorded_at
         for copied in events:
             group.position += 1

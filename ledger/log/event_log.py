@@ -129,8 +129,9 @@ class EventLog(LogReader, Protocol):
     - `append` MUST refuse a command if a stream or guard is at another version
       (VersionConflictError), or if its key was used for another request (KeyReusedError). For the
       same key and the same request it MUST return the first outcome and record nothing.
-    - `recorded_at` MUST NOT be before that of the previous event. `job_seq` MUST be 1, 2, 3 ... in
-      each job of each user.
+    - `recorded_at` MUST NOT be before that of the previous event. `clock` MUST be the time of the
+      machine if that is more than `MAX_CLOCK_LAG` behind `recorded_at`, else None. `job_seq` MUST
+      be 1, 2, 3 ... in each job of each user.
     - The places of contents are stored also if every command is refused.
     - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """

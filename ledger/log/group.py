@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 from eventsourcing.persistence import StoredEvent
 
 from asset_ledger.ledger.domain.attempts import JobHead
-from asset_ledger.ledger.domain.event import Event, Recorded, TaggedEvent, stamp, stamp_job
+from asset_ledger.ledger.domain.event import (
+    MAX_CLOCK_LAG,
+    Event,
+    Recorded,
+    TaggedEvent,
+    stamp,
+    stamp_job,
+)
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -87,6 +94,7 @@ class Group:
     def __init__(self, touched: Touched, codec: Codec, now: datetime, prepare: Prepare) -> None:
         last = touched.head.recorded_at
         self.recorded_at = now if last is None else max(now, last)  # the clock may jump back
+        self._clock = now if self.recorded_at - now > MAX_CLOCK_LAG else None
         self.touched = touched
         self.position = touched.head.position
         self.rows = Rows()
@@ -151,7 +159,7 @@ class Group:
         """Stamp each event. Return the head of each job after them. Raise JobStateError."""
         heads: dict[JobName, JobHead] = {}
         for event in events:
-            stamp(event, self.recorded_at)
+            stamp(event, self.recorded_at, self._clock)
             job = _job_of(event)
             if job is not None and isinstance(event, TaggedEvent):
                 head = heads.get(job) or self.touched.jobs.get(job, JobHead())

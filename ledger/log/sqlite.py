@@ -6,9 +6,8 @@ small contents.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.places import (
     CONTENTS_TABLE,
     Place,
@@ -43,6 +43,7 @@ from asset_ledger.ledger.log.tree_rows import (
     keep_tiles,
 )
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
+from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.sqlite import (
     RESTORE,
     expect_groups,
@@ -101,8 +102,6 @@ _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?, ?, ?)
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
-Clock = Callable[[], datetime]
-
 
 def _recorder(path: Path | str) -> SQLiteApplicationRecorder:
     return SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
@@ -121,12 +120,12 @@ class SqliteLog(SqliteLogReader):
         path: Path,
         codec: Codec,
         *,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         """Open or create the file. Raises CorruptLogError if it is damaged.
 
-        `clock` returns the time in UTC, `factory` is the class of the writing connection.
+        `factory` is the class of the writing connection.
         """
         self._path, self._codec, self._clock, self._factory = path, codec, clock, factory
         self._recorder = _recorder(path)
@@ -138,6 +137,7 @@ class SqliteLog(SqliteLogReader):
         with refusing_damage(self._path, RESTORE, CorruptLogError):
             self._db = self._connect()
             self._prepare_file()
+            self._file = NamedFile(self._path)
 
     def _connect(self) -> sqlite3.Connection:
         return expect_groups(open_writer(self._path, "FULL", self._factory))
@@ -181,7 +181,10 @@ class SqliteLog(SqliteLogReader):
         if self._failure is not None:
             return [self._failure] * len(commands)
         try:
+            self._file.check()
             return self._append_group(commands, prepare, places)
+        except StorageFailedError as error:
+            return [error] * len(commands)
         except _CommitFailedError as failed:
             return self._outcomes_after_failed_commit(failed)
         except sqlite3.Error as error:
@@ -289,6 +292,7 @@ class SqliteLog(SqliteLogReader):
     def _refusing_errors(self) -> Iterator[None]:
         if self._failure is not None:
             raise self._failure
+        self._file.check()
         try:
             yield
         except sqlite3.Error as error:

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 class Proofs:
-    """Makes proofs, on the event loop that it was made on."""
+    """Makes proofs, on the event loop that it was made on. `origin` names the log in them."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Proofs:
         self._replay, self._committer = replay, committer
         self._signer = signer_in_force(log, codec, key_file)
         opened = read_identity(log, codec)
-        self._log_id, self._origin = opened.log_id, opened.origin
+        self._log_id, self.origin = opened.log_id, opened.origin
         self._tiles = Tiles(log)
         self._signing = asyncio.Lock()
         self._latest: TreeHead | None = None
@@ -81,7 +81,7 @@ class Proofs:
 
     async def _sign(self, size: int) -> TreeHead:
         root = await asyncio.to_thread(self._tiles.root, size)
-        checkpoint = Checkpoint(self._origin, size, root)
+        checkpoint = Checkpoint(self.origin, size, root)
         note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
         kept = await self._committer.keep_checkpoint(size, note)
         if kept != note:  # Ed25519 is deterministic: the same key and root give the same note

@@ -51,10 +51,15 @@ class DataFolder:
         self.unfinished_log: Final = root / UNFINISHED
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
+        self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
         self.build_lock: Final = root / "projections.lock"  # the rebuild's
+
+    def names(self) -> set[Path]:
+        """Return what is in the folder, and in its folder of contents."""
+        return {*self.root.glob("*"), *self.content.root.glob("*")}
 
 
 def check_log(folder: Path) -> None:
@@ -64,6 +69,10 @@ def check_log(folder: Path) -> None:
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
+        )
+    if _is_of_another_program(files.log):
+        raise DataFolderError(
+            f"{files.log} is a database of another program: choose another data folder"
         )
     if (old := files.content.root / "packed.db").exists():
         raise DataFolderError(
@@ -77,18 +86,33 @@ def check_log(folder: Path) -> None:
         )
 
 
+def _is_of_another_program(file: Path) -> bool:
+    if not _has_bytes(file) or not _finds(file, "SELECT 1 FROM sqlite_master"):
+        return False
+    return not _has_table(file, "stored_events")
+
+
 def _has_contents(content: ContentFolder) -> bool:
     packs = (pack for pack in content.packs.glob("*.pack") if pack.stat().st_size)
     return next(chain(packs, content.objects.glob("??/??/*")), None) is not None
 
 
 def _has_rows(file: Path, table: str) -> bool:
-    """Whether a table has a row. True if the file is unreadable: opening it reports the reason."""
-    if not file.is_file() or not file.stat().st_size:
-        return False
+    return _has_table(file, table) and _finds(file, f"SELECT 1 FROM {table} LIMIT 1")
+
+
+def _has_table(file: Path, table: str) -> bool:
+    named = f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"
+    return _has_bytes(file) and _finds(file, named)
+
+
+def _has_bytes(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _finds(file: Path, sql: str) -> bool:
     try:
         with closing(open_reader(file)) as db:
-            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-            return bool(made and db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone())
+            return db.execute(sql).fetchone() is not None
     except sqlite3.Error:
         return True

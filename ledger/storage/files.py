@@ -47,6 +47,31 @@ def _reason(error: OSError | sqlite3.Error) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+class NamedFile:
+    """An existing file, to find out later whether its name still leads to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._found = path, path.stat()
+
+    @property
+    def problem(self) -> str | None:
+        """What happened to the file, and what to do; None if it is there."""
+        try:
+            if os.path.samestat(self._path.stat(), self._found):
+                return None
+        except OSError:
+            pass
+        return (
+            "the data folder was moved or removed, or its disk is gone: nothing is recorded."
+            " Put it back, or restart the server with its new place"
+        )
+
+    def check(self) -> None:
+        """Raise StorageFailedError if the name leads elsewhere: what is written would be lost."""
+        if problem := self.problem:
+            raise StorageFailedError(problem)
+
+
 def make_folder(folder: Path) -> None:
     """Make a durable folder, with its parents, that only its owner can enter (0700)."""
     if not folder.parent.exists():

@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
+from asset_ledger.ledger.errors import DataFolderError, FolderLockedError, LedgerError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import make_folder, storage_errors
 
@@ -20,6 +22,10 @@ OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 """The permissions that a data folder gives to no group and to no other user."""
 
 logger = logging.getLogger(__name__)
+
+
+DYING: Final = 60.0
+"""Seconds that a process of an earlier server may take to finish its last group."""
 
 
 class LockHolder(NamedTuple):
@@ -36,7 +42,12 @@ class FolderLock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._holder = LockHolder(os.getpid(), None, _new_secret())
+        self.is_kept = False
         self.announce(None)
+
+    def keep(self) -> None:
+        """Keep the files that were made from here on, also if the block ends with an error."""
+        self.is_kept = True
 
     def announce(self, address: str | None) -> None:
         """Write into the lock file where this process listens."""
@@ -66,18 +77,32 @@ def hold_folder(folder: Path) -> Iterator[FolderLock]:
     """Make the data folder if it is absent, and lock every other process out of it.
 
     The lock is released when the block ends or the process dies. A forked child would keep it, so
-    children are spawned. Raises FolderLockedError, which names the holder.
+    children are spawned. A block that is refused before `keep` leaves nothing that it made, the
+    folder included. Raises FolderLockedError, which names the holder.
     """
-    descriptor = _open_lock(folder)
-    try:
-        _take(descriptor, folder)
+    with _made(folder) as (descriptor, before):
         if DataFolder(folder).committer_lock.exists():
             with hold_committer_lock(folder):
                 pass  # wait for the committer of a killed server, which finishes its last group
+        lock = FolderLock(descriptor)
         try:
-            yield FolderLock(descriptor)
+            yield lock
+        except LedgerError:
+            if not lock.is_kept:
+                _remove_new(DataFolder(folder), before)
+            raise
         finally:
             os.ftruncate(descriptor, 0)  # else a later refusal would name this process
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raise FolderLockedError if another process holds the folder. Make no file."""
+    try:
+        descriptor = os.open(DataFolder(folder).lock, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _take(descriptor, folder)
     finally:
         os.close(descriptor)
 
@@ -87,35 +112,109 @@ def hold_build_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of the process that builds tables; wait for an earlier one that is dying.
 
     A rebuild outlives its server by an instant, and would write into the files of the next one.
+    Raises FolderLockedError.
     """
-    with _hold(DataFolder(folder).build_lock):
+    with _hold(DataFolder(folder).build_lock, "rebuild"):
         yield
 
 
 @contextmanager
 def hold_committer_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of the process that commits; wait for an earlier one that is dying."""
-    with _hold(DataFolder(folder).committer_lock):
+    """Hold the lock of the process that commits; wait for an earlier one that is dying.
+
+    Raises FolderLockedError.
+    """
+    with _hold(DataFolder(folder).committer_lock, "committer"):
         yield
 
 
 @contextmanager
-def _hold(path: Path) -> Iterator[None]:
+def _hold(path: Path, what: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait_for(descriptor, what)
+        os.pwrite(descriptor, b"%-20d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
-def _open_lock(folder: Path) -> int:
+def _wait_for(descriptor: int, what: str) -> None:
+    """Take a lock. Say which process has it; raise FolderLockedError if it keeps it."""
+    began, is_said = time.monotonic(), False
+    while not _try(descriptor):
+        holder = f"process {os.pread(descriptor, 20, 0).decode().strip() or 'unknown'}"
+        waited = time.monotonic() - began
+        if waited > DYING:
+            raise FolderLockedError(
+                f"{holder}, the {what} of an earlier server, has not ended: is it stopped? End it"
+                " with kill -9; it loses no acknowledged write"
+            )
+        if waited > 1 and not is_said:
+            is_said = True
+            logger.warning("waiting for %s, the %s of an earlier server, to end", holder, what)
+        time.sleep(0.01)
+
+
+def _try(descriptor: int) -> bool:
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[tuple[int, set[Path]]]:
+    """Yield the descriptor of the locked lock file, and the names that were there before.
+
+    Remove the folders that were made for it, if they are empty after the block.
+    """
+    absent, descriptor = [], -1
+    try:
+        absent = [each for each in (folder, *folder.parents) if not each.exists()]
         make_folder(folder)
         _make_private(folder)
-        return os.open(DataFolder(folder).lock, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor, before = _open_lock(folder)
+        yield descriptor, before
     except OSError as error:
+        if descriptor >= 0:
+            raise
         raise DataFolderError(f"{folder} cannot be a data folder: {error.strerror}") from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+        for each in absent:
+            with suppress(OSError):  # of one that is not empty
+                each.rmdir()
+
+
+def _open_lock(folder: Path) -> tuple[int, set[Path]]:
+    files = DataFolder(folder)
+    is_new = not files.lock.exists()
+    descriptor = os.open(files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(descriptor, folder)
+        if files.lock.exists() and os.path.samestat(os.fstat(descriptor), files.lock.stat()):
+            return descriptor, files.names() - ({files.lock} if is_new else set())
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)  # a refused start has removed this file meanwhile
+    return _open_lock(folder)
+
+
+def _remove_new(files: DataFolder, before: set[Path]) -> None:
+    """Remove what a refused start made; nothing of a log or an import that was there before."""
+    new = files.names() - before
+    if files.unfinished_log.exists():
+        new &= {files.lock}
+    if files.log in before:
+        new.discard(files.key)  # the log may name it by now
+    for path in sorted(new - {files.lock}, reverse=True):  # contents before their folder
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if files.lock in new:  # last: until then it keeps other processes out
+        files.lock.unlink(missing_ok=True)
 
 
 def _make_private(folder: Path) -> None:

@@ -68,6 +68,12 @@ STATEMENTS = (
         live INTEGER NOT NULL DEFAULT 1
     )
     """,
+    # It covers the timeline of a job.
+    """
+    CREATE INDEX usage_assets_by_job
+        ON usage_assets (user_id, job_id, created_at, node_id, size, live)
+        WHERE live AND job_id IS NOT NULL
+    """,
     f"CREATE VIEW usage_facets AS {FACETS}",
     # The next three tables are empty between transactions.
     """

@@ -230,7 +230,8 @@ class AssetQuery:
     """A checked request for a page of assets.
 
     The page starts at the row with seq `start`, and in the order of a column with `key` in it.
-    `deleted_states` are the values of `Asset.deleted` that are listed. Queries for different pages
+    `deleted_states` are the values of `Asset.deleted` that are listed; each asset has to contain
+    every one of `words`. Queries for different pages
     of a list are equal.
     """
 
@@ -242,6 +243,7 @@ class AssetQuery:
     binding: bytes
     start: int = field(compare=False)
     key: str | int | None = field(default=None, compare=False)
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -252,10 +254,13 @@ class AssetQuery:
         size: int,
         cursor: str,
         deleted: str = "false",
+        words: tuple[str, ...] = (),
     ) -> "AssetQuery":
         """Check all parts of a request. Raises ParameterError or CursorError."""
         hashable = tuple((name, tuple(values)) for name, values in filters.items())
         first = _first_page(user_id, hashable, sort, size, deleted)
+        if words:
+            first = replace(first, words=words, binding=first.binding + orjson.dumps(words))
         if not cursor:
             return first
         if first.sort.column is None:
@@ -267,8 +272,10 @@ class AssetQuery:
         """Return the cursor of the page that starts at a row; `""` without one."""
         return "" if start is None else seal_cursor(start, self.binding)
 
-    def next_key_cursor(self, key: str | int, start: int) -> str:
-        """Return the cursor of the page that starts at a row, in the order of a column."""
+    def cursor_at(self, key: str | int, start: int) -> str:
+        """Return the cursor of the page that starts at a row, in the order of the query."""
+        if self.sort.column is None:
+            return self.next_cursor(start)
         return seal(orjson.dumps([key, start]), self.binding)
 
 

@@ -226,6 +226,13 @@ def _walk(query: AssetQuery) -> tuple[Sql, Sql]:
     return rows, _walked(query, hits=False, limit=1, offset=WALK)
 
 
+def newest_statement(query: AssetQuery) -> Sql:
+    """Return SQL of the next `WALK` rows: their `seq`, and whether they are a `hit`."""
+    walked = _walked(query, hits=True, limit=WALK)
+    values = [query.start if value is _START else value for value in walked.parameters]
+    return Sql(walked.text, values)
+
+
 def _walked(query: AssetQuery, *, hits: bool, limit: int, offset: int = 0) -> Sql:
     """Return SQL of the rows to walk, in order; with `hits`, with the result of their tests."""
     walks = _walks_of(query)
@@ -251,9 +258,13 @@ def breadth_statement(query: AssetQuery) -> Sql:
     return Sql(f"SELECT count(*) FROM ({found.text} LIMIT ?)", [*found.parameters, WALK + 1])
 
 
-def ordered_statement(query: AssetQuery) -> Sql:
-    """Return the SQL of a page by a column: one row, with the arguments of `ordered_page`."""
-    found = _found(query, f"seq, {query.sort.column} AS key")
+def ordered_statement(query: AssetQuery, among: Sequence[int] | None = None) -> Sql:
+    """Return the SQL of a page by a column: one row, with the arguments of `ordered_page`.
+
+    The page is of these rows of `among`, if given; then it may also be by creation.
+    """
+    columns = f"seq, {query.sort.column or 'seq'} AS key"
+    found = _found(query, columns) if among is None else _found_among(query, columns, among)
     onwards, start = "", []
     if query.key is not None:
         onwards, start = f" AND (key, seq) {query.sort.onwards} (?, ?)", [query.key, query.start]
@@ -275,20 +286,20 @@ def ordered_page(query: AssetQuery, json: bytes | None, keys: str, position: int
     rows: list[tuple[str | int, int]] = orjson.loads(keys)
     if json is None or len(rows) <= query.size:
         return Page(json or b"", len(rows), "", position)
-    following = query.next_key_cursor(*rows[-1])
+    following = query.cursor_at(*rows[-1])
     return Page(json[: json.rindex(b",\n")], query.size, following, position)
 
 
-def count_statement(query: AssetQuery) -> Sql:
-    """Return SQL that counts the assets on all pages."""
-    found = _found(query, "seq")
+def count_statement(query: AssetQuery, among: Sequence[int] | None = None) -> Sql:
+    """Return SQL that counts the assets on all pages, or those of `among`."""
+    found = _found(query, "seq") if among is None else _found_among(query, "seq", among)
     return Sql(f"SELECT count(*) FROM ({found.text}) WHERE hit", found.parameters)
 
 
-def ids_statement(query: AssetQuery) -> Sql:
+def ids_statement(query: AssetQuery, column: str = "id") -> Sql:
     """Return SQL of the ids of the assets on all pages, in the order of creation."""
     found = _found(query, "seq, id")
-    return Sql(f"SELECT id FROM ({found.text}) WHERE hit ORDER BY seq", found.parameters)
+    return Sql(f"SELECT {column} FROM ({found.text}) WHERE hit ORDER BY seq", found.parameters)
 
 
 def _found(query: AssetQuery, columns: str) -> Sql:
@@ -298,6 +309,22 @@ def _found(query: AssetQuery, columns: str) -> Sql:
         rows = _rows(query, walk.source, f"{columns}, {walk.test.text} AS hit", walk.keys)
         found.append(Sql(rows.text, [*walk.test.parameters, *rows.parameters]))
     return _union(found)
+
+
+def _found_among(query: AssetQuery, columns: str, among: Sequence[int]) -> Sql:
+    """Return SQL likewise of the live rows of `among`."""
+    tests, values = tests_of(query)
+    text = f"""
+        SELECT {columns}, true{tests} AS hit FROM json_each(?) AS given
+        CROSS JOIN assets ON seq = given.value WHERE user_id = ? AND deleted_at IS NULL"""
+    return Sql(text, [*values, orjson.dumps(among).decode(), query.user_id])
+
+
+def tests_of(query: AssetQuery) -> tuple[str, list[Any]]:
+    """Return ` AND <test>` of each condition, and their parameters."""
+    conditions = [condition.sql() for condition in query.conditions]
+    tests = "".join(f" AND {text}" for text, _ in conditions)
+    return tests, [value for _, parameters in conditions for value in parameters]
 
 
 def _union(found: Sequence[Sql]) -> Sql:

@@ -100,7 +100,7 @@ class AssetQueries:
         another query, and ProjectionBehindError if the catalog is behind.
         """
         query = AssetQuery.of(user_id, filters, sort, page_size, cursor, deleted)
-        self._check_filled(query)
+        self.check_filled(query)
         if query.sort.column is None:
             (row,) = await self._readers.rows(*page_statement(query))
             return page_of(query, *row)
@@ -115,18 +115,18 @@ class AssetQueries:
     ) -> int:
         """Return how many assets match every filter. Reads all rows of the narrowest index."""
         query = AssetQuery.of(user_id, filters, "created_at", 1, "", deleted)
-        self._check_filled(query)
+        self.check_filled(query)
         ((found,),) = await self._readers.rows(*count_statement(query))
         return int(found)
 
     async def matching(self, user_id: str, filters: Mapping[str, Sequence[str]]) -> list[AssetId]:
         """Return the ids of all live assets that match every filter, without a limit."""
         query = AssetQuery.of(user_id, filters, "created_at", 1, "")
-        self._check_filled(query)
+        self.check_filled(query)
         rows = await self._readers.rows(*ids_statement(query))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
-    def _check_filled(self, query: AssetQuery) -> None:
+    def check_filled(self, query: AssetQuery) -> None:
         """Raise ProjectionBehindError for a filter on a column that is not backfilled yet."""
         columns = {each.column for condition in query.conditions for each in condition.any_of}
         check_backfilled(self._pending_backfill, "assets", columns)

@@ -5,6 +5,7 @@ returned.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import orjson
@@ -13,7 +14,7 @@ from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
-from asset_ledger.projections.queries.asset_statements import WALK
+from asset_ledger.projections.queries.asset_statements import WALK, tests_of
 from asset_ledger.projections.queries.pages import Page
 from asset_ledger.projections.tables.catalog import digest_prefix
 
@@ -27,7 +28,7 @@ _NEXT: Final = """
 _ROWS: Final = """
     SELECT place, CAST(json AS BLOB)
     FROM (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
-    WHERE deleted_at IS NULL{tests} LIMIT ?
+    WHERE user_id = ? AND deleted_at IS NULL{tests} LIMIT ?
 """
 _OWNERS: Final = """
     SELECT seq FROM catalog INDEXED BY catalog_by_digest
@@ -47,6 +48,12 @@ class Entry(NamedTuple):
     seq: int
 
 
+Following = Callable[[Entry | None], Awaitable[tuple[list[Entry], Entry | None]]]
+"""Returns the next rows from an entry on, and the row after them if there is one."""
+
+Keep = Callable[[list[int]], Awaitable[list[int]]]
+"""Returns those of some rows that have to be tested further."""
+
 Reach = Callable[[int], Awaitable[None]]
 """Returns once the catalog reflects a position. Raises ProjectionBehindError."""
 
@@ -57,7 +64,7 @@ class CatalogQueries:
     def __init__(self, catalog: AsyncReaders, tables: AsyncReaders, reach: Reach) -> None:
         self._catalog, self._tables, self._reach = catalog, tables, reach
 
-    async def page(self, query: AssetQuery) -> Page:
+    async def page(self, query: AssetQuery, keep: Keep | None = None) -> Page:
         """Return the matches among the next 20,000 live assets in the order of a column.
 
         Raises ParameterError for a query of tombstones, and ProjectionBehindError.
@@ -67,16 +74,30 @@ class CatalogQueries:
             raise ParameterError(f"deleted {message}", errors=[("deleted", message)])
         position = await self._caught_up()
         entry = None if query.key is None else Entry(query.key, query.start)
+        return await self.walk(query, entry, partial(self._next, query), keep, position)
+
+    async def walk(
+        self,
+        query: AssetQuery,
+        entry: Entry | None,
+        following: Following,
+        keep: Keep | None,
+        position: int,
+    ) -> Page:
+        """Return the matches among the next 20,000 entries that `following` gives."""
         found: list[tuple[Entry, bytes]] = []
         for _ in range(WALK // CHUNK):
-            entries, entry = await self._next(query, entry)
+            entries, entry = await following(entry)
+            if keep is not None:
+                kept = set(await keep([each.seq for each in entries]))
+                entries = [each for each in entries if each.seq in kept]
             found += await self._matching(query, entries, query.size + 1 - len(found))
             if entry is None or len(found) > query.size:
                 break
-        following = found[query.size][0] if len(found) > query.size else entry
+        after = found[query.size][0] if len(found) > query.size else entry
         shown = [json for _, json in found[: query.size]]
-        after = query.next_key_cursor(*following) if following else ""
-        return Page(b",\n".join(shown), len(shown), after, position)
+        cursor = query.cursor_at(*after) if after else ""
+        return Page(b",\n".join(shown), len(shown), cursor, position)
 
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
         """Return a live asset of the user with this content. Raises ProjectionBehindError."""
@@ -108,9 +129,9 @@ class CatalogQueries:
         self, query: AssetQuery, entries: Sequence[Entry], limit: int
     ) -> list[tuple[Entry, bytes]]:
         """Return the entries that match the query, in order, with the JSON of their assets."""
-        conditions = [condition.sql() for condition in query.conditions]
-        tests = "".join(f" AND {text}" for text, _ in conditions)
-        values = [value for _, parameters in conditions for value in parameters]
+        tests, values = tests_of(query)
         seqs = orjson.dumps([entry.seq for entry in entries]).decode()
-        rows = await self._tables.rows(_ROWS.format(tests=tests), (seqs, *values, limit))
+        rows = await self._tables.rows(
+            _ROWS.format(tests=tests), (seqs, query.user_id, *values, limit)
+        )
         return [(entries[place], json) for place, json in rows]

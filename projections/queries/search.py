@@ -149,9 +149,7 @@ def _found(
     user_id: str, words: Sequence[str], filters: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[Any]]:
     """Return FROM and WHERE of all matches, and their parameters."""
-    owner = owner_of(user_id)
-    long = _all(owner, [word for word in words if len(word) >= TRIGRAM])
-    short = _all(head(owner), [head(word) for word in words if len(word) < TRIGRAM])
+    long, short = matches_of(user_id, words)
     index = "search_text" if long else "search_heads"
     tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
     wanted = [
@@ -160,6 +158,14 @@ def _found(
     ]
     sql = _FOUND.format(index=index, also=_ALSO if long and short else "", tests=tests)
     return sql, [*filter(None, (long, short)), user_id, *wanted]
+
+
+def matches_of(user_id: str, words: Sequence[str]) -> tuple[str, str]:
+    """Return the FTS5 queries of words for `search_text` (of long words) and `search_heads`."""
+    owner = owner_of(user_id)
+    long = _all(owner, [word for word in words if len(word) >= TRIGRAM])
+    short = _all(head(owner), [head(word) for word in words if len(word) < TRIGRAM])
+    return long, short
 
 
 def _all(owner: str, tokens: Sequence[str]) -> str:

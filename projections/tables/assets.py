@@ -40,7 +40,7 @@ def document(asset: Asset) -> dict[str, Any]:
         "metadata": asset.metadata,
         "created_at": iso(asset.created_at),
         "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
-        "thumb_url": f"/api/assets/{asset.id}/thumbnail" if _has_thumbnail(asset) else None,
+        "thumb_url": _thumbnail_url(asset) if _has_thumbnail(asset) else None,
         "duration": None if asset.duration is None else float(asset.duration),
         "node_id": asset.node_id,
         "job_id": asset.job_id,
@@ -56,6 +56,11 @@ def document(asset: Asset) -> dict[str, Any]:
     if asset.deleted_at is not None:
         fields |= {"deleted_at": iso(asset.deleted_at), "deleted_by": asset.deleted_by}
     return fields
+
+
+def _thumbnail_url(asset: Asset) -> str:
+    """Return an address whose picture never changes, so that clients may keep it."""
+    return f"/api/assets/{asset.id}/thumbnail?version={asset.version}"
 
 
 def home_document(user_id: str, since: datetime) -> dict[str, Any]:

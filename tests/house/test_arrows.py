@@ -12,7 +12,7 @@ from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules
 HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
 LOW = ("errors", "ids", "progress")
-STORED = (*LOW, "domain", "storage", "merkle", "content", "log")
+STORED = (*LOW, "clock", "domain", "storage", "merkle", "content", "log")
 """Packages that everything above the log may import."""
 
 LEDGER = {
@@ -20,10 +20,11 @@ LEDGER = {
     "ids": (),
     "progress": (),
     "domain": LOW,
+    "clock": ("domain",),
     "storage": LOW,
     "merkle": (*LOW, "storage"),
     "content": (*LOW, "storage"),
-    "log": (*LOW, "domain", "storage", "merkle", "content"),
+    "log": (*LOW, "clock", "domain", "storage", "merkle", "content"),
     "reading": STORED,
     "audit": STORED,
     "commit": (*STORED, "reading"),
@@ -47,14 +48,15 @@ API = {
     "environment": ("settings",),
     "logs": (),
     "tokens": ("contract",),
+    "sessions": ("contract", "tokens"),
     "engine": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
-    "backend": (*SETTINGS, "engine", "thumbnails", "tokens", "workers"),
+    "backend": (*SETTINGS, "engine", "sessions", "thumbnails", "tokens", "workers"),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend"),
     "imports": ("contract", "export", "sdk"),
-    "http": (*SETTINGS, "backend", "thumbnails", "workers"),
+    "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("http", "sdk", "export", "imports", "workers"),

@@ -38,7 +38,7 @@ class Model:
             "metadata": fields.get("metadata"),
             "created_at": when,
             "get_url": None if content is None else f"/api/assets/{asset_id}/content",
-            "thumb_url": _thumbnail(asset_id, fields["content_type"], digest),
+            "thumb_url": _thumbnail(asset_id, 1, fields["content_type"], digest),
             "duration": fields.get("duration"),
             "node_id": fields.get("node_id"),
             "job_id": fields.get("job_id"),
@@ -131,7 +131,7 @@ class Model:
         asset, contents = self.live[asset_id], self.contents[asset_id]
         self.head += 1
         version = asset["version"] + 1
-        asset["thumb_url"] = _thumbnail(asset_id, asset["content_type"], asset["digest"])
+        asset["thumb_url"] = _thumbnail(asset_id, version, asset["content_type"], asset["digest"])
         asset.update(version=version, etag=f"v{version}", position=self.head, updated_at=None)
         contents.append(contents[-1] if content is None else content)
         self._add_to_history(topic, asset_id, version)
@@ -192,6 +192,6 @@ def _hits(asset: Doc, given: tuple[str, list[str]]) -> bool:
     return asset[name] in values
 
 
-def _thumbnail(asset_id: str, content_type: str, digest: str | None) -> str | None:
+def _thumbnail(asset_id: str, version: int, content_type: str, digest: str | None) -> str | None:
     drawn = digest is not None and content_type.startswith(("image/", "video/"))
-    return f"/api/assets/{asset_id}/thumbnail" if drawn else None
+    return f"/api/assets/{asset_id}/thumbnail?version={version}" if drawn else None

@@ -199,3 +199,16 @@ def test_a_server_with_a_stopped_committer_ends_on_sigterm(data_dir: Path) -> No
         assert server.stop() == 0
         assert is_gone(pid)
         server.start()
+
+
+def test_a_start_says_that_it_waits_for_the_committer_of_a_killed_server(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        pid = committer_of(server)
+        os.kill(pid, signal.SIGSTOP)
+        server.kill()
+        server.launch()
+        waits = f"waiting for process {pid}, the committer of an earlier server, to end"
+        until(lambda: waits in server.errors, "the start says what it waits for")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: is_gone(pid), "the committer is gone")
+        assert server.stop() in (0, -signal.SIGTERM)

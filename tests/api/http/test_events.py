@@ -119,13 +119,12 @@ class Block:
 
 @asynccontextmanager
 async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[AsyncIterator[Block]]:
-    """Open a stream and yield its blocks, except the first, which holds the start position."""
+    """Open a stream and yield its blocks."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
         assert response.status == 200, await response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
         blocks = _blocks(response.content)
-        assert (await anext(blocks)).data is None
         yield blocks
 
 
@@ -138,7 +137,7 @@ async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[Block]:
         elif name in ("id", "event"):
             setattr(block, name, value)
         elif line.startswith(b":"):
-            block.comment = value
+            yield Block(comment=value)
         elif line == b"\n":
             yield block
             block = Block()

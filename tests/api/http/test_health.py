@@ -63,6 +63,7 @@ async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projection
         "disk",
         "contents",
         "descriptors",
+        "clock",
         *api.backend.projections.runners,
     }
     assert parts["projection tables"] == {

@@ -44,6 +44,7 @@ async def test_a_job_history_lists_all_events_in_order(api: Api) -> None:
         "position": 2,
         "topic": "asset.created",
         "time": first["created_at"],
+        "clock": None,
         "by": "1",
         "asset_id": first["id"],
         "job_id": "j",

@@ -56,8 +56,8 @@ def signed(algorithm: str, headers: dict[str, Any] | None = None, **changed: Any
 
 
 def verified(token: str, settings: Settings) -> tuple[str, set[str]] | None:
-    principal = verifier(settings).principal(token)
-    return (principal.user_id, {*principal.scopes}) if principal else None
+    credential = verifier(settings).credential(token)
+    return (credential.principal.user_id, {*credential.principal.scopes}) if credential else None
 
 
 def keyed(algorithm: str, **settings: Any) -> Settings:
@@ -223,13 +223,13 @@ def test_a_token_without_a_key_id_is_verified_by_any_matching_key(tmp_path: Path
 def test_keys_are_rotated_without_a_restart(tmp_path: Path) -> None:
     old, new = signed("RS256", {"kid": "old"}), signed("EdDSA", {"kid": "new"})
     tokens = verifier(jwks(tmp_path, jwk(RSA, "old")))
-    assert [tokens.principal(text) is not None for text in (old, new)] == [True, False]
+    assert [tokens.credential(text) is not None for text in (old, new)] == [True, False]
 
     jwks(tmp_path, jwk(RSA, "old"), jwk(ED25519, "new"))
-    assert [tokens.principal(text) is not None for text in (old, new)] == [True, True]
+    assert [tokens.credential(text) is not None for text in (old, new)] == [True, True]
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert [tokens.principal(text) is not None for text in (old, new)] == [False, True]
+    assert [tokens.credential(text) is not None for text in (old, new)] == [False, True]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"keys": []}', None])
@@ -243,13 +243,13 @@ def test_a_broken_key_file_leaves_the_previous_keys_in_force(
     else:
         path.write_text(text)
 
-    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
-    assert tokens.principal(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.credential(signed("RS256", {"kid": "old"})) is not None
+    assert tokens.credential(signed("RS256", {"kid": "old"})) is not None
     assert caplog.text.count("the previous keys stay in force") == 1, "logged once, not each time"
 
     jwks(tmp_path, jwk(ED25519, "new"))
-    assert tokens.principal(signed("RS256", {"kid": "old"})) is None
-    assert tokens.principal(signed("EdDSA", {"kid": "new"})) is not None
+    assert tokens.credential(signed("RS256", {"kid": "old"})) is None
+    assert tokens.credential(signed("EdDSA", {"kid": "new"})) is not None
 
 
 def test_keys_of_unsupported_kinds_and_uses_are_ignored(tmp_path: Path) -> None:
@@ -276,8 +276,8 @@ def test_a_bad_key_of_a_set_leaves_the_others_in_force(
 
     jwks(tmp_path, bad, jwk(ED25519, "new"))
 
-    assert tokens.principal(signed("EdDSA", {"kid": "new"})) is not None
-    assert tokens.principal(signed("RS256", {"kid": "old"})) is None
+    assert tokens.credential(signed("EdDSA", {"kid": "new"})) is not None
+    assert tokens.credential(signed("RS256", {"kid": "old"})) is None
     assert "a key is not used" in caplog.text
 
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.backend import Backend, open_backend
-from asset_ledger.api.http.app import serve
+from asset_ledger.api.http.app import reserve, serve
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.log.event_log import Outcome
 from asset_ledger.ledger.log.sqlite import SqliteLog
@@ -31,7 +31,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 async def started(backend: Backend) -> tuple["asyncio.Task[None]", str]:
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(backend, "127.0.0.1", 0, address.set_result))
+    sockets = reserve(Settings(data_dir=backend.settings.data_dir.with_name("none"), port=0))
+    task = asyncio.create_task(serve(backend, sockets, address.set_result))
     return task, await address
 
 

@@ -294,6 +294,42 @@ async def test_an_image_has_a_thumbnail_url(api: Api) -> None:
     assert (head.status, head.headers["ETag"], head.body) == (200, etag, b"")
 
 
+@pytest.mark.parametrize("size", [160, 320, 512, 1600])
+async def test_a_thumbnail_has_the_asked_size(api: Api, size: int) -> None:
+    large = await api.created(picture((3200, 1600)), content_type="image/png")
+    small = await api.created(picture((8, 4)), content_type="image/png")
+
+    answer = await api.get(f"{large['thumb_url']}&size={size}")
+    other = await thumbnail(api, large, If_None_Match=answer.headers["ETag"])
+
+    assert opened(answer.body).size == (size, size // 2)
+    assert opened((await thumbnail(api, small, f"?size={size}")).body).size == (8, 4)
+    assert other.status == (304 if size == 512 else 200)
+
+
+@pytest.mark.parametrize("size", ["0", "161", "512px", "", "99999999999"])
+async def test_a_thumbnail_of_another_size_is_refused(api: Api, size: str) -> None:
+    asset = await api.created(picture(), content_type="image/png")
+
+    assert (await thumbnail(api, asset, f"?size={size}")).slug == "bad-parameter"
+
+
+async def test_only_the_thumbnail_of_a_version_may_be_kept(api: Api) -> None:
+    asset = await api.created(picture((8, 4)), content_type="image/png")
+    path = f"/api/assets/{asset['id']}"
+    sent = picture((4, 8))
+    replaced = await api.call("PUT", f"{path}/content", data=sent, headers={"If-Match": "v1"})
+
+    before, after = [await api.get(each["thumb_url"]) for each in (asset, replaced.json)]
+    current, unknown = await thumbnail(api, asset), await thumbnail(api, asset, "?version=9")
+
+    assert [opened(answer.body).size for answer in (before, after)] == [(8, 4), (4, 8)]
+    for answer in (before, after):
+        assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert current.headers["Cache-Control"] == "private, no-cache"
+    assert "immutable" not in unknown.headers["Cache-Control"]
+
+
 @pytest.mark.parametrize(
     ("content_type", "drawn"),
     [("IMAGE/JPEG; q=1", True), ("video/mp4", True), ("image/svg+xml", False), ("a/b", False)],
@@ -330,9 +366,9 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     kinds: list[str] = []
     draw_uncounted = Drawer.draw
 
-    async def counted(self: Drawer, kind: str, source: Path | bytes) -> bytes:
+    async def counted(self: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
         kinds.append(kind)
-        return await draw_uncounted(self, kind, source)
+        return await draw_uncounted(self, kind, source, side)
 
     monkeypatch.setattr(Drawer, "draw", counted)
     return kinds

@@ -32,8 +32,8 @@ from asset_ledger.ledger.domain.event import (
     stamp_job,
 )
 from asset_ledger.ledger.ids import digest_of
-from asset_ledger.ledger.log.event_log import Appended, Command
-from tests.builders import command, command_key, created, finished, recorded
+from asset_ledger.ledger.log.event_log import Appended, Command, Head
+from tests.builders import at, command, command_key, created, finished, recorded
 
 MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.UnknownAssetError: errors.UnknownAssetError("a" * 32),
@@ -71,7 +71,9 @@ def crossed_result(result: GroupResult, sent_command: Command | None = None) -> 
 
 def crossed_answer(answer: Answer, sent_command: Command | None = None) -> Answer:
     tables = TablesState(1, 0)
-    (answered,) = crossed_result(GroupResult(0, tables, [(1, answer)]), sent_command).answers
+    (answered,) = crossed_result(
+        GroupResult(Head(0, None), tables, [(1, answer)]), sent_command
+    ).answers
     assert answered[0] == 1
     return answered[1]
 
@@ -124,11 +126,12 @@ def test_an_exception_of_python_arrives_with_its_type(error: Exception) -> None:
 def test_the_state_of_log_and_tables_arrives() -> None:
     poison = MADE[errors.PoisonEventError]
     failure = errors.StorageFailedError("the disk failed; read-only until a restart")
-    sent = GroupResult(7, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
+    head = Head(7, at(7))
+    sent = GroupResult(head, TablesState(2, 6, poison), failure=failure, commands=3, seconds=0.5)
 
     received = crossed_result(sent)
 
-    assert (received.head, received.tables.generation, received.tables.position) == (7, 2, 6)
+    assert (received.head, received.tables.generation, received.tables.position) == (head, 2, 6)
     assert (str(received.tables.error), str(received.failure)) == (str(poison), str(failure))
     assert (received.commands, received.seconds, received.behind) == (3, 0.5, True)
 

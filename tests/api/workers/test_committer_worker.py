@@ -94,7 +94,7 @@ def test_a_committer_holds_its_lock_while_its_files_are_open(folder: Path) -> No
         server.send(Open(reopen=False))
         opened = server.receive()
         assert isinstance(opened, GroupResult)
-        assert (opened.head, opened.tables.generation, opened.tables.position) == (2, 1, 2)
+        assert (opened.head.position, opened.tables.generation, opened.tables.position) == (2, 1, 2)
         assert is_held(lock)
         server.close()
         assert ended(process) == (0, b"")

@@ -56,7 +56,7 @@ def test_document_has_every_field_of_the_contract() -> None:
         "metadata": {"a": 1},
         "created_at": "2025-12-31T23:59:55.000000Z",
         "get_url": f"/api/assets/{ID}/content",
-        "thumb_url": f"/api/assets/{ID}/thumbnail",
+        "thumb_url": f"/api/assets/{ID}/thumbnail?version=2",
         "duration": 2.0,
         "node_id": "n",
         "job_id": "j",

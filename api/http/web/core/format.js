@@ -1,0 +1,111 @@
+// The only module that writes a number, a time or a name for people.
+
+const GROUPED = new Intl.NumberFormat("en");
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+
+/** 12,480 @param {number} n */
+export const count = (n) => GROUPED.format(n);
+
+/** "1 asset", "2 assets" @param {number} n @param {string} noun @param {string} [plural] */
+export const counted = (n, noun, plural = `${noun}s`) => `${count(n)} ${n === 1 ? noun : plural}`;
+
+/** Decimal bytes in three digits: 4.32 MB @param {number} n */
+export function bytes(n) {
+  let unit = 0;
+  let value = n;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  if (!unit) return `${value} B`;
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${UNITS[unit]}`;
+}
+
+/** 240 ms, 12 s, 3 min 42 s, 2 h 5 min @param {number} ms milliseconds */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const s = Math.round(ms / 1000);
+  if (s < 60) return `${s} s`;
+  const min = Math.floor(s / 60);
+  if (min < 60) return s % 60 ? `${min} min ${s % 60} s` : `${min} min`;
+  const h = Math.floor(min / 60);
+  if (h < 48) return min % 60 ? `${h} h ${min % 60} min` : `${h} h`;
+  return `${Math.round(h / 24)} days`;
+}
+
+/** +0:07, +1:53, +2:04:10 @param {number} ms milliseconds */
+export function offset(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const h = Math.floor(s / 3600);
+  return h ? `+${h}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}` : `+${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+/** 0:42, 1:08 for media @param {number} seconds */
+export const length = (seconds) => offset(seconds * 1000).slice(1);
+
+const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+
+/** 14:03:29 today, 24 Nov 14:03 this year, then 24 Nov 2025 @param {string} iso */
+export function time(iso, now = new Date()) {
+  const at = new Date(iso);
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (at.toDateString() === now.toDateString()) return `${clock}:${two(at.getSeconds())}`;
+  if (at.getFullYear() === now.getFullYear()) return `${at.getDate()} ${MONTHS[at.getMonth()]} ${clock}`;
+  return `${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`;
+}
+
+/** "2 min ago" below an hour, else as `time` @param {string} iso */
+export function ago(iso, now = new Date()) {
+  const ms = now.getTime() - new Date(iso).getTime();
+  if (ms < 0 || ms >= 3600_000) return time(iso, now);
+  return ms < 60_000 ? `${Math.floor(ms / 1000)} s ago` : `${Math.floor(ms / 60_000)} min ago`;
+}
+
+/** 14:04:09.118 @param {string} iso */
+export function clock(iso) {
+  const at = new Date(iso);
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** Tue 24 Nov 2026 @param {string} iso */
+export function day(iso) {
+  const at = new Date(iso);
+  return `${DAYS[at.getDay()]} ${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`;
+}
+
+/** Nov @param {string} iso */
+export const month = (iso) => MONTHS[new Date(iso).getUTCMonth()];
+
+/** First 8 ... last 6 of an id or digest @param {string} text */
+export const short = (text) => text.replace(/^(sha256:)?(.{8}).{4,}(.{6})$/s, "$1$2…$3");
+
+// invisible characters, and those that change the direction of text
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/** A text that shows what it is: hidden characters become U+202E @param {string} text */
+export const visible = (text) => text.replace(HIDDEN, (c) => `U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`);
+
+/** @typedef {"image"|"video"|"audio"|"text"|"data"|"model"|"doc"|"folder"|"other"} Group */
+
+/** The kind of a media type, which chooses icon, colour and preview. @param {string} type @returns {Group} */
+export function group(type) {
+  const t = type.split(";")[0].trim().toLowerCase();
+  if (t === "folder") return "folder";
+  if (t === "image/svg+xml" || t.startsWith("image/")) return "image";
+  if (t.startsWith("video/")) return "video";
+  if (t.startsWith("audio/")) return "audio";
+  if (t.startsWith("model/") || /gltf|\bstl\b/.test(t)) return "model";
+  if (t === "application/pdf" || /word|opendocument|epub/.test(t)) return "doc";
+  if (/json|csv|parquet|arrow|numpy|yaml|xml|sql|tab-separated/.test(t)) return "data";
+  if (t.startsWith("text/")) return "text";
+  return "other";
+}
+
+/** Icon of each group. @type {Record<Group, string>} */
+export const ICON = {
+  image: "image", video: "film", audio: "audio-lines", text: "file-text", data: "braces",
+  model: "box", doc: "book-open", folder: "folder", other: "file",
+};

@@ -1,0 +1,53 @@
+// Keyboard shortcuts. A screen registers its keys while it is shown; the newest registration wins.
+import { useEffect } from "./html.js";
+import { singleKeys } from "./prefs.js";
+
+/** @typedef {Record<string, (event: KeyboardEvent) => void>} Keys */
+
+/** @type {Keys[]} */
+const layers = [];
+let pending = "";
+
+/** Use keys while a component is shown. A key is a name such as "x", "ArrowLeft", "Shift+ArrowLeft",
+ * "Ctrl+k", or two keys in a row such as "g a".
+ * @param {Keys} keys @param {unknown[]} [inputs] */
+export function useKeys(keys, inputs = []) {
+  useEffect(() => {
+    layers.push(keys);
+    return () => void layers.splice(layers.indexOf(keys), 1);
+  }, inputs);
+}
+
+/** Whether a key press belongs to a field that is being edited. @param {KeyboardEvent} event */
+function isTyping(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  return target.isContentEditable || (/^(input|textarea|select)$/i.test(target.tagName) && !/^(range|checkbox|radio|button)$/.test(/** @type {any} */ (target).type));
+}
+
+/** @param {KeyboardEvent} event */
+function nameOf(event) {
+  const held = event.ctrlKey || event.metaKey ? "Ctrl+" : event.altKey ? "Alt+" : "";
+  const shift = event.shiftKey && event.key.length > 1 ? "Shift+" : "";
+  return held + shift + (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+}
+
+/** Listen for keys, once at the start. */
+export function listenForKeys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented) return;
+    const name = nameOf(event);
+    const single = !name.startsWith("Ctrl+") && event.key.length === 1;
+    if (name !== "Ctrl+k" && isTyping(event) && event.key !== "Escape") return;
+    if (single && !singleKeys.value) return;
+    const both = `${pending} ${name}`;
+    pending = single ? name : "";
+    for (const keys of [...layers].reverse()) {
+      const act = keys[both] ?? keys[name];
+      if (!act) continue;
+      if (act === keys[both]) pending = "";
+      event.preventDefault();
+      act(event);
+      return;
+    }
+  });
+}

@@ -1,0 +1,202 @@
+// A keyset-paged list: rows by index, loaded page by page as they come into view. Pages far from
+// the view are dropped and asked for again by their cursor, which is kept. A jump walks from the
+// nearest known place: the beginning, the end (the reversed sort), or a day (see `anchor`).
+import { get } from "./api.js";
+import { signal } from "./html.js";
+
+export const PAGE_SIZE = 200;
+const KEPT = 20;
+const FAR = 6; // pages to walk, above which a new place to walk from is looked for
+const TRIES = 10; // requests for one page, which a rare combination of filters may leave empty
+
+/** @typedef {import("./api.js").Params} Params */
+/** @template T @typedef {{rows: T[], used: number, cursor: string, whole: boolean}} Page */
+/** @typedef {{at: number, forward: Params, backward: Params}} Anchor
+ * what a list has to be asked for so that it begins at index `at`, and at the one before, in reverse */
+
+/** Rows from index `at` on (step 1), or those before it in reverse (step -1).
+ * @template T */
+class Segment {
+  /** @param {number} at @param {1 | -1} step @param {Params} params */
+  constructor(at, step, params) {
+    this.at = at;
+    this.step = step;
+    this.params = params;
+    /** @type {(string | null)[]} the cursor of each page; null: there is no such page */
+    this.cursors = [""];
+    /** @type {Map<number, Page<T>>} */
+    this.pages = new Map();
+    /** @type {Set<number>} */
+    this.pending = new Set();
+  }
+
+  /** @param {number} index */
+  offset(index) {
+    return this.step > 0 ? index - this.at : this.at - 1 - index;
+  }
+
+  /** Pages to load before the row at an index is here; infinite where it is not in this segment.
+   * @param {number} index */
+  distance(index) {
+    const offset = this.offset(index);
+    if (offset < 0) return Infinity;
+    return Math.max(0, Math.floor(offset / PAGE_SIZE) - (this.cursors.length - 1));
+  }
+}
+
+/** @template T */
+export class PagedList {
+  /** @param {string} path @param {Params} params @param {string} member the rows' name in an answer */
+  constructor(path, params, member) {
+    this.path = path;
+    this.params = params;
+    this.member = member;
+    /** @type {Segment<T>[]} */
+    this.segments = [new Segment(0, 1, params)];
+    this.abort = new AbortController();
+    /** Changes with each page that arrives. */
+    this.changes = signal(0);
+    /** @type {import("./html.js").Signal<unknown>} */
+    this.error = signal(null);
+    /** Total of the list, or null until the first page said it. @type {number | null} */
+    this.count = null;
+    /** Rows that the loaded pages add up to. */
+    this.known = 0;
+    /** Whether the last page was reached. */
+    this.ended = false;
+    /** The answer of the first page. @type {any} */
+    this.first = null;
+    /** Whether ten requests did not fill a page: `goOn` sends ten more. */
+    this.paused = signal(false);
+    /** Return a place near an index to begin at. @type {(index: number) => Anchor | null} */
+    this.anchor = () => null;
+  }
+
+  /** Total number of rows as far as it is known. */
+  get length() {
+    return this.count ?? this.known;
+  }
+
+  /** Return the row at an index, or null while its page is not here.
+   * @param {number} index @returns {T | null} */
+  row(index) {
+    for (const segment of this.segments) {
+      const offset = segment.offset(index);
+      const page = offset < 0 ? undefined : segment.pages.get(Math.floor(offset / PAGE_SIZE));
+      if (page && offset % PAGE_SIZE < page.rows.length) {
+        page.used = performance.now();
+        return page.rows[offset % PAGE_SIZE];
+      }
+    }
+    return null;
+  }
+
+  /** Replace the rows that are here. @param {(row: T) => T} change */
+  patch(change) {
+    for (const segment of this.segments) for (const page of segment.pages.values()) page.rows = page.rows.map(change);
+    this.changes.value += 1;
+  }
+
+  /** Load what is needed to show the rows from `start` to `stop`.
+   * @param {number} start @param {number} stop */
+  async need(start, stop) {
+    const last = Math.max(start, Math.min(stop, this.first ? this.length : stop) - 1);
+    if ([start, last].every((index) => this.row(index))) return;
+    const segment = this.#nearest(start, last);
+    const [low, high] = [segment.offset(start), segment.offset(last)].sort((a, b) => a - b);
+    for (let number = Math.floor(low / PAGE_SIZE); number <= Math.floor(high / PAGE_SIZE); number += 1) {
+      if (!(await this.#load(segment, number))) return;
+    }
+  }
+
+  /** @param {number} start @param {number} last @returns {Segment<T>} */
+  #nearest(start, last) {
+    const distance = (/** @type {Segment<T>} */ segment) => Math.max(segment.distance(start), segment.distance(last));
+    const best = () => this.segments.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+    if (distance(best()) <= FAR || !this.first) return best();
+    const anchor = this.anchor(start);
+    if (anchor && !this.segments.some((segment) => segment.at === anchor.at)) {
+      this.segments.push(new Segment(anchor.at, 1, { ...this.params, ...anchor.forward }));
+      this.segments.push(new Segment(anchor.at, -1, { ...reversed(this.params), ...anchor.backward }));
+    }
+    return best();
+  }
+
+  /** @param {Segment<T>} segment @param {number} number @returns {Promise<boolean>} whether the page is here */
+  async #load(segment, number) {
+    while (!segment.pages.get(number)?.whole) {
+      const next = Math.min(number, segment.cursors.length - 1);
+      if (segment.cursors[next] === null || segment.pending.has(next) || this.paused.value) return false;
+      segment.pending.add(next);
+      try {
+        await this.#fill(segment, next);
+      } catch (error) {
+        if (!this.abort.signal.aborted) this.error.value = error;
+        return false;
+      } finally {
+        segment.pending.delete(next);
+      }
+    }
+    return true;
+  }
+
+  /** Ask until a page is full. @param {Segment<T>} segment @param {number} number */
+  async #fill(segment, number) {
+    const page = segment.pages.get(number) ?? { rows: [], used: 0, cursor: segment.cursors[number] ?? "", whole: false };
+    for (let tries = 0; !page.whole; tries += 1) {
+      const page_size = PAGE_SIZE - page.rows.length;
+      const count = this.first ? {} : { count: "exact" };
+      const params = { ...segment.params, page_size, cursor: page.cursor || undefined, ...count };
+      const answer = await get(this.path, params, { signal: this.abort.signal });
+      this.first ??= answer;
+      if (answer.count !== undefined) this.count = answer.count;
+      page.rows.push(...answer[this.member]);
+      page.cursor = answer.next;
+      page.whole = !answer.next || page.rows.length >= PAGE_SIZE;
+      if (page.whole) segment.cursors[number + 1] = answer.next || null;
+      this.#keep(segment, number, page);
+      if (tries >= TRIES && !page.whole) return void (this.paused.value = true);
+    }
+  }
+
+  /** @param {Segment<T>} segment @param {number} number @param {Page<T>} page */
+  #keep(segment, number, page) {
+    page.used = performance.now();
+    segment.pages.set(number, page);
+    if (segment === this.segments[0]) {
+      this.known = Math.max(this.known, number * PAGE_SIZE + page.rows.length);
+      if (page.whole && !page.cursor) {
+        this.ended = true;
+        this.count = this.known;
+      } else if (this.segments.length === 1 && this.count && this.params.sort) {
+        this.segments.push(new Segment(this.count, -1, reversed(this.params)));
+      }
+    }
+    this.#drop();
+    this.error.value = null;
+    this.changes.value += 1;
+  }
+
+  #drop() {
+    const all = this.segments.flatMap((segment) => [...segment.pages].map(([number, page]) => ({ segment, number, page })));
+    all.sort((a, b) => a.page.used - b.page.used);
+    for (const { segment, number } of all.slice(0, Math.max(0, all.length - KEPT))) segment.pages.delete(number);
+  }
+
+  /** Go on after a pause. */
+  goOn() {
+    this.paused.value = false;
+    this.changes.value += 1;
+  }
+
+  /** Abort what is under way: the view was left. */
+  close() {
+    this.abort.abort();
+  }
+}
+
+/** @param {Params} params @returns {Params} */
+function reversed(params) {
+  const sort = String(params.sort);
+  return { ...params, sort: sort.startsWith("-") ? sort.slice(1) : `-${sort}` };
+}

@@ -1,0 +1,88 @@
+// The address is the state: every screen, filter and open panel is in it, in the API's own words.
+// Clicks on links of ours change it without loading a page; Back and Forward restore it.
+import { signal } from "./html.js";
+
+/** @typedef {{path: string, query: URLSearchParams, key: string}} Place */
+
+/** @returns {Place} */
+function here() {
+  const key = history.state?.key ?? "";
+  return { path: location.pathname, query: new URLSearchParams(location.search), key };
+}
+
+/** Where the page is. */
+export const place = signal(here());
+
+/** @type {Map<string, number>} */
+const scrolls = new Map();
+
+/** Go to an address of ours. @param {string} href @param {{replace?: boolean}} [options] */
+export function go(href, { replace = false } = {}) {
+  const key = replace ? place.value.key : crypto.randomUUID?.() ?? String(Math.random());
+  history[replace ? "replaceState" : "pushState"]({ key }, "", href);
+  place.value = here();
+}
+
+/** Return an address with changed parameters; null or "" removes one, a list repeats it.
+ * @param {Record<string, string | string[] | number | null>} changes @param {Place} [from] */
+export function changed(changes, from = place.value) {
+  const query = new URLSearchParams(from.query);
+  for (const [name, value] of Object.entries(changes)) {
+    query.delete(name);
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== null && item !== "") query.append(name, String(item));
+    }
+  }
+  const text = query.toString();
+  return text ? `${from.path}?${text}` : from.path;
+}
+
+/** Change parameters of the present address.
+ * @param {Record<string, string | string[] | number | null>} changes @param {{replace?: boolean}} [options] */
+export function setQuery(changes, options) {
+  go(changed(changes), options);
+}
+
+/** Keep the scroll place of the present address, for Back. @param {number} top */
+export function keepScroll(top) {
+  scrolls.set(place.value.key, top);
+}
+
+/** Return the kept scroll place of the present address, or 0. */
+export function keptScroll() {
+  return scrolls.get(place.value.key) ?? 0;
+}
+
+/** Return the parameters that a pattern such as `/jobs/:id` finds in a path, or null.
+ * @param {string} pattern @param {string} path @returns {Record<string, string> | null} */
+export function match(pattern, path) {
+  const names = pattern.split("/");
+  const parts = path.replace(/(.)\/$/, "$1").split("/");
+  if (names.length !== parts.length) return null;
+  /** @type {Record<string, string>} */
+  const found = {};
+  for (const [k, name] of names.entries()) {
+    if (name.startsWith(":") && parts[k]) found[name.slice(1)] = decodeURIComponent(parts[k]);
+    else if (name !== parts[k]) return null;
+  }
+  return found;
+}
+
+/** Follow clicks on links of ours, and Back and Forward. */
+export function followLinks() {
+  if (!history.state?.key) history.replaceState({ key: "first" }, "");
+  place.value = here();
+  addEventListener("popstate", () => (place.value = here()));
+  document.addEventListener("click", (event) => {
+    const link = /** @type {HTMLElement} */ (event.target).closest?.("a");
+    if (!link || !isOurs(link) || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(link.pathname + link.search);
+  });
+}
+
+/** @param {HTMLAnchorElement} link */
+function isOurs(link) {
+  if (link.target || link.hasAttribute("download") || link.origin !== location.origin) return false;
+  return !/^\/(api|docs|openapi\.json|metrics|web)(\/|$)/.test(link.pathname);
+}

@@ -1,0 +1,37 @@
+// The caller of this page: user, scopes, limits and version, from GET /api/session.
+import { ApiError, get, signedOut, write } from "./api.js";
+import { computed, signal } from "./html.js";
+
+/** @type {import("./html.js").Signal<import("./types").Session | null>} */
+export const session = signal(null);
+
+/** Whether a sign-in is needed and absent. */
+export const needsSignIn = computed(() => signedOut.value);
+
+/** Load the session. A refusal with 401 leaves it null and sets `signedOut`. */
+export async function loadSession() {
+  try {
+    session.value = await get("/api/session");
+    signedOut.value = false;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 401)) throw error;
+  }
+}
+
+/** Exchange a token for the cookie of this browser session. @param {string} token */
+export async function signIn(token) {
+  await write("POST", "/api/session", { token });
+  await loadSession();
+}
+
+/** End the session of this browser. */
+export async function signOut() {
+  await write("DELETE", "/api/session");
+  session.value = null;
+  signedOut.value = true;
+}
+
+/** Return whether the caller has a scope. @param {string} scope */
+export function can(scope) {
+  return session.value?.scopes.includes(scope) ?? false;
+}

@@ -1,0 +1,73 @@
+// What this browser saw of the ledger at this address: its key at first use, and the newest
+// checkpoint. A proof is checked against both, so a ledger that was replaced or rewritten shows.
+import { get } from "./api.js";
+import { signal } from "./html.js";
+import { kept } from "./prefs.js";
+import { canCheck, check, consistent, ProofError } from "./proof.js";
+
+/** @typedef {{origin: string, key: string, since: string, size: number, root: string, seen: string}} Seen */
+/** @typedef {import("./proof.js").Checked & {first: boolean, seen: Seen, grew: Seen | null}} Trusted
+ * first: the key was kept just now; grew: what this browser had seen before */
+
+/** @type {import("./html.js").Signal<Seen | null>} */
+export const seen = kept("ledger", /** @type {Seen | null} */ (null));
+
+/** Set if the ledger does not continue the one that this browser saw.
+ * @type {import("./html.js").Signal<{seen: Seen, now: import("./proof.js").Checkpoint} | null>} */
+export const fork = signal(null);
+
+/** @type {Promise<unknown>} checks run one after the other, since each moves the kept checkpoint */
+let chain = Promise.resolve();
+
+/** Check a proof, and that its log continues the one this browser saw. Raises ProofError.
+ * @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+export function trust(proof) {
+  const made = chain.then(() => trustNow(proof));
+  chain = made.catch(() => {});
+  return made;
+}
+
+/** Check a checkpoint alone. @param {string} note @param {string} key the newest key, for a first use
+ * @param {import("./types").ProofEvent[]} rotations */
+export const trustCheckpoint = (note, key, rotations) => trust({ format: "", checkpoint: note, key, rotations, events: [] });
+
+/** @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+async function trustNow(proof) {
+  if (!canCheck()) throw new ProofError("browser", "this browser checks signatures over https or on localhost only");
+  const before = seen.value;
+  const origin = proof.checkpoint.split("\n", 1)[0];
+  const other = before && before.origin !== origin;
+  const checked = await check(proof, before && !other ? before.key : proof.key);
+  if (other) {
+    fork.value = { seen: before, now: checked };
+    throw new ProofError("ledger", "this is another ledger than the one that this browser saw");
+  }
+  if (before) await checkGrowth(before, checked);
+  seen.value = merged(before, checked);
+  return { ...checked, first: !before, seen: seen.value, grew: before };
+}
+
+/** @param {Seen | null} before @param {import("./proof.js").Checked} now @returns {Seen} */
+function merged(before, { origin, key, size, root }) {
+  const time = new Date().toISOString();
+  const newest = before && before.size > size ? before : { size, root };
+  return { origin, key: before?.key ?? key, since: before?.since ?? time, size: newest.size, root: newest.root, seen: time };
+}
+
+/** @param {Seen} before @param {import("./proof.js").Checked} now */
+async function checkGrowth(before, now) {
+  const [older, newer] = before.size <= now.size ? [before, now] : [now, before];
+  try {
+    const path = older.size === newer.size ? [] : (await get("/api/log/proof", { first: older.size, second: newer.size })).path;
+    await consistent(older, newer, path);
+  } catch (error) {
+    if (error instanceof ProofError) fork.value = { seen: before, now };
+    throw error;
+  }
+}
+
+/** Forget what this browser saw: the present ledger is taken as new. */
+export function forget() {
+  seen.value = null;
+  fork.value = null;
+}

@@ -1,0 +1,207 @@
+// What people do with assets: download, tag, move, delete, restore. Each says what it did, and
+// what can be undone offers that.
+import { get, write } from "../core/api.js";
+import { reloads, touched } from "../core/changes.js";
+import { count, counted, visible } from "../core/format.js";
+import { h, html, useEffect, useRef, useState } from "../core/html.js";
+import { session } from "../core/session.js";
+import { Confirm, Dialog, show } from "./dialog.js";
+import { Icon } from "./icon.js";
+import { toast } from "./toast.js";
+
+/** @typedef {import("../core/types").Asset} Asset */
+
+const quoted = (/** @type {Asset[]} */ assets) => (assets.length === 1 ? visible(assets[0].name) : counted(assets.length, "asset"));
+
+/** Download one content, or a zip of many. @param {Asset[]} assets */
+export function download(assets) {
+  if (assets.length === 1 && assets[0].get_url) {
+    const link = document.createElement("a");
+    link.href = assets[0].get_url;
+    link.download = assets[0].name;
+    link.click();
+    return;
+  }
+  const form = document.createElement("form");
+  form.method = "post";
+  form.action = "/api/assets/download";
+  for (const asset of assets) {
+    const field = document.createElement("input");
+    field.type = "hidden";
+    field.name = "asset_ids";
+    field.value = asset.id;
+    form.append(field);
+  }
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}
+
+/** Do something and say what happened; a refusal is shown in the server's words.
+ * @param {() => Promise<void>} act */
+async function attempt(act) {
+  try {
+    await act();
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, { bad: true });
+  }
+}
+
+/** Change assets, six at a time. Tags are added to those that an asset has now.
+ * @param {Asset[]} assets @param {{add_tags?: string[], remove_tags?: string[], parent_id?: string}} change */
+async function update(assets, { add_tags = [], remove_tags = [], parent_id }) {
+  const one = async (/** @type {Asset} */ asset) => {
+    if (parent_id) return write("PATCH", `/api/assets/${asset.id}`, { parent_id });
+    const now = await get(`/api/assets/${asset.id}`);
+    const tags = [...new Set([...now.tags, ...add_tags])].filter((tag) => !remove_tags.includes(tag));
+    return write("PATCH", `/api/assets/${asset.id}`, { tags }, { "If-Match": `"${now.etag}"` });
+  };
+  try {
+    for (let k = 0; k < assets.length; k += 6) await Promise.all(assets.slice(k, k + 6).map(one));
+  } finally {
+    touched(assets.map((asset) => asset.id));
+  }
+}
+
+/** @param {Asset[]} assets */
+export function askDelete(assets) {
+  const folder = assets.length === 1 && assets[0].content_type === "folder";
+  const text = folder ? `Delete ${quoted(assets)} and the assets in it? They can be restored.` : assets.length === 1 ? `Delete ${quoted(assets)}? It stays in the record and can be restored.` : `Delete ${quoted(assets)}? They stay in the record and can be restored.`;
+  const title = assets.length === 1 ? "Delete this asset" : "Delete these assets";
+  show(Confirm, { title, action: "Delete", bad: true, act: () => remove(assets), children: html`<p>${text}</p>` });
+}
+
+/** @param {Asset[]} assets */
+export const remove = (assets) => attempt(async () => {
+  for (const asset of assets) await write("DELETE", `/api/assets/${asset.id}`);
+  undoable = assets;
+  const ids = assets.map((asset) => asset.id);
+  touched(ids, ids);
+  reloads.value += 1;
+  toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
+});
+
+/** @type {Asset[]} */
+let undoable = [];
+/** Restore what was deleted last. */
+export function undo() {
+  if (undoable.length) restore(undoable);
+}
+
+/** @param {Asset[]} assets */
+export const restore = (assets) => attempt(async () => {
+  undoable = [];
+  for (const asset of assets) await write("POST", `/api/assets/${asset.id}/restore`);
+  touched(assets.map((asset) => asset.id));
+  reloads.value += 1;
+  toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} restored.`);
+});
+
+/** @param {Asset[]} assets */
+export const askTags = (assets) => show(TagDialog, { assets });
+
+/** @param {{assets: Asset[], close: () => void}} properties */
+function TagDialog({ assets, close }) {
+  const all = [...new Set(assets.flatMap((asset) => asset.tags))];
+  const [text, setText] = useState("");
+  const [removed, setRemoved] = useState(/** @type {string[]} */ ([]));
+  const known = useKnownTags(text);
+  const save = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const add = text.split(",").map((tag) => tag.trim()).filter(Boolean);
+    close();
+    if (add.length || removed.length) attempt(() => update(assets, { add_tags: add, remove_tags: removed }));
+  };
+  return h(Dialog, { title: `Tags of ${quoted(assets)}`, close }, html`<form class="confirm" onSubmit=${save}>
+    <label class="field">New tags, with commas between them
+      <input class="input" list="known-tags" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
+    <datalist id="known-tags">${known.map((tag) => html`<option key=${tag} value=${tag} />`)}</datalist>
+    ${all.length > 0 && html`<div class="tags">${all.filter((tag) => !removed.includes(tag)).map((tag) => html`<span class="tag" key=${tag}><bdi>${visible(tag)}</bdi>
+      <button type="button" aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => setRemoved([...removed, tag])}>${h(Icon, { name: "x", small: true })}</button></span>`)}</div>`}
+    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Save</button></footer></form>`);
+}
+
+/** @param {string} text */
+function useKnownTags(text) {
+  const [tags, setTags] = useState(/** @type {string[]} */ ([]));
+  const prefix = text.split(",").pop()?.trim() ?? "";
+  useEffect(() => {
+    get("/api/assets/values", { field: "tag", prefix, limit: 10 }).then((answer) => setTags(answer.values.map((/** @type {any} */ row) => row.value)), () => {});
+  }, [prefix]);
+  return tags;
+}
+
+/** Remove one tag. @param {Asset} asset @param {string} tag */
+export const untag = (asset, tag) => attempt(() => update([asset], { remove_tags: [tag] }));
+
+/** @param {Asset[]} assets */
+export const askMove = (assets) => show(MoveDialog, { assets });
+
+/** @param {{assets: Asset[], close: () => void}} properties */
+function MoveDialog({ assets, close }) {
+  const home = { id: session.value?.user_id ?? "", name: "Home" };
+  const [path, setPath] = useState([home]);
+  const [folders, setFolders] = useState(/** @type {Asset[] | null} */ (null));
+  const here = path[path.length - 1];
+  useEffect(() => {
+    setFolders(null);
+    get("/api/assets", { content_type: "folder", parent_id: here.id, sort: "name", page_size: 200 }).then((answer) => setFolders(answer.assets.filter((/** @type {Asset} */ folder) => !assets.some((asset) => asset.id === folder.id))), () => setFolders([]));
+  }, [here.id]);
+  const move = () => {
+    close();
+    attempt(async () => {
+      await update(assets, { parent_id: here.id });
+      toast(`${quoted(assets)} moved to ${visible(here.name)}.`);
+    });
+  };
+  return h(Dialog, { title: `Move ${quoted(assets)}`, close }, html`<div class="confirm">
+    <nav class="crumb" aria-label="Folder">${path.map((folder, k) => html`${k > 0 && h(Icon, { name: "chevron-right", small: true })}
+      <button key=${folder.id} class="btn bare small" onClick=${() => setPath(path.slice(0, k + 1))}>${visible(folder.name)}</button>`)}</nav>
+    <ul class="folders">${folders?.map((folder) => html`<li key=${folder.id}><button class="btn bare" onClick=${() => setPath([...path, folder])}>
+      ${h(Icon, { name: "folder", color: "var(--m-folder)" })}<bdi class="cut">${visible(folder.name)}</bdi>${h(Icon, { name: "chevron-right", small: true })}</button></li>`)}
+      ${folders?.length === 0 && html`<li class="quiet">No folders in ${visible(here.name)}.</li>`}</ul>
+    <footer><button class="btn" onClick=${() => show(FolderDialog, { parent: here, then: () => show(MoveDialog, { assets }) })}>New folder</button>
+      <button class="btn" onClick=${close}>Cancel</button><button class="btn primary" onClick=${move}>Move here</button></footer></div>`);
+}
+
+/** Ask for a name and make a folder. @param {{parent: {id: string, name: string}, then?: () => void, close: () => void}} properties */
+export function FolderDialog({ parent, then, close }) {
+  /** @type {{current: HTMLInputElement | null}} */
+  const input = useRef(null);
+  const make = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const name = input.current?.value.trim() ?? "";
+    if (!name) return;
+    close();
+    attempt(async () => {
+      await write("POST", "/api/assets", { name, content_type: "folder", parent_id: parent.id });
+      then?.();
+    });
+  };
+  return h(Dialog, { title: `New folder in ${visible(parent.name)}`, close }, html`<form class="confirm" onSubmit=${make}>
+    <label class="field">Name <input ref=${input} class="input" required /></label>
+    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Make</button></footer></form>`);
+}
+
+/** Ask for a new name. @param {Asset} asset */
+export const askRename = (asset) => show(RenameDialog, { asset });
+
+/** @param {{asset: Asset, close: () => void}} properties */
+function RenameDialog({ asset, close }) {
+  const [name, setName] = useState(asset.name);
+  const [wrong, setWrong] = useState("");
+  const save = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    try {
+      await write("PATCH", `/api/assets/${asset.id}`, { name }, { "If-Match": `"${asset.etag}"` });
+      touched([asset.id]);
+      close();
+    } catch (error) {
+      setWrong(/** @type {Error} */ (error).message);
+    }
+  };
+  return h(Dialog, { title: "Rename", close }, html`<form class="confirm" onSubmit=${save}>
+    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+    ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
+    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Rename</button></footer></form>`);
+}

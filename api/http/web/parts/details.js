@@ -1,0 +1,129 @@
+// Sections about one asset, for the panel and the page: made by, details, tags, history.
+import { get } from "../core/api.js";
+import { bytes, count, group, short, visible } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
+import { session } from "../core/session.js";
+import { askTags, untag } from "./actions.js";
+import { Icon } from "./icon.js";
+import { Id, Time } from "./text.js";
+
+/** @typedef {import("../core/types").Asset} Asset */
+/** @typedef {import("../core/types").LedgerEvent} LedgerEvent */
+
+const MAKERS = /** @type {const} */ ([
+  ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
+  ["job_id", "Job", "layers", (/** @type {string} */ id) => `/jobs/${encodeURIComponent(id)}`],
+  ["workflow_id", "Workflow", "workflow", (/** @type {string} */ id) => `/workflows/${encodeURIComponent(id)}`],
+]);
+
+/** Node, job and workflow, each with how much else it made. @param {{asset: Asset}} properties */
+export function MadeBy({ asset }) {
+  const makers = MAKERS.filter(([field]) => asset[field]);
+  return html`<section class="sec made"><h3>Made by<span class="end">${h(Time, { at: asset.created_at })}</span></h3>
+    ${makers.map(([field, name, icon, href]) => {
+      const id = String(asset[field]);
+      return html`<a key=${field} href=${href(id)}>${h(Icon, { name: icon })}<span class="k">${name}</span><bdi class="v cut" title=${visible(id)}>${visible(id)}</bdi>${h(Total, { field, id })}</a>`;
+    })}
+    ${!makers.length && html`<p class="quiet">Recorded outside a job.</p>`}</section>`;
+}
+
+/** @param {{field: string, id: string}} properties */
+function Total({ field, id }) {
+  const [total, setTotal] = useState(/** @type {number | null} */ (null));
+  useEffect(() => {
+    const abort = new AbortController();
+    get("/api/assets/usage", { group_by: field, [field]: id, page_size: 1 }, { signal: abort.signal }).then((answer) => setTotal(answer.usage[0]?.count ?? 0), () => {});
+    return () => abort.abort();
+  }, [field, id]);
+  return html`<span class="x num">${total === null ? "" : count(total)}</span>`;
+}
+
+const KINDS = /** @type {Record<string, string>} */ ({ image: "image", video: "video", audio: "sound", text: "text", data: "data", model: "3D model", doc: "document", folder: "folder", other: "file" });
+
+/** "PNG image" @param {string} type */
+function typeName(type) {
+  const kind = group(type);
+  if (kind === "folder") return "Folder";
+  const name = (type.split("/")[1] ?? type).replace(/^x-|\+.*$/g, "").replace("gltf-binary", "glb");
+  if (name === "plain") return "Plain text";
+  return kind === "other" || name.length > 12 ? type : `${name.length < 6 ? name.toUpperCase() : name} ${KINDS[kind]}`;
+}
+
+/** @param {{asset: Asset, measures?: string}} properties measures: "2048 × 1536" once the picture is here */
+export function Details({ asset, measures }) {
+  const folder = asset.content_type === "folder";
+  return html`<section class="sec"><h3>Details</h3><dl class="details">
+    <dt>Type</dt><dd><span title=${asset.content_type}>${typeName(asset.content_type)}</span>${measures && html`<span class="quiet num">${measures}</span>`}</dd>
+    ${!folder && html`<dt>Size</dt><dd><span class="num">${bytes(asset.size)}</span>${asset.size >= 1000 && html`<span class="quiet num">${count(asset.size)} bytes</span>`}</dd>`}
+    <dt>Folder</dt><dd>${h(Folder, { id: asset.parent_id })}</dd>
+    ${asset.digest && html`<dt>Digest</dt><dd>${h(Id, { id: asset.digest })}</dd>`}
+    <dt>Id</dt><dd>${h(Id, { id: asset.id })}</dd>
+    <dt>Tags</dt><dd>${asset.tags.map((tag) => html`<span class="tag" key=${tag}><a href=${`/?tag=${encodeURIComponent(tag)}`}><bdi>${visible(tag)}</bdi></a>
+      <button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button></span>`)}
+      <button class="btn bare small icon" aria-label="Add a tag" title="Add a tag" onClick=${() => askTags([asset])}>${h(Icon, { name: "plus", small: true })}</button></dd>
+    ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
+}
+
+/** @param {{id: string | null}} properties */
+function Folder({ id }) {
+  const [name, setName] = useState("");
+  const home = !id || id === session.value?.user_id;
+  useEffect(() => {
+    if (home) return setName("Home");
+    setName("");
+    get(`/api/assets/${id}`).then((folder) => setName(folder.name), () => setName(short(String(id))));
+  }, [id]);
+  return html`<a class="link" href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(name)}</bdi></a>`;
+}
+
+/** The events of an asset, or null until they are here. @param {string} id @param {number} version */
+export function useHistory(id, version) {
+  const [events, setEvents] = useState(/** @type {LedgerEvent[] | null} */ (null));
+  useEffect(() => {
+    const abort = new AbortController();
+    get(`/api/assets/${id}/history`, { page_size: 200 }, { signal: abort.signal }).then((answer) => setEvents(answer.events), () => abort.signal.aborted || setEvents([]));
+    return () => abort.abort();
+  }, [id, version]);
+  return events;
+}
+
+/** Versions, newest first, each with what changed; `act` adds something to each.
+ * @param {{events: LedgerEvent[] | null, current?: number, act?: (version: number) => any}} properties */
+export function History({ events, current, act }) {
+  return html`<section class="sec"><h3>History${events && html`<span class="n num">${events.length === 1 ? "1 version" : `${count(events.length)} versions`}</span>`}</h3>
+    <ol class="hist">${[...(events ?? [])].reverse().map((event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
+      <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}${act?.(Number(event.version))}</span>${h(Time, { at: event.time })}</li>`)}</ol></section>`;
+}
+
+/** What an event did, in words. @param {{event: LedgerEvent, events: LedgerEvent[]}} properties */
+function What({ event, events }) {
+  const data = event.data;
+  switch (event.topic.split(".")[1]) {
+    case "created": return event.node_id ? html`Recorded by <bdi>${visible(event.node_id)}</bdi>` : "Recorded";
+    case "deleted": return html`Deleted by <bdi>${visible(event.by)}</bdi>`;
+    case "restored": return html`Restored by <bdi>${visible(event.by)}</bdi>`;
+    case "described": return h(Described, { event, events });
+    default: return data.size === undefined ? event.topic : html`New bytes, <span class="num">${bytes(data.size)}</span>`;
+  }
+}
+
+/** @param {{event: LedgerEvent, events: LedgerEvent[]}} properties */
+function Described({ event, events }) {
+  const before = (/** @type {string} */ field) => events.filter((other) => other.position < event.position && other.data?.[field] !== undefined).at(-1)?.data[field];
+  const parts = Object.keys(event.data).filter((field) => event.data[field] !== undefined);
+  return html`${parts.map((field) => h(Change, { key: field, field, from: before(field), to: event.data[field] }))}${!parts.length && "Changed"}`;
+}
+
+const CHANGED = /** @type {Record<string, string>} */ ({ name: "Renamed", tags: "Tags", parent_id: "Moved", content_type: "Type", metadata: "Metadata changed", duration: "Length" });
+
+/** @param {{field: string, from: unknown, to: unknown}} properties */
+function Change({ field, from, to }) {
+  if (field === "tags") {
+    const [old, now] = [/** @type {string[]} */ (from ?? []), /** @type {string[]} */ (to ?? [])];
+    const gone = old.filter((tag) => !now.includes(tag));
+    const made = now.filter((tag) => !old.includes(tag));
+    return html`<span>Tags ${gone.map((tag) => html`<del>${visible(tag)}</del> `)}${made.map((tag) => html`<ins>${visible(tag)}</ins> `)}</span>`;
+  }
+  if (field === "name" || field === "content_type") return html`<span>${CHANGED[field]} ${from ? html`<del>${visible(String(from))}</del> ` : ""}<ins>${visible(String(to))}</ins> </span>`;
+  return html`<span>${CHANGED[field] ?? visible(field)} </span>`;
+}

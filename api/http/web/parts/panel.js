@@ -1,0 +1,112 @@
+// The detail panel beside a list: one asset, with what people look for first.
+import { ApiError, get } from "../core/api.js";
+import { onChange } from "../core/changes.js";
+import { visible } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
+import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
+import { Details, History, MadeBy, useHistory } from "./details.js";
+import { Icon } from "./icon.js";
+import { Flow, useLineage } from "./lineage.js";
+import { Menu } from "./menu.js";
+import { Failure, Skeleton } from "./notice.js";
+import { Seal } from "./seal.js";
+import { Name } from "./text.js";
+import { Face } from "./tile.js";
+
+/** @typedef {import("../core/types").Asset} Asset */
+
+/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known] */
+export function useAsset(id, known = null) {
+  const [asset, setAsset] = useState(known);
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => {
+    const abort = new AbortController();
+    setError(null);
+    setAsset(known?.id === id ? known : null);
+    const load = () => get(`/api/assets/${encodeURIComponent(id)}`, {}, { signal: abort.signal }).then(
+      (found) => (setAsset(found), setError(null)),
+      (refusal) => abort.signal.aborted || setError(refusal),
+    );
+    load();
+    const end = onChange((ids, gone) => void (gone.has(id) ? setError(new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." })) : ids.has(id) && load()));
+    return () => {
+      end();
+      abort.abort();
+    };
+  }, [id]);
+  return { asset, error };
+}
+
+const small = matchMedia("(max-width: 720px)");
+
+/** Whether the page has the width of a phone. */
+function useSmall() {
+  const [is, setIs] = useState(small.matches);
+  useEffect(() => {
+    const change = () => setIs(small.matches);
+    small.addEventListener("change", change);
+    return () => small.removeEventListener("change", change);
+  }, []);
+  return is;
+}
+
+/** @param {{id: string, known: Asset | null, close: () => void, previous?: () => void, next?: () => void}} properties */
+export function Panel({ id, known, close, previous, next }) {
+  const { asset, error } = useAsset(id, known);
+  const name = asset?.name ?? "";
+  const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
+  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) =>
+    html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
+  return html`<${box} class="panel" aria-label=${asset ? visible(name) : "Asset"}>
+    <header><button class="btn bare icon only-small" aria-label="Back" onClick=${close}>${h(Icon, { name: "chevron-left" })}</button>
+      <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
+      <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
+      <span class="not-small">${step("Close", "x", close)}</span></header>
+    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
+}
+
+/** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown}} properties */
+export function Gone({ id, error }) {
+  const deleted = /** @type {any} */ (error).status === 410;
+  return html`${h(Failure, { error })}${deleted && html`<div class="acts"><button class="btn" onClick=${() => restore([/** @type {any} */ ({ id, name: "It" })])}>${h(Icon, { name: "undo-2" })}Restore</button></div>`}`;
+}
+
+/** @param {{asset: Asset}} properties */
+function Body({ asset }) {
+  const { lineage } = useLineage(asset.id, asset.version, 1);
+  const events = useHistory(asset.id, asset.version);
+  const folder = asset.content_type === "folder";
+  return html`<a class="preview" href=${folder ? `/?parent_id=${asset.id}` : `/assets/${asset.id}`} aria-label=${folder ? "Open the folder" : "Open as page"}>${h(Face, { asset, width: 346 })}</a>
+    ${h(Seal, { asset })}
+    ${h(Actions, { asset })}${h(MadeBy, { asset })}
+    ${!folder && h(Flow, { asset, lineage })}${h(Details, { asset })}${h(Metadata, { asset })}${h(History, { events })}`;
+}
+
+/** @param {{asset: Asset}} properties */
+export function Metadata({ asset }) {
+  const entries = Object.entries(asset.metadata ?? {});
+  return entries.length > 0 && html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(([key, value]) => html`
+    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`)}</dl></section>`;
+}
+
+/** Download, tag, move, and what else there is. @param {{asset: Asset}} properties */
+export function Actions({ asset }) {
+  const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {() => void} */ act) => html`<button class="btn" onClick=${act}>${h(Icon, { name: icon })}${label}</button>`;
+  if (asset.deleted_at) return html`<div class="acts">${button("undo-2", "Restore", () => restore([asset]))}</div>`;
+  return html`<div class="acts">${button("download", "Download", () => download([asset]))}${button("tag", "Tag", () => askTags([asset]))}${button("folder-input", "Move", () => askMove([asset]))}
+    ${h(More, { asset })}</div>`;
+}
+
+/** @param {{asset: Asset}} properties */
+export function More({ asset }) {
+  const copy = (/** @type {string} */ text) => () => void navigator.clipboard?.writeText(text);
+  return h(Menu, { name: "More", label: h(Icon, { name: "ellipsis" }), items: [
+    { label: "Rename", icon: "pencil", act: () => askRename(asset) },
+    { label: "Copy the id", icon: "hash", act: copy(asset.id) },
+    { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
+    { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
+    ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
+    "line",
+    { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },
+  ] });
+}

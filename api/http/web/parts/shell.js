@@ -1,0 +1,87 @@
+// The frame around every screen: rail with links and state of the ledger, tabs on phones.
+import { get, offlineSince } from "../core/api.js";
+import { bytes, count, visible } from "../core/format.js";
+import { h, html, signal, useEffect } from "../core/html.js";
+import { head, liveState, onEvents } from "../core/live.js";
+import { isDark, pinned, theme } from "../core/prefs.js";
+import { place } from "../core/route.js";
+import { session, signOut } from "../core/session.js";
+import { Icon, Mark } from "./icon.js";
+
+const LINKS = [
+  { icon: "images", href: "/", name: "Assets" },
+  { icon: "layers", href: "/jobs", name: "Jobs" },
+  { icon: "chart-column", href: "/usage", name: "Usage" },
+  { icon: "book-open", href: "/ledger", name: "Ledger" },
+];
+
+/** Live assets and bytes of the caller. */
+export const totals = signal({ count: 0, bytes: 0 });
+/** @type {import("../core/html.js").Signal<import("../core/types").Asset[]>} */
+const folders = signal([]);
+/** Opens the dialog "Jump to". */
+export const jumping = signal(false);
+
+async function refresh() {
+  const answer = await get("/api/assets/usage", { group_by: "content_type", page_size: 1000 });
+  /** @type {import("../core/types").UsageRow[]} */
+  const rows = answer.usage;
+  totals.value = { count: rows.reduce((n, r) => n + r.count, 0), bytes: rows.reduce((n, r) => n + r.bytes, 0) };
+  folders.value = (await get("/api/assets", { content_type: "folder", parent_id: session.value?.user_id, page_size: 12, sort: "name" })).assets;
+}
+
+/** @param {string} href */
+const isCurrent = (href) => (href === "/" ? place.value.path === "/" || place.value.path.startsWith("/assets/") : place.value.path.startsWith(href));
+
+/** Change the theme. */
+export const switchTheme = () => (theme.value = isDark() ? "light" : "dark");
+
+/** @param {{children: any}} properties */
+export function Shell({ children }) {
+  useEffect(() => {
+    refresh().catch(() => {});
+    let due = 0;
+    return onEvents(() => {
+      clearTimeout(due);
+      due = setTimeout(() => refresh().catch(() => {}), 1000);
+    });
+  }, []);
+  return html`<div class="app">
+    <a class="skip" href="#main">Skip to content</a>
+    ${h(Rail, {})}${children}${h(Tabs, {})}</div>`;
+}
+
+function Rail() {
+  return html`<nav class="nav" aria-label="Main">
+    <a class="brand" href="/">${h(Mark, {})}<span>Asset Ledger</span></a>
+    <button class="jump" onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
+    <ul>${LINKS.map((link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
+      ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`)}</ul>
+    ${pinned.value.length > 0 && html`<h2>Pinned</h2><ul>${pinned.value.map((pin) => html`
+      <li class="small" key=${pin.href}><a href=${pin.href}>${h(Icon, { name: "pin" })}<bdi class="cut">${pin.name}</bdi></a></li>`)}</ul>`}
+    ${folders.value.length > 0 && html`<h2>Folders</h2><ul>${folders.value.map((folder) => html`
+      <li class="small" key=${folder.id}><a href=${`/?parent_id=${folder.id}`}>${h(Icon, { name: "folder" })}<bdi class="cut">${visible(folder.name)}</bdi></a></li>`)}</ul>`}
+    ${h(Foot, {})}</nav>`;
+}
+
+const LIVE = { live: "Live", polling: "Asking every 10 s", lost: "Connecting", off: "Paused" };
+
+function Foot() {
+  const me = session.value;
+  const state = offlineSince.value ? "Offline" : LIVE[/** @type {keyof typeof LIVE} */ (liveState.value)];
+  const live = liveState.value === "live" && !offlineSince.value;
+  return html`<div class="foot">
+    <div class="row" title=${bytes(totals.value.bytes)}><span class=${live ? "dot live" : "dot"}></span><span>${state}</span>
+      ${head.value > 0 && html`<span class="end num">${count(head.value)} events</span>`}</div>
+    <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? visible(me.name || me.user_id) : "Signed out"}</bdi>
+      <span class="end">
+        ${me && me.auth !== "local" && html`<button class="btn bare small icon" aria-label="Sign out" onClick=${signOut}>${h(Icon, { name: "log-out", small: true })}</button>`}
+        <button class="btn bare small icon" aria-label="Change the theme" onClick=${switchTheme}>${h(Icon, { name: isDark() ? "sun" : "moon", small: true })}</button></span></div>
+  </div>`;
+}
+
+function Tabs() {
+  return html`<nav class="tabs" aria-label="Main, short">${LINKS.map((link) => html`
+    <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`)}
+    <button onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search" })}Jump</button></nav>`;
+}

@@ -1,0 +1,37 @@
+// A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
+import { h, html, useEffect, useRef } from "../core/html.js";
+import { Icon } from "./icon.js";
+
+/** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
+ * n: a number, at the right; opt: left out on phones; sort: the value of `sort=` */
+
+/** @param {{columns: Column<any>[], rows: any[], keyOf: (row: any) => string | number, sorted?: string, sort?: (key: string) => void,
+ *   more?: () => void, label: string, tight?: boolean, kindOf?: (row: any) => string}} properties */
+export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, kindOf }) {
+  return html`<table class="rows"><caption class="vh">${label}</caption><thead><tr>${columns.map((column) => h(Header, { key: column.name, column, sorted, sort }))}</tr></thead>
+    <tbody>${rows.map((row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
+      ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`)}</tbody></table>
+    ${more && h(More, { more, key: rows.length })}`;
+}
+
+/** @param {Column<any>} column */
+const classes = (column) => `${column.n ? "n " : ""}${column.opt ? "opt " : ""}${column.wide ? "wide" : ""}`;
+
+/** @param {{column: Column<any>, sorted?: string, sort?: (key: string) => void}} properties */
+function Header({ column, sorted, sort }) {
+  if (!column.sort || !sort) return html`<th scope="col" class=${classes(column)}>${column.name}</th>`;
+  const on = sorted === column.sort;
+  return html`<th scope="col" class=${classes(column)} aria-sort=${on ? "descending" : undefined}><button onClick=${() => sort(/** @type {string} */ (column.sort))}>${column.name}${on && h(Icon, { name: "arrow-down", small: true })}</button></th>`;
+}
+
+/** Asks for more rows when it comes into view. @param {{more: () => void}} properties */
+export function More({ more }) {
+  /** @type {{current: HTMLElement | null}} */
+  const box = useRef(null);
+  useEffect(() => {
+    const watch = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && more());
+    watch.observe(/** @type {HTMLElement} */ (box.current));
+    return () => watch.disconnect();
+  }, [more]);
+  return html`<div class="more" ref=${box}><button class="btn small" onClick=${more}>Load more</button></div>`;
+}

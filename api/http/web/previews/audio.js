@@ -1,0 +1,37 @@
+// A sound: the browser's own player under a waveform, which seeks.
+import { length } from "../core/format.js";
+import { h, html, useEffect, useRef, useState } from "../core/html.js";
+import { peaks } from "../core/thumbs.js";
+import { Bars } from "../parts/tile.js";
+
+const LIMIT = 20_000_000; // bytes that are decoded for the waveform
+const BARS = 160;
+
+/** @param {import("./preview.js").PreviewProperties} properties */
+export function Preview({ asset, url, fail, measure }) {
+  /** @type {{current: HTMLAudioElement | null}} */
+  const sound = useRef(null);
+  const [levels, setLevels] = useState(/** @type {number[] | null} */ (null));
+  const [played, setPlayed] = useState(0);
+  useEffect(() => {
+    let left = false;
+    if (asset.size <= LIMIT) peaks(asset, BARS).then((found) => left || setLevels(found), () => {});
+    return () => void (left = true);
+  }, [url]);
+  const seek = (/** @type {MouseEvent} */ event) => {
+    const player = /** @type {HTMLAudioElement} */ (sound.current);
+    const area = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
+    if (Number.isFinite(player.duration)) player.currentTime = ((event.clientX - area.left) / area.width) * player.duration;
+  };
+  const known = () => {
+    const { duration } = /** @type {HTMLAudioElement} */ (sound.current);
+    if (Number.isFinite(duration)) measure?.(length(duration));
+  };
+  const moved = () => {
+    const player = /** @type {HTMLAudioElement} */ (sound.current);
+    setPlayed(player.currentTime / (player.duration || 1));
+  };
+  return html`<div class="viewer sound"><div class="wave-box" onClick=${seek}>${levels && h(Bars, { levels, played })}</div>
+    <audio ref=${sound} src=${url} controls preload="metadata" aria-label=${asset.name} onLoadedMetadata=${known} onTimeUpdate=${moved}
+      onError=${() => fail("No preview: this browser cannot play the sound.")}></audio></div>`;
+}

@@ -1,0 +1,23 @@
+// Assets at `/`: everything that was recorded, newest first.
+import { h, html, useEffect } from "../core/html.js";
+import { style } from "../core/style.js";
+import { Gallery } from "../parts/gallery.js";
+import { Icon } from "../parts/icon.js";
+import { Copy } from "../parts/text.js";
+import { askUpload } from "../parts/upload.js";
+
+await style("assets");
+
+export function Screen() {
+  useEffect(() => void (document.title = "Assets · Asset Ledger"), []);
+  return h(Gallery, { empty: h(First, {}) });
+}
+
+/** What an empty ledger shows: how its first asset is recorded. */
+function First() {
+  const command = `echo 'hello' | curl -X POST '${location.origin}/api/assets?name=hello.txt' \\\n  -H 'Content-Type: text/plain' --data-binary @-`;
+  return html`<div class="empty first">${h(Icon, { name: "images" })}<p class="title">No assets yet.</p>
+    <p>Drop files here, or record one from a terminal:</p>
+    <div class="command"><pre tabindex="0">${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div>
+    <button class="btn primary" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
+}

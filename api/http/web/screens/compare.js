@@ -1,0 +1,65 @@
+// Two jobs side by side, aligned by the API: where they part first, and every row.
+import { count, short, visible } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
+import { get } from "../core/api.js";
+import { place, setQuery } from "../core/route.js";
+import { useRows } from "../core/rows.js";
+import { Failure, Skeleton } from "../parts/notice.js";
+import { Icon } from "../parts/icon.js";
+import { Table } from "../parts/table.js";
+import { Face } from "../parts/tile.js";
+
+/** @type {Record<string, [string, string]>} */
+const MARKS = { same: ["check", "Same"], different: ["git-compare", "Different"], only_a: ["minus", "Only here"], only_b: ["plus", "Only there"] };
+const STEP = 200;
+
+/** @param {{live: import("../core/job.js").LiveJob}} properties */
+export function Compare({ live }) {
+  const other = place.value.query.get("with") ?? "";
+  return html`<div class="scroll">${h(Choose, { live, other })}${other && h(Compared, { key: other, live, other })}</div>`;
+}
+
+/** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
+function Choose({ live, other }) {
+  const job = /** @type {import("../core/types").Job} */ (live.job.value);
+  const list = useRows("/api/jobs", { workflow_id: job.workflow_id, sort: "-created_at", page_size: 50 }, "jobs");
+  const ids = list.rows.map((/** @type {any} */ each) => each.job_id).filter((/** @type {string} */ id) => id !== live.id);
+  const choose = (/** @type {Event} */ event) => setQuery({ with: /** @type {HTMLInputElement} */ (event.target).value });
+  return html`<form class="pagehead" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><label class="field">Compare with
+    <input class="input" list="other-jobs" value=${other} onChange=${choose} placeholder="id of a job" /></label>
+    <datalist id="other-jobs">${ids.map((/** @type {string} */ id) => html`<option key=${id} value=${id} />`)}</datalist>
+    ${!other && html`<span class="quiet">${ids.length ? "Choose a job of the same workflow." : "There is no other job of this workflow."}</span>`}</form>`;
+}
+
+/** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
+function Compared({ live, other }) {
+  const [answer, setAnswer] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [all, setAll] = useState(false);
+  const [shown, setShown] = useState(STEP);
+  useEffect(() => {
+    const abort = new AbortController();
+    get(`${live.path}/compare/${encodeURIComponent(other)}`, {}, { signal: abort.signal }).then(setAnswer, (failed) => abort.signal.aborted || setError(failed));
+    return () => abort.abort();
+  }, []);
+  if (error) return h(Failure, { error });
+  if (!answer) return h(Skeleton, { lines: 8 });
+  const first = answer.first_divergence;
+  const keyOf = (/** @type {any} */ row) => JSON.stringify([row.node_id, row.name, row.nth]);
+  const rows = answer.rows.filter((/** @type {any} */ row) => all || row.status !== "same");
+  return html`<p class=${first ? "part" : "part ok"}>${first ? html`They part at <b><bdi>${visible(first.node_id ?? "no node")}</bdi></b>, <b><bdi>${visible(first.name)}</bdi></b> (number ${count(first.nth)}): ${MARKS[first.status][1].toLowerCase()}.` : "Every asset of one is in the other, with the same bytes."}</p>
+    <div class="sub num">${Object.entries(MARKS).map(([status, [, word]]) => html`<span key=${status}><b>${count(answer.counts[status] ?? 0)}</b> ${word.toLowerCase()}</span>`)}
+      <label class="sp"><input type="checkbox" checked=${all} onChange=${() => setAll(!all)} /> Show the same ones too</label></div>
+    ${h(Table, { columns: COLUMNS, rows: rows.slice(0, shown), keyOf, label: "Compared assets", kindOf: (row) => (first && keyOf(row) === keyOf(first) ? "first" : ""), more: shown < rows.length ? () => setShown(shown + STEP) : undefined })}`;
+}
+
+/** @param {any} asset */
+const side = (asset) => (asset ? html`<a class="pair" href=${`/assets/${asset.id}`}>${h(Face, { asset, width: 56, plain: true })}<span class="mono quiet">${asset.digest ? short(asset.digest.slice(7)) : "no bytes"}</span></a>` : html`<span class="quiet">not there</span>`);
+
+const COLUMNS = [
+  { name: "Result", cell: (/** @type {any} */ row) => html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>` },
+  { name: "Node", opt: true, cell: (/** @type {any} */ row) => html`<bdi>${visible(row.node_id ?? "")}</bdi>` },
+  { name: "Name", cell: (/** @type {any} */ row) => html`<bdi>${visible(row.name)}</bdi>${row.nth > 1 && ` (${count(row.nth)})`}` },
+  { name: "This job", cell: (/** @type {any} */ row) => side(row.a) },
+  { name: "The other", cell: (/** @type {any} */ row) => side(row.b) },
+];

@@ -1,0 +1,187 @@
+// Replay: what a job did, event by event. Lanes by node, a playhead, the state at that event.
+import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
+import { sums, timeOf } from "../core/fold.js";
+import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
+import { useKeys } from "../core/keys.js";
+import { axis, lanesOf, places, stacks } from "../core/lanes.js";
+import { place, setQuery } from "../core/route.js";
+import { style } from "../core/style.js";
+import { Icon } from "../parts/icon.js";
+import { Face } from "../parts/tile.js";
+import { Scrubber } from "../parts/scrubber.js";
+import { Side } from "./state.js";
+
+await style("replay");
+
+/** @typedef {import("../core/lanes.js").Lane} Lane */
+/** @typedef {import("../core/lanes.js").Mark} Mark */
+
+const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
+
+/** The playhead: the number of events up to it. It follows a running job until it is moved.
+ * @param {import("../core/fold.js").Replay} replay */
+function usePlayhead(replay) {
+  const asked = place.value.query.get("at");
+  const total = replay.events.length;
+  const at = asked === null ? total : Math.max(1, replay.upto(Number(asked)));
+  const [playing, setPlaying] = useState(false);
+  const [speed, setSpeed] = useState(8);
+  const move = (/** @type {number} */ n) => {
+    const to = Math.max(1, Math.min(n, total));
+    setQuery({ at: to === total ? null : replay.events[to - 1].position }, { replace: true });
+  };
+  useEffect(() => {
+    if (!playing) return;
+    if (at >= total) return setPlaying(false);
+    const gap = (timeOf(replay.events[at]) - timeOf(replay.events[at - 1])) / speed;
+    const timer = setTimeout(() => move(at + 1), Math.max(30, Math.min(gap, 1500)));
+    return () => clearTimeout(timer);
+  }, [playing, at, speed, total]);
+  const play = () => {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (still) return move(at + 1);
+    if (!playing && at >= total) move(1);
+    setPlaying(!playing);
+  };
+  const faster = (/** @type {number} */ by) => setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(speed) + by))]);
+  return { at, total, move, playing, play, speed, faster };
+}
+
+/** @param {{live: import("../core/job.js").LiveJob, verdict: any}} properties */
+export function Replayed({ live, verdict }) {
+  const replay = /** @type {import("../core/fold.js").Replay} */ (live.replay.value);
+  const head = usePlayhead(replay);
+  const byTime = place.value.query.get("scale") !== "order";
+  const [open, setOpen] = useState(false);
+  const xs = useMemo(() => places(replay.events, byTime), [replay, head.total, byTime]);
+  const lanes = useMemo(() => lanesOf(replay.events, xs, replay.userId), [replay, xs]);
+  const scale = (/** @type {boolean} */ order) => setQuery({ scale: order ? "order" : null }, { replace: true });
+  const { at, move } = head;
+  useKeys({
+    " ": head.play, ArrowRight: () => move(at + 1), ArrowLeft: () => move(at - 1), "Shift+ArrowRight": () => move(at + 10),
+    "Shift+ArrowLeft": () => move(at - 10), Home: () => move(1), End: () => move(head.total),
+    ",": () => head.faster(-1), ".": () => head.faster(1), o: () => scale(byTime),
+  }, [at, head.total, byTime, head.playing, head.speed]);
+  if (!head.total) return html`<p class="quiet">This job has no events.</p>`;
+  const state = replay.at(at);
+  const now = replay.events[at - 1];
+  const sum = sums(state);
+  return html`<div class="replay">
+    ${h(Lanes, { lanes, xs, replay, at, byTime, scale, move, sum })}
+    <div class="nowbar">${h(NowBar, { state, now, made: sum.assets, open: () => setOpen(!open), isOpen: open })}</div>
+    ${h(Transport, { head, xs, lanes, replay })}</div>
+    ${h(Side, { state, sum, now, lanes, replay, at, move, verdict, open })}`;
+}
+
+/** @param {{lanes: Lane[], xs: number[], replay: import("../core/fold.js").Replay, at: number, byTime: boolean,
+ *   scale: (order: boolean) => void, move: (n: number) => void, sum: any}} properties */
+function Lanes({ lanes, xs, replay, at, byTime, scale, move, sum }) {
+  /** @type {{current: HTMLElement | null}} */
+  const box = useRef(null);
+  const [width, setWidth] = useState(700);
+  useEffect(() => {
+    const element = /** @type {HTMLElement} */ (box.current);
+    const watch = new ResizeObserver(() => setWidth(element.clientWidth - (innerWidth <= 720 ? 0 : 176)));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
+  const now = replay.events[at - 1];
+  const begin = timeOf(replay.events[0]);
+  const span = Math.max(...replay.events.map(timeOf)) - begin;
+  const flag = byTime ? offset(timeOf(now) - begin) : count(at);
+  const jump = (/** @type {MouseEvent} */ event) => {
+    const track = /** @type {HTMLElement} */ (event.target).closest(".track");
+    if (!track) return;
+    const rect = track.getBoundingClientRect();
+    const x = (event.clientX - rect.left) / rect.width;
+    let nearest = 0;
+    xs.forEach((each, k) => Math.abs(each - x) < Math.abs(xs[nearest] - x) && (nearest = k));
+    move(nearest + 1);
+  };
+  return html`<div class="lanes" role="group" tabindex="0" aria-label="Events by node over time" ref=${box} onClick=${jump}>
+    <div class="corner"><div class="seg">
+      <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
+    <div class="axis num">${byTime && axis(span, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
+    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, width, now, run: sum.nodes.get(lane.id) }))}
+    <div class="over"><div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
+      ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, width })}
+      <div class="head-line" style=${{ left: percent(xs[at - 1]) }}></div><div class="flag" style=${{ left: percent(xs[at - 1]) }}>${flag}</div></div></div>`;
+}
+
+/** @param {number} x */
+const percent = (x) => `${(x * 100).toFixed(3)}%`;
+
+/** @param {{lane: Lane, at: number, width: number, now: any, run: import("../core/fold.js").NodeSum | undefined}} properties */
+function Track({ lane, at, width, run }) {
+  const small = width < 420;
+  const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
+  return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
+      <span class="num cut">${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
+    <div class="track" style=${{ "--c": lane.color }}>
+      ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, at }))}
+      ${lane.marks.map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event.topic)}${mark.index >= at ? " late" : ""}`} style=${{ left: percent(mark.x) }}></i>`)}</div>`;
+}
+
+/** @param {{run: import("../core/fold.js").NodeSum}} properties */
+function Runs({ run }) {
+  return html` · ${counted(run.runs, "run")}${run.failed > 0 && html` <span class="bad">${run.failed} failed</span>`}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
+}
+
+const kindOf = (/** @type {string} */ topic) => (topic.endsWith("deleted") ? "gone" : topic === "node.finished" || topic === "node.started" ? "ran" : "");
+
+/** @param {{pile: import("../core/lanes.js").Stack, at: number}} properties */
+function Pile({ pile, at }) {
+  const mark = pile.now ? pile.marks.find((each) => each.index === at - 1) : pile.marks.at(-1);
+  const asset = /** @type {import("../core/types").Asset} */ (mark?.asset);
+  const kind = `item${pile.late ? " late" : ""}${pile.now ? " now" : ""}`;
+  const ids = pile.marks.map((each) => each.asset?.id).join(" ");
+  return html`<div class=${kind} data-ids=${ids} style=${{ left: percent(pile.x) }} title=${visible(asset.name)}>
+    ${pile.late ? null : h(Face, { asset, width: 52, plain: true })}
+    ${pile.marks.length > 1 && html`<span class="n num">${pile.marks.length}</span>`}</div>`;
+}
+
+/** Lines from the sources of the asset at hand. @param {{box: {current: HTMLElement | null}, at: number,
+ *   now: import("../core/types").Asset | null, width: number}} properties */
+function Sources({ box, at, now, width }) {
+  const [lines, setLines] = useState(/** @type {string[]} */ ([]));
+  useEffect(() => {
+    const frame = box.current?.querySelector(".over")?.getBoundingClientRect();
+    const to = box.current?.querySelector(".item.now")?.getBoundingClientRect();
+    if (!frame || !to || !now) return setLines([]);
+    const found = now.derived_from.slice(0, 12).map((id) => box.current?.querySelector(`.item:not(.late)[data-ids~="${CSS.escape(id)}"]`)?.getBoundingClientRect());
+    setLines(found.filter((from) => from !== undefined).map((from) => curve(from, to, frame)));
+  }, [at, now?.id, width]);
+  return html`<svg aria-hidden="true">${lines.map((d, k) => html`<path key=${k} d=${d} />`)}</svg>`;
+}
+
+/** @param {DOMRect} from @param {DOMRect} to @param {DOMRect} frame */
+function curve(from, to, frame) {
+  const [x1, y1] = [from.right - frame.left + 3, from.top + from.height / 2 - frame.top];
+  const [x2, y2] = [to.left - frame.left - 5, to.top + to.height / 2 - frame.top];
+  const bend = Math.max(24, (x2 - x1) / 2);
+  return `M${x1} ${y1} C ${x1 + bend} ${y1}, ${x2 - bend} ${y2}, ${x2} ${y2}`;
+}
+
+/** @param {{state: any, now: any, made: number, open: () => void, isOpen: boolean}} properties */
+function NowBar({ state, now, made, open, isOpen }) {
+  const asset = state.assets.get(now.asset_id);
+  return html`${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
+    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : now.topic}</bdi></div><div class="m cut">${asset?.node_id ? visible(asset.node_id) : now.topic} · ${counted(made, "asset")} so far</div></div>
+    <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
+}
+
+/** @param {{head: any, xs: number[], lanes: Lane[], replay: import("../core/fold.js").Replay}} properties */
+function Transport({ head, xs, lanes, replay }) {
+  const { at, total, move, play, playing, speed, faster } = head;
+  const now = replay.events[at - 1];
+  const asset = replay.state.assets.get(now.asset_id ?? "");
+  const words = `Event ${count(at)} of ${count(total)}, ${asset ? `${asset.node_id ?? "no node"} ${now.topic.slice(6)} ${asset.name}` : now.topic}`;
+  const key = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {number} */ to, far = false) => html`<button class=${`btn bare icon${far ? " far" : ""}`} aria-label=${label} title=${label} onClick=${() => move(to)}>${h(Icon, { name: icon })}</button>`;
+  return html`<div class="transport"><div class="keys">
+    ${key("skip-back", "First event", 1, true)}${key("step-back", "One event back", at - 1)}
+    <button class="play" aria-label=${playing ? "Pause" : "Play"} title="Space" onClick=${play}>${h(Icon, { name: playing ? "pause" : "play" })}</button>
+    ${key("step-forward", "One event on", at + 1)}${key("skip-forward", "Last event", total, true)}
+    <button class="btn bare small num" title="Speed: , and ." onClick=${() => (speed === 64 ? faster(-6) : faster(1))}>${speed}×</button></div>
+    ${h(Scrubber, { xs, at, total, move, words })}
+    <div class="read num"><b>Event ${count(at)} of ${count(total)}</b><br /><span title=${now.time}>${clock(now.time)} · position ${count(now.position)}</span></div></div>`;
+}

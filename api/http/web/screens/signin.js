@@ -1,0 +1,41 @@
+// Sign in with a token, where the server asks for one: over the page as it is, or as a page.
+import { h, html, useEffect, useState } from "../core/html.js";
+import { go, place } from "../core/route.js";
+import { session, signIn } from "../core/session.js";
+import { style } from "../core/style.js";
+import { Mark } from "../parts/icon.js";
+
+await style("jobs");
+
+/** @param {{done?: () => void}} properties */
+export function SignIn({ done }) {
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const submit = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    setBusy(true);
+    try {
+      await signIn(String(new FormData(form).get("token") ?? "").trim());
+      done?.();
+    } catch (failed) {
+      setError(/** @type {Error} */ (failed).message);
+    }
+    setBusy(false);
+  };
+  return html`<div class="signin" role="dialog" aria-modal="true" aria-label="Sign in"><form onSubmit=${submit}>
+    <div class="brand">${h(Mark, {})}<span>Asset Ledger</span></div>
+    <label class="field">Token<input class="input mono" name="token" type="password" autocomplete="off" required autofocus aria-invalid=${Boolean(error)} /></label>
+    ${error && html`<p class="wrong" role="alert">${error}</p>`}
+    <button class="btn primary" disabled=${busy}>Sign in</button>
+    <p class="quiet">A token comes from <span class="mono">asset-ledger token create</span>. This browser keeps it for this session only.</p></form></div>`;
+}
+
+/** The page `/sign-in`; `next` is a path of ours. */
+export function Screen() {
+  const next = place.value.query.get("next") ?? "/";
+  const target = /^\/(?![/\\])/.test(next) ? next : "/";
+  const done = () => go(target, { replace: true });
+  useEffect(() => void (session.value?.auth === "local" && done()), []);
+  return html`<main class="main" id="main"><h1 class="vh">Sign in</h1>${h(SignIn, { done })}</main>`;
+}

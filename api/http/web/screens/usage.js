@@ -1,0 +1,127 @@
+// Usage: which nodes, jobs, workflows, types or days made the most; also of one node or workflow.
+import { get } from "../core/api.js";
+import { csv } from "../core/csv.js";
+import { bytes, count, visible } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
+import { colorOf } from "../core/lanes.js";
+import { place, setQuery } from "../core/route.js";
+import { useRows } from "../core/rows.js";
+import { style } from "../core/style.js";
+import { Columns } from "../parts/chart.js";
+import { Icon } from "../parts/icon.js";
+import { Empty, Failure, Skeleton } from "../parts/notice.js";
+import { save } from "../parts/seal.js";
+import { Table } from "../parts/table.js";
+import { Time } from "../parts/text.js";
+
+await style("jobs");
+
+/** @typedef {import("../core/types").UsageRow} UsageRow */
+/** @typedef {{field: string, id: string, name: string}} Subject */
+
+const BY = [["node_id", "Node"], ["job_id", "Job"], ["workflow_id", "Workflow"], ["content_type", "Type"], ["day", "Day"]];
+const TOP = 7;
+
+/** @param {{id?: string}} properties of one node or workflow, or of all */
+export function Screen({ id }) {
+  const kind = place.value.path.split("/")[1];
+  const subject = id === undefined ? null : { field: kind === "nodes" ? "node_id" : "workflow_id", id, name: kind === "nodes" ? "Node" : "Workflow" };
+  const query = place.value.query;
+  const by = query.get("by") ?? (subject?.field === "node_id" ? "job_id" : "node_id");
+  const sort = query.get("sort") ?? (by === "day" ? "key" : "-bytes");
+  const filters = { workflow_id: query.get("workflow_id"), job_id: query.get("job_id"), node_id: query.get("node_id"), ...(subject ? { [subject.field]: subject.id } : {}) };
+  const list = useRows("/api/assets/usage", { group_by: by, sort, page_size: 200, ...filters }, "usage");
+  const ofBytes = query.get("unit") !== "count";
+  const title = subject ? visible(subject.id) : "Usage";
+  useEffect(() => void (document.title = `${title} · Asset Ledger`), [title]);
+  return html`<main class="main" id="main"><div class="pagehead"><h1>${subject && html`<span class="quiet">${subject.name}</span> `}<bdi>${title}</bdi></h1>
+      ${subject && html`<a class="btn" href=${`/?${subject.field}=${encodeURIComponent(subject.id)}`}>${h(Icon, { name: "images" })}Assets</a>`}
+      <div class="seg" role="group" aria-label="By">${BY.filter(([value]) => value !== subject?.field).map(([value, name]) => html`<button key=${value} aria-pressed=${by === value} onClick=${() => setQuery({ by: value, sort: null })}>${name}</button>`)}</div>
+      <div class="seg" role="group" aria-label="Unit"><button aria-pressed=${!ofBytes} onClick=${() => setQuery({ unit: "count" })}>Count</button><button aria-pressed=${ofBytes} onClick=${() => setQuery({ unit: null })}>Bytes</button></div>
+      <button class="btn" onClick=${() => download(by, list.rows)}>${h(Icon, { name: "download" })}CSV</button></div>
+    <div class="scroll">${list.error ? h(Failure, { error: list.error, retry: list.retry }) : !list.ready ? h(Skeleton, { lines: 8 }) : h(Body, { list, by, sort, filters, ofBytes })}</div></main>`;
+}
+
+/** @param {string} by @param {UsageRow[]} rows */
+function download(by, rows) {
+  const head = [by, "count", "bytes", "largest", "first_seen", "last_seen"];
+  save(`usage-by-${by}.csv`, csv([head, ...rows.map((row) => [row.key, row.count, row.bytes, row.largest, row.first_seen, row.last_seen])]));
+}
+
+/** @param {{list: any, by: string, sort: string, filters: any, ofBytes: boolean}} properties */
+function Body({ list, by, sort, filters, ofBytes }) {
+  if (!list.rows.length) return h(Empty, { icon: "chart-column", title: "Nothing was recorded here yet." });
+  /** @type {UsageRow[]} */
+  const rows = list.rows;
+  const value = (/** @type {UsageRow} */ row) => (ofBytes ? row.bytes : row.count);
+  const most = Math.max(...rows.map(value), 1);
+  const named = BY.find(([field]) => field === by)?.[1] ?? by;
+  const columns = [
+    { name: named, sort: "key", cell: (/** @type {UsageRow} */ row) => link(by, row.key) },
+    { name: ofBytes ? "Share of bytes" : "Share of assets", wide: true, opt: true, cell: (/** @type {UsageRow} */ row, /** @type {number} */ k) => html`<span class="meter"><i style=${{ width: `${(value(row) / most) * 100}%`, "--c": by === "node_id" ? colorOf(k) : "var(--accent)" }}></i></span>` },
+    { name: "Bytes", n: true, sort: "-bytes", cell: (/** @type {UsageRow} */ row) => html`<span title=${`${count(row.bytes)} bytes`}>${bytes(row.bytes)}</span>` },
+    { name: "Assets", n: true, sort: "-count", cell: (/** @type {UsageRow} */ row) => count(row.count) },
+    { name: "Largest", n: true, opt: true, sort: "-largest", cell: (/** @type {UsageRow} */ row) => bytes(row.largest) },
+    { name: "Last", n: true, opt: true, cell: (/** @type {UsageRow} */ row) => h(Time, { at: row.last_seen }) },
+  ];
+  return html`${h(OverTime, { key: JSON.stringify([filters, ofBytes]), filters, ofBytes })}
+    ${h(Table, { columns, rows, keyOf: (row) => row.key ?? "", label: `Usage by ${named}`, sorted: sort, sort: (key) => setQuery({ sort: key }), more: list.more, tight: true })}`;
+}
+
+const PAGES = { node_id: "/nodes/", job_id: "/jobs/", workflow_id: "/workflows/" };
+
+/** @param {string} by @param {string | null} key */
+function link(by, key) {
+  if (key === null) return html`<span class="quiet">none</span>`;
+  const path = PAGES[/** @type {keyof typeof PAGES} */ (by)];
+  const next = new Date(`${key}T00:00:00Z`).getTime() + 86_400_000;
+  const href = path ? path + encodeURIComponent(key) : by === "day" ? `/?created_after=${key}T00:00:00Z&created_before=${new Date(next).toISOString()}` : `/?content_type=${encodeURIComponent(key)}`;
+  return html`<a class="strong" href=${href}><bdi>${visible(key)}</bdi></a>`;
+}
+
+/** Columns a day, by node: the seven largest, and the others together. @param {{filters: any, ofBytes: boolean}} properties */
+function OverTime({ filters, ofBytes }) {
+  const [series, setSeries] = useState(/** @type {{name: string, rows: UsageRow[]}[] | null} */ (null));
+  useEffect(() => {
+    const abort = new AbortController();
+    load(filters, ofBytes, abort.signal).then(setSeries, () => {});
+    return () => abort.abort();
+  }, []);
+  if (!series) return html`<div class="chart"><svg viewBox="0 0 1000 210" aria-hidden="true"></svg></div>`;
+  const days = [...new Set(series.flatMap((each) => each.rows.map((row) => row.key ?? "")))].sort();
+  const columns = filled(days).map((day) => ({
+    label: day, short: day.slice(5).split("-").reverse().join("."),
+    parts: series.map((each, k) => ({ name: each.name, color: each.name === "others" ? "var(--line-strong)" : colorOf(k), value: valueOn(each.rows, day, ofBytes) })),
+  }));
+  return html`${h(Columns, { columns, form: ofBytes ? bytes : count, label: `${ofBytes ? "Bytes" : "Assets"} a day` })}
+    <ul class="key">${series.map((each, k) => html`<li key=${each.name} style=${{ "--c": each.name === "others" ? "var(--line-strong)" : colorOf(k) }}><i></i><bdi>${visible(each.name)}</bdi></li>`)}</ul>`;
+}
+
+/** @param {UsageRow[]} rows @param {string} day @param {boolean} ofBytes */
+function valueOn(rows, day, ofBytes) {
+  const row = rows.find((each) => each.key === day);
+  return row ? (ofBytes ? row.bytes : row.count) : 0;
+}
+
+/** The last 60 days up to the newest, without gaps. @param {string[]} days */
+function filled(days) {
+  if (!days.length) return [];
+  const last = Date.parse(/** @type {string} */ (days.at(-1)));
+  const first = Math.min(Date.parse(days[0]), last - 13 * 86_400_000);
+  const n = Math.min(60, Math.round((last - first) / 86_400_000) + 1);
+  return Array.from({ length: n }, (_, k) => new Date(last - (n - 1 - k) * 86_400_000).toISOString().slice(0, 10));
+}
+
+/** @param {any} filters @param {boolean} ofBytes @param {AbortSignal} signal */
+async function load(filters, ofBytes, signal) {
+  const split = filters.node_id ? "job_id" : "node_id";
+  const ask = (/** @type {any} */ params) => get("/api/assets/usage", { page_size: 1000, ...filters, ...params }, { signal });
+  const [top, all] = await Promise.all([ask({ group_by: split, sort: ofBytes ? "-bytes" : "-count", page_size: TOP + 1 }), ask({ group_by: "day", sort: "key" })]);
+  const keys = top.usage.filter((/** @type {UsageRow} */ row) => row.key !== null).slice(0, TOP).map((/** @type {UsageRow} */ row) => row.key);
+  const parts = await Promise.all(keys.map(async (/** @type {string} */ key) => ({ name: key, rows: (await ask({ group_by: "day", sort: "key", [split]: key })).usage })));
+  const rest = all.usage.map((/** @type {UsageRow} */ row) => parts.reduce((left, part) => {
+    const of = part.rows.find((/** @type {UsageRow} */ each) => each.key === row.key);
+    return of ? { ...left, count: left.count - of.count, bytes: left.bytes - of.bytes } : left;
+  }, row));
+  return rest.some((/** @type {UsageRow} */ row) => row.count > 0) ? [...parts, { name: "others", rows: rest }] : parts;
+}

@@ -33,7 +33,7 @@ _OF_A_LIST: Final = together(
         for name, (flag, about) in FILTERS.items()
     ),
     click.option("--deleted", type=click.Choice(["true", "any"]), help="Deleted ones, or all."),
-    click.option("--sort", metavar="ORDER", help=f"{_SORT}  [default: -created_at]"),
+    click.option("--sort", default="-created_at", show_default=True, metavar="ORDER", help=_SORT),
 )
 
 
@@ -42,14 +42,14 @@ _OF_A_LIST: Final = together(
 @click.option("--sort", default="name", show_default=True, metavar="ORDER", help=_SORT)
 @LEDGER
 @LISTED
-def ls(path: str, sort: str, where: Where, form: Listing) -> None:
+def ls(path: str, sort: str, where: Where, listing: Listing) -> None:
     """List the assets in a folder, by default in the home folder.
 
     PATH is the id of a folder, or its path from home, such as project/tables.
     """
     from asset_ledger.api.cli.finding import list_folder
 
-    asyncio.run(list_folder(path, sort, where, form))
+    asyncio.run(list_folder(path, sort, where, listing))
 
 
 @click.command()
@@ -60,9 +60,9 @@ def ls(path: str, sort: str, where: Where, form: Listing) -> None:
 def find(
     words: Sequence[str],
     deleted: str | None,
-    sort: str | None,
+    sort: str,
     where: Where,
-    form: Listing,
+    listing: Listing,
     **filters: Any,
 ) -> None:
     """Find assets by filters, and by WORDS in their names, tags and metadata; newest first.
@@ -71,8 +71,6 @@ def find(
     """
     from asset_ledger.api.cli.finding import list_matching
 
-    if words and (sort or deleted):
-        raise click.UsageError("WORDS find live assets, newest first: leave out --sort, --deleted")
     given = {name: values for name, values in filters.items() if values}
-    query = {"deleted": deleted, "sort": sort or "-created_at"}
-    asyncio.run(list_matching(" ".join(words), given, query, where, form))
+    query = {"query": " ".join(words) or None, "deleted": deleted, "sort": sort}
+    asyncio.run(list_matching(given, query, where, listing))

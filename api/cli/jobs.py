@@ -17,12 +17,12 @@ from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
 @click.option("--sort", default="-created_at", show_default=True, help="Or created_at.")
 @LEDGER
 @LISTED
-def jobs(job_id: str | None, where: Where, form: Listing, **filters: Any) -> None:
+def jobs(job_id: str | None, where: Where, listing: Listing, **filters: Any) -> None:
     """List jobs, newest first; or show the job JOB_ID and its nodes."""
-    asyncio.run(_list(filters, where, form) if job_id is None else _show(job_id, where, form))
+    asyncio.run(_list(filters, where, listing) if job_id is None else _show(job_id, where, listing))
 
 
-async def _list(filters: dict[str, Any], where: Where, form: Listing) -> None:
+async def _list(filters: dict[str, Any], where: Where, listing: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, show_list, size, time
     from asset_ledger.api.sdk.wire import query_of
@@ -32,11 +32,11 @@ async def _list(filters: dict[str, Any], where: Where, form: Listing) -> None:
         *(column("assets"), size("bytes"), time("started_at", "started")),
     )
     async with open_ledger(where) as gateway:
-        found = documents(gateway.jobs, query_of(filters), "jobs", form)
-        await show_list(found, "jobs", columns, form)
+        found = documents(gateway.jobs, query_of(filters), "jobs", listing)
+        await show_list(found, "jobs", columns, listing)
 
 
-async def _show(job_id: str, where: Where, form: Listing) -> None:
+async def _show(job_id: str, where: Where, listing: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, echo_fields, show_list, size
 
@@ -46,7 +46,7 @@ async def _show(job_id: str, where: Where, form: Listing) -> None:
     )
     async with open_ledger(where) as gateway:
         job = await gateway.job(job_id)
-        if not (form.as_json or form.ndjson):
+        if not (listing.as_json or listing.ndjson):
             echo_fields(job)
-        found = documents(partial(gateway.nodes, job_id), [], "nodes", form)
-        await show_list(found, "nodes", columns, form, {"job": job})
+        found = documents(partial(gateway.nodes, job_id), [], "nodes", listing)
+        await show_list(found, "nodes", columns, listing, {"job": job})

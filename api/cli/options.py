@@ -129,7 +129,7 @@ LIMIT: Final = click.option(
     type=click.IntRange(1),
     help="The most to print (default: 100 on a terminal, else all).",
 )
-LISTED: Final = _as_one("form", Listing, LIMIT, JSON, NDJSON)
+LISTED: Final = _as_one("listing", Listing, LIMIT, JSON, NDJSON)
 
 
 def folder_of(data_dir: Path | None) -> Path:

@@ -50,19 +50,19 @@ def time(name: str, heading: str) -> Column:
 
 
 async def documents(
-    fetch: Fetch, query: Query, name: str, form: Listing
+    fetch: Fetch, query: Query, name: str, listing: Listing
 ) -> AsyncGenerator[Document]:
     """Yield the documents of a list, read page by page. `name` is their key in a page.
 
-    The first page is large enough to show that there are more than `form` shows.
+    The first page is large enough to show that there are more than `listing` shows.
     """
-    limit, cursor, more = _limit(form), "", True
+    limit, cursor, more = _limit(listing), "", True
     size = PAGE if limit is None else min(PAGE, limit + 1)
     while more:
         page = await fetch([*query, ("page_size", str(size)), ("cursor", cursor)])
         for document in page[name]:
             yield document
-        cursor = page["next_cursor"] if "next_cursor" in page else page["next"]
+        cursor = page["next"]
         more = bool(cursor)
 
 
@@ -70,16 +70,16 @@ async def show_list(
     found: AsyncGenerator[Document],
     name: str,
     columns: Sequence[Column],
-    form: Listing,
+    listing: Listing,
     beside: Mapping[str, Any] = {},
 ) -> None:
     """Print a list, and on standard error whether there is more. `beside` it are JSON fields."""
-    first, limit = _First(found, _limit(form)), _limit(form)
+    first, limit = _First(found, _limit(listing)), _limit(listing)
     async with aclosing(found):
-        if form.ndjson:
+        if listing.ndjson:
             async for document in first:
                 echo(orjson.dumps(document))
-        elif form.as_json:
+        elif listing.as_json:
             listed = [document async for document in first]
             echo(orjson.dumps({**beside, name: listed, "more": first.more}))
         elif sys.stdout.isatty():
@@ -123,10 +123,10 @@ class _First:
             number += 1
 
 
-def _limit(form: Listing) -> int | None:
+def _limit(listing: Listing) -> int | None:
     """Return how many documents to print: None for all."""
-    on_a_terminal = not (form.as_json or form.ndjson) and sys.stdout.isatty()
-    return ON_A_TERMINAL if form.limit is None and on_a_terminal else form.limit
+    on_a_terminal = not (listing.as_json or listing.ndjson) and sys.stdout.isatty()
+    return ON_A_TERMINAL if listing.limit is None and on_a_terminal else listing.limit
 
 
 def _row(document: Document, columns: Sequence[Column]) -> list[str | None]:

@@ -29,12 +29,12 @@ _GROUPS: Final = {
 )
 @LEDGER
 @LISTED
-def usage(by: str, where: Where, form: Listing, **query: Any) -> None:
+def usage(by: str, where: Where, listing: Listing, **query: Any) -> None:
     """Count live assets, their bytes, and runs: by node, job, workflow, media type or day."""
-    asyncio.run(_usage(by, query, where, form))
+    asyncio.run(_usage(by, query, where, listing))
 
 
-async def _usage(by: str, query: dict[str, Any], where: Where, form: Listing) -> None:
+async def _usage(by: str, query: dict[str, Any], where: Where, listing: Listing) -> None:
     from asset_ledger.api.cli.ledger import open_ledger
     from asset_ledger.api.cli.showing import column, documents, show_list, size
     from asset_ledger.api.sdk.wire import query_of
@@ -45,5 +45,5 @@ async def _usage(by: str, query: dict[str, Any], where: Where, form: Listing) ->
     )
     async with open_ledger(where) as gateway:
         query = {"group_by": _GROUPS[by], **query}
-        found = documents(gateway.usage, query_of(query), "usage", form)
-        await show_list(found, "usage", columns, form)
+        found = documents(gateway.usage, query_of(query), "usage", listing)
+        await show_list(found, "usage", columns, listing)

@@ -73,27 +73,6 @@ class Asset(AssetRecord):
                 yield asset
 
     @classmethod
-    async def search(
-        cls,
-        words: str,
-        *,
-        content_type: str | Sequence[str] | None = None,
-        workflow_id: str | Sequence[str] | None = None,
-        limit: int = 100,
-        cursor: str = "",
-        gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
-        """Return a page of the live assets that contain every word, newest first, and its cursor.
-
-        Names, tags and metadata are searched. Raises ParameterError, CursorError.
-        """
-        gateway = gateway or current_gateway()
-        filters = {"content_type": content_type, "workflow_id": workflow_id}
-        query = {"query": words, **filters, "page_size": limit, "cursor": cursor}
-        page = await gateway.search(query_of(query))
-        return [cls.of(document, gateway) for document in page["assets"]], page["next_cursor"]
-
-    @classmethod
     async def count(cls, *, gateway: Gateway | None = None, **filters: Unpack[Filters]) -> int:
         """Return the number of assets that match every filter. Raises ParameterError."""
         query = query_of({**filters, "page_size": 1, "count": "exact"})

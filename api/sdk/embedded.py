@@ -124,11 +124,7 @@ class EmbeddedGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        return await self._tables.page(query)
-
-    async def search(self, query: Query) -> Document:
-        """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
-        return await self._tables.search(query, self._backend.feed.head())
+        return await self._tables.page(query, self._backend.feed.head())
 
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""

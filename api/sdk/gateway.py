@@ -48,9 +48,6 @@ class Gateway(Protocol):
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
-    async def search(self, query: Query) -> Document:
-        """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
-
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return `{"root", "nodes": [asset], "edges": [{"from", "to"}], "truncated"}`.
 

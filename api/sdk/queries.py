@@ -1,12 +1,13 @@
 """Queries of the tables in this process, with the parameters and the documents of the API."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.assets import COUNT, DELETED, FILTERS, SORT
+from asset_ledger.api.contract.assets import COUNT, DELETED, FILTERS, QUERY, SORT
 from asset_ledger.api.contract.jobs import (
     COMPARED_ATTEMPTS,
     JOB_FILTERS,
@@ -22,7 +23,6 @@ from asset_ledger.api.contract.parameters import (
     Parameter,
     Parameters,
 )
-from asset_ledger.api.contract.search import SEARCH, SEARCH_FILTERS
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.gateway import Document, Query
 from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
@@ -30,7 +30,7 @@ from asset_ledger.projections.queries.lineage import lineage_document
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 
-_LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR, COUNT)
+_LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR, COUNT, QUERY)
 _LINEAGE: Final = Parameters(DIRECTION, DEPTH)
 _COMPARED: Final = Parameters(COMPARED_ATTEMPTS)
 
@@ -40,7 +40,6 @@ def _without_position(parameters: Sequence[Parameter]) -> Parameters:
     return Parameters(*(each for each in parameters if each is not MIN_POSITION))
 
 
-_SEARCH: Final = _without_position(SEARCH)
 _USAGE: Final = _without_position(USAGE)
 _JOBS: Final = _without_position(JOB_LISTING)
 _NODES: Final = _without_position(NODE_LISTING)
@@ -52,36 +51,31 @@ class TableQueries:
     def __init__(self, projections: Projections, user_id: str) -> None:
         self._tables, self._user_id = projections, user_id
 
-    async def page(self, query: Query) -> Document:
-        """Return `{"assets": [...], "next": "..."}`."""
-        given = _LISTING.read(query)
+    async def page(self, query: Query, head: int) -> Document:
+        """Return `{"assets": [...], "next": "..."}`, with `count` on request.
+
+        With words, the index of words reflects the log up to `head`.
+        """
+        given, tables = _LISTING.read(query), self._tables
         filters, deleted = _chosen(FILTERS, given), given.get("deleted", "false")
-        page = await self._tables.assets.page(
+        listed, counted = tables.assets.page, tables.assets.count
+        if "query" in given:
+            await tables.reach(head, ("search",))
+            listed = partial(tables.worded.page, words=given["query"])
+            counted = partial(tables.worded.count, words=given["query"])
+        page = await listed(
             self._user_id,
-            filters,
+            filters=filters,
             sort=given["sort"],
             page_size=given["page_size"],
             cursor=given.get("cursor", ""),
             deleted=deleted,
         )
         found = _page("assets", page.json, page.next)
-        if "count" not in given:
-            return found
-        number = await self._tables.assets.count(self._user_id, filters, deleted=deleted)
-        return {**found, "count": number}
-
-    async def search(self, query: Query, head: int) -> Document:
-        """Return `{"assets": [...], "next_cursor": "..."}` of an index that reflects `head`."""
-        given = _SEARCH.read(query)
-        await self._tables.reach(head, ("search",))
-        page = await self._tables.search.page(
-            self._user_id,
-            given["query"],
-            _chosen(SEARCH_FILTERS, given),
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return {"assets": _list(page.json), "next_cursor": page.next, "total_count": page.total}
+        if "count" in given:
+            number = await counted(self._user_id, filters=filters, deleted=deleted)
+            found = {**found, "count": number}
+        return found
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`."""

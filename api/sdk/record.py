@@ -33,6 +33,8 @@ class Filters(TypedDict, total=False):
     size_max: int | None
     missing: str | Sequence[str] | None
     """`job_id`, `node_id` or `workflow_id`: matches assets without it."""
+    query: str | None
+    """Words that an asset must all have in its name, tags or metadata."""
     deleted: Literal["false", "true", "any"] | None
     sort: Sort | None
     """Default: `created_at`, oldest first."""

@@ -58,10 +58,6 @@ class RemoteGateway:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.request("GET", "/api/assets", query=query)
 
-    async def search(self, query: Query) -> Document:
-        """Return `{"assets": [...], "next_cursor": "..."}`. Raises ParameterError, CursorError."""
-        return await self._client.request("GET", "/api/assets/search", query=query)
-
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
         return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)

@@ -53,29 +53,6 @@ class Asset(AssetRecord):
         return map(cls.of_async, drain(found))
 
     @classmethod
-    def search(
-        cls,
-        words: str,
-        *,
-        content_type: str | Sequence[str] | None = None,
-        workflow_id: str | Sequence[str] | None = None,
-        limit: int = 100,
-        cursor: str = "",
-        gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
-        """Return a page of the live assets that contain every word, newest first, and a cursor."""
-        found = assets.Asset.search(
-            words,
-            content_type=content_type,
-            workflow_id=workflow_id,
-            limit=limit,
-            cursor=cursor,
-            gateway=gateway,
-        )
-        page, following = run(found)
-        return [cls.of_async(each) for each in page], following
-
-    @classmethod
     def count(cls, *, gateway: Gateway | None = None, **filters: Unpack[Filters]) -> int:
         """Return the number of assets that match every filter."""
         return run(assets.Asset.count(gateway=gateway, **filters))

@@ -692,14 +692,14 @@ class GatewayContract:
             "b.bin", content=b"x", metadata={"prompt": "eine KATZE, groß"}
         )
 
-        found, cursor = await Asset.search("katze groß", limit=1, gateway=gateway)
-        rest, end = await Asset.search("katze groß", cursor=cursor, gateway=gateway)
-        texts, _ = await Asset.search("katze", content_type="text/", gateway=gateway)
+        found = [asset async for asset in Asset.iterate(query="katze groß", gateway=gateway)]
+        texts, _ = await Asset.paginate(query="katze", content_type="text/", gateway=gateway)
 
-        assert ([*found, *rest], end) == ([noted, named], "")
+        assert found == [named, noted]
         assert texts == [named]
+        assert await Asset.count(query="katze", size_min=2, gateway=gateway) == 0
         with pytest.raises(ParameterError):
-            await Asset.search("", gateway=gateway)
+            await Asset.paginate(query="", gateway=gateway)
 
     async def test_lineage_walks_up_and_down(self, context: ProcessingContext) -> None:
         first = await context.create_asset("1", content=b"1")

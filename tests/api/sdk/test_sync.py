@@ -258,7 +258,7 @@ def test_search_lineage_jobs_and_bulk_deletion(context: ProcessingContext) -> No
     with ProcessingContext(job_id="k") as other:
         other.create_asset("b", content=b"3")
 
-    (found,), _ = Asset.search("katze")
+    (found,), _ = Asset.paginate(query="katze")
     (first_job, second_job), _ = sync.Job.paginate()
     compared = sync.Job.get("j").compare(second_job)
 

@@ -99,7 +99,12 @@ async def open_backend(
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
-        thumbnails = Thumbnails(files.derived, ledger.open_content, files.content.objects)
+        thumbnails = Thumbnails(
+            files.derived,
+            ledger.open_content,
+            files.content.objects,
+            **({} if settings.auth == "local" else {"per_user": 1}),
+        )
         stack.push_async_callback(thumbnails.close)
         lock.keep()
         yield Backend(

@@ -16,7 +16,12 @@ from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError, UnknownAssetError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    ContentDamagedError,
+    UnknownAssetError,
+)
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -44,6 +49,7 @@ SIZE: Final = Parameter(
         UndrawableError,
         DrawingFailedError,
         ContentDamagedError,
+        BusyError,
     ],
     scope="read",
     parameters=[VERSION, SIZE, MIN_POSITION],

@@ -92,15 +92,32 @@ class LogReader(Protocol):
         """Return the end of the log."""
 
     def read(
-        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+        self,
+        after: int,
+        limit: int,
+        *,
+        tag: Tag | None = None,
+        upto: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[Notification]:
-        """Return at most `limit` stored events after a position, only those of `tag` if given."""
+        """Return at most `limit` stored events after a position, only those of `tag` if given.
+
+        The event whose stored bytes bring their sum to `max_bytes` is the last one.
+        """
 
     def stream(
-        self, originator_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        originator_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[Notification]:
         """Return the stored events of a stream, in order: those after version `after`, up to
-        position `upto` if given."""
+        position `upto` and `max_bytes` if given."""
+
+    def version_at(self, originator_id: str, position: int) -> int:
+        """Return the version that a stream had at a position; 0 before its first event."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """Return the use of an Idempotency-Key, and its first and last position."""

@@ -6,6 +6,7 @@ raises UnreachableError after the last attempt of the retry policy.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self
 
@@ -30,12 +31,27 @@ LARGE: Final = 1 << 20
 """Bytes. Larger bodies are sent with `Expect: 100-continue`: the server may refuse them unread."""
 
 
+@dataclass(slots=True)
+class Answers:
+    """What the answers of one server have shown so far."""
+
+    position: int = 0
+    """The newest position of the log that an answer named."""
+
+    def note(self, response: aiohttp.ClientResponse) -> None:
+        """Note what an answer shows."""
+        position = response.headers.get("Ledger-Position", "")
+        if position.isdecimal():
+            self.position = max(self.position, int(position))
+
+
 class Client:
     """HTTP requests to one server. Raises ValueError for an invalid http(s) address."""
 
     def __init__(self, url: str, token: str | None, retry: RetryPolicy) -> None:
         self.url = _base(url)
         self.retry = retry
+        self.answers = Answers()
         self._sessions = Sessions({"Authorization": f"Bearer {token}"} if token else {})
         self._headers: Mapping[str, str] = {}
 
@@ -124,6 +140,7 @@ class Client:
                 expect100=body is not None and body.size >= LARGE,
                 allow_redirects=False,
             )
+            self.answers.note(response)
             if response.status < 300:
                 return response
             async with response:

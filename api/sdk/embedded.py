@@ -135,6 +135,7 @@ class EmbeddedGateway:
         given = _USAGE.read(query)
         filters = {each.name: given[each.name] for each in USAGE_FILTERS if each.name in given}
         usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
+        await self._retry.run(self._reach_the_head)
         page = await self._projections.usage.page(
             usage, page_size=given["page_size"], cursor=given.get("cursor", "")
         )
@@ -223,6 +224,10 @@ class EmbeddedGateway:
         """Yield the events of a job in log order. Raises UnknownJobError."""
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
+
+    async def _reach_the_head(self) -> None:
+        """Wait until the usage totals reflect every write. Raises ProjectionBehindError."""
+        await self._projections.reach(self._backend.feed.head(), ("usage", "tables"))
 
     def _call(self) -> CallContext:
         return CallContext(self._user_id, key=new_key(), actor=self._caller)

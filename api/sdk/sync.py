@@ -92,7 +92,7 @@ class ProcessingContext:
     def __init__(
         self,
         *,
-        user_id: str = "1",
+        user_id: str | None = None,
         workflow_id: str | None = None,
         job_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,

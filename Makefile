@@ -11,7 +11,7 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 # compiles every module that it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check lint types slow chaos bench dist lock clean
+.PHONY: serve test check lint types slow chaos bench dist lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -52,6 +52,9 @@ dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh envir
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
 	$(COMPILE) --upgrade --all-extras --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+vendor:  ## the console's libraries anew, as their lock names them; needs npm
+	$(PYTHON) tools/vendor.py
 
 clean:  ## everything that can be made again; ./data stays
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -4,12 +4,16 @@ The server, the command line, the embedded SDK and the tests open the same backe
 the committer (contents, log, tables), then the readers. It closes in reverse order.
 """
 
+import asyncio
+import logging
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from asset_ledger.api.contract.collection import read_duration, read_retention
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sessions import Sessions
@@ -17,11 +21,14 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Make, Tokens
 from asset_ledger.api.workers.rebuilds import Rebuilds
+from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.domain.ledger import SYSTEM
+from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -36,6 +43,8 @@ from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Projections
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Backend:
     tokens: Tokens
     sessions: Sessions
     thumbnails: Thumbnails
+    collect: Collect
 
 
 @asynccontextmanager
@@ -90,7 +100,8 @@ async def open_backend(
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, replay, contents, projections)
-        await ledger.delete.finish_interrupted()
+        if opened.failure is None:
+            await ledger.delete.finish_interrupted()
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
@@ -99,8 +110,17 @@ async def open_backend(
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added
         proofs = Proofs(log, codec, feed, replay, committer, files.key)
-        thumbnails = Thumbnails(files.derived, ledger.open_content, files.content.objects)
+        thumbnails = Thumbnails(
+            files.derived,
+            ledger.open_content,
+            files.content.objects,
+            **({} if settings.auth == "local" else {"per_user": 1}),
+        )
         stack.push_async_callback(thumbnails.close)
+        collect = Collect(committer, replay, contents, files.content, thumbnails.forget)
+        if settings.gc_interval != "off":
+            collecting = asyncio.create_task(_collect_again_and_again(collect, settings))
+            stack.push_async_callback(_cancelled, collecting)
         lock.keep()
         yield Backend(
             settings=settings,
@@ -116,7 +136,26 @@ async def open_backend(
             tokens=tokens,
             sessions=sessions,
             thumbnails=thumbnails,
+            collect=collect,
         )
+
+
+async def _collect_again_and_again(collect: Collect, settings: Settings) -> None:
+    """Collect once an interval. A failed collection is logged, and tried at the next one."""
+    retention = read_retention(settings.retain_versions, settings.retain_deleted)
+    while True:
+        await asyncio.sleep(read_duration(settings.gc_interval).total_seconds())
+        try:
+            done = await collect.run(SYSTEM, retention)
+            logger.info("collected %d contents, %d bytes", done.contents, done.size)
+        except (LedgerError, OSError, sqlite3.Error):
+            logger.exception("nothing more was collected")
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _record_in_own_stream(committer: Committer, replay: AsyncReplay, make: Make) -> None:

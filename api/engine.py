@@ -13,6 +13,7 @@ from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
@@ -46,6 +47,9 @@ def open_group_commit(
         packs = stack.enter_context(closing(Packs(files.content)))
         log = stack.enter_context(closing(SqliteLog(files.log, codec, clock=clock)))
         opened = open_identity(log, codec, files.key, new_log_id=uuid4().hex)
+        if (refusal := refusal_of_writes(files)) is not None:
+            packs.failure = refusal
+            log.refuse_writes(refusal)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):
             runner = start(folder, feed, progress, keep_others=reopen)

@@ -4,9 +4,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from asset_ledger.api.contract.collection import read_duration, read_versions
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.rates import read_rate
 
@@ -59,6 +60,13 @@ class Settings(BaseSettings):
     unread_memory: int = Field(
         128 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
     )
+    retain_versions: str = Field(
+        "all", description="earlier versions to retain: `all`, a number, or a time such as `90d`"
+    )
+    retain_deleted: str = Field(
+        "30d", description="how long a deleted asset can be restored; `0`: never"
+    )
+    gc_interval: str = Field("off", description="time between two collections: `1d`, or `off`")
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -83,6 +91,21 @@ class Settings(BaseSettings):
     def _spelled_rate(cls, rate: str) -> str:
         read_rate(rate)
         return rate
+
+    @field_validator("retain_versions")
+    @classmethod
+    def _spelled_versions(cls, versions: str) -> str:
+        read_versions(versions)
+        return versions
+
+    @field_validator("retain_deleted", "gc_interval")
+    @classmethod
+    def _spelled_duration(cls, duration: str, info: ValidationInfo) -> str:
+        if info.field_name == "gc_interval" and duration == "off":
+            return duration
+        if not read_duration(duration) and info.field_name == "gc_interval":
+            raise ValueError("must be off, or a duration such as 1d")
+        return duration
 
     @field_validator("cors_origins")
     @classmethod

@@ -55,7 +55,10 @@ class _Live(NamedTuple):
 
 
 class Tokens:
-    """The tokens of a ledger, for one event loop. `record` writes to the log that `log` reads."""
+    """The tokens of a ledger, for one event loop. `record` writes to the log that `log` reads.
+
+    `on_revoked` is called after each revocation.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Tokens:
         self._stream, self._version = read_identity(log, codec).log_id, 0
         self._tokens: dict[str, Token] = {}
         self._live: dict[str, _Live] = {}
+        self.on_revoked: Callable[[], object] = lambda: None
         self._learn_all(self._unread())
 
     async def create(self, by: str, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,6 +147,7 @@ class Tokens:
                 del self._live[token_id]
                 revoked = self._tokens[token_id]._replace(revoked_at=iso(moment(event)))
                 self._tokens[token_id] = revoked
+                self.on_revoked()
 
     async def _write(self, make: Make) -> None:
         try:

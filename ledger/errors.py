@@ -12,6 +12,8 @@ LedgerError
 │   ├── UnknownTileError           the tree has no such tile, or not of this width
 │   ├── AssetDeletedError          the asset is a tombstone: it can be restored
 │   ├── VersionConflictError       a stream changed between reading and recording
+│   ├── ContentCollectedError      the bytes were removed, as nothing retained needed them
+│   ├── NotRestorableError         the bytes of the tombstone were collected
 │   ├── PreconditionFailedError    the asset is not at the version of If-Match
 │   ├── JobStateError              the job's attempts do not allow this
 │   ├── GenerationError            no previous generation of the tables can be used
@@ -26,7 +28,8 @@ LedgerError
 │   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
-│   │   └── SigningKeyError          no checkpoint can be signed without the log's key
+│   │   ├── SigningKeyError          no checkpoint can be signed without the log's key
+│   │   └── InspectionError          the folder was restored for inspection: read-only
 │   └── ProjectionBehindError      the tables do not reflect that position yet
 ├── AddressError                 the server cannot listen at the configured address
 ├── RebuildError                 a rebuild failed: the tables in use stay
@@ -113,6 +116,28 @@ class AssetDeletedError(RefusedError):
     ) -> None:
         super().__init__(f"asset {asset_id} was deleted: restore it to read or change it")
         self.asset_id, self.by, self.when, self.position = asset_id, by, when, position
+
+
+class ContentCollectedError(RefusedError):
+    """The bytes were removed on purpose, after the time for which they are retained."""
+
+    def __init__(self, digest: str, when: str) -> None:
+        super().__init__(
+            f"the bytes of {digest} were collected at {when}: uploading the same bytes brings them"
+            " back"
+        )
+        self.digest, self.when = digest, when
+
+
+class NotRestorableError(RefusedError):
+    """The asset is a tombstone whose bytes were collected."""
+
+    def __init__(self, asset_id: str, when: str) -> None:
+        super().__init__(
+            f"asset {asset_id} cannot be restored, as its bytes were collected at {when}: upload"
+            " them as a new asset"
+        )
+        self.asset_id, self.when = asset_id, when
 
 
 class VersionConflictError(RefusedError):
@@ -212,6 +237,10 @@ class DiskFullError(StorageFailedError):
 
 class SigningKeyError(StorageFailedError):
     """The key that signs the log's checkpoints is missing, unreadable or another log's."""
+
+
+class InspectionError(StorageFailedError):
+    """The folder was restored to an earlier position, and nothing may be recorded in it."""
 
 
 class ProjectionBehindError(UnavailableError):

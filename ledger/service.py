@@ -54,7 +54,7 @@ class Ledger:
             create=Create(committer, replay, contents, tables),
             edit=edit,
             delete=Delete(committer, replay, tables),
-            restore=Restore(committer, replay, edit, tables),
+            restore=Restore(committer, replay, edit, tables, contents),
             jobs=JobCommands(committer, replay),
             nodes=NodeCommands(committer, replay),
             imports=Imports(committer, replay, contents),

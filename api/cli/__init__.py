@@ -1,7 +1,7 @@
 """The command line `asset-ledger`: its table of commands, and the entry point `main`.
 
-Exit codes: 0 success, 1 a difference or tampering was found, 2 refused, with one line on stderr,
-141 the reader of the output has gone.
+Exit codes: 0 success, 1 a difference, tampering or damage was found, 2 refused or interrupted, with
+one line on stderr, 141 the reader of the output has gone.
 """
 
 import logging
@@ -22,15 +22,28 @@ _SYSTEM_ERRORS: Final = (OSError, sqlite3.Error, UnicodeEncodeError)
 
 COMMANDS: Final = {
     "serve": "asset_ledger.api.cli.serve:serve",
+    "put": "asset_ledger.api.cli.put:put",
+    "get": "asset_ledger.api.cli.get:get",
+    "show": "asset_ledger.api.cli.asset:show",
+    "rm": "asset_ledger.api.cli.asset:rm",
+    "restore": "asset_ledger.api.cli.asset:restore",
+    "open": "asset_ledger.api.cli.console:open_",
+    "completion": "asset_ledger.api.cli.completion:completion",
+    "ls": "asset_ledger.api.cli.assets:ls",
+    "find": "asset_ledger.api.cli.assets:find",
+    "jobs": "asset_ledger.api.cli.jobs:jobs",
+    "usage": "asset_ledger.api.cli.usage:usage",
     "replay": "asset_ledger.api.cli.replay:replay",
     "compare": "asset_ledger.api.cli.compare:compare",
     "tail": "asset_ledger.api.cli.tail:tail",
     "verify": "asset_ledger.api.cli.verify:verify",
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
     "witness": "asset_ledger.api.cli.witness:witness",
+    "backup": "asset_ledger.api.cli.backup:backup",
     "export": "asset_ledger.api.cli.export:export",
     "import": "asset_ledger.api.cli.imports:import_",
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
+    "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
     "token": "asset_ledger.api.cli.token:token",
 }

@@ -6,11 +6,13 @@ Every command imports this module. It imports no settings: importing pydantic wo
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from asset_ledger.ledger.errors import DataFolderError, UnknownJobError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
@@ -22,8 +24,16 @@ DEFAULT_FOLDER: Final = Path("data")
 """The same as the default of `Settings.data_dir`."""
 
 
-def check_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """Return an address that a server can have. Raises BadParameter."""
+def check_address(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
+    """Return an address that a server can have. Raises BadParameter.
+
+    The address in the environment gives way to a data folder on the command line, which is read
+    first.
+    """
+    if context.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE and (
+        context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
+    ):
+        return None
     if url is None or _is_address(url):
         return url
     raise click.BadParameter(
@@ -46,10 +56,14 @@ DATA_DIR: Final = click.option(
     help="The data folder (default: ./data).",
 )
 URL: Final = click.option(
-    "--url", callback=check_address, help="Use the server at this address instead."
+    "--url",
+    callback=check_address,
+    envvar="ASSET_LEDGER_URL",
+    help="Use the server at this address instead.",
 )
 TOKEN: Final = click.option("--token", envvar="ASSET_LEDGER_TOKEN", help="The server's token.")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+NDJSON: Final = click.option("--ndjson", is_flag=True, help="Print one JSON document a line.")
 ATTEMPT: Final = click.option(
     "--attempt", type=click.IntRange(1), help="Only this attempt of the job."
 )
@@ -72,6 +86,50 @@ WHERE: Final = together(DATA_DIR, URL, TOKEN)
 
 SOURCE: Final = together(WHERE, USER)
 """Which ledger, and which user's events: the arguments of `open_source`."""
+
+OWNER: Final = click.option(
+    "--user", help="The owner of the assets (default: 1 in a folder, at a server the token's user)."
+)
+
+
+class Where(NamedTuple):
+    """Which ledger, and which user's assets: the arguments of `open_ledger`."""
+
+    data_dir: Path | None
+    url: str | None
+    token: str | None
+    user: str | None
+
+
+class Listing(NamedTuple):
+    """How much of a list to print, and in which form."""
+
+    limit: int | None
+    as_json: bool
+    ndjson: bool
+
+
+def _as_one(argument: str, kind: Any, *options: Decorator) -> Decorator:
+    """Return a decorator for options whose values the command takes as one argument."""
+
+    def decorated(command: Command) -> Command:
+        @wraps(command)
+        def called(*arguments: Any, **values: Any) -> Any:
+            values[argument] = kind(*(values.pop(name) for name in kind._fields))
+            return command(*arguments, **values)
+
+        return together(*options)(called)
+
+    return decorated
+
+
+LEDGER: Final = _as_one("where", Where, WHERE, OWNER)
+LIMIT: Final = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="The most to print (default: 100 on a terminal, else all).",
+)
+LISTED: Final = _as_one("listing", Listing, LIMIT, JSON, NDJSON)
 
 
 def folder_of(data_dir: Path | None) -> Path:

@@ -34,8 +34,10 @@ def prepare() -> None:
 
 def echo(output: str | bytes, *, err: bool = False) -> None:
     """Write one line of text, or one JSON document, with its control characters escaped."""
-    safe = printable(output) if isinstance(output, str) else _CONTROL_IN_JSON.sub(_escaped, output)
-    click.echo(safe, err=err)
+    if isinstance(output, str):  # not click.echo: it would write across a progress bar
+        print(printable(output), file=sys.stderr if err else sys.stdout, flush=True)
+    else:
+        click.echo(_CONTROL_IN_JSON.sub(_escaped, output), err=err)
 
 
 def printable(text: str) -> str:

@@ -1,29 +1,38 @@
 """Progress of long work: a bar on standard error if that is a terminal, else nothing."""
 
+import sys
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 
 class ProgressBar:
     """A `Progress` that draws a bar from the first call until `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_bytes: bool = False) -> None:
         console = Console(stderr=True)
+        counted = (
+            (DownloadColumn(), TransferSpeedColumn())
+            if in_bytes
+            else (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        )
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            *counted,
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # else what is printed into a pipe is lost
         )
         self._step = ""
         self._task: TaskID | None = None

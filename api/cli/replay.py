@@ -1,6 +1,6 @@
 """`asset-ledger replay`: list the events of a job from the log, or from a server."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import click
@@ -46,10 +46,11 @@ def _rows(events: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for event in events:
         first = (event["position"], event["time"], event["by"], event["node_id"])
         clock = {"clock": event["clock"], **event["data"]}
-        yield *first, event["topic"], event["asset_id"], _changed(clock)
+        yield *first, event["topic"], event["asset_id"], changed(clock)
 
 
-def _changed(data: dict[str, Any]) -> str:
+def changed(data: Mapping[str, Any]) -> str:
+    """Return the values that an event set."""
     shown = ((name, value) for name, value in data.items() if value or value == 0)
     return "  ".join(f"{name}={_short(value)}" for name, value in shown)
 

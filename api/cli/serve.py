@@ -39,6 +39,9 @@ logger: Final = logging.getLogger(__name__)
 @setting("min_rate")
 @setting("body_memory")
 @setting("unread_memory")
+@setting("retain_versions")
+@setting("retain_deleted")
+@setting("gc_interval")
 @setting("committer")
 @setting("committer_silence")
 @setting("job_silence")
@@ -85,10 +88,14 @@ async def _serve_with(
     worker: "ProcessWorker | None",
 ) -> None:
     from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.contract.collection import read_duration
     from asset_ledger.api.http.app import serve as serve_http
 
     async with open_backend(settings, progress, worker) as backend:
         progress.close()
+
+        if not read_duration(settings.retain_deleted):
+            echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
 
         def ready(address: str) -> None:
             backend.lock.announce(address)

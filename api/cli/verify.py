@@ -45,13 +45,13 @@ def verify(
     given = [_checkpoint(path) for path in checkpoints]
     _check_format(folder)
     found = 0
-    for report in _reports(folder, given, tables=not no_tables):
+    for report in reports(folder, given, tables=not no_tables):
         found += "what" in report
-        echo(orjson.dumps(report) if as_json else _line(report))
+        echo(orjson.dumps(report) if as_json else line_of(report))
     context.exit(FOUND if found else 0)
 
 
-def _reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[str, Any]]:
+def reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[str, Any]]:
     """Yield each finding, and a summary of each part that was read."""
     with TemporaryDirectory(prefix="asset-ledger-") as scratch:
         end = 0
@@ -107,7 +107,7 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
             yield from (finding._asdict() for finding in check_pages(folder))
 
 
-def _line(report: dict[str, Any]) -> str:
+def line_of(report: dict[str, Any]) -> str:
     if "what" in report:
         return f"{report['table']} {report['where']}: {report['what']}"
     if "root" in report:

@@ -190,3 +190,7 @@ LISTING: Final[Sequence[Parameter]] = (
     MIN_POSITION,
     AS_OF,
 )
+
+PURGE: Final = Parameter(
+    "purge", "Also collect the bytes now; needs the scope admin.", one_of(("false", "true"))
+)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from asset_ledger.api.contract.assets import AssetIn
 from asset_ledger.api.contract.bulk import BulkDeleteIn
+from asset_ledger.api.contract.collection import CollectIn, CollectionOut
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
@@ -289,6 +290,15 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
     LogKeyOut: _LOG_KEY,
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
+    CollectIn: {"apply": True, "retain_deleted": "7d"},
+    CollectionOut: {
+        "applied": False,
+        "count": 1,
+        "size": 6,
+        "skipped": 0,
+        "packs": 0,
+        "contents": [{"digest": _DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
+    },
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},

@@ -23,6 +23,7 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
+    ContentCollectedError,
     ContentDamagedError,
     CursorError,
     DeadlineExceededError,
@@ -34,6 +35,7 @@ from asset_ledger.ledger.errors import (
     KeyReusedError,
     LedgerError,
     MalformedBodyError,
+    NotRestorableError,
     OutcomeUnknownError,
     ParameterError,
     PreconditionFailedError,
@@ -80,7 +82,9 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     VersionConflictError: Problem(409, "version-conflict", "It changed since you read it"),
     JobStateError: Problem(409, "job-state", "The state of the job does not allow this"),
     GenerationError: Problem(409, "no-generation", "No rollback is possible now"),
+    NotRestorableError: Problem(409, "not-restorable", "The bytes of the asset were collected"),
     AssetDeletedError: Problem(410, "asset-deleted", "The asset was deleted"),
+    ContentCollectedError: Problem(410, "content-collected", "The bytes were collected"),
     PreconditionFailedError: Problem(412, "precondition-failed", "The asset is at another version"),
     TooLargeError: Problem(413, "too-large", "The request is above a limit"),
     UnsupportedTypeError: Problem(415, "unsupported-type", "This type is not supported here"),
@@ -119,6 +123,8 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
     RangeError: {"size": "size"},
     KeyReusedError: {"key": "key"},
     ContentDamagedError: {"digest": "digest"},
+    ContentCollectedError: {"digest": "digest", "collected_at": "when"},
+    NotRestorableError: {"asset_id": "asset_id", "collected_at": "when"},
 }
 """Further members of a document, and the attributes of the error that they are."""
 

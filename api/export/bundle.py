@@ -25,7 +25,11 @@ from asset_ledger.api.export.verify import parts
 from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    ContentCollectedError,
+    ContentDamagedError,
+)
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.merkle.proof import check_proof
@@ -96,7 +100,7 @@ def _write_file(bundle: ZipFile, content: AssetContent, read: Read) -> bool:
     pieces, hashed = iter(read(content)), hashlib.sha256()
     try:
         first = next(pieces, b"")
-    except AssetDeletedError:
+    except (AssetDeletedError, ContentCollectedError):
         return False
     with bundle.open(content_path(content.digest), "w", force_zip64=True) as file:
         for piece in chain([first], pieces):

@@ -55,6 +55,11 @@ class LinesFile:
         self._lines += 1
         self._file.write(line)
 
+    def write_all(self, documents: Iterable[Any]) -> None:
+        """Append JSON documents, each as a line."""
+        for document in documents:
+            self.write(document)
+
     @property
     def digest(self) -> LinesDigest:
         """The number of lines so far, and their hash."""

@@ -30,6 +30,7 @@ from asset_ledger.api.export.files import (
 )
 from asset_ledger.ledger.content.offline import OfflineContents, pieces_of
 from asset_ledger.ledger.domain.asset import content_of
+from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
@@ -91,10 +92,10 @@ class _Export:
                 KEYS: self._write(
                     KEYS, (key._asdict() for key in keys_upto(self._files.log, upto))
                 ),
-                CHECKPOINTS: self._write(CHECKPOINTS, _checkpoints(log, upto)),
+                CHECKPOINTS: self._write(CHECKPOINTS, checkpoint_lines(log, 0, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
-            files[CONTENTS], size = self._write_contents(progress)
+            files[CONTENTS], size = self._write_contents(log, progress)
         sync_folders(self._target)
         manifest = {
             "format": FORMAT,
@@ -108,35 +109,20 @@ class _Export:
 
     def _write(self, name: str, documents: Iterator[Any]) -> LinesDigest:
         with LinesFile(self._target / name) as file:
-            for document in documents:
-                file.write(document)
+            file.write_all(documents)
         return file.digest
 
     def _write_events(self, log: SqliteLogReader, upto: int, progress: Progress) -> LinesDigest:
         with LinesFile(self._target / EVENTS) as file:
-            after = 0
-            while stored := log.read(after, PAGE, upto=upto):
-                hashes = log.leaf_hashes(after, len(stored))
-                if len(hashes) != len(stored):
-                    raise CorruptLogError(f"the log lacks leaves after event {after:,}")
-                for event, leaf in zip(stored, hashes, strict=True):
-                    file.write(self._line(event, leaf))
-                after = stored[-1].id
-                progress("writing events", after, upto)
-        if after != upto:
-            raise CorruptLogError(f"the log ends at event {after:,}, not at {upto:,}")
+            for page in event_lines(log, self._codec, 0, upto):
+                for recorded, line in page:
+                    file.write(line)
+                    if (digest := content_of(recorded.event)) is not None:
+                        self._notes.execute(_NOTE, (digest, recorded.position))
+                progress("writing events", page[-1][0].position, upto)
         return file.digest
 
-    def _line(self, stored: Notification, kept_hash: bytes) -> Mapping[str, Any]:
-        leaf = _leaf(stored)
-        if leaf_hash(leaf) != kept_hash:
-            raise CorruptLogError(f"event {stored.id:,} was changed: run asset-ledger verify")
-        recorded = self._codec.decode(stored)
-        if (digest := content_of(recorded.event)) is not None:
-            self._notes.execute(_NOTE, (digest, stored.id))
-        return {**event_out(recorded), "leaf": b64encode(leaf).decode()}
-
-    def _write_contents(self, progress: Progress) -> tuple[LinesDigest, int]:
+    def _write_contents(self, log: SqliteLogReader, progress: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (
@@ -146,12 +132,17 @@ class _Export:
             for page in self._pages():
                 packed = contents.packed([digest for digest, _ in page])
                 for digest, position in page:
+                    if digest not in packed and self._is_collected(log, digest):
+                        continue
                     line = self._content_line(digest, position, packed.get(digest))
                     file.write(line)
                     size += line["size"]
                 count += len(page)
                 progress("writing contents", count, total)
         return file.digest, size
+
+    def _is_collected(self, log: SqliteLogReader, digest: Digest) -> bool:
+        return not self._files.content.object(digest).is_file() and log.collected(digest)
 
     def _pages(self) -> Iterator[list[tuple[Digest, int]]]:
         last = ""
@@ -181,6 +172,30 @@ class _Export:
         sync_folders(self._target)
 
 
+def event_lines(
+    log: SqliteLogReader, codec: Codec, after: int, upto: int
+) -> Iterator[list[tuple[Recorded, Mapping[str, Any]]]]:
+    """Yield pages of the events after a position with their lines. Raises CorruptLogError."""
+    while stored := log.read(after, PAGE, upto=upto):
+        hashes = log.leaf_hashes(after, len(stored))
+        if len(hashes) != len(stored):
+            raise CorruptLogError(f"the log lacks leaves after event {after:,}")
+        yield [_line(each, leaf, codec) for each, leaf in zip(stored, hashes, strict=True)]
+        after = stored[-1].id
+    if after != upto:
+        raise CorruptLogError(f"the log ends at event {after:,}, not at {upto:,}")
+
+
+def _line(
+    stored: Notification, kept_hash: bytes, codec: Codec
+) -> tuple[Recorded, Mapping[str, Any]]:
+    leaf = _leaf(stored)
+    if leaf_hash(leaf) != kept_hash:
+        raise CorruptLogError(f"event {stored.id:,} was changed: run asset-ledger verify")
+    recorded = codec.decode(stored)
+    return recorded, {**event_out(recorded), "leaf": b64encode(leaf).decode()}
+
+
 def _leaf(stored: Notification) -> bytes:
     stream, version = str(stored.originator_id), stored.originator_version
     try:
@@ -200,8 +215,9 @@ def _check(digest: Digest, found: Digest, position: int) -> None:
         raise CorruptLogError(f"{digest}, which event {position:,} names, has other bytes now")
 
 
-def _checkpoints(log: SqliteLogReader, upto: int) -> Iterator[Mapping[str, Any]]:
-    size = 0
+def checkpoint_lines(log: SqliteLogReader, after: int, upto: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the signed checkpoints of trees larger than `after`, up to `upto`."""
+    size = after
     while page := log.checkpoints(size, PAGE):
         for size, note in page:
             if size > upto:

@@ -36,6 +36,7 @@ from asset_ledger.api.http import (
     assets,
     bulk,
     bundle,
+    collection,
     console,
     content,
     description,
@@ -103,6 +104,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         imports,
         projections,
         skipping,
+        collection,
         session,
         tokens,
         health,
@@ -140,6 +142,7 @@ class Server(web.Server):
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
         self._authenticator = authenticator_of(backend)
+        backend.tokens.on_revoked = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)

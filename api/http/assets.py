@@ -15,6 +15,7 @@ from asset_ledger.api.contract.assets import (
     FIELDS_OF_ANY_BODY,
     FILTERS,
     LISTING,
+    PURGE,
 )
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
@@ -34,6 +35,7 @@ from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.searching import search_headers
 from asset_ledger.api.http.upload import Upload
+from asset_ledger.ledger.commands.collection_plan import Retention
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     DigestMismatchError,
@@ -239,11 +241,18 @@ async def json_of_version(request: Request, found: AssetRow) -> bytes:
     answers=DeletedOut,
     errors=[UnknownAssetError, VersionConflictError, PreconditionFailedError],
     scope="write",
+    parameters=[PURGE],
     headers=["If-Match"],
 )
 async def delete_asset(request: Request) -> web.Response:
     """Delete an asset; a folder with its contents. On a deleted folder: what is left in it."""
+    purge = request.parameters.get("purge") == "true"
+    if purge:
+        request.principal.require("admin")
     with request.slot():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
+    if purge:
+        purged = frozenset([request.asset_id, *deletion.ids])
+        await request.backend.collect.run(request.principal.user_id, Retention(), purged)
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
     return write_answer(body, deletion)

@@ -32,6 +32,10 @@ _NOT_VALID: Final = "the token is unknown, expired or revoked: ask an administra
 _ENDED: Final = "the session has ended: sign in again"
 _LOCAL: Final = Credential(LOCAL)
 _SERVER_ITSELF: Final = Credential(SERVER_ITSELF)
+_OF_A_PROXY: Final = (
+    "Forwarded",
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP"),
+)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]*)?", re.ASCII)
 
 
@@ -62,10 +66,15 @@ class LocalAuthenticator:
 
     def check(self, method: str, headers: Headers) -> None:
         check_host(headers.get("Host", ""))
+        check_no_proxy(headers)
         if method in WRITES and not self._origins.allow(headers.get("Origin")):
             check_not_foreign(headers)
 
     def credential(self, request: Request) -> Credential:
+        """Return the local user. Raises ForbiddenError for what a page of another site reads; such
+        a page may lead to the console, which needs no credential."""
+        if not self._origins.allow(request.headers.get("Origin")):
+            check_not_foreign(request.headers)
         return _LOCAL
 
     def sign_in(self, token: str) -> Credential | None:
@@ -147,13 +156,22 @@ def check_host(host: str) -> None:
         raise ForbiddenError(f"{host!r} is not a loopback host: use http://localhost")
 
 
+def check_no_proxy(headers: Headers) -> None:
+    """Raise ForbiddenError for a request that a proxy forwards: it may come from anywhere."""
+    if any(name in headers for name in _OF_A_PROXY):
+        raise ForbiddenError(
+            "this server accepts its own machine only, and a proxy forwarded the request: set auth"
+            " to tokens or jwt"
+        )
+
+
 def check_not_foreign(headers: Mapping[str, str]) -> None:
-    """Raise ForbiddenError for a write that a browser sends for a page of another origin."""
+    """Raise ForbiddenError for a request that a browser sends for a page of another origin."""
     if headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise ForbiddenError(f"a page of another site may not write here: {_ALLOW_ORIGIN}")
+        raise ForbiddenError(f"a page of another site may not use this ledger: {_ALLOW_ORIGIN}")
     origin = headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != headers.get("Host"):
-        raise ForbiddenError(f"a page of {origin!r} may not write here: {_ALLOW_ORIGIN}")
+        raise ForbiddenError(f"a page of {origin!r} may not use this ledger: {_ALLOW_ORIGIN}")
 
 
 @lru_cache(maxsize=256)

@@ -78,7 +78,10 @@ class Connection(Protocol):
         """Return how many bytes the client has not read."""
 
     def has_rights(self, now: float) -> bool:
-        """Whether the token of the request under way is still valid."""
+        """Whether the token of the request under way was valid within `RECHECK`."""
+
+    def is_allowed(self) -> bool:
+        """Whether the token of the request under way is valid now."""
 
     def end(self) -> None:
         """Close the connection, without waiting for a client that does not read."""
@@ -169,6 +172,16 @@ class Connections:
         self.closed[reason] += 1
         self.remove(connection)
         connection.end()
+
+    def end_revoked(self) -> None:
+        """Close the connections whose request under way has lost its token, but answer first the
+        request that revoked its own."""
+        asyncio.get_running_loop().call_soon(self._end_revoked)
+
+    def _end_revoked(self) -> None:
+        for connection in [*self.all]:
+            if not connection.is_waiting and not connection.is_allowed():
+                self.end(connection, "revoked")
 
     def stop(self) -> None:
         """Look at connections no more."""

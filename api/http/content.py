@@ -15,6 +15,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
+    ContentCollectedError,
     ContentDamagedError,
     PreconditionFailedError,
     UnknownAssetError,
@@ -33,6 +34,7 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
         AssetDeletedError,
         PreconditionFailedError,
         RangeError,
+        ContentCollectedError,
         ContentDamagedError,
     ],
     scope="read",

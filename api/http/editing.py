@@ -15,6 +15,7 @@ from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     DigestMismatchError,
+    NotRestorableError,
     PreconditionFailedError,
     UnknownAssetError,
     VersionConflictError,
@@ -75,7 +76,7 @@ async def patch_asset(request: Request) -> web.Response:
     "POST",
     "/api/assets/{id}/restore",
     answers=AssetOut,
-    errors=_WRITE_ERRORS,
+    errors=[*_WRITE_ERRORS, NotRestorableError],
     scope="write",
     headers=["If-Match", "Prefer"],
     statuses=[200, 202, 204],

@@ -1,7 +1,7 @@
 """Send events in the format that `Accept` names: a page, NDJSON, or a batch of CloudEvents.
 
-NDJSON and batches contain the whole history. They are read and sent a page at a time, so memory
-stays constant.
+NDJSON and batches contain the whole history. They are read and sent a piece at a time, so memory
+stays constant. A page ends after about 4 MiB.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,10 +17,14 @@ from asset_ledger.api.http.answers import POSITION, VARY, json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import origin_line
+from asset_ledger.ledger.reading.event_filter import MAX_BYTES
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
 
 LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"
+
+PIECE: Final = 2**18
+"""Stored bytes of the events that are read and sent together, about."""
 
 _NEGOTIATED: Final = {VARY: "Accept"}
 """Without it a cache would send one format to a client that accepts another."""
@@ -30,15 +34,18 @@ Events = Sequence[Recorded]
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Events up to a position. `read(after, limit)` returns the next ones; `name` binds cursors."""
+    """Events up to a position; `name` binds cursors.
 
-    read: Callable[[int, int], Awaitable[Events]]
+    `read(after, limit, max_bytes)` returns the next ones, and none only after the last one.
+    """
+
+    read: Callable[[int, int, int], Awaitable[Events]]
     upto: int
     name: bytes
 
     async def pieces(self, after: int) -> AsyncIterator[Events]:
-        """Yield all events after a position, a page at a time."""
-        while events := await self.read(after, MAX_PAGE):
+        """Yield all events after a position, a piece at a time."""
+        while events := await self.read(after, MAX_PAGE, PIECE):
             yield events
             after = events[-1].position
 
@@ -56,9 +63,10 @@ async def events_answer(request: Request, history: History) -> web.StreamRespons
 
 async def _page(request: Request, history: History, after: int) -> web.Response:
     size = request.parameters["page_size"]
-    events = await history.read(after, size + 1)
-    page, more = events[:size], len(events) > size
-    following = seal_cursor(page[-1].position, history.name) if more else ""
+    page = await history.read(after, size, MAX_BYTES)
+    following = ""
+    if page and await history.read(page[-1].position, 1, PIECE):
+        following = seal_cursor(page[-1].position, history.name)
     body = orjson.dumps({"events": [event_out(event) for event in page], "next": following})
     return json_answer(body, history.upto, headers=_NEGOTIATED)
 

@@ -44,8 +44,9 @@ async def get_job_history(request: Request) -> web.StreamResponse:
     replay, user_id = request.ledger.replay, request.user_id
     attempt = request.parameters.get("attempt")
 
-    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.job, user_id, job_id, after, limit, attempt=attempt, upto=upto)
+    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
+        bounds = (after, limit, max_bytes)
+        return replay(Replay.job, user_id, job_id, *bounds, attempt=attempt, upto=upto)
 
     name = _name(request, "history", job_id, attempt)
     return await events_answer(request, History(read, upto, name))
@@ -65,8 +66,9 @@ async def get_asset_history(request: Request) -> web.StreamResponse:
     asset_id, upto = request.asset_id, await _upto(request)
     replay, user_id = request.ledger.replay, request.user_id
 
-    def read(after: int, limit: int) -> Awaitable[Sequence[Recorded]]:
-        return replay(Replay.asset_events, user_id, asset_id, after, limit, upto=upto)
+    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
+        bounds = (after, limit, max_bytes)
+        return replay(Replay.asset_events, user_id, asset_id, *bounds, upto=upto)
 
     return await events_answer(request, History(read, upto, _name(request, "asset", asset_id)))
 

@@ -5,8 +5,9 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.contract.lineage import DEPTH, DIRECTION
 from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import MIN_POSITION, Parameter, one_of, required, whole
+from asset_ledger.api.contract.parameters import MIN_POSITION, Parameter, required
 from asset_ledger.api.contract.shapes import LineageOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
@@ -14,13 +15,6 @@ from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import parse_digest
 from asset_ledger.projections.queries.lineage import lineage_document
 
-DIRECTION: Final = Parameter(
-    "direction",
-    "`up`: what it was made from; `down`: what was made from it; or `both`.",
-    one_of(("up", "down", "both")),
-    default="both",
-)
-DEPTH: Final = Parameter("depth", "At most so many edges away.", whole(1, 100), default=100)
 DIGEST: Final = Parameter("digest", "The digest of the bytes.", parse_digest)
 
 

@@ -110,12 +110,17 @@ class Protocol(web.RequestHandler):
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def has_rights(self, now: float) -> bool:
-        """Whether the token of the request under way is still valid."""
+        """Whether the token of the request under way was valid within `RECHECK`."""
         request = self.request
-        if self.user is None or request is None or now - request.checked < RECHECK:
+        if request is None or now - request.checked < RECHECK:
             return True
         request.checked = now
-        return request.is_still_allowed(request)
+        return self.is_allowed()
+
+    def is_allowed(self) -> bool:
+        """Whether the token of the request under way is valid now."""
+        request = self.request
+        return self.user is None or request is None or request.is_still_allowed(request)
 
     def end(self) -> None:
         """Close the connection, without waiting for a client that does not read."""

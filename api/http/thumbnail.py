@@ -16,7 +16,13 @@ from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.ledger.errors import AssetDeletedError, ContentDamagedError, UnknownAssetError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    BusyError,
+    ContentCollectedError,
+    ContentDamagedError,
+    UnknownAssetError,
+)
 
 _HEADERS: Final = {
     "Content-Type": MEDIA_TYPE,
@@ -43,7 +49,9 @@ SIZE: Final = Parameter(
         AssetDeletedError,
         UndrawableError,
         DrawingFailedError,
+        ContentCollectedError,
         ContentDamagedError,
+        BusyError,
     ],
     scope="read",
     parameters=[VERSION, SIZE, MIN_POSITION],

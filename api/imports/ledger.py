@@ -8,6 +8,7 @@ import hashlib
 import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -66,7 +67,7 @@ async def import_ledger(source: Path, data_dir: Path, progress: Progress) -> Imp
     """
     manifest = read_manifest(source)
     with hold_folder(data_dir):
-        _check_empty(data_dir)
+        check_empty(data_dir)
         with _refused_leaves_nothing(data_dir), storage_errors("the ledger was not imported"):
             with closing(CopiedLog(data_dir, Codec())) as log:
                 copy = _Copy(source, data_dir, manifest, log)
@@ -93,13 +94,16 @@ def _refused_leaves_nothing(data_dir: Path) -> Iterator[None]:
         raise
 
 
-def _check_empty(data_dir: Path) -> None:
-    """Raise DataFolderError unless the folder is empty, or has an interrupted import."""
+def check_empty(data_dir: Path, ignored: AbstractSet[str] = frozenset()) -> None:
+    """Raise DataFolderError unless the folder is empty, or has an interrupted import.
+
+    `ignored`: names of files that may be there.
+    """
     files = DataFolder(data_dir)
-    names = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name}
+    names = {path.name for path in data_dir.iterdir()} - {files.lock.name, files.key.name, *ignored}
     log = {f"{UNFINISHED}{suffix}" for suffix in (*BESIDE, "")}
     if names and not (UNFINISHED in names and names <= {*log, files.content.root.name}):
-        raise DataFolderError(f"{data_dir} is not empty: import a ledger into an empty folder")
+        raise DataFolderError(f"{data_dir} is not empty: name an empty folder")
 
 
 class _Copy:
@@ -111,6 +115,7 @@ class _Copy:
         self._files = ContentFolder(files.content.root, files.unfinished_log)
         self._manifest, self._log = manifest, log
         self._codec = Codec()
+        self._absent = dict[Digest, int]()
 
     def _lines(self, name: str) -> Lines:
         return Lines(self._source, name, self._manifest)
@@ -174,13 +179,18 @@ class _Copy:
                 self._append(lines, page, contents)
                 progress("importing events", len(lines), len(lines))
         self._check_root(lines)
+        for digest, position in self._absent.items():
+            if not self._log.collected(digest):
+                raise lines.wrong(f"{digest} is not among the contents", position)
 
     def _append(self, lines: Lines, page: Sequence[Copied], contents: OfflineContents) -> None:
         first = self._log.head().position + 1
         sizes = contents.sizes([digest for copied in page if (digest := content_of(copied.event))])
         for position, (_, event, _) in enumerate(page, first):
             digest = content_of(event)
-            if digest is not None and sizes.get(digest) != getattr(event, "size", None):
+            if digest is not None and digest not in sizes:
+                self._absent.setdefault(digest, position)
+            elif digest is not None and sizes[digest] != getattr(event, "size", None):
                 raise lines.wrong(f"{digest} is not among the contents", position)
         try:
             self._log.copy(page)

@@ -23,7 +23,9 @@ from asset_ledger.api.sdk.errors import (
     UnreachableError,
     WorkflowError,
 )
+from asset_ledger.api.sdk.found import ComparedAssets, Comparison, Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.job import Job
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
 from asset_ledger.api.sdk.results import Output
@@ -33,13 +35,17 @@ __all__ = [
     "Asset",
     "AssetDeletedError",
     "BaseNode",
+    "ComparedAssets",
+    "Comparison",
     "Connection",
     "Event",
     "FieldError",
     "ForbiddenError",
     "Gateway",
     "Graph",
+    "Job",
     "LedgerError",
+    "Lineage",
     "NodeSummary",
     "NotConnectedError",
     "Output",

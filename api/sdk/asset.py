@@ -5,10 +5,12 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
 from asset_ledger.api.sdk.connection import current_gateway
+from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.wire import query_of
@@ -17,6 +19,8 @@ from asset_ledger.ledger.errors import DigestMismatchError
 
 GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
 UsageSort = Literal["-bytes", "-count", "-largest", "-seconds", "-failed", "key"]
+
+Direction = Literal["up", "down", "both"]
 
 
 class Asset(AssetRecord):
@@ -67,6 +71,25 @@ class Asset(AssetRecord):
             more = bool(cursor)
             for asset in assets:
                 yield asset
+
+    @classmethod
+    async def count(cls, *, gateway: Gateway | None = None, **filters: Unpack[Filters]) -> int:
+        """Return the number of assets that match every filter. Raises ParameterError."""
+        query = query_of({**filters, "page_size": 1, "count": "exact"})
+        return int((await (gateway or current_gateway()).page(query))["count"])
+
+    @classmethod
+    async def delete_matching(
+        cls, expected_count: int, *, gateway: Gateway | None = None, **filters: Unpack[Filters]
+    ) -> list[str]:
+        """Delete the live assets that match every filter, and return the ids of all deleted ones.
+
+        Raises VersionConflictError, and deletes nothing, if another number than `expected_count`
+        matches; FieldError without a filter.
+        """
+        fields = {"filter": _sent(filters), "expected_count": expected_count}
+        answer = await (gateway or current_gateway()).bulk_delete(fields)
+        return list(answer["deleted_asset_ids"])
 
     @classmethod
     async def usage(
@@ -128,6 +151,22 @@ class Asset(AssetRecord):
             partial.unlink(missing_ok=True)
         return target
 
+    async def thumbnail(self) -> bytes:
+        """Return a WebP of this image or video, of at most 512 pixels a side.
+
+        Raises RefusedError for a content that cannot be drawn.
+        """
+        return await self.gateway.thumbnail(self.id, self.version)
+
+    async def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
+        """Return what this asset was made from (`up`), and what was made from it (`down`).
+
+        `depth` is the most edges to follow, at most 100. Raises UnknownAssetError.
+        """
+        query = query_of({"direction": direction, "depth": depth})
+        document = await self.gateway.lineage(self.id, query)
+        return Lineage.of(document, partial(type(self).of, gateway=self.gateway))
+
     async def history(self) -> list[Event]:
         """Return every event of this asset, oldest first. Raises UnknownAssetError."""
         return [Event.of(document) async for document in self.gateway.asset_history(self.id)]
@@ -168,3 +207,8 @@ class Asset(AssetRecord):
     async def delete(self) -> list[str]:
         """Delete this asset or folder; return all deleted ids. Raises UnknownAssetError."""
         return await self.gateway.delete(self.id)
+
+
+def _sent(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters that are given."""
+    return {name: value for name, value in filters.items() if value is not None}

@@ -10,59 +10,55 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import orjson
 
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.asset_id import read_asset_id
-from asset_ledger.api.contract.assets import DELETED, FILTERS, SORT, read_fields
+from asset_ledger.api.contract.assets import check_digest, read_fields
+from asset_ledger.api.contract.bulk import filters_of, read_bulk
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.fields import read_as
-from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn, job_end, job_start
+from asset_ledger.api.contract.jobs import (
+    JobFinishIn,
+    JobStartIn,
+    job_end,
+    job_start,
+)
 from asset_ledger.api.contract.nodes import (
-    NODE_LISTING,
     NodeFinishIn,
     NodeStartIn,
     node_end,
     node_start,
 )
 from asset_ledger.api.contract.parameters import (
-    CURSOR,
     MAX_PAGE,
-    MIN_POSITION,
-    PAGE_SIZE,
-    Parameters,
 )
 from asset_ledger.api.contract.principal import checked_owner
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
-from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.errors import EventLoopError
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.queries import TableQueries
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.content.store import Staged
+from asset_ledger.ledger.domain.decisions import Label
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
-from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
 
 T = TypeVar("T")
-
-_USAGE: Final = Parameters(*(each for each in USAGE if each is not MIN_POSITION))
-_NODES: Final = Parameters(*(each for each in NODE_LISTING if each is not MIN_POSITION))
-_LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR)
-_FILTER_NAMES: Final = tuple(parameter.name for parameter in FILTERS)
 
 
 @asynccontextmanager
@@ -101,16 +97,25 @@ class EmbeddedGateway:
     def _projections(self) -> Projections:
         return self._backend.projections
 
+    @property
+    def _tables(self) -> TableQueries:
+        return TableQueries(self._projections, self._user_id)
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # its connections cannot be copied; `dataclasses.asdict` of an asset tries to
+
     def for_user(self, user_id: str) -> Self:
         """Return access to another user's assets. Raises ParameterError for an invalid user id."""
         other = copy(self)  # no scope is checked: a caller that can open the folder is an admin
         other._user_id = user_id if user_id == self._caller else checked_owner(user_id)
         return other
 
-    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
+    async def create(
+        self, fields: Fields, content: UploadContent | None, *, key: str | None = None
+    ) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
         json = fields_json(fields)
-        return await self._write(partial(self._create, self._call(), json, content))
+        return await self._write(partial(self._create, self._call(key), json, content))
 
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -119,27 +124,37 @@ class EmbeddedGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        parameters = _LISTING.read(query)
-        page = await self._projections.assets.page(
-            self._user_id,
-            {name: parameters[name] for name in _FILTER_NAMES if name in parameters},
-            sort=parameters["sort"],
-            page_size=parameters["page_size"],
-            cursor=parameters.get("cursor", ""),
-            deleted=parameters.get("deleted", "false"),
+        return await self._tables.page(query, self._backend.feed.head())
+
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
+        return await self._tables.lineage(asset_id, query)
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an asset at a version. Raises UnknownAssetError, UndrawableError."""
+        asset = await self._at_version(read_asset_id(asset_id), version)
+        if asset["digest"] is None:
+            raise NoContentError(asset_id)
+        thumbnails, digest = self._backend.thumbnails, Digest(asset["digest"])
+        return await thumbnails.of(digest, asset["size"], asset["content_type"])
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count, or delete, the assets that match filters. Raises VersionConflictError."""
+        sent: Any = read_bulk(read_object(fields_json(fields), "json"))
+        filters, tables = filters_of(sent), self._projections.assets
+        if sent["dry_run"]:
+            return {"count": await tables.count(self._user_id, filters)}
+        find = partial(tables.matching, self._user_id, filters)
+        matching = partial(
+            self._ledger.delete.matching, self._call(), find, sent["expected_count"], sent
         )
-        return {"assets": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        count, deletion = await self._write(matching)
+        return {"count": count, "deleted_asset_ids": list(deletion.ids)}
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        given = _USAGE.read(query)
-        filters = {each.name: given[each.name] for each in USAGE_FILTERS if each.name in given}
-        usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
         await self._retry.run(self._reach_the_head)
-        page = await self._projections.usage.page(
-            usage, page_size=given["page_size"], cursor=given.get("cursor", "")
-        )
-        return {"usage": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.usage(query)
 
     async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """Yield the content of an asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -158,6 +173,11 @@ class EmbeddedGateway:
         call = replace(self._call(), if_match=if_match)
         json = fields_json(changes)
         return await self._write(partial(self._update, call, read_asset_id(asset_id), json))
+
+    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+        """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
+        call, known_id = self._call(), read_asset_id(asset_id)
+        return await self._write(partial(self._replace, call, known_id, content, digest))
 
     async def restore(self, asset_id: str) -> Document:
         """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
@@ -181,6 +201,14 @@ class EmbeddedGateway:
     async def job(self, job_id: str) -> Document:
         """Return a job. Raises UnknownJobError."""
         return _read((await self._projections.jobs.find(self._user_id, job_id)).json)
+
+    async def jobs(self, query: Query) -> Document:
+        """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._tables.jobs(query)
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
+        return await self._tables.compare(a, b, query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt, and return its number. Raises JobStateError."""
@@ -209,16 +237,7 @@ class EmbeddedGateway:
 
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
-        given = _NODES.read(query)
-        page = await self._projections.nodes.page(
-            self._user_id,
-            job_id,
-            attempt=given.get("attempt"),
-            sort=given["sort"],
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return {"nodes": orjson.loads(b"[%b]" % page.json), "next": page.next}
+        return await self._tables.nodes(job_id, query)
 
     def job_history(self, job_id: str) -> AsyncGenerator[Document]:
         """Yield the events of a job in log order. Raises UnknownJobError."""
@@ -229,8 +248,8 @@ class EmbeddedGateway:
         """Wait until the usage totals reflect every write. Raises ProjectionBehindError."""
         await self._projections.reach(self._backend.feed.head(), ("usage", "tables"))
 
-    def _call(self) -> CallContext:
-        return CallContext(self._user_id, key=new_key(), actor=self._caller)
+    def _call(self, key: str | None = None) -> CallContext:
+        return CallContext(self._user_id, key=key or new_key(), actor=self._caller)
 
     async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
         """Do a write with a slot of the write queue; do it again while the ledger is busy."""
@@ -270,6 +289,15 @@ class EmbeddedGateway:
         return document(
             await self._ledger.replay(Replay.asset_at_version, self._user_id, asset_id, version)
         )
+
+    async def _replace(
+        self, call: CallContext, asset_id: AssetId, content: UploadContent, digest: str
+    ) -> Document:
+        async with self._staged(content) as staged:
+            assert staged is not None
+            check_digest(Digest(digest), staged.digest)
+            receipt = await self._ledger.edit.asset(call, asset_id, Label(), staged, {})
+        return _read(document_json(receipt.asset).encode())
 
     async def _update(self, call: CallContext, asset_id: AssetId, json: bytes) -> Document:
         try:

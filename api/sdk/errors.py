@@ -6,7 +6,7 @@ LedgerError
 ├── EventLoopError          the call cannot run on this event loop
 ├── NotConnectedError       no ledger is connected: use `connect`, or set ASSET_LEDGER_URL
 ├── SaveError               the return value of a node could not be saved
-└── WorkflowError           the nodes depend on each other in a circle
+└── WorkflowError           the graph has a circle, an id twice, or an unknown input
 """
 
 from asset_ledger.api.contract.errors import (
@@ -94,4 +94,4 @@ class SaveError(LedgerError):
 
 
 class WorkflowError(LedgerError):
-    """The nodes of a workflow depend on each other in a circle."""
+    """The graph of a workflow has a circle, an id twice, or an unknown input. No node ran."""

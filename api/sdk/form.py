@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.sdk.content import UploadContent
 
+BYTES: Final = "application/octet-stream"
+
 _HEAD: Final = (
     b'--%b\r\nContent-Disposition: form-data; name="json"\r\n\r\n%b\r\n'
     b'--%b\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
@@ -51,6 +53,14 @@ async def upload_body(fields: bytes, content: UploadContent | None) -> Body:
     small = await content.small()
     data = _pieces(head, content, tail) if small is None else head + small + tail
     return Body(headers, data, size)
+
+
+async def raw_body(content: UploadContent) -> Body:
+    """Return a body that is the content itself, of a type that leaves the asset's as it is."""
+    headers = {"Content-Type": BYTES, "Content-Length": str(content.size)}
+    small = await content.small()
+    data = _pieces(b"", content, b"") if small is None else small
+    return Body(headers, data, content.size)
 
 
 async def _pieces(head: bytes, content: UploadContent, tail: bytes) -> AsyncIterator[bytes]:

@@ -33,14 +33,35 @@ class Gateway(Protocol):
         admin, ParameterError for an invalid user id.
         """
 
-    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
-        """Create an asset. Raises FieldError, TooLargeError."""
+    async def create(
+        self, fields: Fields, content: UploadContent | None, *, key: str | None = None
+    ) -> Document:
+        """Create an asset. Raises FieldError, TooLargeError.
+
+        `key` is the Idempotency-Key, by default a new one: a call with the same key and arguments
+        records nothing, and returns the first answer.
+        """
 
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return `{"root", "nodes": [asset], "edges": [{"from", "to"}], "truncated"}`.
+
+        Raises UnknownAssetError, ParameterError.
+        """
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an image or a video. Raises UnknownAssetError, RefusedError."""
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count the assets that match `filter`, or delete `expected_count` of them.
+
+        Raises VersionConflictError if another number matches, ParameterError, FieldError.
+        """
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`, with every earlier write of this gateway.
@@ -61,6 +82,12 @@ class Gateway(Protocol):
         UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
         """
 
+    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+        """Replace the content of an asset by one with this digest.
+
+        Raises UnknownAssetError, AssetDeletedError; DigestMismatchError for other bytes.
+        """
+
     async def restore(self, asset_id: str) -> Document:
         """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
 
@@ -72,6 +99,12 @@ class Gateway(Protocol):
 
     async def job(self, job_id: str) -> Document:
         """Return a job. Raises UnknownJobError."""
+
+    async def jobs(self, query: Query) -> Document:
+        """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt of a job, and return its number. None means absent.

@@ -1,5 +1,7 @@
 """Nodes: the steps of a workflow. `run_node` runs one and can save its return value as assets."""
 
+import asyncio
+import inspect
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -31,7 +33,10 @@ class BaseNode:
         return cls._auto_save_asset
 
     async def process(self, context: ProcessingContext) -> Any:
-        """Do the work of this step. Every subclass overrides this method."""
+        """Do the work of this step. Every subclass overrides this method.
+
+        A `def` instead of an `async def` runs in a thread, so that it blocks no other node.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no process(): override it")
 
 
@@ -63,7 +68,7 @@ async def run_node(
     """
     run, began = Run(node.id, derived_from), time.time()
     async with _recorded(run, context):
-        value = await node.process(context)
+        value = await _processed(node, context)
         if node.auto_save_asset():
             found = outputs_of(value, f"{type(node).__name__}_{node.id}", began)
             returned, errors = await save(found, context)
@@ -72,6 +77,15 @@ async def run_node(
         run.not_saved += map(str, errors)
     assets = {asset.id: asset for asset in (*returned, *run.made)}
     return Result(value, tuple(assets.values()), tuple(errors))
+
+
+async def _processed(node: BaseNode, context: ProcessingContext) -> Any:
+    """Return what `process` returns; one that is no coroutine function runs in a thread."""
+    process: Any = node.process
+    if inspect.iscoroutinefunction(process):
+        return await process(context)
+    value = await asyncio.to_thread(process, context)
+    return await value if inspect.isawaitable(value) else value
 
 
 @asynccontextmanager

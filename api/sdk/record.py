@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Self, TypedDict
 
 from asset_ledger.api.sdk.gateway import Document, Gateway
+from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.ledger.domain.event import parse_time
 
 NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
@@ -32,13 +33,15 @@ class Filters(TypedDict, total=False):
     size_max: int | None
     missing: str | Sequence[str] | None
     """`job_id`, `node_id` or `workflow_id`: matches assets without it."""
+    query: str | None
+    """Words that an asset must all have in its name, tags or metadata."""
     deleted: Literal["false", "true", "any"] | None
     sort: Sort | None
     """Default: `created_at`, oldest first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AssetRecord:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AssetRecord(Snapshot):
     """An asset at the version that was read.
 
     `size` is in bytes, `duration` in seconds. `digest` is None for a folder and for metadata
@@ -83,6 +86,11 @@ class AssetRecord:
     def __hash__(self) -> int:
         return hash((self.id, self.version))  # metadata is a dict and cannot be hashed
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name!r} {self.size:,} bytes {self.id} v{self.version}>"
+        )
+
     @property
     def is_folder(self) -> bool:
         """Whether this asset is a folder."""
@@ -114,7 +122,7 @@ class Usage:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the usage of a document."""
-        return cls(**_known(cls, document, "first_seen", "last_seen"))
+        return cls(**known_fields(cls, document, "first_seen", "last_seen"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +150,12 @@ class NodeSummary:
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the summary of a document."""
-        return cls(**_known(cls, document, "started_at", "finished_at"))
+        return cls(**known_fields(cls, document, "started_at", "finished_at"))
 
 
-def _known(kind: Any, document: Document, *times: str) -> dict[str, Any]:
+def known_fields(kind: Any, document: Document, *times: str) -> dict[str, Any]:
     """Return the fields of a class in a document, with these times parsed."""
-    known = {f.name: document[f.name] for f in fields(kind)}
+    known = {f.name: document[f.name] for f in fields(kind) if f.name != "gateway"}
     return known | {name: parse_time(known[name]) for name in times if known[name] is not None}
 
 
@@ -180,4 +188,4 @@ class Event:
         """Return the event of a document."""
         clock = document.get("clock")
         parsed = {"clock": parse_time(clock) if clock else None}
-        return cls(**_known(cls, document, "time") | parsed)
+        return cls(**known_fields(cls, document, "time") | parsed)

@@ -1,5 +1,6 @@
 """`RemoteGateway`: a ledger over HTTP. Each method is one route."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
@@ -10,7 +11,7 @@ from asset_ledger.api.contract.headers import OWNER, encode_owner
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
-from asset_ledger.api.sdk.form import Body, json_body, upload_body
+from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.wire import fields_json, segment
@@ -32,16 +33,22 @@ class RemoteGateway:
         """Close the connections of the running event loop."""
         await self._client.close()
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # its connections cannot be copied; `dataclasses.asdict` of an asset tries to
+
     def for_user(self, user_id: str) -> Self:
         """Return the same caller's access to another user's assets; the server checks it."""
         other = copy(self)
         other._client = self._client.with_headers({OWNER: encode_owner(user_id)})
         return other
 
-    async def create(self, fields: Fields, content: UploadContent | None) -> Document:
+    async def create(
+        self, fields: Fields, content: UploadContent | None, *, key: str | None = None
+    ) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
         body = partial(upload_body, fields_json(fields), content)
-        return await self._write("POST", "/api/assets", body)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self._write("POST", "/api/assets", body, headers)
 
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
@@ -50,6 +57,20 @@ class RemoteGateway:
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
         return await self._client.request("GET", "/api/assets", query=query)
+
+    async def lineage(self, asset_id: str, query: Query) -> Document:
+        """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
+        return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)
+
+    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+        """Return a WebP of an asset at a version. Raises UnknownAssetError, RefusedError."""
+        path = f"{_asset(asset_id)}/thumbnail?version={version}"
+        return b"".join([piece async for piece in self._client.pieces(path)])
+
+    async def bulk_delete(self, fields: Fields) -> Document:
+        """Count, or delete, the assets that match filters. Raises VersionConflictError."""
+        body = partial(json_body, fields_json(fields))
+        return await self._write("POST", "/api/assets/bulk-delete", body)
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
@@ -68,6 +89,14 @@ class RemoteGateway:
         headers = {} if if_match is None else {"If-Match": f'"v{if_match}"'}
         return await self._write("PATCH", _asset(asset_id), body, headers)
 
+    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+        """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
+        in_base64 = b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
+        headers = {"Repr-Digest": f"sha-256=:{in_base64}:"}
+        return await self._write(
+            "PUT", f"{_asset(asset_id)}/content", partial(raw_body, content), headers
+        )
+
     async def restore(self, asset_id: str) -> Document:
         """Restore an asset, a folder with its contents. Raises UnknownAssetError."""
         return await self._write("POST", f"{_asset(asset_id)}/restore")
@@ -84,6 +113,14 @@ class RemoteGateway:
     async def job(self, job_id: str) -> Document:
         """Return a job. Raises UnknownJobError."""
         return await self._client.request("GET", _job(job_id))
+
+    async def jobs(self, query: Query) -> Document:
+        """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        return await self._client.request("GET", "/api/jobs", query=query)
+
+    async def compare(self, a: str, b: str, query: Query = ()) -> Document:
+        """Return the comparison of two jobs. Raises UnknownJobError."""
+        return await self._client.request("GET", f"{_job(a)}/compare/{segment(b)}", query=query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt, and return its number. Raises JobStateError."""

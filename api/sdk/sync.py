@@ -13,31 +13,33 @@ Everything raises what its namesake in `asset_ledger.api.sdk` raises.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import get_ident
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
 from asset_ledger.api.sdk import __all__ as __all__
-from asset_ledger.api.sdk import asset as assets
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
 from asset_ledger.api.sdk import node as nodes
 from asset_ledger.api.sdk import workflow as workflows
-from asset_ledger.api.sdk.asset import GroupBy, UsageSort
 from asset_ledger.api.sdk.connection import ambient, blocks
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import AttemptChoice, OnSaveError
 from asset_ledger.api.sdk.errors import *  # noqa: F403
 from asset_ledger.api.sdk.errors import SaveError
+from asset_ledger.api.sdk.found import ComparedAssets as ComparedAssets
+from asset_ledger.api.sdk.found import Comparison as Comparison
+from asset_ledger.api.sdk.found import Lineage as Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary, Usage
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
+from asset_ledger.api.sdk.record import Usage as Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
 from asset_ledger.api.sdk.results import Output as Output
+from asset_ledger.api.sdk.sync_asset import Asset
+from asset_ledger.api.sdk.sync_job import Job as Job
 from asset_ledger.api.sdk.workflow import Graph
-from asset_ledger.ledger.domain.event import UNSET, UnsetType
 
 
 def connect(
@@ -89,127 +91,6 @@ class Connection:
         """Undo `install`. With an open data folder, the process does not end before this call."""
         if os.getpid() == self._process:
             run(self._opening.close())
-
-
-class Asset(AssetRecord):
-    """One asset at the version that was read."""
-
-    @classmethod
-    def get(cls, asset_id: str, *, gateway: Gateway | None = None) -> Self:
-        """Return one asset. Raises UnknownAssetError (or another user's), AssetDeletedError."""
-        return cls._of(run(assets.Asset.get(asset_id, gateway=gateway)))
-
-    @classmethod
-    def paginate(
-        cls,
-        *,
-        user_id: str | None = None,
-        limit: int = 100,
-        cursor: str = "",
-        gateway: Gateway | None = None,
-        **filters: Unpack[Filters],
-    ) -> tuple[list[Self], str]:
-        """Return one page of the matching assets, and the cursor of the next page."""
-        page, following = run(
-            assets.Asset.paginate(
-                user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
-            )
-        )
-        return [cls._of(each) for each in page], following
-
-    @classmethod
-    def iterate(
-        cls,
-        *,
-        user_id: str | None = None,
-        gateway: Gateway | None = None,
-        **filters: Unpack[Filters],
-    ) -> Iterator[Self]:
-        """Yield all matching assets, read page by page."""
-        found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
-        return map(cls._of, drain(found))
-
-    @classmethod
-    def usage(
-        cls,
-        *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
-        sort: UsageSort = "-bytes",
-        limit: int = 100,
-        gateway: Gateway | None = None,
-    ) -> list[Usage]:
-        """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
-        return run(
-            assets.Asset.usage(
-                group_by=group_by,
-                workflow_id=workflow_id,
-                job_id=job_id,
-                node_id=node_id,
-                attempt=attempt,
-                sort=sort,
-                limit=limit,
-                gateway=gateway,
-            )
-        )
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the content of this version in pieces, and check its digest."""
-        return drain(self._async_asset.chunks())
-
-    def content(self) -> bytes:
-        """Return the whole content."""
-        return run(self._async_asset.content())
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the content to a file; return its path. The file appears once it is complete."""
-        return run(self._async_asset.save(path))
-
-    def history(self) -> list[Event]:
-        """Return every event of this asset, oldest first."""
-        return run(self._async_asset.history())
-
-    def update(
-        self,
-        *,
-        name: str | UnsetType = UNSET,
-        parent_id: str | UnsetType | None = UNSET,
-        content_type: str | UnsetType = UNSET,
-        metadata: Mapping[str, Any] | UnsetType | None = UNSET,
-        tags: Sequence[str] | UnsetType | None = UNSET,
-        duration: float | UnsetType | None = UNSET,
-        if_unchanged: bool = False,
-    ) -> Self:
-        """Change the label, and return the changed asset. None clears, an absent argument stays."""
-        changed = self._async_asset.update(
-            name=name,
-            parent_id=parent_id,
-            content_type=content_type,
-            metadata=metadata,
-            tags=tags,
-            duration=duration,
-            if_unchanged=if_unchanged,
-        )
-        return self._of(run(changed))
-
-    def restore(self) -> Self:
-        """Restore this asset, a folder with its contents, and return it."""
-        return self._of(run(self._async_asset.restore()))
-
-    def delete(self) -> list[str]:
-        """Delete this asset, a folder with its contents; return the ids of all deleted assets."""
-        return run(self._async_asset.delete())
-
-    @classmethod
-    def _of(cls, found: assets.Asset) -> Self:
-        return cls(**vars(found))
-
-    @property
-    def _async_asset(self) -> assets.Asset:
-        return assets.Asset(**vars(self))
 
 
 class ProcessingContext:
@@ -273,11 +154,11 @@ class ProcessingContext:
         created = self.async_context.create_asset(
             name, content_type, content, parent_id, node_id, metadata, tags, derived_from
         )
-        return Asset._of(run(created))
+        return Asset.of_async(run(created))
 
     def find_asset(self, asset_id: str) -> Asset:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
-        return Asset._of(run(self.async_context.find_asset(asset_id)))
+        return Asset.of_async(run(self.async_context.find_asset(asset_id)))
 
     def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
@@ -285,7 +166,7 @@ class ProcessingContext:
         """Return a page of this user's assets, of any job, and the cursor of the next page."""
         found = self.async_context.paginate_assets(limit=limit, cursor=cursor, **filters)
         page, following = run(found)
-        return [Asset._of(each) for each in page], following
+        return [Asset.of_async(each) for each in page], following
 
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
@@ -333,4 +214,4 @@ def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNode, Res
 
 
 def _result(result: nodes.Result) -> Result:
-    return Result(result.value, [Asset._of(a) for a in result.assets], result.errors)
+    return Result(result.value, [Asset.of_async(a) for a in result.assets], result.errors)

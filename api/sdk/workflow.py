@@ -1,7 +1,9 @@
 """Run a graph of nodes, each when its inputs are ready, independent nodes at the same time."""
 
 import asyncio
-from collections.abc import Mapping
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from asset_ledger.api.sdk.asset import Asset
@@ -17,12 +19,16 @@ async def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNod
     """Run each node after the nodes of its inputs, and return a result for each node.
 
     The assets of a node are derived from the assets of its inputs. The first failure cancels the
-    other nodes and is raised. Raises WorkflowError for a circle.
+    other nodes and is raised. Raises WorkflowError before any node runs: for a circle, for two
+    nodes with one id, for an input that is no attribute of its node.
     """
+    order = _order(graph)
+    _check_ids(order)
+    _check_inputs(graph)
     runs: dict[BaseNode, asyncio.Task[Result]] = {}
     try:
         async with asyncio.TaskGroup() as group:
-            for node in _order(graph):
+            for node in order:
                 inputs = {name: runs[source] for name, source in graph.get(node, {}).items()}
                 runs[node] = group.create_task(_run(node, inputs, context))
     except BaseExceptionGroup as failures:  # the other failures follow from the first
@@ -47,3 +53,24 @@ def _order(graph: Graph) -> list[BaseNode]:
     except CycleError as error:
         circle = " -> ".join(node.id for node in error.args[1])
         raise WorkflowError(f"the nodes depend on each other in a circle: {circle}") from error
+
+
+def _check_ids(nodes: Iterable[BaseNode]) -> None:
+    for node_id, number in Counter(node.id for node in nodes).items():
+        if number > 1:
+            raise WorkflowError(f"{number} nodes have the id {node_id}: give each its own")
+
+
+def _check_inputs(graph: Graph) -> None:
+    for node, inputs in graph.items():
+        for name in inputs:
+            if not _has(node, name):
+                raise WorkflowError(
+                    f"node {node.id} has no input {name}: declare it in {type(node).__name__}"
+                )
+
+
+def _has(node: BaseNode, name: str) -> bool:
+    """Return whether a node has an attribute, or its class declares one: `image: bytes`."""
+    declared = (inspect.get_annotations(kind) for kind in type(node).__mro__)
+    return hasattr(node, name) or any(name in names for names in declared)

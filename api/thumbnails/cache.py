@@ -8,7 +8,7 @@ and no reason is cached for damaged bytes.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,6 +21,7 @@ from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.files import storage_errors
+from asset_ledger.ledger.storage.turns import Turns
 from asset_ledger.projections.tables.assets import thumbnail_kind
 
 VERSION: Final = 2
@@ -29,7 +30,8 @@ VERSION: Final = 2
 MEDIA_TYPE: Final = "image/webp"
 
 DRAWERS: Final = 2
-"""The number of drawing processes. Each starts with its first drawing."""
+"""The number of drawing processes. Where there are several users, each gets one at a time, and 32
+of its drawings may wait. A process starts with its first drawing."""
 MAX_LOOSE: Final = 64 * 2**20
 """Bytes of the largest content without a file of its own, which is sent to the process."""
 
@@ -53,22 +55,25 @@ class _Failure(NamedTuple):
 class Thumbnails:
     """The thumbnails in a folder. The folder may be deleted at any time."""
 
-    def __init__(self, folder: Path, open_content: Open, objects: Path) -> None:
-        """`objects`: the folder of the contents that have files of their own."""
+    def __init__(
+        self, folder: Path, open_content: Open, objects: Path, per_user: int = DRAWERS
+    ) -> None:
+        """`objects`: the folder of the contents that have files of their own. `per_user`: how many
+        drawings of one user run at the same time."""
         self._folder = folder / f"thumbnails-{VERSION}"
         _remove_unfinished(self._folder)
         self._open_content = open_content
         self._drawers = [Drawer(readable=objects) for _ in range(DRAWERS)]
-        self._free: asyncio.LifoQueue[Drawer] = asyncio.LifoQueue()
-        for drawer in self._drawers:
-            self._free.put_nowait(drawer)
+        self._free = [*self._drawers]
+        self._turns = Turns(DRAWERS, per_user, "thumbnails")
         self._drawing: dict[Path, asyncio.Task[bytes]] = {}
         self._failed: dict[Path, _Failure] = {}
 
     async def of(self, digest: Digest, size: int, content_type: str, side: int = LARGEST) -> bytes:
         """Return the thumbnail of a content of this size, as WebP of at most `side` pixels a side.
 
-        Raises UndrawableError, DrawingFailedError, ContentDamagedError.
+        Raises UndrawableError, DrawingFailedError, ContentDamagedError, and BusyError if too many
+        drawings of the user wait.
         """
         kind = _kind(content_type)
         path = self._path(digest, kind, side)
@@ -84,6 +89,13 @@ class Thumbnails:
             raise UndrawableError(f"no thumbnail can be made of this content: {kept.decode()}")
         return kept
 
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Remove the thumbnails of collected contents. Blocks."""
+        for digest in digests:
+            name = digest.removeprefix("sha256:")
+            for path in (self._folder / name[:2]).glob(f"{name}.*"):
+                path.unlink(missing_ok=True)
+
     async def close(self) -> None:
         """Cancel every drawing and end the processes."""
         tasks = list(self._drawing.values())
@@ -94,13 +106,14 @@ class Thumbnails:
 
     async def _draw(self, path: Path, digest: Digest, size: int, kind: str, side: int) -> bytes:
         """Draw a picture and cache it. Return it, or the reason why there is none."""
-        drawer = await self._free.get()
-        try:
-            drawn = await self._drawn(drawer, digest, size, kind, side)
-        except FailedDrawingError as error:
-            raise self._note_failure(path, str(error)) from error
-        finally:
-            self._free.put_nowait(drawer)
+        async with self._turns.take():
+            drawer = self._free.pop()
+            try:
+                drawn = await self._drawn(drawer, digest, size, kind, side)
+            except FailedDrawingError as error:
+                raise self._note_failure(path, str(error)) from error
+            finally:
+                self._free.append(drawer)
         self._failed.pop(path, None)
         await asyncio.to_thread(_keep, path, drawn)
         return drawn

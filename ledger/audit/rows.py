@@ -31,11 +31,16 @@ _NOTES: Final = (
     """CREATE TABLE commands (user_id TEXT, command TEXT, first INTEGER, last INTEGER, key TEXT,
         PRIMARY KEY (user_id, command, key)) WITHOUT ROWID""",
     "CREATE TABLE contents (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID",
+    "CREATE TABLE collected (digest TEXT PRIMARY KEY, position INTEGER) WITHOUT ROWID",
     """CREATE TABLE places (digest, pack, offset, size, PRIMARY KEY (pack, offset, digest))
         WITHOUT ROWID""",
 )
 _NOTE: Final = f"INSERT INTO envelopes VALUES (?, {', '.join('?' for _ in _COLUMNS)})"
 _NOTE_CONTENT: Final = "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING"
+_NOTE_COLLECTED: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?)"
+_NAMED: Final = """(SELECT digest, min(position) AS first, max(position) AS last
+    FROM envelopes WHERE digest IS NOT NULL GROUP BY digest)"""
+_LOG_DIGEST: Final = "'sha256:' || lower(hex(l.digest))"
 _NOTE_PLACES: Final = "INSERT INTO places SELECT * FROM log.contents"
 _PLACES: Final = "SELECT * FROM places ORDER BY pack, offset, digest"
 _INDEX: Final = "CREATE INDEX jobs ON envelopes (user_id, job_id) WHERE job_id IS NOT NULL"
@@ -201,9 +206,25 @@ CHECKS: Final[Sequence[Check]] = (
     Check(
         "stored_events",
         "there is no content with the digest that it names",
-        """SELECT printf('%d (%s)', min(position), digest) FROM envelopes
-        WHERE digest IS NOT NULL AND digest NOT IN (SELECT digest FROM contents)
-        GROUP BY digest""",
+        f"""SELECT printf('%d (%s)', first, digest)
+        FROM {_NAMED} LEFT JOIN collected AS c USING (digest)
+        WHERE digest NOT IN (SELECT digest FROM contents) AND last > coalesce(c.position, 0)
+            AND digest NOT IN (
+                SELECT {_LOG_DIGEST} FROM log.collected AS l WHERE {_new("l.position")})""",
+    ),
+    Check(
+        "collected",
+        "no event collected this content",
+        f"""SELECT {_LOG_DIGEST} FROM log.collected AS l
+        LEFT JOIN collected AS c ON c.digest = {_LOG_DIGEST}
+        WHERE l.position IS NOT c.position AND NOT ({_new("l.position")})""",
+    ),
+    Check(
+        "collected",
+        "is missing",
+        f"""SELECT c.digest FROM collected AS c LEFT JOIN {_NAMED} AS n USING (digest)
+        WHERE c.position > coalesce(n.last, 0) AND ({_HEAD}) = :upto
+            AND c.digest NOT IN (SELECT {_LOG_DIGEST} FROM log.collected AS l)""",
     ),
     Check(
         "stored_events",
@@ -295,6 +316,11 @@ class AuditRows:
         rows = [(position, *map(each.get, _COLUMNS)) for position, each in envelopes]
         self._db.execute("BEGIN")
         self._db.executemany(_NOTE, rows)
+        for position, each in envelopes:
+            digests = each.get("digests")
+            if isinstance(digests, list):  # of content.collected
+                noted = [(str(digest), position) for digest in digests]
+                self._db.executemany(_NOTE_COLLECTED, noted)
         self._db.execute("COMMIT")
 
     def findings(self, upto: int) -> Iterator[Finding]:

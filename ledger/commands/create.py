@@ -58,7 +58,9 @@ class Create:
                 await self._contents.publish(staged)  # B
             return events, guards
 
-        committed = await self._committer.commit(key, decide, (staged,) if staged else ())
+        contents = (staged,) if staged else ()
+        with self._contents.using(contents):
+            committed = await self._committer.commit(key, decide, contents)
         return await self._receipt(committed)
 
     async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:

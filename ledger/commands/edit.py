@@ -62,7 +62,9 @@ class Edit:
                 await self._contents.publish(staged)
             return events, guards
 
-        committed = await self._committer.commit(key, decide, (staged,) if staged else ())
+        contents = (staged,) if staged else ()
+        with self._contents.using(contents):
+            committed = await self._committer.commit(key, decide, contents)
         return await self.receipt(call, asset_id, committed)
 
     async def current(self, call: CallContext, asset_id: AssetId) -> Asset:

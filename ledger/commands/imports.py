@@ -193,7 +193,8 @@ class Imports:
             return plan.events, plan.guards
 
         small = [item.staged for item in batch if item.staged is not None]
-        committed = await self._committer.commit(None, decide, small)
+        with self._contents.using(small):
+            committed = await self._committer.commit(None, decide, small)
         if committed is None:
             return ImportReceipt(imported, None, behind=False)
         return ImportReceipt(imported, committed.appended.last, committed.behind)

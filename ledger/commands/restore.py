@@ -13,9 +13,10 @@ from asset_ledger.ledger.commands.delete import BATCH, assets_of, batch_key
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.tables import TableQueries
 from asset_ledger.ledger.commit.committer import Committer, Decision
+from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.decisions import check_version, restore
-from asset_ledger.ledger.errors import FieldError
+from asset_ledger.ledger.errors import FieldError, NotRestorableError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.event_log import CommandKey
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -33,9 +34,15 @@ class Restore:
     """Restores deleted assets."""
 
     def __init__(
-        self, committer: Committer, replay: AsyncReplay, edit: Edit, tables: TableQueries
+        self,
+        committer: Committer,
+        replay: AsyncReplay,
+        edit: Edit,
+        tables: TableQueries,
+        contents: CheckedContents,
     ) -> None:
         self._committer, self._replay, self._edit, self._tables = committer, replay, edit, tables
+        self._contents = contents
 
     async def asset(self, call: CallContext, asset_id: AssetId) -> Receipt:
         """Restore an asset, to home if its folder is gone; a folder with its contents.
@@ -50,7 +57,10 @@ class Restore:
             asset = await self._replay(Replay.asset, call.user_id, asset_id)
             check_version(asset, call.if_match)
             target = await self._replay(_target, asset)
-            return restore(asset, folder_gone=target.homeless, origin=origin), target.guards
+            guards = {**target.guards, **await self._ledger_guard()}
+            if (when := await self._collected(asset)) is not None:
+                raise NotRestorableError(asset_id, when)
+            return restore(asset, folder_gone=target.homeless, origin=origin), guards
 
         committed = await self._committer.commit(key, decide)
         receipt = await self._edit.receipt(call, asset_id, committed)
@@ -86,9 +96,11 @@ class Restore:
 
         async def decide() -> Decision:
             folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
-            found[:] = [] if folder.deleted else _still_deleted(folder, assets)
+            guards = {folder.id: folder.version, **await self._ledger_guard()}
+            still = [] if folder.deleted else _still_deleted(folder, assets)
+            found[:] = [each for each in still if await self._collected(each) is None]
             events = [e for a in found for e in restore(a, folder_gone=False, origin=origin)]
-            return events, {folder.id: folder.version}
+            return events, guards
 
         committed = await self._committer.commit(key, decide) if ids else None
         return (found, committed.appended.last) if committed else ([], 0)
@@ -99,6 +111,16 @@ class Restore:
             return ()
         await self._tables.reach(await self._replay(Replay.head))
         return await self._tables.tombstones(user_id, folder_id, *deletion, BATCH)
+
+    async def _collected(self, asset: Asset) -> str | None:
+        """Return when the bytes of a tombstone were collected; None if they can be read."""
+        if not asset.deleted or asset.digest is None:
+            return None
+        return await self._contents.collected(asset.digest)
+
+    async def _ledger_guard(self) -> dict[str, int]:
+        """Return the version of the ledger's own stream, where a collection would be recorded."""
+        return dict([await self._replay(Replay.ledger_stream)])
 
 
 def _target(replay: Replay, asset: Asset) -> RestoreTarget:

@@ -15,6 +15,7 @@ from asset_ledger.ledger.commit.requests import (
     CheckpointRequest,
     CommandRequest,
     Committed,
+    CompactRequest,
     GroupResult,
     SwitchRequest,
     TablesState,
@@ -142,6 +143,11 @@ class Committer:
         """Store a signed checkpoint beside the log; return the one that is kept for its size."""
         kept: str = await self._queue.send(CheckpointRequest(next(self._numbers), size, note))
         return kept
+
+    async def compact(self, pack: int) -> int:
+        """Remove a pack, after moving the contents that it still has. Return their number."""
+        moved: int = await self._queue.send(CompactRequest(next(self._numbers), pack))
+        return moved
 
     async def switch(self, generation: int, *, retire: bool = False) -> None:
         """Put another generation of the tables in use; see `SwitchRequest`. One at a time."""

@@ -19,6 +19,7 @@ from asset_ledger.ledger.commit.requests import (
     Answer,
     CheckpointRequest,
     CommandRequest,
+    CompactRequest,
     GroupResult,
     Request,
     SwitchRequest,
@@ -83,10 +84,14 @@ class GroupCommit:
         """Commit what can be committed, and answer every request. Never raises."""
         began = time.perf_counter()
         commands = [each for each in requests if isinstance(each, CommandRequest)]
-        answers = self._commit(commands) if commands else []
+        answers = list[tuple[int, Answer]]()
+        for group in _groups(commands):
+            answers += self._commit(group)
         for request in requests:
             if isinstance(request, CheckpointRequest):
                 answers.append((request.number, self._keep_checkpoint(request)))
+            elif isinstance(request, CompactRequest):
+                answers.append((request.number, self._compact(request)))
             elif isinstance(request, SwitchRequest):
                 answers += self._begin_switch(request)
         return self.result(answers, len(commands), time.perf_counter() - began)
@@ -146,6 +151,23 @@ class GroupCommit:
             logger.exception("the checkpoint of %d events was not kept", request.size)
             return OutcomeUnknownError(UNFORESEEN)
 
+    def _compact(self, request: CompactRequest) -> Answer:
+        """Move what a pack still has to the last pack, and remove its file."""
+        try:
+            moved = self._packs.move(request.pack, self._log.places)
+            self._log.keep_places(moved)
+            if self._log.has_places(request.pack):
+                return StorageFailedError(
+                    f"pack {request.pack} has a damaged content and was not removed: run verify"
+                )
+            self._packs.remove(request.pack)
+            return len(moved)
+        except LedgerError as error:
+            return error
+        except Exception:
+            logger.exception("pack %d was not compacted", request.pack)
+            return OutcomeUnknownError(UNFORESEEN)
+
     def _begin_switch(self, request: SwitchRequest) -> list[tuple[int, Answer]]:
         """Begin a switch. It is answered when it ends; an error answers it at once."""
         try:
@@ -154,3 +176,11 @@ class GroupCommit:
             return [(request.number, error)]
         self._switch = request
         return []
+
+
+def _groups(commands: Sequence[CommandRequest]) -> list[Sequence[CommandRequest]]:
+    """Split commands: one that collects contents is alone and last. The contents of a group are
+    packed before its events, so a collection beside them could remove what they rely on."""
+    others = [each for each in commands if each.command.collects is None]
+    alone = [[each] for each in commands if each.command.collects is not None]
+    return [others, *alone] if others else [*alone]

@@ -41,11 +41,18 @@ class SwitchRequest(NamedTuple):
     retire: bool = False
 
 
-Request = CommandRequest | CheckpointRequest | SwitchRequest
+class CompactRequest(NamedTuple):
+    """Move the contents that a pack still has to the last pack, and remove its file."""
+
+    number: int
+    pack: int
+
+
+Request = CommandRequest | CheckpointRequest | SwitchRequest | CompactRequest
 
 Answer = Outcome | str | int
-"""The outcome of a command, the stored note of a checkpoint, or the generation of a switch. An
-exception refuses the request."""
+"""The outcome of a command, the stored note of a checkpoint, the generation of a switch, or the
+number of contents that a pack had. An exception refuses the request."""
 
 
 class TablesState(NamedTuple):

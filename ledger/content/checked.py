@@ -7,14 +7,27 @@ content is checked when it is opened, so its ranges are checked too.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.reading import SmallContent
-from asset_ledger.ledger.content.store import Content, ContentStore, Stage, Staged
-from asset_ledger.ledger.errors import ContentDamagedError, CorruptLogError, StorageFailedError
+from asset_ledger.ledger.content.store import (
+    Content,
+    ContentStore,
+    OwnedContent,
+    Stage,
+    Staged,
+)
+from asset_ledger.ledger.errors import (
+    ContentCollectedError,
+    ContentDamagedError,
+    CorruptLogError,
+    StorageFailedError,
+)
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 
 MOST: Final = 1_000
@@ -38,6 +51,8 @@ class CheckedContents:
     def __init__(self, store: ContentStore) -> None:
         self._store = store
         self._damaged: dict[Digest, _Damage] = {}
+        self._used = Counter[Digest]()
+        self._collecting: frozenset[Digest] = frozenset()
 
     @property
     def damaged(self) -> int:
@@ -48,8 +63,53 @@ class CheckedContents:
         """Begin to receive a content."""
         return self._store.stage()
 
+    @contextmanager
+    def using(self, contents: Sequence[Staged]) -> Iterator[None]:
+        """Keep these contents from being collected until the block, which records them, ends."""
+        digests = [each.digest for each in contents if not isinstance(each, OwnedContent)]
+        self._used.update(digests)
+        try:
+            yield
+        finally:
+            self._used.subtract(digests)
+            self._used += Counter()  # drops those that are not in use any more
+
+    @asynccontextmanager
+    async def collecting(self, digests: Sequence[Digest]) -> AsyncIterator[list[Digest]]:
+        """Keep contents from being published while the block collects them.
+
+        Yield those that no upload uses now. One collection at a time.
+        """
+        self._collected = asyncio.Event()
+        free = [digest for digest in digests if not self._used[digest]]
+        self._collecting = frozenset(free)
+        try:
+            yield free
+        finally:
+            self._collecting = frozenset()
+            self._collected.set()
+
+    async def collected(self, digest: Digest) -> str | None:
+        """Return when a content was collected; None if it is there, or was not collected."""
+        return await self._store.collected(digest)
+
+    async def remove(self, digests: Sequence[Digest]) -> None:
+        """Remove the files of contents that an event has collected."""
+        await self._store.remove(digests)
+        for digest in digests:
+            self.forget(digest)
+
+    def forget_packs(self) -> None:
+        """Close packs that may have been removed."""
+        self._store.forget_packs()
+
     async def publish(self, staged: Staged) -> None:
-        """Make a large content durable. The same bytes repair a damaged content."""
+        """Make a large content durable. The same bytes repair a damaged content.
+
+        The caller is in a block of `using`.
+        """
+        while staged.digest in self._collecting:
+            await self._collected.wait()
         await self._store.publish(staged)
         self.forget(staged.digest)
 
@@ -60,6 +120,8 @@ class CheckedContents:
         except CorruptLogError as error:
             raise self.note(digest, str(error)) from error
         if content is None:
+            if (when := await self._store.collected(digest)) is not None:
+                raise ContentCollectedError(digest, when)
             raise self.note(digest, "its bytes are missing")
         try:
             return await self._checked(content, digest, size)

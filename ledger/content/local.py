@@ -10,16 +10,23 @@ A file in `objects/` was written and synced before it got its name, and only gc 
 import asyncio
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import place_of, place_query
+from asset_ledger.ledger.content.places import (
+    COLLECTED_AT,
+    Place,
+    key_of,
+    place_of,
+    place_query,
+)
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Batches, Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import CorruptLogError, StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
@@ -77,8 +84,42 @@ class LocalContents:
             place = place_of(rows[0])
             content = self._packs.find_cached(place)
             if content is None:
-                content = await loop.run_in_executor(self._threads, self._packs.read, place)
+                content = await self._read(place)
             return SmallContent(content)
+
+    async def collected(self, digest: Digest) -> str | None:
+        """Return when a content was collected; None if it was not. Raises StorageFailedError."""
+        with storage_errors("the content was not found"):
+            rows = await self._log.rows(COLLECTED_AT, (key_of(digest),), brief=True)
+            return rows[0][0] if rows else None
+
+    async def remove(self, digests: Sequence[Digest]) -> None:
+        """Remove the files of collected large contents. Raises StorageFailedError."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._remove, digests)
+
+    def forget_packs(self) -> None:
+        """Close the packs: a removed one that is open keeps its space."""
+        self._packs.close()
+
+    async def _read(self, place: Place) -> bytes:
+        """Read a packed content; at its new place, if collection moved it meanwhile."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._packs.read, place)
+        except CorruptLogError:
+            rows = await self._log.rows(*place_query([place.digest]), brief=True)
+            if not rows or place_of(rows[0]) == place:
+                raise
+            return await loop.run_in_executor(self._threads, self._packs.read, place_of(rows[0]))
+
+    def _remove(self, digests: Sequence[Digest]) -> None:
+        with storage_errors("the content was not removed"):
+            for digest in digests:
+                self._files.object(digest).unlink(missing_ok=True)
+            for folder in {self._files.object(digest).parent for digest in digests}:
+                if folder.is_dir():
+                    sync_folder(folder)
 
     async def close(self) -> None:
         """Wait for the threads, then close every connection."""

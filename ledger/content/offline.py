@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import Any
 
 from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import Place, find_places
+from asset_ledger.ledger.content.places import COLLECTED_AT, Place, find_places, key_of
 from asset_ledger.ledger.content.reading import PIECE
-from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.errors import ContentCollectedError, DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_reader
@@ -17,11 +17,14 @@ from asset_ledger.ledger.storage.sqlite import open_reader
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
     """Yield a content in pieces of at most 1 MiB; the caller checks its digest.
 
-    Raises DataFolderError if it is unreadable.
+    Raises DataFolderError if it is unreadable, ContentCollectedError if it was collected.
     """
     try:
         with closing(OfflineContents(files)) as contents:
             packed = contents.packed([digest])
+            when = None if packed else contents.collected(digest)
+        if when is not None and not files.object(digest).is_file():
+            raise ContentCollectedError(digest, when)
         if packed:
             yield packed[digest]
             return
@@ -53,6 +56,11 @@ class OfflineContents:
             if digest not in sizes and (file := self._files.object(digest)).is_file():
                 sizes[digest] = file.stat().st_size
         return sizes
+
+    def collected(self, digest: Digest) -> str | None:
+        """Return when a content was collected; None if it was not."""
+        row = self._db.execute(COLLECTED_AT, (key_of(digest),)).fetchone()
+        return str(row[0]) if row else None
 
     def close(self) -> None:
         """Close the files."""

@@ -15,7 +15,7 @@ then remove the file. A reader that finds no file looks the place up again.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,13 @@ from asset_ledger.ledger.content.store import SMALL
 from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder
-from asset_ledger.ledger.storage.files import is_full, make_folder, sync_data, sync_folder
+from asset_ledger.ledger.storage.files import (
+    is_full,
+    make_folder,
+    storage_errors,
+    sync_data,
+    sync_folder,
+)
 
 MAGIC: Final = b"ALC1"
 PACK_SIZE: Final = 64 << 20
@@ -35,12 +41,15 @@ PACK_SIZE: Final = 64 << 20
 AHEAD: Final = 256 << 10
 """Zeros to write after a small group: fdatasync takes a third less time where the file does not
 grow, as the file system then has no metadata to write."""
+_MOVED_AT_ONCE: Final = 4 << 20
 OPEN_PACKS: Final = 32
 """The number of packs that a reader keeps open."""
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Linux only: read what is in the page cache, or raise BlockingIOError."""
 _HEADER: Final = Struct(f">{len(MAGIC)}sI32s")
+HEADER_SIZE: Final = _HEADER.size
+"""Bytes of a record before its content."""
 _NAME: Final = re.compile(r"(\d{8})\.pack", re.ASCII)
 
 
@@ -83,7 +92,7 @@ class PackReader:
         # The row was changed. For preadv, an offset of -1 is where the file was read last.
         if place.offset < 0 or not 0 <= place.size <= SMALL:
             return None
-        header, content = bytearray(_HEADER.size), bytearray(place.size)
+        header, content = bytearray(HEADER_SIZE), bytearray(place.size)
         try:
             file = self._opened(place.pack)
         except FileNotFoundError:
@@ -134,6 +143,35 @@ class Packs:
             )
             raise self.failure from error
 
+    def move(
+        self, number: int, places: Callable[[Sequence[Digest]], Mapping[Digest, Place]]
+    ) -> list[Place]:
+        """Append the contents that have their place in a pack to the last pack; never to itself.
+
+        Return their new places. Raises StorageFailedError.
+        """
+        if number == self._number:
+            self._leave()
+            self._number += 1
+        moved = list[Place]()
+        for records in _batches(records_in(self._files.pack(number))):
+            named = [(digest_of(content), at, content) for at, content in records]
+            stored = places(list({digest for digest, _, _ in named}))
+            here = {
+                digest: content
+                for digest, at, content in named
+                if digest in stored and stored[digest][1:3] == (number, at)
+            }
+            moved += self.append(here, {})
+        return moved
+
+    def remove(self, number: int) -> None:
+        """Remove a pack that no place names. Raises StorageFailedError."""
+        with storage_errors("the pack was not removed"):
+            self._reader.close()  # else its descriptor keeps the space
+            self._files.pack(number).unlink(missing_ok=True)
+            sync_folder(self._files.packs)
+
     def close(self) -> None:
         """Close the packs."""
         self._reader.close()
@@ -144,7 +182,7 @@ class Packs:
         for digest, content in contents:
             places.append(Place(digest, self._number, end, len(content)))
             records += (_header(digest, len(content)), content)
-            end += _HEADER.size + len(content)
+            end += HEADER_SIZE + len(content)
         ahead = AHEAD if end > self._zeroed and end - self._end <= AHEAD // 4 else 0
         self._write(file, b"".join([*records, bytes(ahead)]))
         sync_data(file.descriptor)
@@ -192,6 +230,21 @@ class Packs:
         return file
 
 
+def _batches(
+    records: Iterator[tuple[int, bytes]],
+) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield records in batches of at most 4 MiB and one record; the same content once a batch."""
+    batch, size = list[tuple[int, bytes]](), 0
+    for record in records:
+        batch.append(record)
+        size += len(record[1])
+        if size >= _MOVED_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def pack_numbers(files: ContentFolder) -> list[int]:
     """Return the numbers of all packs, in order."""
     names = files.packs.iterdir() if files.packs.is_dir() else ()
@@ -209,14 +262,14 @@ def records_in(pack: Path) -> Iterator[tuple[int, bytes]]:
         content = _content_at(data, at)
         if content is not None:
             yield at, content
-        at = data.find(MAGIC, at + (1 if content is None else _HEADER.size + len(content)))
+        at = data.find(MAGIC, at + (1 if content is None else HEADER_SIZE + len(content)))
 
 
 def _content_at(data: bytes, at: int) -> bytes | None:
-    if len(data) - at < _HEADER.size:
+    if len(data) - at < HEADER_SIZE:
         return None
     _, size, digest = _HEADER.unpack_from(data, at)
-    content = data[at + _HEADER.size : at + _HEADER.size + size] if size <= SMALL else b""
+    content = data[at + HEADER_SIZE : at + HEADER_SIZE + size] if size <= SMALL else b""
     whole = len(content) == size and _digest(content) == digest
     return content if whole else None
 

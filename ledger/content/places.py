@@ -16,6 +16,13 @@ CONTENTS_TABLE: Final = """CREATE TABLE IF NOT EXISTS contents (
     digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL
     ) WITHOUT ROWID, STRICT"""
 
+COLLECTED_TABLE: Final = """CREATE TABLE IF NOT EXISTS collected (
+    digest BLOB PRIMARY KEY, position INTEGER NOT NULL, recorded_at TEXT NOT NULL
+    ) WITHOUT ROWID, STRICT"""
+"""The contents that were collected and not stored again since, with the event and its time."""
+
+COLLECTED_AT: Final = "SELECT recorded_at FROM collected WHERE digest = ?"
+
 # The content was appended again because the pack that the old row names has lost it.
 _INSERT: Final = """INSERT INTO contents VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE
     SET pack = excluded.pack, offset = excluded.offset, size = excluded.size"""

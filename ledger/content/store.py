@@ -4,7 +4,7 @@ A content is first staged (received and hashed, without a name), then published.
 is durable under its digest, and only garbage collection removes it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -71,7 +71,7 @@ class ContentStore(Protocol):
       same content exists already (its first writer may not have finished).
     - Small contents are not published: the group commit makes them durable (`content.packs`).
     - The same bytes MUST be stored once, also if two callers publish them at the same time.
-    - No method may remove a published content.
+    - Only `remove` removes a published content.
     """
 
     def stage(self) -> Stage:
@@ -82,6 +82,15 @@ class ContentStore(Protocol):
 
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it was never published."""
+
+    async def collected(self, digest: Digest) -> str | None:
+        """Return when an absent content was collected; None if it was not."""
+
+    async def remove(self, digests: Sequence[Digest]) -> None:
+        """Remove the files of large contents, which an event has collected before."""
+
+    def forget_packs(self) -> None:
+        """Close packs that may have been removed."""
 
     async def close(self) -> None:
         """Close files, connections and threads."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.ids import Digest
 
 FORMAT: Final = 2
 """The version of the stored format: event fields, Merkle leaves, command hashes."""
@@ -77,6 +78,30 @@ class TokenRevoked(Event):
 
     TOPIC: ClassVar[str] = "token.revoked"
     token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentCollected(Event):
+    """The bytes of these contents were removed, as no retained version of an asset named them.
+
+    `size`: their bytes together. Uploading the same bytes again stores them again.
+    """
+
+    TOPIC: ClassVar[str] = "content.collected"
+    digests: tuple[Digest, ...]
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerForked(Event):
+    """The events before this one were restored from a backup, and written on instead of the rest.
+
+    `original_events`: the number of events that the original ledger had in its backups.
+    """
+
+    TOPIC: ClassVar[str] = "ledger.forked"
+    original_events: int
 
 
 def origin_line(log_id: str) -> str:

@@ -25,7 +25,9 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.domain.ledger import (
+    ContentCollected,
     KeyRotated,
+    LedgerForked,
     LedgerOpened,
     ProjectionSkipped,
     TokenCreated,
@@ -52,6 +54,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     KeyRotated,
     TokenCreated,
     TokenRevoked,
+    LedgerForked,
+    ContentCollected,
 )
 
 _STREAM_FIELDS: Final = ("originator_id", "originator_version")

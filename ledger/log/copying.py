@@ -13,10 +13,12 @@ from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.domain.event import Event, TaggedEvent, job_stamp, moment
 from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.collected import drop_places
 from asset_ledger.ledger.log.command import command_hash
 from asset_ledger.ledger.log.event_log import Command, CommandKey, Head
-from asset_ledger.ledger.log.group import Group, Rows, tags_of
+from asset_ledger.ledger.log.group import Group, Rows, collected_by, tags_of
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash
@@ -28,7 +30,8 @@ from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
 PAGE: Final = 1_000
 
 _KEYS: Final = """SELECT * FROM command_keys
-    WHERE (user_id, key) > (?, ?) AND last_position <= ? ORDER BY user_id, key LIMIT ?"""
+    WHERE (user_id, key) > (?, ?) AND last_position > ? AND last_position <= ?
+    ORDER BY user_id, key LIMIT ?"""
 _INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
@@ -60,12 +63,15 @@ class NotNextError(LedgerError):
         self.position = position
 
 
-def keys_upto(log_file: Path, upto: int) -> Iterator[KeyRow]:
-    """Yield the Idempotency-Keys whose events end at or before `upto`. A server may be running."""
+def keys_upto(log_file: Path, upto: int, after: int = 0) -> Iterator[KeyRow]:
+    """Yield the Idempotency-Keys whose events end after `after`, and at or before `upto`.
+
+    A server may be running.
+    """
     readers = Readers(log_file)
     try:
         last = ("", "")
-        while rows := readers.rows(_KEYS, (*last, upto, PAGE)):
+        while rows := readers.rows(_KEYS, (*last, after, upto, PAGE)):
             yield from map(KeyRow._make, rows)
             last = rows[-1][:2]
     finally:
@@ -113,6 +119,11 @@ class CopiedLog(SqliteLog):
             if getattr(event, "command", None) != named:
                 raise NotNextError(stored.id, f"no event names the key {row.key!r}")
 
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Delete the places of contents that an event has collected."""
+        with transaction(self._db):
+            drop_places(self._db, digests)
+
     def root(self, size: int) -> bytes:
         """Return the Merkle root over the first `size` events."""
         return Tiles(self).root(size)
@@ -155,6 +166,7 @@ def _rows(position: int, copied: Copied) -> Rows:
         events=[copied.stored],
         leaves=[(position, leaf_hash(copied.leaf))],
         tags=[(owner, kind, value, position) for kind, value in tags],
+        collected=collected_by(position, event),
     )
 
 

@@ -41,12 +41,14 @@ class Command:
     """Events to record together: all of them or none.
 
     Each event has the next version of its stream. `guards` are the versions of streams that the
-    decision only read: the command is refused if one of them has changed.
+    decision only read: the command is refused if one of them has changed. `collects`: the command
+    collects contents that no event up to this position needs, and is refused if a later one does.
     """
 
     events: Sequence[Event]
     guards: Mapping[str, int] = field(default_factory=dict)
     key: CommandKey | None = None
+    collects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,32 @@ class LogReader(Protocol):
         """Return the end of the log."""
 
     def read(
-        self, after: int, limit: int, *, tag: Tag | None = None, upto: int | None = None
+        self,
+        after: int,
+        limit: int,
+        *,
+        tag: Tag | None = None,
+        upto: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[Notification]:
-        """Return at most `limit` stored events after a position, only those of `tag` if given."""
+        """Return at most `limit` stored events after a position, only those of `tag` if given.
+
+        The event whose stored bytes bring their sum to `max_bytes` is the last one.
+        """
 
     def stream(
-        self, originator_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        originator_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[Notification]:
         """Return the stored events of a stream, in order: those after version `after`, up to
-        position `upto` if given."""
+        position `upto` and `max_bytes` if given."""
+
+    def version_at(self, originator_id: str, position: int) -> int:
+        """Return the version that a stream had at a position; 0 before its first event."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """Return the use of an Idempotency-Key, and its first and last position."""
@@ -153,6 +172,12 @@ class EventLog(LogReader, Protocol):
 
         Only the thread that calls `append` may call it. Raises StorageFailedError.
         """
+
+    def keep_places(self, places: Sequence[Place]) -> None:
+        """Store the places of contents that were moved. Raises StorageFailedError."""
+
+    def has_places(self, pack: int) -> bool:
+        """Return whether a content has its place in a pack. Raises StorageFailedError."""
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one.

@@ -11,15 +11,20 @@ from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
+from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.domain.asset import content_of
 from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.domain.event import (
     MAX_CLOCK_LAG,
     Event,
     Recorded,
     TaggedEvent,
+    iso,
+    moment,
     stamp,
     stamp_job,
 )
+from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -56,6 +61,7 @@ class Rows:
     leaves: list[tuple[int, bytes]] = field(default_factory=list)
     tags: list[tuple[str, str, str, int]] = field(default_factory=list)
     keys: list[tuple[str, str, str, str, int, int]] = field(default_factory=list)
+    collected: dict[bytes, tuple[int, str] | None] = field(default_factory=dict)
 
     def extend(self, more: "Rows") -> None:
         """Add the rows of one command."""
@@ -63,6 +69,7 @@ class Rows:
         self.leaves += more.leaves
         self.tags += more.tags
         self.keys += more.keys
+        self.collected |= more.collected
 
 
 def streams_of(commands: Iterable[Command]) -> list[str]:
@@ -178,6 +185,7 @@ class Group:
             rows.events.append(stored)
             rows.leaves.append((position, leaf_hash(leaf)))
             rows.tags.extend(_tags(position, event))
+            rows.collected |= collected_by(position, event)
         return rows
 
     def _accept(self, key: CommandKey | None, appended: Appended, rows: Rows) -> None:
@@ -193,6 +201,15 @@ def _tags(position: int, event: Event) -> Iterator[tuple[str, str, str, int]]:
     if isinstance(event, TaggedEvent):
         for kind, value in tags_of(event):
             yield event.user_id, kind, value, position
+
+
+def collected_by(position: int, event: Event) -> dict[bytes, tuple[int, str] | None]:
+    """Return the contents that an event collects, with its position and time; or, with None, the
+    one that it stores again."""
+    if isinstance(event, ContentCollected):
+        return {key_of(digest): (position, iso(moment(event))) for digest in event.digests}
+    digest = content_of(event)
+    return {} if digest is None else {key_of(digest): None}
 
 
 def tags_of(event: TaggedEvent) -> list[tuple[str, Any]]:

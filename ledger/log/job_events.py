@@ -15,14 +15,25 @@ def read_job(
     job: Tag,
     after: int,
     limit: int,
+    max_bytes: int | None = None,
     *,
     attempt: int | None = None,
     upto: int | None = None,
 ) -> Sequence[Notification]:
-    """Return at most `limit` events of a job after a position; with an `attempt`, only its own."""
+    """Return at most `limit` events of a job after a position; with an `attempt`, only its own.
+
+    The event whose stored bytes bring their sum to `max_bytes` is the last one.
+    """
     if attempt is None:
-        return log.read(after, limit, tag=job, upto=upto)
-    return [*islice(_of_attempt(log, job, after, attempt, upto), limit)]
+        return log.read(after, limit, tag=job, upto=upto, max_bytes=max_bytes)
+    found: list[Notification] = []
+    size = 0
+    for stored in islice(_of_attempt(log, job, after, attempt, upto), limit):
+        found.append(stored)
+        size += len(stored.state)
+        if max_bytes is not None and size >= max_bytes:
+            break
+    return found
 
 
 def _of_attempt(

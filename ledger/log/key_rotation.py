@@ -19,7 +19,7 @@ from typing import NamedTuple
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.domain.ledger import SYSTEM, KeyRotated
-from asset_ledger.ledger.errors import CorruptLogError, ProofError, SigningKeyError
+from asset_ledger.ledger.errors import CorruptLogError, ProofError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader
 from asset_ledger.ledger.log.opening import read_identity
@@ -28,6 +28,7 @@ from asset_ledger.ledger.merkle.key import (
     load_key,
     make_key,
     move_key,
+    read_key,
     read_verifier_key,
     verifier_key,
 )
@@ -80,6 +81,19 @@ def check_key_file(key_file: Path, in_force: str) -> None:
         Signer(key_file, in_force).check()
 
 
+def key_texts(key_file: Path) -> list[bytes]:
+    """Return the bytes of the key file, and of the one that a rotation under way has made."""
+    return [path.read_bytes() for path in (key_file, _next(key_file)) if path.is_file()]
+
+
+def is_private_half(text: bytes, key: str) -> bool:
+    """Return whether these bytes of a key file are the private half of a verifier key."""
+    try:
+        return verifier_key(read_verifier_key(key).name, read_key(text)) == key
+    except (ValueError, TypeError):
+        return False
+
+
 def finish_rotation(key_file: Path, in_force: str) -> None:
     """Do step 3 of a rotation that was killed after step 2; else change nothing."""
     new_key = _next(key_file)
@@ -129,8 +143,7 @@ def _next(key_file: Path) -> Path:
 
 def _is_key(path: Path, key: str) -> bool:
     """Return whether this file holds the private half of a verifier key."""
-    name = read_verifier_key(key).name
     try:
-        return verifier_key(name, load_key(path)) == key
-    except SigningKeyError:
+        return is_private_half(path.read_bytes(), key)
+    except OSError:
         return False

@@ -17,6 +17,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.places import (
+    COLLECTED_TABLE,
     CONTENTS_TABLE,
     Place,
     find_places,
@@ -29,9 +30,17 @@ from asset_ledger.ledger.errors import (
     OutcomeUnknownError,
     StorageFailedError,
     UnavailableError,
+    VersionConflictError,
 )
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.collected import (
+    check_unneeded,
+    collected_digests,
+    drop_places,
+    has_collected,
+    keep_collected,
+)
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
 from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
 from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
@@ -86,7 +95,14 @@ _GUARDS: Final = (
           OR EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid)
         BEGIN SELECT RAISE(ABORT, 'events never change'); END""",
 )
-_SCHEMA: Final = (*_SIDE_TABLES, CONTENTS_TABLE, *TREE_TABLES, *_GUARDS, *TREE_GUARDS)
+_SCHEMA: Final = (
+    *_SIDE_TABLES,
+    CONTENTS_TABLE,
+    COLLECTED_TABLE,
+    *TREE_TABLES,
+    *_GUARDS,
+    *TREE_GUARDS,
+)
 
 # Only existing streams: most are new, and each fetched row releases the GIL.
 _VERSIONS: Final = """SELECT value, version FROM (SELECT value, (SELECT max(originator_version)
@@ -99,6 +115,8 @@ _JOB_HEADS: Final = """SELECT h.* FROM json_each(?) j CROSS JOIN job_heads h
 _INSERT_JOB_HEAD: Final = """INSERT INTO job_heads VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
+
+_IN_PACK: Final = "SELECT 1 FROM contents WHERE pack = ? LIMIT 1"
 
 _UNKNOWN: Final = "the commit failed, outcome unknown: repeat it with the same Idempotency-Key"
 
@@ -148,6 +166,7 @@ class SqliteLog(SqliteLogReader):
                 for statement in schema():
                     self._db.execute(statement)
             self._head = self._load_head()
+            self._has_collected = has_collected(self._db)
             add_missing_tiles(self._db, self._head.position)
         except BaseException:
             self._db.close()
@@ -170,6 +189,10 @@ class SqliteLog(SqliteLogReader):
     def failure(self) -> StorageFailedError | None:
         """The error that prevents all appends until a restart, or None."""
         return self._failure
+
+    def refuse_writes(self, reason: StorageFailedError) -> None:
+        """Refuse all appends until a restart."""
+        self._failure = reason
 
     def append(
         self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
@@ -201,18 +224,31 @@ class SqliteLog(SqliteLogReader):
     ) -> list[Outcome]:
         self._db.execute("BEGIN IMMEDIATE")
         group = Group(self._touched(commands), self._codec, self._clock(), prepare)
-        outcomes = [group.add(command) for command in commands]
+        outcomes = [self._refusal(command) or group.add(command) for command in commands]
         if not group.rows.events and not places:
             self._db.execute("ROLLBACK")
             return outcomes
         insert_places(self._db, places)
         self._insert(group)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                drop_places(self._db, collected_digests(command))
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise _CommitFailedError(error, outcomes) from error
         self._head = Head(group.position, group.recorded_at)
         return outcomes
+
+    def _refusal(self, command: Command) -> Exception | None:
+        """Return why a command may not collect its contents; None for any other command."""
+        if command.collects is None:
+            return None
+        try:
+            check_unneeded(self._db, command)
+        except VersionConflictError as conflict:
+            return conflict
+        return None
 
     def _touched(self, commands: Sequence[Command]) -> Touched:
         """Load the state that the group needs, in three queries."""
@@ -244,6 +280,9 @@ class SqliteLog(SqliteLogReader):
         insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
         heads = [(*job, *head) for job, head in group.touched.jobs.items()]
         insert_rows(db, _INSERT_JOB_HEAD, heads)
+        if self._has_collected or any(rows.collected.values()):
+            keep_collected(db, rows.collected)
+            self._has_collected = True
 
     def _give_up_group(self, error: sqlite3.Error) -> None:
         if is_fatal(error):
@@ -282,6 +321,11 @@ class SqliteLog(SqliteLogReader):
         """Return the places of those of these contents that are packed."""
         with self._refusing_errors():
             return find_places(lambda *query: self._db.execute(*query).fetchall(), digests)
+
+    def has_places(self, pack: int) -> bool:
+        """Return whether a content has its place in a pack. Raises StorageFailedError."""
+        with self._refusing_errors():
+            return self._db.execute(_IN_PACK, (pack,)).fetchone() is not None
 
     def keep_places(self, places: Sequence[Place]) -> None:
         """Store the places of contents before any event names them. Raises StorageFailedError."""

@@ -71,7 +71,7 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Return the key in this file. Raises SigningKeyError."""
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        return read_key(path.read_bytes())
     except FileNotFoundError as error:
         raise SigningKeyError(
             f"{path.name} is not in the data folder, so no checkpoint can be signed: "
@@ -79,8 +79,13 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise SigningKeyError(f"{path.name} is not a readable key, restore it: {error}") from error
+
+
+def read_key(text: bytes) -> Ed25519PrivateKey:
+    """Return the key in the bytes of a key file. Raises ValueError or TypeError."""
+    key = load_pem_private_key(text, password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise SigningKeyError(f"{path.name} is not an Ed25519 key: restore the log's key")
+        raise ValueError("it is not an Ed25519 key")
     return key
 
 

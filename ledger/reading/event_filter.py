@@ -69,6 +69,10 @@ class EventFilter:
         return b"" if self.user_id is None else orjson.dumps({"user_id": self.user_id})[1:-1]
 
 
+MAX_BYTES: Final = 4 * 2**20
+"""Stored bytes of the events of one answer, about: the last event may go beyond."""
+
+
 class EventBatch(NamedTuple):
     """Matching events, and the position to continue from: later events may be searched too."""
 
@@ -77,30 +81,47 @@ class EventBatch(NamedTuple):
 
 
 def events_after(
-    log: LogReader, codec: Codec, event_filter: EventFilter, after: int, limit: int
+    log: LogReader,
+    codec: Codec,
+    event_filter: EventFilter,
+    after: int,
+    limit: int,
+    max_bytes: int = MAX_BYTES,
 ) -> EventBatch:
-    """Return the next matching events, out of the next 20,000 of the log or of the tag."""
+    """Return the next matching events, out of the next 20,000 of the log or of the tag.
+
+    The event that brings the sum of their stored bytes to `max_bytes` is the last one.
+    """
     events: list[Recorded] = []
-    head = log.head().position
-    for _ in range(WALK // PAGE):
-        page = _read(log, event_filter, after, head)
+    head, searched = log.head().position, 0
+    while searched < WALK:
+        page = _read(log, event_filter, after, head, max_bytes)
+        if not page:
+            return EventBatch(events, max(after, head))
         for stored in page:
             after = stored.id
             if event_filter.mark in stored.state:
                 recorded = codec.decode(stored)
                 if event_filter.holds(recorded.event):
                     events.append(recorded)
-            if len(events) == limit:
+                    max_bytes -= len(stored.state)
+            if len(events) == limit or max_bytes <= 0:
                 return EventBatch(events, after)
-        if len(page) < PAGE:
-            return EventBatch(events, max(after, head))
+        searched += len(page)
     return EventBatch(events, after)
 
 
 def _read(
-    log: LogReader, event_filter: EventFilter, after: int, upto: int
+    log: LogReader, event_filter: EventFilter, after: int, upto: int, max_bytes: int
 ) -> Sequence[Notification]:
     if event_filter.asset_id is None:
-        return log.read(after, PAGE, tag=event_filter.tag, upto=upto)
-    stream = log.stream(event_filter.asset_id, upto=upto)
-    return [stored for stored in stream if stored.id > after][:PAGE]
+        return log.read(after, PAGE, tag=event_filter.tag, upto=upto, max_bytes=max_bytes)
+    return stream_after(log, event_filter.asset_id, after, upto, max_bytes)
+
+
+def stream_after(
+    log: LogReader, asset_id: AssetId, after: int, upto: int | None, max_bytes: int
+) -> Sequence[Notification]:
+    """Return the events of an asset after a position, as many as `max_bytes` allows."""
+    version = log.version_at(asset_id, after)
+    return log.stream(asset_id, after=version, upto=upto, max_bytes=max_bytes)

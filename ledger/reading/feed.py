@@ -12,9 +12,9 @@ from asset_ledger.ledger.domain.ledger import ProjectionSkipped
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 
-RECENT: Final = 8_192
-"""The number of last events in memory, for projections with little lag: about ten megabytes, or
-two seconds of a busy server."""
+RECENT: Final = 2_048
+"""The number of last events in memory, for projections with little lag: 3 MB, or 64 MB of the
+largest metadata."""
 
 
 class SkippedEvent(NamedTuple):

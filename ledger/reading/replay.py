@@ -29,11 +29,13 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
 from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.reading.event_filter import (
+    MAX_BYTES,
     PAGE,
     WALK,
     EventBatch,
     EventFilter,
     events_after,
+    stream_after,
 )
 
 LONG: Final = 64
@@ -104,17 +106,23 @@ class Replay:
     ) -> tuple[list[Asset], int | None]:
         """Return the next assets that were created with a tag and match, as of `upto`.
 
-        If 20,000 events gave fewer than `limit`, also return the position to continue after.
+        If 20,000 events, or 4 MiB of them, gave fewer than `limit`, also return the position to
+        continue after.
         """
         found: list[Asset] = []
+        size = 0
         for _ in range(WALK // PAGE):
             page = self._log.read(after, PAGE, tag=tag, upto=upto)
             for created in (stored for stored in page if stored.topic == AssetCreated.TOPIC):
-                asset = fold(self._decoded(self._log.stream(str(created.originator_id), upto=upto)))
+                stream = self._log.stream(str(created.originator_id), upto=upto)
+                asset = fold(self._decoded(stream))
                 if asset is not None and matches(asset):
                     found.append(asset)
+                    size += sum(len(stored.state) for stored in stream)
                 if len(found) == limit:
                     return found, None
+                if size >= MAX_BYTES:
+                    return found, created.id
             if len(page) < PAGE:
                 return found, None
             after = page[-1].id
@@ -171,31 +179,42 @@ class Replay:
         job_id: str,
         after: int,
         limit: int,
+        max_bytes: int = MAX_BYTES,
         *,
         attempt: int | None = None,
         upto: int | None = None,
     ) -> list[Recorded]:
         """Return at most `limit` events of a job after a position: its assets' and its own.
 
-        With an `attempt`, only its events. Raises UnknownJobError if no event of this user up to
-        `upto` names the job, or this attempt.
+        With an `attempt`, only its events. The event whose stored bytes bring their sum to
+        `max_bytes` is the last one. Raises UnknownJobError if no event of this user up to `upto`
+        names the job, or this attempt.
         """
         tag = Tag(user_id, "job", job_id)
         read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
-        stored = read(after, limit)
+        stored = read(after, limit, max_bytes)
         if not stored and not (after and read(0, 1)):
             raise UnknownJobError(job_id, attempt)
         return self._decoded(stored)
 
     def asset_events(
-        self, user_id: str, asset_id: AssetId, after: int, limit: int, *, upto: int | None = None
+        self,
+        user_id: str,
+        asset_id: AssetId,
+        after: int,
+        limit: int,
+        max_bytes: int = MAX_BYTES,
+        *,
+        upto: int | None = None,
     ) -> list[Recorded]:
-        """Return at most `limit` events of an asset after a position. Raises UnknownAssetError."""
-        stream = self._log.stream(asset_id, upto=upto)
-        first = self._decoded(stream[:1])
+        """Return at most `limit` events of an asset after a position, as `job` does.
+
+        Raises UnknownAssetError.
+        """
+        first = self._decoded(self._log.stream(asset_id, upto=upto, max_bytes=1))
         if not any(_creates(event, user_id) for event in first):
             raise UnknownAssetError(asset_id)
-        return self._decoded([stored for stored in stream if stored.id > after][:limit])
+        return self._decoded(stream_after(self._log, asset_id, after, upto, max_bytes)[:limit])
 
     def position_as_of(self, as_of: int | datetime) -> int:
         """Return the last position recorded by a time; a position itself, if the log has it.
@@ -244,9 +263,11 @@ class Replay:
             raise UnknownJobError(job_id, attempt)
         return record
 
-    def events_after(self, event_filter: EventFilter, after: int, limit: int) -> EventBatch:
+    def events_after(
+        self, event_filter: EventFilter, after: int, limit: int, max_bytes: int = MAX_BYTES
+    ) -> EventBatch:
         """Return the next matching events, and the position to continue from."""
-        return events_after(self._log, self._codec, event_filter, after, limit)
+        return events_after(self._log, self._codec, event_filter, after, limit, max_bytes)
 
     def head(self) -> int:
         """Return the last position of the log."""

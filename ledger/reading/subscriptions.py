@@ -14,9 +14,17 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 
 KEPT: Final = 4_096
-"""The number of last events to keep in memory at least."""
+"""The number of last events to keep in memory at least, unless they are large."""
 
-PAGE: Final = 1_000
+KEPT_BYTES: Final = 8 * 2**20
+"""Bytes of their texts to keep in memory; twice as many at most."""
+
+PAGE: Final = 64
+"""Events to read at a time: up to 2 MB."""
+
+MOST: Final = 1_000
+PIECE: Final = 2**18
+"""Events that a subscriber gets together from the log, and their bytes, about."""
 
 
 class EncodedEvent(NamedTuple):
@@ -33,7 +41,7 @@ class Subscriptions:
     def __init__(self, feed: LiveFeed, encode: Callable[[Recorded], bytes]) -> None:
         self._feed, self.encode = feed, encode
         self._events: list[EncodedEvent] = []
-        self._last = feed.head()
+        self._last, self._bytes = feed.head(), 0
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -52,7 +60,7 @@ class Subscriptions:
         """Wait until events after a position are in memory, or the feed has ended."""
         head = await self._feed.wait_beyond(position)
         if head - self._last > KEPT:  # there was no subscriber for a while
-            self._events, self._last = [], head - KEPT
+            self._events, self._last, self._bytes = [], head - KEPT, 0
         while self._last < head:
             await self._read()
 
@@ -66,8 +74,19 @@ class Subscriptions:
         events = await asyncio.to_thread(self._encoded_after, self._last)
         self._events += events
         self._last = events[-1].position
-        if len(self._events) > 2 * KEPT:
-            del self._events[:-KEPT]
+        self._bytes += sum(len(each.text) for each in events)
+        if len(self._events) > 2 * KEPT or self._bytes > 2 * KEPT_BYTES:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget the oldest events, and keep at most `KEPT` of `KEPT_BYTES`."""
+        kept = size = 0
+        for each in reversed(self._events[-KEPT:]):
+            size += len(each.text)
+            if size > KEPT_BYTES:
+                break
+            kept, self._bytes = kept + 1, size
+        del self._events[: len(self._events) - kept]
 
     def _encoded_after(self, position: int) -> list[EncodedEvent]:
         recorded = self._feed.read(position, PAGE)
@@ -94,12 +113,18 @@ class Subscriber:
         if not events:
             await self._latest.wait_beyond(self._position)
             events = self._latest.after(self._position) or ()
-        if events:
-            self._position = events[-1].position
-        return b"".join(each.text for each in events if self._filter.holds(each.event))
+        texts, size = [], 0
+        for each in events:
+            self._position = each.position
+            if self._filter.holds(each.event):
+                texts.append(each.text)
+                size += len(each.text)
+            if size >= PIECE:
+                break
+        return b"".join(texts)
 
     async def _from_log(self) -> bytes:
         events, self._position = await self._replay(
-            Replay.events_after, self._filter, self._position, PAGE
+            Replay.events_after, self._filter, self._position, MOST, PIECE
         )
         return b"".join(map(self._latest.encode, events))

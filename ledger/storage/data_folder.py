@@ -53,6 +53,7 @@ class DataFolder:
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
+        self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
         self.build_lock: Final = root / "projections.lock"  # the rebuild's

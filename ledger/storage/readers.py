@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -48,6 +48,18 @@ class Readers:
         """Return all rows of one statement, which is finished by then."""
         with self.connection() as db:
             return db.execute(sql, parameters).fetchall()
+
+    def rows_upto(self, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return rows until the sum of the bytes in their last columns reaches `max_bytes`."""
+        found: list[Any] = []
+        size = 0
+        with self.connection() as db, closing(db.execute(sql, parameters)) as cursor:
+            for row in cursor:
+                found.append(row)
+                size += len(row[-1])
+                if size >= max_bytes:
+                    break
+        return found
 
     def close(self) -> None:
         """Close the connections that are not lent."""

@@ -1,4 +1,4 @@
-"""Budgets of reads: how long one may take, and turns of users at the few places of slow ones.
+"""Budgets of reads: how long one may take, and turns of users at few places, as of slow reads.
 
 Promise: no user has more than `each` of the places, and a user that waits gets a turn before
 another user's next one.
@@ -50,8 +50,8 @@ async def deadline() -> AsyncIterator[None]:
 class Turns:
     """`size` places, of which one user has at most `each` at a time. For one event loop."""
 
-    def __init__(self, size: int, each: int) -> None:
-        self._free, self._size, self._each = size, size, each
+    def __init__(self, size: int, each: int, what: str = "slow reads") -> None:
+        self._free, self._size, self._each, self._what = size, size, each, what
         self._taken: Counter[str | None] = Counter()
         self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -89,7 +89,7 @@ class Turns:
     async def _wait(self, user: str | None) -> None:
         queue = self._waiting.setdefault(user, deque())
         if user is not None and len(queue) >= MAX_WAITING:
-            raise BusyError(f"{MAX_WAITING} slow reads of this user wait; try again in a second")
+            raise BusyError(f"{MAX_WAITING} {self._what} of this user wait; try again in a second")
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:

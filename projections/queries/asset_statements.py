@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from asset_ledger.projections.queries.asset_query import AssetQuery, Condition
-from asset_ledger.projections.queries.pages import BRIEF, Page
+from asset_ledger.projections.queries.pages import BRIEF, MAX_BYTES, SHORT, Page, fitting
 
 WALK: Final = 20_000
 """How many index rows a request reads if no index covers its filters."""
@@ -43,6 +43,7 @@ INDEXES: Final = (
 """The narrowest first: a job has fewer assets than a folder, a node or a workflow."""
 _TOMBSTONES: Final = Index("assets_deleted", (), "deleted_at IS NOT NULL")
 _COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
+_SIZE: Final = "length(CAST(json AS BLOB)) AS octets"
 _POSITION: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
 
@@ -71,10 +72,14 @@ def page_statement(query: AssetQuery) -> Sql:
 def _statement(query: AssetQuery) -> Sql:
     rows, edge = _plan(query)
     last = "max" if query.sort.direction == "ASC" else "min"
+    source, size = rows.text, "0"
+    if query.size > SHORT:
+        source = fitting(f"SELECT seq, {_SIZE} FROM ({source})", f"seq {query.sort.direction}")
+        size = "max(bytes)"
     text = f"""
-        SELECT CAST(group_concat(json, ',\n') AS BLOB), count(*), {last}(seq),
+        SELECT CAST(group_concat(json, ',\n') AS BLOB), count(*), {last}(seq), {size},
             CASE WHEN count(*) <= ? THEN ({edge.text}) END, ({_POSITION})
-        FROM ({rows.text})
+        FROM ({source})
     """
     return Sql(text, [query.size, *edge.parameters, *rows.parameters], rows.brief)
 
@@ -84,17 +89,19 @@ def page_of(
     json: bytes | None,
     found: int,
     last: int,
+    size: int,
     edge: int | None,
     position: int,
 ) -> Page:
-    """Return the page in the row of `page_statement`: `found` assets, the last at seq `last`.
+    """Return the page in the row of `page_statement`: `found` assets of `size` bytes, the last at
+    seq `last`.
 
     If there is one asset more than the page holds, it is cut off at the last newline (no JSON has
     newlines), and the next page starts there. Else it starts at the `edge` of a walk, if any.
     """
-    if json is None or found <= query.size:
+    if json is None or (found <= query.size and size <= MAX_BYTES):
         return Page(json or b"", found, query.next_cursor(edge), position)
-    return Page(json[: json.rindex(b",\n")], query.size, query.next_cursor(last), position)
+    return Page(json[: json.rindex(b",\n")], found - 1, query.next_cursor(last), position)
 
 
 def _plan(query: AssetQuery) -> tuple[Sql, Sql]:
@@ -269,25 +276,28 @@ def ordered_statement(query: AssetQuery, among: Sequence[int] | None = None) -> 
     if query.key is not None:
         onwards, start = f" AND (key, seq) {query.sort.onwards} (?, ?)", [query.key, query.start]
     order = f"key {query.sort.direction}, seq {query.sort.direction}"
+    chosen = f"SELECT key, seq FROM ({found.text}) WHERE hit{onwards} ORDER BY {order} LIMIT ?"
+    sized = f"""
+        SELECT chosen.key AS key, chosen.seq AS seq, {_SIZE}
+        FROM ({chosen}) AS chosen CROSS JOIN assets ON assets.seq = chosen.seq
+    """
     text = f"""
         SELECT CAST(group_concat(json, ',\n') AS BLOB),
-            json_group_array(json_array(key, seq)), ({_POSITION})
-        FROM (
-            SELECT page.key AS key, page.seq AS seq, json FROM (
-                SELECT key, seq FROM ({found.text}) WHERE hit{onwards} ORDER BY {order} LIMIT ?
-            ) AS page CROSS JOIN assets ON assets.seq = page.seq ORDER BY {order}
-        )
+            json_group_array(json_array(key, seq)), max(bytes), ({_POSITION})
+        FROM ({fitting(sized, order)})
     """
     return Sql(text, [*found.parameters, *start, query.size + 1])
 
 
-def ordered_page(query: AssetQuery, json: bytes | None, keys: str, position: int) -> Page:
+def ordered_page(
+    query: AssetQuery, json: bytes | None, keys: str, size: int, position: int
+) -> Page:
     """Return the page in the row of `ordered_statement`."""
     rows: list[tuple[str | int, int]] = orjson.loads(keys)
-    if json is None or len(rows) <= query.size:
+    if json is None or (len(rows) <= query.size and size <= MAX_BYTES):
         return Page(json or b"", len(rows), "", position)
     following = query.cursor_at(*rows[-1])
-    return Page(json[: json.rindex(b",\n")], query.size, following, position)
+    return Page(json[: json.rindex(b",\n")], len(rows) - 1, following, position)
 
 
 def count_statement(query: AssetQuery, among: Sequence[int] | None = None) -> Sql:

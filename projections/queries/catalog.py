@@ -15,7 +15,7 @@ from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK, tests_of
-from asset_ledger.projections.queries.pages import Page
+from asset_ledger.projections.queries.pages import MAX_BYTES, Page, fitting
 from asset_ledger.projections.tables.catalog import digest_prefix
 
 CHUNK: Final = 1_000
@@ -26,10 +26,11 @@ _NEXT: Final = """
     WHERE user_id = ? AND live{onwards} ORDER BY {column} {direction}, seq {direction} LIMIT ?
 """
 _ROWS: Final = """
-    SELECT place, CAST(json AS BLOB)
+    SELECT place, seq, length(CAST(json AS BLOB)) AS octets
     FROM (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
     WHERE user_id = ? AND deleted_at IS NULL{tests} LIMIT ?
 """
+_PAGE: Final = "SELECT place, CAST(json AS BLOB) FROM ({rows})"
 _OWNERS: Final = """
     SELECT seq FROM catalog INDEXED BY catalog_by_digest
     WHERE user_id = ? AND digest = ? AND live LIMIT ?
@@ -86,16 +87,20 @@ class CatalogQueries:
     ) -> Page:
         """Return the matches among the next 20,000 entries that `following` gives."""
         found: list[tuple[Entry, bytes]] = []
+        more, left = False, MAX_BYTES
         for _ in range(WALK // CHUNK):
             entries, entry = await following(entry)
             if keep is not None:
                 kept = set(await keep([each.seq for each in entries]))
                 entries = [each for each in entries if each.seq in kept]
-            found += await self._matching(query, entries, query.size + 1 - len(found))
-            if entry is None or len(found) > query.size:
+            matching = await self._matching(query, entries, query.size + 1 - len(found), left)
+            found += matching
+            left -= sum(len(json) for _, json in matching)
+            more = len(found) > query.size or left < 0
+            if entry is None or more:
                 break
-        after = found[query.size][0] if len(found) > query.size else entry
-        shown = [json for _, json in found[: query.size]]
+        after = found[-1][0] if more else entry
+        shown = [json for _, json in (found[:-1] if more else found)]
         cursor = query.cursor_at(*after) if after else ""
         return Page(b",\n".join(shown), len(shown), cursor, position)
 
@@ -126,12 +131,14 @@ class CatalogQueries:
         return entries[:CHUNK], entries[CHUNK] if len(entries) > CHUNK else None
 
     async def _matching(
-        self, query: AssetQuery, entries: Sequence[Entry], limit: int
+        self, query: AssetQuery, entries: Sequence[Entry], limit: int, max_bytes: int
     ) -> list[tuple[Entry, bytes]]:
-        """Return the entries that match the query, in order, with the JSON of their assets."""
+        """Return the entries that match the query, in order, with the JSON of their assets.
+
+        The one that exceeds `max_bytes` is the last.
+        """
         tests, values = tests_of(query)
         seqs = orjson.dumps([entry.seq for entry in entries]).decode()
-        rows = await self._tables.rows(
-            _ROWS.format(tests=tests), (seqs, query.user_id, *values, limit)
-        )
+        sql = _PAGE.format(rows=fitting(_ROWS.format(tests=tests), "place", "?"))
+        rows = await self._tables.rows(sql, (seqs, query.user_id, *values, limit, max_bytes))
         return [(entries[place], json) for place, json in rows]

@@ -12,6 +12,7 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
+    MAX_BYTES,
     Page,
     PendingBackfill,
     Sort,
@@ -170,8 +171,8 @@ class JobQueries:
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
         *rows, (_, edge, position) = await self._readers.rows(sql, [self._limit, *parameters])
-        following = rows[page_size][0] if len(rows) > page_size else edge
-        page = rows[:page_size]
+        more = len(rows) > page_size or (rows and rows[-1][2] > MAX_BYTES)
+        page, following = (rows[:-1], rows[-1][0]) if more else (rows, edge)
         after = "" if following is None else seal_cursor(following, binding)
         return Page(b",".join(json for _, json, _ in page), len(page), after, position)
 
@@ -179,9 +180,10 @@ class JobQueries:
 def _page_statement(
     user_id: str, wanted: Mapping[str, Sequence[str | int]], order: Sort, start: int, limit: int
 ) -> tuple[str, list[Any]]:
-    """Return SQL of rows (first position, JSON, NULL), then (NULL, end of walk, position).
+    """Return SQL of rows (first position, JSON, sum of bytes), then (NULL, end of walk, position).
 
-    Its first parameter, which is not returned, is that of `_STATUS`.
+    The row that exceeds `MAX_BYTES` is the last one. The first parameter, which is not returned, is
+    that of `_STATUS`.
     """
     index, key, keys = "jobs_by_user", "", []
     if len(wanted.get("workflow_id", ())) == 1:
@@ -195,8 +197,13 @@ def _page_statement(
     tests = "".join(f" AND {FILTERS[name]} IN (SELECT value FROM json_each(?))" for name in wanted)
     values = [orjson.dumps(values).decode() for values in wanted.values()]
     sql = f"""
-        SELECT * FROM (SELECT first_position, {_JSON}, NULL
-            FROM (SELECT * {walk} LIMIT {WALK}) AS jobs WHERE true{tests} LIMIT ?)
+        SELECT first_position, json, bytes FROM (
+            SELECT *, sum(length(json)) OVER (
+                ORDER BY first_position {order.direction} ROWS UNBOUNDED PRECEDING
+            ) AS bytes
+            FROM (SELECT first_position, {_JSON} AS json
+                FROM (SELECT * {walk} LIMIT {WALK}) AS jobs WHERE true{tests} LIMIT ?)
+        ) WHERE bytes - length(json) <= {MAX_BYTES}
         UNION ALL
         SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
     """

@@ -13,6 +13,7 @@ import orjson
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.projections.queries.pages import MAX_BYTES
 
 Direction = Literal["up", "down", "both"]
 
@@ -51,6 +52,12 @@ class Graph:
             ends.update(edge)
         return ends
 
+    def keep(self, number: int) -> None:
+        """Remove all assets but the first ones, which are the nearest, and their edges."""
+        self.truncated = True
+        self.nodes = dict.fromkeys(list(self.nodes)[:number])
+        self.edges = {edge: None for edge in self.edges if set(edge) <= self.nodes.keys()}
+
     def lacks(self, edges: Iterable[Edge]) -> bool:
         """Return whether any of these edges is not in the graph."""
         return any(edge not in self.edges for edge in edges)
@@ -79,6 +86,13 @@ _FROM_BYTES: Final = f"""
     WHERE digest = ? AND user_id = ? LIMIT {MAX_EDGES}
 """
 _KNOWN: Final = "SELECT 1 FROM assets WHERE id = ? AND user_id = ?"
+_SIZES: Final = """
+    SELECT sum(length(CAST(asset.json AS BLOB))) OVER (
+        ORDER BY wanted.key ROWS UNBOUNDED PRECEDING
+    )
+    FROM json_each(?) AS wanted LEFT JOIN assets AS asset
+        ON asset.id = wanted.value AND asset.user_id = ?
+"""
 _NODES: Final = """
     SELECT CAST(asset.json AS BLOB) FROM json_each(?) AS wanted
     CROSS JOIN assets AS asset ON asset.id = wanted.value AND asset.user_id = ? ORDER BY asset.seq
@@ -144,6 +158,9 @@ async def _edges(db: aiosqlite.Connection, graph: Graph, sql: str, *parameters: 
 
 
 async def _found(db: aiosqlite.Connection, graph: Graph, user_id: str) -> LineageWalk:
+    sizes = await db.execute_fetchall(_SIZES, (_ids_json(graph.nodes), user_id))
+    if (fitting := sum(1 for (size,) in sizes if (size or 0) <= MAX_BYTES)) < len(graph.nodes):
+        graph.keep(fitting)
     rows = await db.execute_fetchall(_NODES, (_ids_json(graph.nodes), user_id))
     ((position,),) = await db.execute_fetchall(_REFLECTED)
     return LineageWalk(graph, [json for (json,) in rows], position)

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,7 @@ from asset_ledger.ledger.errors import CursorError, UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     INVALID_CURSOR,
+    MAX_BYTES,
     Page,
     PendingBackfill,
     check_backfilled,
@@ -100,9 +102,13 @@ class NodeQueries:
         if not known:
             raise UnknownJobError(job_id)
         page, following = rows[:page_size], ""
-        if len(rows) > page_size:
+        json = [row[0].encode() for row in page]
+        sizes = accumulate(map(len, json))
+        fits = max(1, sum(size <= MAX_BYTES for size in sizes))
+        if len(rows) > min(page_size, fits):
+            page = page[:fits]
             following = seal(orjson.dumps(page[-1][1:]), binding)
-        return Page(",".join(row[0] for row in page).encode(), len(page), following, position)
+        return Page(b",".join(json[: len(page)]), len(page), following, position)
 
 
 def _statement(sort: str, start: Sequence[Any]) -> str:

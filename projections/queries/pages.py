@@ -18,6 +18,10 @@ from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBe
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
+MAX_BYTES: Final = 4 * 2**20
+"""Bytes of JSON after which a page ends, whatever its size, about."""
+SHORT: Final = 100
+"""The largest page of assets whose bytes need no count: a document has about 40 KiB at most."""
 BRIEF: Final = 200
 """The longest page that the event loop reads itself, if its rows are one range of an index."""
 LAST: Final = 2**63 - 1
@@ -54,6 +58,21 @@ class Page:
     count: int
     next: str
     position: int
+
+
+def fitting(rows: str, order: str, limit: str = str(MAX_BYTES)) -> str:
+    """Return SQL of `rows` in an order, with the `json` of their assets, until `bytes`, the sum of
+    their octets, exceeds a limit. The row that exceeds it is the last one.
+
+    `rows` is SQL of `seq`, `octets` and more.
+    """
+    return f"""
+        SELECT sized.*, assets.json AS json FROM (
+            SELECT *, sum(octets) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS bytes
+            FROM ({rows})
+        ) AS sized CROSS JOIN assets ON assets.seq = sized.seq
+        WHERE bytes - octets <= {limit} ORDER BY bytes
+    """
 
 
 def sort_of(name: str, known: Mapping[str, Sort] = SORTS) -> Sort:

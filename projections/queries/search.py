@@ -13,7 +13,7 @@ from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.readers import AsyncReaders
-from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
+from asset_ledger.projections.queries.pages import MAX_BYTES, SHORT, open_cursor, seal_cursor
 from asset_ledger.projections.tables.search import TRIGRAM, fold, head, owner_of
 
 MAX_WORDS: Final = 32
@@ -48,6 +48,13 @@ _ALSO: Final = (
 )
 _TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
 
+_FITTING: Final = f"""
+    SELECT max(key) FROM (
+        SELECT key, sum(length(CAST(json AS BLOB))) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING)
+            AS bytes
+        FROM json_each(?) CROSS JOIN assets ON seq = value
+    ) WHERE bytes <= {MAX_BYTES}
+"""
 _DEEPEST: Final = 256
 """How many folders a path shows at most."""
 
@@ -112,8 +119,8 @@ class SearchQueries:
         values = [*parameters, start, page_size + 1, *parameters]
         rows = await self._index.rows(_PAGE.format(found=found), values)
         *seqs, (total, position) = rows
-        page = [seq for seq, _ in seqs[:page_size]]
-        following = seal_cursor(page[-1], binding) if len(seqs) > page_size else ""
+        page = await self._fitting([seq for seq, _ in seqs[:page_size]])
+        following = seal_cursor(page[-1], binding) if len(seqs) > len(page) else ""
         return SearchPage(await self._documents(page), total, following, position)
 
     async def named(self, user_id: str, name: str) -> AssetId:
@@ -121,6 +128,13 @@ class SearchQueries:
         for (asset_id,) in await self._index.rows(_NAMED, (user_id, name)):
             return AssetId(asset_id)
         raise UnknownAssetError(name)
+
+    async def _fitting(self, seqs: Sequence[int]) -> Sequence[int]:
+        """Return the first of these assets, as many as fit on a page."""
+        if len(seqs) <= SHORT:
+            return seqs
+        ((last,),) = await self._assets.rows(_FITTING, (orjson.dumps(seqs).decode(),))
+        return seqs if last is None else seqs[: last + 1]
 
     async def _documents(self, seqs: Sequence[int]) -> bytes:
         """Return the JSON of the assets that are still live, with their folders."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -169,6 +170,7 @@ def test_server_commands_bundle_export_and_import_keep_the_clock(tmp_path: Path)
     checked = verified_bundle(tmp_path / "b.zip")
     exported = run("export", "ledger", export, "--data-dir", data)
     imported = run("import", "ledger", export, "--data-dir", copied)
+    shutil.copy(data / "checkpoint.key", copied)
     verified = run("verify", "--data-dir", copied)
 
     clock = json.loads(replayed.splitlines()[1])["clock"]

@@ -1,18 +1,24 @@
 """The contract of `Gateway`, as tests. A subclass provides the fixture `gateway`."""
 
 import asyncio
+import copy
+import hashlib
 import io
 import os
+import pickle
 import tracemalloc
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Unpack
 
 import pytest
+from PIL import Image
 
-from asset_ledger import Asset, Gateway, ProcessingContext
+from asset_ledger import Asset, Gateway, Job, ProcessingContext
 from asset_ledger.api.sdk.asset import GroupBy
+from asset_ledger.api.sdk.connection import ambient
+from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.record import Filters
 from asset_ledger.errors import (
     AssetDeletedError,
@@ -20,12 +26,14 @@ from asset_ledger.errors import (
     DigestMismatchError,
     FieldError,
     JobStateError,
+    NotConnectedError,
     ParameterError,
     PreconditionFailedError,
     RefusedError,
     TooLargeError,
     UnknownAssetError,
     UnknownJobError,
+    VersionConflictError,
 )
 
 UNKNOWN_ID = "0" * 32
@@ -706,3 +714,145 @@ class GatewayContract:
         found = [asset async for asset in Asset.iterate(gateway=gateway)]
         assert {asset.id for asset in found} == {asset.id for asset in made}
         assert len(found) == 50
+
+    async def test_a_search_finds_words_in_names_and_metadata(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        named = await context.create_asset("Große Katze.txt", "text/plain", b"x")
+        noted = await context.create_asset(
+            "b.bin", content=b"x", metadata={"prompt": "eine KATZE, groß"}
+        )
+
+        found = [asset async for asset in Asset.iterate(query="katze groß", gateway=gateway)]
+        texts, _ = await Asset.paginate(query="katze", content_type="text/", gateway=gateway)
+
+        assert found == [named, noted]
+        assert texts == [named]
+        assert await Asset.count(query="katze", size_min=2, gateway=gateway) == 0
+        with pytest.raises(ParameterError):
+            await Asset.paginate(query="", gateway=gateway)
+
+    async def test_lineage_walks_up_and_down(self, context: ProcessingContext) -> None:
+        first = await context.create_asset("1", content=b"1")
+        second = await context.create_asset("2", content=b"2", derived_from=[first])
+        third = await context.create_asset("3", content=b"3", derived_from=[second])
+
+        both, up = await second.lineage(), await third.lineage(direction="up", depth=1)
+
+        assert {asset.id for asset in both.assets} == {first.id, second.id, third.id}
+        assert {tuple(edge) for edge in both.edges} == {
+            (first.id, second.id),
+            (second.id, third.id),
+        }
+        assert ({asset.id for asset in up.assets}, up.truncated) == ({second.id, third.id}, True)
+        with pytest.raises(UnknownAssetError):
+            await replace(first, id=UNKNOWN_ID).lineage()
+
+    async def test_jobs_are_read_listed_and_compared(self, gateway: Gateway) -> None:
+        for job_id, content in (("a", b"one"), ("b", b"two")):
+            async with ProcessingContext(
+                job_id=job_id, workflow_id="w", gateway=gateway
+            ) as context:
+                await context.create_asset("same", content=b"x", node_id="n")
+                await context.create_asset("other", content=content, node_id="n")
+
+        a, b = [job async for job in Job.iterate(workflow_id="w", gateway=gateway)]
+        (last,), cursor = await Job.paginate(sort="-created_at", limit=1, gateway=gateway)
+        compared = await a.compare("b")
+
+        assert (a.job_id, a.status, a.assets, a.bytes) == ("a", "completed", 2, 4)
+        assert last == b == await Job.get("b", gateway=gateway)
+        assert cursor
+        assert compared.counts == {"same": 1, "different": 1, "only_a": 0, "only_b": 0}
+        assert compared.first_divergence is not None
+        assert compared.first_divergence.a is not None
+        assert compared.first_divergence.b is not None
+        assert await compared.first_divergence.a.content() == b"one"
+        assert await compared.first_divergence.b.content() == b"two"
+        assert await Job.paginate(status="failed", gateway=gateway) == ([], "")
+        with pytest.raises(UnknownJobError):
+            await a.compare("nothing")
+        with pytest.raises(UnknownJobError):
+            await Job.get("nothing", gateway=gateway)
+
+    async def test_matching_assets_are_counted_and_deleted(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        for number in range(3):
+            await context.create_asset(f"{number}", content=b"x", tags=["old"])
+        kept = await context.create_asset("kept", content=b"x")
+
+        assert await Asset.count(gateway=gateway) == 4
+        assert await Asset.count(tag="old", name=["0", "1"], gateway=gateway) == 2
+        with pytest.raises(VersionConflictError):
+            await Asset.delete_matching(2, tag="old", gateway=gateway)
+        with pytest.raises(FieldError):
+            await Asset.delete_matching(0, gateway=gateway)
+        assert len(await Asset.delete_matching(3, tag="old", gateway=gateway)) == 3
+        assert await Asset.paginate(gateway=gateway) == ([kept], "")
+
+    async def test_a_thumbnail_is_a_small_webp(self, context: ProcessingContext) -> None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (2_000, 1_000), "red").save(buffer, format="png")
+        asset = await context.create_asset("red.png", "image/png", buffer.getvalue())
+        text = await context.create_asset("a.txt", "text/plain", b"a")
+
+        thumbnail = Image.open(io.BytesIO(await asset.thumbnail()))
+
+        assert (thumbnail.format, max(thumbnail.size)) == ("WEBP", 512)
+        with pytest.raises(RefusedError):
+            await text.thumbnail()
+        with pytest.raises(UnknownAssetError):
+            await (await context.create_asset("f", "folder")).thumbnail()
+
+    async def test_a_content_is_replaced_and_checked(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        asset = await context.create_asset("a", "text/plain", b"before")
+
+        async with opened(b"after") as content:
+            digest = f"sha256:{hashlib.sha256(b'after').hexdigest()}"
+            changed = await gateway.replace(asset.id, content, digest)
+            with pytest.raises(DigestMismatchError):
+                await gateway.replace(asset.id, content, "sha256:" + "0" * 64)
+
+        assert (changed["version"], changed["content_type"]) == (2, "text/plain")
+        assert await (await context.find_asset(asset.id)).content() == b"after"
+        assert await asset.content() == b"before"
+
+    async def test_a_create_with_the_key_of_another_returns_its_asset(
+        self, gateway: Gateway
+    ) -> None:
+        made = [await gateway.create({"name": "a"}, None, key="a key") for _ in range(2)]
+
+        assert made[0] == made[1]
+
+    async def test_records_are_copied_pickled_and_made_plain(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        async with context:
+            asset = await context.create_asset(
+                "a", content=b"x", metadata={"a": [1, None]}, tags=["t"]
+            )
+        asset = await context.find_asset(asset.id)
+        job = await Job.get("j", gateway=gateway)
+
+        for record in (asset, job):
+            assert pickle.loads(pickle.dumps(record)) == record
+            assert copy.copy(record) == copy.deepcopy(record) == record
+            assert {*asdict(record)} == {*record.to_dict(), "gateway"}
+            assert len(repr(record)) < 120
+        assert asset.to_dict().items() <= (await gateway.find(asset.id)).items()
+        assert job.to_dict().items() <= (await gateway.job("j")).items()
+        assert await copy.deepcopy(asset).content() == b"x"
+
+    async def test_an_unpickled_asset_uses_the_connected_ledger(
+        self, context: ProcessingContext
+    ) -> None:
+        asset = pickle.loads(pickle.dumps(await context.create_asset("a", content=b"x")))
+
+        assert await asset.content() == b"x"  # the fixture connects the ledger
+        token = ambient.set(None)
+        with pytest.raises(NotConnectedError):
+            await asset.content()
+        ambient.reset(token)

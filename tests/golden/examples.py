@@ -17,7 +17,9 @@ from asset_ledger.ledger.domain.asset import (
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.domain.ledger import (
+    ContentCollected,
     KeyRotated,
+    LedgerForked,
     LedgerOpened,
     ProjectionSkipped,
     TokenCreated,
@@ -127,6 +129,8 @@ EXAMPLES: tuple[Event, ...] = (
         expires_at=at(86400.5),
     ),
     TokenRevoked(**_ledger_event(5), token_id="0" * 12),
+    LedgerForked(**_ledger_event(6), original_events=7),
+    ContentCollected(**_ledger_event(7), digests=(_DIGEST,), size=8, reason="deleted"),
 )
 
 

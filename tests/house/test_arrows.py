@@ -56,10 +56,11 @@ API = {
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend"),
     "imports": ("contract", "export", "sdk"),
+    "backup": ("contract", "export", "imports"),
     "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "sdk", "export", "imports", "workers"),
+        *("http", "sdk", "export", "imports", "backup", "workers"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -91,9 +91,12 @@ class Page:
             case "Network.requestWillBeSent":
                 self.fetched.append(details["request"]["url"])
             case "Log.entryAdded":
-                self.complaints.append(details["entry"]["text"])
+                entry = details["entry"]
+                self.complaints.append(f"{entry['text']} {entry.get('url', '')}".strip())
             case "Runtime.exceptionThrown":
-                self.complaints.append(details["exceptionDetails"]["text"])
+                thrown = details["exceptionDetails"]
+                exception = thrown.get("exception", {}).get("description", "")
+                self.complaints.append(f"{thrown['text']} {exception}".strip())
             case "Runtime.consoleAPICalled":
                 self.complaints.append(str(details["args"]))
 

@@ -23,6 +23,8 @@ from tests.journeys.server import Server, serving
 STALL = 0.1
 """Seconds. The promise of the product; the best of three measurements counts."""
 
+pytestmark = pytest.mark.slow
+
 NDJSON = "application/x-ndjson"
 WITH_A_BODY = [entry for entry in OPERATIONS if entry.takes]
 

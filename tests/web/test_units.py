@@ -46,7 +46,11 @@ def record_job(url: str) -> None:
         for n in range(4):
             query = f"name=a{n}.txt&job_id=j&node_id=n{n % 2}"
             sources = "".join(f"&derived_from={each}" for each in ids[-1:])
-            made = client.post(f"/api/assets/content?{query}{sources}", content=b"%d" % n)
+            made = client.post(
+                f"/api/assets/content?{query}{sources}",
+                content=b"%d" % n,
+                headers={"Content-Type": "text/plain" if n % 2 else "image/png"},
+            )
             ids.append(made.raise_for_status().json()["id"])
         patch = {"name": "b.txt", "tags": ["x"], "metadata": {"a": {"b": None}}, "duration": 2.5}
         client.patch(f"/api/assets/{ids[0]}", json=patch).raise_for_status()
@@ -92,3 +96,18 @@ async def test_a_changed_byte_names_the_step_that_does_not_hold(
         "note": "signature",
     }
     assert answer["events"] > 30
+
+
+async def test_a_running_job_grows_while_it_is_watched(server: Server, tmp_path: Path) -> None:
+    async with browsing(tmp_path / "profile") as page, httpx.AsyncClient() as client:
+        content = f"{server.url}/api/assets/content?job_id=g&node_id=n&name="
+        await client.post(f"{server.url}/api/jobs/g/start")
+        await page.open(f"{server.url}/jobs/g")
+        shown = "document.querySelector('.read b')?.textContent"
+        assert await page.once(f"{shown} === 'Event 1 of 1'", shown)
+        await page.once("document.querySelector('.foot .dot.live')", "true")
+        await client.post(f"{content}a.txt", content=b"a")
+        await client.post(f"{content}b.txt", content=b"b")
+        assert await page.once(f"{shown} === 'Event 3 of 3'", shown)
+        assert await page.run("document.querySelectorAll('.tick').length") == 2
+        assert page.complaints == []

@@ -71,10 +71,29 @@ async def test_a_page_of_the_ledger_itself_can_write(api: Api) -> None:
     assert (await api.upload(headers=headers)).status == 201
 
 
-async def test_a_cross_site_navigation_can_read(api: Api) -> None:
-    answer = await api.get("/api/assets", Sec_Fetch_Site="cross-site")
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("path", ["/api/assets", "/api/events", "/api/log/key"])
+async def test_a_page_of_another_site_cannot_read(api: Api, path: str, site: str) -> None:
+    answer = await api.get(path, Sec_Fetch_Site=site)
 
-    assert answer.status == 200
+    assert (answer.status, answer.slug) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/j", "/health"])
+async def test_a_page_of_another_site_can_lead_to_the_console(api: Api, path: str) -> None:
+    assert (await api.get(path, Sec_Fetch_Site="cross-site")).status == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+)
+async def test_a_local_ledger_refuses_what_a_proxy_forwards(api: Api, header: str) -> None:
+    headers = {header: "for=192.0.2.7"}
+
+    for path in ("/api/assets", "/", "/readyz"):
+        answer = await api.call("GET", path, headers=headers)
+        assert (answer.status, answer.slug) == (403, "forbidden")
+        assert "set auth to tokens or jwt" in answer.json["detail"]
 
 
 async def test_a_local_ledger_ignores_tokens(api: Api) -> None:

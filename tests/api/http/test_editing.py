@@ -53,7 +53,8 @@ class TestLabels:
             api, asset, {"name": "b", "metadata": None, "tags": None, "job_id": None, "data": None}
         )
 
-        changed = {"name": "b", "version": 2, "etag": "v2"}
+        thumbnail = asset["thumb_url"].replace("version=1", "version=2")
+        changed = {"name": "b", "version": 2, "etag": "v2", "thumb_url": thumbnail}
         assert answer.status == 200, answer.body
         assert answer.json == {
             **asset,

@@ -20,6 +20,7 @@ from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.workers.child import Child
+from tests.api.calling import Caller, caller, serving_with_tokens
 from tests.api.running import Answer, Api
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -444,3 +445,35 @@ async def test_a_killed_drawer_makes_no_picture_undrawable(
         assert answers[0].slug == "drawing-failed"
         assert int(answers[0].headers["Retry-After"]) >= 0
     assert answers[1].status == 200
+
+
+@pytest.mark.parametrize("many", [2, 5, 20])
+async def test_pictures_of_one_user_leave_a_process_to_others(
+    opened_data_dir: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    release, began, draw_now = asyncio.Event(), [0], Drawer.draw
+
+    async def held(drawer: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
+        began[0] += 1
+        if began[0] == 1:
+            await release.wait()
+        return await draw_now(drawer, kind, source, side)
+
+    monkeypatch.setattr(Drawer, "draw", held)
+    async with serving_with_tokens(opened_data_dir) as api:
+        mallory, alice = caller(api, "mallory"), caller(api, "alice")
+        paths = [await thumbnail_of(mallory, picture((8 + n, 4))) for n in range(many)]
+        waiting = [asyncio.create_task(mallory.get(path)) for path in paths]
+        while not began[0]:  # noqa: ASYNC110 - the server sets no event of this test
+            await asyncio.sleep(0.01)
+
+        answer = await alice.get(await thumbnail_of(alice, picture((100, 4))))
+
+        assert (answer.status, any(task.done() for task in waiting)) == (200, False)
+        release.set()
+        assert {(await task).status for task in waiting} == {200}
+
+
+async def thumbnail_of(user: Caller, content: bytes) -> str:
+    """Upload a picture; return the path of its thumbnail."""
+    return f"/api/assets/{(await user.created(content))['id']}/thumbnail"

@@ -329,3 +329,24 @@ def test_a_forked_process_cannot_use_the_data_folder_of_its_parent(tmp_path: Pat
     lines = in_a_forking_process("data_dir", str(tmp_path / "data"))
 
     assert lines == ["assets 0", "refused", "exit code 0", "refused", "assets 0"]
+
+
+def test_search_lineage_jobs_and_bulk_deletion(context: ProcessingContext) -> None:
+    with context:
+        first = context.create_asset("katze.txt", "text/plain", b"1")
+        second = context.create_asset("b", content=b"2", derived_from=[first])
+    with ProcessingContext(job_id="k") as other:
+        other.create_asset("b", content=b"3")
+
+    (found,), _ = Asset.paginate(query="katze")
+    (first_job, second_job), _ = sync.Job.paginate()
+    compared = sync.Job.get("j").compare(second_job)
+
+    assert (found, found.content()) == (first, b"1")
+    assert list(second.lineage(direction="up").assets[:1]) in ([first], [second])
+    assert list(sync.Job.iterate(sort="-created_at")) == [second_job, first_job]
+    assert compared.first_divergence is not None
+    assert compared.first_divergence.a is not None
+    assert compared.first_divergence.a.content() in (b"1", b"2")
+    assert Asset.count(job_id="j") == 2
+    assert set(Asset.delete_matching(2, job_id="j")) == {first.id, second.id}

@@ -1,6 +1,7 @@
 """`run_workflow`: inputs, sources, concurrency, failures, and the recorded history."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from asset_ledger import (
     Gateway,
     Graph,
     ProcessingContext,
+    UnknownJobError,
     WorkflowError,
+    run_node,
     run_workflow,
 )
 
@@ -128,6 +131,8 @@ async def test_the_first_failure_cancels_the_other_nodes_and_is_raised(
             raise ZeroDivisionError("nothing to divide by")
 
     class Waits(BaseNode):
+        x: object
+
         async def process(self, context: ProcessingContext) -> None:
             try:
                 await asyncio.Event().wait()
@@ -150,3 +155,49 @@ async def test_a_circle_of_nodes_is_refused_before_any_node_runs(
 
     with pytest.raises(WorkflowError, match=r"one -> two|two -> one"):
         await run_workflow({one: {"image": two}, two: {"image": one}}, context)
+
+
+class Sync(BaseNode):
+    _auto_save_asset = True
+    other: bytes
+
+    def process(self, context: ProcessingContext) -> bytes:  # type: ignore[override]
+        return threading.current_thread().name.encode()
+
+
+async def test_a_process_without_async_runs_in_a_thread(context: ProcessingContext) -> None:
+    node = Sync(id="sync")
+
+    results = await run_workflow({node: {"other": Noise(id="noise")}}, context)
+
+    assert results[node].value != threading.current_thread().name.encode()
+    assert [asset.node_id for asset in results[node].assets] == ["sync"]
+    assert node.other == b"noise"
+
+
+async def test_an_asset_of_a_process_without_async_has_its_node(
+    context: ProcessingContext,
+) -> None:
+    class Returns(BaseNode):
+        def process(self, context: ProcessingContext) -> Any:
+            return context.create_asset("a", content=b"x")  # a coroutine, which is awaited
+
+    assert (await run_node(Returns(id="n"), context)).assets[0].node_id == "n"
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (lambda a, b: {b: {"imaeg": a}}, "node blur has no input imaeg: declare it in Blur"),
+        (lambda a, b: {Noise(id="blur"): {}, b: {"image": a}}, "2 nodes have the id blur"),
+        (lambda a, b: {b: {"image": b}}, "in a circle"),
+    ],
+)
+async def test_a_wrong_graph_is_refused_before_any_node_runs(
+    context: ProcessingContext, graph: Any, message: str
+) -> None:
+    with pytest.raises(WorkflowError, match=message):
+        await run_workflow(graph(Noise(id="noise"), Blur(id="blur")), context)
+
+    with pytest.raises(UnknownJobError):
+        _ = [event async for event in context.history()]

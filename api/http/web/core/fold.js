@@ -32,19 +32,19 @@ function created({ asset_id, position, time, version, data, ...event }, userId) 
   const id = /** @type {string} */ (asset_id);
   return {
     id, user_id: userId, workflow_id: event.workflow_id, node_id: event.node_id, job_id: event.job_id,
-    parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
+    attempt: event.job_id ? (event.attempt ?? 1) : null, parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
     digest: data.digest ?? null, metadata: data.metadata ?? null, tags: data.tags ?? [], duration: data.duration ?? null,
     derived_from: data.derived_from ?? [], created_at: data.made_at ?? time, updated_at: time,
-    version: version ?? 1, etag: `v${version ?? 1}`, position, ...addresses(id, data.content_type, data.digest),
+    version: version ?? 1, etag: `v${version ?? 1}`, position, ...addresses(id, data.content_type, data.digest, version ?? 1),
   };
 }
 
-/** @param {string} id @param {string} type @param {string | null} [digest] */
-function addresses(id, type, digest) {
+/** @param {string} id @param {string} type @param {string | null} digest @param {number} version */
+function addresses(id, type, digest, version) {
   const pictured = digest && /^(image|video)\//.test(type);
   return {
     get_url: digest ? `/api/assets/${id}/content` : null,
-    thumb_url: pictured ? `/api/assets/${id}/thumbnail` : null,
+    thumb_url: pictured ? `/api/assets/${id}/thumbnail?version=${version}` : null,
   };
 }
 
@@ -56,7 +56,7 @@ function changeAsset(state, event, userId) {
   const after = { ...before, ...changes, updated_at: event.time, position: event.position };
   after.version = event.version ?? before.version + 1;
   after.etag = `v${after.version}`;
-  Object.assign(after, addresses(after.id, after.content_type, after.digest));
+  Object.assign(after, addresses(after.id, after.content_type, after.digest, after.version));
   state.assets.set(after.id, after);
 }
 

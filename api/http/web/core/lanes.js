@@ -8,7 +8,7 @@ import { empty, evolve, timeOf } from "./fold.js";
 
 const SERIES = 8;
 const LEFT = 0.01;
-const SPAN = 0.955;
+const SPAN = 0.925; // room for the last picture
 
 /** The colour of a node by its order of appearance. @param {number} k */
 export const colorOf = (k) => (k < 0 ? "var(--text-3)" : `var(--s${(k % SERIES) + 1})`);

@@ -49,7 +49,7 @@ function usePlayhead(replay) {
 
 /** @param {{live: import("../core/job.js").LiveJob, verdict: any}} properties */
 export function Replayed({ live, verdict }) {
-  const replay = /** @type {import("../core/fold.js").Replay} */ (live.replay.value);
+  const replay = /** @type {import("../core/fold.js").Replay} */ ((live.changes.value, live.replay.value));
   const head = usePlayhead(replay);
   const byTime = place.value.query.get("scale") !== "order";
   const [open, setOpen] = useState(false);

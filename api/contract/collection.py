@@ -1,0 +1,99 @@
+"""The request and response models of collection, and how long contents are retained."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from asset_ledger.api.contract.fields import StrictModel
+from asset_ledger.api.contract.shapes import AnswerModel, Time
+from asset_ledger.ledger.commands.collect import Collected
+from asset_ledger.ledger.commands.collection_plan import CollectionPlan, Retention
+
+MOST_LISTED: Final = 1_000
+
+_ALL: Final = "all"
+_DURATION: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class CollectIn(StrictModel):
+    """Whether to collect, or only to plan; and, for this request, how long to retain contents."""
+
+    apply: Annotated[bool, Field(description="Collect; else only list what would go.")] = False
+    retain_versions: Annotated[str | None, Field(description="As the setting.")] = None
+    retain_deleted: Annotated[str | None, Field(description="As the setting.")] = None
+
+
+class CollectableOut(AnswerModel):
+    """A content that can be collected."""
+
+    digest: str
+    size: int
+    reason: Literal["deleted", "superseded", "unrecorded"]
+    since: Time | None
+
+
+class CollectionOut(AnswerModel):
+    """What would be collected, or was. `contents`: the first 1,000, the oldest first."""
+
+    applied: bool
+    count: int
+    size: Annotated[int, Field(description="Bytes of all together.")]
+    skipped: Annotated[int, Field(description="Contents that were needed again meanwhile.")]
+    packs: Annotated[int, Field(description="Packs that were rewritten.")]
+    contents: list[CollectableOut]
+
+
+def plan_out(plan: CollectionPlan) -> dict[str, Any]:
+    """Return the document of a plan."""
+    listed = [
+        {"digest": each.digest, "size": each.size, "reason": each.reason, "since": each.since}
+        for each in plan.contents[:MOST_LISTED]
+    ]
+    return _document(False, len(plan.contents), plan.size, 0, 0, listed)
+
+
+def collected_out(done: Collected) -> dict[str, Any]:
+    """Return the document of a collection."""
+    return _document(True, done.contents, done.size, done.skipped, done.packs, [])
+
+
+def _document(
+    applied: bool, count: int, size: int, skipped: int, packs: int, listed: list[Any]
+) -> dict[str, Any]:
+    return {
+        "applied": applied,
+        "count": count,
+        "size": size,
+        "skipped": skipped,
+        "packs": packs,
+        "contents": listed,
+    }
+
+
+def read_duration(text: str) -> timedelta:
+    """Return a duration such as 30d, 12h or 0. Raises ValueError."""
+    if text == "0":
+        return timedelta()
+    if (match := _DURATION.fullmatch(text)) is None:
+        raise ValueError("must be a duration such as 30d, 12h or 90m, or 0")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def read_versions(text: str) -> int | timedelta | None:
+    """Return a number of versions, a duration, or None for all. Raises ValueError."""
+    if text == _ALL:
+        return None
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        return int(text)
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise ValueError("must be all, a number, or a duration such as 30d") from error
+
+
+def read_retention(versions: str, deleted: str) -> Retention:
+    """Return how long contents are retained. Raises ValueError."""
+    return Retention(read_versions(versions), read_duration(deleted))

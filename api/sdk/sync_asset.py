@@ -1,0 +1,158 @@
+"""The synchronous `Asset`: the names of `asset_ledger.api.sdk.asset` without `await`."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, Unpack
+
+from asset_ledger.api.sdk import asset as assets
+from asset_ledger.api.sdk.asset import Direction, GroupBy, UsageSort
+from asset_ledger.api.sdk.found import Lineage
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.portal import drain, run
+from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.ledger.domain.event import UNSET, UnsetType
+
+
+class Asset(AssetRecord):
+    """One asset at the version that was read."""
+
+    @classmethod
+    def get(cls, asset_id: str, *, gateway: Gateway | None = None) -> Self:
+        """Return one asset. Raises UnknownAssetError (or another user's), AssetDeletedError."""
+        return cls.of_async(run(assets.Asset.get(asset_id, gateway=gateway)))
+
+    @classmethod
+    def paginate(
+        cls,
+        *,
+        user_id: str | None = None,
+        limit: int = 100,
+        cursor: str = "",
+        gateway: Gateway | None = None,
+        **filters: Unpack[Filters],
+    ) -> tuple[list[Self], str]:
+        """Return one page of the matching assets, and the cursor of the next page."""
+        page, following = run(
+            assets.Asset.paginate(
+                user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
+            )
+        )
+        return [cls.of_async(each) for each in page], following
+
+    @classmethod
+    def iterate(
+        cls,
+        *,
+        user_id: str | None = None,
+        gateway: Gateway | None = None,
+        **filters: Unpack[Filters],
+    ) -> Iterator[Self]:
+        """Yield all matching assets, read page by page."""
+        found = assets.Asset.iterate(user_id=user_id, gateway=gateway, **filters)
+        return map(cls.of_async, drain(found))
+
+    @classmethod
+    def count(cls, *, gateway: Gateway | None = None, **filters: Unpack[Filters]) -> int:
+        """Return the number of assets that match every filter."""
+        return run(assets.Asset.count(gateway=gateway, **filters))
+
+    @classmethod
+    def delete_matching(
+        cls, expected_count: int, *, gateway: Gateway | None = None, **filters: Unpack[Filters]
+    ) -> list[str]:
+        """Delete the live assets that match every filter, if so many do; return all deleted ids."""
+        return run(assets.Asset.delete_matching(expected_count, gateway=gateway, **filters))
+
+    @classmethod
+    def usage(
+        cls,
+        *,
+        group_by: GroupBy = "node_id",
+        workflow_id: str | Sequence[str] | None = None,
+        job_id: str | Sequence[str] | None = None,
+        node_id: str | Sequence[str] | None = None,
+        attempt: int | Sequence[int] | None = None,
+        sort: UsageSort = "-bytes",
+        limit: int = 100,
+        gateway: Gateway | None = None,
+    ) -> list[Usage]:
+        """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
+        return run(
+            assets.Asset.usage(
+                group_by=group_by,
+                workflow_id=workflow_id,
+                job_id=job_id,
+                node_id=node_id,
+                attempt=attempt,
+                sort=sort,
+                limit=limit,
+                gateway=gateway,
+            )
+        )
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content of this version in pieces, and check its digest."""
+        return drain(self._async_asset.chunks())
+
+    def content(self) -> bytes:
+        """Return the whole content."""
+        return run(self._async_asset.content())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the content to a file; return its path. The file appears once it is complete."""
+        return run(self._async_asset.save(path))
+
+    def thumbnail(self) -> bytes:
+        """Return a WebP of this image or video, of at most 512 pixels a side."""
+        return run(self._async_asset.thumbnail())
+
+    def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
+        """Return what this asset was made from (`up`), and what was made from it (`down`)."""
+        found = run(self._async_asset.lineage(direction=direction, depth=depth))
+        own = tuple(self.of_async(each) for each in found.assets)
+        return Lineage(root=found.root, assets=own, edges=found.edges, truncated=found.truncated)
+
+    def history(self) -> list[Event]:
+        """Return every event of this asset, oldest first."""
+        return run(self._async_asset.history())
+
+    def update(
+        self,
+        *,
+        name: str | UnsetType = UNSET,
+        parent_id: str | UnsetType | None = UNSET,
+        content_type: str | UnsetType = UNSET,
+        metadata: Mapping[str, Any] | UnsetType | None = UNSET,
+        tags: Sequence[str] | UnsetType | None = UNSET,
+        duration: float | UnsetType | None = UNSET,
+        if_unchanged: bool = False,
+    ) -> Self:
+        """Change the label, and return the changed asset. None clears, an absent argument stays."""
+        changed = self._async_asset.update(
+            name=name,
+            parent_id=parent_id,
+            content_type=content_type,
+            metadata=metadata,
+            tags=tags,
+            duration=duration,
+            if_unchanged=if_unchanged,
+        )
+        return self.of_async(run(changed))
+
+    def restore(self) -> Self:
+        """Restore this asset, a folder with its contents, and return it."""
+        return self.of_async(run(self._async_asset.restore()))
+
+    def delete(self) -> list[str]:
+        """Delete this asset, a folder with its contents; return the ids of all deleted assets."""
+        return run(self._async_asset.delete())
+
+    @classmethod
+    def of_async(cls, found: assets.Asset) -> Self:
+        """Return the synchronous asset of an async one."""
+        return cls(**vars(found))
+
+    @property
+    def _async_asset(self) -> assets.Asset:
+        return assets.Asset(**vars(self))

@@ -1,0 +1,71 @@
+"""The synchronous `Job`: the names of `asset_ledger.api.sdk.job` without `await`."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Self
+
+from asset_ledger.api.sdk import job as jobs
+from asset_ledger.api.sdk.found import Comparison
+from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.job import JobRecord, JobSort, Several, id_of
+from asset_ledger.api.sdk.portal import drain, run
+from asset_ledger.api.sdk.sync_asset import Asset
+
+
+class Job(JobRecord):
+    """A job as it was read."""
+
+    @classmethod
+    def get(cls, job_id: str, *, gateway: Gateway | None = None) -> Self:
+        """Return one job. Raises UnknownJobError."""
+        return cls(**vars(run(jobs.Job.get(job_id, gateway=gateway))))
+
+    @classmethod
+    def paginate(
+        cls,
+        *,
+        status: Several = None,
+        workflow_id: Several = None,
+        parent_job_id: Several = None,
+        sort: JobSort = "created_at",
+        limit: int = 100,
+        cursor: str = "",
+        gateway: Gateway | None = None,
+    ) -> tuple[list[Self], str]:
+        """Return a page of the matching jobs, and the cursor of the next page, `""` on the last."""
+        page = jobs.Job.paginate(
+            status=status,
+            workflow_id=workflow_id,
+            parent_job_id=parent_job_id,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            gateway=gateway,
+        )
+        found, following = run(page)
+        return [cls(**vars(each)) for each in found], following
+
+    @classmethod
+    def iterate(
+        cls,
+        *,
+        status: Several = None,
+        workflow_id: Several = None,
+        parent_job_id: Several = None,
+        sort: JobSort = "created_at",
+        gateway: Gateway | None = None,
+    ) -> Iterator[Self]:
+        """Yield all matching jobs, read page by page."""
+        found = jobs.Job.iterate(
+            status=status,
+            workflow_id=workflow_id,
+            parent_job_id=parent_job_id,
+            sort=sort,
+            gateway=gateway,
+        )
+        return (cls(**vars(each)) for each in drain(found))
+
+    def compare(self, other: JobRecord | str) -> Comparison[Asset]:
+        """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""
+        document = run(self.gateway.compare(self.job_id, id_of(other)))
+        return Comparison.of(document, partial(Asset.of, gateway=self.gateway))

@@ -1,0 +1,155 @@
+"""Which contents can be collected: those that no retained version of an asset names.
+
+The log alone decides, in SQL over its events in a scratch file, so that memory does not grow.
+Promise: what cannot be read is not collected, as the plan then fails as a whole.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+from asset_ledger.ledger.domain.event import iso
+from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.log.codec import EVENTS
+from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.sqlite import open_scratch
+
+_TABLES: Final = (
+    "CREATE TABLE present (digest TEXT PRIMARY KEY, size INTEGER, pack INTEGER) WITHOUT ROWID",
+    """CREATE TABLE named (asset TEXT, version INTEGER, digest TEXT, at TEXT,
+        PRIMARY KEY (asset, version)) WITHOUT ROWID""",
+    "CREATE TABLE deleted (asset TEXT PRIMARY KEY, at TEXT) WITHOUT ROWID",
+    "CREATE TABLE purged (asset TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+_PACKED: Final = """INSERT INTO present
+    SELECT 'sha256:' || lower(hex(digest)), size, pack FROM log.contents"""
+_LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
+_HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM log.stored_events"
+_UNKNOWN: Final = "SELECT rowid, topic FROM log.stored_events WHERE topic NOT IN ({}) LIMIT 1"
+_NAMED: Final = """INSERT INTO named SELECT originator_id, originator_version,
+        json_extract(state, '$.digest'), json_extract(state, '$.recorded_at')
+    FROM (SELECT originator_id, originator_version, CAST(state AS TEXT) AS state
+        FROM log.stored_events WHERE rowid > :after AND rowid <= :last
+        AND topic IN ('asset.created', 'asset.content_replaced'))
+    WHERE json_extract(state, '$.digest') IS NOT NULL"""
+_DELETED: Final = """INSERT INTO deleted SELECT originator_id,
+        iif(topic = 'asset.deleted', json_extract(CAST(state AS TEXT), '$.recorded_at'), NULL)
+    FROM log.stored_events WHERE rowid > :after AND rowid <= :last
+    AND topic IN ('asset.deleted', 'asset.restored') ORDER BY rowid
+    ON CONFLICT (asset) DO UPDATE SET at = excluded.at"""
+_CANDIDATES: Final = """WITH versions AS (
+    SELECT digest, asset, row_number() OVER latest AS nth, lag(at) OVER latest AS replaced_at
+    FROM named WINDOW latest AS (PARTITION BY asset ORDER BY version DESC)
+), uses AS (
+    SELECT versions.*, deleted.at AS deleted_at, purged.asset IS NOT NULL AS purged
+    FROM versions LEFT JOIN deleted USING (asset) LEFT JOIN purged USING (asset)
+), judged AS (
+    SELECT digest, coalesce(deleted_at, replaced_at) AS since, deleted_at,
+        CASE WHEN deleted_at IS NOT NULL AND (purged OR deleted_at <= :deleted_before) THEN 0
+             ELSE nth <= 1 + :versions OR replaced_at > :replaced_before END AS retained
+    FROM uses
+), digests AS (
+    SELECT digest, max(retained) AS retained, max(since) AS since,
+        iif(count(deleted_at), 'deleted', 'superseded') AS reason
+    FROM judged GROUP BY digest
+)
+SELECT present.digest, size, pack, coalesce(reason, 'unrecorded'), since
+FROM present LEFT JOIN digests USING (digest)
+WHERE coalesce(retained, 0) = 0
+ORDER BY since, present.digest"""
+_PURGE_ONLY: Final = "DELETE FROM present WHERE digest NOT IN ({})".format(
+    "SELECT digest FROM named JOIN purged USING (asset)"
+)
+
+_PAGE: Final = 20_000
+_ALL: Final = 2**62
+_NEVER: Final = "9999"
+
+
+class Retention(NamedTuple):
+    """How long contents are retained that no live asset has.
+
+    `versions`: the number of earlier versions of a live asset, or None for all; or, as a time,
+    those that were replaced less long ago. `deleted`: how long a tombstone keeps its contents.
+    """
+
+    versions: int | timedelta | None = None
+    deleted: timedelta = timedelta(days=30)
+
+
+class Collectable(NamedTuple):
+    """A content that can be collected: why, and since when (None: no event names it).
+
+    `pack`: the number of the pack that has it; None if it has a file of its own.
+    """
+
+    digest: Digest
+    size: int
+    pack: int | None
+    reason: str
+    since: str | None
+
+
+class CollectionPlan(NamedTuple):
+    """The contents that can be collected, the oldest first, as of a position of the log."""
+
+    position: int
+    contents: list[Collectable]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(each.size for each in self.contents)
+
+
+def plan_collection(
+    files: ContentFolder, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
+) -> CollectionPlan:
+    """Read the log, and return what can be collected.
+
+    `purged`: deleted assets whose contents are not retained any longer; then only theirs are
+    returned. Raises PoisonEventError for an event that this release does not know, sqlite3.Error.
+    """
+    with (
+        TemporaryDirectory(prefix="asset-ledger-") as scratch,
+        closing(open_scratch(Path(scratch) / "plan.db", {"log": files.log})) as db,
+    ):
+        for table in _TABLES:
+            db.execute(table)
+        # Contents first: the event of each is then below the head, or its upload is under way.
+        db.execute(_PACKED)
+        db.executemany(_LARGE, _objects(files))
+        (head,) = db.execute(_HEAD).fetchone()
+        topics = sorted({kind.TOPIC for kind in EVENTS})
+        for position, topic in db.execute(_UNKNOWN.format(", ".join("?" * len(topics))), topics):
+            raise PoisonEventError(position, f"it has the topic {topic}", "unknown topic")
+        for after in range(0, head, _PAGE):
+            window = {"after": after, "last": min(after + _PAGE, head)}
+            db.execute(_NAMED, window)
+            db.execute(_DELETED, window)
+        if purged is not None:
+            db.executemany("INSERT INTO purged VALUES (?)", [(each,) for each in purged])
+            db.execute(_PURGE_ONLY)
+        rows = db.execute(_CANDIDATES, _limits(retention, now)).fetchall()
+    return CollectionPlan(head, [Collectable(*row) for row in rows])
+
+
+def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:
+    versions = retention.versions
+    return {
+        "deleted_before": iso(now - retention.deleted),
+        "versions": _ALL if versions is None else versions if isinstance(versions, int) else 0,
+        "replaced_before": iso(now - versions) if isinstance(versions, timedelta) else _NEVER,
+    }
+
+
+def _objects(files: ContentFolder) -> Iterator[tuple[str, int]]:
+    """Yield the digest and the size of each large content."""
+    for folder, _, names in os.walk(files.objects):
+        for name in names:
+            yield f"sha256:{name}", (Path(folder) / name).stat().st_size

@@ -1,0 +1,54 @@
+"""The contents that were collected and not stored again since: a row for each, with its event.
+
+The rows are written in the transactions of the events. `Command.collects` is checked here.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.domain.ledger import ContentCollected
+from asset_ledger.ledger.errors import VersionConflictError
+from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.log.event_log import Command
+
+_ANY: Final = "SELECT EXISTS (SELECT 1 FROM collected)"
+_INSERT: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
+_DELETE: Final = "DELETE FROM collected WHERE digest = ?"
+_DELETE_PLACE: Final = "DELETE FROM contents WHERE digest = ?"
+_NEEDED: Final = """SELECT DISTINCT json_extract(CAST(n.state AS TEXT), '$.digest')
+    FROM stored_events e JOIN stored_events n ON n.originator_id = e.originator_id
+        AND n.topic IN ('asset.created', 'asset.content_replaced')
+    WHERE e.rowid > ?
+        AND e.topic IN ('asset.created', 'asset.content_replaced', 'asset.restored')"""
+
+
+def has_collected(db: sqlite3.Connection) -> bool:
+    """Return whether any content is collected."""
+    return bool(db.execute(_ANY).fetchone()[0])
+
+
+def keep_collected(db: sqlite3.Connection, changes: Mapping[bytes, tuple[int, str] | None]) -> None:
+    """Insert or delete the rows that events change. The caller owns the transaction."""
+    db.executemany(_DELETE, [(key,) for key, row in changes.items() if row is None])
+    db.executemany(_INSERT, [(key, *row) for key, row in changes.items() if row is not None])
+
+
+def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
+    """Delete the places of collected contents. The caller owns the transaction."""
+    db.executemany(_DELETE_PLACE, [(key_of(digest),) for digest in digests])
+
+
+def check_unneeded(db: sqlite3.Connection, command: Command) -> None:
+    """Raise VersionConflictError if an event after `collects` needs a content that this command
+    collects: it names the content, or restored an asset that does."""
+    needed = {digest for (digest,) in db.execute(_NEEDED, (command.collects,))}
+    if needed.intersection(collected_digests(command)):
+        raise VersionConflictError("a content is needed again: plan the collection anew")
+
+
+def collected_digests(command: Command) -> list[Digest]:
+    """Return the contents that a command collects."""
+    events = [each for each in command.events if isinstance(each, ContentCollected)]
+    return [digest for event in events for digest in event.digests]

@@ -1,0 +1,66 @@
+"""A server with two jobs, and a page that complains about nothing and asks no other server."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.journeys.browser import Page, browsing
+from tests.journeys.server import PATIENCE, Server, serving
+from tests.web.filled import Filled, fill
+from tests.web.proxy import Proxy, proxying
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serving(tmp_path / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def filled(server: Server) -> Iterator[Filled]:
+    """Yield what was recorded on the server: two jobs of one workflow, and some 60 assets."""
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+        yield fill(client)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Server]:
+    """Yield a server with another ledger."""
+    with serving(tmp_path / "other") as server:
+        yield server
+
+
+@pytest.fixture
+def with_tokens(tmp_path: Path) -> Iterator[Server]:
+    """Yield a server that asks for tokens."""
+    with serving(tmp_path / "tokens", "--auth", "tokens") as server:
+        yield server
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncIterator[Proxy]:
+    """Yield a proxy before the server. Ask for it before `page`, which needs it to the end."""
+    async with proxying(server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """Yield a page. It fails the test for any output of the console, and any request elsewhere."""
+    async with browsing(tmp_path / "profile") as page:
+        yield page
+        await page.run("1")  # takes in what the browser reported meanwhile
+        assert [each for each in page.complaints if not _failed_picture(each)] == []
+        assert {urlsplit(url).hostname for url in page.fetched if not _local(url)} <= {"127.0.0.1"}
+
+
+def _failed_picture(complaint: str) -> bool:
+    """Tell whether a picture could not be made or read, which a browser always reports."""
+    return complaint.startswith("Failed to load resource") and "/thumbnail" in complaint
+
+
+def _local(url: str) -> bool:
+    return url.startswith(("blob:", "about:"))

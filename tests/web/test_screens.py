@@ -1,0 +1,332 @@
+"""Each screen of the console in a browser: what it shows is what the API answers, and no more."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import Server, run
+from tests.web.filled import HOSTILE, Filled, picture, upload
+from tests.web.proxy import Proxy
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+SEAL: Final = ".about .seal, .panel .seal"
+
+
+async def shown(page: Page, selector: str, text: str = "") -> str:
+    """Wait until an element of this selector has a text, and return all of its text."""
+    found = f"[...document.querySelectorAll({json.dumps(selector)})]"
+    wanted = f"{found}.find((each) => each.textContent.includes({json.dumps(text)}))"
+    return str(await page.once(wanted, f"{wanted}.textContent"))
+
+
+async def opened(page: Page, url: str, heading: str) -> None:
+    await page.open(url)
+    await shown(page, "h1", heading)
+
+
+async def click(page: Page, selector: str, text: str = "") -> None:
+    """Click the first element of this selector with this text, once it is there."""
+    await shown(page, selector, text)
+    await page.run(
+        f"[...document.querySelectorAll({json.dumps(selector)})]"
+        f".find((each) => each.textContent.includes({json.dumps(text)})).click()"
+    )
+
+
+@pytest.mark.parametrize("query", ["", "?view=list", "?job_id=second", "?content_type=text/"])
+async def test_assets_are_as_many_as_the_api_counts(
+    server: Server, filled: Filled, page: Page, query: str
+) -> None:
+    await opened(page, f"{server.url}/{query}", "Assets")
+    api = dict(part.split("=") for part in query[1:].split("&") if part and "view" not in part)
+    total = filled.get("/api/assets", count="exact", page_size=1, **api)["count"]
+
+    await shown(page, ".sub b", f"{total} asset")
+    assert (
+        await page.once(
+            "document.querySelector('[role=option][aria-posinset]')",
+            "Number(document.querySelector('[role=option]').getAttribute('aria-setsize'))",
+        )
+        == total
+    )
+
+
+async def test_the_panel_shows_an_asset_beside_the_gallery(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.get(f"/api/assets/{filled.assets[0]['id']}")
+    await opened(page, f"{server.url}/?open={asset['id']}", "Assets")
+
+    await shown(page, ".panel h2", "face-00")
+    panel = await shown(page, ".panel", "a red fox")
+    assert "node-0" in panel
+    assert "chosen" in panel
+    assert asset["digest"].removeprefix("sha256:")[:4] in panel
+    await shown(page, SEAL, "Recorded and proven")
+
+
+async def test_an_asset_is_sealed_and_shows_its_versions(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.changed
+    await opened(page, f"{server.url}/assets/{asset['id']}", "notes.txt")
+
+    seal = await shown(page, SEAL, "Recorded and proven")
+    assert f"Event {asset['position']} of" in seal
+    await shown(page, ".stage-box", "three")
+    await shown(page, "h1 + button, .title", "v2")
+    await page.open(f"{server.url}/assets/{asset['id']}?version=2&with=1")
+    await shown(page, ".comparison ins, .diff .new", "three")
+    await shown(page, ".diff .old", "two")
+
+
+async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, page: Page) -> None:
+    await opened(page, f"{server.url}/jobs", "Jobs")
+    for job in filled.get("/api/jobs")["jobs"]:
+        row = await shown(page, "tbody tr", job["job_id"])
+        assert str(job["assets"]) in row
+        assert job["status"] in row.lower()
+    await shown(page, "tbody tr", "out of memory")
+
+
+TABS: Final = {
+    "": (".replay", "node-3"),
+    "?tab=assets": (".gridbox", "face-07"),
+    "?tab=lineage": (".dag", "node-3"),
+    "?tab=events": ("tbody", "asset.created"),
+    "?tab=parameters": ("main", "sdxl"),
+    "?tab=compare&with=second": (".part", "They part at"),
+}
+
+
+@pytest.mark.parametrize("tab", TABS)
+async def test_each_tab_of_a_job_shows_it(
+    server: Server, filled: Filled, page: Page, tab: str
+) -> None:
+    await opened(page, f"{server.url}/jobs/first{tab}", "first")
+
+    selector, text = TABS[tab]
+    await shown(page, selector, text)
+    stats = await shown(page, ".stats", "proven")
+    events = filled.get("/api/jobs/first/history", limit=1000)["events"]
+    assert f"{len(events)} events" in stats
+    assert f"all {len(events)} proven" in stats
+
+
+async def test_a_comparison_counts_as_the_api_does(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    answer = filled.get("/api/jobs/first/compare/second")
+    await opened(page, f"{server.url}/jobs/first?tab=compare&with=second", "first")
+
+    text = await shown(page, ".sub", "different")
+    for status, word in (("same", "same"), ("different", "different"), ("only_b", "only there")):
+        assert f"{answer['counts'].get(status, 0)} {word}" in text
+    await shown(page, "tr.first", answer["first_divergence"]["name"])
+
+
+@pytest.mark.parametrize(
+    ("path", "heading", "query"),
+    [
+        ("/usage", "Usage", {"group_by": "node_id"}),
+        ("/nodes/node-1", "node-1", {"group_by": "job_id", "node_id": "node-1"}),
+        ("/workflows/portraits", "portraits", {"group_by": "node_id", "workflow_id": "portraits"}),
+    ],
+)
+async def test_usage_has_the_numbers_of_the_api(
+    server: Server, filled: Filled, page: Page, path: str, heading: str, query: dict[str, str]
+) -> None:
+    await opened(page, f"{server.url}{path}", heading)
+
+    for row in filled.get("/api/assets/usage", **query)["usage"]:
+        text = await shown(page, "tbody tr", row["key"])
+        assert str(row["count"]) in text
+    await shown(page, ".chart + .key", query.get("node_id", "node-1") and "")
+
+
+async def test_the_ledger_has_the_size_of_its_checkpoint(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    size = filled.client.get("/api/log/checkpoint").text.split("\n")[1]
+    await opened(page, f"{server.url}/ledger", "Ledger")
+
+    await shown(page, ".box", f"{size} events")
+    await shown(page, ".box", "signature holds")
+    await shown(page, ".box", "generation 1")
+    await shown(page, ".box", "Ready")
+    assert await page.run("document.querySelectorAll('tbody tr').length") > 0
+
+
+async def test_an_asset_that_is_not_there_is_said_to_be_unknown(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.open(f"{server.url}/assets/{'0' * 32}")
+
+    detail = filled.client.get(f"/api/assets/{'0' * 32}").json()["detail"]
+    await shown(page, "main .gone", detail)
+    assert all("404 (Not Found)" in each for each in page.complaints)
+    page.complaints.clear()
+
+
+def first_hash(proof: Any) -> list[str]:
+    return next(event["path"] for event in proof["events"] if event["path"])
+
+
+def another(digest: str) -> str:
+    """Return a digest with one other character at its start."""
+    return ("A" if digest[0] != "A" else "B") + digest[1:]
+
+
+def change_path(proof: Any) -> None:
+    path = first_hash(proof)
+    path[0] = another(path[0])
+
+
+def change_leaf(proof: Any) -> None:
+    leaf = proof["events"][-1]["leaf"]
+    proof["events"][-1]["leaf"] = leaf[:-9] + another(leaf[-9]) + leaf[-8:]
+
+
+def change_root(proof: Any) -> None:
+    lines = proof["checkpoint"].split("\n")
+    lines[2] = another(lines[2])
+    proof["checkpoint"] = "\n".join(lines)
+
+
+def change_size(proof: Any) -> None:
+    lines = proof["checkpoint"].split("\n")
+    lines[1] = str(int(lines[1]) + 1)
+    proof["checkpoint"] = "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        (change_path, "inclusion"),
+        (change_leaf, "inclusion"),
+        (change_root, "signature"),
+        (change_size, "signature"),
+    ],
+)
+async def test_a_proof_that_was_changed_on_its_way_is_red_with_the_step(
+    proxy: Proxy, filled: Filled, page: Page, change: Any, step: str
+) -> None:
+    def tamper(path: str, body: bytes) -> bytes:
+        if not path.endswith("/proof") or not path.startswith("/api/assets/"):
+            return body
+        proof = json.loads(body)
+        before = json.dumps(proof)
+        change(proof)
+        assert json.dumps(proof) != before
+        return json.dumps(proof).encode()
+
+    proxy.change = tamper
+    await opened(page, f"{proxy.url}/assets/{filled.assets[4]['id']}", "face-04")
+    await shown(page, ".seal.bad", "Proof failed")
+    await click(page, ".seal.bad button", "Details")
+    await shown(page, ".seal.bad", f"Step: {step}")
+
+
+@pytest.mark.parametrize(("field", "value"), [("name", "other.png"), ("size", 7), ("tags", ["x"])])
+async def test_an_asset_that_is_shown_otherwise_than_recorded_is_red(
+    proxy: Proxy, filled: Filled, page: Page, field: str, value: Any
+) -> None:
+    path = f"/api/assets/{filled.assets[4]['id']}"
+
+    def tamper(asked: str, body: bytes) -> bytes:
+        return json.dumps(json.loads(body) | {field: value}).encode() if asked == path else body
+
+    proxy.change = tamper
+    await page.open(f"{proxy.url}/assets/{filled.assets[4]['id']}")
+    await shown(page, ".seal.bad", f"what is shown is not what was recorded: {field}")
+
+
+async def test_a_ledger_in_the_place_of_another_is_named(
+    other: Server, proxy: Proxy, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{proxy.url}/ledger", "Ledger")
+    await shown(page, ".box", "signature holds")
+    proxy.upstream = other.url
+    await opened(page, f"{proxy.url}/ledger", "Ledger")
+    await shown(page, ".fork", "This ledger is not the one this browser saw")
+
+
+async def test_names_are_text_on_every_screen(server: Server, filled: Filled, page: Page) -> None:
+    made = []
+    for name in HOSTILE:
+        labels = {"node_id": name[:60], "job_id": "hostile", "name": name}
+        asset = upload(filled.client, picture(1, 2, 3), "image/png", labels)
+        patch = {"tags": [name[:60]], "metadata": {name: name, "list": [name]}}
+        made.append(filled.client.patch(f"/api/assets/{asset['id']}", json=patch).json())
+    broken = {"name": "<b>broken</b>.png", "job_id": "hostile"}
+    html = b"<script>globalThis.ran = 'content'</script>"
+    made.append(upload(filled.client, html, "image/png", broken))
+    paths = ["/?job_id=hostile", "/?job_id=hostile&view=list", "/jobs/hostile", "/usage", "/ledger"]
+    paths += [f"/assets/{asset['id']}" for asset in made]
+
+    for path in paths:
+        await page.open(server.url + path)
+        await page.once("document.querySelector('main h1:not(.vh), [role=option], tbody tr')", "1")
+        assert await page.run("globalThis.ran ?? null") is None, path
+        assert await page.run("document.querySelectorAll('#app script, #app b > b').length") == 0
+
+
+@pytest.mark.parametrize("name", ["gnp.\u202ecat.txt", "<i>a</i>.txt", "__proto__"])
+async def test_a_name_is_read_in_full(
+    server: Server, filled: Filled, page: Page, name: str
+) -> None:
+    asset = upload(filled.client, b"x", "text/plain", {"name": name})
+
+    await page.open(f"{server.url}/assets/{asset['id']}")
+    await shown(page, "h1", name.replace("\u202e", "U+202E")[:6])
+    title = json.dumps(name.replace("\u202e", "U+202E"))
+    await page.once(f"document.title.startsWith({title})", "1")
+
+
+async def test_a_token_signs_in_to_the_view_that_was_asked_for(
+    with_tokens: Server, page: Page
+) -> None:
+    made = run("token", "create", "--data-dir", with_tokens.data_dir, "--user", "alice")
+    token = made.stdout.strip()
+    await page.open(f"{with_tokens.url}/jobs")
+    await sign_in(page, "not a token")
+    await shown(page, ".signin [role=alert]")
+    await sign_in(page, token)
+    await shown(page, "h1", "Jobs")
+
+    assert await page.run("location.pathname") == "/jobs"
+    kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+    assert token not in await page.run(kept)
+    assert token not in " ".join(page.fetched) + with_tokens.errors
+    await click(page, "button[aria-label='Sign out']")
+    await shown(page, ".signin", "Sign in")
+    assert all("401 (Unauthorized)" in each for each in page.complaints)
+    page.complaints.clear()
+
+
+async def sign_in(page: Page, token: str) -> None:
+    await shown(page, ".signin form")
+    await page.run(
+        f"document.querySelector('.signin input').value = {json.dumps(token)};"
+        "document.querySelector('.signin form').requestSubmit()"
+    )
+
+
+async def test_a_deleted_asset_comes_back_by_undo(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.assets[7]
+    path = f"/api/assets/{asset['id']}"
+    await opened(page, f"{server.url}/?open={asset['id']}", "Assets")
+    await click(page, ".panel button[aria-label=More]")
+    await click(page, "[role=menuitem]", "Delete")
+    await click(page, "dialog .danger", "Delete")
+    await shown(page, "[role=status], .toast", "deleted.")
+    assert filled.client.get(path).status_code == 410
+
+    await click(page, ".toast button, [role=status] button", "Undo")
+    await shown(page, "[role=status], .toast", "restored.")
+    assert filled.client.get(path).status_code == 200

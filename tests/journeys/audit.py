@@ -243,7 +243,9 @@ def tables_digest(path: Path) -> str:
     for file, table, key in (
         (path, "assets", "seq"),
         (path, "edges", "source, derived"),
+        (path, "job_attempts", "user_id, job_id, attempt"),
         (path, "jobs", "user_id, job_id"),
+        (path, "node_runs", "user_id, job_id, node_id, attempt, run"),
         (usage, "usage", "user_id, dimension, key"),
     ):
         hashed.update(table.encode() + b"\n")

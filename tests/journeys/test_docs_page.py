@@ -51,7 +51,7 @@ async def test_a_link_opens_its_operation_and_a_search_narrows_the_list(
 
         assert "multipart/form-data" in text
         assert "201" in text
-        assert left == ["start_job"]
+        assert left == ["start_job", "start_node"]
         assert page.complaints == []
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from asset_ledger.api.contract.collection import read_duration, read_retention
+from asset_ledger.api.contract.collection import read_retention
+from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sessions import Sessions

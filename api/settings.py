@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from asset_ledger.api.contract.collection import read_duration, read_versions
+from asset_ledger.api.contract.durations import read_duration, read_versions
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.rates import read_rate
 

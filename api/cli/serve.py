@@ -88,7 +88,7 @@ async def _serve_with(
     worker: "ProcessWorker | None",
 ) -> None:
     from asset_ledger.api.backend import open_backend
-    from asset_ledger.api.contract.collection import read_duration
+    from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.api.http.app import serve as serve_http
 
     async with open_backend(settings, progress, worker) as backend:

@@ -1,21 +1,16 @@
 """The request and response models of collection, and how long contents are retained."""
 
-import re
-from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from asset_ledger.api.contract.durations import read_duration, read_versions
 from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.api.contract.shapes import AnswerModel, Time
 from asset_ledger.ledger.commands.collect import Collected
 from asset_ledger.ledger.commands.collection_plan import CollectionPlan, Retention
 
 MOST_LISTED: Final = 1_000
-
-_ALL: Final = "all"
-_DURATION: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class CollectIn(StrictModel):
@@ -71,27 +66,6 @@ def _document(
         "packs": packs,
         "contents": listed,
     }
-
-
-def read_duration(text: str) -> timedelta:
-    """Return a duration such as 30d, 12h or 0. Raises ValueError."""
-    if text == "0":
-        return timedelta()
-    if (match := _DURATION.fullmatch(text)) is None:
-        raise ValueError("must be a duration such as 30d, 12h or 90m, or 0")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def read_versions(text: str) -> int | timedelta | None:
-    """Return a number of versions, a duration, or None for all. Raises ValueError."""
-    if text == _ALL:
-        return None
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        return int(text)
-    try:
-        return read_duration(text)
-    except ValueError as error:
-        raise ValueError("must be all, a number, or a duration such as 30d") from error
 
 
 def read_retention(versions: str, deleted: str) -> Retention:

@@ -33,7 +33,9 @@ def test_known_empty_and_foreign_variables_are_not_misspelt() -> None:
 def test_every_variable_named_in_the_source_is_known() -> None:
     sources = Path(api.__file__).parent.rglob("*.py")
     named = {
-        name for file in sources for name in re.findall(r"ASSET_LEDGER_[A-Z_]+\b", file.read_text())
+        name
+        for file in sources
+        for name in re.findall(r"\bASSET_LEDGER_[A-Z_]+\b", file.read_text())
     }
 
     assert named - {"ASSET_LEDGER_"} <= KNOWN

@@ -43,6 +43,8 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.AssetDeletedError: errors.AssetDeletedError("a" * 32, by="1", when="then", position=7),
     errors.PreconditionFailedError: errors.PreconditionFailedError("a" * 32, 7),
     errors.ContentDamagedError: errors.ContentDamagedError("sha256:" + "0" * 64, "it is missing"),
+    errors.ContentCollectedError: errors.ContentCollectedError("sha256:" + "0" * 64, "then"),
+    errors.NotRestorableError: errors.NotRestorableError("a" * 32, "then"),
     errors.TablesDamagedError: errors.TablesDamagedError("projections.g1.db", "malformed"),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),

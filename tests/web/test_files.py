@@ -1,4 +1,4 @@
-"""The console's files: the vendored copies, which module imports which, what is forbidden, the budgets."""
+"""The console's files: the vendored copies, the imports, what is forbidden, the budgets."""
 
 import json
 import re

@@ -106,8 +106,8 @@ class Asset(AssetRecord):
     ) -> list[Usage]:
         """Return count and bytes of the live assets per group: the first `limit` groups.
 
-        `limit` is at most 1,000. Without a filter these are running totals, which follow a write
-        within moments. Raises ParameterError.
+        `limit` is at most 1,000. The totals include every earlier write of this connection.
+        Raises ParameterError; ProjectionBehindError if the totals do not follow the log.
         """
         options = {"group_by": group_by, "sort": sort, "page_size": limit}
         made_by = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}

@@ -4,10 +4,12 @@ Promise: a refusal raises the class that the server raised. A network failure or
 raises UnreachableError after the last attempt of the retry policy.
 """
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import orjson
@@ -18,16 +20,46 @@ from asset_ledger.api.sdk.errors import UnreachableError
 from asset_ledger.api.sdk.form import Body, SourceError
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
-from asset_ledger.api.sdk.sessions import Sessions
+from asset_ledger.api.sdk.sessions import TIMEOUT, Sessions
 from asset_ledger.ledger.errors import LedgerError
+
+T = TypeVar("T")
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """What aiohttp raises for a network failure."""
+
+UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp raises if there is no such name, or if nothing accepts a connection."""
+
+FIRST_ATTEMPTS: Final = 5
+"""Attempts while the server has never answered: their pauses are 1.5 s at most."""
+
+FIRST_SECONDS: Final = 1.0
+"""While the server has never answered, a failure to connect after this time is the last."""
+
+FIRST_CONNECT: Final = aiohttp.ClientTimeout(total=None, sock_connect=1.5, sock_read=90)
+"""Seconds to connect while the server has never answered: see `sessions.TIMEOUT`."""
 
 PROXY_FAILURES: Final = (502, 504)
 
 LARGE: Final = 1 << 20
 """Bytes. Larger bodies are sent with `Expect: 100-continue`: the server may refuse them unread."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the answers of one server have shown so far."""
+
+    any: bool = False
+    position: int = 0
+    """The newest position of the log that an answer named."""
+
+    def note(self, response: aiohttp.ClientResponse) -> None:
+        """Note what an answer shows."""
+        self.any = True
+        position = response.headers.get("Ledger-Position", "")
+        if position.isdecimal():
+            self.position = max(self.position, int(position))
 
 
 class Client:
@@ -36,6 +68,7 @@ class Client:
     def __init__(self, url: str, token: str | None, retry: RetryPolicy) -> None:
         self.url = _base(url)
         self.retry = retry
+        self.answers = Answers()
         self._sessions = Sessions({"Authorization": f"Bearer {token}"} if token else {})
         self._headers: Mapping[str, str] = {}
 
@@ -56,7 +89,7 @@ class Client:
     ) -> dict[str, Any]:
         """Return the JSON object of the answer. `body` makes the body of each attempt."""
         url = self._url_of(path, query)
-        return await self.retry.run(partial(self._attempt, method, url, headers, body))
+        return await self._retried(partial(self._attempt, method, url, headers, body))
 
     async def text(self, path: str) -> str:
         """Return the body of an answer as text."""
@@ -67,7 +100,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Return an answer whose body is not read yet. The caller releases it."""
         url = self._url_of(path, query)
-        return await self.retry.run(partial(self._send, "GET", url, headers, None))
+        return await self._retried(partial(self._send, "GET", url, headers, None))
 
     async def pieces(
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
@@ -87,6 +120,19 @@ class Client:
     def broken(self, error: Exception) -> UnreachableError:
         """Return the error for an answer that broke off."""
         return UnreachableError(f"the connection to {self.url} broke off, try again: {error!r}")
+
+    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Retry as the policy says; less before the first answer: the address may be wrong."""
+        began = time.monotonic()
+
+        def useless(number: int, error: Exception) -> bool:
+            if self.answers.any:
+                return False
+            unconnected = isinstance(error.__cause__, UNCONNECTED)
+            late = unconnected and time.monotonic() - began > FIRST_SECONDS
+            return late or number >= FIRST_ATTEMPTS
+
+        return await self.retry.run(attempt, useless=useless)
 
     def _url_of(self, path: str, query: Query) -> URL:
         # Paths are quoted already: yarl would split an id with a slash into two segments.
@@ -123,7 +169,9 @@ class Client:
                 data=body.data if body else None,
                 expect100=body is not None and body.size >= LARGE,
                 allow_redirects=False,
+                timeout=TIMEOUT if self.answers.any else FIRST_CONNECT,
             )
+            self.answers.note(response)
             if response.status < 300:
                 return response
             async with response:

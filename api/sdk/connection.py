@@ -20,6 +20,13 @@ ambient: Final[ContextVar[Gateway | None]] = ContextVar("asset_ledger_gateway", 
 """The gateway of the innermost `async with connect(...)` around the running code."""
 
 
+synchronous: Final[ContextVar[bool]] = ContextVar("asset_ledger_synchronous", default=False)
+"""Whether the running code does a call of `asset_ledger.sync`."""
+
+blocks: Final[list[tuple[int, Gateway]]] = []
+"""The open `with sync.connect(...)` blocks: thread and gateway. A new thread has no `ambient`."""
+
+
 class _Process:
     """The connection that `install` made for the whole process."""
 
@@ -53,12 +60,27 @@ def connect(
 
 def current_gateway() -> Gateway:
     """Return the gateway that calls use here. Raises NotConnectedError if there is none."""
-    if gateway := ambient.get() or _Process.gateway:
+    if gateway := ambient.get() or _of_a_block() or _Process.gateway:
         return gateway
     url = os.environ.get("ASSET_LEDGER_URL")
     if not url:
         raise NotConnectedError("no ledger is connected: use connect(), or set ASSET_LEDGER_URL")
     return _from_environment(url, os.environ.get("ASSET_LEDGER_TOKEN"))
+
+
+def _of_a_block() -> Gateway | None:
+    """Return the gateway of the innermost `with` block for a thread without a block of its own.
+
+    Raises NotConnectedError if several threads have blocks: one of them would be the wrong ledger.
+    """
+    if not synchronous.get() or not blocks:
+        return None
+    if len({thread for thread, _ in blocks}) > 1:
+        raise NotConnectedError(
+            "several threads are connected, and this one is not:"
+            " use connect() in this thread, or pass the gateway"
+        )
+    return blocks[-1][1]
 
 
 class Connection:

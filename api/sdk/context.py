@@ -46,6 +46,7 @@ running: Final[ContextVar[Run | None]] = ContextVar("asset_ledger_run", default=
 class ProcessingContext:
     """One job of one workflow, for one user: the caller, or any user if the caller is an admin.
 
+    The default user is that of the token, of the data folder, or of the `gateway`.
     Without a `job_id` a new one is made. Without a `gateway` the connected ledger is used.
     `parameters` (a JSON object) and `parent_job_id`, the job that started this one, are recorded
     with the start. `attempt`: see `__aenter__`.
@@ -58,7 +59,7 @@ class ProcessingContext:
     def __init__(
         self,
         *,
-        user_id: str = "1",
+        user_id: str | None = None,
         workflow_id: str | None = None,
         job_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -196,7 +197,8 @@ class ProcessingContext:
     @property
     def user_gateway(self) -> Gateway:
         """The gateway of this context for its user. Raises NotConnectedError."""
-        return (self._gateway or current_gateway()).for_user(self.user_id)
+        gateway = self._gateway or current_gateway()
+        return gateway if self.user_id is None else gateway.for_user(self.user_id)
 
     async def _create(self, fields: Mapping[str, Any], content: Source | None) -> Asset:
         gateway = self.user_gateway

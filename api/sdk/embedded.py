@@ -153,6 +153,7 @@ class EmbeddedGateway:
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        await self._retry.run(self._reach_the_head)
         return await self._tables.usage(query)
 
     async def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
@@ -242,6 +243,10 @@ class EmbeddedGateway:
         """Yield the events of a job in log order. Raises UnknownJobError."""
         replay, user_id = self._ledger.replay, self._user_id
         return _documents(lambda after, limit: replay(Replay.job, user_id, job_id, after, limit))
+
+    async def _reach_the_head(self) -> None:
+        """Wait until the usage totals reflect every write. Raises ProjectionBehindError."""
+        await self._projections.reach(self._backend.feed.head(), ("usage", "tables"))
 
     def _call(self, key: str | None = None) -> CallContext:
         return CallContext(self._user_id, key=key or new_key(), actor=self._caller)

@@ -64,7 +64,10 @@ class Gateway(Protocol):
         """
 
     async def usage(self, query: Query) -> Document:
-        """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        """Return `{"usage": [...], "next": "..."}`, with every earlier write of this gateway.
+
+        Raises ParameterError, CursorError; ProjectionBehindError if the totals do not follow.
+        """
 
     def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:
         """Yield the content of an asset in pieces, by default of its newest version.

@@ -1,17 +1,20 @@
 """The background event loop that runs the calls of the synchronous SDK.
 
-Promise: a call runs in a copy of the caller's context variables, so it uses the caller's ledger.
+Promise: a call runs in a copy of the caller's context variables, so it uses the caller's ledger. In
+a thread without a ledger of its own, it uses that of the open `with` block.
 """
 
 import asyncio
 import atexit
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from functools import cache
 from os import register_at_fork
 from threading import Thread
 from typing import Any, Final, TypeVar
 
+from asset_ledger.api.sdk.connection import synchronous
 from asset_ledger.api.sdk.errors import EventLoopError
 
 T = TypeVar("T")
@@ -32,7 +35,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             "asset_ledger.sync was used in a coroutine that asset_ledger.sync runs:"
             " await the call of the same name in asset_ledger"
         )
-    running = asyncio.run_coroutine_threadsafe(work, loop)
+    context = copy_context()
+    context.run(synchronous.set, True)
+    running = context.run(asyncio.run_coroutine_threadsafe, work, loop)
     try:
         return running.result()
     except BaseException:

@@ -74,6 +74,8 @@ class RemoteGateway:
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        # The totals follow the log: without a position they may lack this client's last write.
+        query = [*query, ("min_position", str(self._client.answers.position))]
         return await self._client.request("GET", "/api/assets/usage", query=query)
 
     def chunks(self, asset_id: str, version: int | None = None) -> AsyncGenerator[bytes]:

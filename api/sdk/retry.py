@@ -38,14 +38,22 @@ class RetryPolicy:
     most: float = 5.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of the first attempt that succeeds. Raises what the last one raised."""
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        useless: Callable[[int, Exception], bool] = lambda number, error: False,
+    ) -> T:
+        """Return the result of the first attempt that succeeds. Raises what the last one raised.
+
+        `useless` returns whether attempt `number` (from 1), which raised `error`, is the last.
+        """
         for number in range(1, self.attempts):
             try:
                 return await attempt()
             except TEMPORARY as error:
                 pause = self._pause(number, error)
-                if pause is None:
+                if pause is None or useless(number, error):
                     raise
             await self.sleep(pause)
         return await attempt()

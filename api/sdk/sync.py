@@ -13,6 +13,7 @@ Everything raises what its namesake in `asset_ledger.api.sdk` raises.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import get_ident
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
@@ -21,7 +22,7 @@ from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
 from asset_ledger.api.sdk import node as nodes
 from asset_ledger.api.sdk import workflow as workflows
-from asset_ledger.api.sdk.connection import ambient
+from asset_ledger.api.sdk.connection import ambient, blocks
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import AttemptChoice, OnSaveError
 from asset_ledger.api.sdk.errors import *  # noqa: F403
@@ -64,14 +65,20 @@ class Connection:
         self._process = os.getpid()
 
     def __enter__(self) -> Gateway:
-        """Open the ledger and use it inside the block. Raises DataFolderError for a folder."""
+        """Open the ledger and use it inside the block, also in threads that are started there.
+
+        Raises DataFolderError for a folder.
+        """
         gateway = run(self._opening.__aenter__())
         self._before = ambient.get()
         ambient.set(gateway)
+        self._block = get_ident(), gateway
+        blocks.append(self._block)
         return gateway
 
     def __exit__(self, *_: object) -> None:
         ambient.set(self._before)
+        blocks.remove(self._block)
         if os.getpid() == self._process:  # else it is open in the parent of this forked process
             run(self._opening.__aexit__())
 
@@ -92,7 +99,7 @@ class ProcessingContext:
     def __init__(
         self,
         *,
-        user_id: str = "1",
+        user_id: str | None = None,
         workflow_id: str | None = None,
         job_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,

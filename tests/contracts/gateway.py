@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from asset_ledger import Asset, Gateway, Job, ProcessingContext
+from asset_ledger.api.sdk.asset import GroupBy
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.record import Filters
@@ -527,6 +528,36 @@ class GatewayContract:
         assert await Asset.usage(job_id="another", gateway=gateway) == []
         with pytest.raises(ParameterError):
             await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
+
+    async def test_usage_includes_each_write_that_returned_before(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        async def count(group_by: GroupBy, key: str) -> int:
+            rows = await Asset.usage(group_by=group_by, gateway=gateway)
+            return sum(row.count for row in rows if row.key == key)
+
+        for number in range(10):
+            asset = await context.create_asset("a", "text/plain", b"x", node_id="n")
+            assert await count("node_id", "n") == number + 1
+            await asset.update(content_type="image/png")
+            assert await count("content_type", "image/png") == 1
+            await asset.delete()
+            assert await count("node_id", "n") == number
+            await asset.restore()
+            assert await count("node_id", "n") == number + 1
+            await asset.update(content_type="text/plain")
+
+    async def test_usage_includes_a_run_that_returned_before(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        for number in range(10):
+            run = {"node_id": f"n{number}", "run": "r", "workflow_id": None, "attempt": None}
+            await gateway.start_node("j", run)
+            end = {"node_id": f"n{number}", "run": "r", "status": "failed", "seconds": 2.0}
+            await gateway.finish_node("j", end)
+
+            rows = await Asset.usage(group_by="node_id", gateway=gateway)
+            assert len([row for row in rows if row.failed == 1]) == number + 1
 
     async def test_reading_a_content_checks_its_digest_and_version(
         self, gateway: Gateway, context: ProcessingContext

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import orjson
 import pytest
@@ -163,6 +164,73 @@ async def test_a_ledger_without_a_server_is_unreachable(unused_tcp_port: int) ->
 
     with pytest.raises(UnreachableError, match=f"^cannot reach {url}: "):
         await context_at(url, retry).find_asset("0" * 32)
+
+
+async def calls_until_it_gives_up(url: str) -> tuple[int, float, str]:
+    """Return the number of pauses of a call, their sum in seconds, and its error."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    gateway = RemoteGateway(url, retry=RetryPolicy(sleep=sleep))
+    with pytest.raises(UnreachableError) as raised:
+        await gateway.find("0" * 32)
+    await gateway.close()
+    return len(pauses), sum(pauses), str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}"])
+async def test_a_wrong_address_is_given_up_after_pauses_of_two_seconds_at_most(
+    unused_tcp_port: int, address: str
+) -> None:
+    url = f"http://{address.format(port=unused_tcp_port)}"
+
+    pauses, seconds, message = await calls_until_it_gives_up(url)
+
+    assert 1 <= pauses <= 4
+    assert seconds <= 1.5
+    assert message.startswith(f"cannot reach {url}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"-ERR unknown command\r\n"])
+async def test_an_address_without_an_http_server_is_given_up_like_a_wrong_one(sent: bytes) -> None:
+    async with network(answers(sent)) as between:
+        pauses, seconds, message = await calls_until_it_gives_up(between.url)
+
+    assert 1 <= pauses <= 4
+    assert seconds <= 1.5
+    assert "\n" not in message
+
+
+async def test_a_name_without_an_address_is_given_up() -> None:
+    pauses, seconds, message = await calls_until_it_gives_up("http://no-such-host.invalid:7777")
+
+    assert pauses <= 4
+    assert seconds <= 1.5
+    assert message.startswith("cannot reach http://no-such-host.invalid:7777: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("first", [answer(200, b"{}"), answer(404, b"{}"), answer(502)])
+async def test_a_server_that_answered_before_is_retried_eight_times(first: bytes) -> None:
+    async with network(in_turn(answers(first), drops_the_request)) as between:
+        pauses: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+
+        gateway = RemoteGateway(between.url, retry=RetryPolicy(sleep=sleep))
+        with suppress(LedgerError):
+            await gateway.find("1" * 32)
+        pauses.clear()
+
+        with pytest.raises(UnreachableError):
+            await gateway.find("1" * 32)
+        await gateway.close()
+
+    assert len(pauses) == 7
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +23,9 @@ from asset_ledger.errors import (
 )
 from asset_ledger.sync import Asset, BaseNode, ProcessingContext, connect, run_node, run_workflow
 from tests.api.running import Api
+
+T = TypeVar("T")
+Apart = Callable[[Callable[[], Any]], Any]
 
 
 class Paints(BaseNode):
@@ -149,6 +155,80 @@ def test_the_sync_sdk_has_the_names_and_parameters_of_the_async_one() -> None:
                 assert list(inspect.signature(getattr(sync_kind, name)).parameters) == list(
                     inspect.signature(method).parameters
                 )
+
+
+def in_a_thread(call: Callable[[], T]) -> T:
+    results: list[T] = []
+    thread = Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def in_a_pool(call: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def in_a_thread_of_a_thread(call: Callable[[], T]) -> T:
+    return in_a_thread(lambda: in_a_pool(call))
+
+
+THREADS = pytest.mark.parametrize("apart", [in_a_thread, in_a_pool, in_a_thread_of_a_thread])
+
+
+def record(name: str) -> list[str]:
+    ProcessingContext(job_id="j").create_asset(name, content=b"x")
+    return [asset.name for asset in Asset.iterate()]
+
+
+@THREADS
+def test_a_thread_uses_the_ledger_of_the_innermost_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: Apart
+) -> None:
+    monkeypatch.delenv("ASSET_LEDGER_URL", raising=False)
+    with connect(data_dir=tmp_path / "outer"):
+        assert apart(lambda: record("a")) == ["a"]
+        with connect(data_dir=tmp_path / "inner"):
+            assert apart(lambda: record("b")) == ["b"]
+        assert apart(lambda: record("c")) == ["a", "c"]
+    with pytest.raises(NotConnectedError):
+        in_a_pool(lambda: record("d"))
+
+
+@THREADS
+def test_a_thread_of_a_block_does_not_use_the_installed_ledger(
+    tmp_path: Path, apart: Apart
+) -> None:
+    installed = connect(data_dir=tmp_path / "installed").install()
+    with connect(data_dir=tmp_path / "block"):
+        assert apart(lambda: record("b")) == ["b"]
+    assert apart(lambda: record("a")) == ["a"]
+    installed.close()
+
+
+def test_a_thread_with_a_block_of_its_own_uses_that(tmp_path: Path) -> None:
+    def work() -> list[str]:
+        with connect(data_dir=tmp_path / "own"):
+            return record("b") + in_a_pool_of_two_blocks()
+
+    def in_a_pool_of_two_blocks() -> list[str]:
+        with pytest.raises(NotConnectedError, match="several threads"):
+            in_a_pool(lambda: record("c"))
+        return []
+
+    with connect(data_dir=tmp_path / "first"):
+        assert in_a_thread(work) == ["b"]
+        assert in_a_thread(lambda: record("a")) == ["a"]
+
+
+def test_a_node_that_starts_a_thread_uses_its_ledger(context: ProcessingContext) -> None:
+    class Threaded(BaseNode):
+        async def process(self, context: asset_ledger.ProcessingContext) -> list[str]:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(None, record, "a")
+
+    assert run_node(Threaded(id="n"), context).value == ["a"]
 
 
 SCRIPT = """

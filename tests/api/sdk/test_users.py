@@ -50,6 +50,34 @@ async def test_a_token_without_admin_cannot_record_for_another_user(
     assert api.head() == before
 
 
+@pytest.mark.parametrize("user_id", ["1", "anna", "jörg a/b"])
+@pytest.mark.parametrize("scopes", [("read", "write"), ALL])
+async def test_a_context_without_a_user_acts_for_the_user_of_the_token(
+    api: Api, scopes: tuple[str, ...], user_id: str
+) -> None:
+    async with connect(api.url, token=caller(api, user_id, *scopes).token):
+        async with ProcessingContext(job_id="j") as context:
+            asset = await context.create_asset("a", content=b"x")
+        assert await context.find_asset(asset.id) == asset
+        events = [event async for event in context.history()]
+
+    assert (asset.user_id, asset.parent_id) == (user_id, user_id)
+    assert {event.by for event in events} == {user_id}
+    assert len(events) == 3
+
+
+@pytest.mark.parametrize("user_id", ["1", "anna", "jörg a/b"])
+async def test_a_context_without_a_user_acts_for_the_user_of_the_folder(
+    tmp_path: Path, user_id: str
+) -> None:
+    async with connect(data_dir=tmp_path, user_id=user_id) as gateway:
+        asset = await ProcessingContext().create_asset("a", content=b"x")
+        for_bob = ProcessingContext(gateway=gateway.for_user("bob"))
+
+        assert (asset.user_id, asset.parent_id) == (user_id, user_id)
+        assert (await for_bob.create_asset("b", content=b"x")).user_id == "bob"
+
+
 async def test_an_admin_records_for_another_user_and_is_named_in_the_event(api: Api) -> None:
     async with connect(api.url, token=caller(api, "root", *ALL).token):
         context = ProcessingContext(user_id="alice")

@@ -42,14 +42,21 @@ class Page:
     """One page, the addresses that it fetched, and the errors and messages of its console."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket, self._session, self._number = socket, "", 0
+        self._socket, self._session, self._target, self._number = socket, "", "", 0
         self.fetched: list[str] = []
         self.complaints: list[str] = []
 
     async def open(self, url: str) -> None:
-        """Open this address in a new page."""
+        """Open this address in a new page, in the place of the one before.
+
+        Every visible page of the console has a stream, and a browser opens six connections only.
+        """
+        before, self._session = self._target, ""
         target = await self._call("Target.createTarget", {"url": "about:blank"})
-        attach = {"targetId": target["targetId"], "flatten": True}
+        self._target = target["targetId"]
+        if before:
+            await self._call("Target.closeTarget", {"targetId": before})
+        attach = {"targetId": self._target, "flatten": True}
         self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,6 +12,9 @@ from tests.journeys.browser import Page, browsing
 from tests.journeys.server import PATIENCE, Server, serving
 from tests.web.filled import Filled, fill
 from tests.web.proxy import Proxy, proxying
+
+UNKNOWN: Final = "0" * 32
+"""The id of no asset."""
 
 
 @pytest.fixture
@@ -58,8 +62,9 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
 
 
 def _failed_picture(complaint: str) -> bool:
-    """Tell whether a picture could not be made or read, which a browser always reports."""
-    return complaint.startswith("Failed to load resource") and "/thumbnail" in complaint
+    """Tell whether a picture or the unknown asset was refused, which a browser reports."""
+    failed = complaint.startswith("Failed to load resource")
+    return failed and ("/thumbnail" in complaint or f"/{UNKNOWN}" in complaint)
 
 
 def _local(url: str) -> bool:

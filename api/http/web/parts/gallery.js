@@ -62,12 +62,15 @@ function useList(params) {
   return { list, reload };
 }
 
-/** Days and bytes under the filters. @param {Params} params @param {List | null} list */
+const COUNTED = new Set(["workflow_id", "job_id", "node_id", "attempt"]); // what usage filters by
+
+/** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
 function useDays(params, list) {
   const { sort: _, ...filters } = params;
   const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
   useEffect(() => {
     if (!list) return;
+    if (Object.keys(filters).some((name) => !COUNTED.has(name))) return setUsage({ days: [], bytes: 0 });
     const abort = new AbortController();
     get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() === "+00:00" ? undefined : zone(), page_size: 1000 }, { signal: abort.signal }).then(
       (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),

@@ -27,7 +27,7 @@ from asset_ledger.projections.queries.pages import (
     seal_cursor,
     sort_of,
     suggestion,
-    unseal_row,
+    unseal_values,
 )
 
 Value = str | int | None
@@ -265,7 +265,7 @@ class AssetQuery:
             return first
         if first.sort.column is None:
             return replace(first, start=open_cursor(cursor, first.binding))
-        key, start = unseal_row(cursor, first.binding)
+        key, start = unseal_values(cursor, first.binding, (str, int), (int,))
         return replace(first, start=start, key=key)
 
     def next_cursor(self, start: int | None) -> str:

@@ -15,16 +15,15 @@ from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.domain.node import NodeRun
-from asset_ledger.ledger.errors import CursorError, UnknownJobError
+from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
-    INVALID_CURSOR,
     MAX_BYTES,
     Page,
     PendingBackfill,
     check_backfilled,
     seal,
-    unseal,
+    unseal_values,
 )
 
 SORTS: Final = ("created_at", "-seconds", "-failed", "-bytes", "-assets")
@@ -96,7 +95,7 @@ class NodeQueries:
         """
         check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id", "attempt"))
         binding = orjson.dumps(["nodes", user_id, job_id, attempt, sort])
-        start = _start(cursor, binding) if cursor else ()
+        start = unseal_values(cursor, binding, (int, float), (str,)) if cursor else ()
         values = (user_id, job_id, page_size + 1, attempt, *start)
         *rows, (_, known, position) = await self._readers.rows(_statement(sort, start), values)
         if not known:
@@ -120,15 +119,6 @@ def _statement(sort: str, start: Sequence[Any]) -> str:
         order, beyond = f"{value} DESC, key DESC", f"({value}, key) < (?5, ?6)"
     after = f"WHERE {beyond}" if start else ""
     return _PAGE.format(summed=_SUMMED, value=value, order=order, after=after, job=_JOB)
-
-
-def _start(cursor: str, binding: bytes) -> Sequence[Any]:
-    """Return the sorted value and the key of the last node of the previous page."""
-    try:
-        value, key = orjson.loads(unseal(cursor, binding))
-    except ValueError as error:
-        raise CursorError(INVALID_CURSOR) from error
-    return value, key
 
 
 def run_document(run: NodeRun) -> dict[str, Any]:

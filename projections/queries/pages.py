@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -116,15 +116,21 @@ def unseal(cursor: str, binding: bytes) -> bytes:
     return key
 
 
-def unseal_row(cursor: str, binding: bytes) -> tuple[str | int, int]:
-    """Return the sort key and the position in a cursor. Raises CursorError."""
+def unseal_values(cursor: str, binding: bytes, *kinds: tuple[type, ...]) -> list[Any]:
+    """Return the values of a cursor's key: one for each of `kinds`, and of one of its types.
+
+    Raises CursorError, also for an integer that no list has: a cursor may be forged.
+    """
     try:
-        key, start = orjson.loads(unseal(cursor, binding))
-    except (ValueError, TypeError) as error:
+        values = orjson.loads(unseal(cursor, binding))
+    except ValueError as error:
         raise CursorError(INVALID_CURSOR) from error
-    if type(key) not in (str, int) or type(start) is not int or not -1 <= start <= LAST:
+    if not isinstance(values, list) or len(values) != len(kinds):
         raise CursorError(INVALID_CURSOR)
-    return key, start
+    for value, types in zip(values, kinds, strict=True):
+        if type(value) not in types or (type(value) is int and not -1 <= value <= LAST):
+            raise CursorError(INVALID_CURSOR)
+    return values
 
 
 def _seal(key: bytes, binding: bytes) -> bytes:

@@ -9,16 +9,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from asset_ledger.ledger.errors import CursorError
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     BRIEF,
-    INVALID_CURSOR,
     Page,
     PendingBackfill,
     check_backfilled,
     seal,
-    unseal,
+    unseal_values,
 )
 
 FILTERS: Final = ("job_id", "workflow_id", "node_id", "attempt")
@@ -130,7 +128,7 @@ class UsageQueries:
         if query.filters:  # counted over the assets
             check_backfilled(self._pending_backfill, "assets", {*query.filters, query.group_by})
         readers, projection = (self._assets, "assets") if query.filters else (self._totals, "usage")
-        start = _start(cursor, query) if cursor else None
+        start = unseal_values(cursor, query.binding, (str, int), (str,)) if cursor else None
         sql, parameters = _statement(query, start, page_size + 1)
         brief = not query.filters and page_size <= BRIEF  # one range of an index
         *rows, (_, _, position) = await readers.rows(sql, [*parameters, projection], brief)
@@ -152,14 +150,3 @@ def _statement(query: UsageQuery, start: Sequence[Any] | None, limit: int) -> tu
     after = f"WHERE {beyond}" if edge else ""
     sql = _PAGE.format(sorted=query.column, source=source, after=after, order=order)
     return sql, [*parameters, *(edge or ()), limit]
-
-
-def _start(cursor: str, query: UsageQuery) -> Sequence[Any]:
-    """Return the sort value and the key of the last group of the previous page."""
-    try:
-        value, key = orjson.loads(unseal(cursor, query.binding))
-    except (ValueError, TypeError) as error:
-        raise CursorError(INVALID_CURSOR) from error
-    if not isinstance(key, str) or not isinstance(value, int | str):
-        raise CursorError(INVALID_CURSOR)
-    return [value, key]

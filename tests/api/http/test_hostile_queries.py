@@ -2,10 +2,12 @@
 
 from urllib.parse import quote
 
+import orjson
 import pytest
 
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.pages import seal
+from asset_ledger.projections.queries.usage import UsageQuery
 from tests.api.running import Api
 
 GROUP = "&group_by=node_id"
@@ -15,16 +17,43 @@ def forged(binding: bytes, key: bytes) -> str:
     return quote(seal(key, binding))
 
 
-@pytest.mark.parametrize(
-    "key",
-    [b"[[1],2]", b'[{"a":1},2]', b"7", b"null", b'["a"]', b'["a",1e300]', b"[1,2,3]", b"\xff"],
-)
-@pytest.mark.parametrize("sort", ["size", "-size", "name"])
-async def test_a_forged_cursor_is_refused(api: Api, key: bytes, sort: str) -> None:
-    query = AssetQuery.of("1", {}, sort, 10, "")
+FORGED = [b"[[1],2]", b'[{"a":1},2]', b"7", b"null", b'["a"]', b'["a",1e300]', b"[1,2,3]", b"\xff"]
+"""Keys that no list has made."""
+TOO_LARGE = [
+    b'[18446744073709551615,"a"]',
+    b'["a",18446744073709551615]',
+    b"[9223372036854775808,1]",
+]
+"""Keys with a number that SQLite cannot hold."""
 
-    cursor = forged(query.binding, key)
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
+@pytest.mark.parametrize("sort", ["size", "-size", "name"])
+async def test_a_forged_cursor_of_assets_is_refused(api: Api, key: bytes, sort: str) -> None:
+    cursor = forged(AssetQuery.of("1", {}, sort, 10, "").binding, key)
+
     answer = await api.get(f"/api/assets?sort={sort}&page_size=10&cursor={cursor}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
+@pytest.mark.parametrize("sort", ["-bytes", "-seconds", "key"])
+async def test_a_forged_cursor_of_usage_is_refused(api: Api, key: bytes, sort: str) -> None:
+    cursor = forged(UsageQuery("1", "node_id", {}, sort).binding, key)
+
+    answer = await api.get(f"/api/assets/usage?group_by=node_id&sort={sort}&cursor={cursor}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
+@pytest.mark.parametrize("sort", ["created_at", "-seconds", "-bytes"])
+async def test_a_forged_cursor_of_nodes_is_refused(api: Api, key: bytes, sort: str) -> None:
+    await api.created(job_id="j", node_id="n")
+    cursor = forged(orjson.dumps(["nodes", "1", "j", None, sort]), key)
+
+    answer = await api.get(f"/api/jobs/j/nodes?sort={sort}&cursor={cursor}")
 
     assert (answer.status, answer.slug) == (400, "bad-cursor")
 

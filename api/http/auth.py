@@ -67,15 +67,19 @@ class LocalAuthenticator:
     def check(self, method: str, headers: Headers) -> None:
         check_host(headers.get("Host", ""))
         check_no_proxy(headers)
-        if method in WRITES and not self._origins.allow(headers.get("Origin")):
-            check_not_foreign(headers)
+        if method in WRITES:
+            self._check_origin(headers)
 
     def credential(self, request: Request) -> Credential:
         """Return the local user. Raises ForbiddenError for what a page of another site reads; such
         a page may lead to the console, which needs no credential."""
-        if not self._origins.allow(request.headers.get("Origin")):
-            check_not_foreign(request.headers)
+        if request.method not in WRITES:  # `check` has refused the writes, of all operations
+            self._check_origin(request.headers)
         return _LOCAL
+
+    def _check_origin(self, headers: Headers) -> None:
+        if not self._origins.allow(headers.get("Origin")):
+            check_not_foreign(headers)
 
     def sign_in(self, token: str) -> Credential | None:
         return None

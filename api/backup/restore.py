@@ -17,12 +17,11 @@ from asset_ledger.api.backup.create import contents_of
 from asset_ledger.api.backup.files import KEY, Backup, BackupFolder
 from asset_ledger.api.export.files import CHECKPOINTS, EVENTS, KEYS, write_file
 from asset_ledger.api.imports.errors import SourceError
-from asset_ledger.api.imports.ledger import check_empty
+from asset_ledger.api.imports.ledger import check_empty, copy_keys
 from asset_ledger.api.imports.ledger_lines import (
     Lines,
     Manifest,
     read_event,
-    read_key,
     read_note,
 )
 from asset_ledger.ledger.content.copying import ContentCopier, Missing
@@ -181,10 +180,7 @@ class _Restore:
             )
 
     def _keys_and_checkpoints(self, backup: Backup, last: int) -> None:
-        lines = self._lines(backup, KEYS)
-        rows = (row for line in lines if (row := read_key(lines, line)).last <= last)
-        while page := list(islice(rows, PAGE)):
-            self._log.copy_keys(page)
+        copy_keys(self._lines(backup, KEYS), self._log, last)
         notes = self._lines(backup, CHECKPOINTS)
         for line in notes:
             size, note = read_note(notes, line, backup.events)

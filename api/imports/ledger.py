@@ -106,6 +106,20 @@ def check_empty(data_dir: Path, ignored: AbstractSet[str] = frozenset()) -> None
         raise DataFolderError(f"{data_dir} is not empty: name an empty folder")
 
 
+def copy_keys(lines: Lines, log: CopiedLog, upto: int | None = None) -> None:
+    """Copy idempotency keys; only those whose events end at position `upto` or before, if given.
+
+    Raises SourceError for a key that its events do not name.
+    """
+    rows = (read_key(lines, line) for line in lines)
+    kept = (row for row in rows if upto is None or row.last <= upto)
+    while page := list[KeyRow](islice(kept, PAGE)):
+        try:
+            log.copy_keys(page)
+        except NotNextError as error:
+            raise lines.wrong(error) from error
+
+
 class _Copy:
     """One import, from its first file to its last."""
 
@@ -199,13 +213,7 @@ class _Copy:
 
     def keys(self) -> None:
         """Import the idempotency keys. Their events come before them."""
-        lines = self._lines(KEYS)
-        rows = (read_key(lines, line) for line in lines)
-        while page := list[KeyRow](islice(rows, PAGE)):
-            try:
-                self._log.copy_keys(page)
-            except NotNextError as error:
-                raise lines.wrong(error) from error
+        copy_keys(self._lines(KEYS), self._log)
 
     def checkpoints(self) -> None:
         """Import the signed checkpoints. Each root has to be that of the imported events."""

@@ -21,7 +21,7 @@ from asset_ledger.api.http.proofs import EVENTS_PER_PIECE, joined
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import SigningKeyError, UnknownJobError
+from asset_ledger.ledger.errors import ContentCollectedError, SigningKeyError, UnknownJobError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.merkle.proof import END, ProvenEvent, TreeHead, document_start
 from asset_ledger.ledger.reading.replay import Replay
@@ -130,11 +130,15 @@ class StreamedBundle:
                 held.by.add(AssetId(event.originator_id))
 
     async def _has_written(self, digest: Digest, live: set[AssetId]) -> bool:
-        """Write a content. Return False if every asset with it is deleted: none may be read."""
+        """Write a content. Return False if every asset with it is deleted, as none may be read, or
+        if it was collected."""
         held = self._contents[digest]
         if not held.by & live:
             return False
-        content = await self._request.ledger.open_content(digest, held.size)
+        try:
+            content = await self._request.ledger.open_content(digest, held.size)
+        except ContentCollectedError:
+            return False
         try:
             with self._zip.open(content_path(digest), "w", force_zip64=True) as entry:
                 async for piece in content.chunks(0, content.size):

@@ -1,6 +1,7 @@
 """Collection: what is retained, what goes, and races with uploads and restores of its bytes."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import SMALL
+from tests.api.cli.test_audit_bundle import unpacked
+from tests.api.cli.test_audit_bundle import verified as verified_bundle
 from tests.api.running import Api, serving
 from tests.journeys.server import program, run, until
 from tests.journeys.server import serving as process
@@ -269,6 +272,24 @@ async def test_a_collected_ledger_can_be_exported_backed_up_and_bundled(
             for found in (await other.get("/api/assets?name=again")).json["assets"]:
                 assert len((await other.get(found["get_url"])).body) == found["size"]
         await asyncio.to_thread(verified, tmp_path / copy)
+
+
+@pytest.mark.parametrize("content", [SMALL_BYTES, LARGE_BYTES])
+async def test_a_bundle_over_http_names_a_collected_version_as_absent(
+    api: Api, tmp_path: Path, content: bytes
+) -> None:
+    asset = await api.created(content, name="a", job_id="j")
+    fields = {"name": "a", "data": "new"}
+    assert (await api.call("PUT", f"/api/assets/{asset['id']}", json=fields)).status == 200
+    assert (await collect(api, retain_versions="0"))["count"] == 1
+
+    answer = await api.get("/api/jobs/j/bundle")
+
+    (tmp_path / "j.zip").write_bytes(answer.body)
+    folder = await asyncio.to_thread(unpacked, tmp_path / "j.zip", tmp_path / "j")
+    assert json.loads((folder / "manifest.json").read_bytes())["absent"] == [asset["digest"]]
+    code, _ = await asyncio.to_thread(verified_bundle, folder)
+    assert code == 0
 
 
 def test_the_command_lists_and_collects_without_a_server_and_with_one(data_dir: Path) -> None:

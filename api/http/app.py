@@ -200,7 +200,7 @@ class Server(web.Server):
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
-            self._backend.log_file.check()
+            self._backend.log_file.check_often()
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(7777, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
+    s3_port: int | None = Field(
+        None, ge=0, le=65535, description="the port for S3 clients; none without it"
+    )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
@@ -125,6 +128,13 @@ class Settings(BaseSettings):
         """Without authentication, other machines must not reach the server."""
         if self.auth == "local" and not _is_loopback(self.host):
             raise ValueError("--host: without authentication it has to be loopback: set --auth")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_for_s3(self) -> Self:
+        """A key of an S3 client is a token, which AUTH=jwt does not have."""
+        if self.auth == "jwt" and self.s3_port is not None:
+            raise ValueError("--s3-port: needs --auth local or tokens")
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.queries.folders import FolderQueries
 from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
+from asset_ledger.projections.queries.keys import KeyQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
@@ -95,6 +96,7 @@ class Projections:
         self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
+        self.keys = KeyQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES])
         self.timelines = TimelineQueries(readers["usage"])

@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
     "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
+    "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",
 }
 """The module and function of each command. Only the command that runs is imported."""

@@ -12,9 +12,8 @@ from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.serving import Listening
     from asset_ledger.api.workers.committer_process import ProcessWorker
 
 logger: Final = logging.getLogger(__name__)
@@ -23,6 +22,7 @@ logger: Final = logging.getLogger(__name__)
 @click.command()
 @setting("host")
 @setting("port")
+@setting("s3_port")
 @setting("data_dir")
 @setting("auth")
 @setting("jwt_key")
@@ -64,7 +64,7 @@ def serve(**flags: Any) -> None:
 
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.http.app import reserve
+    from asset_ledger.api.serving import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
@@ -83,13 +83,13 @@ async def _serve(settings: Settings) -> None:
 
 async def _serve_with(
     settings: Settings,
-    sockets: "list[socket]",
+    sockets: "Listening",
     progress: "ProgressBar",
     worker: "ProcessWorker | None",
 ) -> None:
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.contract.durations import read_duration
-    from asset_ledger.api.http.app import serve as serve_http
+    from asset_ledger.api.serving import serve as serve_http
 
     async with open_backend(settings, progress, worker) as backend:
         progress.close()
@@ -100,5 +100,8 @@ async def _serve_with(
         def ready(address: str) -> None:
             backend.lock.announce(address)
             echo(f"asset-ledger serves {address}")
+            for each in sockets.s3:
+                host, port = each.getsockname()[:2]
+                echo(f"S3 clients find it at http://{f'[{host}]' if ':' in host else host}:{port}")
 
         await serve_http(backend, sockets, ready)

@@ -47,8 +47,8 @@ def create(
 ) -> None:
     """Make a token and print it. It cannot be printed a second time."""
     sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name}
-    sent["expires_at"] = _moment(expires) if expires else None
-    made = _run(
+    sent["expires_at"] = moment_of(expires) if expires else None
+    made = run_on_tokens(
         ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(SYSTEM, sent), where
     )
     echo(orjson.dumps(made) if where["as_json"] else made["token"])
@@ -61,7 +61,7 @@ def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
     from asset_ledger.api.cli.tables import print_table
 
-    answer = _run(ServerCall("GET", "/api/tokens"), _listed, where)
+    answer = run_on_tokens(ServerCall("GET", "/api/tokens"), _listed, where)
     if where["as_json"]:
         for each in answer["tokens"]:
             echo(orjson.dumps(each))
@@ -76,12 +76,12 @@ def list_tokens(**where: Any) -> None:
 def revoke(token_id: str, **where: Any) -> None:
     """Revoke the token TOKEN_ID: every request with it is refused from now on."""
     call = ServerCall("DELETE", f"/api/tokens/{quote(token_id, safe='')}")
-    revoked = _run(call, lambda tokens: _revoked(tokens, token_id), where)
+    revoked = run_on_tokens(call, lambda tokens: _revoked(tokens, token_id), where)
     text = f"token {revoked['id']} of user {revoked['user_id']} is revoked"
     echo(orjson.dumps(revoked) if where["as_json"] else text)
 
 
-def _run(
+def run_on_tokens(
     call: ServerCall, run: Callable[["Tokens"], Awaitable[dict[str, Any]]], where: dict[str, Any]
 ) -> dict[str, Any]:
     """Call the server at --url or of the folder; without one, run `run` on the folder's tokens."""
@@ -119,7 +119,7 @@ async def _revoked(tokens: "Tokens", token_id: str) -> dict[str, Any]:
     return (await tokens.revoke(SYSTEM, token_id))._asdict()
 
 
-def _moment(text: str) -> str:
+def moment_of(text: str) -> str:
     """Return the RFC 3339 time of a span from now, or of an RFC 3339 time. Raises UsageError."""
     from asset_ledger.ledger.domain.event import parse_time
 

@@ -6,12 +6,8 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 
 import asyncio
 import logging
-import signal
-import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -68,16 +64,13 @@ from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
-from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.api.settings import Settings
-from asset_ledger.api.workers.child import freeze_heap
-from asset_ledger.ledger.errors import AddressError, StorageFailedError
-from asset_ledger.ledger.storage.folder_lock import refuse_if_held
+from asset_ledger.ledger.errors import RefusedError, StorageFailedError
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
@@ -117,16 +110,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
 NO_OPERATION: Final = "none"
 """The operation in the metrics of requests that match no operation."""
 
-DRAIN: Final = 30.0
-"""Seconds that open requests have to finish after a stop signal."""
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
 logger = logging.getLogger(__name__)
 
 
 class Server(web.Server):
-    """An HTTP server for one backend. Create it on the event loop that serves it."""
+    """An HTTP server for one backend. Create it on the event loop that serves it.
+
+    `doors`: by port, what answers there in place of the operations. They share its connections,
+    limits and metrics.
+    """
 
     def __init__(self, backend: Backend, *, stall_timeout: float | None = None) -> None:
         super().__init__(
@@ -142,13 +134,14 @@ class Server(web.Server):
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        self._authenticator = authenticator_of(backend)
+        self.authenticator = authenticator_of(backend)
         backend.tokens.on_revoked = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
+        self.doors: dict[int, Door] = {}
         self._active = 0
         self._idle: asyncio.Event | None = None
 
@@ -166,15 +159,17 @@ class Server(web.Server):
     async def answer(self, request: Request) -> web.StreamResponse:
         """Find the operation, check the caller and the query, and call the handler."""
         self._active += 1
+        door = self.doors.get(request.local_port) if self.doors else None
         try:
-            response = await self._handle(request)
+            response = await (door.answer(request) if door else self._handle(request))
         except Exception as error:
-            response = _refusal(request, error)
+            response = _refusal(request, error, door)
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
-        compress(request, response)
+        if not door:
+            compress(request, response)
         if self._idle is not None:
             response.force_close()
         return response
@@ -194,7 +189,7 @@ class Server(web.Server):
                 logger.warning("%d requests did not finish before the server stopped", self._active)
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        self._authenticator.check(request.method, request.headers)
+        self.authenticator.check(request.method, request.headers)
         if self._cors and (preflight := self._cors.preflight(request.method, request.headers)):
             return preflight
         _check_utf8(request.raw_path)
@@ -202,7 +197,7 @@ class Server(web.Server):
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
             self._backend.log_file.check_often()
-            self._admit(request, operation.scope)
+            self.admit(request, self.authenticator.credential(request), operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
@@ -210,8 +205,12 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    def _admit(self, request: Request, scope: NeededScope) -> None:
-        request.credential = credential = self._authenticator.credential(request)
+    def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
+        """Check what an authenticated caller may do now, and note it in the request.
+
+        Raises BusyError, RateLimitedError, MissingScopeError.
+        """
+        request.credential = credential
         request.principal = caller = credential.principal
         self.clients.admit(request.connection, caller.user_id)
         self._take_rate(caller)
@@ -223,7 +222,7 @@ class Server(web.Server):
 
     def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
-        credential = self._authenticator.sign_in(token)
+        credential = self.authenticator.sign_in(token)
         if credential is not None:
             self._take_rate(credential.principal)
         return credential
@@ -233,7 +232,7 @@ class Server(web.Server):
             self._rates.take(caller.user_id)
 
     def _still_allows(self, request: Request) -> bool:
-        return self._authenticator.still_allows(request)
+        return self.authenticator.still_allows(request)
 
     def pre_shutdown(self) -> None:
         """Close the idle connections."""
@@ -284,92 +283,19 @@ def _check_escapes(query: str) -> None:
         raise MalformedRequestError("the escapes in the query are not UTF-8") from error
 
 
-def _refusal(request: Request, error: Exception) -> web.Response:
-    """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+def _refusal(request: Request, error: Exception, door: Door | None) -> web.Response:
+    """Return the answer to an error. Raise ConnectionResetError after a sent head."""
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
         error = StorageFailedError(
             f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
         )
-    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
+    known = ConnectionError if door is None else (ConnectionError, RefusedError)
+    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
         raise ConnectionResetError("the response broke off") from error
-    response = problem(error, request.id)
+    response = door.refusal(request, error) if door else problem(error, request.id)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
-
-
-def reserve(settings: Settings) -> list[socket.socket]:
-    """Return a socket bound to each address of the settings, before the data folder is made.
-
-    Raises FolderLockedError, TokenKeyError, AddressError.
-    """
-    refuse_if_held(settings.data_dir)
-    if settings.auth == "jwt":
-        verifier(settings)
-    host, port = settings.host, settings.port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_bound(family, address) for family, *_, address in found]
-    except OSError as error:
-        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        reason = error.strerror or error
-        raise AddressError(f"cannot listen at {where}: {reason}. Choose another one") from error
-
-
-def _bound(family: int, address: Any) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-async def serve(
-    backend: Backend, sockets: Sequence[socket.socket], ready: Callable[[str], None]
-) -> None:
-    """Listen at bound sockets until SIGINT or SIGTERM, then finish the open requests.
-
-    `ready` is called with the URL once requests are answered.
-    """
-    server = Server(backend)
-    runner = web.ServerRunner(server, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        sites = [web.SockSite(runner, each) for each in sockets]
-        for site in sites:
-            await site.start()
-        freeze_heap()
-        with _stop_signal() as stop:
-            ready(_address(runner))
-            await stop.wait()
-        for site in sites:
-            await site.stop()
-        await server.drain(DRAIN)
-    finally:
-        await runner.cleanup()
-
-
-def _address(runner: web.ServerRunner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGINT or SIGTERM sets. After the block a signal ends the process."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

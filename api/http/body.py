@@ -34,6 +34,11 @@ async def begin(request: Request) -> None:
     coding = request.headers.get("Transfer-Encoding", "chunked")
     if coding.lower() != "chunked":  # else the coded bytes would be stored
         raise UnsupportedTypeError(f"Transfer-Encoding {coding!r} is not read: send chunked")
+    await invite(request)
+
+
+async def invite(request: Request) -> None:
+    """Send `100 Continue` if the client waits for it, whatever the codings of the body."""
     if expects_continue(request):
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # else a later error would look like half a response

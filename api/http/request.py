@@ -84,11 +84,15 @@ class Request(web.BaseRequest):
         return read_asset_id(self.path_values[name])
 
     @property
+    def local_port(self) -> int:
+        """The port of this server that received the request; 0 once the client has gone."""
+        transport = self.transport
+        return transport.get_extra_info("sockname")[1] if transport is not None else 0
+
+    @property
     def session_cookie(self) -> str:
         """The name of the session's cookie. Browsers send a cookie to every port of a host."""
-        transport = self.transport
-        port = transport.get_extra_info("sockname")[1] if transport is not None else 0
-        return f"asset-ledger-{port}"
+        return f"asset-ledger-{self.local_port}"
 
     @property
     def session_text(self) -> str | None:

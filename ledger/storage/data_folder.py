@@ -52,6 +52,8 @@ class DataFolder:
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
+        self.s3_keys: Final = root / "s3-keys.json"  # the secrets of S3 clients
+        self.s3_uploads: Final = root / "s3-uploads"  # their unfinished multipart uploads
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret

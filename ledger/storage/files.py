@@ -93,6 +93,17 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)  # also for an existing folder: its maker may have been killed
 
 
+def write_durably(path: Path, text: bytes) -> None:
+    """Write a small file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in this folder durable: without it a power cut undoes a rename.
 

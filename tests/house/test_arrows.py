@@ -36,7 +36,7 @@ PROJECTIONS = {
     "migrations": (),
     "projection": ("migrations",),
     "tables": ("migrations", "projection"),
-    "queries": ("tables",),
+    "queries": ("migrations", "tables"),
     "runtime": ("migrations", "projection", "tables"),
     "rebuild": ("projection", "runtime"),
     "serving": ("queries", "runtime", "tables"),
@@ -58,9 +58,11 @@ API = {
     "imports": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
     "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
+    "s3": (*SETTINGS, "backend", "http", "tokens"),
+    "serving": (*SETTINGS, "backend", "http", "s3", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "sdk", "export", "imports", "backup", "workers"),
+        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

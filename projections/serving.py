@@ -20,8 +20,8 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.compare import CompareQueries
 from asset_ledger.projections.queries.folders import FolderQueries
-from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries

@@ -75,7 +75,8 @@ from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.errors import AddressError, StorageFailedError
+from asset_ledger.ledger.errors import AddressError, LogDamagedError
+from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.folder_lock import refuse_if_held
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -287,9 +288,9 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
-        error = StorageFailedError(
-            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
-        )
+        error = LogDamagedError(LOG, error)
+    if isinstance(error, LogDamagedError):
+        request.counts.log_damage = error
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:

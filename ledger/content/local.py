@@ -59,9 +59,9 @@ class LocalContents:
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
-        self._log, self._packs = AsyncReaders(files.log, mapped=False), PackReader(files)
+        self._log, self._packs = AsyncReaders(files.log, of_tables=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
-        self._names_in_doubt = False
+        self.failure: StorageFailedError | None = None
         self._batches = Batches()
 
     def stage(self) -> Stage:
@@ -145,16 +145,16 @@ class LocalContents:
 
     def _sync_names(self, target: Path) -> None:
         """Make the name durable, also an existing one: its writer may not have synced it yet."""
-        if self._names_in_doubt:
-            raise StorageFailedError(
-                "the disk failed to sync a folder; large uploads are refused until a restart"
-            )
+        if self.failure is not None:
+            raise self.failure
         try:
             for folder in target.parents[:3]:
                 sync_folder(folder)
         except OSError as error:
-            # A second fsync would hide a failed one. Without descriptors there was none.
-            self._names_in_doubt = not is_shortage(error)
+            if not is_shortage(error):  # then there was no fsync; a second one hides a failed one
+                self.failure = StorageFailedError(
+                    "the disk failed to sync a folder; large uploads are refused until a restart"
+                )
             raise
 
 

@@ -166,6 +166,7 @@ class Server(web.Server):
     async def answer(self, request: Request) -> web.StreamResponse:
         """Find the operation, check the caller and the query, and call the handler."""
         self._active += 1
+        response: web.StreamResponse | None
         try:
             response = await self._handle(request)
         except Exception as error:
@@ -174,6 +175,8 @@ class Server(web.Server):
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
+        if response is None:  # raised here, it keeps nothing that the handler had in memory
+            raise ConnectionResetError("the response broke off")
         compress(request, response)
         if self._idle is not None:
             response.force_close()
@@ -200,6 +203,7 @@ class Server(web.Server):
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
+        request.is_read = operation.scope == "read" or request.method in ("GET", "HEAD")
         if operation.scope is not None:
             self._backend.log_file.check()
             self._admit(request, operation.scope)
@@ -284,8 +288,8 @@ def _check_escapes(query: str) -> None:
         raise MalformedRequestError("the escapes in the query are not UTF-8") from error
 
 
-def _refusal(request: Request, error: Exception) -> web.Response:
-    """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+def _refusal(request: Request, error: Exception) -> web.Response | None:
+    """Return the problem document of an error; None after a sent head."""
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
         error = LogDamagedError(LOG, error)
@@ -294,7 +298,7 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
-        raise ConnectionResetError("the response broke off") from error
+        return None
     response = problem(error, request.id)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()

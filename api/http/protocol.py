@@ -54,9 +54,17 @@ class Protocol(web.RequestHandler):
             self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and cancel the read under way: nobody waits for its answer.
+
+        aiohttp would raise `exc` in the handler. The traceback and what raised it would refer to
+        each other, and keep megabytes of an unread answer until a full garbage collection.
+        """
+        task, request, self.request = self._task_handler, self.request, None
+        is_reading = request is not None and request.is_read and not self.is_waiting
         self.clients.remove(self)
-        super().connection_lost(exc)
+        super().connection_lost(None)
+        if is_reading and task is not None:
+            task.cancel()
 
     def pause_writing(self) -> None:
         """Note that the client has not read all of what was sent."""

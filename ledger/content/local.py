@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from asset_ledger.ledger.content.batches import Batches
 from asset_ledger.ledger.content.packs import PackReader
 from asset_ledger.ledger.content.places import (
     COLLECTED_AT,
@@ -24,7 +25,7 @@ from asset_ledger.ledger.content.places import (
     place_query,
 )
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
-from asset_ledger.ledger.content.staging import Batches, Spilled, SpillingStage
+from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import CorruptLogError, StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
@@ -62,11 +63,11 @@ class LocalContents:
         self._log, self._packs = AsyncReaders(files.log, of_tables=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self.failure: StorageFailedError | None = None
-        self._batches = Batches()
+        self._arriving, self._read_pieces = Batches(2), Batches(3)
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
-        return SpillingStage(self._files.arriving, self._threads, self._batches)
+        return SpillingStage(self._files.arriving, self._threads, self._arriving)
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -128,8 +129,9 @@ class LocalContents:
         self._packs.close()
 
     def _open_object(self, digest: Digest) -> FileContent | None:
+        path, pieces = self._files.object(digest), self._read_pieces
         try:
-            return patiently(lambda: FileContent(self._files.object(digest), self._threads))
+            return patiently(lambda: FileContent(path, self._threads, pieces))
         except FileNotFoundError:
             return None
 

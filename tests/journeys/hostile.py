@@ -205,7 +205,7 @@ def fill(port: int, own: str) -> list[str]:
         paths.append(f"/api/assets/{large}/content")
         for shade in range(PICTURES):
             picture = io.BytesIO()
-            Image.new("RGB", (6_000, 6_000), (shade, 0, 0)).save(picture, "PNG")
+            Image.new("RGB", (4_000, 4_000), (shade, 0, 0)).save(picture, "PNG")
             drawn = write(client, own, "/api/assets?name=p", picture.getvalue(), "image/png")
             paths.append(f"/api/assets/{drawn}/thumbnail")
     return paths

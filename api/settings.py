@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         64 * 2**20, ge=2**20, description="bytes of JSON bodies that arrive at the same time"
     )
     unread_memory: int = Field(
-        128 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
+        64 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
     )
     retain_versions: str = Field(
         "all", description="earlier versions to retain: `all`, a number, or a time such as `90d`"

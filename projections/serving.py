@@ -17,11 +17,11 @@ from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncReaders, Damage
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.compare import CompareQueries
 from asset_ledger.projections.queries.folders import FolderQueries
-from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.keys import KeyQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
@@ -142,6 +142,12 @@ class Projections:
     def broken(self) -> Mapping[str, str]:
         """The projections of other packages that cannot be used: the reasons by name."""
         return self._served.following.broken
+
+    @property
+    def damaged(self) -> Mapping[str, Damage]:
+        """The projections whose files were found damaged since they were opened."""
+        found = {name: readers.damage for name, readers in self._served.readers.items()}
+        return {name: damage for name, damage in found.items() if damage is not None}
 
     @property
     def runners(self) -> Mapping[str, Status]:

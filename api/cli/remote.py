@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.download import Download
+from asset_ledger.api.sdk.found import whole_comparison
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.retry import RetryPolicy
@@ -53,9 +55,12 @@ class Remote:
 
     def comparison(self, a: str, b: str, attempts: Sequence[int]) -> dict[str, Any]:
         """Return the comparison of two jobs: of these attempts, or of the last ones."""
-        path = f"/api/jobs/{segment(a)}/compare/{segment(b)}"
-        compared: dict[str, Any] = self.get(path, {"attempt": attempts})
-        return compared
+        path, named = (
+            f"/api/jobs/{segment(a)}/compare/{segment(b)}",
+            query_of({"attempt": attempts}),
+        )
+        request = partial(self._client.request, "GET", path)
+        return dict(run(whole_comparison(lambda query: request(query=[*named, *query]))))
 
     def events(self, filters: Query, after: int | None) -> Iterator[dict[str, Any]]:
         """Yield events as they are recorded, for ever; reconnect after a lost connection.

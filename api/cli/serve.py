@@ -54,7 +54,9 @@ def serve(**flags: Any) -> None:
     import uvloop
 
     from asset_ledger.api.logs import configure
+    from asset_ledger.api.workers.own_process import tune
 
+    tune()
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):

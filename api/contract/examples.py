@@ -268,6 +268,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "counts": {"same": 0, "different": 0, "only_a": 1, "only_b": 0},
         "rows": [_COMPARED],
         "first_divergence": _COMPARED,
+        "next": "",
     },
     LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},

@@ -18,6 +18,7 @@ from asset_ledger.api.contract.parameters import (
 )
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
+from asset_ledger.projections.queries.job_comparison import STATUSES
 
 MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
 AttemptIn = Annotated[int, Field(ge=1, le=MAX_POSITION)]
@@ -97,6 +98,10 @@ COMPARED_ATTEMPTS: Final = Parameter(
     ATTEMPT.parse,
     repeats=True,
 )
+COMPARED_STATUS: Final = Parameter(
+    "status", "Only rows with this status.", one_of(STATUSES), repeats=True
+)
+COMPARISON: Final[Sequence[Parameter]] = (COMPARED_ATTEMPTS, COMPARED_STATUS, PAGE_SIZE, CURSOR)
 
 
 def compared_attempts(numbers: Sequence[int]) -> tuple[int | None, int | None]:

@@ -264,7 +264,10 @@ class ComparedOut(AnswerModel):
 
 
 class ComparisonOut(AnswerModel):
-    """An attempt each of two jobs compared. `first_divergence`: the first row not `same`."""
+    """A page of the comparison of an attempt each of two jobs.
+
+    `counts` and `first_divergence`, the first row that is not `same`, are those of all pages.
+    """
 
     a: str
     b: str
@@ -273,6 +276,7 @@ class ComparisonOut(AnswerModel):
     counts: dict[str, int]
     rows: list[ComparedOut]
     first_divergence: ComparedOut | None
+    next: str
 
 
 class EdgeOut(AnswerModel):

@@ -70,7 +70,8 @@ from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import RefusedError, StorageFailedError
+from asset_ledger.ledger.errors import LogDamagedError, RefusedError
+from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
@@ -160,6 +161,7 @@ class Server(web.Server):
         """Find the operation, check the caller and the query, and call the handler."""
         self._active += 1
         door = self.doors.get(request.local_port) if self.doors else None
+        response: web.StreamResponse | None
         try:
             response = await (door.answer(request) if door else self._handle(request))
         except Exception as error:
@@ -168,6 +170,8 @@ class Server(web.Server):
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
+        if response is None:  # raised here, it keeps nothing that the handler had in memory
+            raise ConnectionResetError("the response broke off")
         if not door:
             compress(request, response)
         if self._idle is not None:
@@ -195,6 +199,7 @@ class Server(web.Server):
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
+        request.is_read = operation.scope == "read" or request.method in ("GET", "HEAD")
         if operation.scope is not None:
             self._backend.log_file.check_often()
             self.admit(request, self.authenticator.credential(request), operation.scope)
@@ -283,18 +288,18 @@ def _check_escapes(query: str) -> None:
         raise MalformedRequestError("the escapes in the query are not UTF-8") from error
 
 
-def _refusal(request: Request, error: Exception, door: Door | None) -> web.Response:
-    """Return the answer to an error. Raise ConnectionResetError after a sent head."""
+def _refusal(request: Request, error: Exception, door: Door | None) -> web.Response | None:
+    """Return the answer to an error; None after a sent head."""
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
-        error = StorageFailedError(
-            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
-        )
+        error = LogDamagedError(LOG, error)
+    if isinstance(error, LogDamagedError):
+        request.counts.log_damage = error
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
-        raise ConnectionResetError("the response broke off") from error
+        return None
     response = door.refusal(request, error) if door else problem(error, request.id)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()

@@ -126,8 +126,8 @@ async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
     values, filters = request.parameters, request.filters(FILTERS) | fixed
     position = await request.as_of()
     headers = await search_headers(request) if "query" in values else {}
-    page = await _page(request, filters, position)
     count = b',"count":%d' % await _count(request, filters, position) if "count" in values else b""
+    page = await _page(request, filters, position)  # last: it is large, and a count may wait
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
     return json_answer(body, page.position, headers=next_link(request, page.next) | headers)
 

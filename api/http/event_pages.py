@@ -4,7 +4,7 @@ NDJSON and batches contain the whole history. They are read and sent a piece at 
 stays constant. A page ends after about 4 MiB.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,9 @@ from asset_ledger.api.http.answers import POSITION, VARY, json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import origin_line
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.event_filter import MAX_BYTES
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
 
 LINES: Final = "application/x-ndjson"
@@ -36,18 +38,32 @@ Events = Sequence[Recorded]
 class History:
     """Events up to a position; `name` binds cursors.
 
-    `read(after, limit, max_bytes)` returns the next ones, and none only after the last one.
+    `read(replay, after, limit, max_bytes)` returns the next ones, and none only after the last one.
+    It blocks.
     """
 
-    read: Callable[[int, int, int], Awaitable[Events]]
+    replay: AsyncReplay
+    read: Callable[[Replay, int, int, int], Events]
     upto: int
     name: bytes
 
     async def pieces(self, after: int) -> AsyncIterator[Events]:
         """Yield all events after a position, a piece at a time."""
-        while events := await self.read(after, MAX_PAGE, PIECE):
+        while events := await self.replay(self.read, after, MAX_PAGE, PIECE):
             yield events
             after = events[-1].position
+
+    async def page(self, after: int, limit: int) -> tuple[Events, bool]:
+        """Return the events of a page, and whether there are more.
+
+        One turn reads both: else each of many requests would keep its page while it waits.
+        """
+
+        def read(replay: Replay) -> tuple[Events, bool]:
+            page = self.read(replay, after, limit, MAX_BYTES)
+            return page, bool(page and self.read(replay, page[-1].position, 1, PIECE))
+
+        return await self.replay(read)
 
 
 async def events_answer(request: Request, history: History) -> web.StreamResponse:
@@ -63,10 +79,8 @@ async def events_answer(request: Request, history: History) -> web.StreamRespons
 
 async def _page(request: Request, history: History, after: int) -> web.Response:
     size = request.parameters["page_size"]
-    page = await history.read(after, size, MAX_BYTES)
-    following = ""
-    if page and await history.read(page[-1].position, 1, PIECE):
-        following = seal_cursor(page[-1].position, history.name)
+    page, more = await history.page(after, size)
+    following = seal_cursor(page[-1].position, history.name) if more else ""
     body = orjson.dumps({"events": [event_out(event) for event in page], "next": following})
     return json_answer(body, history.upto, headers=_NEGOTIATED)
 

@@ -16,7 +16,7 @@ from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, expo
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.projections.serving import Projections
 
@@ -51,7 +51,9 @@ async def readyz(request: Request) -> web.Response:
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        *await asyncio.to_thread(lambda: (_disk(backend), _descriptors(free_descriptors()))),
+        *await asyncio.to_thread(
+            lambda: (_disk(backend, request.counts.log_damage), _descriptors(free_descriptors()))
+        ),
         _contents(backend.ledger.contents.damaged),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
@@ -73,11 +75,15 @@ async def metrics(request: Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
-def _disk(backend: Backend) -> dict[str, Any]:
+def _disk(backend: Backend, damage: LogDamagedError | None) -> dict[str, Any]:
     if problem := backend.log_file.problem:
         return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
     free = shutil.disk_usage(backend.settings.data_dir).free
-    return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
+    failure = backend.ledger.contents.failure or damage
+    reason = str(failure) if failure else None
+    if free < MIN_FREE_BYTES:
+        reason = "the disk is almost full: free some space"
+    return {"name": "disk", "ok": reason is None, "reason": reason, "free_bytes": free}
 
 
 def _descriptors(free: int) -> dict[str, Any]:
@@ -109,8 +115,9 @@ def _contents(damaged: int) -> dict[str, Any]:
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:
+    damaged = projections.damaged
     for name, runner in projections.runners.items():
-        part = _projection(name, _reason(runner.error), runner.position, head)
+        part = _projection(name, _reason(runner.error or damaged.get(name)), runner.position, head)
         yield part | {"optional": True} if name in projections.others else part
     for name, reason in projections.broken.items():
         yield _projection(name, reason, 0, head) | {"optional": True}

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from asset_ledger.api.contract.assets import LISTING
 from asset_ledger.api.contract.jobs import (
-    COMPARED_ATTEMPTS,
+    COMPARISON,
     JOB_FILTERS,
     JOB_LISTING,
     JobFinishIn,
@@ -24,7 +24,8 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import JobStateError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
+from asset_ledger.projections.queries.compare import AttemptName
+from asset_ledger.projections.queries.job_comparison import STATUSES, comparison_document
 from asset_ledger.projections.queries.jobs import job_document
 
 
@@ -86,15 +87,22 @@ async def list_job_assets(request: Request) -> web.Response:
     answers=ComparisonOut,
     errors=[UnknownJobError],
     scope="read",
-    parameters=[COMPARED_ATTEMPTS, MIN_POSITION],
+    parameters=[*COMPARISON, MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
     """Compare the live assets of two jobs' last attempts, or of those that `attempt` names."""
-    first, second = compared_attempts(request.parameters.get("attempt", ()))
-    a = AttemptName(request.path_values["a"], first)
-    b = AttemptName(request.path_values["b"], second)
-    comparison = await request.projections.comparisons.compare(request.user_id, a, b)
-    return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
+    values = request.parameters
+    first, second = compared_attempts(values.get("attempt", ()))
+    page = await request.projections.comparisons.page(
+        request.user_id,
+        AttemptName(request.path_values["a"], first),
+        AttemptName(request.path_values["b"], second),
+        statuses=values.get("status", STATUSES),
+        page_size=values["page_size"],
+        cursor=values.get("cursor", ""),
+    )
+    body = orjson.dumps(comparison_document(page))
+    return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
 @operation(

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
-from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -26,7 +26,8 @@ _UPLOADS: Final = ("create_asset", "create_asset_from_content")
 class RequestCounts:
     """Request counts since the start: seconds by operation and status, and bytes of bodies.
 
-    Counting a request takes about a microsecond.
+    Counting a request takes about a microsecond. `log_damage`: the last damage of the log that a
+    request found.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class RequestCounts:
         self.received = 0
         self.sent = 0
         self.searches_behind = 0
+        self.log_damage: LogDamagedError | None = None
 
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
@@ -95,7 +97,10 @@ class _Numbers(Collector):
         yield _gauge("clock_behind_seconds", "Seconds behind the last event's time.", behind)
         damaged = self._backend.ledger.contents.damaged
         yield _gauge("damaged_contents", "Contents found damaged and not repaired.", damaged)
-        yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        refused = committer.failure or self._backend.ledger.contents.failure
+        yield _gauge("read_only", "1 while writes, or large ones, are refused.", bool(refused))
+        files = len(self._backend.projections.damaged) + bool(self._counts.log_damage)
+        yield _gauge("damaged_files", "Files of tables and log found damaged.", files)
         yield _gauge("committer_silence_seconds", "Since the last sign of it.", committer.silence)
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
         yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)

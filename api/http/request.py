@@ -37,7 +37,7 @@ class Request(web.BaseRequest):
     `credential` what authenticated it: by the cookie of a session if `by_session`;
     `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
     unless an admin names another user. `credit`: the seconds that the client may still stall while
-    it sends the body. `checked`: when its token was checked.
+    it sends the body. `checked`: when its token was checked. `is_read`: it may be cancelled.
     """
 
     backend: Backend
@@ -61,6 +61,7 @@ class Request(web.BaseRequest):
     is_still_allowed: Callable[["Request"], bool]
     path_values: Mapping[str, str]
     parameters: ParameterValues
+    is_read: bool = False
 
     @property
     def ledger(self) -> Ledger:

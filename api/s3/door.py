@@ -100,7 +100,7 @@ class S3Door:
         credential, signing = self._authenticated(request, sent)
         call = Call(request, signing, self._locks, self._uploads)
         route = _route(request.method, call)
-        request.operation_name = f"S3 {route.name}"
+        request.operation_name, request.is_read = f"S3 {route.name}", route.scope == "read"
         self._backend.log_file.check_often()
         self._admit(request, credential, route.scope)
         return await route.handler(call)

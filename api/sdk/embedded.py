@@ -207,7 +207,7 @@ class EmbeddedGateway:
         return await self._tables.jobs(query)
 
     async def compare(self, a: str, b: str, query: Query = ()) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+        """Return a page of the comparison of two jobs. Raises UnknownJobError, CursorError."""
         return await self._tables.compare(a, b, query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:

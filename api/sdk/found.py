@@ -1,10 +1,10 @@
 """Answers that hold several assets: the comparison of two jobs, and the lineage of an asset."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
-from asset_ledger.api.sdk.gateway import Document
+from asset_ledger.api.sdk.gateway import Document, Query
 from asset_ledger.api.sdk.record import AssetRecord
 
 A = TypeVar("A", bound=AssetRecord)
@@ -48,6 +48,17 @@ class Comparison(Generic[A]):
         given = {name: document[name] for name in ("a", "b", "attempt_a", "attempt_b", "counts")}
         rows = tuple(_row(row, asset) for row in document["rows"])
         return cls(**given, rows=rows)
+
+
+async def whole_comparison(page: Callable[[Query], Awaitable[Document]]) -> Document:
+    """Return a comparison with the rows of all pages. `page` takes the query of one."""
+    rows, cursor, document = [], "", None
+    while document is None or cursor:
+        found = await page([("page_size", "1000"), ("cursor", cursor)])
+        document = document or found
+        rows += found["rows"]
+        cursor = found["next"]
+    return {**document, "rows": rows, "next": ""}
 
 
 class Edge(NamedTuple):

@@ -104,7 +104,7 @@ class Gateway(Protocol):
         """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
     async def compare(self, a: str, b: str, query: Query = ()) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+        """Return a page of the comparison of two jobs. Raises UnknownJobError, CursorError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt of a job, and return its number. None means absent.

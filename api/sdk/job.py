@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
-from asset_ledger.api.sdk.found import Comparison
+from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.api.sdk.record import known_fields
 from asset_ledger.api.sdk.snapshot import Snapshot
@@ -107,7 +107,8 @@ class Job(JobRecord):
 
     async def compare(self, other: "JobRecord | str") -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""
-        document = await self.gateway.compare(self.job_id, id_of(other))
+        page = partial(self.gateway.compare, self.job_id, id_of(other))
+        document = await whole_comparison(page)
         return Comparison.of(document, partial(Asset.of, gateway=self.gateway))
 
 

@@ -9,7 +9,7 @@ import orjson
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import COUNT, DELETED, FILTERS, QUERY, SORT
 from asset_ledger.api.contract.jobs import (
-    COMPARED_ATTEMPTS,
+    COMPARISON,
     JOB_FILTERS,
     JOB_LISTING,
     compared_attempts,
@@ -25,14 +25,15 @@ from asset_ledger.api.contract.parameters import (
 )
 from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
 from asset_ledger.api.sdk.gateway import Document, Query
-from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
+from asset_ledger.projections.queries.compare import AttemptName
+from asset_ledger.projections.queries.job_comparison import STATUSES, comparison_document
 from asset_ledger.projections.queries.lineage import lineage_document
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR, COUNT, QUERY)
 _LINEAGE: Final = Parameters(DIRECTION, DEPTH)
-_COMPARED: Final = Parameters(COMPARED_ATTEMPTS)
+_COMPARED: Final = Parameters(*COMPARISON)
 
 
 def _without_position(parameters: Sequence[Parameter]) -> Parameters:
@@ -113,12 +114,18 @@ class TableQueries:
         return _page("nodes", page.json, page.next)
 
     async def compare(self, a: str, b: str, query: Query) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
-        first, second = compared_attempts(_COMPARED.read(query).get("attempt", ()))
-        comparison = await self._tables.comparisons.compare(
-            self._user_id, AttemptName(a, first), AttemptName(b, second)
+        """Return a page of the comparison of two jobs. Raises UnknownJobError."""
+        given = _COMPARED.read(query)
+        first, second = compared_attempts(given.get("attempt", ()))
+        page = await self._tables.comparisons.page(
+            self._user_id,
+            AttemptName(a, first),
+            AttemptName(b, second),
+            statuses=given.get("status", STATUSES),
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
         )
-        return _plain(comparison_document(comparison))
+        return _plain(comparison_document(page))
 
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""

@@ -119,7 +119,7 @@ class RemoteGateway:
         return await self._client.request("GET", "/api/jobs", query=query)
 
     async def compare(self, a: str, b: str, query: Query = ()) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+        """Return a page of the comparison of two jobs. Raises UnknownJobError, CursorError."""
         return await self._client.request("GET", f"{_job(a)}/compare/{segment(b)}", query=query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:

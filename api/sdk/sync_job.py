@@ -5,7 +5,7 @@ from functools import partial
 from typing import Self
 
 from asset_ledger.api.sdk import job as jobs
-from asset_ledger.api.sdk.found import Comparison
+from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import JobRecord, JobSort, Several, id_of
 from asset_ledger.api.sdk.portal import drain, run
@@ -67,5 +67,6 @@ class Job(JobRecord):
 
     def compare(self, other: JobRecord | str) -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""
-        document = run(self.gateway.compare(self.job_id, id_of(other)))
+        page = partial(self.gateway.compare, self.job_id, id_of(other))
+        document = run(whole_comparison(page))
         return Comparison.of(document, partial(Asset.of, gateway=self.gateway))

@@ -15,30 +15,13 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import Final
 
+from asset_ledger.ledger.content.batches import LARGEST, Batches
 from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.descriptors import patiently
 from asset_ledger.ledger.storage.files import storage_errors
-
-BATCH: Final = 1 << 20
-"""Bytes to gather before a thread writes them: a thread hop costs as much as hashing 64 KiB."""
-
-MEMORY: Final = 64 * BATCH
-"""Bytes that the batches of all large contents share, down to 64 KiB for a batch."""
-
-
-class Batches:
-    """The size of a batch, which depends on the number of large contents that arrive."""
-
-    def __init__(self) -> None:
-        self.uploads = 0
-
-    @property
-    def size(self) -> int:
-        return max(SMALL, min(BATCH, MEMORY // (2 * max(1, self.uploads))))
 
 
 class PrivateFile:
@@ -157,19 +140,19 @@ class SpillingStage:
         self._head = b"".join(self._gathered)[:HEAD]
         self._file = PrivateFile(self._folder)
         if self._batches is not None:
-            self._batches.uploads += 1
+            self._batches.contents += 1
         return self._file
 
     def _leave(self) -> None:
         """Leave the memory of the batches to other contents."""
         if self._batches is not None:
-            self._batches.uploads -= 1
+            self._batches.contents -= 1
             self._batches = None
 
     async def _spill(self, file: PrivateFile) -> None:
         await self._written()
         batch, self._gathered = self._gathered, []
-        self._spill_above = self._size + (self._batches.size if self._batches else BATCH)
+        self._spill_above = self._size + (self._batches.size if self._batches else LARGEST)
         self._writing = self._in_thread(file.write, batch)
 
     async def _written(self) -> None:

@@ -19,6 +19,7 @@ _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 GOOD_FOR: Final = 0.05
 """Seconds that a name is trusted for reads. Each commit asks anew."""
+SHORTAGE: Final = "the server has too few file descriptors; send it again"
 
 sync_data: Final = getattr(os, "fdatasync", os.fsync)
 """Make the bytes of an open file durable. macOS has no fdatasync."""
@@ -46,7 +47,7 @@ def is_full(error: OSError | sqlite3.Error) -> bool:
 
 def _reason(error: OSError | sqlite3.Error) -> str:
     if is_shortage(error):
-        return "the server has too few file descriptors; send it again"
+        return SHORTAGE
     # The text of an OSError names the file: API clients must not see paths of the server.
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import aiosqlite
 
-from asset_ledger.ledger.errors import TablesDamagedError
+from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
 from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
@@ -82,6 +82,9 @@ SNAPSHOTS: Final = 2
 """Read transactions that can be open at the same time; one user has at most one."""
 
 
+Damage = TablesDamagedError | LogDamagedError
+
+
 class AsyncReaders:
     """Read-only connections for the event loop: aiosqlite's, each with a thread, and one on the
     loop itself for brief statements. Each is opened by the first statement that needs it.
@@ -96,13 +99,20 @@ class AsyncReaders:
         size: int = 4,
         clock: Callable[[], float] = time.perf_counter,
         *,
-        mapped: bool = True,
+        of_tables: bool = True,
     ) -> None:
         """Use at most `size` threads, besides those for read transactions.
 
-        `clock` returns seconds, to find slow brief statements. `mapped`: see `BriefReader`.
+        `clock` returns seconds, to find slow brief statements. `of_tables`: the file has tables,
+        which can be rebuilt; else it is the log.
         """
-        self._pool = _Pool(path, size, BriefReader(path, clock, mapped))
+        damaged = TablesDamagedError if of_tables else LogDamagedError
+        self._pool = _Pool(path, size, BriefReader(path, clock, mapped=of_tables), damaged)
+
+    @property
+    def damage(self) -> Damage | None:
+        """The error of the first statement that found the file damaged; None if none did."""
+        return self._pool.damage
 
     def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
         """Lend a connection inside a read transaction: its statements see the same rows."""
@@ -112,7 +122,7 @@ class AsyncReaders:
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
         """Return all rows of one statement. Raises sqlite3.Error, also if there is no file,
-        TablesDamagedError, DeadlineExceededError and BusyError.
+        TablesDamagedError or LogDamagedError, DeadlineExceededError and BusyError.
 
         A thread runs it. If `brief`, the event loop runs it, without the cost of a thread hop: an
         index must lead to about two hundred rows at most. It blocks the loop for two milliseconds
@@ -228,8 +238,11 @@ class _Reader:
 class _Pool:
     """The connections to one file."""
 
-    def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
-        self._path, self._brief, self._is_damaged = path, brief, False
+    def __init__(
+        self, path: Path, size: int, brief: BriefReader, damaged: Callable[[str, object], Damage]
+    ) -> None:
+        self._path, self._brief, self._damaged = path, brief, damaged
+        self.damage: Damage | None = None
         self._shared = [_Reader(path) for _ in range(size)]
         self._slow = [_Reader(path) for _ in range(SLOW)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
@@ -292,15 +305,15 @@ class _Pool:
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:
-        """Raise TablesDamagedError for a damaged file, and log the first one."""
+        """Raise the error of a damaged file for damage, and log the first one."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             if not is_fatal(error):
                 raise
-            damaged = TablesDamagedError(self._path.name, error)
-            if not self._is_damaged:
-                self._is_damaged = True
+            damaged = self._damaged(self._path.name, error)
+            if self.damage is None:
+                self.damage = damaged
                 logger.error("%s", damaged)
             raise damaged from error
 

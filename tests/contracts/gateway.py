@@ -769,6 +769,9 @@ class GatewayContract:
         assert compared.first_divergence.b is not None
         assert await compared.first_divergence.a.content() == b"one"
         assert await compared.first_divergence.b.content() == b"two"
+        pages = await gateway.compare("a", "b", [("page_size", "1"), ("status", "same")])
+        assert ([row["name"] for row in pages["rows"]], pages["next"]) == (["same"], "")
+        assert (await gateway.compare("a", "b", [("page_size", "1")]))["next"]
         assert await Job.paginate(status="failed", gateway=gateway) == ([], "")
         with pytest.raises(UnknownJobError):
             await a.compare("nothing")

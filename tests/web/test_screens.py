@@ -127,6 +127,9 @@ async def test_a_comparison_counts_as_the_api_does(
     for status, word in (("same", "same"), ("different", "different"), ("only_b", "only there")):
         assert f"{answer['counts'].get(status, 0)} {word}" in text
     await shown(page, "tr.first", answer["first_divergence"]["name"])
+    await click(page, ".sub label", "Show the same ones")
+    rows = len(answer["rows"])
+    await page.once(f"document.querySelectorAll('tbody tr').length === {rows}", "1")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ async def damaged_part(api: Api) -> Any:
     return next(part for part in parts if part["name"] == "contents")
 
 
+async def unready(api: Api) -> list[str]:
+    """Return the reasons why the server is not ready."""
+    answer = await api.get("/readyz")
+    parts = [part for part in answer.json["parts"] if not part["ok"] and not part.get("optional")]
+    assert (answer.status == 503) == bool(parts)
+    return [part["reason"] for part in parts]
+
+
 async def read(api: Api, path: str) -> str:
     """Return the slug of the refusal, or `broken` for a transfer that broke off."""
     try:
@@ -160,10 +168,14 @@ async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
         assert (await api.get(path)).status == 200
         await asyncio.to_thread(damage_table, recorded / file, table)
     async with serving(Settings(data_dir=recorded)) as api:
+        details = set()
         for _ in range(3):
             answer = await api.get(path)
             assert (answer.status, answer.slug) == (503, "tables-damaged"), answer.body
             assert file in answer.json["detail"]
+            details.add(answer.json["detail"])
+        assert await unready(api) == list(details)
+        assert b"asset_ledger_damaged_files 1.0" in (await api.get("/metrics")).body
 
     done = await asyncio.to_thread(run, "rebuild", "--json", "--data-dir", recorded)
 
@@ -173,6 +185,7 @@ async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
     assert f"not compared: {file}" in done.stderr
     async with serving(Settings(data_dir=recorded)) as api:
         assert (await api.get(path)).status == 200
+        assert await unready(api) == []
 
 
 def test_a_start_with_damaged_tables_says_what_to_do(recorded: Path) -> None:
@@ -199,6 +212,23 @@ async def test_a_damaged_log_is_a_named_problem(recorded: Path, path: str) -> No
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         await asyncio.to_thread(damage, "stored_events")
         answers = [await api.get(path) for _ in range(2)]
+        reasons = await unready(api)
+        assert b"asset_ledger_damaged_files 1.0" in (await api.get("/metrics")).body
 
+    assert reasons == [answers[0].json["detail"]]
     assert [(answer.status, answer.slug) for answer in answers] == [(503, "storage-failed")] * 2
     assert "the log is damaged" in answers[0].json["detail"]
+
+
+async def test_damaged_places_of_contents_are_damage_of_the_log(recorded: Path) -> None:
+    async with serving(Settings(data_dir=recorded)) as api:
+        (asset, *_) = (await api.get("/api/assets?job_id=j1")).json["assets"]
+        with closing(sqlite3.connect(recorded / "ledger.db")) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await asyncio.to_thread(damage_table, recorded / "ledger.db", "contents")
+        answer = await api.get(asset["get_url"])
+        reasons = await unready(api)
+
+    assert (answer.status, answer.slug) == (503, "storage-failed")
+    assert "the log is damaged" in answer.json["detail"]
+    assert reasons == [answer.json["detail"]]

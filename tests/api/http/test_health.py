@@ -102,7 +102,9 @@ async def test_a_nearly_full_disk_makes_the_server_not_ready(
 
     status, parts = await ready(api)
 
-    assert (status, parts["disk"]) == (503, {"name": "disk", "ok": False, "free_bytes": 5})
+    reason = "the disk is almost full: free some space"
+    assert status == 503
+    assert parts["disk"] == {"name": "disk", "ok": False, "reason": reason, "free_bytes": 5}
 
 
 async def test_a_stalled_projection_reports_its_position_and_no_data_of_the_event(api: Api) -> None:

@@ -17,7 +17,7 @@ from asset_ledger.ledger.errors import DataFolderError, NewerSchemaError, Projec
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
-from asset_ledger.projections.queries.job_comparison import AttemptName
+from asset_ledger.projections.queries.compare import AttemptName
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.rebuild.verify import verify_tables
@@ -148,7 +148,7 @@ async def test_usage_by_a_pending_column_is_refused(
 async def test_job_comparison_is_refused_while_asset_columns_are_pending(older: World) -> None:
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="attempt is being filled from the log"):
-            await projections.comparisons.compare("1", AttemptName("job_0"), AttemptName("job_1"))
+            await projections.comparisons.page("1", AttemptName("job_0"), AttemptName("job_1"))
 
 
 async def test_filter_on_a_pending_column_of_jobs_is_refused(

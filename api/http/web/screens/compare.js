@@ -1,7 +1,6 @@
 // Two jobs side by side, aligned by the API: where they part first, and every row.
 import { count, short, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
-import { get } from "../core/api.js";
+import { h, html, useRef, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
 import { Failure, Skeleton } from "../parts/notice.js";
@@ -33,24 +32,19 @@ function Choose({ live, other }) {
 
 /** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
 function Compared({ live, other }) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
   const [all, setAll] = useState(false);
-  const [shown, setShown] = useState(STEP);
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`${live.path}/compare/${encodeURIComponent(other)}`, {}, { signal: abort.signal }).then(setAnswer, (failed) => abort.signal.aborted || setError(failed));
-    return () => abort.abort();
-  }, []);
-  if (error) return h(Failure, { error });
-  if (!answer) return h(Skeleton, { lines: 8 });
-  const first = answer.first_divergence;
+  const status = Object.keys(MARKS).filter((each) => all || each !== "same");
+  const list = useRows(`${live.path}/compare/${encodeURIComponent(other)}`, { status, page_size: STEP }, "rows");
+  const answer = useRef(/** @type {any} */ (null));
+  answer.current = list.first ?? answer.current; // stays while the same ones are loaded
+  if (list.error) return h(Failure, { error: list.error });
+  if (!answer.current) return h(Skeleton, { lines: 8 });
+  const { first_divergence: first, counts } = answer.current;
   const keyOf = (/** @type {any} */ row) => JSON.stringify([row.node_id, row.name, row.nth]);
-  const rows = answer.rows.filter((/** @type {any} */ row) => all || row.status !== "same");
   return html`<p class=${first ? "part" : "part ok"}>${first ? html`They part at <b><bdi>${visible(first.node_id ?? "no node")}</bdi></b>, <b><bdi>${visible(first.name)}</bdi></b> (number ${count(first.nth)}): ${MARKS[first.status][1].toLowerCase()}.` : "Every asset of one is in the other, with the same bytes."}</p>
-    <div class="sub num">${Object.entries(MARKS).map(([status, [, word]]) => html`<span key=${status}><b>${count(answer.counts[status] ?? 0)}</b> ${word.toLowerCase()}</span>`)}
+    <div class="sub num">${Object.entries(MARKS).map(([status, [, word]]) => html`<span key=${status}><b>${count(counts[status] ?? 0)}</b> ${word.toLowerCase()}</span>`)}
       <label class="sp"><input type="checkbox" checked=${all} onChange=${() => setAll(!all)} /> Show the same ones too</label></div>
-    ${h(Table, { columns: COLUMNS, rows: rows.slice(0, shown), keyOf, label: "Compared assets", kindOf: (row) => (first && keyOf(row) === keyOf(first) ? "first" : ""), more: shown < rows.length ? () => setShown(shown + STEP) : undefined })}`;
+    ${h(Table, { columns: COLUMNS, rows: list.rows, keyOf, label: "Compared assets", kindOf: (row) => (first && keyOf(row) === keyOf(first) ? "first" : ""), more: list.more })}`;
 }
 
 /** @param {any} asset */

@@ -4,7 +4,7 @@ LedgerError
 ├── UnavailableError
 │   └── UnreachableError      the ledger could not be reached, or its answer broke off
 ├── EventLoopError          the call cannot run on this event loop
-├── NotConnectedError       no ledger is connected: use `connect`, or set ASSET_LEDGER_URL
+├── NotConnectedError       no ledger is connected (use `connect`), or the connection was closed
 ├── SaveError               the return value of a node could not be saved
 └── WorkflowError           the graph has a circle, an id twice, or an unknown input
 """
@@ -86,7 +86,10 @@ class EventLoopError(LedgerError):
 
 
 class NotConnectedError(LedgerError):
-    """No ledger is connected: use `connect`, or set ASSET_LEDGER_URL."""
+    """No ledger is connected (use `connect`, or set ASSET_LEDGER_URL), or it was closed."""
+
+    def __init__(self, message: str = "this connection was closed: connect again") -> None:
+        super().__init__(message)
 
 
 class SaveError(LedgerError):

@@ -29,8 +29,12 @@ class RemoteGateway:
     def __init__(self, url: str, token: str | None = None, *, retry: RetryPolicy = RETRIES) -> None:
         self._client = Client(url, token, retry)
 
+    async def open(self) -> None:
+        """Prepare the first call. Raises NotConnectedError after `close`."""
+        await self._client.connect()
+
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections: later calls raise NotConnectedError."""
         await self._client.close()
 
     def __deepcopy__(self, _: object) -> Self:

@@ -9,6 +9,7 @@ from typing import Final
 
 import aiohttp
 
+from asset_ledger.api.sdk.errors import NotConnectedError
 from asset_ledger.api.sdk.open_resource import OpenResource
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
@@ -21,9 +22,12 @@ class Sessions:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
         self._open: dict[asyncio.AbstractEventLoop, OpenResource[aiohttp.ClientSession]] = {}
+        self.closed = False
 
     async def session(self) -> aiohttp.ClientSession:
-        """Return the session of the running event loop."""
+        """Return the session of the running event loop. Raises NotConnectedError after `close`."""
+        if self.closed:
+            raise NotConnectedError()
         loop = asyncio.get_running_loop()
         if loop not in self._open:
             # Without this, the closed sessions of ended loops would stay in memory.
@@ -34,6 +38,7 @@ class Sessions:
         return await self._open[loop].opened()
 
     async def close(self) -> None:
-        """Close the session of the running event loop."""
+        """Close the session of the running event loop; other loops close theirs at their end."""
+        self.closed = True
         if session := self._open.pop(asyncio.get_running_loop(), None):
             await session.release()

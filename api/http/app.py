@@ -62,7 +62,7 @@ from asset_ledger.api.http import (
     usage,
     values,
 )
-from asset_ledger.api.http.answers import compress, problem
+from asset_ledger.api.http.answers import POSITION, compress, problem
 from asset_ledger.api.http.auth import authenticator_of
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
@@ -295,6 +295,8 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     if request.writer.output_size:
         raise ConnectionResetError("the response broke off") from error
     response = problem(error, request.id)
+    if response.status in (404, 410) and request.operation_name != NO_OPERATION:
+        response.headers[POSITION] = str(request.reflected)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response

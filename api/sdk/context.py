@@ -173,9 +173,12 @@ class ProcessingContext:
             stack.pop_all()
             return file
 
-    async def history(self) -> AsyncGenerator[Event]:
-        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        async for document in self.user_gateway.job_history(self.job_id):
+    async def history(self, *, attempt: int | None = None) -> AsyncGenerator[Event]:
+        """Yield the events of this job, or of one attempt, in log order.
+
+        Raises UnknownJobError if there are none.
+        """
+        async for document in self.user_gateway.job_history(self.job_id, attempt):
             yield Event.of(document)
 
     async def nodes(

@@ -224,9 +224,9 @@ class EmbeddedGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await (await self._tables()).nodes(job_id, query)
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
-        return self._history(Replay.job, job_id)
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+        return self._history(partial(Replay.job, attempt=attempt), job_id)
 
     async def _history(
         self, read: Callable[..., Sequence[Recorded]], name: AssetId | str

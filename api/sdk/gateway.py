@@ -124,5 +124,5 @@ class Gateway(Protocol):
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

@@ -14,7 +14,7 @@ from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
-from asset_ledger.api.sdk.wire import fields_json, segment
+from asset_ledger.api.sdk.wire import fields_json, query_of, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
@@ -151,9 +151,9 @@ class RemoteGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
-        return self._events(f"{_job(job_id)}/history")
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+        return self._events(f"{_job(job_id)}/history", query_of({"attempt": attempt}))
 
     async def _write(
         self,
@@ -165,10 +165,10 @@ class RemoteGateway:
         headers = {"Idempotency-Key": new_key(), **headers}
         return await self._client.request(method, path, headers=headers, body=body)
 
-    async def _events(self, path: str) -> AsyncGenerator[Document]:
+    async def _events(self, path: str, parameters: Query = ()) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
-            query = [("page_size", "1000"), ("cursor", cursor)]
+            query = [*parameters, ("page_size", "1000"), ("cursor", cursor)]
             page = await self._client.request("GET", path, query=query)
             for event in page["events"]:
                 yield event

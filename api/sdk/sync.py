@@ -178,9 +178,9 @@ class ProcessingContext:
         """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
         return run(self.async_context.nodes(attempt=attempt, sort=sort))
 
-    def history(self) -> Iterator[Event]:
-        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        return drain(self.async_context.history())
+    def history(self, *, attempt: int | None = None) -> Iterator[Event]:
+        """Yield the events of this job, or of one attempt, in log order."""
+        return drain(self.async_context.history(attempt=attempt))
 
 
 @dataclass(frozen=True, slots=True)

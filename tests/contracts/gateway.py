@@ -641,6 +641,15 @@ class GatewayContract:
 
         assert (last.attempt, asset.attempt) == (4, 4)
         job = await gateway.job("j")
+        for number in (1, 2, 4):
+            events = [event async for event in last.history(attempt=number)]
+            assert [event.topic for event in events][:: len(events) - 1] == [
+                "job.started",
+                "job.finished",
+            ]
+            assert {event.attempt for event in events} == {number}
+        with pytest.raises(UnknownJobError):
+            await anext(last.history(attempt=5))
         ends = [each["status"] for each in job["attempts"]]
         assert ends == ["failed", "cancelled", "failed", "completed"]
         assert (job["attempt"], job["status"], job["error"]) == (4, "completed", None)

@@ -8,6 +8,7 @@
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import Connection, connect
 from asset_ledger.api.sdk.context import ProcessingContext
+from asset_ledger.api.sdk.encoded import Output
 from asset_ledger.api.sdk.errors import (
     AssetDeletedError,
     FieldError,
@@ -28,7 +29,6 @@ from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import Job
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
-from asset_ledger.api.sdk.results import Output
 from asset_ledger.api.sdk.workflow import Graph, run_workflow
 
 __all__ = [

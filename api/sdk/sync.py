@@ -25,6 +25,7 @@ from asset_ledger.api.sdk import workflow as workflows
 from asset_ledger.api.sdk.connection import ambient, blocks
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import AttemptChoice, OnSaveError
+from asset_ledger.api.sdk.encoded import Output as Output
 from asset_ledger.api.sdk.errors import *  # noqa: F403
 from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.found import ComparedAssets as ComparedAssets
@@ -36,7 +37,6 @@ from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.api.sdk.record import Usage as Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
-from asset_ledger.api.sdk.results import Output as Output
 from asset_ledger.api.sdk.sync_asset import Asset
 from asset_ledger.api.sdk.sync_job import Job as Job
 from asset_ledger.api.sdk.workflow import Graph

@@ -24,6 +24,7 @@ from asset_ledger.api.sdk.errors import (
     UnreachableError,
     WorkflowError,
 )
+from asset_ledger.api.sdk.following import events
 from asset_ledger.api.sdk.found import ComparedAssets, Comparison, Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import Job
@@ -61,6 +62,7 @@ __all__ = [
     "Usage",
     "WorkflowError",
     "connect",
+    "events",
     "run_node",
     "run_workflow",
 ]

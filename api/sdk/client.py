@@ -109,7 +109,12 @@ class Client:
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
     ) -> AsyncGenerator[bytes]:
         """Yield the body of an answer as it arrives. Raises UnreachableError if it breaks off."""
-        async with await self.open(path, headers, query) as response:
+        async for piece in self.body(await self.open(path, headers, query)):
+            yield piece
+
+    async def body(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """Yield the rest of an open answer, and release it. Raises what `pieces` raises."""
+        async with response:
             try:
                 async for piece in response.content.iter_any():
                     yield piece
@@ -181,6 +186,7 @@ class Client:
                 timeout=TIMEOUT if self.answers.any else FIRST_CONNECT,
             )
             self.answers.note(response)
+            self._sessions.note(response)
             if response.status < 300:
                 return response
             async with response:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import orjson
 
@@ -18,6 +18,7 @@ from asset_ledger.api.contract.bulk import filters_of, read_bulk
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
+from asset_ledger.api.contract.events import AFTER, EVENT_FILTERS, event_filter
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.jobs import (
     JobFinishIn,
@@ -31,9 +32,7 @@ from asset_ledger.api.contract.nodes import (
     node_end,
     node_start,
 )
-from asset_ledger.api.contract.parameters import (
-    MAX_PAGE,
-)
+from asset_ledger.api.contract.parameters import MAX_PAGE, Parameters
 from asset_ledger.api.contract.principal import checked_owner
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
@@ -55,6 +54,8 @@ from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.assets import document, document_json
 
 T = TypeVar("T")
+
+_FOLLOWED: Final = Parameters(AFTER, *EVENT_FILTERS)
 
 
 class EmbeddedGateway:
@@ -223,6 +224,19 @@ class EmbeddedGateway:
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await (await self._tables()).nodes(job_id, query)
+
+    async def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, until the folder is closed."""
+        given = _FOLLOWED.read(query)
+        chosen = event_filter(given, self._user_id)
+        position = given.get("after", (await self._folder.backend()).feed.head())
+        while True:
+            backend = await self._folder.backend()
+            read = backend.ledger.replay(Replay.events_after, chosen, position, MAX_PAGE)
+            events, position = await read
+            for event in events:
+                yield _read(orjson.dumps(event_out(event)))
+            await backend.feed.wait_beyond(position)
 
     def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

@@ -124,5 +124,11 @@ class Gateway(Protocol):
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
 
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever: those after `after`, or from now on.
+
+        Raises ParameterError; UnavailableError if a server stays unreachable.
+        """
+
     def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

@@ -14,6 +14,7 @@ from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
+from asset_ledger.api.sdk.stream import follow
 from asset_ledger.api.sdk.wire import fields_json, query_of, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
@@ -150,6 +151,10 @@ class RemoteGateway:
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
+
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever, over restarts of the server."""
+        return follow(self._client, query)
 
     def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

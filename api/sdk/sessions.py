@@ -6,6 +6,7 @@ Promise: a session is closed at the end of its event loop at the latest.
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -22,6 +23,7 @@ class Sessions:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
         self._open: dict[asyncio.AbstractEventLoop, OpenResource[aiohttp.ClientSession]] = {}
+        self._answers = WeakKeyDictionary[aiohttp.ClientResponse, asyncio.AbstractEventLoop]()
         self.closed = False
 
     async def session(self) -> aiohttp.ClientSession:
@@ -37,8 +39,18 @@ class Sessions:
             )
         return await self._open[loop].opened()
 
+    def note(self, answer: aiohttp.ClientResponse) -> None:
+        """Note an answer whose body may be read while the connection is closed."""
+        self._answers[answer] = asyncio.get_running_loop()
+
     async def close(self) -> None:
-        """Close the session of the running event loop; other loops close theirs at their end."""
+        """Close the session of the running event loop; other loops close theirs at their end.
+
+        Every reader of a body is woken, in its own loop: aiohttp would leave it asleep.
+        """
         self.closed = True
+        for answer, loop in tuple(self._answers.items()):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(answer.close)
         if session := self._open.pop(asyncio.get_running_loop(), None):
             await session.release()

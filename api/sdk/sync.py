@@ -20,6 +20,7 @@ from typing import IO, Any, Self, Unpack
 from asset_ledger.api.sdk import __all__ as __all__
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
+from asset_ledger.api.sdk import following
 from asset_ledger.api.sdk import node as nodes
 from asset_ledger.api.sdk import workflow as workflows
 from asset_ledger.api.sdk.connection import ambient, blocks
@@ -181,6 +182,34 @@ class ProcessingContext:
     def history(self, *, attempt: int | None = None) -> Iterator[Event]:
         """Yield the events of this job, or of one attempt, in log order."""
         return drain(self.async_context.history(attempt=attempt))
+
+
+def events(
+    *,
+    after: int | None = None,
+    topic: str | Sequence[str] | None = None,
+    job_id: str | None = None,
+    attempt: int | None = None,
+    node_id: str | None = None,
+    workflow_id: str | None = None,
+    asset_id: str | None = None,
+    all_users: bool = False,
+    gateway: Gateway | None = None,
+) -> Iterator[Event]:
+    """Yield events as they are recorded, for ever, each once and in the order of the log."""
+    return drain(
+        following.events(
+            after=after,
+            topic=topic,
+            job_id=job_id,
+            attempt=attempt,
+            node_id=node_id,
+            workflow_id=workflow_id,
+            asset_id=asset_id,
+            all_users=all_users,
+            gateway=gateway,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

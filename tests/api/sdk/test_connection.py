@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from asset_ledger import Asset, Gateway, Job, ProcessingContext, connect
+from asset_ledger import Asset, Gateway, Job, ProcessingContext, connect, events
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.errors import EventLoopError, FolderLockedError, NotConnectedError
 from tests.api.running import Api
@@ -164,6 +164,7 @@ CALLS: list[Callable[[Asset, Job, ProcessingContext], Awaitable[object]]] = [
     lambda asset, job, context: context.__aenter__(),
     lambda asset, job, context: context.nodes(),
     lambda asset, job, context: anext(context.history()),
+    lambda asset, job, context: anext(events(gateway=asset.gateway)),
     lambda asset, job, context: Asset.paginate(gateway=asset.gateway),
     lambda asset, job, context: Asset.count(gateway=asset.gateway),
     lambda asset, job, context: Asset.usage(gateway=asset.gateway),
@@ -239,6 +240,23 @@ async def test_a_folder_has_assets_of_many_users(tmp_path: Path) -> None:
         assert [asset.name for asset in hers] == ["hers"]
     async with connect(data_dir=tmp_path, user_id="eve"):
         assert await names() == ["hers"]
+
+
+async def test_events_that_are_awaited_while_the_connection_closes_raise_not_connected(
+    door: Door,
+) -> None:
+    connection = await connect(**door).install()
+    await record("a")
+    found = events(after=0)
+    await anext(found)
+    waiting = asyncio.create_task(anext(found))
+    await asyncio.sleep(0.1)  # it waits by now, or else raises at its first step
+
+    await connection.close()
+
+    with pytest.raises(NotConnectedError, match="connect again"):
+        async with asyncio.timeout(30):
+            await waiting
 
 
 @pytest.mark.parametrize("url", ["localhost:7777", "ftp://localhost", "http://", "/data"])

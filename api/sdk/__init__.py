@@ -28,6 +28,7 @@ from asset_ledger.api.sdk.following import events
 from asset_ledger.api.sdk.found import ComparedAssets, Comparison, Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import Job
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
 from asset_ledger.api.sdk.workflow import Graph, run_workflow
@@ -47,6 +48,7 @@ __all__ = [
     "Job",
     "LedgerError",
     "Lineage",
+    "Listing",
     "NodeSummary",
     "NotConnectedError",
     "Output",

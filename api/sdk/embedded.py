@@ -116,14 +116,14 @@ class EmbeddedGateway:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
         return await (await self._tables()).lineage(asset_id, query)
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
         """Return a WebP of an asset at a version. Raises UnknownAssetError, UndrawableError."""
         asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
         thumbnails = (await self._folder.backend()).thumbnails
         digest = Digest(asset["digest"])
-        return await thumbnails.of(digest, asset["size"], asset["content_type"])
+        return await thumbnails.of(digest, asset["size"], asset["content_type"], size)
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""

@@ -4,6 +4,7 @@ LedgerError
 ├── UnavailableError
 │   └── UnreachableError      the ledger could not be reached, or its answer broke off
 ├── EventLoopError          the call cannot run on this event loop
+├── MissingPackageError     an optional package is not installed
 ├── NotConnectedError       no ledger is connected (use `connect`), or the connection was closed
 ├── SaveError               the return value of a node could not be saved
 └── WorkflowError           the graph has a circle, an id twice, or an unknown input
@@ -56,6 +57,7 @@ __all__ = [
     "JobStateError",
     "KeyReusedError",
     "LedgerError",
+    "MissingPackageError",
     "MissingScopeError",
     "NotConnectedError",
     "OutcomeUnknownError",
@@ -83,6 +85,10 @@ class UnreachableError(UnavailableError):
 
 class EventLoopError(LedgerError):
     """A call cannot run on this event loop, or would wait for itself. Nothing was sent."""
+
+
+class MissingPackageError(LedgerError):
+    """An optional package is not installed. The message has the command that installs it."""
 
 
 class NotConnectedError(LedgerError):

@@ -54,8 +54,11 @@ class Gateway(Protocol):
         Raises UnknownAssetError, ParameterError.
         """
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
-        """Return a WebP of an image or a video. Raises UnknownAssetError, RefusedError."""
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
+        """Return a WebP of an image or a video, of at most `size` pixels a side.
+
+        Raises UnknownAssetError, RefusedError.
+        """
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count the assets that match `filter`, or delete `expected_count` of them.

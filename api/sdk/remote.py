@@ -67,9 +67,9 @@ class RemoteGateway:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
         return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
         """Return a WebP of an asset at a version. Raises UnknownAssetError, RefusedError."""
-        path = f"{_asset(asset_id)}/thumbnail?version={version}"
+        path = f"{_asset(asset_id)}/thumbnail?version={version}&size={size}"
         return b"".join([piece async for piece in self._client.pieces(path)])
 
     async def bulk_delete(self, fields: Fields) -> Document:

@@ -33,6 +33,7 @@ from asset_ledger.api.sdk.found import ComparedAssets as ComparedAssets
 from asset_ledger.api.sdk.found import Comparison as Comparison
 from asset_ledger.api.sdk.found import Lineage as Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
@@ -163,11 +164,11 @@ class ProcessingContext:
 
     def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
-    ) -> tuple[list[Asset], str]:
+    ) -> tuple[Listing[Asset], str]:
         """Return a page of this user's assets, of any job, and the cursor of the next page."""
         found = self.async_context.paginate_assets(limit=limit, cursor=cursor, **filters)
         page, following = run(found)
-        return [Asset.of_async(each) for each in page], following
+        return Listing(Asset, map(Asset.of_async, page)), following
 
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
@@ -175,7 +176,7 @@ class ProcessingContext:
 
     def nodes(
         self, *, attempt: int | None = None, sort: NodeSort = "created_at"
-    ) -> list[NodeSummary]:
+    ) -> Listing[NodeSummary]:
         """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
         return run(self.async_context.nodes(attempt=attempt, sort=sort))
 

@@ -93,6 +93,7 @@ async def open_backend(
         log = SqliteLogReader(files.log)
         stack.callback(log.close)
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
+        stack.callback(feed.end)  # else subscribers in this process would wait for ever
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
         silence = timedelta(seconds=settings.job_silence)

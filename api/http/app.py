@@ -58,7 +58,7 @@ from asset_ledger.api.http import (
     usage,
     values,
 )
-from asset_ledger.api.http.answers import compress, problem
+from asset_ledger.api.http.answers import POSITION, compress, problem
 from asset_ledger.api.http.auth import authenticator_of
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
@@ -301,6 +301,8 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if request.writer.output_size:
         return None
     response = door.refusal(request, error) if door else problem(error, request.id)
+    if response.status in (404, 410) and request.operation_name != NO_OPERATION and not door:
+        response.headers[POSITION] = str(request.reflected)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response

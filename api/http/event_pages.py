@@ -14,6 +14,7 @@ from aiohttp import web
 from asset_ledger.api.contract.event_out import cloud_event, event_out
 from asset_ledger.api.contract.parameters import MAX_PAGE
 from asset_ledger.api.http.answers import POSITION, VARY, json_answer
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import origin_line
@@ -22,7 +23,6 @@ from asset_ledger.ledger.reading.event_filter import MAX_BYTES
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
 
-LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"
 
 PIECE: Final = 2**18

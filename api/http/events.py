@@ -18,7 +18,7 @@ from asset_ledger.api.contract.events import (
 )
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import EventsOut
-from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.answers import POSITION, json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.reading.event_filter import EventFilter
 from asset_ledger.ledger.reading.replay import Replay
@@ -67,7 +67,7 @@ async def list_events(request: Request) -> web.Response:
 async def stream_events(request: Request) -> web.StreamResponse:
     """Stream the user's events as server-sent events, from a position or from now on."""
     selected, after = _filter(request), _start(request)
-    response = web.StreamResponse(headers=_HEADERS)
+    response = web.StreamResponse(headers={**_HEADERS, POSITION: str(after)})
     await response.prepare(request)
     if request.method == "GET":
         await response.write(b"retry: %d\n" % RETRY)  # no blank line: some clients report a block

@@ -17,7 +17,8 @@ from asset_ledger.api.contract.parameters import (
     whole,
 )
 from asset_ledger.api.contract.shapes import EventPage
-from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
+from asset_ledger.api.http.event_pages import BATCH, History, events_answer
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import UnknownAssetError, UnknownJobError

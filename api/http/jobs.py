@@ -14,12 +14,13 @@ from asset_ledger.api.contract.jobs import (
     job_end,
     job_start,
 )
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
 from asset_ledger.api.http.answers import json_answer, next_link, write_answer
-from asset_ledger.api.http.assets import asset_page
+from asset_ledger.api.http.assets import assets_answer
 from asset_ledger.api.http.body import read_claimed
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import JobStateError, UnknownJobError
@@ -71,14 +72,15 @@ async def get_job(request: Request) -> web.Response:
     errors=[UnknownJobError],
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
+    gives=[JSON, LINES],
 )
-async def list_job_assets(request: Request) -> web.Response:
-    """List a page of the live assets that a job made and that match every filter."""
+async def list_job_assets(request: Request) -> web.StreamResponse:
+    """List the live assets that a job made and that match every filter, in the same formats."""
     job_id = request.path_values["job_id"]
     await request.ledger.replay(
         Replay.job, request.user_id, job_id, 0, 1, upto=await request.as_of()
     )
-    return await asset_page(request, job_id=[job_id])
+    return await assets_answer(request, job_id=[job_id])
 
 
 @operation(

@@ -13,6 +13,7 @@ from asset_ledger.api.contract.parameters import Parameter, ParameterValues, ref
 from asset_ledger.api.contract.principal import Credential, Principal
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
+from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
@@ -57,11 +58,13 @@ class Request(web.BaseRequest):
     clients: Connections
     bodies: Budget
     credit: float
+    body_digest: BodyDigest | None = None
     checked: float
     is_still_allowed: Callable[["Request"], bool]
     path_values: Mapping[str, str]
     parameters: ParameterValues
     is_read: bool = False
+    _as_of: int | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -126,7 +129,14 @@ class Request(web.BaseRequest):
     async def as_of(self) -> int | None:
         """Return the position of `as_of`; None without it. Raises ParameterError."""
         as_of = self.parameters.get("as_of")
-        return None if as_of is None else await self.ledger.replay(Replay.position_as_of, as_of)
+        if as_of is not None:
+            self._as_of = await self.ledger.replay(Replay.position_as_of, as_of)
+        return self._as_of
+
+    @property
+    def reflected(self) -> int:
+        """The position of `as_of`, or the one that the tables reflect."""
+        return self.projections.position if self._as_of is None else self._as_of
 
     def prefers(self, preference: str) -> bool:
         """Return whether `Prefer` (RFC 7240) has this preference."""

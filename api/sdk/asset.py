@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, Unpack
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
@@ -20,6 +21,7 @@ from asset_ledger.ledger.errors import DigestMismatchError
 GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
 UsageSort = Literal["-bytes", "-count", "-largest", "-seconds", "-failed", "key"]
 
+ThumbnailSize = Literal[160, 320, 512, 1600]
 Direction = Literal["up", "down", "both"]
 
 
@@ -41,7 +43,7 @@ class Asset(AssetRecord):
         cursor: str = "",
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return one page of the matching assets, and the cursor of the next page.
 
         The cursor is `""` on the last page, and valid only with the same filters. `limit` is at
@@ -52,7 +54,8 @@ class Asset(AssetRecord):
         if user_id is not None:
             gateway = gateway.for_user(user_id)
         page = await gateway.page(query_of({**filters, "page_size": limit, "cursor": cursor}))
-        return [cls.of(document, gateway) for document in page["assets"]], page["next"]
+        found = (cls.of(document, gateway) for document in page["assets"])
+        return Listing(cls, found), page["next"]
 
     @classmethod
     async def iterate(
@@ -103,7 +106,7 @@ class Asset(AssetRecord):
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
-    ) -> list[Usage]:
+    ) -> Listing[Usage]:
         """Return count and bytes of the live assets per group: the first `limit` groups.
 
         `limit` is at most 1,000. The totals include every earlier write of this connection.
@@ -113,7 +116,7 @@ class Asset(AssetRecord):
         made_by = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
         query = query_of({**options, **made_by, "attempt": attempt})
         page = await (gateway or current_gateway()).usage(query)
-        return [Usage.of(document) for document in page["usage"]]
+        return Listing(Usage, map(Usage.of, page["usage"]))
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the content of this version in pieces, and check its digest.
@@ -151,12 +154,12 @@ class Asset(AssetRecord):
             partial.unlink(missing_ok=True)
         return target
 
-    async def thumbnail(self) -> bytes:
-        """Return a WebP of this image or video, of at most 512 pixels a side.
+    async def thumbnail(self, *, size: ThumbnailSize = 512) -> bytes:
+        """Return a WebP of this image or video, of at most `size` pixels a side.
 
         Raises RefusedError for a content that cannot be drawn.
         """
-        return await self.gateway.thumbnail(self.id, self.version)
+        return await self.gateway.thumbnail(self.id, self.version, size)
 
     async def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`).
@@ -167,9 +170,10 @@ class Asset(AssetRecord):
         document = await self.gateway.lineage(self.id, query)
         return Lineage.of(document, partial(type(self).of, gateway=self.gateway))
 
-    async def history(self) -> list[Event]:
+    async def history(self) -> Listing[Event]:
         """Return every event of this asset, oldest first. Raises UnknownAssetError."""
-        return [Event.of(document) async for document in self.gateway.asset_history(self.id)]
+        found = [Event.of(document) async for document in self.gateway.asset_history(self.id)]
+        return Listing(Event, found)
 
     async def update(
         self,

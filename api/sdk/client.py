@@ -16,7 +16,7 @@ import orjson
 from yarl import URL
 
 from asset_ledger.api.contract.problems import error_of
-from asset_ledger.api.sdk.errors import UnreachableError
+from asset_ledger.api.sdk.errors import NotConnectedError, UnreachableError
 from asset_ledger.api.sdk.form import Body, SourceError
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """What aiohttp raises for a network failure."""
+
+BROKEN_OFF: Final = (*BROKEN, RuntimeError)
+"""What aiohttp raises while a body is read; a RuntimeError if the connection was closed here."""
 
 UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """What aiohttp raises if there is no such name, or if nothing accepts a connection."""
@@ -106,19 +109,30 @@ class Client:
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
     ) -> AsyncGenerator[bytes]:
         """Yield the body of an answer as it arrives. Raises UnreachableError if it breaks off."""
-        async with await self.open(path, headers, query) as response:
+        async for piece in self.body(await self.open(path, headers, query)):
+            yield piece
+
+    async def body(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """Yield the rest of an open answer, and release it. Raises what `pieces` raises."""
+        async with response:
             try:
                 async for piece in response.content.iter_any():
                     yield piece
-            except BROKEN as error:
+            except BROKEN_OFF as error:
                 raise self.broken(error) from error
 
+    async def connect(self) -> None:
+        """Prepare the connections of the running event loop. Raises NotConnectedError if closed."""
+        await self._sessions.session()
+
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections: later calls raise NotConnectedError."""
         await self._sessions.close()
 
-    def broken(self, error: Exception) -> UnreachableError:
+    def broken(self, error: Exception) -> UnreachableError | NotConnectedError:
         """Return the error for an answer that broke off."""
+        if self._sessions.closed:
+            return NotConnectedError()
         return UnreachableError(f"the connection to {self.url} broke off, try again: {error!r}")
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -172,6 +186,7 @@ class Client:
                 timeout=TIMEOUT if self.answers.any else FIRST_CONNECT,
             )
             self.answers.note(response)
+            self._sessions.note(response)
             if response.status < 300:
                 return response
             async with response:

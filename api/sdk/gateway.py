@@ -54,8 +54,11 @@ class Gateway(Protocol):
         Raises UnknownAssetError, ParameterError.
         """
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
-        """Return a WebP of an image or a video. Raises UnknownAssetError, RefusedError."""
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
+        """Return a WebP of an image or a video, of at most `size` pixels a side.
+
+        Raises UnknownAssetError, RefusedError.
+        """
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count the assets that match `filter`, or delete `expected_count` of them.
@@ -124,5 +127,11 @@ class Gateway(Protocol):
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever: those after `after`, or from now on.
+
+        Raises ParameterError; UnavailableError if a server stays unreachable.
+        """
+
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

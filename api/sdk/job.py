@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Document, Gateway
+from asset_ledger.api.sdk.html import record_html
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.record import known_fields
 from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.api.sdk.wire import query_of
@@ -24,6 +26,10 @@ class JobRecord(Snapshot):
 
     `assets` and `bytes` count its live assets. `status` is `untracked` without a start or an end.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("job_id", "status", "attempt", "workflow_id", "assets", "bytes", "started_at", "error"),
+    )
 
     job_id: str
     user_id: str
@@ -47,6 +53,9 @@ class JobRecord(Snapshot):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.job_id!r} {self.status} {self.assets} assets>"
 
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
 
 class Job(JobRecord):
     """A job as it was read. Every method may raise UnavailableError."""
@@ -68,7 +77,7 @@ class Job(JobRecord):
         limit: int = 100,
         cursor: str = "",
         gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return a page of the matching jobs, and the cursor of the next page, `""` on the last.
 
         `limit` is at most 1,000. Raises ParameterError, CursorError.
@@ -77,7 +86,8 @@ class Job(JobRecord):
         filters = {"status": status, "workflow_id": workflow_id, "parent_job_id": parent_job_id}
         query = query_of({**filters, "sort": sort, "page_size": limit, "cursor": cursor})
         page = await gateway.jobs(query)
-        return [cls.of(document, gateway) for document in page["jobs"]], page["next"]
+        found = (cls.of(document, gateway) for document in page["jobs"])
+        return Listing(cls, found), page["next"]
 
     @classmethod
     async def iterate(

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, Literal, Self, TypedDict
+from typing import Any, ClassVar, Final, Literal, Self, TypedDict
 
 from asset_ledger.api.sdk.gateway import Document, Gateway
-from asset_ledger.api.sdk.snapshot import Snapshot
+from asset_ledger.api.sdk.html import previews, record_html
+from asset_ledger.api.sdk.snapshot import Snapshot, Values
 from asset_ledger.ledger.domain.event import parse_time
 
 NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
@@ -48,6 +49,10 @@ class AssetRecord(Snapshot):
     without a file. `parent_id` is the user's id outside of any folder. `etag` is `v<version>`.
     `position` is the position of its last event in the log.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("name", "content_type", "size", "node_id", "job_id", "attempt", "created_at", "id"),
+    )
 
     id: str
     user_id: str
@@ -91,6 +96,9 @@ class AssetRecord(Snapshot):
             f"<{type(self).__name__} {self.name!r} {self.size:,} bytes {self.id} v{self.version}>"
         )
 
+    def _repr_html_(self) -> str:
+        return record_html(self, previews([self]).get(self.id))
+
     @property
     def is_folder(self) -> bool:
         """Whether this asset is a folder."""
@@ -101,7 +109,7 @@ _NAMES: Final = tuple(f.name for f in fields(AssetRecord) if f.name != "gateway"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage(Values):
     """Count and bytes of the live assets of one node (or job, workflow, content type, day).
 
     `key` is None for the assets without one. `largest` is the size of the largest, in bytes.
@@ -126,7 +134,7 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeSummary:
+class NodeSummary(Values):
     """The recorded runs of one node of a job, and its live assets.
 
     `node_id` is None for the assets without one. `status` is that of the run with the last event,
@@ -160,7 +168,7 @@ def known_fields(kind: Any, document: Document, *times: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Values):
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
     `late`: it created an asset after the attempt of its job had ended.

@@ -14,7 +14,8 @@ from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
-from asset_ledger.api.sdk.wire import fields_json, segment
+from asset_ledger.api.sdk.stream import follow
+from asset_ledger.api.sdk.wire import fields_json, query_of, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
@@ -29,8 +30,12 @@ class RemoteGateway:
     def __init__(self, url: str, token: str | None = None, *, retry: RetryPolicy = RETRIES) -> None:
         self._client = Client(url, token, retry)
 
+    async def open(self) -> None:
+        """Prepare the first call. Raises NotConnectedError after `close`."""
+        await self._client.connect()
+
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections: later calls raise NotConnectedError."""
         await self._client.close()
 
     def __deepcopy__(self, _: object) -> Self:
@@ -62,9 +67,9 @@ class RemoteGateway:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
         return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
         """Return a WebP of an asset at a version. Raises UnknownAssetError, RefusedError."""
-        path = f"{_asset(asset_id)}/thumbnail?version={version}"
+        path = f"{_asset(asset_id)}/thumbnail?version={version}&size={size}"
         return b"".join([piece async for piece in self._client.pieces(path)])
 
     async def bulk_delete(self, fields: Fields) -> Document:
@@ -147,9 +152,13 @@ class RemoteGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
-        return self._events(f"{_job(job_id)}/history")
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever, over restarts of the server."""
+        return follow(self._client, query)
+
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+        return self._events(f"{_job(job_id)}/history", query_of({"attempt": attempt}))
 
     async def _write(
         self,
@@ -161,10 +170,10 @@ class RemoteGateway:
         headers = {"Idempotency-Key": new_key(), **headers}
         return await self._client.request(method, path, headers=headers, body=body)
 
-    async def _events(self, path: str) -> AsyncGenerator[Document]:
+    async def _events(self, path: str, parameters: Query = ()) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
-            query = [("page_size", "1000"), ("cursor", cursor)]
+            query = [*parameters, ("page_size", "1000"), ("cursor", cursor)]
             page = await self._client.request("GET", path, query=query)
             for event in page["events"]:
                 yield event

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from asset_ledger.api.sdk import asset as assets
-from asset_ledger.api.sdk.asset import Direction, GroupBy, UsageSort
+from asset_ledger.api.sdk.asset import Direction, GroupBy, ThumbnailSize, UsageSort
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
@@ -31,14 +32,14 @@ class Asset(AssetRecord):
         cursor: str = "",
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return one page of the matching assets, and the cursor of the next page."""
         page, following = run(
             assets.Asset.paginate(
                 user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
             )
         )
-        return [cls.of_async(each) for each in page], following
+        return Listing(cls, map(cls.of_async, page)), following
 
     @classmethod
     def iterate(
@@ -76,7 +77,7 @@ class Asset(AssetRecord):
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
-    ) -> list[Usage]:
+    ) -> Listing[Usage]:
         """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
         return run(
             assets.Asset.usage(
@@ -103,17 +104,17 @@ class Asset(AssetRecord):
         """Write the content to a file; return its path. The file appears once it is complete."""
         return run(self._async_asset.save(path))
 
-    def thumbnail(self) -> bytes:
-        """Return a WebP of this image or video, of at most 512 pixels a side."""
-        return run(self._async_asset.thumbnail())
+    def thumbnail(self, *, size: ThumbnailSize = 512) -> bytes:
+        """Return a WebP of this image or video, of at most `size` pixels a side."""
+        return run(self._async_asset.thumbnail(size=size))
 
     def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`)."""
         found = run(self._async_asset.lineage(direction=direction, depth=depth))
-        own = tuple(self.of_async(each) for each in found.assets)
+        own = Listing(type(self), map(self.of_async, found.assets))
         return Lineage(root=found.root, assets=own, edges=found.edges, truncated=found.truncated)
 
-    def history(self) -> list[Event]:
+    def history(self) -> Listing[Event]:
         """Return every event of this asset, oldest first."""
         return run(self._async_asset.history())
 

@@ -8,6 +8,7 @@ from asset_ledger.api.sdk import job as jobs
 from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import JobRecord, JobSort, Several, id_of
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.sync_asset import Asset
 
@@ -31,7 +32,7 @@ class Job(JobRecord):
         limit: int = 100,
         cursor: str = "",
         gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return a page of the matching jobs, and the cursor of the next page, `""` on the last."""
         page = jobs.Job.paginate(
             status=status,
@@ -43,7 +44,7 @@ class Job(JobRecord):
             gateway=gateway,
         )
         found, following = run(page)
-        return [cls(**vars(each)) for each in found], following
+        return Listing(cls, (cls(**vars(each)) for each in found)), following
 
     @classmethod
     def iterate(

@@ -19,6 +19,13 @@ UNFINISHED: Final = "ledger.db.importing"
 """The name of a log while an import copies it."""
 
 
+_PATTERNS: Final = (
+    *(LOG, f"{LOG}-*", f"{UNFINISHED}*", "projections.g*.db*", "sessions.db*", "checkpoint.key*"),
+    *("content", "derived", "inspection.json", "lock", "committer.lock", "projections.lock"),
+)
+"""What a start may make in a data folder."""
+
+
 class ContentFolder:
     """The files of contents in a folder, of a ledger or of its export.
 
@@ -61,8 +68,10 @@ class DataFolder:
         self.build_lock: Final = root / "projections.lock"  # the rebuild's
 
     def names(self) -> set[Path]:
-        """Return what is in the folder, and in its folder of contents."""
-        return {*self.root.glob("*"), *self.content.root.glob("*")}
+        """Return the ledger's files and folders that exist, without those of other programs."""
+        contents = (self.content.packs, self.content.objects, self.content.arriving)
+        own = {path for pattern in _PATTERNS for path in self.root.glob(pattern)}
+        return own | {path for path in contents if path.exists()}
 
 
 def check_log(folder: Path) -> None:

@@ -212,9 +212,19 @@ def _remove_new(files: DataFolder, before: set[Path]) -> None:
     if files.log in before:
         new.discard(files.key)  # the log may name it by now
     for path in sorted(new - {files.lock}, reverse=True):  # contents before their folder
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(path, only_empty=path == files.content.root)
     if files.lock in new:  # last: until then it keeps other processes out
         files.lock.unlink(missing_ok=True)
+
+
+def _remove(path: Path, *, only_empty: bool) -> None:
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif not only_empty:
+        shutil.rmtree(path)
+    else:
+        with suppress(OSError):  # another program has put something there
+            path.rmdir()
 
 
 def _make_private(folder: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Unpack
@@ -15,7 +16,7 @@ from typing import IO, Any, Unpack
 import pytest
 from PIL import Image
 
-from asset_ledger import Asset, Gateway, Job, ProcessingContext
+from asset_ledger import Asset, Gateway, Job, ProcessingContext, events
 from asset_ledger.api.sdk.asset import GroupBy
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import opened
@@ -641,6 +642,15 @@ class GatewayContract:
 
         assert (last.attempt, asset.attempt) == (4, 4)
         job = await gateway.job("j")
+        for number in (1, 2, 4):
+            events = [event async for event in last.history(attempt=number)]
+            assert [event.topic for event in events][:: len(events) - 1] == [
+                "job.started",
+                "job.finished",
+            ]
+            assert {event.attempt for event in events} == {number}
+        with pytest.raises(UnknownJobError):
+            await anext(last.history(attempt=5))
         ends = [each["status"] for each in job["attempts"]]
         assert ends == ["failed", "cancelled", "failed", "completed"]
         assert (job["attempt"], job["status"], job["error"]) == (4, "completed", None)
@@ -859,3 +869,66 @@ class GatewayContract:
         with pytest.raises(NotConnectedError):
             await asset.content()
         ambient.reset(token)
+
+    async def test_events_are_yielded_once_in_the_order_of_the_log_and_as_they_are_recorded(
+        self, gateway: Gateway
+    ) -> None:
+        async with ProcessingContext(job_id="j", gateway=gateway) as context:
+            first = await context.create_asset("a", content=b"1", node_id="n")
+        found = events(after=0, gateway=gateway)
+        seen = [await anext(found) for _ in range(3)]
+        assert [event.topic for event in seen] == ["job.started", "asset.created", "job.finished"]
+
+        waiting = asyncio.create_task(anext(found))
+        await asyncio.sleep(0)
+        await first.update(name="b")
+        assert (await waiting).topic == "asset.described"
+        await found.aclose()
+
+        resumed = events(after=seen[1].position, gateway=gateway)
+        assert [(await anext(resumed)).topic for _ in range(2)] == [
+            "job.finished",
+            "asset.described",
+        ]
+        await resumed.aclose()
+
+    @pytest.mark.parametrize(
+        ("filters", "topics"),
+        [
+            ({"job_id": "j"}, ["job.started", "asset.created", "asset.created", "job.finished"]),
+            ({"node_id": "n"}, ["asset.created"]),
+            ({"topic": ["job.finished", "job.started"]}, ["job.started", "job.finished"]),
+            ({"job_id": "k", "attempt": 1}, ["asset.created"]),
+            ({"all_users": True, "topic": "ledger.opened"}, ["ledger.opened"]),
+        ],
+    )
+    async def test_events_match_every_filter(
+        self, gateway: Gateway, filters: dict[str, Any], topics: list[str]
+    ) -> None:
+        async with ProcessingContext(job_id="j", gateway=gateway) as context:
+            await context.create_asset("a", content=b"1", node_id="n")
+            await context.create_asset("b", content=b"2")
+        await ProcessingContext(job_id="k", gateway=gateway).create_asset("c", content=b"3")
+
+        async with aclosing(events(after=0, gateway=gateway, **filters)) as found:
+            assert [(await anext(found)).topic for _ in topics] == topics
+
+    async def test_events_begin_at_the_first_step_without_a_position(
+        self, gateway: Gateway
+    ) -> None:
+        context = ProcessingContext(job_id="j", gateway=gateway)
+        old = await context.create_asset("old", content=b"x")
+        async with aclosing(events(gateway=gateway)) as found:
+            waiting = asyncio.create_task(anext(found))
+            new = set()
+            while not waiting.done():  # the iterator may not have begun yet
+                new.add((await context.create_asset("new", content=b"x")).id)
+                await asyncio.sleep(0.01)
+        assert (await waiting).asset_id in new - {old.id}
+
+    @pytest.mark.parametrize("wrong", [{"topic": "asset.eaten"}, {"asset_id": "x"}, {"after": -1}])
+    async def test_events_refuse_a_wrong_filter(
+        self, gateway: Gateway, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ParameterError):
+            await anext(events(gateway=gateway, **wrong))

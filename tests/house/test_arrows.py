@@ -80,7 +80,7 @@ FLOOR_MAY_IMPORT = {
     NAMESPACE: ("api.sdk",),
 }
 
-EMBEDDED = "asset_ledger.api.sdk.embedded"
+EMBEDDED = ("asset_ledger.api.sdk.embedded", "asset_ledger.api.sdk.open_folder")
 """The one module of the SDK that opens a data folder in its own process."""
 
 WEB = ("aiohttp", "http", "multipart")
@@ -136,7 +136,7 @@ def _enters_a_closed_room(module: Module, name: str) -> bool:
     if floor not in ROOMS or floor != other_floor or room == other_room:
         return False
     if floor == "api" and room == "sdk" and other_room in ("backend", "settings"):
-        return module.name != EMBEDDED
+        return module.name not in EMBEDDED
     return other_room not in ROOMS[floor].get(room, ())
 
 

@@ -124,6 +124,7 @@ async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[Asy
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
         assert response.status == 200, await response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Ledger-Position"].isdecimal()
         blocks = _blocks(response.content)
         yield blocks
 

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from asset_ledger.api.http import event_pages
-from asset_ledger.api.http.event_pages import BATCH, LINES
+from asset_ledger.api.http.event_pages import BATCH
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.ledger.domain.job import job_stream
 from asset_ledger.ledger.ids import digest_of
 from tests.api.running import Api

@@ -102,6 +102,10 @@ async def test_a_proof_is_verified_with_the_first_key_after_any_rotation(api: Ap
         assert check_proof(proof, kept)[1][0].position == 2
         with pytest.raises(ProofError, match="did not sign"):
             check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
+        del proof["rotations"]
+        for key in (kept, await log_key(api)):
+            with pytest.raises(ProofError, match="must have a checkpoint, rotations and events"):
+                check_proof(proof, key)
 
 
 async def test_a_key_rotation_is_recorded_as_an_event(api: Api) -> None:

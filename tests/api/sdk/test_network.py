@@ -151,6 +151,31 @@ async def test_a_download_without_progress_is_given_up() -> None:
         await gateway.close()
 
 
+def sent_events(*positions: int) -> bytes:
+    """Return the answer of a stream that began at position 7 and has these events, and is cut."""
+    event = {"position": 0, "topic": "asset.created"}
+    texts = [
+        b"id: %d\ndata: %b\n\n" % (n, orjson.dumps(event | {"position": n})) for n in positions
+    ]
+    body = b"retry: 1000\n" + b": a comment\n" + b"".join(texts) + b"id: 99\ndata: {"
+    return answer(200, body + b"more", Ledger_Position="7")[:-4]
+
+
+async def test_events_continue_where_the_last_connection_ended() -> None:
+    """Also if it sent no event: then after the position where it began."""
+    streams = (sent_events(), sent_events(8, 9), answer(502), sent_events(), sent_events(10))
+    async with network(in_turn(*map(answers, streams))) as between:
+        gateway = RemoteGateway(between.url, retry=RetryPolicy(attempts=1))
+        found = gateway.events([])
+
+        assert [(await anext(found))["position"] for _ in range(3)] == [8, 9, 10]
+
+        sent = [exchange.headers.get("last-event-id") for exchange in between.seen]
+        assert sent == [None, "7", "9", "9", "9"]
+        await found.aclose()
+        await gateway.close()
+
+
 async def test_a_refused_request_is_not_repeated(api: Api) -> None:
     async with network(forwards, api.url) as between:
         with pytest.raises(FieldError):

@@ -27,11 +27,14 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
 """The flag and the help of each filter. The contract is not imported: it would slow --help."""
 
 _SORT: Final = "created_at, name or size; -size is descending."
-_OF_A_LIST: Final = together(
+OF_FILTERS: Final = together(
     *(
         click.option(f"--{flag}", name, multiple=True, metavar="VALUE", help=about)
         for name, (flag, about) in FILTERS.items()
-    ),
+    )
+)
+_OF_A_LIST: Final = together(
+    OF_FILTERS,
     click.option("--deleted", type=click.Choice(["true", "any"]), help="Deleted ones, or all."),
     click.option("--sort", default="-created_at", show_default=True, metavar="ORDER", help=_SORT),
 )

@@ -144,10 +144,12 @@ class FoundPage(AnswerModel):
 class UsageOut(AnswerModel):
     """The live assets of one group, and the runs of nodes that ended in it.
 
-    `key` is null for assets without a value.
+    `key` is null for assets without a value; `subkey` is that of the second grouping, if asked for.
+    An hour is the time in UTC at which it begins.
     """
 
     key: str | None
+    subkey: str | None = None
     count: int
     bytes: int
     largest: int

@@ -12,12 +12,12 @@ from typing import Any, Literal, Self, Unpack
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetFilters, AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 from asset_ledger.ledger.errors import DigestMismatchError
 
-GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
+GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day", "hour"]
 UsageSort = Literal["-bytes", "-count", "-largest", "-seconds", "-failed", "key"]
 
 Direction = Literal["up", "down", "both"]
@@ -95,23 +95,22 @@ class Asset(AssetRecord):
     async def usage(
         cls,
         *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
+        group_by: GroupBy | tuple[GroupBy, GroupBy] = "node_id",
+        tz: str | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
+        **filters: Unpack[AssetFilters],
     ) -> list[Usage]:
         """Return count and bytes of the live assets per group: the first `limit` groups.
 
-        `limit` is at most 1,000. The totals include every earlier write of this connection.
-        Raises ParameterError; ProjectionBehindError if the totals do not follow the log.
+        With two groupings there is a group for each pair. `tz` is the zone of days and hours, by
+        default UTC. `limit` is at most 1,000. The totals include every earlier write of this
+        connection. Raises ParameterError; ProjectionBehindError if the totals lag too far.
         """
-        options = {"group_by": group_by, "sort": sort, "page_size": limit}
-        made_by = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
-        query = query_of({**options, **made_by, "attempt": attempt})
+        groups = group_by if isinstance(group_by, str) else ",".join(group_by)
+        options = {"group_by": groups, "tz": tz, "sort": sort, "page_size": limit}
+        query = query_of({**options, **filters})
         page = await (gateway or current_gateway()).usage(query)
         return [Usage.of(document) for document in page["usage"]]
 

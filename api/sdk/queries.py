@@ -23,11 +23,10 @@ from asset_ledger.api.contract.parameters import (
     Parameter,
     Parameters,
 )
-from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
+from asset_ledger.api.contract.usage import USAGE, usage_query
 from asset_ledger.api.sdk.gateway import Document, Query
 from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
 from asset_ledger.projections.queries.lineage import lineage_document
-from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR, COUNT, QUERY)
@@ -80,10 +79,10 @@ class TableQueries:
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`."""
         given = _USAGE.read(query)
-        filters = _chosen(USAGE_FILTERS, given)
-        usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
         page = await self._tables.usage.page(
-            usage, page_size=given["page_size"], cursor=given.get("cursor", "")
+            usage_query(self._user_id, given),
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
         )
         return _page("usage", page.json, page.next)
 

@@ -10,7 +10,7 @@ from asset_ledger.api.sdk.asset import Direction, GroupBy, UsageSort
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetFilters, AssetRecord, Event, Filters, Usage
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 
 
@@ -68,26 +68,17 @@ class Asset(AssetRecord):
     def usage(
         cls,
         *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
+        group_by: GroupBy | tuple[GroupBy, GroupBy] = "node_id",
+        tz: str | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
+        **filters: Unpack[AssetFilters],
     ) -> list[Usage]:
         """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
         return run(
             assets.Asset.usage(
-                group_by=group_by,
-                workflow_id=workflow_id,
-                job_id=job_id,
-                node_id=node_id,
-                attempt=attempt,
-                sort=sort,
-                limit=limit,
-                gateway=gateway,
+                group_by=group_by, tz=tz, sort=sort, limit=limit, gateway=gateway, **filters
             )
         )
 

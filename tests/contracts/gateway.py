@@ -526,6 +526,17 @@ class GatewayContract:
         assert most.last_seen is not None
         assert most.first_seen <= most.last_seen
         assert await Asset.usage(job_id="another", gateway=gateway) == []
+        pairs = await Asset.usage(
+            group_by=("day", "node_id"),
+            tz="Europe/Berlin",
+            sort="-bytes",
+            content_type="text/",
+            size_min=2,
+            gateway=gateway,
+        )
+        assert [(row.subkey, row.count) for row in pairs] == [("n2", 2), ("n1", 1)]
+        with pytest.raises(ParameterError):
+            await Asset.usage(group_by="day", tz="Mars", gateway=gateway)
         with pytest.raises(ParameterError):
             await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
 

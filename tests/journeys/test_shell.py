@@ -386,6 +386,10 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
         ["n", "4", "11"],
         ["m", "1", "1"],
     ]
+    by_pair = shell.lines("usage", "--by", "workflow,node", "--tz", "Asia/Tokyo", "--in", ".")
+    assert [line[1:3] for line in by_pair] == [["m", "1"], ["", "1"]]
+    assert "is not one or two of" in shell("usage", "--by", "node,size", code=2).stderr
+    assert "must be a time zone" in shell("usage", "--tz", "Mars", code=2).stderr
     assert "no job nothing" in shell("jobs", "nothing", code=2).stderr
 
 

@@ -40,7 +40,7 @@ async def test_a_forged_cursor_of_assets_is_refused(api: Api, key: bytes, sort: 
 @pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
 @pytest.mark.parametrize("sort", ["-bytes", "-seconds", "key"])
 async def test_a_forged_cursor_of_usage_is_refused(api: Api, key: bytes, sort: str) -> None:
-    cursor = forged(UsageQuery("1", "node_id", {}, sort).binding, key)
+    cursor = forged(UsageQuery("1", ("node_id",), {}, sort).binding, key)
 
     answer = await api.get(f"/api/assets/usage?group_by=node_id&sort={sort}&cursor={cursor}")
 

@@ -137,11 +137,11 @@ async def test_usage_by_a_pending_column_is_refused(
 ) -> None:
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="_id is being filled from the log"):
-            await projections.usage.page(UsageQuery("1", group_by, filters, "key"), page_size=9)
-        by_type = UsageQuery("1", "content_type", {"workflow_id": ["w"]}, "key")
+            await projections.usage.page(UsageQuery("1", (group_by,), filters, "key"), page_size=9)
+        by_type = UsageQuery("1", ("content_type",), {"workflow_id": ["w"]}, "key")
         assert (await projections.usage.page(by_type, page_size=9)).json
         assert (
-            await projections.usage.page(UsageQuery("1", "node_id", {}, "key"), page_size=9)
+            await projections.usage.page(UsageQuery("1", ("node_id",), {}, "key"), page_size=9)
         ).json
 
 

@@ -18,7 +18,7 @@ export interface LedgerEvent {
   workflow_id: string | null; node_id: string | null; job_seq: number | null; version: number | null;
   attempt?: number | null; data: Record<string, any>;
 }
-export interface UsageRow { key: string | null; count: number; bytes: number; largest: number; first_seen: string; last_seen: string; }
+export interface UsageRow { key: string | null; subkey?: string | null; count: number; bytes: number; largest: number; first_seen: string; last_seen: string; }
 export interface Session {
   auth: "local" | "tokens" | "jwt"; user_id: string; name: string | null; scopes: string[]; expires_at: string | null;
   limits: { max_upload_bytes: number | null }; version: string; origin: string; previews: string[];

@@ -530,7 +530,7 @@ class GatewayContract:
             group_by=("day", "node_id"),
             tz="Europe/Berlin",
             sort="-bytes",
-            content_type="text/",
+            job_id="j",
             size_min=2,
             gateway=gateway,
         )

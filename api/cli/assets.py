@@ -22,6 +22,7 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "created_before": ("created-before", "Created before this time (RFC 3339)."),
     "size_min": ("size-min", "With at least this many bytes."),
     "size_max": ("size-max", "With at most this many bytes."),
+    "id": ("id", "With this id."),
     "missing": ("missing", "Without job_id, node_id or workflow_id."),
 }
 """The flag and the help of each filter. The contract is not imported: it would slow --help."""

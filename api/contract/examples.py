@@ -9,7 +9,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from asset_ledger.api.contract.assets import AssetIn
-from asset_ledger.api.contract.bulk import BulkDeleteIn
+from asset_ledger.api.contract.bulk import (
+    BulkDeleteIn,
+    BulkRestoredOut,
+    BulkRestoreIn,
+    BulkUpdatedOut,
+    BulkUpdateIn,
+)
 from asset_ledger.api.contract.collection import CollectIn, CollectionOut
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
@@ -247,6 +253,10 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     DeletedOut: {"deleted_asset_ids": [_ID]},
     BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
     BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
+    BulkUpdateIn: {"ids": [_ID], "add_tags": ["pet"], "remove_tags": ["draft"]},
+    BulkUpdatedOut: {"count": 1, "updated_asset_ids": [_ID]},
+    BulkRestoreIn: {"ids": [_ID]},
+    BulkRestoredOut: {"restored_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
     NodeStartIn: {"node_id": "node_123"},

@@ -23,12 +23,12 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
-from asset_ledger.ledger.commands.call import Deletion, Receipt
+from asset_ledger.ledger.commands.call import Deletion, Edition, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.nodes import NodeReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
-Outcome = Receipt | Deletion | JobReceipt | NodeReceipt | Skipped
+Outcome = Receipt | Deletion | Edition | JobReceipt | NodeReceipt | Skipped
 
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'

@@ -92,6 +92,35 @@ class Asset(AssetRecord):
         return list(answer["deleted_asset_ids"])
 
     @classmethod
+    async def update_many(
+        cls,
+        ids: Sequence[str],
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        parent_id: str | UnsetType = UNSET,
+        gateway: Gateway | None = None,
+    ) -> list[str]:
+        """Add and remove tags of at most 10,000 assets, or move them; return those that changed.
+
+        `parent_id` is a folder, or the user's id: home. Everything is checked before the first
+        change. Raises UnknownAssetError, AssetDeletedError, FieldError.
+        """
+        move = {} if parent_id is UNSET else {"parent_id": parent_id}
+        fields = {"ids": [*ids], "add_tags": [*add_tags], "remove_tags": [*remove_tags], **move}
+        answer = await (gateway or current_gateway()).bulk_update(fields)
+        return list(answer["updated_asset_ids"])
+
+    @classmethod
+    async def restore_many(cls, ids: Sequence[str], *, gateway: Gateway | None = None) -> list[str]:
+        """Restore at most 256 deleted assets, all or none; return those that were deleted.
+
+        Folders come back with their contents. Raises UnknownAssetError, NotRestorableError.
+        """
+        answer = await (gateway or current_gateway()).bulk_restore([*ids])
+        return list(answer["restored_asset_ids"])
+
+    @classmethod
     async def usage(
         cls,
         *,

@@ -17,7 +17,15 @@ import orjson
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import check_digest, read_fields
-from asset_ledger.api.contract.bulk import filters_of, read_bulk
+from asset_ledger.api.contract.bulk import (
+    BulkRestoreIn,
+    bulk_change,
+    filters_of,
+    find_of,
+    ids_of,
+    read_bulk,
+    read_bulk_update,
+)
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
@@ -150,6 +158,24 @@ class EmbeddedGateway:
         )
         count, deletion = await self._write(matching)
         return {"count": count, "deleted_asset_ids": list(deletion.ids)}
+
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of many assets. Raises VersionConflictError."""
+        sent: Any = read_bulk_update(read_object(fields_json(fields), "json"))
+        change = bulk_change(sent, self._user_id)
+        find = find_of(self._projections.assets, self._user_id, sent)
+        if sent["dry_run"]:
+            return {"count": len(await find())}
+        edit, expected = self._ledger.bulk_edit.assets, sent.get("expected_count")
+        edited = await self._write(partial(edit, self._call(), find, expected, change, sent))
+        return {"count": edited.matched, "updated_asset_ids": list(edited.edition.ids)}
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
+        sent = read_as(BulkRestoreIn, read_object(fields_json({"ids": ids}), "json"))
+        restore, known_ids = self._ledger.restore.assets, ids_of(sent) or ()
+        restored = await self._write(partial(restore, self._call(), known_ids, sent))
+        return {"restored_asset_ids": list(restored.ids)}
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""

@@ -16,6 +16,7 @@ Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 class AssetFilters(TypedDict, total=False):
     """Filters of assets. All must match; of several values, one must match."""
 
+    id: str | Sequence[str] | None
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
     job_id: str | Sequence[str] | None

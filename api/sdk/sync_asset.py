@@ -65,6 +65,32 @@ class Asset(AssetRecord):
         return run(assets.Asset.delete_matching(expected_count, gateway=gateway, **filters))
 
     @classmethod
+    def update_many(
+        cls,
+        ids: Sequence[str],
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        parent_id: str | UnsetType = UNSET,
+        gateway: Gateway | None = None,
+    ) -> list[str]:
+        """Add and remove tags of many assets, or move them; return those that changed."""
+        return run(
+            assets.Asset.update_many(
+                ids,
+                add_tags=add_tags,
+                remove_tags=remove_tags,
+                parent_id=parent_id,
+                gateway=gateway,
+            )
+        )
+
+    @classmethod
+    def restore_many(cls, ids: Sequence[str], *, gateway: Gateway | None = None) -> list[str]:
+        """Restore many deleted assets, all or none; return those that were deleted."""
+        return run(assets.Asset.restore_many(ids, gateway=gateway))
+
+    @classmethod
     def usage(
         cls,
         *,

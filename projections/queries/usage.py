@@ -14,7 +14,7 @@ import orjson
 
 from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.queries.asset_query import Condition, conditions
-from asset_ledger.projections.queries.asset_statements import INDEXES, Sql
+from asset_ledger.projections.queries.asset_statements import BY_ID, INDEXES, Sql
 from asset_ledger.projections.queries.pages import (
     BRIEF,
     Page,
@@ -249,6 +249,8 @@ def _in_periods(query: UsageQuery, quarters: Sql, offsets: str) -> Sql:
 def _index(tests: Sequence[Condition]) -> str:
     """Return the narrowest index of live assets whose columns the conditions fix."""
     fixed = {each.column for each in tests if each.fixed or _is_list(each)}
+    if "id" in fixed:
+        return BY_ID
     return next(index.name for index in INDEXES if set(index.columns) <= fixed)
 
 

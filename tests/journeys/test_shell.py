@@ -394,6 +394,19 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
 
 
 @pytest.mark.slow
+def test_assets_are_tagged_and_moved(shell: Shell, tree: Path) -> None:
+    shell("put", tree)
+
+    assert shell("tag", "project/a.txt", "--add", "x", "--add", "y").stdout.startswith("tagged  ")
+    shell("tag", "project/a.txt", "--remove", "x")
+    assert [each["tags"] for each in shell.documents("find", "--tag", "y")] == [["y"]]
+    assert shell("mv", "project/a.txt", "/").stdout.startswith("moved  ")
+    assert json.loads(shell("mv", "a.txt", "/", "--json").stdout) == {"updated_asset_ids": []}
+    assert "is no folder" in shell("mv", "project", "a.txt", code=2).stderr
+    assert "name a tag" in shell("tag", "a.txt", code=2).stderr
+
+
+@pytest.mark.slow
 def test_limit_says_that_there_is_more(shell: Shell, tree: Path) -> None:
     shell("put", tree, "--job", "j")
 

@@ -203,11 +203,21 @@ class JobOut(AnswerModel):
     updated_at: Annotated[Time, Field(description="The time of its last event.")]
 
 
-class JobPage(AnswerModel):
-    """A page of jobs, and the cursor of the next: `""` on the last."""
+class ListedJobOut(JobOut):
+    """A job in a list, with pictures on request."""
 
-    jobs: list[JobOut]
+    preview: Annotated[
+        list[str] | None, Field(description="On request: `thumb_url` of its newest pictures.")
+    ] = None
+
+
+class JobPage(AnswerModel):
+    """A page of jobs, and the cursor of the next: `""` on the last. Counts on request."""
+
+    jobs: list[ListedJobOut]
     next: str
+    count: int | None = None
+    counts: dict[JobStatus, int] | None = None
 
 
 class NodeRunOut(AnswerModel):

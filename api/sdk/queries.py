@@ -10,9 +10,11 @@ from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import COUNT, DELETED, FILTERS, QUERY, SORT
 from asset_ledger.api.contract.jobs import (
     COMPARED_ATTEMPTS,
-    JOB_FILTERS,
     JOB_LISTING,
     compared_attempts,
+    counted_jobs,
+    job_query,
+    jobs_per_page,
 )
 from asset_ledger.api.contract.lineage import DEPTH, DIRECTION
 from asset_ledger.api.contract.nodes import NODE_LISTING
@@ -88,15 +90,11 @@ class TableQueries:
 
     async def jobs(self, query: Query) -> Document:
         """Return `{"jobs": [...], "next": "..."}`."""
-        given = _JOBS.read(query)
-        page = await self._tables.jobs.page(
-            self._user_id,
-            _chosen(JOB_FILTERS, given),
-            sort=given["sort"],
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return _page("jobs", page.json, page.next)
+        given, jobs = _JOBS.read(query), self._tables.jobs
+        wanted, size = job_query(self._user_id, given), jobs_per_page(given)
+        page = await jobs.page(wanted, page_size=size, cursor=given.get("cursor", ""))
+        counted = await counted_jobs(jobs, wanted, given.get("count"))
+        return {**_page("jobs", page.json, page.next), **counted}
 
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""

@@ -379,6 +379,9 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
     shell("put", tree / "a.txt", "--job", "k", "--node", "m")
 
     assert [line[0] for line in shell.lines("jobs")] == ["k", "j"]
+    assert [line[0] for line in shell.lines("jobs", "--prefix", "k", "--node", "m")] == ["k"]
+    assert [line[0] for line in shell.lines("jobs", "--sort", "-bytes")] == ["j", "k"]
+    assert shell.lines("jobs", "--started-after", "2020-01-01T00:00:00Z") == []
     (of_j,) = shell.documents("jobs", "j")
     assert (of_j["node_id"], of_j["assets"], of_j["bytes"]) == ("n", 4, 11)
     assert json.loads(shell("jobs", "j", "--json").stdout)["job"]["status"] == "untracked"

@@ -18,6 +18,7 @@ from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.queries.job_comparison import AttemptName
+from asset_ledger.projections.queries.job_list import JobQuery
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.rebuild.verify import verify_tables
@@ -158,10 +159,8 @@ async def test_filter_on_a_pending_column_of_jobs_is_refused(
 
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="status is being filled"):
-            await projections.jobs.page(
-                "1", {"status": ["running"]}, sort="created_at", page_size=9
-            )
-        assert (await projections.jobs.page("1", {}, sort="created_at", page_size=9)).json
+            await projections.jobs.page(JobQuery("1", {"status": ["running"]}), page_size=9)
+        assert (await projections.jobs.page(JobQuery("1", {}), page_size=9)).json
 
 
 async def test_rows_with_only_outdated_json_answer_every_filter(

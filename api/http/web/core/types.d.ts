@@ -11,7 +11,7 @@ export interface Job {
   job_id: string; user_id: string; workflow_id: string | null; parent_job_id: string | null;
   status: string; error: string | null; parameters: Record<string, unknown> | null;
   started_at: string | null; finished_at: string | null; assets: number; bytes: number;
-  first_position: number; last_position: number; attempt?: number;
+  first_position: number; last_position: number; attempt?: number; preview?: string[];
 }
 export interface LedgerEvent {
   position: number; topic: string; time: string; by: string; asset_id: string | null; job_id: string | null;

@@ -329,7 +329,7 @@ class EventOut(AnswerModel):
 
 
 class EventsOut(AnswerModel):
-    """Events in the order of the log. Pass `next`, an integer, as `after`."""
+    """Events. Pass `next`, an integer, as `after`; as `before` for the newest first."""
 
     events: list[EventOut]
     next: int

@@ -238,7 +238,7 @@ async def test_head_answers_alike_for_data_of_another_user_and_unknown_data(
 async def test_a_stream_omits_events_of_another_user(
     api: Api, of_alice: Names, entry: Operation
 ) -> None:
-    bob = caller(api, "bob", "audit", "write")
+    bob = caller(api, "bob", "read", "write")
     own = await bob.created(b"x", name="own")
     headers = {"Authorization": f"Bearer {bob.token}"}
     received = b""

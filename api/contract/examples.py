@@ -21,8 +21,10 @@ from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
+from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.proofs import ProofsIn
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
@@ -250,6 +252,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetPage: {"assets": [_ASSET], "next": ""},
     AssetTree: {"assets": [_ASSET]},
     DownloadIn: {"asset_ids": [_ID]},
+    ProofsIn: {"asset_ids": [_ID]},
     DeletedOut: {"deleted_asset_ids": [_ID]},
     BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
     BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
@@ -295,6 +298,15 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "key": "asset-ledger/019bd6f0a3c4+...",
         "rotations": [],
         "events": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
+    },
+    LedgerOut: {
+        "origin": "asset-ledger/0123456789abcdef",
+        "size": 3,
+        "root": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "opened_at": _TIME,
+        "last_recorded_at": _TIME,
+        "log_bytes": 131_072,
+        "events_last_minute": 3,
     },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},

@@ -142,6 +142,13 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
         response.enable_compression(web.ContentCoding.gzip)
 
 
+def compress_stream(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Gzip a streamed answer of JSON if the client accepts gzip. Call it before `prepare`."""
+    vary(response.headers, "Accept-Encoding")
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        response.enable_compression(web.ContentCoding.gzip)
+
+
 @lru_cache(maxsize=256)
 def accepts_gzip(header: str) -> bool:
     """Return whether an Accept-Encoding has gzip or `*` with a weight above zero."""

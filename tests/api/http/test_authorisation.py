@@ -80,6 +80,7 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
         "patch_asset": {"name": "n"},
         "download_assets": {"asset_ids": [names["id"]]},
         "bulk_delete": {"filter": {"node_id": SECRET}, "dry_run": True},
+        "prove_assets": {"asset_ids": [names["id"]]},
         "bulk_update": {"ids": [names["id"]], "add_tags": [SECRET]},
         "bulk_restore": {"ids": [names["id"]]},
         "finish_job": {"status": "completed"},

@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "put": "asset_ledger.api.cli.put:put",
     "get": "asset_ledger.api.cli.get:get",
     "show": "asset_ledger.api.cli.asset:show",
+    "tag": "asset_ledger.api.cli.asset:tag",
+    "mv": "asset_ledger.api.cli.asset:mv",
     "rm": "asset_ledger.api.cli.asset:rm",
     "restore": "asset_ledger.api.cli.asset:restore",
     "open": "asset_ledger.api.cli.console:open_",

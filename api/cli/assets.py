@@ -22,16 +22,20 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "created_before": ("created-before", "Created before this time (RFC 3339)."),
     "size_min": ("size-min", "With at least this many bytes."),
     "size_max": ("size-max", "With at most this many bytes."),
+    "id": ("id", "With this id."),
     "missing": ("missing", "Without job_id, node_id or workflow_id."),
 }
 """The flag and the help of each filter. The contract is not imported: it would slow --help."""
 
 _SORT: Final = "created_at, name or size; -size is descending."
-_OF_A_LIST: Final = together(
+OF_FILTERS: Final = together(
     *(
         click.option(f"--{flag}", name, multiple=True, metavar="VALUE", help=about)
         for name, (flag, about) in FILTERS.items()
-    ),
+    )
+)
+_OF_A_LIST: Final = together(
+    OF_FILTERS,
     click.option("--deleted", type=click.Choice(["true", "any"]), help="Deleted ones, or all."),
     click.option("--sort", default="-created_at", show_default=True, metavar="ORDER", help=_SORT),
 )

@@ -9,14 +9,22 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from asset_ledger.api.contract.assets import AssetIn
-from asset_ledger.api.contract.bulk import BulkDeleteIn
+from asset_ledger.api.contract.bulk import (
+    BulkDeleteIn,
+    BulkRestoredOut,
+    BulkRestoreIn,
+    BulkUpdatedOut,
+    BulkUpdateIn,
+)
 from asset_ledger.api.contract.collection import CollectIn, CollectionOut
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
+from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.proofs import ProofsIn
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
@@ -244,9 +252,14 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetPage: {"assets": [_ASSET], "next": ""},
     AssetTree: {"assets": [_ASSET]},
     DownloadIn: {"asset_ids": [_ID]},
+    ProofsIn: {"asset_ids": [_ID]},
     DeletedOut: {"deleted_asset_ids": [_ID]},
     BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
     BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
+    BulkUpdateIn: {"ids": [_ID], "add_tags": ["pet"], "remove_tags": ["draft"]},
+    BulkUpdatedOut: {"count": 1, "updated_asset_ids": [_ID]},
+    BulkRestoreIn: {"ids": [_ID]},
+    BulkRestoredOut: {"restored_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
     NodeStartIn: {"node_id": "node_123"},
@@ -286,6 +299,15 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "key": "asset-ledger/019bd6f0a3c4+...",
         "rotations": [],
         "events": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
+    },
+    LedgerOut: {
+        "origin": "asset-ledger/0123456789abcdef",
+        "size": 3,
+        "root": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "opened_at": _TIME,
+        "last_recorded_at": _TIME,
+        "log_bytes": 131_072,
+        "events_last_minute": 3,
     },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},

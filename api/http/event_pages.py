@@ -13,7 +13,7 @@ from aiohttp import web
 
 from asset_ledger.api.contract.event_out import cloud_event, event_out
 from asset_ledger.api.contract.parameters import MAX_PAGE
-from asset_ledger.api.http.answers import POSITION, VARY, json_answer
+from asset_ledger.api.http.answers import POSITION, VARY, compress_stream, json_answer
 from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
@@ -96,6 +96,7 @@ async def _stream(
     first = await anext(encoded, b"")
     headers = {"Content-Type": media_type, POSITION: str(history.upto), **_NEGOTIATED}
     response = web.StreamResponse(headers=headers)
+    compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
         await response.write(first)

@@ -10,13 +10,16 @@ from aiohttp import web
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import (
     AFTER,
+    BEFORE,
     EVENT_FILTERS,
     LIMIT,
+    ORDER,
     event_filter,
     read_last_event_id,
     selects_all_users,
 )
 from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MAX_POSITION
 from asset_ledger.api.contract.shapes import EventsOut
 from asset_ledger.api.http.answers import POSITION, json_answer
 from asset_ledger.api.http.request import Request
@@ -43,15 +46,19 @@ _HEADERS: Final = {
     "GET",
     "/api/events",
     answers=EventsOut,
-    scope="audit",
-    parameters=[AFTER, LIMIT, *EVENT_FILTERS],
+    scope="read",
+    parameters=[AFTER, BEFORE, ORDER, LIMIT, *EVENT_FILTERS],
 )
 async def list_events(request: Request) -> web.Response:
-    """List the user's next events after a position, and the position to continue from."""
-    values = request.parameters
-    found = await request.ledger.replay(
-        Replay.events_after, _filter(request), values.get("after", 0), values["limit"]
-    )
+    """List the user's next events after a position, or the last before one, newest first."""
+    values, replay, selected = request.parameters, request.ledger.replay, _filter(request)
+    after, before = values.get("after", 0), values.get("before", MAX_POSITION)
+    if values["order"] == "desc":
+        head = request.backend.feed.head()
+        found = await replay(Replay.events_before, selected, before, after, values["limit"])
+        body = {"events": [event_out(event) for event in found.events], "next": found.next}
+        return json_answer(orjson.dumps(body), head)
+    found = await replay(Replay.events_after, selected, after, values["limit"], upto=before - 1)
     body = {"events": [event_out(event) for event in found.events], "next": found.next}
     return json_answer(orjson.dumps(body), found.next)
 
@@ -59,7 +66,7 @@ async def list_events(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/events/stream",
-    scope="audit",
+    scope="read",
     parameters=[AFTER, *EVENT_FILTERS],
     gives=[STREAM],
     headers=["Last-Event-ID"],

@@ -6,13 +6,15 @@ from aiohttp import web
 from asset_ledger.api.contract.assets import LISTING
 from asset_ledger.api.contract.jobs import (
     COMPARISON,
-    JOB_FILTERS,
     JOB_LISTING,
     JobFinishIn,
     JobStartIn,
     compared_attempts,
+    counted_jobs,
     job_end,
+    job_query,
     job_start,
+    jobs_per_page,
 )
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
@@ -39,15 +41,15 @@ from asset_ledger.projections.queries.jobs import job_document
 )
 async def list_jobs(request: Request) -> web.Response:
     """List a page of the user's jobs that match every filter."""
-    values = request.parameters
-    page = await request.projections.jobs.page(
-        request.user_id,
-        request.filters(JOB_FILTERS),
-        sort=values["sort"],
-        page_size=values["page_size"],
-        cursor=values.get("cursor", ""),
+    values, jobs = request.parameters, request.projections.jobs
+    query = job_query(request.user_id, values)
+    page = await jobs.page(query, page_size=jobs_per_page(values), cursor=values.get("cursor", ""))
+    counted = orjson.dumps(await counted_jobs(jobs, query, values.get("count")))[1:-1]
+    body = b'{"jobs":[%b],"next":"%b"%b}' % (
+        page.json,
+        page.next.encode(),
+        b"," + counted if counted else b"",
     )
-    body = b'{"jobs":[%b],"next":"%b"}' % (page.json, page.next.encode())
     return json_answer(body, page.position, headers=next_link(request, page.next))
 
 

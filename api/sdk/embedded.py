@@ -14,7 +14,15 @@ import orjson
 
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import check_digest, read_fields
-from asset_ledger.api.contract.bulk import filters_of, read_bulk
+from asset_ledger.api.contract.bulk import (
+    BulkRestoreIn,
+    bulk_change,
+    filters_of,
+    find_of,
+    ids_of,
+    read_bulk,
+    read_bulk_update,
+)
 from asset_ledger.api.contract.editing import label_of, read_patch_fields
 from asset_ledger.api.contract.errors import NoContentError
 from asset_ledger.api.contract.event_out import event_out
@@ -136,6 +144,24 @@ class EmbeddedGateway:
         matching = partial(delete.matching, call, find, sent["expected_count"], sent)
         count, deletion = await self._write(matching)
         return {"count": count, "deleted_asset_ids": list(deletion.ids)}
+
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of many assets. Raises VersionConflictError."""
+        sent: Any = read_bulk_update(read_object(fields_json(fields), "json"))
+        change = bulk_change(sent, self._user_id)
+        find = find_of((await self._projections()).assets, self._user_id, sent)
+        if sent["dry_run"]:
+            return {"count": len(await find())}
+        edit, expected = (await self._ledger()).bulk_edit.assets, sent.get("expected_count")
+        edited = await self._write(partial(edit, self._call(), find, expected, change, sent))
+        return {"count": edited.matched, "updated_asset_ids": list(edited.edition.ids)}
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
+        sent = read_as(BulkRestoreIn, read_object(fields_json({"ids": ids}), "json"))
+        restore, known_ids = (await self._ledger()).restore.assets, ids_of(sent) or ()
+        restored = await self._write(partial(restore, self._call(), known_ids, sent))
+        return {"restored_asset_ids": list(restored.ids)}
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""

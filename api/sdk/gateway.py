@@ -66,6 +66,16 @@ class Gateway(Protocol):
         Raises VersionConflictError if another number matches, ParameterError, FieldError.
         """
 
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of the assets `ids`, or of `expected_count` that match `filter`.
+
+        Raises UnknownAssetError, AssetDeletedError, VersionConflictError, ParameterError,
+        FieldError.
+        """
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
+
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`, with every earlier write of this gateway.
 

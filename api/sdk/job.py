@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
@@ -16,8 +16,24 @@ from asset_ledger.api.sdk.record import known_fields
 from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.api.sdk.wire import query_of
 
-JobSort = Literal["created_at", "-created_at"]
+JobSort = Literal["created_at", "-created_at", "-bytes", "-assets", "-duration", "-finished_at"]
 Several = str | Sequence[str] | None
+
+
+class JobFilters(TypedDict, total=False):
+    """Filters of a list of jobs, and its order. All must match; of several values, one must."""
+
+    status: Several
+    workflow_id: Several
+    parent_job_id: Several
+    node_id: Several
+    """Matches jobs with an asset or a run of this node."""
+    query: str | None
+    """What the id begins with."""
+    started_after: datetime | str | None
+    started_before: datetime | str | None
+    sort: JobSort
+    """Default: `created_at`, by first event."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -70,21 +86,17 @@ class Job(JobRecord):
     async def paginate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         limit: int = 100,
         cursor: str = "",
         gateway: Gateway | None = None,
+        **filters: Unpack[JobFilters],
     ) -> tuple[Listing[Self], str]:
         """Return a page of the matching jobs, and the cursor of the next page, `""` on the last.
 
         `limit` is at most 1,000. Raises ParameterError, CursorError.
         """
         gateway = gateway or current_gateway()
-        filters = {"status": status, "workflow_id": workflow_id, "parent_job_id": parent_job_id}
-        query = query_of({**filters, "sort": sort, "page_size": limit, "cursor": cursor})
+        query = query_of({**filters, "page_size": limit, "cursor": cursor})
         page = await gateway.jobs(query)
         found = (cls.of(document, gateway) for document in page["jobs"])
         return Listing(cls, found), page["next"]
@@ -93,23 +105,14 @@ class Job(JobRecord):
     async def iterate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         gateway: Gateway | None = None,
+        **filters: Unpack[JobFilters],
     ) -> AsyncGenerator[Self]:
         """Yield all matching jobs, read page by page. Raises ParameterError."""
         gateway, cursor, more = gateway or current_gateway(), "", True
         while more:
             jobs, cursor = await cls.paginate(
-                status=status,
-                workflow_id=workflow_id,
-                parent_job_id=parent_job_id,
-                sort=sort,
-                limit=1_000,
-                cursor=cursor,
-                gateway=gateway,
+                limit=1_000, cursor=cursor, gateway=gateway, **filters
             )
             more = bool(cursor)
             for job in jobs:

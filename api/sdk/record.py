@@ -14,9 +14,10 @@ NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
 Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 
-class Filters(TypedDict, total=False):
-    """Filters of a list of assets. All must match; of several values, one must match."""
+class AssetFilters(TypedDict, total=False):
+    """Filters of assets. All must match; of several values, one must match."""
 
+    id: str | Sequence[str] | None
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
     job_id: str | Sequence[str] | None
@@ -34,6 +35,11 @@ class Filters(TypedDict, total=False):
     size_max: int | None
     missing: str | Sequence[str] | None
     """`job_id`, `node_id` or `workflow_id`: matches assets without it."""
+
+
+class Filters(AssetFilters, total=False):
+    """Filters of a list of assets, its words and its order."""
+
     query: str | None
     """Words that an asset must all have in its name, tags or metadata."""
     deleted: Literal["false", "true", "any"] | None
@@ -112,9 +118,9 @@ _NAMES: Final = tuple(f.name for f in fields(AssetRecord) if f.name != "gateway"
 class Usage(Values):
     """Count and bytes of the live assets of one node (or job, workflow, content type, day).
 
-    `key` is None for the assets without one. `largest` is the size of the largest, in bytes.
-    `runs` is the number of runs of nodes that ended, `failed` how many of them failed, and
-    `seconds` the time that they took together.
+    `key` is None for the assets without one; `subkey` is that of a second grouping.
+    `largest` is the size of the largest, in bytes. `runs` is the number of runs of nodes that
+    ended, `failed` how many of them failed, and `seconds` the time that they took together.
     """
 
     key: str | None
@@ -126,6 +132,7 @@ class Usage(Values):
     runs: int
     failed: int
     seconds: float
+    subkey: str | None = None
 
     @classmethod
     def of(cls, document: Document) -> Self:
@@ -163,7 +170,7 @@ class NodeSummary(Values):
 
 def known_fields(kind: Any, document: Document, *times: str) -> dict[str, Any]:
     """Return the fields of a class in a document, with these times parsed."""
-    known = {f.name: document[f.name] for f in fields(kind) if f.name != "gateway"}
+    known = {f.name: document[f.name] for f in fields(kind) if f.name in document}
     return known | {name: parse_time(known[name]) for name in times if known[name] is not None}
 
 

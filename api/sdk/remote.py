@@ -1,7 +1,7 @@
 """`RemoteGateway`: a ledger over HTTP. Each method is one route."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Final, Self
@@ -76,6 +76,16 @@ class RemoteGateway:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""
         body = partial(json_body, fields_json(fields))
         return await self._write("POST", "/api/assets/bulk-delete", body)
+
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of many assets. Raises VersionConflictError."""
+        body = partial(json_body, fields_json(fields))
+        return await self._write("POST", "/api/assets/bulk-update", body)
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
+        body = partial(json_body, fields_json({"ids": ids}))
+        return await self._write("POST", "/api/assets/bulk-restore", body)
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""

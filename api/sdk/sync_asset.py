@@ -11,7 +11,7 @@ from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetFilters, AssetRecord, Event, Filters, Usage
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 
 
@@ -66,29 +66,46 @@ class Asset(AssetRecord):
         return run(assets.Asset.delete_matching(expected_count, gateway=gateway, **filters))
 
     @classmethod
+    def update_many(
+        cls,
+        ids: Sequence[str],
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        parent_id: str | UnsetType = UNSET,
+        gateway: Gateway | None = None,
+    ) -> list[str]:
+        """Add and remove tags of many assets, or move them; return those that changed."""
+        return run(
+            assets.Asset.update_many(
+                ids,
+                add_tags=add_tags,
+                remove_tags=remove_tags,
+                parent_id=parent_id,
+                gateway=gateway,
+            )
+        )
+
+    @classmethod
+    def restore_many(cls, ids: Sequence[str], *, gateway: Gateway | None = None) -> list[str]:
+        """Restore many deleted assets, all or none; return those that were deleted."""
+        return run(assets.Asset.restore_many(ids, gateway=gateway))
+
+    @classmethod
     def usage(
         cls,
         *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
+        group_by: GroupBy | tuple[GroupBy, GroupBy] = "node_id",
+        tz: str | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
+        **filters: Unpack[AssetFilters],
     ) -> Listing[Usage]:
         """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
         return run(
             assets.Asset.usage(
-                group_by=group_by,
-                workflow_id=workflow_id,
-                job_id=job_id,
-                node_id=node_id,
-                attempt=attempt,
-                sort=sort,
-                limit=limit,
-                gateway=gateway,
+                group_by=group_by, tz=tz, sort=sort, limit=limit, gateway=gateway, **filters
             )
         )
 

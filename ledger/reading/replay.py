@@ -35,6 +35,7 @@ from asset_ledger.ledger.reading.event_filter import (
     EventBatch,
     EventFilter,
     events_after,
+    events_before,
     stream_after,
 )
 
@@ -264,10 +265,23 @@ class Replay:
         return record
 
     def events_after(
-        self, event_filter: EventFilter, after: int, limit: int, max_bytes: int = MAX_BYTES
+        self,
+        event_filter: EventFilter,
+        after: int,
+        limit: int,
+        max_bytes: int = MAX_BYTES,
+        *,
+        upto: int | None = None,
     ) -> EventBatch:
         """Return the next matching events, and the position to continue from."""
-        return events_after(self._log, self._codec, event_filter, after, limit, max_bytes)
+        log, codec = self._log, self._codec
+        return events_after(log, codec, event_filter, after, limit, max_bytes, upto=upto)
+
+    def events_before(
+        self, event_filter: EventFilter, before: int, after: int, limit: int
+    ) -> EventBatch:
+        """Return the last matching events between two positions, the newest first."""
+        return events_before(self._log, self._codec, event_filter, before, after, limit)
 
     def head(self) -> int:
         """Return the last position of the log."""

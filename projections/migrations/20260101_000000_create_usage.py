@@ -8,7 +8,7 @@ import sqlite3
 
 needs_events = True
 
-DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day")
+DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day", "quarter")
 BLOCK = 1_024
 
 FACETS = " UNION ALL ".join(
@@ -65,7 +65,10 @@ STATEMENTS = (
         day TEXT NOT NULL,
         created_at TEXT NOT NULL,
         size INTEGER NOT NULL,
-        live INTEGER NOT NULL DEFAULT 1
+        live INTEGER NOT NULL DEFAULT 1,
+        quarter TEXT AS (
+            substr(created_at, 1, 14) || printf('%02d', substr(created_at, 15, 2) / 15 * 15)
+        )
     )
     """,
     # It covers the timeline of a job.

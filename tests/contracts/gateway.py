@@ -511,6 +511,28 @@ class GatewayContract:
         with pytest.raises(UnknownAssetError):
             await replace(folder, id=UNKNOWN_ID).restore()
 
+    async def test_many_assets_are_changed_and_restored_at_once(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        folder = await context.create_asset("f", "folder")
+        made = [await context.create_asset(name, tags=["old"]) for name in "abc"]
+        ids = [each.id for each in made]
+
+        changed = await Asset.update_many(
+            ids, add_tags=["new"], remove_tags=["old"], parent_id=folder.id, gateway=gateway
+        )
+        assert changed == ids
+        assert await Asset.update_many(ids[:1], add_tags=["new"], gateway=gateway) == []
+        inside = await Asset.count(parent_id=folder.id, tag="new", id=ids[:2], gateway=gateway)
+        assert inside == 2
+        for each in ids[:2]:
+            await gateway.delete(each)
+        assert await Asset.restore_many(ids, gateway=gateway) == ids[:2]
+        with pytest.raises(UnknownAssetError):
+            await Asset.update_many([UNKNOWN_ID], add_tags=["x"], gateway=gateway)
+        with pytest.raises(FieldError):
+            await Asset.update_many(ids, gateway=gateway)
+
     async def test_usage_is_summed_for_each_node(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
@@ -527,6 +549,17 @@ class GatewayContract:
         assert most.last_seen is not None
         assert most.first_seen <= most.last_seen
         assert await Asset.usage(job_id="another", gateway=gateway) == []
+        pairs = await Asset.usage(
+            group_by=("day", "node_id"),
+            tz="Europe/Berlin",
+            sort="-bytes",
+            job_id="j",
+            size_min=2,
+            gateway=gateway,
+        )
+        assert [(row.subkey, row.count) for row in pairs] == [("n2", 2), ("n1", 1)]
+        with pytest.raises(ParameterError):
+            await Asset.usage(group_by="day", tz="Mars", gateway=gateway)
         with pytest.raises(ParameterError):
             await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
 

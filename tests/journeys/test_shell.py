@@ -379,6 +379,9 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
     shell("put", tree / "a.txt", "--job", "k", "--node", "m")
 
     assert [line[0] for line in shell.lines("jobs")] == ["k", "j"]
+    assert [line[0] for line in shell.lines("jobs", "--prefix", "k", "--node", "m")] == ["k"]
+    assert [line[0] for line in shell.lines("jobs", "--sort", "-bytes")] == ["j", "k"]
+    assert shell.lines("jobs", "--started-after", "2020-01-01T00:00:00Z") == []
     (of_j,) = shell.documents("jobs", "j")
     assert (of_j["node_id"], of_j["assets"], of_j["bytes"]) == ("n", 4, 11)
     assert json.loads(shell("jobs", "j", "--json").stdout)["job"]["status"] == "untracked"
@@ -386,7 +389,24 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
         ["n", "4", "11"],
         ["m", "1", "1"],
     ]
+    by_pair = shell.lines("usage", "--by", "workflow,node", "--tz", "Asia/Tokyo", "--in", ".")
+    assert [line[1:3] for line in by_pair] == [["m", "1"], ["", "1"]]
+    assert "is not one or two of" in shell("usage", "--by", "node,size", code=2).stderr
+    assert "must be a time zone" in shell("usage", "--tz", "Mars", code=2).stderr
     assert "no job nothing" in shell("jobs", "nothing", code=2).stderr
+
+
+@pytest.mark.slow
+def test_assets_are_tagged_and_moved(shell: Shell, tree: Path) -> None:
+    shell("put", tree)
+
+    assert shell("tag", "project/a.txt", "--add", "x", "--add", "y").stdout.startswith("tagged  ")
+    shell("tag", "project/a.txt", "--remove", "x")
+    assert [each["tags"] for each in shell.documents("find", "--tag", "y")] == [["y"]]
+    assert shell("mv", "project/a.txt", "/").stdout.startswith("moved  ")
+    assert json.loads(shell("mv", "a.txt", "/", "--json").stdout) == {"updated_asset_ids": []}
+    assert "is no folder" in shell("mv", "project", "a.txt", code=2).stderr
+    assert "name a tag" in shell("tag", "a.txt", code=2).stderr
 
 
 @pytest.mark.slow

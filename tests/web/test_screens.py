@@ -91,6 +91,16 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
         assert str(job["assets"]) in row
         assert job["status"] in row.lower()
     await shown(page, "tbody tr", "out of memory")
+    counts = filled.get("/api/jobs", count="status")["counts"]
+    await shown(page, "button", f"Failed {counts['failed']}")
+    await page.once("document.querySelector('tbody .thumbs img[src]')", "true")
+
+    await click(page, "th button", "Bytes")
+    by_bytes = [each["job_id"] for each in filled.get("/api/jobs", sort="-bytes")["jobs"]]
+    await page.once("document.querySelector('th[aria-sort]')?.textContent.includes('Bytes')", "1")
+    await page.once(
+        f"document.querySelector('tbody tr a').textContent === {json.dumps(by_bytes[0])}", "1"
+    )
 
 
 TABS: Final = {

@@ -80,6 +80,9 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
         "patch_asset": {"name": "n"},
         "download_assets": {"asset_ids": [names["id"]]},
         "bulk_delete": {"filter": {"node_id": SECRET}, "dry_run": True},
+        "prove_assets": {"asset_ids": [names["id"]]},
+        "bulk_update": {"ids": [names["id"]], "add_tags": [SECRET]},
+        "bulk_restore": {"ids": [names["id"]]},
         "finish_job": {"status": "completed"},
         "create_token": {"user_id": "bob"},
     }
@@ -236,7 +239,7 @@ async def test_head_answers_alike_for_data_of_another_user_and_unknown_data(
 async def test_a_stream_omits_events_of_another_user(
     api: Api, of_alice: Names, entry: Operation
 ) -> None:
-    bob = caller(api, "bob", "audit", "write")
+    bob = caller(api, "bob", "read", "write")
     own = await bob.created(b"x", name="own")
     headers = {"Authorization": f"Bearer {bob.token}"}
     received = b""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from asset_ledger.projections.queries import jobs as projected
+from asset_ledger.projections.queries import job_list
 from tests.api.calling import ALL, caller, serving_with_tokens
 from tests.api.running import Answer, Api
 
@@ -306,7 +306,7 @@ async def test_pages_list_every_job_once(api: Api) -> None:
 async def test_a_page_cut_short_by_the_scan_limit_has_a_next_cursor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projected, "WALK", 3)
+    monkeypatch.setattr(job_list, "WALK", 3)
     for number in range(8):
         await start(api, f"{number}", parent_job_id="even" if number % 2 == 0 else "odd")
 

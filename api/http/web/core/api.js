@@ -79,6 +79,19 @@ export async function get(path, params, options) {
   return (await send(address(path, params), options)).json();
 }
 
+/** Return the rows of all pages of a list that is short: at most 20,000.
+ * @param {string} path @param {Params} params @param {string} member @param {AbortSignal} [signal] @returns {Promise<any[]>} */
+export async function allRows(path, params, member, signal) {
+  const rows = [];
+  for (let cursor = ""; rows.length < 20_000; ) {
+    const page = await get(path, { ...params, page_size: 1000, cursor }, { signal });
+    rows.push(...page[member]);
+    cursor = page.next;
+    if (!cursor) break;
+  }
+  return rows;
+}
+
 /** Send JSON; return the JSON of the answer, or null for an empty one.
  * @param {string} method @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers] */
 export async function write(method, path, body, headers = {}) {

@@ -1,5 +1,5 @@
 // New events as they are recorded: one stream a tab, open only while the tab is visible, resumed by
-// position. A caller without the scope "audit" gets a tick every ten seconds instead.
+// position. A caller without the scope "read" gets a tick every ten seconds instead.
 import { address, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
@@ -36,7 +36,7 @@ export async function follow() {
     if (document.hidden || !session.value) {
       liveState.value = "off";
       await wait(500);
-    } else if (!can("audit")) {
+    } else if (!can("read")) {
       liveState.value = "polling";
       await wait(10_000);
       publish(null);

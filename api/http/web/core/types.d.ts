@@ -11,14 +11,14 @@ export interface Job {
   job_id: string; user_id: string; workflow_id: string | null; parent_job_id: string | null;
   status: string; error: string | null; parameters: Record<string, unknown> | null;
   started_at: string | null; finished_at: string | null; assets: number; bytes: number;
-  first_position: number; last_position: number; attempt?: number;
+  first_position: number; last_position: number; attempt?: number; preview?: string[];
 }
 export interface LedgerEvent {
   position: number; topic: string; time: string; by: string; asset_id: string | null; job_id: string | null;
   workflow_id: string | null; node_id: string | null; job_seq: number | null; version: number | null;
   attempt?: number | null; data: Record<string, any>;
 }
-export interface UsageRow { key: string | null; count: number; bytes: number; largest: number; first_seen: string; last_seen: string; }
+export interface UsageRow { key: string | null; subkey?: string | null; count: number; bytes: number; largest: number; first_seen: string; last_seen: string; }
 export interface Session {
   auth: "local" | "tokens" | "jwt"; user_id: string; name: string | null; scopes: string[]; expires_at: string | null;
   limits: { max_upload_bytes: number | null }; version: string; origin: string; previews: string[];

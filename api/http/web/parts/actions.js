@@ -47,21 +47,19 @@ async function attempt(act) {
   }
 }
 
-/** Change assets, six at a time. Tags are added to those that an asset has now.
+/** Change assets together: all are checked before the first one is changed.
  * @param {Asset[]} assets @param {{add_tags?: string[], remove_tags?: string[], parent_id?: string}} change */
-async function update(assets, { add_tags = [], remove_tags = [], parent_id }) {
-  const one = async (/** @type {Asset} */ asset) => {
-    if (parent_id) return write("PATCH", `/api/assets/${asset.id}`, { parent_id });
-    const now = await get(`/api/assets/${asset.id}`);
-    const tags = [...new Set([...now.tags, ...add_tags])].filter((tag) => !remove_tags.includes(tag));
-    return write("PATCH", `/api/assets/${asset.id}`, { tags }, { "If-Match": `"${now.etag}"` });
-  };
+async function update(assets, change) {
+  const ids = assets.map((asset) => asset.id);
   try {
-    for (let k = 0; k < assets.length; k += 6) await Promise.all(assets.slice(k, k + 6).map(one));
+    await write("POST", "/api/assets/bulk-update", { ids, ...change });
   } finally {
-    touched(assets.map((asset) => asset.id));
+    touched(ids);
   }
 }
+
+/** @param {string[]} ids @param {number} size */
+const chunks = (ids, size) => Array.from({ length: Math.ceil(ids.length / size) }, (_, k) => ids.slice(k * size, (k + 1) * size));
 
 /** @param {Asset[]} assets */
 export function askDelete(assets) {
@@ -73,9 +71,10 @@ export function askDelete(assets) {
 
 /** @param {Asset[]} assets */
 export const remove = (assets) => attempt(async () => {
-  for (const asset of assets) await write("DELETE", `/api/assets/${asset.id}`);
-  undoable = assets;
   const ids = assets.map((asset) => asset.id);
+  if (ids.length === 1) await write("DELETE", `/api/assets/${ids[0]}`);
+  else for (const id of chunks(ids, 200)) await write("POST", "/api/assets/bulk-delete", { filter: { id }, expected_count: id.length });
+  undoable = assets;
   touched(ids, ids);
   reloads.value += 1;
   toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
@@ -91,8 +90,9 @@ export function undo() {
 /** @param {Asset[]} assets */
 export const restore = (assets) => attempt(async () => {
   undoable = [];
-  for (const asset of assets) await write("POST", `/api/assets/${asset.id}/restore`);
-  touched(assets.map((asset) => asset.id));
+  const all = assets.map((asset) => asset.id);
+  for (const ids of chunks(all, 256)) await write("POST", "/api/assets/bulk-restore", { ids });
+  touched(all);
   reloads.value += 1;
   toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} restored.`);
 });

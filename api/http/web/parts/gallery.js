@@ -1,8 +1,8 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
-import { get } from "../core/api.js";
+import { allRows, get } from "../core/api.js";
 import { onChange, reloads } from "../core/changes.js";
 import { apiParams, isFiltered } from "../core/filters.js";
-import { bytes, count, counted, day } from "../core/format.js";
+import { begin, bytes, count, counted, day, zone } from "../core/format.js";
 import { batch, h, html, useCallback, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { onEvents } from "../core/live.js";
@@ -27,19 +27,6 @@ import { askUpload } from "./upload.js";
 const SORTS = /** @type {const} */ ([["-created_at", "Newest"], ["created_at", "Oldest"], ["name", "Name, A to Z"], ["-name", "Name, Z to A"], ["-size", "Largest"], ["size", "Smallest"]]);
 const lastView = kept("view", "grid");
 
-/** The zone of this browser as the API takes it: +02:00 */
-function zone() {
-  const minutes = -new Date().getTimezoneOffset();
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  return `${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
-}
-
-/** The time at which a day of this browser begins. @param {string} date */
-const begin = (date) => {
-  const [year, month, dayOfMonth] = date.split("-").map(Number);
-  return new Date(year, month - 1, dayOfMonth).toISOString();
-};
-
 /** The list of an address; a new one when filters or sort change, and on `reload`.
  * @param {Params} params */
 function useList(params) {
@@ -62,18 +49,16 @@ function useList(params) {
   return { list, reload };
 }
 
-const COUNTED = new Set(["workflow_id", "job_id", "node_id", "attempt"]); // what usage filters by
-
 /** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
 function useDays(params, list) {
   const { sort: _, ...filters } = params;
   const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
   useEffect(() => {
     if (!list) return;
-    if (Object.keys(filters).some((name) => !COUNTED.has(name))) return setUsage({ days: [], bytes: 0 });
+    if (filters.query || filters.deleted) return setUsage({ days: [], bytes: 0 });
     const abort = new AbortController();
-    get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() === "+00:00" ? undefined : zone(), page_size: 1000 }, { signal: abort.signal }).then(
-      (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),
+    allRows("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() }, "usage", abort.signal).then(
+      (rows) => setUsage({ days: daysOf(rows), bytes: rows.reduce((n, row) => n + row.bytes, 0) }),
       () => abort.signal.aborted || setUsage({ days: [], bytes: 0 }),
     );
     return () => abort.abort();

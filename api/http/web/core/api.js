@@ -17,7 +17,6 @@ export class ApiError extends Error {
     this.problem = problem;
     this.slug = String(problem.type || "").replace("urn:asset-ledger:", "");
     this.requestId = problem.request_id || "";
-    /** @type {{field: string, message: string}[]} */
     this.errors = problem.errors || [];
     this.retryAfter = 0;
   }

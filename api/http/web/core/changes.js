@@ -7,11 +7,8 @@ export const reloads = signal(0);
 
 /** @typedef {(ids: Set<string>, gone: Set<string>) => void} Listener gone: those that were deleted */
 
-/** @type {Set<Listener>} */
 const listeners = new Set();
-/** @type {Set<string>} */
 let waiting = new Set();
-/** @type {Set<string>} */
 let deleted = new Set();
 let due = 0;
 

@@ -4,14 +4,11 @@ import { address, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-
 /** "live", "polling", "lost" or "off". */
 export const liveState = signal("off");
 /** Position of the newest event that this page saw. */
 export const head = signal(0);
 
-/** @type {Set<(events: LedgerEvent[] | null) => void>} */
 const listeners = new Set();
 let controller = new AbortController();
 

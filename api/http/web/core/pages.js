@@ -26,7 +26,6 @@ class Segment {
     this.cursors = [""];
     /** @type {Map<number, Page<T>>} */
     this.pages = new Map();
-    /** @type {Set<number>} */
     this.pending = new Set();
   }
 

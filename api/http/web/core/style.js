@@ -1,6 +1,5 @@
 // The style sheet of a screen, loaded with the screen and kept.
 
-/** @type {Map<string, Promise<void>>} */
 const loaded = new Map();
 
 /** Load `css/<name>.css` once. @param {string} name @returns {Promise<void>} done when it applies */

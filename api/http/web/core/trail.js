@@ -1,8 +1,6 @@
 // The list that the reader came from, so that j and k go on in it.
 import { signal } from "./html.js";
 
-/** @typedef {import("./types").Asset} Asset */
-
 /** @type {import("./html.js").Signal<{list: import("./pages.js").PagedList<Asset>, at: number} | null>} */
 const trail = signal(null);
 

@@ -9,7 +9,6 @@ import { canCheck, check, consistent, ProofError } from "./proof.js";
 /** @typedef {import("./proof.js").Checked & {first: boolean, seen: Seen, grew: Seen | null}} Trusted
  * first: the key was kept just now; grew: what this browser had seen before */
 
-/** @type {import("./html.js").Signal<Seen | null>} */
 export const seen = kept("ledger", /** @type {Seen | null} */ (null));
 
 /** Set if the ledger does not continue the one that this browser saw.
@@ -20,7 +19,7 @@ export const fork = signal(null);
 let chain = Promise.resolve();
 
 /** Check a proof, and that its log continues the one this browser saw. Raises ProofError.
- * @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+ * @param {Proof} proof @returns {Promise<Trusted>} */
 export function trust(proof) {
   const made = chain.then(() => trustNow(proof));
   chain = made.catch(() => {});
@@ -28,10 +27,10 @@ export function trust(proof) {
 }
 
 /** Check a checkpoint alone. @param {string} note @param {string} key the newest key, for a first use
- * @param {import("./types").ProofEvent[]} rotations */
+ * @param {ProofEvent[]} rotations */
 export const trustCheckpoint = (note, key, rotations) => trust({ format: "", checkpoint: note, key, rotations, events: [] });
 
-/** @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+/** @param {Proof} proof @returns {Promise<Trusted>} */
 async function trustNow(proof) {
   if (!canCheck()) throw new ProofError("browser", "this browser checks signatures over https or on localhost only");
   const before = seen.value;

@@ -107,7 +107,7 @@ function words({ status, text }) {
   try {
     const problem = JSON.parse(text);
     const errors = (problem.errors ?? []).map((/** @type {any} */ error) => `${error.field}: ${error.message}`);
-    return errors.length ? errors.join(", ") : problem.detail ?? problem.title;
+    return errors.length ? errors.join(", ") : (problem.detail ?? problem.title);
   } catch {
     return `The server answered ${status}.`;
   }
@@ -184,7 +184,6 @@ async function collect(entries, parent, found) {
 /** @param {FileSystemDirectoryEntry} folder @returns {Promise<FileSystemEntry[]>} */
 async function children(folder) {
   const reader = folder.createReader();
-  /** @type {FileSystemEntry[]} */
   const all = [];
   for (;;) {
     const some = await new Promise((/** @type {(entries: FileSystemEntry[]) => void} */ done, fail) => reader.readEntries(done, fail));

@@ -22,9 +22,16 @@ export function Dropping() {
       uploadDrop(event.dataTransfer);
     };
     const stay = (/** @type {BeforeUnloadEvent} */ event) => void (progress().active && event.preventDefault());
-    const all = /** @type {[string, any][]} */ ([["dragover", drag], ["dragleave", leave], ["drop", drop], ["beforeunload", stay]]);
+    const all = /** @type {[string, any][]} */ ([
+      ["dragover", drag],
+      ["dragleave", leave],
+      ["drop", drop],
+      ["beforeunload", stay],
+    ]);
     for (const [name, listener] of all) addEventListener(name, listener);
-    return () => all.forEach(([name, listener]) => removeEventListener(name, listener));
+    return () => {
+      for (const [name, listener] of all) removeEventListener(name, listener);
+    };
   }, []);
   ticks.value;
   return html`${over && html`<div class="dropzone" aria-hidden="true"><p>Drop to upload</p></div>`}${h(UploadPill, {})}`;

@@ -20,11 +20,17 @@ import { Panel } from "./panel.js";
 import { anchorsOf, daysOf, TimeRail } from "./rail.js";
 import { askUpload } from "./upload.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {PagedList<Asset>} List */
 /** @typedef {import("../core/api.js").Params} Params */
 
-const SORTS = /** @type {const} */ ([["-created_at", "Newest"], ["created_at", "Oldest"], ["name", "Name, A to Z"], ["-name", "Name, Z to A"], ["-size", "Largest"], ["size", "Smallest"]]);
+const SORTS = [
+  ["-created_at", "Newest"],
+  ["created_at", "Oldest"],
+  ["name", "Name, A to Z"],
+  ["-name", "Name, Z to A"],
+  ["-size", "Largest"],
+  ["size", "Smallest"],
+];
 const lastView = kept("view", "grid");
 
 /** The zone of this browser as the API takes it: +02:00 */
@@ -45,7 +51,7 @@ const begin = (date) => {
 function useList(params) {
   const key = JSON.stringify(params);
   const [list, setList] = useState(/** @type {List | null} */ (null));
-  const current = useRef(/** @type {List | null} */ (null));
+  const current = useRef(null);
   const show = (/** @type {List} */ made) => {
     current.current?.close();
     current.current = made;
@@ -53,12 +59,15 @@ function useList(params) {
   };
   useEffect(() => show(new PagedList("/api/assets", params, "assets")), [key]);
   useEffect(() => () => current.current?.close(), []);
-  const reload = useCallback(async (/** @type {number} */ start = 0) => {
-    const made = /** @type {List} */ (new PagedList("/api/assets", params, "assets"));
-    await made.need(0, 1);
-    await made.need(Math.min(start, Math.max(0, made.length - 1)), Math.min(made.length, start + 60));
-    show(made);
-  }, [key]);
+  const reload = useCallback(
+    async (start = 0) => {
+      const made = new PagedList("/api/assets", params, "assets");
+      await made.need(0, 1);
+      await made.need(Math.min(start, Math.max(0, made.length - 1)), Math.min(made.length, start + 60));
+      show(made);
+    },
+    [key],
+  );
   return { list, reload };
 }
 
@@ -87,7 +96,6 @@ function useFresh(params, list) {
   useEffect(() => {
     setFresh(0);
     if (!list) return;
-    /** @type {Set<string>} */
     const made = new Set();
     let due = 0;
     const { sort: _, ...filters } = params;
@@ -118,7 +126,7 @@ function useUpdates(list) {
     const found = new Map(await Promise.all(here.slice(0, 100).map(async (row) => /** @type {[string, Asset]} */ ([row.id, await now(row)]))));
     list.patch((row) => found.get(row.id) ?? row);
   };
-  useEffect(() => list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined, [list]);
+  useEffect(() => (list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined), [list]);
 }
 
 /** @param {{fixed?: Params, empty?: any, title?: string}} properties
@@ -136,7 +144,7 @@ export function Gallery({ fixed = {}, empty }) {
   const [at, setAt] = useState(-1);
   const [first, setFirst] = useState(0);
   const [jump, setJump] = useState({ row: 0, n: 0 });
-  const [picked, setPicked] = useState(/** @type {Map<string, Asset>} */ (new Map()));
+  const [picked, setPicked] = useState(new Map());
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
   useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
@@ -171,12 +179,21 @@ export function Gallery({ fixed = {}, empty }) {
     if (!list || !open || at >= 0) return;
     for (let k = 0; k < Math.min(list.length, 2000); k += 1) if (list.row(k)?.id === open) return setAt(k);
   }, [list, open, list?.changes.value]);
-  useKeys({
-    x: () => void (at >= 0 && pick(at, false)), d: act(download), e: act(askTags), m: act(askMove), Delete: act(askDelete), z: undo,
-    j: () => step(1)?.(), k: () => step(-1)?.(),
-    Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
-    ...(at < 0 ? { ArrowDown: () => (setAt(0), focusList()), ArrowRight: () => (setAt(0), focusList()) } : {}),
-  }, [list, at, picked, open]);
+  useKeys(
+    {
+      x: () => void (at >= 0 && pick(at, false)),
+      d: act(download),
+      e: act(askTags),
+      m: act(askMove),
+      Delete: act(askDelete),
+      z: undo,
+      j: () => step(1)?.(),
+      k: () => step(-1)?.(),
+      Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
+      ...(at < 0 ? { ArrowDown: () => (setAt(0), focusList()), ArrowRight: () => (setAt(0), focusList()) } : {}),
+    },
+    [list, at, picked, open],
+  );
   useEffect(() => onChange((ids) => void ([...ids].some((id) => picked.has(id)) && setPicked(new Map()))), [picked]);
 
   const row = list?.row(first);
@@ -186,21 +203,34 @@ export function Gallery({ fixed = {}, empty }) {
     <h1 class="vh">Assets</h1>
     <div class="bar">${h(FilterBar, { fixed: Object.keys(fixed) })}
       ${h(Menu, { name: `Sort: ${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}`, kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
-      <div class="seg" role="group" aria-label="View">${[["grid", "Grid", "layout-grid"], ["list", "List", "list"]].map(([key, label, icon]) => html`
-        <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`)}</div>
+      <div class="seg" role="group" aria-label="View">${[
+        ["grid", "Grid", "layout-grid"],
+        ["list", "List", "list"],
+      ].map(
+        ([key, label, icon]) => html`
+        <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`,
+      )}</div>
       <button class="btn primary" aria-label="Upload" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
     <div class="only-small chip-row">${h(Chips, { fixed: Object.keys(fixed) })}</div>
-    ${picked.size ? h(Selection, { picked, clear: () => setPicked(new Map()) })
-      : html`<div class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
+    ${
+      picked.size
+        ? h(Selection, { picked, clear: () => setPicked(new Map()) })
+        : html`<div class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
         <span aria-live="polite">${fresh > 0 && html`<button class="fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
         <span class="sp day">${byTime && row ? day(row.created_at) : ""}</span>
-        ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(/** @type {any} */ event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`}
+        ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`
+    }
     ${view === "list" && !nothing && h(ListHead, { sort, setSort: (to) => setQuery({ sort: to }) })}
-    ${list?.error.value && !list.length ? h(Failure, { error: list.error.value, retry: () => reload() })
-      : nothing ? h(Nothing, { query, fixed, empty })
-      : list && html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
+    ${
+      list?.error.value && !list.length
+        ? h(Failure, { error: list.error.value, retry: () => reload() })
+        : nothing
+          ? h(Nothing, { query, fixed, empty })
+          : list &&
+            html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
-        ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`}
+        ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
+    }
     ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}
   </main>${open && h(Panel, { id: open, known: list?.row(at)?.id === open ? list.row(at) : null, close: shut, previous: step(-1), next: step(1) })}`;
 }

@@ -7,12 +7,14 @@ import { Copy, Time } from "./text.js";
 import { Table } from "./table.js";
 import { Dialog, show } from "./dialog.js";
 
-/** @typedef {import("../core/types").LedgerEvent} LedgerEvent */
-
 /** One event in full. @param {{event: LedgerEvent, close: () => void}} properties */
 function Whole({ event, close }) {
-  return h(Dialog, { title: `Event ${count(event.position)}: ${event.topic}`, close, wide: true }, html`<div class="confirm">
-    <div class="json">${h(Json, { value: event })}</div><footer>${h(Copy, { text: JSON.stringify(event, null, 2), label: "Copy the event" })}</footer></div>`);
+  return h(
+    Dialog,
+    { title: `Event ${count(event.position)}: ${event.topic}`, close, wide: true },
+    html`<div class="confirm">
+    <div class="json">${h(Json, { value: event })}</div><footer>${h(Copy, { text: JSON.stringify(event, null, 2), label: "Copy the event" })}</footer></div>`,
+  );
 }
 
 /** Columns of a table of events. @param {(event: LedgerEvent) => string} nameOf */

@@ -12,9 +12,7 @@ export function Empty({ icon = "images", title, children }) {
 /** A refusal or fault, with the request id to copy and a way to try again.
  * @param {{error: unknown, retry?: () => void}} properties */
 export function Failure({ error, retry }) {
-  const text = error instanceof ApiError && error.status >= 500 && !error.slug
-    ? "That did not work: a fault of ours."
-    : /** @type {Error} */ (error).message;
+  const text = error instanceof ApiError && error.status >= 500 && !error.slug ? "That did not work: a fault of ours." : /** @type {Error} */ (error).message;
   const id = error instanceof ApiError ? error.requestId : "";
   return html`<div class="failure" role="alert">
     ${h(Icon, { name: error instanceof OfflineError ? "wifi-off" : "circle-alert" })}

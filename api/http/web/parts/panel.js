@@ -13,8 +13,6 @@ import { Seal } from "./seal.js";
 import { Name } from "./text.js";
 import { Face } from "./tile.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
-
 /** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known] */
 export function useAsset(id, known = null) {
   const [asset, setAsset] = useState(known);
@@ -23,10 +21,11 @@ export function useAsset(id, known = null) {
     const abort = new AbortController();
     setError(null);
     setAsset(known?.id === id ? known : null);
-    const load = () => get(`/api/assets/${encodeURIComponent(id)}`, {}, { signal: abort.signal }).then(
-      (found) => (setAsset(found), setError(null)),
-      (refusal) => abort.signal.aborted || setError(refusal),
-    );
+    const load = () =>
+      get(`/api/assets/${encodeURIComponent(id)}`, {}, { signal: abort.signal }).then(
+        (found) => (setAsset(found), setError(null)),
+        (refusal) => abort.signal.aborted || setError(refusal),
+      );
     load();
     const end = onChange((ids, gone) => void (gone.has(id) ? setError(new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." })) : ids.has(id) && load()));
     return () => {
@@ -55,8 +54,7 @@ export function Panel({ id, known, close, previous, next }) {
   const { asset, error } = useAsset(id, known);
   const name = asset?.name ?? "";
   const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
-  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) =>
-    html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
+  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) => html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
   return html`<${box} class="panel" aria-label=${asset ? visible(name) : "Asset"}>
     <header><button class="btn bare icon only-small" aria-label="Back" onClick=${close}>${h(Icon, { name: "chevron-left" })}</button>
       <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
@@ -85,8 +83,13 @@ function Body({ asset }) {
 /** @param {{asset: Asset}} properties */
 export function Metadata({ asset }) {
   const entries = Object.entries(asset.metadata ?? {});
-  return entries.length > 0 && html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(([key, value]) => html`
-    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`)}</dl></section>`;
+  return (
+    entries.length > 0 &&
+    html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(
+      ([key, value]) => html`
+    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`,
+    )}</dl></section>`
+  );
 }
 
 /** Download, tag, move, and what else there is. @param {{asset: Asset}} properties */
@@ -100,13 +103,17 @@ export function Actions({ asset }) {
 /** @param {{asset: Asset}} properties */
 export function More({ asset }) {
   const copy = (/** @type {string} */ text) => () => void navigator.clipboard?.writeText(text);
-  return h(Menu, { name: "More", label: h(Icon, { name: "ellipsis" }), items: [
-    { label: "Rename", icon: "pencil", act: () => askRename(asset) },
-    { label: "Copy the id", icon: "hash", act: copy(asset.id) },
-    { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
-    { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
-    ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
-    "line",
-    { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },
-  ] });
+  return h(Menu, {
+    name: "More",
+    label: h(Icon, { name: "ellipsis" }),
+    items: [
+      { label: "Rename", icon: "pencil", act: () => askRename(asset) },
+      { label: "Copy the id", icon: "hash", act: copy(asset.id) },
+      { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
+      { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
+      ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
+      "line",
+      { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },
+    ],
+  });
 }

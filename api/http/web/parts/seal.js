@@ -9,7 +9,6 @@ import { fork, forget, trust } from "../core/trust.js";
 import { Icon } from "./icon.js";
 import { Copy } from "./text.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */
 
@@ -37,7 +36,9 @@ export function useProof(path, inputs, compare) {
       const checked = await trust(proof);
       compare(checked);
       return /** @type {Verdict} */ ({ state: "proven", checked, proof });
-    })().catch((error) => verdictOf(error, proof)).then((found) => abort.signal.aborted || setVerdict(found));
+    })()
+      .catch((error) => verdictOf(error, proof))
+      .then((found) => abort.signal.aborted || setVerdict(found));
     return () => abort.abort();
   }, [path, turn, ...inputs]);
   return [verdict, () => setTurn(turn + 1)];
@@ -92,14 +93,17 @@ function summary(asset, { state, checked, why }) {
 export function Details({ verdict, again, name }) {
   const { checked, proof, state } = verdict;
   return html`<div class="steps">
-    ${checked && html`<dl class="details">
+    ${
+      checked &&
+      html`<dl class="details">
       <dt>Signature</dt><dd>${h(Icon, { name: "check", small: true })} Ed25519, over ${counted(checked.size, "event")}</dd>
       <dt>Key</dt><dd><span class="mono cut">${short(checked.key.split("+").slice(1).join("+"))}</span>${h(Copy, { text: checked.key, label: "Copy the key" })}
         <span class="quiet">${checked.first ? "first use: kept by this browser now" : `kept by this browser since ${time(checked.seen.since)}`}${checked.rotated > 0 && `, ${counted(checked.rotated, "rotation")} followed`}</span></dd>
       <dt>Root</dt><dd><span class="mono cut">${short(checked.root)}</span>${h(Copy, { text: checked.root, label: "Copy the root" })}</dd>
       <dt>Path</dt><dd>${counted(checked.events.length, "event")}, ${counted(checked.path, "hash", "hashes")} up to the root</dd>
       <dt>Growth</dt><dd>${checked.grew ? `continues the ${counted(checked.grew.size, "event")} seen ${time(checked.grew.seen)}` : "nothing was seen before"}</dd>
-      <dt>Content</dt><dd>the fields shown are those in the proven events</dd></dl>`}
+      <dt>Content</dt><dd>the fields shown are those in the proven events</dd></dl>`
+    }
     <p class="quiet">This page came from the server it checks. For a check that needs no trust, take the audit bundle.</p>
     <div class="acts"><button class="btn small" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}Check again</button>
       ${proof && html`<button class="btn small" onClick=${() => save(name, proof)}>${h(Icon, { name: "download", small: true })}Save the proof</button>`}</div>

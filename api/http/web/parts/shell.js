@@ -17,14 +17,14 @@ const LINKS = [
 
 /** Live assets and bytes of the caller. */
 export const totals = signal({ count: 0, bytes: 0 });
-/** @type {import("../core/html.js").Signal<import("../core/types").Asset[]>} */
+/** @type {import("../core/html.js").Signal<Asset[]>} */
 const folders = signal([]);
 /** Opens the dialog "Jump to". */
 export const jumping = signal(false);
 
 async function refresh() {
   const answer = await get("/api/assets/usage", { group_by: "content_type", page_size: 1000 });
-  /** @type {import("../core/types").UsageRow[]} */
+  /** @type {UsageRow[]} */
   const rows = answer.usage;
   totals.value = { count: rows.reduce((n, r) => n + r.count, 0), bytes: rows.reduce((n, r) => n + r.bytes, 0) };
   folders.value = (await get("/api/assets", { content_type: "folder", parent_id: session.value?.user_id, page_size: 12, sort: "name" })).assets;
@@ -55,12 +55,24 @@ function Rail() {
   return html`<nav class="nav" aria-label="Main">
     <a class="brand" href="/">${h(Mark, {})}<span>Asset Ledger</span></a>
     <button class="jump" onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
-    <ul>${LINKS.map((link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
-      ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`)}</ul>
-    ${pinned.value.length > 0 && html`<h2>Pinned</h2><ul>${pinned.value.map((pin) => html`
-      <li class="small" key=${pin.href}><a href=${pin.href}>${h(Icon, { name: "pin" })}<bdi class="cut">${pin.name}</bdi></a></li>`)}</ul>`}
-    ${folders.value.length > 0 && html`<h2>Folders</h2><ul>${folders.value.map((folder) => html`
-      <li class="small" key=${folder.id}><a href=${`/?parent_id=${folder.id}`}>${h(Icon, { name: "folder" })}<bdi class="cut">${visible(folder.name)}</bdi></a></li>`)}</ul>`}
+    <ul>${LINKS.map(
+      (link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
+      ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`,
+    )}</ul>
+    ${
+      pinned.value.length > 0 &&
+      html`<h2>Pinned</h2><ul>${pinned.value.map(
+        (pin) => html`
+      <li class="small" key=${pin.href}><a href=${pin.href}>${h(Icon, { name: "pin" })}<bdi class="cut">${pin.name}</bdi></a></li>`,
+      )}</ul>`
+    }
+    ${
+      folders.value.length > 0 &&
+      html`<h2>Folders</h2><ul>${folders.value.map(
+        (folder) => html`
+      <li class="small" key=${folder.id}><a href=${`/?parent_id=${folder.id}`}>${h(Icon, { name: "folder" })}<bdi class="cut">${visible(folder.name)}</bdi></a></li>`,
+      )}</ul>`
+    }
     ${h(Foot, {})}</nav>`;
 }
 
@@ -81,7 +93,9 @@ function Foot() {
 }
 
 function Tabs() {
-  return html`<nav class="tabs" aria-label="Main, short">${LINKS.map((link) => html`
-    <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`)}
+  return html`<nav class="tabs" aria-label="Main, short">${LINKS.map(
+    (link) => html`
+    <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`,
+  )}
     <button onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search" })}Jump</button></nav>`;
 }

@@ -21,8 +21,16 @@ function dismiss(id) {
 }
 
 export function Toasts() {
-  return html`<div class="toasts" role="status" aria-live="polite">${messages.value.map((message) => html`
+  return html`<div class="toasts" role="status" aria-live="polite">${messages.value.map(
+    (message) => html`
     <div key=${message.id} class=${message.bad ? "toast bad" : "toast"}><span>${message.text}</span>
-      ${message.action && html`<button class="btn bare small" onClick=${() => { dismiss(message.id); message.act?.(); }}>${message.action}</button>`}
-    </div>`)}</div>`;
+      ${
+        message.action &&
+        html`<button class="btn bare small" onClick=${() => {
+          dismiss(message.id);
+          message.act?.();
+        }}>${message.action}</button>`
+      }
+    </div>`,
+  )}</div>`;
 }

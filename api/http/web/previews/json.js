@@ -13,16 +13,18 @@ export function Preview(properties) {
   const [found, setFound] = useState(/** @type {{value: unknown} | "text" | null} */ (null));
   useEffect(() => {
     const abort = new AbortController();
-    send(url, { signal: abort.signal }).then((response) => response.text()).then(
-      (text) => {
-        try {
-          setFound({ value: JSON.parse(text) });
-        } catch {
-          setFound("text");
-        }
-      },
-      (error) => abort.signal.aborted || fail(error.message),
-    );
+    send(url, { signal: abort.signal })
+      .then((response) => response.text())
+      .then(
+        (text) => {
+          try {
+            setFound({ value: JSON.parse(text) });
+          } catch {
+            setFound("text");
+          }
+        },
+        (error) => abort.signal.aborted || fail(error.message),
+      );
     return () => abort.abort();
   }, [url]);
   if (found === "text") return h(TextPreview, properties);
@@ -40,6 +42,9 @@ export function Value({ value, name, depth }) {
   const [first, last] = list ? "[]" : "{}";
   if (!members.length) return html`<div class="leaf">${label}${first}${last}</div>`;
   return html`<div class="branch"><button aria-expanded=${open} onClick=${() => setOpen(!open)}><span class="fold" aria-hidden="true"></span>${label}${first}${!open && html`<span class="quiet"> ${counted(members.length, list ? "item" : "member")} ${last}</span>`}</button>
-    ${open && html`<div class="members">${members.slice(0, shown).map(([key, item]) => h(Value, { key, name: list ? undefined : key, value: item, depth: depth + 1 }))}
-      ${members.length > shown && html`<button class="btn small" onClick=${() => setShown(shown + STEP * 5)}>${count(members.length - shown)} more</button>`}</div><div class="close">${last}</div>`}</div>`;
+    ${
+      open &&
+      html`<div class="members">${members.slice(0, shown).map(([key, item]) => h(Value, { key, name: list ? undefined : key, value: item, depth: depth + 1 }))}
+      ${members.length > shown && html`<button class="btn small" onClick=${() => setShown(shown + STEP * 5)}>${count(members.length - shown)} more</button>`}</div><div class="close">${last}</div>`
+    }</div>`;
 }

@@ -6,14 +6,19 @@ import { Icon } from "../parts/icon.js";
 import { Skeleton } from "../parts/notice.js";
 import { Face } from "../parts/tile.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {{asset: Asset, url: string, fail: (why?: string) => void, measure?: (text: string) => void}} PreviewProperties
  * url: of the bytes; fail: shows a download instead; measure: tells "2048 × 1536" */
 
 const MODULES = {
-  image: () => import("./image.js"), video: () => import("./video.js"), audio: () => import("./audio.js"),
-  text: () => import("./text.js"), json: () => import("./json.js"), csv: () => import("./csv.js"),
-  pdf: () => import("./pdf.js"), model: () => import("./model.js"), none: () => import("./none.js"),
+  image: () => import("./image.js"),
+  video: () => import("./video.js"),
+  audio: () => import("./audio.js"),
+  text: () => import("./text.js"),
+  json: () => import("./json.js"),
+  csv: () => import("./csv.js"),
+  pdf: () => import("./pdf.js"),
+  model: () => import("./model.js"),
+  none: () => import("./none.js"),
 };
 const LIMITS = /** @type {Record<string, number>} */ ({ image: 50e6, json: 2e6, csv: 20e6, pdf: 50e6, model: 50e6 });
 const UNSHOWN = /^image\/(tiff|x-|vnd|heic|heif|jxl|jp2)/;

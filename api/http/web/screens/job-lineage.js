@@ -11,13 +11,11 @@ await style("job-lineage");
 const WIDTH = 160;
 const HEIGHT = 92;
 
-/** @typedef {{id: string, name: string | null, color: string, assets: import("../core/types").Asset[], bytes: number}} Node */
+/** @typedef {{id: string, name: string | null, color: string, assets: Asset[], bytes: number}} Node */
 
 /** Nodes and the number of sources between them. @param {import("../core/fold.js").State} state */
 function graphOf(state) {
-  /** @type {Map<string | null, Node>} */
   const nodes = new Map();
-  /** @type {Map<string, {from: string, to: string, n: number}>} */
   const edges = new Map();
   for (const asset of state.assets.values()) {
     if (!nodes.has(asset.node_id)) nodes.set(asset.node_id, { id: `n${nodes.size}`, name: asset.node_id, color: colorOf(nodes.size), assets: [], bytes: 0 });

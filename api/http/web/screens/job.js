@@ -14,7 +14,6 @@ import { ProofDialog } from "../parts/proof-dialog.js";
 
 await style("jobs");
 
-/** @typedef {import("../core/types").Job} Job */
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */
 
 /** @type {{id: string, name: string, n?: (live: LiveJob) => number | undefined, load: () => Promise<any>}[]} */
@@ -34,7 +33,10 @@ export function Screen({ id }) {
   const [view, setView] = useState(/** @type {any} */ (null));
   useEffect(() => {
     let left = false;
-    tab.load().then((View) => left || setView({ View, tab }), () => left || setView({ failed: true, tab }));
+    tab.load().then(
+      (View) => left || setView({ View, tab }),
+      () => left || setView({ failed: true, tab }),
+    );
     return () => void (left = true);
   }, [tab]);
   useEffect(() => void (document.title = `${visible(id)} · Jobs · Asset Ledger`), [id]);
@@ -74,8 +76,10 @@ function Head({ job, live, tab, verdict, again, events }) {
       <span><b>${count(events)}${live.wide ? "+" : ""}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
       <span class="wide"><b>${bytes(job.bytes)}</b></span><span class="wide">positions <b>${count(job.first_position)}</b> to <b>${count(job.last_position)}</b></span>
       ${job.attempt !== undefined && job.attempt > 1 && html`<span>attempt <b>${count(job.attempt)}</b></span>`}${h(Proven, { verdict, events, open: bundle })}</div>
-    <nav class="tabrow" aria-label="Job">${TABS.map((each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
-      ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`)}</nav></div>`;
+    <nav class="tabrow" aria-label="Job">${TABS.map(
+      (each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
+      ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`,
+    )}</nav></div>`;
 }
 
 /** Milliseconds from the start to the end, or to now. @param {Job} job */

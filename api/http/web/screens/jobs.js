@@ -15,9 +15,13 @@ import { spent } from "./job.js";
 
 await style("jobs");
 
-/** @typedef {import("../core/types").Job} Job */
-
-const STATUSES = [["", "All"], ["running", "Running"], ["failed", "Failed"], ["completed", "Completed"], ["untracked", "Untracked"]];
+const STATUSES = [
+  ["", "All"],
+  ["running", "Running"],
+  ["failed", "Failed"],
+  ["completed", "Completed"],
+  ["untracked", "Untracked"],
+];
 
 export function Screen() {
   const query = place.value.query;
@@ -71,11 +75,11 @@ function Pictures({ job }) {
 
 /** How many jobs started or ended since. @param {number} turn */
 function useNews(turn) {
-  const [ids, setIds] = useState(/** @type {Set<string>} */ (new Set()));
+  const [ids, setIds] = useState(new Set());
   useEffect(() => {
     setIds(new Set());
     return onEvents((events) => {
-      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => /** @type {string} */ (event.job_id));
+      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => event.job_id);
       if (changed.length) setIds((old) => new Set([...old, ...changed]));
     });
   }, [turn]);

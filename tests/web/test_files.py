@@ -207,7 +207,6 @@ def over(measured: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(reason=f"over its budget: {measured} on 29 November 2026", strict=True)
 
 
-@over("82.6 kB")
 def test_the_javascript_of_the_first_view_keeps_to_its_budget() -> None:
     assert sent(closure(["app.js", "screens/assets.js"])) <= 60_000
 

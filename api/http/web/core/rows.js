@@ -1,6 +1,32 @@
-// A list that grows at its end by pages, started anew when its parameters change.
-import { get } from "./api.js";
+// Answers of the API for as long as a component is shown: one answer, or a list that grows at its end.
+import { address, get } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
+import { session } from "./session.js";
+
+/** The answer of a GET, null until it is here. @param {string} path "" asks nothing
+ * @param {import("./api.js").Params} [params] @param {unknown} [turn] changes: ask again
+ * @returns {{value: any, error: unknown}} */
+export function useGet(path, params, turn) {
+  const url = path && address(path, params);
+  const [state, setState] = useState({ url: "", value: /** @type {any} */ (null), error: /** @type {unknown} */ (null) });
+  useEffect(() => {
+    if (!url) return;
+    const abort = new AbortController();
+    get(url, {}, { signal: abort.signal }).then(
+      (value) => setState({ url, value, error: null }),
+      (error) => abort.signal.aborted || setState({ url, value: null, error }),
+    );
+    return () => abort.abort();
+  }, [url, turn]);
+  return state.url === url ? state : { value: null, error: null };
+}
+
+/** The name of a folder; that of the user is "Home". @param {string | null} id */
+export function useFolderName(id) {
+  const home = !id || id === session.value?.user_id;
+  const { value, error } = useGet(home ? "" : `/api/assets/${encodeURIComponent(id)}`);
+  return home ? "Home" : (value?.name ?? (error ? id : ""));
+}
 
 /** @param {string} path @param {import("./api.js").Params} params @param {string} member @param {unknown} [turn] changes: load anew */
 export function useRows(path, params, member, turn) {

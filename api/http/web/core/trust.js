@@ -1,7 +1,6 @@
 // What this browser saw of the ledger at this address: its key at first use, and the newest
 // checkpoint. A proof is checked against both, so a ledger that was replaced or rewritten shows.
-import { get } from "./api.js";
-import { signal } from "./html.js";
+import { fork, get } from "./api.js";
 import { kept } from "./prefs.js";
 import { canCheck, check, consistent, ProofError } from "./proof.js";
 
@@ -10,10 +9,6 @@ import { canCheck, check, consistent, ProofError } from "./proof.js";
  * first: the key was kept just now; grew: what this browser had seen before */
 
 export const seen = kept("ledger", /** @type {Seen | null} */ (null));
-
-/** Set if the ledger does not continue the one that this browser saw.
- * @type {import("./html.js").Signal<{seen: Seen, now: import("./proof.js").Checkpoint} | null>} */
-export const fork = signal(null);
 
 /** @type {Promise<unknown>} checks run one after the other, since each moves the kept checkpoint */
 let chain = Promise.resolve();

@@ -3,7 +3,7 @@ import { send } from "../core/api.js";
 import { fields, folded, lines, words } from "../core/diff.js";
 import { bytes, counted, short, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Failure, Skeleton } from "./notice.js";
+import { Failure, Skeleton } from "./basic.js";
 
 /** @typedef {import("../core/diff.js").Line} Line */
 /** @typedef {{asset: Asset, url: string, name: string}} Side the bytes, and what to call them */

@@ -1,11 +1,10 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history.
-import { get } from "../core/api.js";
-import { bytes, count, group, short, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { bytes, count, group, visible } from "../core/format.js";
+import { h, html } from "../core/html.js";
+import { useFolderName, useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
 import { askTags, untag } from "./actions.js";
-import { Icon } from "./icon.js";
-import { Id, Time } from "./text.js";
+import { Icon, Id, Time } from "./basic.js";
 
 const MAKERS = /** @type {const} */ ([
   ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
@@ -26,16 +25,8 @@ export function MadeBy({ asset }) {
 
 /** @param {{field: string, id: string}} properties */
 function Total({ field, id }) {
-  const [total, setTotal] = useState(null);
-  useEffect(() => {
-    const abort = new AbortController();
-    get("/api/assets/usage", { group_by: field, [field]: id, page_size: 1 }, { signal: abort.signal }).then(
-      (answer) => setTotal(answer.usage[0]?.count ?? 0),
-      () => {},
-    );
-    return () => abort.abort();
-  }, [field, id]);
-  return html`<span class="x num">${total === null ? "" : count(total)}</span>`;
+  const { value } = useGet("/api/assets/usage", { group_by: field, [field]: id, page_size: 1 });
+  return html`<span class="x num">${value && count(value.usage[0]?.count ?? 0)}</span>`;
 }
 
 const KINDS = { image: "image", video: "video", audio: "sound", text: "text", data: "data", model: "3D model", doc: "document", folder: "folder", other: "file" };
@@ -66,33 +57,16 @@ export function Details({ asset, measures }) {
     ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
 }
 
-/** @param {{id: string | null}} properties */
-function Folder({ id }) {
-  const [name, setName] = useState("");
-  const home = !id || id === session.value?.user_id;
-  useEffect(() => {
-    if (home) return setName("Home");
-    setName("");
-    get(`/api/assets/${id}`).then(
-      (folder) => setName(folder.name),
-      () => setName(short(String(id))),
-    );
-  }, [id]);
-  return html`<a class="link" href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(name)}</bdi></a>`;
+/** @param {{id: string | null, kind?: string}} properties */
+export function Folder({ id, kind = "link" }) {
+  return html`<a class=${kind} href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(useFolderName(id))}</bdi></a>`;
 }
 
-/** The events of an asset, or null until they are here. @param {string} id @param {number} version */
+/** The events of an asset, or null until they are here. @param {string} id @param {number} version
+ * @returns {LedgerEvent[] | null} */
 export function useHistory(id, version) {
-  const [events, setEvents] = useState(/** @type {LedgerEvent[] | null} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`/api/assets/${id}/history`, { page_size: 200 }, { signal: abort.signal }).then(
-      (answer) => setEvents(answer.events),
-      () => abort.signal.aborted || setEvents([]),
-    );
-    return () => abort.abort();
-  }, [id, version]);
-  return events;
+  const { value, error } = useGet(`/api/assets/${id}/history`, { page_size: 200 }, version);
+  return error ? [] : (value?.events ?? null);
 }
 
 /** Versions, newest first, each with what changed; `act` adds something to each.

@@ -1,6 +1,6 @@
 // A modal dialog on the browser's own <dialog>: Escape closes it, focus returns to where it was.
-import { h, html, signal, useEffect, useId, useRef } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { h, html, useEffect, useId, useRef } from "../core/html.js";
+import { Icon } from "./basic.js";
 
 /** @param {{title: string, close: () => void, wide?: boolean, hideTitle?: boolean, children?: any}} properties */
 export function Dialog({ title, close, wide, hideTitle, children }) {
@@ -41,17 +41,4 @@ export function Confirm({ title, action, act, close, bad, children }) {
       act();
     }}>${action}</button></footer></div>`,
   );
-}
-
-/** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
-const shown = signal(null);
-
-/** Show a dialog over any screen; it gets `close`.
- * @template P @param {(properties: P & {close: () => void}) => any} component @param {P} properties */
-export const show = (component, properties) => void (shown.value = { component, properties });
-
-/** The dialog that `show` opened. */
-export function Shown() {
-  const open = shown.value;
-  return open && h(open.component, { ...open.properties, close: () => (shown.value = null) });
 }

@@ -5,8 +5,8 @@ import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useId, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { place, setQuery } from "../core/route.js";
-import { session } from "../core/session.js";
-import { Icon } from "./icon.js";
+import { useFolderName } from "../core/rows.js";
+import { Icon } from "./basic.js";
 
 /** @typedef {import("../core/filters.js").Field} Field */
 /** @typedef {import("../core/filters.js").Chip} ChipData */
@@ -40,24 +40,11 @@ export function Chips({ fixed = [] }) {
 
 /** @param {{chip: ChipData}} properties */
 function Chip({ chip }) {
-  const text = visible(useFolderName(chip) ?? chip.text);
+  const folder = chip.param === "parent_id";
+  const name = useFolderName(folder ? chip.value : null);
+  const text = visible(folder ? name : chip.text);
   return html`<span class="chip"><span class="k">${chip.key}</span><bdi class="cut" title=${text}>${text}</bdi>
     <button aria-label=${`Remove filter ${chip.key} ${text}`} onClick=${() => remove(chip)}>${h(Icon, { name: "x", small: true })}</button></span>`;
-}
-
-/** @param {ChipData} chip */
-function useFolderName(chip) {
-  const [name, setName] = useState(/** @type {string | null} */ (null));
-  useEffect(() => {
-    if (chip.param !== "parent_id") return;
-    if (chip.value === session.value?.user_id) setName("Home");
-    else
-      get(`/api/assets/${encodeURIComponent(chip.value)}`).then(
-        (asset) => setName(asset.name),
-        () => {},
-      );
-  }, [chip.value]);
-  return name;
 }
 
 /** What the server knows to begin like this. @param {Field} field @param {string} prefix @param {number} limit

@@ -1,24 +1,20 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
 import { get } from "../core/api.js";
-import { onChange, reloads } from "../core/changes.js";
 import { apiParams, isFiltered } from "../core/filters.js";
 import { bytes, count, counted, day } from "../core/format.js";
 import { batch, h, html, useCallback, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { onEvents } from "../core/live.js";
-import { PagedList } from "../core/pages.js";
+import { onChange, onEvents, reloads } from "../core/live.js";
+import { PagedList, remember } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
-import { remember } from "../core/trail.js";
-import { askDelete, askMove, askTags, download, undo } from "./actions.js";
+import { useGet } from "../core/rows.js";
+import { Empty, Failure, Icon, lazy } from "./basic.js";
 import { Chips, clearFilters, FilterBar } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
-import { Icon } from "./icon.js";
 import { Menu } from "./menu.js";
-import { Empty, Failure } from "./notice.js";
-import { Panel } from "./panel.js";
 import { anchorsOf, daysOf, TimeRail } from "./rail.js";
-import { askUpload } from "./upload.js";
+import { askUpload } from "./dropping.js";
 
 /** @typedef {PagedList<Asset>} List */
 /** @typedef {import("../core/api.js").Params} Params */
@@ -32,10 +28,14 @@ const SORTS = [
   ["size", "Smallest"],
 ];
 const lastView = kept("view", "grid");
+const actions = () => import("./actions.js");
+const panel = async () => (await import("./panel.js")).Panel;
+const Panel = lazy(panel, ({ children }) => html`<aside class="panel">${children}</aside>`);
 
-/** The zone of this browser as the API takes it: +02:00 */
+/** The zone of this browser as the API takes it: +02:00; absent for UTC. */
 function zone() {
   const minutes = -new Date().getTimezoneOffset();
+  if (!minutes) return undefined;
   const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
   return `${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
 }
@@ -74,21 +74,14 @@ function useList(params) {
 const COUNTED = new Set(["workflow_id", "job_id", "node_id", "attempt"]); // what usage filters by
 
 /** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
-function useDays(params, list) {
-  const { sort: _, ...filters } = params;
-  const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
-  useEffect(() => {
-    if (!list) return;
-    if (Object.keys(filters).some((name) => !COUNTED.has(name))) return setUsage({ days: [], bytes: 0 });
-    const abort = new AbortController();
-    get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() === "+00:00" ? undefined : zone(), page_size: 1000 }, { signal: abort.signal }).then(
-      (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),
-      () => abort.signal.aborted || setUsage({ days: [], bytes: 0 }),
-    );
-    return () => abort.abort();
-  }, [list]);
-  return usage;
+function useDays({ sort: _, ...filters }, list) {
+  const all = Object.keys(filters).every((name) => COUNTED.has(name));
+  const { value } = useGet(list && all ? "/api/assets/usage" : "", { ...filters, group_by: "day", sort: "key", tz: zone(), page_size: 1000 }, list);
+  return useMemo(() => ({ days: daysOf(value?.usage ?? []), bytes: sum(value?.usage ?? []) }), [value]);
 }
+
+/** @param {UsageRow[]} rows */
+const sum = (rows) => rows.reduce((n, row) => n + row.bytes, 0);
 
 /** How many assets were made since the list was loaded. @param {Params} params @param {List | null} list */
 function useFresh(params, list) {
@@ -170,7 +163,7 @@ export function Gallery({ fixed = {}, empty }) {
     setPicked(made);
   };
   const chosen = () => (picked.size ? [...picked.values()] : [list?.row(at)].flatMap((row) => row ?? []));
-  const act = (/** @type {(assets: Asset[]) => void} */ what) => () => void (chosen().length && what(chosen()));
+  const act = (/** @type {Action} */ what) => () => void (chosen().length && run(what, chosen()));
   const step = (/** @type {number} */ by) => {
     const row = list?.row(at + by);
     return row ? () => (setAt(at + by), show(row)) : undefined;
@@ -182,11 +175,11 @@ export function Gallery({ fixed = {}, empty }) {
   useKeys(
     {
       x: () => void (at >= 0 && pick(at, false)),
-      d: act(download),
-      e: act(askTags),
-      m: act(askMove),
-      Delete: act(askDelete),
-      z: undo,
+      d: act((all) => all.download),
+      e: act((all) => all.askTags),
+      m: act((all) => all.askMove),
+      Delete: act((all) => all.askDelete),
+      z: () => void actions().then((all) => all.undo()),
       j: () => step(1)?.(),
       k: () => step(-1)?.(),
       Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
@@ -195,6 +188,8 @@ export function Gallery({ fixed = {}, empty }) {
     [list, at, picked, open],
   );
   useEffect(() => onChange((ids) => void ([...ids].some((id) => picked.has(id)) && setPicked(new Map()))), [picked]);
+
+  useEffect(() => void (list?.first && panel()), [list?.first]); // is here before it is opened
 
   const row = list?.row(first);
   const setView = (/** @type {string} */ to) => batch(() => ((lastView.value = to), setQuery({ view: null }, { replace: true })));
@@ -210,7 +205,7 @@ export function Gallery({ fixed = {}, empty }) {
         ([key, label, icon]) => html`
         <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`,
       )}</div>
-      <button class="btn primary" aria-label="Upload" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
+      <button class="btn primary" aria-label="Upload" onClick=${askUpload}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
     <div class="only-small chip-row">${h(Chips, { fixed: Object.keys(fixed) })}</div>
     ${
       picked.size
@@ -244,13 +239,18 @@ function apiParamsOf(query) {
   return useMemo(() => apiParams(query), [key]);
 }
 
+/** @typedef {(all: typeof import("./actions.js")) => (assets: Asset[]) => void} Action */
+
+/** Do something with assets. @param {Action} what @param {Asset[]} assets */
+const run = async (what, assets) => what(await actions())(assets);
+
 /** @param {{picked: Map<string, Asset>, clear: () => void}} properties */
 function Selection({ picked, clear }) {
   const assets = [...picked.values()];
-  const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {(assets: Asset[]) => void} */ act) => html`
-    <button class="btn small" onClick=${() => act(assets)}>${h(Icon, { name: icon, small: true })}<span class="long">${label}</span></button>`;
+  const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {Action} */ act) => html`
+    <button class="btn small" onClick=${() => run(act, assets)}>${h(Icon, { name: icon, small: true })}<span class="long">${label}</span></button>`;
   return html`<div class="sub selection" role="toolbar" aria-label="Selection"><b class="num">${selected(picked.size)}</b><span class="num">${bytes(assets.reduce((n, asset) => n + asset.size, 0))}</span>
-    ${button("download", "Download", download)}${button("tag", "Tag", askTags)}${button("folder-input", "Move", askMove)}${button("trash-2", "Delete", askDelete)}
+    ${button("download", "Download", (all) => all.download)}${button("tag", "Tag", (all) => all.askTags)}${button("folder-input", "Move", (all) => all.askMove)}${button("trash-2", "Delete", (all) => all.askDelete)}
     <button class="btn bare small sp" onClick=${clear}>Clear <kbd>Esc</kbd></button></div>`;
 }
 

@@ -4,8 +4,7 @@ import { bytes, count, group, ICON, visible } from "../core/format.js";
 import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { keepScroll, keptScroll } from "../core/route.js";
 import { MAX_HEIGHT, scrollTo, windowOf } from "../core/window.js";
-import { Icon } from "./icon.js";
-import { Name, Time } from "./text.js";
+import { Icon, Name, Time } from "./basic.js";
 import { Caption, Face } from "./tile.js";
 
 /** @typedef {import("../core/pages.js").PagedList<Asset>} List */

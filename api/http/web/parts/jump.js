@@ -2,11 +2,10 @@
 import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
-import { style } from "../core/style.js";
+import { Icon, style } from "./basic.js";
 import { Dialog } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { switchTheme } from "./shell.js";
 import { Face } from "./tile.js";
 
 await style("jobs");

@@ -1,8 +1,8 @@
 // What an asset was made from and used in: a small picture for the panel, a graph for the page.
-import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Failure, Skeleton } from "./notice.js";
+import { useGet } from "../core/rows.js";
+import { Failure, Skeleton } from "./basic.js";
 import { Face } from "./tile.js";
 
 const SHOWN = 3; // neighbours on each side of the small picture
@@ -10,19 +10,8 @@ const MOST = 300; // nodes of a graph that is laid out
 const [WIDTH, HEIGHT] = [132, 108];
 
 /** The lineage of an asset, null until it is here.
- * @param {string} id @param {number} version @param {number} depth @returns {{lineage: Lineage | null, error: unknown}} */
-export function useLineage(id, version, depth) {
-  const [found, setFound] = useState({ lineage: null, error: null });
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`/api/assets/${id}/lineage`, { depth }, { signal: abort.signal }).then(
-      (lineage) => setFound({ lineage, error: null }),
-      (error) => abort.signal.aborted || setFound({ lineage: null, error }),
-    );
-    return () => abort.abort();
-  }, [id, version, depth]);
-  return found;
-}
+ * @param {string} id @param {number} version @param {number} depth @returns {{value: Lineage | null, error: unknown}} */
+export const useLineage = (id, version, depth) => useGet(`/api/assets/${id}/lineage`, { depth }, version);
 
 /** Sources to the left, what was made from it to the right.
  * @param {{asset: Asset, lineage: Lineage | null}} properties */

@@ -1,6 +1,6 @@
 // A button that opens a menu: arrows move, Escape closes and gives the focus back.
 import { h, html, useEffect, useId, useRef, useState } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** @typedef {{label: string, icon?: string, act?: () => void, href?: string, download?: string, end?: string, bad?: boolean, checked?: boolean} | "line"} Item */
 

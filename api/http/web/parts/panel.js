@@ -1,39 +1,31 @@
 // The detail panel beside a list: one asset, with what people look for first.
-import { ApiError, get } from "../core/api.js";
-import { onChange } from "../core/changes.js";
+import { ApiError } from "../core/api.js";
 import { visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { onChange } from "../core/live.js";
+import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
+import { Failure, Icon, Name, Skeleton } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
-import { Icon } from "./icon.js";
 import { Flow, useLineage } from "./lineage.js";
 import { Menu } from "./menu.js";
-import { Failure, Skeleton } from "./notice.js";
 import { Seal } from "./seal.js";
-import { Name } from "./text.js";
 import { Face } from "./tile.js";
 
-/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known] */
+/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known]
+ * @returns {{asset: Asset | null, error: unknown}} */
 export function useAsset(id, known = null) {
-  const [asset, setAsset] = useState(known);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    setError(null);
-    setAsset(known?.id === id ? known : null);
-    const load = () =>
-      get(`/api/assets/${encodeURIComponent(id)}`, {}, { signal: abort.signal }).then(
-        (found) => (setAsset(found), setError(null)),
-        (refusal) => abort.signal.aborted || setError(refusal),
-      );
-    load();
-    const end = onChange((ids, gone) => void (gone.has(id) ? setError(new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." })) : ids.has(id) && load()));
-    return () => {
-      end();
-      abort.abort();
-    };
-  }, [id]);
-  return { asset, error };
+  const [turn, setTurn] = useState(0);
+  const [gone, setGone] = useState("");
+  const { value, error } = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
+  const change = (/** @type {Set<string>} */ ids, /** @type {Set<string>} */ deleted) => {
+    if (!ids.has(id)) return;
+    setGone(deleted.has(id) ? id : "");
+    setTurn((n) => n + 1);
+  };
+  useEffect(() => onChange(change), [id]);
+  const asset = value ?? (known?.id === id ? known : null);
+  return { asset, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
 }
 
 const small = matchMedia("(max-width: 720px)");
@@ -71,7 +63,7 @@ export function Gone({ id, error }) {
 
 /** @param {{asset: Asset}} properties */
 function Body({ asset }) {
-  const { lineage } = useLineage(asset.id, asset.version, 1);
+  const { value: lineage } = useLineage(asset.id, asset.version, 1);
   const events = useHistory(asset.id, asset.version);
   const folder = asset.content_type === "folder";
   return html`<a class="preview" href=${folder ? `/?parent_id=${asset.id}` : `/assets/${asset.id}`} aria-label=${folder ? "Open the folder" : "Open as page"}>${h(Face, { asset, width: 346 })}</a>

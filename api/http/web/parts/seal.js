@@ -1,13 +1,13 @@
 // The seal: green only when this browser checked signature, key, inclusion, consistency and content.
-import { ApiError, get } from "../core/api.js";
-import { count, counted, short, time } from "../core/format.js";
+import { ApiError, fork, get } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
+import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
 import { can } from "../core/session.js";
-import { fork, forget, trust } from "../core/trust.js";
-import { Icon } from "./icon.js";
-import { Copy } from "./text.js";
+import { forget, trust } from "../core/trust.js";
+import { Copy, Icon } from "./basic.js";
+import { Dialog } from "./dialog.js";
 
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */
@@ -128,4 +128,20 @@ export function Fork() {
     <span>This ledger is not the one this browser saw on ${time(found.seen.seen)}: its history was rewritten, or it is another one.</span>
     <button class="btn small" onClick=${() => save("checkpoints.json", found)}>Save both checkpoints</button>
     <button class="btn small" onClick=${forget}>Keep this one</button></div>`;
+}
+
+/** @param {{job: Job, verdict: any, again: () => void, close: () => void}} properties */
+export function ProofDialog({ job, verdict, again, close }) {
+  const quoted = `'${job.job_id.replaceAll("'", "'\\''")}'`;
+  const command = `asset-ledger audit-bundle ${quoted} --output bundle.zip`;
+  return h(
+    Dialog,
+    { title: "Proof of this job", close, wide: true },
+    html`<div class="confirm">
+    ${verdict.why && html`<p class=${verdict.state === "failed" ? "wrong" : "quiet"}>${verdict.why}</p>`}
+    ${h(Details, { verdict, again, name: `proof-${job.job_id}.json` })}
+    <h3>Audit bundle</h3><p class="quiet">Events, contents, proofs and a program that checks them offline, in one zip.</p>
+    <p><a class="btn" href=${`/api/jobs/${encodeURIComponent(job.job_id)}/bundle`} download>${h(Icon, { name: "download" })}Download the bundle</a></p>
+    <div class="command"><pre>${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div></div>`,
+  );
 }

@@ -3,10 +3,11 @@ import { get, offlineSince } from "../core/api.js";
 import { bytes, count, visible } from "../core/format.js";
 import { h, html, signal, useEffect } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
-import { isDark, pinned, theme } from "../core/prefs.js";
+import { isDark, pinned, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { session, signOut } from "../core/session.js";
-import { Icon, Mark } from "./icon.js";
+import { Icon, Mark } from "./basic.js";
+import { show } from "./over.js";
 
 const LINKS = [
   { icon: "images", href: "/", name: "Assets" },
@@ -16,11 +17,9 @@ const LINKS = [
 ];
 
 /** Live assets and bytes of the caller. */
-export const totals = signal({ count: 0, bytes: 0 });
+const totals = signal({ count: 0, bytes: 0 });
 /** @type {import("../core/html.js").Signal<Asset[]>} */
 const folders = signal([]);
-/** Opens the dialog "Jump to". */
-export const jumping = signal(false);
 
 async function refresh() {
   const answer = await get("/api/assets/usage", { group_by: "content_type", page_size: 1000 });
@@ -33,8 +32,8 @@ async function refresh() {
 /** @param {string} href */
 const isCurrent = (href) => (href === "/" ? place.value.path === "/" || place.value.path.startsWith("/assets/") : place.value.path.startsWith(href));
 
-/** Change the theme. */
-export const switchTheme = () => (theme.value = isDark() ? "light" : "dark");
+/** Open the dialog "Jump to". */
+export const jump = () => void import("./jump.js").then((module) => show(module.Jump, {}));
 
 /** @param {{children: any}} properties */
 export function Shell({ children }) {
@@ -54,7 +53,7 @@ export function Shell({ children }) {
 function Rail() {
   return html`<nav class="nav" aria-label="Main">
     <a class="brand" href="/">${h(Mark, {})}<span>Asset Ledger</span></a>
-    <button class="jump" onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
+    <button class="jump" onClick=${jump}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
     <ul>${LINKS.map(
       (link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
       ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`,
@@ -97,5 +96,5 @@ function Tabs() {
     (link) => html`
     <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`,
   )}
-    <button onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search" })}Jump</button></nav>`;
+    <button onClick=${jump}>${h(Icon, { name: "search" })}Jump</button></nav>`;
 }

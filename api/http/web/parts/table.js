@@ -1,6 +1,6 @@
 // A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
 import { h, html, useEffect, useRef } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
  * n: a number, at the right; opt: left out on phones; sort: the value of `sort=` */

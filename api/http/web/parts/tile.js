@@ -2,8 +2,7 @@
 import { bytes, group, ICON, length, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { beginning, peaks, queue, sized } from "../core/thumbs.js";
-import { Icon } from "./icon.js";
-import { Name } from "./text.js";
+import { Icon, Name } from "./basic.js";
 
 const SOUND_LIMIT = 4_000_000; // bytes that a tile decodes for a waveform
 

@@ -3,33 +3,30 @@ import { bytes, count, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
-import { Dialog, show } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { toast } from "./toast.js";
+import { Icon } from "./basic.js";
+import { Dialog } from "./dialog.js";
+import { corner, show, toast } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
 
 const SHOWN = 200;
 const ORDER = { failed: 0, sending: 1, pausing: 2, waiting: 3, done: 4 };
 
-/** Open the dialog; files that are given start at once. @param {File[]} files */
-export function askUpload(files) {
-  if (files.length) upload(files, { parent_id: place.value.query.get("parent_id") ?? undefined });
-  show(Upload, {});
-}
+/** Open the dialog. */
+export const askUpload = () => show(Upload, {});
 
-/** Upload what was dropped, into the folder that is shown. @param {DataTransfer} transfer */
-export async function uploadDrop(transfer) {
+/** Upload what was dropped, into the folder that is shown. @param {FileSystemEntry[]} entries @param {File[]} files */
+export async function uploadDrop(entries, files) {
   try {
-    for (const group of await dropped(transfer, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
-    show(Upload, {});
+    for (const group of await dropped(entries, files, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
+    askUpload();
   } catch (error) {
     toast(/** @type {Error} */ (error).message, { bad: true });
   }
 }
 
 /** @param {{close: () => void}} properties */
-export function Upload({ close }) {
+function Upload({ close }) {
   ticks.value;
   const [fields, setFields] = useState({ node_id: "", job_id: "", tags: "" });
   const input = useRef(null);
@@ -88,9 +85,12 @@ function Row({ item, state }) {
 }
 
 /** What is left of the dialog when it is closed. */
-export function UploadPill() {
+function UploadPill() {
   ticks.value;
   const now = progress();
   if (!now.active) return null;
-  return html`<button class="pill-button num" onClick=${() => show(Upload, {})}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
+  return html`<button class="pill-button num" onClick=${askUpload}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
 }
+
+corner.value = UploadPill;
+addEventListener("beforeunload", (event) => progress().active && event.preventDefault());

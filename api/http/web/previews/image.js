@@ -1,7 +1,7 @@
 // A picture: fit, 100 %, and zoom to 800 % at the pointer by wheel, pinch, keys and double click.
 import { h, html, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { Icon } from "../parts/icon.js";
+import { Icon } from "../parts/basic.js";
 
 const MOST = 8;
 const STEP = 1.25;

@@ -1,9 +1,9 @@
 // A content without a preview: its kind, and its first 512 bytes.
 import { send } from "../core/api.js";
-import { html, h, useEffect, useState } from "../core/html.js";
 import { bytes } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
 import { download } from "../parts/actions.js";
-import { Icon } from "../parts/icon.js";
+import { Icon } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
 const SHOWN = 512;

@@ -1,10 +1,8 @@
 // Assets at `/`: everything that was recorded, newest first.
 import { h, html, useEffect } from "../core/html.js";
-import { style } from "../core/style.js";
+import { Copy, Icon, style } from "../parts/basic.js";
 import { Gallery } from "../parts/gallery.js";
-import { Icon } from "../parts/icon.js";
-import { Copy } from "../parts/text.js";
-import { askUpload } from "../parts/upload.js";
+import { askUpload } from "../parts/dropping.js";
 
 await style("assets");
 
@@ -19,5 +17,5 @@ function First() {
   return html`<div class="empty first">${h(Icon, { name: "images" })}<p class="title">No assets yet.</p>
     <p>Drop files here, or record one from a terminal:</p>
     <div class="command"><pre tabindex="0">${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div>
-    <button class="btn primary" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
+    <button class="btn primary" onClick=${askUpload}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
 }

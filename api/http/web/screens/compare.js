@@ -1,11 +1,9 @@
 // Two jobs side by side, aligned by the API: where they part first, and every row.
 import { count, short, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
-import { get } from "../core/api.js";
+import { h, html, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
-import { useRows } from "../core/rows.js";
-import { Failure, Skeleton } from "../parts/notice.js";
-import { Icon } from "../parts/icon.js";
+import { useGet, useRows } from "../core/rows.js";
+import { Failure, Icon, Skeleton } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 
@@ -33,15 +31,9 @@ function Choose({ live, other }) {
 
 /** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
 function Compared({ live, other }) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState(null);
+  const { value: answer, error } = useGet(`${live.path}/compare/${encodeURIComponent(other)}`);
   const [all, setAll] = useState(false);
   const [shown, setShown] = useState(STEP);
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`${live.path}/compare/${encodeURIComponent(other)}`, {}, { signal: abort.signal }).then(setAnswer, (failed) => abort.signal.aborted || setError(failed));
-    return () => abort.abort();
-  }, []);
   if (error) return h(Failure, { error });
   if (!answer) return h(Skeleton, { lines: 8 });
   const first = answer.first_divergence;

@@ -2,8 +2,7 @@
 import { bytes, counted, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
-import { style } from "../core/style.js";
-import { Empty, Skeleton } from "../parts/notice.js";
+import { Empty, Skeleton, style } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
 await style("job-lineage");

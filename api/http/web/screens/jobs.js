@@ -4,12 +4,8 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
-import { Status } from "../parts/status.js";
+import { Empty, Failure, Icon, Skeleton, Status, style, Time } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
-import { Time } from "../parts/text.js";
 import { Face } from "../parts/tile.js";
 import { spent } from "./job.js";
 

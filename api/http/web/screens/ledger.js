@@ -5,15 +5,12 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
-import { style } from "../core/style.js";
 import { trust } from "../core/trust.js";
-import { Confirm, show } from "../parts/dialog.js";
+import { Copy, Failure, Icon, Skeleton, style } from "../parts/basic.js";
+import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
-import { Icon } from "../parts/icon.js";
-import { Failure, Skeleton } from "../parts/notice.js";
+import { show, toast } from "../parts/over.js";
 import { Table } from "../parts/table.js";
-import { Copy } from "../parts/text.js";
-import { toast } from "../parts/toast.js";
 
 await style("jobs");
 

@@ -1,14 +1,13 @@
 // Replay: what a job did, event by event. Lanes by node, a playhead, the state at that event.
-import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { sums, timeOf } from "../core/fold.js";
+import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { axis, lanesOf, places, stacks } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Face } from "../parts/tile.js";
+import { Icon, style } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
+import { Face } from "../parts/tile.js";
 import { Side } from "./state.js";
 
 await style("replay");

@@ -1,10 +1,9 @@
 // Beside a replay: the state at the event, the event itself, and the events around it.
-import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
 import { timeOf } from "../core/fold.js";
+import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useSignal } from "../core/html.js";
 import { windowOf } from "../core/window.js";
-import { Icon } from "../parts/icon.js";
-import { Name } from "../parts/text.js";
+import { Icon, Name } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
 const ROW = 30;

@@ -5,13 +5,10 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { style } from "../core/style.js";
+import { Empty, Failure, Icon, Skeleton, style, Time } from "../parts/basic.js";
 import { Columns } from "../parts/chart.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
 import { save } from "../parts/seal.js";
 import { Table } from "../parts/table.js";
-import { Time } from "../parts/text.js";
 
 await style("jobs");
 

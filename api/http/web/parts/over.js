@@ -1,5 +1,21 @@
-// Short messages at the bottom of the page, with at most one action.
-import { html, signal } from "../core/html.js";
+// What floats over every screen: a dialog, short messages with at most one action, and what stays in the corner.
+import { h, html, signal } from "../core/html.js";
+
+/** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
+const shown = signal(null);
+
+/** Show a dialog over any screen; it gets `close`.
+ * @template P @param {(properties: P & {close: () => void}) => any} component @param {P} properties */
+export const show = (component, properties) => void (shown.value = { component, properties });
+
+/** Close the dialog. */
+export const hide = () => void (shown.value = null);
+
+/** The dialog that `show` opened. */
+export function Shown() {
+  const open = shown.value;
+  return open && h(open.component, { ...open.properties, close: hide });
+}
 
 /** @typedef {{id: number, text: string, action?: string, act?: () => void, bad?: boolean}} Message */
 
@@ -34,3 +50,9 @@ export function Toasts() {
     </div>`,
   )}</div>`;
 }
+
+/** A component that stays in the corner, such as uploads under way.
+ * @type {import("../core/html.js").Signal<((properties: {}) => any) | null>} */
+export const corner = signal(null);
+
+export const Corner = () => corner.value && h(corner.value, {});

@@ -61,10 +61,9 @@ const FORMS = {
   untracked: ["plain", "info", "Untracked"],
 };
 
-/** @param {{status: string, bare?: boolean}} properties bare: an icon with its word for screen readers */
-export function Status({ status, bare }) {
+/** @param {{status: string}} properties */
+export function Status({ status }) {
   const [kind, icon, word] = FORMS[status] ?? FORMS.untracked;
-  if (bare) return html`<span class=${`status ${kind}`} title=${word}>${h(Icon, { name: icon, label: word })}</span>`;
   return html`<span class=${`pill ${kind}`}>${h(Icon, { name: icon, small: true })}${word}</span>`;
 }
 

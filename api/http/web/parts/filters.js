@@ -129,7 +129,7 @@ export function FilterBar({ fixed }) {
   const wrong = Boolean(typed?.value && !typed.field.values && !valueOf(typed.field, typed.value));
   return html`<div class="find" role="search" onFocusOut=${(event) => /** @type {HTMLElement} */ (event.currentTarget).contains(/** @type {Node} */ (event.relatedTarget)) || setOpen(false)}>
     ${h(Icon, { name: "search" })}${h(Chips, { fixed })}
-    <input ref=${input} type="search" placeholder="Filter or search" aria-label="Filter or search assets" autocomplete="off" spellcheck=${false}
+    <input ref=${input} enterkeyhint="search" placeholder="Filter or search" aria-label="Filter or search assets" autocomplete="off" spellcheck=${false}
       role="combobox" aria-expanded=${rows.length > 0} aria-controls=${id} aria-autocomplete="list" aria-invalid=${wrong} aria-activedescendant=${rows[at] ? `${id}-${at}` : undefined}
       value=${text} onInput=${(event) => (setText(event.target.value), setOpen(true))} onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onKeyDown=${press} />
     <kbd>/</kbd>

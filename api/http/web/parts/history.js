@@ -12,7 +12,7 @@ function Whole({ event, close }) {
     Dialog,
     { title: `Event ${count(event.position)}: ${event.topic}`, close, wide: true },
     html`<div class="confirm">
-    <div class="json">${h(Json, { value: event })}</div><footer>${h(Copy, { text: JSON.stringify(event, null, 2), label: "Copy the event" })}</footer></div>`,
+    <div class="json tree">${h(Json, { value: event })}</div><footer>${h(Copy, { text: JSON.stringify(event, null, 2), label: "Copy the event" })}</footer></div>`,
   );
 }
 

@@ -4,11 +4,9 @@ import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
-import { Icon, style } from "./basic.js";
+import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
 import { Face } from "./tile.js";
-
-await style("jobs");
 
 /** @typedef {{group: string, name: string, icon: string, href?: string, act?: () => void, end?: string, asset?: any}} Hit */
 

@@ -21,7 +21,7 @@ export function useAsset(id, known = null) {
   const change = (/** @type {Set<string>} */ ids, /** @type {Set<string>} */ deleted) => {
     if (!ids.has(id)) return;
     setGone(deleted.has(id) ? id : "");
-    setTurn((n) => n + 1);
+    if (!deleted.has(id)) setTurn((n) => n + 1);
   };
   useEffect(() => onChange(change), [id]);
   const asset = value ?? (known?.id === id ? known : null);

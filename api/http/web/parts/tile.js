@@ -17,7 +17,7 @@ function Inside({ asset, width }) {
   const kind = group(asset.content_type);
   const [failed, setFailed] = useState(false);
   const fail = () => setFailed(true);
-  if (asset.thumb_url && !failed) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
+  if (asset.thumb_url && !failed && !asset.deleted_at) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
   if (asset.get_url && !failed && !asset.deleted_at) {
     if (kind === "audio" && asset.size <= SOUND_LIMIT) return h(Wave, { asset, fail });
     if ((kind === "text" || isText(asset.content_type)) && asset.size) return h(Lines, { asset, fail });

@@ -89,7 +89,7 @@ function UploadPill() {
   ticks.value;
   const now = progress();
   if (!now.active) return null;
-  return html`<button class="pill-button num" onClick=${askUpload}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
+  return html`<button class="btn primary pill-button num" onClick=${askUpload}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
 }
 
 corner.value = UploadPill;

@@ -6,7 +6,7 @@ import { advance, beside } from "../core/pages.js";
 import { changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
-import { Icon, Name, Skeleton, style } from "../parts/basic.js";
+import { Icon, Name, Skeleton } from "../parts/basic.js";
 import { ContentChanges, FieldChanges } from "../parts/compare.js";
 import { Details, Folder, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, Graph, useLineage } from "../parts/lineage.js";
@@ -14,8 +14,6 @@ import { Menu } from "../parts/menu.js";
 import { Gone, Metadata, More, useAsset } from "../parts/panel.js";
 import { Seal } from "../parts/seal.js";
 import { Preview } from "../previews/preview.js";
-
-await style("asset");
 
 const BYTES = new Set(["created", "content_replaced"]);
 

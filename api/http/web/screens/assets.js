@@ -1,10 +1,8 @@
 // Assets at `/`: everything that was recorded, newest first.
 import { h, html, useEffect } from "../core/html.js";
-import { Copy, Icon, style } from "../parts/basic.js";
+import { Copy, Icon } from "../parts/basic.js";
 import { Gallery } from "../parts/gallery.js";
 import { askUpload } from "../parts/dropping.js";
-
-await style("assets");
 
 export function Screen() {
   useEffect(() => void (document.title = "Assets · Asset Ledger"), []);

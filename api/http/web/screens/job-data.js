@@ -39,5 +39,5 @@ export function Parameters({ live }) {
   const job = /** @type {Job} */ (live.job.value);
   return html`<div class="scroll"><div class="pad">
     ${job.error && html`<div class="errorbox" role="note">${job.error.split("\n").map((line, k) => html`<div key=${k}>${visible(line)}</div>`)}</div>`}
-    ${job.parameters ? html`<p>${h(Copy, { text: JSON.stringify(job.parameters, null, 2), label: "Copy the parameters" })}</p><div class="json">${h(Json, { value: job.parameters })}</div>` : h(Empty, { icon: "sliders-horizontal", title: "This job was started without parameters." })}</div></div>`;
+    ${job.parameters ? html`<p>${h(Copy, { text: JSON.stringify(job.parameters, null, 2), label: "Copy the parameters" })}</p><div class="json tree">${h(Json, { value: job.parameters })}</div>` : h(Empty, { icon: "sliders-horizontal", title: "This job was started without parameters." })}</div></div>`;
 }

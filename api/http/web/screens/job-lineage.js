@@ -2,10 +2,8 @@
 import { bytes, counted, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
-import { Empty, Skeleton, style } from "../parts/basic.js";
+import { Empty, Skeleton } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
-
-await style("job-lineage");
 
 const WIDTH = 160;
 const HEIGHT = 92;

@@ -4,11 +4,9 @@ import { h, html, useEffect } from "../core/html.js";
 import { useJob } from "../core/job.js";
 import { ProofError } from "../core/proof.js";
 import { changed, place } from "../core/route.js";
-import { Failure, Icon, lazy, Skeleton, Status, style } from "../parts/basic.js";
+import { Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
 import { show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
-
-await style("jobs");
 
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */
 /** @typedef {import("../parts/seal.js").Verdict} Verdict */

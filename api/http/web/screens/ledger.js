@@ -6,13 +6,11 @@ import { head, liveState, onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
 import { trust } from "../core/trust.js";
-import { Copy, Failure, Icon, Skeleton, style } from "../parts/basic.js";
+import { Copy, Failure, Icon, Skeleton } from "../parts/basic.js";
 import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
 import { show, toast } from "../parts/over.js";
 import { Table } from "../parts/table.js";
-
-await style("jobs");
 
 export function Screen() {
   useEffect(() => void (document.title = "Ledger · Asset Ledger"), []);

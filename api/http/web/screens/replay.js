@@ -5,12 +5,10 @@ import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { axis, lanesOf, places, stacks } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { Icon, style } from "../parts/basic.js";
+import { Icon } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
 import { Face } from "../parts/tile.js";
 import { Side } from "./state.js";
-
-await style("replay");
 
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */

@@ -2,9 +2,7 @@
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
 import { session, signIn } from "../core/session.js";
-import { Mark, style } from "../parts/basic.js";
-
-await style("jobs");
+import { Mark } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
 export function SignIn({ done }) {

@@ -5,12 +5,10 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { Empty, Failure, Icon, Skeleton, style, Time } from "../parts/basic.js";
+import { Empty, Failure, Icon, Skeleton, Time } from "../parts/basic.js";
 import { Columns } from "../parts/chart.js";
 import { save } from "../parts/seal.js";
 import { Table } from "../parts/table.js";
-
-await style("jobs");
 
 /** @typedef {{field: string, id: string, name: string}} Subject */
 

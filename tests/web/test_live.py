@@ -1,0 +1,50 @@
+"""The stream of events in the console: shared by all tabs, resumed, and left by a hidden one."""
+
+import pytest
+
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import Server
+from tests.web.filled import Filled, upload
+from tests.web.test_screens import shown
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+TABS = 10
+
+
+async def opened_tabs(page: Page, url: str) -> list[Page]:
+    """Open ten tabs of the jobs. Each of them has to load what it shows."""
+    tabs = [page]
+    await page.open(url)
+    for _ in range(TABS - 1):
+        await shown(tabs[-1], "tbody tr", "first")
+        tabs.append(await page.beside(url))
+    return tabs
+
+
+async def test_ten_tabs_load_and_all_of_them_see_a_new_event(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    tabs = await opened_tabs(page, f"{server.url}/jobs")
+    for tab in tabs:
+        await shown(tab, ".foot .row", "Live")
+
+    filled.client.post("/api/jobs/third/start").raise_for_status()
+    for tab in tabs:
+        await shown(tab, ".fresh", "1 changed")
+    streams = [url for url in page.fetched if url.endswith("/api/events/stream")]
+    assert len(streams) == 1
+
+
+async def test_another_tab_reads_once_the_reading_tab_is_closed(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.open(f"{server.url}/jobs")
+    await shown(page, ".foot .row", "Live")
+    other = await page.beside(f"{server.url}/jobs")
+    await shown(other, ".foot .row", "Live")
+    await page.close()
+    upload(filled.client, b"x", "text/plain", {"job_id": "third", "name": "a.txt"})
+    filled.client.post("/api/jobs/third/start").raise_for_status()
+
+    await shown(other, ".fresh", "1 changed")

@@ -43,7 +43,7 @@ def screens(filled: Filled) -> dict[str, tuple[str, str]]:
         "/jobs/first?tab=compare&with=second": (".part", "part"),
         "/usage": (".chart + .key", ""),
         "/nodes/node-1": (".chart + .key", ""),
-        "/ledger": (".box", "signature holds"),
+        "/ledger": (".okline", ""),
     }
 
 
@@ -52,6 +52,7 @@ async def violations(page: Page) -> list[Any]:
     found = []
     for theme in ("light", "dark"):
         for width, height in SIZES:
+            await page.emulate(prefers_reduced_motion="reduce")  # colours change at once
             await page.resize(width, height)
             await page.run(f"void (document.documentElement.dataset.theme = {theme!r})")
             options = json.dumps({"runOnly": list(RULES), "resultTypes": ["violations"]})

@@ -28,6 +28,7 @@ async def test_ten_tabs_load_and_all_of_them_see_a_new_event(
     tabs = await opened_tabs(page, f"{server.url}/jobs")
     for tab in tabs:
         await shown(tab, ".foot .row", "Live")
+        await shown(tab, "tbody tr", "first")  # from here on, what is new is counted
 
     filled.client.post("/api/jobs/third/start").raise_for_status()
     for tab in tabs:
@@ -42,8 +43,9 @@ async def test_another_tab_reads_once_the_reading_tab_is_closed(
     first = await page.beside(f"{server.url}/jobs")
     await shown(first, ".foot .row", "Live")
     await page.open(f"{server.url}/jobs")
-    await shown(page, ".foot .row", "Live")
+    await shown(page, "tbody tr", "first")
     await first.close()
+    await shown(page, ".foot .row", "Live")
     filled.client.post("/api/jobs/third/start").raise_for_status()
 
     await shown(page, ".fresh", "1 changed")

@@ -2,7 +2,7 @@
 // stream, since HTTP/1.1 gives an origin six connections: the visible tab that holds a lock reads it,
 // and tells the others. It is resumed by position; a tab that missed events asks for them.
 // A caller without the scope "audit" gets a tick every ten seconds instead.
-import { address, get, offlineSince, send } from "./api.js";
+import { get, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
 
@@ -115,17 +115,13 @@ async function lead(signal) {
 async function once(signal) {
   let came = false;
   try {
-    const headers = head.value ? { "Last-Event-ID": String(head.value) } : undefined;
-    const response = await send(address("/api/events/stream"), { headers, signal });
+    if (!head.value) head.value = await newest(signal);
+    const headers = { "Last-Event-ID": String(head.value) };
+    const response = await send("/api/events/stream", { headers, signal });
     be("live");
     for await (const message of messages(response)) {
       came = true;
-      if (!message.data) {
-        // the first block of a stream without a position states where it begins
-        if (!head.value) head.value = Number(message.id) || 0;
-        be("live");
-        continue;
-      }
+      if (!message.data) continue;
       const event = JSON.parse(message.data);
       tell({ head: head.value, event });
       publish([event]);
@@ -134,6 +130,12 @@ async function once(signal) {
     // a lost stream is opened again from the last position
   }
   return came;
+}
+
+/** The position of the newest event. @param {AbortSignal} signal */
+async function newest(signal) {
+  const note = await (await send("/api/log/checkpoint", { signal })).text();
+  return Number(note.split("\n")[1]) || 0;
 }
 
 /** Yield the messages of a text/event-stream. @param {Response} response */

@@ -104,7 +104,7 @@ async def test_a_pinned_view_stays_in_the_rail(server: Server, filled: Filled, p
     await focused(page, "dialog input")
     for letter in "pin this":
         await page.press(letter)
-    await shown(page, "[role=option]:first-of-type", "Pin this view")
+    await shown(page, ".jumpbox [aria-selected=true]", "Pin this view")
     await press(page, "Enter")
     await shown(page, ".nav .small", "tag=chosen")
     await page.open(f"{server.url}/jobs")

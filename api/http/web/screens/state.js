@@ -67,11 +67,8 @@ function Around({ replay, lanes, at, move }) {
   const height = useSignal(400);
   const colors = new Map(lanes.map((/** @type {any} */ lane) => [lane.id, lane.color]));
   const rows = replay.events.length;
-  useEffect(() => {
-    const element = box.current;
-    height.value = element.clientHeight;
-    element.scrollTop = Math.max(0, (at - 5) * ROW);
-  }, [at]);
+  useEffect(() => void (height.value = box.current.clientHeight), []);
+  useEffect(() => void (box.current.scrollTop = Math.max(0, (at - 5) * ROW)), [at]);
   const view = windowOf({ scrollTop: top.value, viewHeight: height.value, rowHeight: ROW, rows });
   const begin = timeOf(replay.events[0]);
   return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onScroll=${() => (top.value = box.current?.scrollTop ?? 0)}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>

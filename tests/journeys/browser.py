@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -43,8 +43,11 @@ _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 class Page:
     """One page, the addresses that it fetched, and the errors and messages of its console."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket, self._session, self._target, self._numbers = socket, "", "", count(1)
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, numbers: Iterator[int] | None = None
+    ) -> None:
+        self._socket, self._session, self._target = socket, "", ""
+        self._numbers = numbers or count(1)  # of the messages over the socket
         self.fetched: list[str] = []
         self.complaints: list[str] = []
 
@@ -68,8 +71,8 @@ class Page:
 
     async def beside(self, url: str) -> "Page":
         """Open this address in a further page of the same browser; only one is used at a time."""
-        page = Page(self._socket)
-        page._numbers, page.fetched, page.complaints = self._numbers, self.fetched, self.complaints
+        page = Page(self._socket, self._numbers)
+        page.fetched, page.complaints = self.fetched, self.complaints
         await page.open(url)
         return page
 

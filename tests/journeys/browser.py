@@ -8,8 +8,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,22 +36,23 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
 )
+_CTRL: Final = 2
 _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
 class Page:
     """One page, the addresses that it fetched, and the errors and messages of its console."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket, self._session, self._target, self._number = socket, "", "", 0
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, numbers: Iterator[int] | None = None
+    ) -> None:
+        self._socket, self._session, self._target = socket, "", ""
+        self._numbers = numbers or count(1)  # of the messages over the socket
         self.fetched: list[str] = []
         self.complaints: list[str] = []
 
     async def open(self, url: str) -> None:
-        """Open this address in a new page, in the place of the one before.
-
-        Every visible page of the console has a stream, and a browser opens six connections only.
-        """
+        """Open this address in a new page, in the place of the one before."""
         before, self._session = self._target, ""
         target = await self._call("Target.createTarget", {"url": "about:blank"})
         self._target = target["targetId"]
@@ -61,6 +63,18 @@ class Page:
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")
         await self._call("Page.navigate", {"url": url})
+
+    async def close(self) -> None:
+        """Close the page."""
+        target, self._session = self._target, ""
+        await self._call("Target.closeTarget", {"targetId": target})
+
+    async def beside(self, url: str) -> "Page":
+        """Open this address in a further page of the same browser; only one is used at a time."""
+        page = Page(self._socket, self._numbers)
+        page.fetched, page.complaints = self.fetched, self.complaints
+        await page.open(url)
+        return page
 
     async def once(self, condition: str, then: str) -> Any:
         """Return the value of `then` once `condition` is true. Both are JavaScript expressions."""
@@ -79,16 +93,36 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page this size in CSS pixels. Below 721 px it is that of a phone."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 721}
+        await self._call("Emulation.setDeviceMetricsOverride", metrics)
+
+    async def press(self, key: str, modifiers: int = 0) -> None:
+        """Press and release a key, such as "a", "Enter" or " ". Modifiers: 2 is Ctrl, 8 Shift."""
+        code = {"Enter": 13, "Escape": 27, "Tab": 9, " ": 32, "Delete": 46}.get(key, 0)
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 and modifiers != _CTRL else "")
+        down: dict[str, Any] = {"key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code}
+        await self._call("Input.dispatchKeyEvent", {"type": "keyDown", "text": text, **down})
+        await self._call("Input.dispatchKeyEvent", {"type": "keyUp", **down})
+
+    async def emulate(self, **features: str) -> None:
+        """Set media features, such as prefers_reduced_motion="reduce"."""
+        wanted = [
+            {"name": name.replace("_", "-"), "value": each} for name, each in features.items()
+        ]
+        await self._call("Emulation.setEmulatedMedia", {"features": wanted})
+
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters or {}}
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters or {}}
         await self._socket.send_json(
             message | ({"sessionId": self._session} if self._session else {})
         )
         async with asyncio.timeout(PATIENCE):
             while True:
                 answer = await self._socket.receive_json()
-                if answer.get("id") == self._number:
+                if answer.get("id") == number:
                     assert "error" not in answer, answer
                     return answer["result"]
                 self._note(answer.get("method"), answer.get("params"))

@@ -4,6 +4,7 @@ Debian's `chromium-headless-shell` is enough. Without one, the tests that need i
 """
 
 import asyncio
+import base64
 import os
 import shutil
 import signal
@@ -35,6 +36,10 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
 )
+_CODES: Final = {
+    "Enter": 13, "Escape": 27, "Tab": 9, "Home": 36, "End": 35, "PageUp": 33, "PageDown": 34,
+    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "/": 191,
+}  # fmt: skip
 _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
@@ -43,6 +48,7 @@ class Page:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._session, self._target, self._number = socket, "", "", 0
+        self._emulated: dict[str, dict[str, Any]] = {}
         self.fetched: list[str] = []
         self.complaints: list[str] = []
 
@@ -60,6 +66,8 @@ class Page:
         self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")
+        for method, settings in self._emulated.items():
+            await self._call(method, settings)
         await self._call("Page.navigate", {"url": url})
 
     async def once(self, condition: str, then: str) -> Any:
@@ -78,6 +86,47 @@ class Page:
         answer = await self._call("Runtime.evaluate", evaluation)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    async def resize(self, width: int, height: int, *, touch: bool = False) -> None:
+        """Show this and every later page at this size in CSS pixels; `touch`: as on a phone."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
+        await self._emulate("Emulation.setDeviceMetricsOverride", size)
+        await self._emulate("Emulation.setTouchEmulationEnabled", {"enabled": touch})
+
+    async def prefer(self, **features: str) -> None:
+        """Set media features: `prefers_color_scheme="dark"`, `forced_colors="active"` ..."""
+        named = [{"name": n.replace("_", "-"), "value": value} for n, value in features.items()]
+        await self._emulate("Emulation.setEmulatedMedia", {"features": named})
+
+    async def _emulate(self, method: str, settings: dict[str, Any]) -> None:
+        self._emulated[method] = settings
+        if self._session:
+            await self._call(method, settings)
+
+    async def press(self, key: str, *, control: bool = False, shift: bool = False) -> None:
+        """Press and release a key, named as in `KeyboardEvent.key`."""
+        text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 and not control else "")
+        event = {"key": key, "modifiers": 2 * control + 8 * shift}
+        event |= {"windowsVirtualKeyCode": _CODES.get(key, ord(key[0].upper()))}
+        down = {"type": "keyDown" if text else "rawKeyDown"} | ({"text": text} if text else {})
+        await self._call("Input.dispatchKeyEvent", event | down)
+        await self._call("Input.dispatchKeyEvent", event | {"type": "keyUp"})
+
+    async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """Send a mouse event: `mouseMoved`, `mousePressed`, `mouseReleased`, `mouseWheel`."""
+        pressed = {"button": "left", "clickCount": 1} if kind.endswith("ed") else {}
+        pressed = {} if kind == "mouseMoved" else pressed
+        event = {"type": kind, "x": x, "y": y} | pressed | more
+        await self._call("Input.dispatchMouseEvent", event)
+
+    async def insert(self, text: str) -> None:
+        """Type a text where the focus is."""
+        await self._call("Input.insertText", {"text": text})
+
+    async def picture(self) -> bytes:
+        """Return a PNG of what the page shows."""
+        answer = await self._call("Page.captureScreenshot", {"format": "png"})
+        return base64.b64decode(answer["data"])
 
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
         self._number += 1

@@ -8,6 +8,10 @@ export const offlineSince = signal(0);
 /** True once the server refused our credentials: the page asks for a token and stays as it is. */
 export const signedOut = signal(false);
 
+/** Set if the ledger does not continue the one that this browser saw (`trust.js`).
+ * @type {import("./html.js").Signal<{seen: any, now: any} | null>} */
+export const fork = signal(null);
+
 /** A refusal of the server: a problem document (RFC 9457). */
 export class ApiError extends Error {
   /** @param {number} status @param {Record<string, any>} problem */
@@ -17,7 +21,6 @@ export class ApiError extends Error {
     this.problem = problem;
     this.slug = String(problem.type || "").replace("urn:asset-ledger:", "");
     this.requestId = problem.request_id || "";
-    /** @type {{field: string, message: string}[]} */
     this.errors = problem.errors || [];
     this.retryAfter = 0;
   }

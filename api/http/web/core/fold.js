@@ -1,8 +1,6 @@
 // Events to state, by the rules of docs/http.md: what `as_of=` answers, folded in the browser.
 // An absent key of a later event is unchanged, null is cleared. `evolve` changes the state it gets.
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-/** @typedef {import("./types").Asset} Asset */
 /** @typedef {{node_id: string, run: string, attempt: number, status: string, error: string | null,
  *   seconds: number | null, started: number | null, ended: number | null}} Run
  * one run of a node; `started` and `ended` are milliseconds since 1970 */
@@ -31,11 +29,27 @@ export function evolve(state, event, userId) {
 function created({ asset_id, position, time, version, data, ...event }, userId) {
   const id = /** @type {string} */ (asset_id);
   return {
-    id, user_id: userId, workflow_id: event.workflow_id, node_id: event.node_id, job_id: event.job_id,
-    attempt: event.job_id ? (event.attempt ?? 1) : null, parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
-    digest: data.digest ?? null, metadata: data.metadata ?? null, tags: data.tags ?? [], duration: data.duration ?? null,
-    derived_from: data.derived_from ?? [], created_at: data.made_at ?? time, updated_at: time,
-    version: version ?? 1, etag: `v${version ?? 1}`, position, ...addresses(id, data.content_type, data.digest, version ?? 1),
+    id,
+    user_id: userId,
+    workflow_id: event.workflow_id,
+    node_id: event.node_id,
+    job_id: event.job_id,
+    attempt: event.job_id ? (event.attempt ?? 1) : null,
+    parent_id: data.parent_id ?? userId,
+    name: data.name ?? "",
+    content_type: data.content_type,
+    size: data.size,
+    digest: data.digest ?? null,
+    metadata: data.metadata ?? null,
+    tags: data.tags ?? [],
+    duration: data.duration ?? null,
+    derived_from: data.derived_from ?? [],
+    created_at: data.made_at ?? time,
+    updated_at: time,
+    version: version ?? 1,
+    etag: `v${version ?? 1}`,
+    position,
+    ...addresses(id, data.content_type, data.digest, version ?? 1),
   };
 }
 

@@ -106,6 +106,13 @@ export function group(type) {
 
 /** Icon of each group. @type {Record<Group, string>} */
 export const ICON = {
-  image: "image", video: "film", audio: "audio-lines", text: "file-text", data: "braces",
-  model: "box", doc: "book-open", folder: "folder", other: "file",
+  image: "image",
+  video: "film",
+  audio: "audio-lines",
+  text: "file-text",
+  data: "braces",
+  model: "box",
+  doc: "book-open",
+  folder: "folder",
+  other: "file",
 };

@@ -8,8 +8,6 @@ import { session } from "./session.js";
 /** Above this number of events a job is not folded in the browser. */
 export const LIMIT = 5000;
 
-/** @typedef {import("./types").Job} Job */
-
 /** A job as signals: `job`, `replay`, `changes` (counts additions), `error`. */
 export class LiveJob {
   /** @param {string} id */

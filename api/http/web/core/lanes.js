@@ -1,8 +1,6 @@
 // Where events stand in the lanes of a replay: fractions of the width, by time or by order.
 import { empty, evolve, timeOf } from "./fold.js";
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-/** @typedef {import("./types").Asset} Asset */
 /** @typedef {{index: number, x: number, event: LedgerEvent, asset: Asset | null}} Mark */
 /** @typedef {{id: string | null, color: string, marks: Mark[], made: Mark[], bytes: number}} Lane */
 
@@ -25,7 +23,6 @@ export function places(events, byTime) {
  * @param {string} userId @returns {Lane[]} */
 export function lanesOf(events, xs, userId) {
   const state = empty();
-  /** @type {Map<string | null, Lane>} */
   const lanes = new Map();
   events.forEach((event, index) => {
     evolve(state, event, userId);
@@ -33,7 +30,7 @@ export function lanesOf(events, xs, userId) {
     const id = asset?.node_id ?? event.node_id;
     if (!asset && !id) return;
     if (!lanes.has(id)) lanes.set(id, { id, color: "", marks: [], made: [], bytes: 0 });
-    const lane = /** @type {Lane} */ (lanes.get(id));
+    const lane = lanes.get(id);
     const mark = { index, x: xs[index], event, asset };
     lane.marks.push(mark);
     if (event.topic !== "asset.created" || !asset) return;
@@ -66,7 +63,7 @@ export function stacks(made, now, width, size) {
 
 /** Events in each of `n` equal parts of the width. @param {number[]} xs @param {number} n */
 export function histogram(xs, n) {
-  const counts = /** @type {number[]} */ (Array(n).fill(0));
+  const counts = Array(n).fill(0);
   for (const x of xs) counts[Math.min(n - 1, Math.floor(x * n))] += 1;
   return counts;
 }

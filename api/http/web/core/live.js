@@ -1,17 +1,14 @@
-// New events as they are recorded: one stream a tab, open only while the tab is visible, resumed by
+// New events as they are recorded, and which assets they changed: one stream a tab, open only while the tab is visible, resumed by
 // position. A caller without the scope "audit" gets a tick every ten seconds instead.
 import { address, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
-
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
 
 /** "live", "polling", "lost" or "off". */
 export const liveState = signal("off");
 /** Position of the newest event that this page saw. */
 export const head = signal(0);
 
-/** @type {Set<(events: LedgerEvent[] | null) => void>} */
 const listeners = new Set();
 let controller = new AbortController();
 
@@ -98,3 +95,43 @@ function parse(block) {
   }
   return message;
 }
+
+/** Grows with each deletion, restoration and upload of this page: lists then load anew. */
+export const reloads = signal(0);
+
+/** @typedef {(ids: Set<string>, gone: Set<string>) => void} Listener gone: those that were deleted */
+
+const watchers = new Set();
+let waiting = new Set();
+let deleted = new Set();
+let pending = 0;
+
+/** Call `listener` with the ids of assets that were changed.
+ * @param {Listener} listener @returns {() => void} ends it */
+export function onChange(listener) {
+  watchers.add(listener);
+  return () => void watchers.delete(listener);
+}
+
+/** Say that assets were changed. @param {Iterable<string>} ids @param {Iterable<string>} [gone] those that were deleted */
+export function touched(ids, gone = []) {
+  const [changed, dead] = [new Set(ids), new Set(gone)];
+  for (const listener of [...watchers]) listener(changed, dead);
+}
+
+onEvents((events) => {
+  for (const event of events ?? []) {
+    if (!event.asset_id) continue;
+    waiting.add(event.asset_id);
+    if (event.topic === "asset.deleted") deleted.add(event.asset_id);
+    else deleted.delete(event.asset_id);
+  }
+  if (!waiting.size || pending) return;
+  pending = setTimeout(() => {
+    const [changed, gone] = [waiting, deleted];
+    waiting = new Set();
+    deleted = new Set();
+    pending = 0;
+    touched(changed, gone);
+  }, 300);
+});

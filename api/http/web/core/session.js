@@ -2,7 +2,7 @@
 import { ApiError, get, signedOut, write } from "./api.js";
 import { computed, signal } from "./html.js";
 
-/** @type {import("./html.js").Signal<import("./types").Session | null>} */
+/** @type {import("./html.js").Signal<Session | null>} */
 export const session = signal(null);
 
 /** Whether a sign-in is needed and absent. */

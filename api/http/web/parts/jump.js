@@ -2,14 +2,11 @@
 import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
-import { style } from "../core/style.js";
+import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { switchTheme } from "./shell.js";
 import { Face } from "./tile.js";
-
-await style("jobs");
 
 /** @typedef {{group: string, name: string, icon: string, href?: string, act?: () => void, end?: string, asset?: any}} Hit */
 
@@ -35,14 +32,14 @@ async function find(text, signal) {
   const quiet = (/** @type {Promise<any>} */ asked) => asked.catch(() => null);
   const values = (/** @type {string} */ field) => quiet(get("/api/assets/values", { field, prefix: text, limit: 4 }, { signal }));
   const position = /^\d+$/.test(text) ? quiet(get("/api/events", { after: Number(text) - 1, limit: 1 }, { signal })) : null;
-  const [found, jobs, nodes, workflows, event] = await Promise.all([
-    quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
-  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) =>
-    (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
+  const [found, jobs, nodes, workflows, event] = await Promise.all([quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
+  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
   return [
     ...(event?.events ?? []).filter((/** @type {any} */ each) => String(each.position) === text).map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : `/assets/${each.asset_id}` })),
     ...(found?.assets ?? []).map((/** @type {any} */ asset) => ({ group: "Assets", name: asset.name, icon: "file", href: `/assets/${asset.id}`, end: asset.node_id ?? "", asset })),
-    ...named(jobs, "Jobs", "layers", "/jobs/"), ...named(nodes, "Nodes", "workflow", "/nodes/"), ...named(workflows, "Workflows", "waypoints", "/workflows/"),
+    ...named(jobs, "Jobs", "layers", "/jobs/"),
+    ...named(nodes, "Nodes", "workflow", "/nodes/"),
+    ...named(workflows, "Workflows", "waypoints", "/workflows/"),
   ];
 }
 
@@ -57,7 +54,14 @@ export function Jump({ close }) {
     setOn(0);
     if (!words) return setHits(PLACES);
     const abort = new AbortController();
-    const timer = setTimeout(() => find(words, abort.signal).then((found) => abort.signal.aborted || setHits([...direct(words), ...found, ...fixed]), () => {}), 80);
+    const timer = setTimeout(
+      () =>
+        find(words, abort.signal).then(
+          (found) => abort.signal.aborted || setHits([...direct(words), ...found, ...fixed]),
+          () => {},
+        ),
+      80,
+    );
     return () => {
       clearTimeout(timer);
       abort.abort();
@@ -76,11 +80,17 @@ export function Jump({ close }) {
     else return;
     event.preventDefault();
   };
-  return h(Dialog, { title: "Jump to", close, wide: true, hideTitle: true }, html`<div class="jumpbox">
+  return h(
+    Dialog,
+    { title: "Jump to", close, wide: true, hideTitle: true },
+    html`<div class="jumpbox">
     <input autofocus role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
-      onInput=${(/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
-    <ul id="hits" role="listbox" aria-label="Found">${hits.map((hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation"><h3>${hit.group}</h3></li>`}
+      onInput=${(event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
+    <ul id="hits" role="listbox" aria-label="Found">${hits.map(
+      (hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation"><h3>${hit.group}</h3></li>`}
       <li id=${`hit-${k}`} role="option" aria-selected=${k === on} onClick=${() => open(hit)} onMouseMove=${() => k !== on && setOn(k)}>
-        ${hit.asset ? h(Face, { asset: hit.asset, width: 32, plain: true }) : h(Icon, { name: hit.icon })}<bdi class="cut">${visible(hit.name)}</bdi>${hit.end && html`<span class="end num">${visible(hit.end)}</span>`}</li>`)}
-      ${!hits.length && html`<li class="quiet" role="presentation">Nothing has all of these words.</li>`}</ul></div>`);
+        ${hit.asset ? h(Face, { asset: hit.asset, width: 32, plain: true }) : h(Icon, { name: hit.icon })}<bdi class="cut">${visible(hit.name)}</bdi>${hit.end && html`<span class="end num">${visible(hit.end)}</span>`}</li>`,
+    )}
+      ${!hits.length && html`<li class="quiet" role="presentation">Nothing has all of these words.</li>`}</ul></div>`,
+  );
 }

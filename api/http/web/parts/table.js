@@ -1,6 +1,6 @@
 // A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
 import { h, html, useEffect, useRef } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
  * n: a number, at the right; opt: left out on phones; sort: the value of `sort=` */
@@ -9,8 +9,10 @@ import { Icon } from "./icon.js";
  *   more?: () => void, label: string, tight?: boolean, kindOf?: (row: any) => string}} properties */
 export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, kindOf }) {
   return html`<table class="rows"><caption class="vh">${label}</caption><thead><tr>${columns.map((column) => h(Header, { key: column.name, column, sorted, sort }))}</tr></thead>
-    <tbody>${rows.map((row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
-      ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`)}</tbody></table>
+    <tbody>${rows.map(
+      (row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
+      ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`,
+    )}</tbody></table>
     ${more && h(More, { more, key: rows.length })}`;
 }
 
@@ -26,11 +28,10 @@ function Header({ column, sorted, sort }) {
 
 /** Asks for more rows when it comes into view. @param {{more: () => void}} properties */
 export function More({ more }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   useEffect(() => {
     const watch = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && more());
-    watch.observe(/** @type {HTMLElement} */ (box.current));
+    watch.observe(box.current);
     return () => watch.disconnect();
   }, [more]);
   return html`<div class="more" ref=${box}><button class="btn small" onClick=${more}>Load more</button></div>`;

@@ -1,11 +1,9 @@
 // Two jobs side by side, aligned by the API: where they part first, and every row.
 import { count, short, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
-import { get } from "../core/api.js";
+import { h, html, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
-import { useRows } from "../core/rows.js";
-import { Failure, Skeleton } from "../parts/notice.js";
-import { Icon } from "../parts/icon.js";
+import { useGet, useRows } from "../core/rows.js";
+import { Failure, Icon, Skeleton } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 
@@ -21,27 +19,21 @@ export function Compare({ live }) {
 
 /** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
 function Choose({ live, other }) {
-  const job = /** @type {import("../core/types").Job} */ (live.job.value);
+  const job = /** @type {Job} */ (live.job.value);
   const list = useRows("/api/jobs", { workflow_id: job.workflow_id, sort: "-created_at", page_size: 50 }, "jobs");
-  const ids = list.rows.map((/** @type {any} */ each) => each.job_id).filter((/** @type {string} */ id) => id !== live.id);
+  const ids = list.rows.map((each) => each.job_id).filter((id) => id !== live.id);
   const choose = (/** @type {Event} */ event) => setQuery({ with: /** @type {HTMLInputElement} */ (event.target).value });
-  return html`<form class="pagehead" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><label class="field">Compare with
+  return html`<form class="pagehead" onSubmit=${(event) => event.preventDefault()}><label class="field">Compare with
     <input class="input" list="other-jobs" value=${other} onChange=${choose} placeholder="id of a job" /></label>
-    <datalist id="other-jobs">${ids.map((/** @type {string} */ id) => html`<option key=${id} value=${id} />`)}</datalist>
+    <datalist id="other-jobs">${ids.map((id) => html`<option key=${id} value=${id} />`)}</datalist>
     ${!other && html`<span class="quiet">${ids.length ? "Choose a job of the same workflow." : "There is no other job of this workflow."}</span>`}</form>`;
 }
 
 /** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
 function Compared({ live, other }) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const { value: answer, error } = useGet(`${live.path}/compare/${encodeURIComponent(other)}`);
   const [all, setAll] = useState(false);
   const [shown, setShown] = useState(STEP);
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`${live.path}/compare/${encodeURIComponent(other)}`, {}, { signal: abort.signal }).then(setAnswer, (failed) => abort.signal.aborted || setError(failed));
-    return () => abort.abort();
-  }, []);
   if (error) return h(Failure, { error });
   if (!answer) return h(Skeleton, { lines: 8 });
   const first = answer.first_divergence;

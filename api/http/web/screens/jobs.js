@@ -4,20 +4,18 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
-import { Status } from "../parts/status.js";
+import { Empty, Failure, Icon, Skeleton, Status, Time } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
-import { Time } from "../parts/text.js";
 import { Face } from "../parts/tile.js";
 import { spent } from "./job.js";
 
-await style("jobs");
-
-/** @typedef {import("../core/types").Job} Job */
-
-const STATUSES = [["", "All"], ["running", "Running"], ["failed", "Failed"], ["completed", "Completed"], ["untracked", "Untracked"]];
+const STATUSES = [
+  ["", "All"],
+  ["running", "Running"],
+  ["failed", "Failed"],
+  ["completed", "Completed"],
+  ["untracked", "Untracked"],
+];
 
 export function Screen() {
   const query = place.value.query;
@@ -30,7 +28,7 @@ export function Screen() {
   const pick = (/** @type {string} */ id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked.slice(-1), id]);
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
-      ${news > 0 && html`<button class="fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
+      ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
       ${workflow && html`<span class="chip"><span class="k">workflow</span><bdi class="cut">${visible(workflow)}</bdi><button aria-label="Remove the filter" onClick=${() => setQuery({ workflow_id: null })}>${h(Icon, { name: "x", small: true })}</button></span>`}
       <button class="btn bare" onClick=${() => setQuery({ sort: sort === "created_at" ? null : "created_at" })}>${h(Icon, { name: "arrow-up-down", small: true })}${sort === "created_at" ? "Oldest" : "Newest"}</button>
       <div class="seg" role="group" aria-label="Status">${STATUSES.map(([value, name]) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${name}</button>`)}</div></div>
@@ -71,11 +69,11 @@ function Pictures({ job }) {
 
 /** How many jobs started or ended since. @param {number} turn */
 function useNews(turn) {
-  const [ids, setIds] = useState(/** @type {Set<string>} */ (new Set()));
+  const [ids, setIds] = useState(new Set());
   useEffect(() => {
     setIds(new Set());
     return onEvents((events) => {
-      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => /** @type {string} */ (event.job_id));
+      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => event.job_id);
       if (changed.length) setIds((old) => new Set([...old, ...changed]));
     });
   }, [turn]);

@@ -1,17 +1,14 @@
 // Replay: what a job did, event by event. Lanes by node, a playhead, the state at that event.
-import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { sums, timeOf } from "../core/fold.js";
+import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { axis, lanesOf, places, stacks } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Face } from "../parts/tile.js";
+import { Icon } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
+import { Face } from "../parts/tile.js";
 import { Side } from "./state.js";
-
-await style("replay");
 
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */
@@ -57,11 +54,21 @@ export function Replayed({ live, verdict }) {
   const lanes = useMemo(() => lanesOf(replay.events, xs, replay.userId), [replay, xs]);
   const scale = (/** @type {boolean} */ order) => setQuery({ scale: order ? "order" : null }, { replace: true });
   const { at, move } = head;
-  useKeys({
-    " ": head.play, ArrowRight: () => move(at + 1), ArrowLeft: () => move(at - 1), "Shift+ArrowRight": () => move(at + 10),
-    "Shift+ArrowLeft": () => move(at - 10), Home: () => move(1), End: () => move(head.total),
-    ",": () => head.faster(-1), ".": () => head.faster(1), o: () => scale(byTime),
-  }, [at, head.total, byTime, head.playing, head.speed]);
+  useKeys(
+    {
+      " ": head.play,
+      ArrowRight: () => move(at + 1),
+      ArrowLeft: () => move(at - 1),
+      "Shift+ArrowRight": () => move(at + 10),
+      "Shift+ArrowLeft": () => move(at - 10),
+      Home: () => move(1),
+      End: () => move(head.total),
+      ",": () => head.faster(-1),
+      ".": () => head.faster(1),
+      o: () => scale(byTime),
+    },
+    [at, head.total, byTime, head.playing, head.speed],
+  );
   if (!head.total) return html`<p class="quiet">This job has no events.</p>`;
   const state = replay.at(at);
   const now = replay.events[at - 1];
@@ -69,14 +76,13 @@ export function Replayed({ live, verdict }) {
   return html`<div class="replay">
     ${h(Lanes, { lanes, xs, replay, at, byTime, scale, move, sum })}
     <div class="nowbar">${h(NowBar, { state, now, made: sum.assets, open: () => setOpen(!open), isOpen: open })}</div>
-    ${h(Transport, { head, xs, lanes, replay })}</div>
+    ${h(Transport, { head, xs, replay })}</div>
     ${h(Side, { state, sum, now, lanes, replay, at, move, verdict, open })}`;
 }
 
 /** @param {{lanes: Lane[], xs: number[], replay: import("../core/fold.js").Replay, at: number, byTime: boolean,
  *   scale: (order: boolean) => void, move: (n: number) => void, sum: any}} properties */
 function Lanes({ lanes, xs, replay, at, byTime, scale, move, sum }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   const [width, setWidth] = useState(700);
   useEffect(() => {
@@ -95,7 +101,7 @@ function Lanes({ lanes, xs, replay, at, byTime, scale, move, sum }) {
     const rect = track.getBoundingClientRect();
     const x = (event.clientX - rect.left) / rect.width;
     let nearest = 0;
-    xs.forEach((each, k) => Math.abs(each - x) < Math.abs(xs[nearest] - x) && (nearest = k));
+    for (const [k, each] of xs.entries()) if (Math.abs(each - x) < Math.abs(xs[nearest] - x)) nearest = k;
     move(nearest + 1);
   };
   return html`<div class="lanes" role="group" tabindex="0" aria-label="Events by node over time" ref=${box} onClick=${jump}>
@@ -132,7 +138,7 @@ const kindOf = (/** @type {string} */ topic) => (topic.endsWith("deleted") ? "go
 /** @param {{pile: import("../core/lanes.js").Stack, at: number}} properties */
 function Pile({ pile, at }) {
   const mark = pile.now ? pile.marks.find((each) => each.index === at - 1) : pile.marks.at(-1);
-  const asset = /** @type {import("../core/types").Asset} */ (mark?.asset);
+  const asset = /** @type {Asset} */ (mark?.asset);
   const kind = `item${pile.late ? " late" : ""}${pile.now ? " now" : ""}`;
   const ids = pile.marks.map((each) => each.asset?.id).join(" ");
   return html`<div class=${kind} data-ids=${ids} style=${{ left: percent(pile.x) }} title=${visible(asset.name)}>
@@ -141,7 +147,7 @@ function Pile({ pile, at }) {
 }
 
 /** Lines from the sources of the asset at hand. @param {{box: {current: HTMLElement | null}, at: number,
- *   now: import("../core/types").Asset | null, width: number}} properties */
+ *   now: Asset | null, width: number}} properties */
 function Sources({ box, at, now, width }) {
   const [lines, setLines] = useState(/** @type {string[]} */ ([]));
   useEffect(() => {
@@ -170,8 +176,8 @@ function NowBar({ state, now, made, open, isOpen }) {
     <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
 }
 
-/** @param {{head: any, xs: number[], lanes: Lane[], replay: import("../core/fold.js").Replay}} properties */
-function Transport({ head, xs, lanes, replay }) {
+/** @param {{head: any, xs: number[], replay: import("../core/fold.js").Replay}} properties */
+function Transport({ head, xs, replay }) {
   const { at, total, move, play, playing, speed, faster } = head;
   const now = replay.events[at - 1];
   const asset = replay.state.assets.get(now.asset_id ?? "");

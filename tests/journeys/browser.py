@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,10 +37,8 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-_CODES: Final = {
-    "Enter": 13, "Escape": 27, "Tab": 9, "Home": 36, "End": 35, "PageUp": 33, "PageDown": 34,
-    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46, "/": 191,
-}  # fmt: skip
+_CTRL: Final = 2
+_CLICK: Final = ("mousePressed", "mouseReleased")
 _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
@@ -47,16 +46,13 @@ class Page:
     """One page, the addresses that it fetched, and the errors and messages of its console."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket, self._session, self._target, self._number = socket, "", "", 0
-        self._emulated: dict[str, dict[str, Any]] = {}
+        self._socket, self._session, self._target, self._numbers = socket, "", "", count(1)
+        self._emulated: dict[str, Mapping[str, Any]] = {}  # for the next page, too
         self.fetched: list[str] = []
         self.complaints: list[str] = []
 
     async def open(self, url: str) -> None:
-        """Open this address in a new page, in the place of the one before.
-
-        Every visible page of the console has a stream, and a browser opens six connections only.
-        """
+        """Open this address in a new page, in the place of the one before."""
         before, self._session = self._target, ""
         target = await self._call("Target.createTarget", {"url": "about:blank"})
         self._target = target["targetId"]
@@ -66,9 +62,21 @@ class Page:
         self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")
-        for method, settings in self._emulated.items():
-            await self._call(method, settings)
+        for method, parameters in list(self._emulated.items()):
+            await self._call(method, parameters)
         await self._call("Page.navigate", {"url": url})
+
+    async def close(self) -> None:
+        """Close the page."""
+        target, self._session = self._target, ""
+        await self._call("Target.closeTarget", {"targetId": target})
+
+    async def beside(self, url: str) -> "Page":
+        """Open this address in a further page of the same browser; only one is used at a time."""
+        page = Page(self._socket)
+        page._numbers, page.fetched, page.complaints = self._numbers, self.fetched, self.complaints
+        await page.open(url)
+        return page
 
     async def once(self, condition: str, then: str) -> Any:
         """Return the value of `then` once `condition` is true. Both are JavaScript expressions."""
@@ -87,35 +95,29 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def resize(self, width: int, height: int, *, touch: bool = False) -> None:
-        """Show this and every later page at this size in CSS pixels; `touch`: as on a phone."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
-        await self._emulate("Emulation.setDeviceMetricsOverride", size)
-        await self._emulate("Emulation.setTouchEmulationEnabled", {"enabled": touch})
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page this size in CSS pixels. Below 721 px it is that of a phone."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 721}
+        await self._call("Emulation.setDeviceMetricsOverride", metrics)
 
-    async def prefer(self, **features: str) -> None:
-        """Set media features: `prefers_color_scheme="dark"`, `forced_colors="active"` ..."""
-        named = [{"name": n.replace("_", "-"), "value": value} for n, value in features.items()]
-        await self._emulate("Emulation.setEmulatedMedia", {"features": named})
+    async def press(self, key: str, modifiers: int = 0) -> None:
+        """Press and release a key, such as "a", "Enter" or " ". Modifiers: 2 is Ctrl, 8 Shift."""
+        code = {"Enter": 13, "Escape": 27, "Tab": 9, " ": 32, "Delete": 46}.get(key, 0)
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 and modifiers != _CTRL else "")
+        down: dict[str, Any] = {"key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code}
+        await self._call("Input.dispatchKeyEvent", {"type": "keyDown", "text": text, **down})
+        await self._call("Input.dispatchKeyEvent", {"type": "keyUp", **down})
 
-    async def _emulate(self, method: str, settings: dict[str, Any]) -> None:
-        self._emulated[method] = settings
-        if self._session:
-            await self._call(method, settings)
-
-    async def press(self, key: str, *, control: bool = False, shift: bool = False) -> None:
-        """Press and release a key, named as in `KeyboardEvent.key`."""
-        text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 and not control else "")
-        event = {"key": key, "modifiers": 2 * control + 8 * shift}
-        event |= {"windowsVirtualKeyCode": _CODES.get(key, ord(key[0].upper()))}
-        down = {"type": "keyDown" if text else "rawKeyDown"} | ({"text": text} if text else {})
-        await self._call("Input.dispatchKeyEvent", event | down)
-        await self._call("Input.dispatchKeyEvent", event | {"type": "keyUp"})
+    async def emulate(self, **features: str) -> None:
+        """Set media features, such as prefers_reduced_motion="reduce"."""
+        wanted = [
+            {"name": name.replace("_", "-"), "value": each} for name, each in features.items()
+        ]
+        await self._call("Emulation.setEmulatedMedia", {"features": wanted})
 
     async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        """Send a mouse event: `mouseMoved`, `mousePressed`, `mouseReleased`, `mouseWheel`."""
-        pressed = {"button": "left", "clickCount": 1} if kind.endswith("ed") else {}
-        pressed = {} if kind == "mouseMoved" else pressed
+        """Send a mouse event: `mouseMoved`, `mousePressed`, `mouseReleased` or `mouseWheel`."""
+        pressed = {"button": "left", "clickCount": 1} if kind in _CLICK else {}
         event = {"type": kind, "x": x, "y": y} | pressed | more
         await self._call("Input.dispatchMouseEvent", event)
 
@@ -128,16 +130,22 @@ class Page:
         answer = await self._call("Page.captureScreenshot", {"format": "png"})
         return base64.b64decode(answer["data"])
 
+    async def command(self, method: str, **parameters: Any) -> Any:
+        """Return the answer to another command of the DevTools protocol."""
+        return await self._call(method, parameters)
+
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters or {}}
+        if method.startswith("Emulation."):
+            self._emulated[method] = parameters or {}
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters or {}}
         await self._socket.send_json(
             message | ({"sessionId": self._session} if self._session else {})
         )
         async with asyncio.timeout(PATIENCE):
             while True:
                 answer = await self._socket.receive_json()
-                if answer.get("id") == self._number:
+                if answer.get("id") == number:
                     assert "error" not in answer, answer
                     return answer["result"]
                 self._note(answer.get("method"), answer.get("params"))

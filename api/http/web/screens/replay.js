@@ -18,15 +18,19 @@ const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
 /** The playhead: the number of events up to it. It follows a running job until it is moved.
  * @param {import("../core/fold.js").Replay} replay */
 function usePlayhead(replay) {
-  const asked = place.value.query.get("at");
   const total = replay.events.length;
-  const at = asked === null ? total : Math.max(1, replay.upto(Number(asked)));
+  const here = () => {
+    const asked = place.value.query.get("at");
+    return asked === null ? replay.events.length : Math.max(1, replay.upto(Number(asked)));
+  };
+  const at = here();
   const [playing, setPlaying] = useState(false);
   const [speed, setSpeed] = useState(8);
   const move = (/** @type {number} */ n) => {
     const to = Math.max(1, Math.min(n, total));
     setQuery({ at: to === total ? null : replay.events[to - 1].position }, { replace: true });
   };
+  const step = (/** @type {number} */ by) => move(here() + by); // not `at`: keys may come faster than frames
   useEffect(() => {
     if (!playing) return;
     if (at >= total) return setPlaying(false);
@@ -41,7 +45,7 @@ function usePlayhead(replay) {
     setPlaying(!playing);
   };
   const faster = (/** @type {number} */ by) => setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(speed) + by))]);
-  return { at, total, move, playing, play, speed, faster };
+  return { at, total, move, step, playing, play, speed, faster };
 }
 
 /** @param {{live: import("../core/job.js").LiveJob, verdict: any}} properties */
@@ -57,10 +61,10 @@ export function Replayed({ live, verdict }) {
   useKeys(
     {
       " ": head.play,
-      ArrowRight: () => move(at + 1),
-      ArrowLeft: () => move(at - 1),
-      "Shift+ArrowRight": () => move(at + 10),
-      "Shift+ArrowLeft": () => move(at - 10),
+      ArrowRight: () => head.step(1),
+      ArrowLeft: () => head.step(-1),
+      "Shift+ArrowRight": () => head.step(10),
+      "Shift+ArrowLeft": () => head.step(-10),
       Home: () => move(1),
       End: () => move(head.total),
       ",": () => head.faster(-1),
@@ -141,7 +145,7 @@ function Pile({ pile, at }) {
   const asset = /** @type {Asset} */ (mark?.asset);
   const kind = `item${pile.late ? " late" : ""}${pile.now ? " now" : ""}`;
   const ids = pile.marks.map((each) => each.asset?.id).join(" ");
-  return html`<div class=${kind} data-ids=${ids} style=${{ left: percent(pile.x) }} title=${visible(asset.name)}>
+  return html`<div class=${kind} data-ids=${ids} style=${{ left: `min(${percent(pile.x)}, calc(100% - 56px))` }} title=${visible(asset.name)}>
     ${pile.late ? null : h(Face, { asset, width: 52, plain: true })}
     ${pile.marks.length > 1 && html`<span class="n num">${pile.marks.length}</span>`}</div>`;
 }

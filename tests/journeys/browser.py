@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,7 @@ class Page:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._session, self._target, self._numbers = socket, "", "", count(1)
+        self._context: dict[str, Any] = {}  # cookies and storage of its own
         self._emulated: dict[str, Mapping[str, Any]] = {}  # for the next page, too
         self.fetched: list[str] = []
         self.complaints: list[str] = []
@@ -54,7 +55,8 @@ class Page:
     async def open(self, url: str) -> None:
         """Open this address in a new page, in the place of the one before."""
         before, self._session = self._target, ""
-        target = await self._call("Target.createTarget", {"url": "about:blank"})
+        blank = {"url": "about:blank"} | self._context
+        target = await self._call("Target.createTarget", blank)
         self._target = target["targetId"]
         if before:
             await self._call("Target.closeTarget", {"targetId": before})
@@ -68,13 +70,14 @@ class Page:
 
     async def close(self) -> None:
         """Close the page."""
-        target, self._session = self._target, ""
+        target, self._target, self._session = self._target, "", ""
         await self._call("Target.closeTarget", {"targetId": target})
 
     async def beside(self, url: str) -> "Page":
         """Open this address in a further page of the same browser; only one is used at a time."""
         page = Page(self._socket)
         page._numbers, page.fetched, page.complaints = self._numbers, self.fetched, self.complaints
+        page._context, page._emulated = self._context, self._emulated
         await page.open(url)
         return page
 
@@ -114,6 +117,17 @@ class Page:
             {"name": name.replace("_", "-"), "value": each} for name, each in features.items()
         ]
         await self._call("Emulation.setEmulatedMedia", {"features": wanted})
+
+    async def private(self) -> None:
+        """Use cookies and storage of its own from now on, which no other page has."""
+        self._context = await self._call("Target.createBrowserContext")
+
+    async def save_to(self, folder: Path) -> None:
+        """Save downloads into a folder, by their names."""
+        behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+        session, self._session = self._session, ""
+        await self._call("Browser.setDownloadBehavior", behaviour | self._context)
+        self._session = session
 
     async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """Send a mouse event: `mouseMoved`, `mousePressed`, `mouseReleased` or `mouseWheel`."""
@@ -168,6 +182,14 @@ class Page:
 @asynccontextmanager
 async def browsing(profile: Path) -> AsyncIterator[Page]:
     """Start a browser, yield a page, and end all processes of the browser."""
+    with running_browser(profile) as address:
+        async with connected(address) as page:
+            yield page
+
+
+@contextmanager
+def running_browser(profile: Path) -> Iterator[str]:
+    """Start a browser, yield the address of its protocol, and end all of its processes."""
     assert INSTALLED is not None
     process = subprocess.Popen(
         [INSTALLED, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
@@ -176,14 +198,23 @@ async def browsing(profile: Path) -> AsyncIterator[Page]:
         start_new_session=True,
     )
     try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(_address(profile / "DevToolsActivePort"), max_msg_size=0) as socket,
-        ):
-            yield Page(socket)
+        yield _address(profile / "DevToolsActivePort")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[Page]:
+    """Yield a page of a running browser."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address, max_msg_size=0) as socket,
+    ):
+        page = Page(socket)
+        yield page
+        if page._target:
+            await page.close()
 
 
 def _address(file: Path) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.journeys.browser import Page, browsing
+from tests.journeys.browser import Page, connected, running_browser
 from tests.journeys.server import PATIENCE, Server, serving
 from tests.web.filled import Filled, fill
 from tests.web.proxy import Proxy, proxying
@@ -51,10 +51,18 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the address of a browser that all tests of this process share."""
+    with running_browser(tmp_path_factory.mktemp("profile")) as address:
+        yield address
+
+
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+async def page(browser: str) -> AsyncIterator[Page]:
     """Yield a page. It fails the test for any output of the console, and any request elsewhere."""
-    async with browsing(tmp_path / "profile") as page:
+    async with connected(browser) as page:
+        await page.private()
         yield page
         await page.run("1")  # takes in what the browser reported meanwhile
         assert [each for each in page.complaints if not _failed_picture(each)] == []

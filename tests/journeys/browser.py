@@ -31,6 +31,7 @@ _FLAGS: Final = (
     "--headless",
     "--no-sandbox",  # without this Chromium does not start as root, as in CI
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL without a GPU, and without a warning
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
     "--no-first-run",
@@ -85,7 +86,7 @@ class Page:
         """Return the value of `then` once `condition` is true. Both are JavaScript expressions."""
         script = f"""new Promise((done) => {{
             const look = () => {condition} && done({then});
-            const all = {{ childList: true, subtree: true, attributes: true }};
+            const all = {{ childList: true, subtree: true, attributes: true, characterData: true }};
             new MutationObserver(look).observe(document, all);
             look();
         }})"""

@@ -71,9 +71,11 @@ async def page(browser: str) -> AsyncIterator[Page]:
 
 def _failed_picture(complaint: str) -> bool:
     """Tell whether a picture or the unknown asset was refused, which a browser reports."""
+    if "GPU stall due to ReadPixels" in complaint:  # of the software that stands for a GPU
+        return True
     failed = complaint.startswith("Failed to load resource")
     return failed and ("/thumbnail" in complaint or f"/{UNKNOWN}" in complaint)
 
 
 def _local(url: str) -> bool:
-    return url.startswith(("blob:", "about:"))
+    return url.startswith(("blob:", "about:", "data:"))  # data: the controls of a player

@@ -152,6 +152,8 @@ class Page:
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
         if method.startswith("Emulation."):
             self._emulated[method] = parameters or {}
+            if not self._session:
+                return None
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters or {}}
         await self._socket.send_json(

@@ -98,12 +98,15 @@ function changeJob(state, { topic, data, attempt }) {
   state.error = topic === "job.finished" ? (data.error ?? null) : topic === "job.started" ? null : state.error;
 }
 
+/** What tells runs apart. @param {LedgerEvent} event */
+export const runKey = ({ attempt, node_id, data }) => `${attempt ?? data.attempt ?? 1} ${node_id} ${data.run ?? "1"}`;
+
 /** @param {State} state @param {LedgerEvent} event */
 function changeRun(state, event) {
   const { data, node_id } = event;
   const attempt = event.attempt ?? data.attempt ?? 1;
   const run = data.run ?? "1";
-  const key = `${attempt} ${node_id} ${run}`;
+  const key = runKey(event);
   const before = state.runs.get(key);
   const at = timeOf(event);
   if (event.topic === "node.started") {
@@ -145,13 +148,19 @@ export function sums(state) {
   return { ...total, nodes };
 }
 
-/** The events of a job, and the state at any of them. A step forward applies one event. */
+/** The events of a job, and the state at any of them. A step applies one event, or takes it back. */
 export class Replay {
   /** @param {LedgerEvent[]} events @param {string} userId */
   constructor(events, userId) {
-    this.events = events;
+    /** @type {LedgerEvent[]} */
+    this.events = [];
     this.userId = userId;
     this.state = empty();
+    /** What each applied event changed, as it was before. @type {(() => void)[]} */
+    this.back = [];
+    /** Index of the event that recorded each asset. @type {Map<string, number>} */
+    this.made = new Map();
+    this.add(events);
   }
 
   /** Add what was recorded since; events that are here already are ignored. @param {LedgerEvent[]} events
@@ -159,15 +168,34 @@ export class Replay {
   add(events) {
     const last = this.events.at(-1)?.position ?? 0;
     const fresh = events.filter((event) => event.position > last);
-    this.events.push(...fresh);
+    for (const event of fresh) {
+      if (event.topic === "asset.created" && event.asset_id) this.made.set(event.asset_id, this.events.length);
+      this.events.push(event);
+    }
     return fresh.length;
   }
 
   /** The state after the first `n` events. It is valid until the next call. @param {number} n */
   at(n) {
-    if (n < this.state.events) this.state = empty();
-    while (this.state.events < Math.min(n, this.events.length)) evolve(this.state, this.events[this.state.events], this.userId);
+    while (this.state.events > n) /** @type {() => void} */ (this.back.pop())();
+    while (this.state.events < Math.min(n, this.events.length)) this.#apply(this.events[this.state.events]);
     return this.state;
+  }
+
+  /** @param {LedgerEvent} event */
+  #apply(event) {
+    const { state } = this;
+    const { assets, runs, ...before } = state;
+    const [id, run] = [event.asset_id ?? "", runKey(event)];
+    const [asset, old] = [assets.get(id), runs.get(run)];
+    this.back.push(() => {
+      Object.assign(state, before);
+      if (asset) assets.set(id, asset);
+      else assets.delete(id);
+      if (old) runs.set(run, old);
+      else runs.delete(run);
+    });
+    evolve(state, event, this.userId);
   }
 
   /** How many events have a position up to this one. @param {number} position */

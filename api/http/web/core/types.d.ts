@@ -39,7 +39,15 @@ interface Job {
   bytes: number;
   first_position: number;
   last_position: number;
-  attempt?: number;
+  attempt: number;
+  attempts: Attempt[];
+}
+interface Attempt {
+  attempt: number;
+  status: string;
+  error: string | null;
+  started_at: string | null;
+  finished_at: string | null;
 }
 interface LedgerEvent {
   position: number;
@@ -53,6 +61,7 @@ interface LedgerEvent {
   job_seq: number | null;
   version: number | null;
   attempt?: number | null;
+  late?: boolean;
   data: Record<string, any>;
 }
 interface UsageRow {

@@ -58,6 +58,7 @@ const FORMS = {
   failed: ["bad", "circle-x", "Failed"],
   running: ["accent", "activity", "Running"],
   cancelled: ["warn", "minus", "Cancelled"],
+  stale: ["warn", "clock", "Stale"],
   untracked: ["plain", "info", "Untracked"],
 };
 

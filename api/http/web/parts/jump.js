@@ -87,7 +87,7 @@ export function Jump({ close }) {
     <input autofocus role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
       onInput=${(event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
     <ul id="hits" role="listbox" aria-label="Found">${hits.map(
-      (hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation"><h3>${hit.group}</h3></li>`}
+      (hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation" class="quiet">${hit.group}</li>`}
       <li id=${`hit-${k}`} role="option" aria-selected=${k === on} onClick=${() => open(hit)} onMouseMove=${() => k !== on && setOn(k)}>
         ${hit.asset ? h(Face, { asset: hit.asset, width: 32, plain: true }) : h(Icon, { name: hit.icon })}<bdi class="cut">${visible(hit.name)}</bdi>${hit.end && html`<span class="end num">${visible(hit.end)}</span>`}</li>`,
     )}

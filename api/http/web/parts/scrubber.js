@@ -1,6 +1,6 @@
 // The scrubber of a replay: a slider over the events, with their density above it.
 import { h, html, useMemo, useRef } from "../core/html.js";
-import { histogram } from "../core/lanes.js";
+import { histogram, nearest } from "../core/lanes.js";
 
 const PARTS = 110;
 
@@ -10,14 +10,7 @@ export function Scrubber({ xs, at, total, move, words }) {
   const here = xs[at - 1] ?? 0;
   const to = (/** @type {PointerEvent} */ event) => {
     const rect = box.current.getBoundingClientRect();
-    const x = (event.clientX - rect.left) / rect.width;
-    let low = 0;
-    for (let high = xs.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (xs[middle] <= x) low = middle + 1;
-      else high = middle;
-    }
-    move(low);
+    move(nearest(xs, (event.clientX - rect.left) / rect.width) + 1);
   };
   const down = (/** @type {PointerEvent} */ event) => {
     box.current.setPointerCapture(event.pointerId);

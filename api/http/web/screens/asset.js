@@ -23,7 +23,7 @@ export function Screen({ id }) {
   const events = useHistory(id, asset?.version ?? 0);
   useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
   useKeys({ Escape: () => go("/"), z: undo });
-  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && h(History, { events })}</div></main>`;
+  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
   if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return h(Loaded, { key: id, asset, events });
 }

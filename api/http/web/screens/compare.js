@@ -11,27 +11,41 @@ import { Face } from "../parts/tile.js";
 const MARKS = { same: ["check", "Same"], different: ["git-compare", "Different"], only_a: ["minus", "Only here"], only_b: ["plus", "Only there"] };
 const STEP = 200;
 
-/** @param {{live: import("../core/job.js").LiveJob}} properties */
+/** @typedef {import("../core/job.js").LiveJob} LiveJob */
+
+/** @param {{live: LiveJob}} properties */
 export function Compare({ live }) {
-  const other = place.value.query.get("with") ?? "";
-  return html`<div class="scroll">${h(Choose, { live, other })}${other && h(Compared, { key: other, live, other })}</div>`;
+  const { query } = place.value;
+  const other = query.get("with") ?? "";
+  const mine = /** @type {Job} */ (live.job.value);
+  const { value: theirs, error } = useGet(other && `/api/jobs/${encodeURIComponent(other)}`);
+  const a = Number(live.attempt) || mine.attempt;
+  const b = Number(query.get("with_attempt")) || (other === live.id ? (mine.attempts.findLast(({ attempt }) => attempt !== a)?.attempt ?? a) : theirs?.attempt);
+  return html`<div class="scroll"><form class="pagehead" onSubmit=${(event) => event.preventDefault()}>
+    ${h(Choose, { live, job: mine, other })}${h(Attempts, { name: "Attempt", job: mine, now: a, param: "attempt" })}${theirs && h(Attempts, { name: "Attempt of the other", job: theirs, now: b, param: "with_attempt" })}</form>
+    ${error ? h(Failure, { error }) : theirs && h(Compared, { key: `${other} ${a} ${b}`, live, other, attempts: [a, b] })}</div>`;
 }
 
-/** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
-function Choose({ live, other }) {
-  const job = /** @type {Job} */ (live.job.value);
+/** @param {{live: LiveJob, job: Job, other: string}} properties */
+function Choose({ live, job, other }) {
   const list = useRows("/api/jobs", { workflow_id: job.workflow_id, sort: "-created_at", page_size: 50 }, "jobs");
-  const ids = list.rows.map((each) => each.job_id).filter((id) => id !== live.id);
-  const choose = (/** @type {Event} */ event) => setQuery({ with: /** @type {HTMLInputElement} */ (event.target).value });
-  return html`<form class="pagehead" onSubmit=${(event) => event.preventDefault()}><label class="field">Compare with
+  const ids = list.rows.map((each) => each.job_id).filter((id) => id !== live.id || job.attempts.length > 1);
+  const choose = (/** @type {Event} */ event) => setQuery({ with: /** @type {HTMLInputElement} */ (event.target).value, with_attempt: null });
+  return html`<label class="field">Compare with
     <input class="input" list="other-jobs" value=${other} onChange=${choose} placeholder="id of a job" /></label>
     <datalist id="other-jobs">${ids.map((id) => html`<option key=${id} value=${id} />`)}</datalist>
-    ${!other && html`<span class="quiet">${ids.length ? "Choose a job of the same workflow." : "There is no other job of this workflow."}</span>`}</form>`;
+    ${!other && html`<span class="quiet">${ids.length ? "Choose a job of the same workflow, or another attempt." : "There is no other job of this workflow."}</span>`}`;
 }
 
-/** @param {{live: import("../core/job.js").LiveJob, other: string}} properties */
-function Compared({ live, other }) {
-  const { value: answer, error } = useGet(`${live.path}/compare/${encodeURIComponent(other)}`);
+/** @param {{name: string, job: Job, now: number, param: string}} properties */
+function Attempts({ name, job, now, param }) {
+  if (job.attempts.length < 2) return null;
+  return html`<label class="field">${name}<select class="input" onChange=${(event) => setQuery({ [param]: event.target.value })}>${job.attempts.map(({ attempt, status }) => html`<option key=${attempt} value=${attempt} selected=${attempt === now}>${attempt}: ${status}</option>`)}</select></label>`;
+}
+
+/** @param {{live: LiveJob, other: string, attempts: number[]}} properties of both jobs */
+function Compared({ live, other, attempts }) {
+  const { value: answer, error } = useGet(`${live.path}/compare/${encodeURIComponent(other)}`, { attempt: attempts });
   const [all, setAll] = useState(false);
   const [shown, setShown] = useState(STEP);
   if (error) return h(Failure, { error });
@@ -46,7 +60,7 @@ function Compared({ live, other }) {
 }
 
 /** @param {any} asset */
-const side = (asset) => (asset ? html`<a class="pair" href=${`/assets/${asset.id}`}>${h(Face, { asset, width: 56, plain: true })}<span class="mono quiet">${asset.digest ? short(asset.digest.slice(7)) : "no bytes"}</span></a>` : html`<span class="quiet">not there</span>`);
+const side = (asset) => (asset ? html`<a class="pair" href=${`/assets/${asset.id}`} title=${visible(asset.name)}>${h(Face, { asset, width: 56, plain: true })}<span class="mono quiet">${asset.digest ? short(asset.digest.slice(7)) : "no bytes"}</span></a>` : html`<span class="quiet">not there</span>`);
 
 const COLUMNS = [
   { name: "Result", cell: (/** @type {any} */ row) => html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>` },

@@ -12,7 +12,7 @@ import { Caption, Face } from "../parts/tile.js";
 /** @param {{live: import("../core/job.js").LiveJob}} properties */
 export function JobAssets({ live }) {
   const at = place.value.query.get("at");
-  const list = useRows(`${live.path}/assets`, { page_size: 120, as_of: at }, "assets", live.changes.value);
+  const list = useRows(`${live.path}/assets`, { page_size: 120, as_of: at, attempt: live.attempt }, "assets", live.changes.value);
   if (list.error) return h(Failure, { error: list.error, retry: list.retry });
   if (!list.ready) return h(Skeleton, { lines: 6 });
   return html`<div class="scroll">${at && html`<p class="part">As of position ${count(Number(at))}. <a class="link" href=${changed({ at: null })}>Show them as they are now</a></p>`}

@@ -47,7 +47,7 @@ function This({ now, state, verdict }) {
   const asset = state.assets.get(now.asset_id);
   const [, word] = TOPICS[now.topic] ?? ["", now.topic];
   const proven = verdict.state === "proven" && verdict.checked.size >= now.position;
-  return html`<section class="this"><h2>This event${proven && html`<span class="end ok">${h(Icon, { name: "shield-check", small: true })}proven</span>`}</h2>
+  return html`<section class="this"><h2>This event${now.late && html`<span class="warn">after the end of its attempt</span>`}${proven && html`<span class="end ok">${h(Icon, { name: "shield-check", small: true })}proven</span>`}</h2>
     ${
       asset
         ? html`<div class="card"><figure>${h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 160 })}</figure><div class="cut">
@@ -85,4 +85,4 @@ function Around({ replay, lanes, at, move }) {
 }
 
 /** The name that the asset of an event had then, or has at the playhead. @param {import("../core/fold.js").Replay} replay @param {any} event */
-export const nameOf = (replay, event) => event.data.name ?? replay.state.assets.get(event.asset_id)?.name ?? replay.events.find((each) => each.asset_id === event.asset_id)?.data.name ?? event.asset_id;
+export const nameOf = (replay, event) => event.data.name ?? replay.state.assets.get(event.asset_id)?.name ?? replay.events[replay.made.get(event.asset_id) ?? -1]?.data.name ?? event.asset_id;

@@ -11,7 +11,7 @@ from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
 MAX_LIST: Final = 512 * 1024
-"""Bytes of JSON: enough for the ids, with spaces between them."""
+"""Bytes of the body: enough for the ids as JSON with spaces between them, or as a form."""
 
 MAX_IDS: Final = 10_000
 

@@ -68,7 +68,7 @@ async def test_a_drag_of_the_scrubber_moves_the_position(
         " return [b.left, b.top + b.height / 2, b.width]; })()"
     )
     await page.mouse("mousePressed", box[0] + box[2] * 0.8, box[1], buttons=1)
-    await page.mouse("mouseMoved", box[0] + box[2] * 0.3, box[1], buttons=1)
+    await page.mouse("mouseMoved", box[0] + box[2] * 0.3, box[1], buttons=1, button="left")
     await page.mouse("mouseReleased", box[0] + box[2] * 0.3, box[1])
     await until_true(page, f"Number(document.querySelector('.scrub').ariaValueNow) < {total / 2}")
     now = int(await page.run("document.querySelector('.scrub').ariaValueNow"))

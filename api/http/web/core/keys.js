@@ -41,13 +41,12 @@ export function listenForKeys() {
     if (single && !singleKeys.value) return;
     const both = `${pending} ${name}`;
     pending = single ? name : "";
-    for (const keys of [...layers].reverse()) {
-      const act = keys[both] ?? keys[name];
-      if (!act) continue;
-      if (act === keys[both]) pending = "";
-      event.preventDefault();
-      act(event);
-      return;
-    }
+    const top = [...layers].reverse();
+    const found = top.find((keys) => keys[both])?.[both]; // "g j" before the "j" of a list
+    if (found) pending = "";
+    const act = found ?? top.find((keys) => keys[name])?.[name];
+    if (!act) return;
+    event.preventDefault();
+    act(event);
   });
 }

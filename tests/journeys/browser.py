@@ -52,6 +52,7 @@ class Page:
         self._emulated: dict[str, Mapping[str, Any]] = {}  # for the next page, too
         self.fetched: list[str] = []
         self.complaints: list[str] = []
+        self.excused: list[str] = []  # parts of complaints that a test brings about
 
     async def open(self, url: str) -> None:
         """Open this address in a new page, in the place of the one before."""
@@ -79,6 +80,7 @@ class Page:
         page = Page(self._socket)
         page._numbers, page.fetched, page.complaints = self._numbers, self.fetched, self.complaints
         page._context, page._emulated = self._context, self._emulated
+        page.excused = self.excused
         await page.open(url)
         return page
 

@@ -8,8 +8,10 @@ from typing import Final
 POINTS: Final[dict[int, tuple[str, ...]]] = {
     1: ("tests.journeys.test_distribution", "the wheel has the console; it needs no build"),
     2: (
-        "tests.api.http.test_console"
-        "::test_each_path_of_the_console_answers_its_page_under_the_policy",
+        (
+            "tests.api.http.test_console"
+            "::test_each_path_of_the_console_answers_its_page_under_the_policy"
+        ),
     ),
     3: ("tests.web.conftest::page",),
     4: ("tests.api.http.test_console::test_what_is_not_there_is_a_problem_and_not_the_page",),
@@ -23,8 +25,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     9: ("tests.web.test_layout::test_a_link_gives_the_same_view_in_a_new_tab",),
     10: (
         "tests.web.test_gallery::test_back_and_forward_restore_filters_and_panel",
-        "tests.web.test_gallery"
-        "::test_the_place_in_the_list_is_there_after_a_visit_to_another_screen",
+        (
+            "tests.web.test_gallery"
+            "::test_the_place_in_the_list_is_there_after_a_visit_to_another_screen"
+        ),
     ),
     11: ("tests.web.test_gallery::test_chips_give_the_assets_that_the_api_gives",),
     12: ("tests.web.test_gallery::test_a_suggestion_becomes_a_chip_by_enter",),

@@ -10,6 +10,7 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server
 from tests.web.files import MARKUP
 from tests.web.filled import Filled, upload
+from tests.web.test_previews import until_true
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -33,10 +34,7 @@ async def site(body: str) -> AsyncIterator[str]:
 async def test_a_page_elsewhere_cannot_frame_the_console(server: Server, page: Page) -> None:
     async with site(f'<iframe src="{server.url}/" onload="globalThis.loaded = 1"></iframe>') as url:
         await page.open(url)
-        await page.run(
-            "new Promise((done) => { const look = () => globalThis.loaded ? done()"
-            " : setTimeout(look, 20); look(); })"
-        )
+        await until_true(page, "globalThis.loaded")
         seen = await page.run("document.querySelector('iframe').contentDocument === null")
         assert seen is True  # a frame that was refused has an opaque origin
     assert any("frame-ancestors" in each for each in page.complaints), page.complaints
@@ -48,18 +46,16 @@ async def test_a_page_elsewhere_that_opens_the_console_has_no_hold_on_it(
 ) -> None:
     async with site('<button onclick="globalThis.opened = open(name)">open</button>') as url:
         await page.open(url)
-        await page.run(
-            "new Promise((done) => { const look = () => document.querySelector('button')"
-            " ? done() : setTimeout(look, 20); look(); })"
-        )
+        await until_true(page, "document.querySelector('button')")
         gone = f"""new Promise((done) => {{
             name = {f"{server.url}/jobs"!r};
             document.querySelector("button").click();
             const look = () => opened.closed ? done(true) : setTimeout(look, 20);
             look();
         }})"""
-        await page.command("Runtime.evaluate", expression="1", userGesture=True)
-        assert await page.run(gone) is True  # Cross-Origin-Opener-Policy cut the two apart
+        asked = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
+        answer = await page.command("Runtime.evaluate", expression=gone, **asked)
+        assert answer["result"]["value"] is True  # Cross-Origin-Opener-Policy cut the two apart
 
 
 @pytest.mark.parametrize(
@@ -77,10 +73,11 @@ async def test_a_page_elsewhere_can_use_no_content(
     url = repr(server.url + script["get_url"])
     async with site("<p>elsewhere</p>") as elsewhere:
         await page.open(elsewhere)
+        await until_true(page, "document.body")
         failed = await page.run(
             f"new Promise((done) => {{ const e = {use.format(url=url)};"
             " e.onload = () => done('loaded'); e.onerror = () => done('refused');"
-            " (document.body ?? document.documentElement).append(e); })"
+            " document.body.append(e); })"
         )
         assert failed == "refused"
         assert await page.run("globalThis.ran ?? null") is None

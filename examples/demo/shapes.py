@@ -16,6 +16,9 @@ Triangle = tuple[int, int, int]
 LAND: Final = colours("1d4e79 2f7fb3 e8d9a0 7fa35a 4c7a45 6b6a5e 8d8a80 ffffff")
 """Colours by height, from the sea floor to the snow."""
 
+SEA: Final = 0.24
+"""The height of the sea."""
+
 PAWN: Final = (
     (0.0, 0.0), (0.62, 0.0), (0.64, 0.1), (0.6, 0.2), (0.47, 0.27), (0.46, 0.34), (0.34, 0.44),
     (0.24, 0.66), (0.2, 0.92), (0.22, 1.02), (0.36, 1.06), (0.37, 1.11), (0.22, 1.15),
@@ -32,12 +35,16 @@ def island(seed: int, steps: int = 96) -> bytes:
         for y in range(steps + 1)
         for x in range(steps + 1)
     ]
-    tints = [ramp(LAND, heights[y][x]) for y in range(steps + 1) for x in range(steps + 1)]
+    tints = [
+        ramp(LAND, heights[y][x]) if heights[y][x] > SEA else LAND[1]
+        for y in range(steps + 1)
+        for x in range(steps + 1)
+    ]
     return _glb(points, _grid(steps), tints)
 
 
 def _heights(seed: int, steps: int) -> list[list[float]]:
-    """Return heights from 0 to 1; the sea is flat at 0.24."""
+    """Return heights from 0 to 1; the sea is flat."""
     side = steps + 1
     shades = noise(random.Random(seed), (side, side), 4, 5).tobytes()
     rows = []
@@ -46,7 +53,7 @@ def _heights(seed: int, steps: int) -> list[list[float]]:
         for x in range(side):
             off = math.hypot(2 * x / steps - 1, 2 * y / steps - 1)
             high = (shades[y * side + x] / 255 * 0.8 + 0.45) * (1 - off**1.6 * 0.9)
-            row.append(max(0.24, min(1.0, high)))
+            row.append(max(SEA, min(1.0, high)))
         rows.append(row)
     return rows
 

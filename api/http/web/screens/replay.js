@@ -8,7 +8,7 @@ import { place, setQuery } from "../core/route.js";
 import { Icon } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
 import { Face } from "../parts/tile.js";
-import { Side } from "./state.js";
+import { Side, TOPICS } from "./state.js";
 
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */
@@ -186,7 +186,7 @@ function curve(from, to, frame) {
 function NowBar({ state, now, made, open, isOpen }) {
   const asset = state.assets.get(now.asset_id);
   return html`${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
-    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : now.topic}</bdi></div><div class="m cut">${asset?.node_id ? visible(asset.node_id) : now.topic} · ${counted(made, "asset")} so far</div></div>
+    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : (TOPICS[now.topic]?.[1] ?? now.topic)}</bdi></div><div class="m cut">${visible(asset?.node_id ?? now.node_id ?? now.by)} · ${counted(made, "asset")} so far</div></div>
     <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
 }
 

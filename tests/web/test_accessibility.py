@@ -64,13 +64,30 @@ async def violations(page: Page) -> list[Any]:
     return found
 
 
+OUTSIDE: Final = """[...document.querySelectorAll("a, button, input, select, h1, h2, td, dd")]
+    .filter((each) => !each.closest(".vh, .skip, .tabrow, .dag, .graph, pre, .find"))
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+    .map((each) => each.outerHTML.slice(0, 120))
+    .concat([...document.querySelectorAll(".main, .scroll")]
+        .filter((each) => each.scrollWidth > each.clientWidth + 1 && !each.querySelector(".dag"))
+        .map((each) => `${each.className} is ${each.scrollWidth} px wide`))"""
+"""What is not on the page, or lets it scroll sideways. Graphs and rows of tabs may."""
+
+
+async def outside(page: Page) -> list[Any]:
+    """Return what has no room at 320 px, which is 1,280 px at a zoom of 400 %."""
+    await page.resize(320, 640)
+    found = await page.run(OUTSIDE)
+    return [["320 px", *found]] if found else []
+
+
 async def test_no_screen_breaks_a_rule(server: Server, filled: Filled, page: Page) -> None:
     broken = {}
     for path, (selector, text) in screens(filled).items():
         await page.open(server.url + path)
         await shown(page, selector, text)
         await page.run(AXE.read_text("utf-8") + ";void 0")
-        if found := await violations(page):
+        if found := [*await violations(page), *await outside(page)]:
             broken[path] = found
     page.complaints[:] = [each for each in page.complaints if "410 (Gone)" not in each]
 

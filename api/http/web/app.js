@@ -10,7 +10,7 @@ import { loadSession, needsSignIn, session } from "./core/session.js";
 import { Empty, Failure, lazy } from "./parts/basic.js";
 import { Dropping } from "./parts/dropping.js";
 import { Corner, Shown, Toasts } from "./parts/over.js";
-import { jump, Shell } from "./parts/shell.js";
+import { help, jump, Shell } from "./parts/shell.js";
 
 /** @param {{title?: string, children?: any}} properties */
 const Page = ({ title = "Loading", children }) => html`<main class="main" id="main"><h1 class="vh">${title}</h1>${children}</main>`;
@@ -42,6 +42,7 @@ const KEYS = {
   "g u": () => go("/usage"),
   "g l": () => go("/ledger"),
   t: switchTheme,
+  "?": help,
 };
 
 function App() {

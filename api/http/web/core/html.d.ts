@@ -2,7 +2,7 @@
 export interface Signal<T> {
   value: T;
   peek(): T;
-  subscribe(act: (value: T) => void): () => void;
+  subscribe(act: (value: T) => unknown): () => void;
 }
 export interface ReadonlySignal<T> {
   readonly value: T;

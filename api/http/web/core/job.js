@@ -22,6 +22,7 @@ export class LiveJob {
     this.error = signal(/** @type {unknown} */ (null));
     /** Whether every event up to the present is here. */
     this.whole = signal(false);
+    this.missed = false;
     this.abort = new AbortController();
   }
 
@@ -31,6 +32,7 @@ export class LiveJob {
       await this.read(new Replay([], session.value?.user_id ?? ""));
       this.error.value = null;
       this.whole.value = true;
+      if (this.missed) await this.refresh();
     } catch (error) {
       if (!this.abort.signal.aborted) this.error.value = error;
     }
@@ -60,7 +62,8 @@ export class LiveJob {
   /** Ask for the job and for what was recorded since. */
   async refresh() {
     const replay = this.replay.value;
-    if (!replay || !this.whole.value) return;
+    this.missed = !replay || !this.whole.value; // what is read now may have ended before the news
+    if (!replay || this.missed) return;
     this.job.value = await get(this.path);
     for (let more = true; more; ) {
       const after = replay.events.at(-1)?.position;

@@ -33,11 +33,18 @@ function publish(events) {
   for (const listener of [...listeners]) listener(events);
 }
 
-const wait = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
+/** @param {number} ms @param {AbortSignal} [signal] ends it before */
+function wait(ms, signal) {
+  return new Promise((done) => {
+    setTimeout(done, ms);
+    signal?.addEventListener("abort", done);
+  });
+}
 
 /** Follow the ledger until the page ends. */
 export async function follow() {
   document.addEventListener("visibilitychange", () => document.hidden && controller.abort());
+  session.subscribe((now) => now || controller.abort());
   for (;;) {
     if (document.hidden || !session.value) {
       liveState.value = "off";
@@ -106,7 +113,7 @@ async function lead(signal) {
     if (await once(signal)) pause = 500;
     if (signal.aborted) break;
     be("lost");
-    await wait(pause);
+    await wait(pause, signal);
   }
   leads = false;
 }

@@ -210,7 +210,7 @@ export function Gallery({ fixed = {}, empty }) {
     ${
       picked.size
         ? h(Selection, { picked, clear: () => setPicked(new Map()) })
-        : html`<div class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
+        : html`<div key="sub" class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
         <span aria-live="polite">${fresh > 0 && html`<button class="btn primary small fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
         <span class="sp day">${byTime && row ? day(row.created_at) : ""}</span>
         ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`
@@ -222,7 +222,7 @@ export function Gallery({ fixed = {}, empty }) {
         : nothing
           ? h(Nothing, { query, fixed, empty })
           : list &&
-            html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
+            html`<div key="stage" class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
         ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
     }

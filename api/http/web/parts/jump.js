@@ -2,13 +2,23 @@
 import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { switchTheme } from "../core/prefs.js";
+import { pinned, switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
 import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
+import { askUpload } from "./dropping.js";
+import { help } from "./shell.js";
 import { Face } from "./tile.js";
 
 /** @typedef {{group: string, name: string, icon: string, href?: string, act?: () => void, end?: string, asset?: any}} Hit */
+
+/** Keep the present view in the rail, or leave it out. */
+function pin() {
+  const { pathname, search } = location;
+  const others = pinned.value.filter(({ href }) => href !== pathname + search);
+  const name = document.title.replace(" · Asset Ledger", "") + (search && ` ${decodeURIComponent(search.slice(1)).replaceAll("&", ", ")}`);
+  pinned.value = others.length < pinned.value.length ? others : [...others, { href: pathname + search, name }];
+}
 
 /** @type {Hit[]} */
 const PLACES = [
@@ -17,7 +27,10 @@ const PLACES = [
   { group: "Go to", name: "Failed jobs", icon: "circle-x", href: "/jobs?status=failed" },
   { group: "Go to", name: "Usage", icon: "chart-column", href: "/usage", end: "g u" },
   { group: "Go to", name: "Ledger", icon: "book-open", href: "/ledger", end: "g l" },
+  { group: "Do", name: "Upload files", icon: "upload", act: askUpload },
+  { group: "Do", name: "Pin this view, or take its pin away", icon: "pin", act: pin },
   { group: "Do", name: "Change the theme", icon: "sun", act: switchTheme, end: "t" },
+  { group: "Do", name: "Show the keys", icon: "keyboard", act: help, end: "?" },
 ];
 
 /** What a pasted text names at once. @param {string} text @returns {Hit[]} */

@@ -3,6 +3,7 @@ import { ApiError, fork, get } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
 import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
 import { can } from "../core/session.js";
 import { forget, trust } from "../core/trust.js";
@@ -73,6 +74,7 @@ const FACES = {
 export function Seal({ asset }) {
   const [open, setOpen] = useState(false);
   const [verdict, again] = useProof(`/api/assets/${asset.id}/proof`, [asset.id, asset.position], (checked) => compareAsset(asset, checked));
+  useKeys({ p: again }, [again]);
   const face = FACES[verdict.state];
   return html`<div class=${face.kind} role=${verdict.state === "failed" ? "alert" : undefined}>
     ${h(Icon, { name: face.icon })}

@@ -32,6 +32,9 @@ async function refresh() {
 /** @param {string} href */
 const isCurrent = (href) => (href === "/" ? place.value.path === "/" || place.value.path.startsWith("/assets/") : place.value.path.startsWith(href));
 
+/** Show the keys. */
+export const help = () => void import("./help.js").then((module) => show(module.Help, {}));
+
 /** Open the dialog "Jump to". */
 export const jump = () => void import("./jump.js").then((module) => show(module.Jump, {}));
 

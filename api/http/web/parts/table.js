@@ -1,5 +1,6 @@
 // A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
 import { h, html, useEffect, useRef } from "../core/html.js";
+import { useKeys } from "../core/keys.js";
 import { Icon } from "./basic.js";
 
 /** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
@@ -8,8 +9,18 @@ import { Icon } from "./basic.js";
 /** @param {{columns: Column<any>[], rows: any[], keyOf: (row: any) => string | number, sorted?: string, sort?: (key: string) => void,
  *   more?: () => void, label: string, tight?: boolean, kindOf?: (row: any) => string}} properties */
 export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, kindOf }) {
+  const body = useRef(null);
+  const press = (/** @type {KeyboardEvent} */ event) => {
+    const lines = [.../** @type {HTMLTableSectionElement} */ (body.current).rows];
+    const at = lines.findIndex((line) => line.contains(document.activeElement));
+    const to = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: lines.length - 1, PageDown: at + 10, PageUp: at - 10 })[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    /** @type {HTMLElement | null | undefined} */ (lines[Math.max(0, Math.min(to, lines.length - 1))]?.querySelector("a, button"))?.focus();
+  };
+  useKeys({ ArrowDown: press }); // from anywhere on the screen into the table
   return html`<table class="rows"><caption class="vh">${label}</caption><thead><tr>${columns.map((column) => h(Header, { key: column.name, column, sorted, sort }))}</tr></thead>
-    <tbody>${rows.map(
+    <tbody ref=${body} onKeyDown=${press}>${rows.map(
       (row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
       ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`,
     )}</tbody></table>

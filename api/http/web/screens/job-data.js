@@ -30,7 +30,7 @@ export function JobEvents({ live }) {
   const names = new Map(events.filter((event) => event.data.name).map((event) => [event.asset_id, event.data.name]));
   const nameOf = (/** @type {LedgerEvent} */ event) => event.data.name ?? names.get(event.asset_id) ?? event.asset_id;
   const curl = `curl -s -H 'Accept: application/x-ndjson' ${location.origin}${live.path}/history`;
-  return html`<div class="scroll"><p class="pad">${h(Icon, { name: "link", small: true })} <span class="mono">${curl}</span> ${h(Copy, { text: curl, label: "Copy as curl" })}</p>
+  return html`<div class="scroll"><p class="pad">${h(Icon, { name: "link", small: true })} <span class="mono wrap">${curl}</span> ${h(Copy, { text: curl, label: "Copy as curl" })}</p>
     ${h(Table, { columns: columnsOf(nameOf).filter((column) => column.name !== "Job"), rows: events.slice(0, shown), keyOf: (event) => event.position, label: "Events of the job", tight: true, more: shown < events.length ? () => setShown(shown + STEP) : undefined })}</div>`;
 }
 

@@ -63,13 +63,14 @@ function complete(live, checked) {
 /** @param {{job: Job, live: LiveJob, tab: any, verdict: any, again: () => void, events: number}} properties */
 function Head({ job, live, tab, verdict, again, events }) {
   const bundle = () => show(ProofDialog, { job, verdict, again });
+  const shown = job.attempts.find(({ attempt }) => String(attempt) === live.attempt) ?? job;
   return html`<div class="head">
     <div class="crumb"><a href="/jobs">Jobs</a>${job.workflow_id && html`${h(Icon, { name: "chevron-right", small: true })}<a class="cut" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>`}</div>
     <div class="title"><a class="btn bare icon only-small" href="/jobs" aria-label="Back to jobs">${h(Icon, { name: "chevron-left" })}</a>
-      <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: job.status })}
+      <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: shown.status })}
       <div class="end"><a class="btn wide" href=${changed({ tab: "compare", at: null })}>${h(Icon, { name: "git-compare" })}Compare</a>
         <button class="btn wide" onClick=${bundle}>${h(Icon, { name: "package" })}Audit bundle</button></div></div>
-    <div class="stats num">${job.started_at && html`<span><b>${duration(spent(job))}</b></span>`}
+    <div class="stats num">${shown.started_at && html`<span><b>${duration(spent(shown))}</b></span>`}
       <span><b>${count(events)}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
       <span class="wide"><b>${bytes(job.bytes)}</b></span><span class="wide">positions <b>${count(job.first_position)}</b> to <b>${count(job.last_position)}</b></span>
       ${job.attempts.length > 1 && h(Attempts, { job, attempt: live.attempt })}${h(Proven, { verdict, events, open: bundle })}</div>
@@ -87,7 +88,7 @@ function Attempts({ job, attempt }) {
   return h(Menu, { name: "Attempt", kind: "btn bare small num", start: true, label: html`${label}${h(Icon, { name: "chevron-down", small: true })}`, items: [item("", "All attempts"), ...items] });
 }
 
-/** Milliseconds from the start to the end, or to now. @param {Job} job */
+/** Milliseconds from the start to the end, or to now. @param {Job | Attempt} job */
 export function spent(job) {
   const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
   return Math.max(0, end - Date.parse(job.started_at ?? ""));

@@ -13,6 +13,8 @@ import { Side, TOPICS } from "./state.js";
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */
 
+/** @type {string[]} */
+const NONE = [];
 const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
 
 /** The playhead: the number of events up to it. It follows a running job until it is moved.
@@ -108,7 +110,7 @@ function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, 
     <div class="corner"><div class="seg">
       <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
     <div class="axis num">${byTime && axis(span, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
-    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, width, now, run: sum.nodes.get(lane.id) }))}
+    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, x: xs[at - 1], width, run: sum.nodes.get(lane.id) }))}
     <div class="over"><div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
       ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, replay, width })}
       <div class="head-line" style=${{ left: percent(xs[at - 1]) }}></div><div class="flag" style=${{ left: percent(xs[at - 1]) }}>${flag}</div></div></div>`;
@@ -117,17 +119,17 @@ function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, 
 /** @param {number} x */
 const percent = (x) => `${(x * 100).toFixed(3)}%`;
 
-/** @param {{lane: Lane, at: number, width: number, now: any, run: import("../core/fold.js").NodeSum | undefined}} properties */
-function Track({ lane, at, width, run }) {
+/** @param {{lane: Lane, at: number, x: number, width: number, run: import("../core/fold.js").NodeSum | undefined}} properties */
+function Track({ lane, at, x, width, run }) {
   const small = width < 420;
   const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
-  const ticks = useMemo(() => thin(lane.marks, width), [lane, width]);
+  const ticks = useMemo(() => thin(lane.marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
   return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
-      <span class="num cut">${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
+      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
     <div class="track" style=${{ "--c": lane.color }}>
       ${lane.bars.map((bar) => h(RunBar, { key: bar.first, bar, at }))}
       ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
-      ${ticks.map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}${mark.index >= at ? " late" : ""}`} style=${{ left: percent(mark.x) }}></i>`)}</div>`;
+      <div class="marks" style=${{ "--at": percent(x) }}>${ticks}</div></div>`;
 }
 
 /** A run of a node, from its start to its end. @param {{bar: import("../core/lanes.js").Bar, at: number}} properties */
@@ -139,7 +141,7 @@ function RunBar({ bar: { run, from, to, first, last }, at }) {
 
 /** @param {{run: import("../core/fold.js").NodeSum}} properties */
 function Runs({ run }) {
-  return html` · ${counted(run.runs, "run")}${run.failed > 0 && html` <span class="bad">${run.failed} failed</span>`}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
+  return html` · ${counted(run.runs, "run")}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
 }
 
 const kindOf = (/** @type {LedgerEvent} */ { topic, late }) => (topic.endsWith("deleted") ? "gone" : late ? "after" : topic.startsWith("node.") ? "ran" : "");
@@ -157,11 +159,12 @@ function Pile({ pile, node, at }) {
 /** Lines from the sources of the asset at hand. @param {{box: {current: HTMLElement | null}, at: number,
  *   now: Asset | null, replay: import("../core/fold.js").Replay, width: number}} properties */
 function Sources({ box, at, now, replay, width }) {
-  const [lines, setLines] = useState(/** @type {string[]} */ ([]));
+  const [lines, setLines] = useState(NONE);
   useEffect(() => {
     const lanes = box.current;
+    if (!now?.derived_from.length) return setLines(NONE);
     const [frame, to] = [".over", ".item.now"].map((each) => lanes?.querySelector(each)?.getBoundingClientRect());
-    if (!lanes || !frame || !to || !now) return setLines([]);
+    if (!lanes || !frame || !to) return setLines(NONE);
     /** @type {HTMLElement[]} */
     const items = [...lanes.querySelectorAll(/** @type {any} */ (".item:not(.late)"))];
     const itemOf = (/** @type {string} */ id) => {

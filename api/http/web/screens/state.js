@@ -9,7 +9,7 @@ import { Face } from "../parts/tile.js";
 const ROW = 30;
 
 /** Icon and word of each kind of event. @type {Record<string, [string, string]>} */
-export const TOPICS = {
+const TOPICS = {
   "asset.created": ["plus", "Recorded"],
   "asset.described": ["pencil", "Described"],
   "asset.content_replaced": ["rotate-ccw", "Content replaced"],
@@ -20,6 +20,12 @@ export const TOPICS = {
   "node.started": ["play", "Run started"],
   "node.finished": ["check", "Run finished"],
 };
+
+/** Icon and word of an event. @param {LedgerEvent} event */
+function kindOf({ topic, data }) {
+  const [icon, word] = TOPICS[topic] ?? ["activity", topic];
+  return data.status === "failed" ? ["circle-x", word.replace("finished", "failed")] : [icon, word];
+}
 
 /** @param {any} properties */
 export function Side({ state, sum, now, lanes, replay, at, move, verdict, open }) {
@@ -45,7 +51,7 @@ function Bar({ lane, sum, most }) {
 /** The event at hand. @param {any} properties */
 function This({ now, state, verdict }) {
   const asset = state.assets.get(now.asset_id);
-  const [, word] = TOPICS[now.topic] ?? ["", now.topic];
+  const [icon, word] = kindOf(now);
   const proven = verdict.state === "proven" && verdict.checked.size >= now.position;
   return html`<section class="this"><h2>This event${now.late && html`<span class="warn">after the end of its attempt</span>`}${proven && html`<span class="end ok">${h(Icon, { name: "shield-check", small: true })}proven</span>`}</h2>
     ${
@@ -55,7 +61,7 @@ function This({ now, state, verdict }) {
       <p class="m cut">${word}${asset.node_id && ` by ${visible(asset.node_id)}`}</p>
       <p class="m num cut">${bytes(asset.size)}${asset.derived_from.length > 0 && ` · from ${counted(asset.derived_from.length, "asset")}`}</p>
       <p class="m mono cut" title=${asset.digest}>${asset.digest ? `sha256:${short(asset.digest.slice(7))}` : "no bytes"}</p></div></div>`
-        : html`<div class="event"><p>${h(Icon, { name: TOPICS[now.topic]?.[0] ?? "activity" })} ${word}${now.node_id && html` <bdi>${visible(now.node_id)}</bdi>`}</p>
+        : html`<div class="event"><p>${h(Icon, { name: icon })} ${word}${now.node_id && html` <bdi>${visible(now.node_id)}</bdi>`}</p>
       <p class="m">${now.data.status ?? `by ${visible(now.by)}`}${now.data.error && html`: <span class="bad">${visible(now.data.error)}</span>`}</p></div>`
     }</section>`;
 }
@@ -67,20 +73,17 @@ function Around({ replay, lanes, at, move }) {
   const height = useSignal(400);
   const colors = new Map(lanes.map((/** @type {any} */ lane) => [lane.id, lane.color]));
   const rows = replay.events.length;
-  useEffect(() => {
-    const element = box.current;
-    height.value = element.clientHeight;
-    element.scrollTop = Math.max(0, (at - 5) * ROW);
-  }, [at]);
+  useEffect(() => void (height.value = box.current.clientHeight), []);
+  useEffect(() => void (box.current.scrollTop = Math.max(0, (at - 5) * ROW)), [at]);
   const view = windowOf({ scrollTop: top.value, viewHeight: height.value, rowHeight: ROW, rows });
   const begin = timeOf(replay.events[0]);
   return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onScroll=${() => (top.value = box.current?.scrollTop ?? 0)}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
     ${replay.events.slice(view.start, view.stop).map((/** @type {any} */ event, /** @type {number} */ k) => {
       const n = view.start + k + 1;
 
-      return html`<li key=${event.position} class=${n > at ? "late" : ""} aria-current=${n === at ? "step" : undefined} style=${{ "--c": event.topic === "asset.deleted" ? "var(--bad)" : (colors.get(event.node_id) ?? "var(--text-3)"), top: `${view.top + k * ROW}px` }}>
-        <button onClick=${() => move(n)}><span class="q num">${count(n)}</span>${h(Icon, { name: TOPICS[event.topic]?.[0] ?? "activity", small: true })}
-        ${event.asset_id ? h(Name, { name: nameOf(replay, event) }) : html`<span class="cut">${TOPICS[event.topic]?.[1] ?? event.topic}</span>`}<span class="x num">${offset(timeOf(event) - begin)}</span></button></li>`;
+      return html`<li key=${event.position} class=${n > at ? "late" : ""} aria-current=${n === at ? "step" : undefined} style=${{ "--c": event.topic === "asset.deleted" || event.data.status === "failed" ? "var(--bad)" : (colors.get(event.node_id) ?? "var(--text-3)"), top: `${view.top + k * ROW}px` }}>
+        <button onClick=${() => move(n)}><span class="q num">${count(n)}</span>${h(Icon, { name: kindOf(event)[0], small: true })}
+        ${event.asset_id ? h(Name, { name: nameOf(replay, event) }) : html`<span class="cut">${kindOf(event)[1]}</span>`}<span class="x num">${offset(timeOf(event) - begin)}</span></button></li>`;
     })}</ol>`;
 }
 

@@ -15,11 +15,14 @@ unexport PYTHONDONTWRITEBYTECODE
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve test check lint lint-web types slow chaos bench dist lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow chaos bench dist lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
 	@exec $(BIN)/asset-ledger serve $(ARGS)
+
+demo: .venv/runtime.stamp  ## a server with a ledger to look at, in a temporary folder; Ctrl-C ends it
+	@exec $(BIN)/python -m examples.demo $(ARGS)
 
 test: .venv/dev.stamp  ## the fast suite
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)

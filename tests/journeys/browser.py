@@ -4,12 +4,13 @@ Debian's `chromium-headless-shell` is enough. Without one, the tests that need i
 """
 
 import asyncio
+import base64
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,7 @@ _FLAGS: Final = (
     "--headless",
     "--no-sandbox",  # without this Chromium does not start as root, as in CI
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL without a GPU, and without a warning
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
     "--no-first-run",
@@ -37,6 +39,7 @@ _FLAGS: Final = (
     "--disable-component-update",
 )
 _CTRL: Final = 2
+_CLICK: Final = ("mousePressed", "mouseReleased")
 _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
@@ -48,13 +51,17 @@ class Page:
     ) -> None:
         self._socket, self._session, self._target = socket, "", ""
         self._numbers = numbers or count(1)  # of the messages over the socket
+        self._context: dict[str, Any] = {}  # cookies and storage of its own
+        self._emulated: dict[str, Mapping[str, Any]] = {}  # for the next page, too
         self.fetched: list[str] = []
         self.complaints: list[str] = []
+        self.excused: list[str] = []  # parts of complaints that a test brings about
 
     async def open(self, url: str) -> None:
         """Open this address in a new page, in the place of the one before."""
         before, self._session = self._target, ""
-        target = await self._call("Target.createTarget", {"url": "about:blank"})
+        blank = {"url": "about:blank"} | self._context
+        target = await self._call("Target.createTarget", blank)
         self._target = target["targetId"]
         if before:
             await self._call("Target.closeTarget", {"targetId": before})
@@ -62,17 +69,21 @@ class Page:
         self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")
+        for method, parameters in list(self._emulated.items()):
+            await self._call(method, parameters)
         await self._call("Page.navigate", {"url": url})
 
     async def close(self) -> None:
         """Close the page."""
-        target, self._session = self._target, ""
+        target, self._target, self._session = self._target, "", ""
         await self._call("Target.closeTarget", {"targetId": target})
 
     async def beside(self, url: str) -> "Page":
         """Open this address in a further page of the same browser; only one is used at a time."""
         page = Page(self._socket, self._numbers)
         page.fetched, page.complaints = self.fetched, self.complaints
+        page._context, page._emulated = self._context, self._emulated
+        page.excused = self.excused
         await page.open(url)
         return page
 
@@ -80,7 +91,7 @@ class Page:
         """Return the value of `then` once `condition` is true. Both are JavaScript expressions."""
         script = f"""new Promise((done) => {{
             const look = () => {condition} && done({then});
-            const all = {{ childList: true, subtree: true, attributes: true }};
+            const all = {{ childList: true, subtree: true, attributes: true, characterData: true }};
             new MutationObserver(look).observe(document, all);
             look();
         }})"""
@@ -113,7 +124,41 @@ class Page:
         ]
         await self._call("Emulation.setEmulatedMedia", {"features": wanted})
 
+    async def private(self) -> None:
+        """Use cookies and storage of its own from now on, which no other page has."""
+        self._context = await self._call("Target.createBrowserContext")
+
+    async def save_to(self, folder: Path) -> None:
+        """Save downloads into a folder, by their names."""
+        behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+        session, self._session = self._session, ""
+        await self._call("Browser.setDownloadBehavior", behaviour | self._context)
+        self._session = session
+
+    async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """Send a mouse event: `mouseMoved`, `mousePressed`, `mouseReleased` or `mouseWheel`."""
+        pressed = {"button": "left", "clickCount": 1} if kind in _CLICK else {}
+        event = {"type": kind, "x": x, "y": y} | pressed | more
+        await self._call("Input.dispatchMouseEvent", event)
+
+    async def insert(self, text: str) -> None:
+        """Type a text where the focus is."""
+        await self._call("Input.insertText", {"text": text})
+
+    async def picture(self) -> bytes:
+        """Return a PNG of what the page shows."""
+        answer = await self._call("Page.captureScreenshot", {"format": "png"})
+        return base64.b64decode(answer["data"])
+
+    async def command(self, method: str, **parameters: Any) -> Any:
+        """Return the answer to another command of the DevTools protocol."""
+        return await self._call(method, parameters)
+
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        if method.startswith("Emulation."):
+            self._emulated[method] = parameters or {}
+            if not self._session:
+                return None
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters or {}}
         await self._socket.send_json(
@@ -145,6 +190,14 @@ class Page:
 @asynccontextmanager
 async def browsing(profile: Path) -> AsyncIterator[Page]:
     """Start a browser, yield a page, and end all processes of the browser."""
+    with running_browser(profile) as address:
+        async with connected(address) as page:
+            yield page
+
+
+@contextmanager
+def running_browser(profile: Path) -> Iterator[str]:
+    """Start a browser, yield the address of its protocol, and end all of its processes."""
     assert INSTALLED is not None
     process = subprocess.Popen(
         [INSTALLED, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
@@ -153,14 +206,23 @@ async def browsing(profile: Path) -> AsyncIterator[Page]:
         start_new_session=True,
     )
     try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(_address(profile / "DevToolsActivePort"), max_msg_size=0) as socket,
-        ):
-            yield Page(socket)
+        yield _address(profile / "DevToolsActivePort")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[Page]:
+    """Yield a page of a running browser."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address, max_msg_size=0) as socket,
+    ):
+        page = Page(socket)
+        yield page
+        if page._target:
+            await page.close()
 
 
 def _address(file: Path) -> str:

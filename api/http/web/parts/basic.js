@@ -113,7 +113,7 @@ export function lazy(load, Frame = Fragment) {
         );
     }, []);
     if (View) return h(View, /** @type {any} */ (properties));
-    return h(Frame, {}, failed ? h(Empty, { icon: "rotate-ccw", title: "The console was updated." }, html`<button class="btn primary" onClick=${() => location.reload()}>Reload</button>`) : h(Skeleton, { lines: 8 }));
+    return h(Frame, {}, failed ? h(Empty, { icon: "rotate-ccw", title: "This part could not be loaded." }, html`<p>The server is away, or the console was updated.</p><button class="btn primary" onClick=${() => location.reload()}>Reload</button>`) : h(Skeleton, { lines: 8 }));
   };
 }
 

@@ -97,7 +97,7 @@ export function Jump({ close }) {
     Dialog,
     { title: "Jump to", close, wide: true, hideTitle: true },
     html`<div class="jumpbox">
-    <input autofocus role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
+    <input role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
       onInput=${(event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
     <ul id="hits" role="listbox" aria-label="Found">${hits.map(
       (hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation" class="quiet">${hit.group}</li>`}

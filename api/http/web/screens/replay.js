@@ -8,7 +8,7 @@ import { place, setQuery } from "../core/route.js";
 import { Icon } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
 import { Face } from "../parts/tile.js";
-import { Side } from "./state.js";
+import { Side, TOPICS } from "./state.js";
 
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */
@@ -20,15 +20,19 @@ const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
 /** The playhead: the number of events up to it. It follows a running job until it is moved.
  * @param {import("../core/fold.js").Replay} replay */
 function usePlayhead(replay) {
-  const asked = place.value.query.get("at");
   const total = replay.events.length;
-  const at = asked === null ? total : Math.max(1, replay.upto(Number(asked)));
+  const here = () => {
+    const asked = place.value.query.get("at");
+    return asked === null ? replay.events.length : Math.max(1, replay.upto(Number(asked)));
+  };
+  const at = here();
   const [playing, setPlaying] = useState(false);
   const [speed, setSpeed] = useState(8);
   const move = (/** @type {number} */ n) => {
     const to = Math.max(1, Math.min(n, total));
     setQuery({ at: to === total ? null : replay.events[to - 1].position }, { replace: true });
   };
+  const step = (/** @type {number} */ by) => move(here() + by); // not `at`: keys may come faster than frames
   useEffect(() => {
     if (!playing) return;
     if (at >= total) return setPlaying(false);
@@ -43,7 +47,7 @@ function usePlayhead(replay) {
     setPlaying(!playing);
   };
   const faster = (/** @type {number} */ by) => setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(speed) + by))]);
-  return { at, total, move, playing, play, speed, faster };
+  return { at, total, move, step, playing, play, speed, faster };
 }
 
 /** @param {{live: import("../core/job.js").LiveJob, verdict: any}} properties */
@@ -60,10 +64,10 @@ export function Replayed({ live, verdict }) {
   useKeys(
     {
       " ": head.play,
-      ArrowRight: () => move(at + 1),
-      ArrowLeft: () => move(at - 1),
-      "Shift+ArrowRight": () => move(at + 10),
-      "Shift+ArrowLeft": () => move(at - 10),
+      ArrowRight: () => head.step(1),
+      ArrowLeft: () => head.step(-1),
+      "Shift+ArrowRight": () => head.step(10),
+      "Shift+ArrowLeft": () => head.step(-10),
       Home: () => move(1),
       End: () => move(head.total),
       ",": () => head.faster(-1),
@@ -147,7 +151,7 @@ function Pile({ pile, node, at }) {
   const mark = pile.now ? pile.marks.find((each) => each.index === at - 1) : pile.marks.at(-1);
   const asset = /** @type {Asset} */ (mark?.asset);
   const kind = `item${pile.late ? " late" : ""}${pile.now ? " now" : ""}`;
-  return html`<div class=${kind} data-node=${node} data-first=${pile.marks[0].index} data-last=${pile.marks.at(-1)?.index} style=${{ left: percent(pile.x) }} title=${visible(asset.name)}>
+  return html`<div class=${kind} data-node=${node} data-first=${pile.marks[0].index} data-last=${pile.marks.at(-1)?.index} style=${{ left: `min(${percent(pile.x)}, calc(100% - 56px))` }} title=${visible(asset.name)}>
     ${pile.late ? null : h(Face, { asset, width: 52, plain: true })}
     ${pile.marks.length > 1 && html`<span class="n num">${pile.marks.length}</span>`}</div>`;
 }
@@ -185,7 +189,7 @@ function curve(from, to, frame) {
 function NowBar({ state, now, made, open, isOpen }) {
   const asset = state.assets.get(now.asset_id);
   return html`${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
-    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : now.topic}</bdi></div><div class="m cut">${asset?.node_id ? visible(asset.node_id) : now.topic} · ${counted(made, "asset")} so far</div></div>
+    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : (TOPICS[now.topic]?.[1] ?? now.topic)}</bdi></div><div class="m cut">${visible(asset?.node_id ?? now.node_id ?? now.by)} · ${counted(made, "asset")} so far</div></div>
     <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
 }
 

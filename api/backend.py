@@ -20,10 +20,12 @@ from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
-from asset_ledger.api.tokens import Make, Tokens
+from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.commands.collect import Collect
-from asset_ledger.ledger.commit.committer import Committer, Decision
+from asset_ledger.ledger.commands.own_stream import record_in_own_stream
+from asset_ledger.ledger.commands.scrub import Scrub
+from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
@@ -66,6 +68,7 @@ class Backend:
     sessions: Sessions
     thumbnails: Thumbnails
     collect: Collect
+    scrub: Scrub
 
 
 @asynccontextmanager
@@ -103,7 +106,7 @@ async def open_backend(
         ledger = Ledger.of(committer, replay, contents, projections)
         if opened.failure is None:
             await ledger.delete.finish_interrupted()
-        tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, projections, feed, committer)
@@ -122,6 +125,10 @@ async def open_backend(
         if settings.gc_interval != "off":
             collecting = asyncio.create_task(_collect_again_and_again(collect, settings))
             stack.push_async_callback(_cancelled, collecting)
+        interval = None if settings.scrub_interval == "off" else settings.scrub_interval
+        every = read_duration(interval) if interval else None
+        scrub = Scrub(files, committer, replay, contents, feed, every)
+        stack.push_async_callback(_cancelled, asyncio.create_task(scrub.run()))
         lock.keep()
         yield Backend(
             settings=settings,
@@ -138,6 +145,7 @@ async def open_backend(
             sessions=sessions,
             thumbnails=thumbnails,
             collect=collect,
+            scrub=scrub,
         )
 
 
@@ -157,13 +165,3 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-async def _record_in_own_stream(committer: Committer, replay: AsyncReplay, make: Make) -> None:
-    """Record an event at the end of the ledger's own stream."""
-
-    async def decide() -> Decision:
-        stream, version = await replay(Replay.ledger_stream)
-        return [make(stream, version + 1)], {}
-
-    await committer.commit(None, decide)

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         "30d", description="how long a deleted asset can be restored; `0`: never"
     )
     gc_interval: str = Field("off", description="time between two collections: `1d`, or `off`")
+    scrub_interval: str = Field(
+        "30d", description="time in which every stored byte is read again: `30d`, or `off`"
+    )
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -98,12 +101,13 @@ class Settings(BaseSettings):
         read_versions(versions)
         return versions
 
-    @field_validator("retain_deleted", "gc_interval")
+    @field_validator("retain_deleted", "gc_interval", "scrub_interval")
     @classmethod
     def _spelled_duration(cls, duration: str, info: ValidationInfo) -> str:
-        if info.field_name == "gc_interval" and duration == "off":
+        is_interval = info.field_name != "retain_deleted"
+        if is_interval and duration == "off":
             return duration
-        if not read_duration(duration) and info.field_name == "gc_interval":
+        if not read_duration(duration) and is_interval:
             raise ValueError("must be off, or a duration such as 1d")
         return duration
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -17,6 +17,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.scrub.notes import Checked
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.projections.serving import Projections
 
@@ -53,6 +54,7 @@ async def readyz(request: Request) -> web.Response:
         _committer(backend.committer),
         *await asyncio.to_thread(lambda: (_disk(backend), _descriptors(free_descriptors()))),
         _contents(backend.ledger.contents.damaged),
+        _log(backend.scrub.damaged_log),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
@@ -103,8 +105,17 @@ def _clock(clock: ClockCheck) -> dict[str, Any]:
 
 def _contents(damaged: int) -> dict[str, Any]:
     """Report the contents that were found damaged. The server stays ready: it reads the others."""
-    reason = "run asset-ledger verify, then upload these bytes again" if damaged else None
+    todo = "run asset-ledger scrub --from a backup, or upload these bytes again"
+    reason = todo if damaged else None
     part = {"name": "contents", "ok": not damaged, "reason": reason, "damaged": damaged}
+    return part | {"optional": True}
+
+
+def _log(damaged: Sequence[Checked]) -> dict[str, Any]:
+    """Report the damaged parts of the log. What does not need them still works."""
+    named = ", ".join(f"{each.part.name}: {each.what}" for each in damaged[:3])
+    reason = f"{named}. Run asset-ledger verify, then restore a backup" if damaged else None
+    part = {"name": "log", "ok": not damaged, "reason": reason, "damaged": len(damaged)}
     return part | {"optional": True}
 
 

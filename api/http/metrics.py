@@ -64,6 +64,7 @@ class _Numbers(Collector):
         yield from self._writes()
         yield from self._projections()
         yield from self._rebuilds()
+        yield from self._scrub()
         yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
@@ -134,6 +135,14 @@ class _Numbers(Collector):
         for result in RESULTS:
             ended.add_metric([result], rebuilds.counts[result])
         yield ended
+
+    def _scrub(self) -> Iterator[Metric]:
+        scrub = self._backend.scrub
+        yield _counter("scrubbed", "Contents and parts of the log read again.", scrub.checked)
+        yield _counter("scrubbed_bytes", "Bytes of contents read again.", scrub.size)
+        yield _gauge("scrub_late_seconds", "How long a part has been due.", scrub.late)
+        damaged = len(scrub.damaged_log)
+        yield _gauge("damaged_log_parts", "Parts of the log found damaged.", damaged)
 
 
 def connection_metrics(

@@ -28,6 +28,7 @@ from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFa
 from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import (
+    drop_cached,
     is_full,
     make_folder,
     storage_errors,
@@ -100,6 +101,13 @@ class PackReader:
         os.preadv(file.descriptor, [header, content], place.offset, flags)
         whole = header == _header(place.digest, place.size) and digest_of(content) == place.digest
         return bytes(content) if whole else None
+
+    def find_on_disk(self, place: Place) -> bytes | None:
+        """Return a content as the disk has it, past the page cache. Raises OSError."""
+        with suppress(OSError):  # `find` raises what matters
+            file = self._opened(place.pack)
+            drop_cached(file.descriptor, place.offset, HEADER_SIZE + place.size)
+        return self.find(place)
 
     def close(self) -> None:
         """Close the packs."""

@@ -27,8 +27,9 @@ LEDGER = {
     "log": (*LOW, "clock", "domain", "storage", "merkle", "content"),
     "reading": STORED,
     "audit": STORED,
+    "scrub": STORED,
     "commit": (*STORED, "reading"),
-    "commands": (*STORED, "reading", "commit"),
+    "commands": (*STORED, "reading", "commit", "scrub"),
     "proofs": (*STORED, "reading", "commit"),
     "service": (*STORED, "reading", "commit", "commands"),
 }

@@ -79,7 +79,7 @@ def _reports(folder: Path, backup: Path | None) -> Iterator[dict[str, Any]]:
 def _findings(scrubber: "Scrubber") -> Iterator["Checked"]:
     """Read everything. Yield each damaged part once."""
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.ledger.scrub.notes import Checked, Part
+    from asset_ledger.ledger.scrub.notes import Checked, LedgerPart
     from asset_ledger.ledger.storage.sqlite import is_fatal
 
     seen, found, total = 0, set[str](), 0
@@ -96,7 +96,7 @@ def _findings(scrubber: "Scrubber") -> Iterator["Checked"]:
         except sqlite3.Error as error:
             if not is_fatal(error):
                 raise
-            yield Checked(Part("ledger.db", 0), "unreadable", str(error))
+            yield Checked(LedgerPart("ledger.db", 0), "unreadable", str(error))
 
 
 def _repairs(

@@ -95,17 +95,20 @@ class Scrub:
         self._stopped = False
         try:
             self._recorded = await self._replay(Replay.damage)
-            damaged = await asyncio.to_thread(notes.damaged)
-            unread = self._recorded.difference(each.part.name for each in damaged)
-            await asyncio.to_thread(notes.bring_forward, unread)
             scrubber = Scrubber(self._files, notes)
             while not self._feed.ended:
-                await self._round(scrubber)
                 await self._report(notes)
+                await self._round(scrubber)
+                await self._read_again(notes)
                 await asyncio.sleep(IDLE)
         finally:
             self._stopped = True  # a thread may be at work for a task that was cancelled
             await asyncio.to_thread(self._close, notes)
+
+    async def _read_again(self, notes: ScrubNotes) -> None:
+        """Make the parts due that events name as damaged, if the notes do not: they were lost."""
+        if self._recorded:
+            await asyncio.to_thread(notes.bring_forward_unread, self._recorded)
 
     def _close(self, notes: ScrubNotes) -> None:
         with self._lock:

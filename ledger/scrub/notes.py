@@ -46,6 +46,8 @@ _CHECKED: Final = "UPDATE parts SET checked_at = ?, due = ?, cause = ?, what = ?
 _DAMAGED: Final = "SELECT name, size, cause, what FROM parts WHERE cause IS NOT NULL LIMIT ?"
 _WHOLE: Final = "SELECT 1 FROM parts WHERE name = ? AND checked_at IS NOT NULL AND cause IS NULL"
 _BRING_FORWARD: Final = "UPDATE parts SET due = ? WHERE name = ? AND due > ?"
+_BRING_FORWARD_UNREAD: Final = """UPDATE parts SET due = ?
+    WHERE name = ? AND checked_at IS NULL"""
 _LIMIT_DUE: Final = "UPDATE parts SET due = ? WHERE due > ?"
 _TOTALS: Final = "SELECT count(*), coalesce(sum(size), 0) FROM parts"
 _EARLIEST: Final = "SELECT min(due) FROM parts"
@@ -54,7 +56,7 @@ _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 logger = logging.getLogger(__name__)
 
 
-class Part(NamedTuple):
+class LedgerPart(NamedTuple):
     """A content by its digest, `events N` (256 of them, after 256 N) or `table NAME`."""
 
     name: str
@@ -72,7 +74,7 @@ class Checked(NamedTuple):
     `is_gone`: it was collected.
     """
 
-    part: Part
+    part: LedgerPart
     cause: Cause | None = None
     what: str | None = None
     is_gone: bool = False
@@ -112,11 +114,11 @@ class ScrubNotes:
             db.execute(_FOLLOW, (upto, leaf))
         self.position = upto
 
-    def due(self) -> list[Part]:
+    def due(self) -> list[LedgerPart]:
         """Return up to 256 parts that are due, the most overdue first."""
         return self._parts(_DUE, time.time(), AT_ONCE)
 
-    def all(self) -> Iterator[Part]:
+    def all(self) -> Iterator[LedgerPart]:
         """Yield the damaged parts, then every part, some of them twice."""
         yield from [each.part for each in self.damaged()]
         after = b""
@@ -128,7 +130,9 @@ class ScrubNotes:
         """Return up to 1,000 damaged parts."""
         with self._lock:
             rows = self._db.execute(_DAMAGED, (MOST,)).fetchall()
-        return [Checked(Part(_name(key), size), cause, what) for key, size, cause, what in rows]
+        return [
+            Checked(LedgerPart(_name(key), size), cause, what) for key, size, cause, what in rows
+        ]
 
     def keep(self, results: Sequence[Checked]) -> None:
         """Store the results of checks. A damaged part is due again after an hour."""
@@ -143,9 +147,15 @@ class ScrubNotes:
 
     def bring_forward(self, names: Iterable[str]) -> None:
         """Make these parts due now."""
-        now = int(time.time())
+        now = time.time()
         with self._lock, transaction(self._db) as db:
             db.executemany(_BRING_FORWARD, [(now, _key(name), now) for name in names])
+
+    def bring_forward_unread(self, names: Iterable[str]) -> None:
+        """Make those of these parts due now that were never read."""
+        now = time.time()
+        with self._lock, transaction(self._db) as db:
+            db.executemany(_BRING_FORWARD_UNREAD, [(now, _key(name)) for name in names])
 
     def are_whole(self, names: Iterable[str]) -> set[str]:
         """Return which of these parts were checked and are not damaged."""
@@ -169,10 +179,10 @@ class ScrubNotes:
         with self._lock:
             self._db.close()
 
-    def _parts(self, sql: str, *parameters: object) -> list[Part]:
+    def _parts(self, sql: str, *parameters: object) -> list[LedgerPart]:
         with self._lock:
             rows = self._db.execute(sql, parameters).fetchall()
-        return [Part(_name(key), size) for key, size in rows]
+        return [LedgerPart(_name(key), size) for key, size in rows]
 
     def _begin(self, log: Path) -> int:
         """Return the position up to which the log was followed; 0, and no parts, for another log.

@@ -17,7 +17,7 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.merkle.frontier import Frontier
 from asset_ledger.ledger.merkle.tiles import WIDTH
 from asset_ledger.ledger.merkle.tree import HASH, leaf_hash, leaf_of
-from asset_ledger.ledger.scrub.notes import Checked, Part
+from asset_ledger.ledger.scrub.notes import Checked, LedgerPart
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import drop_cached
 from asset_ledger.ledger.storage.sqlite import is_fatal, open_reader
@@ -34,7 +34,7 @@ _TILE: Final = "SELECT hashes FROM merkle_tiles WHERE level = 1 AND idx = ?"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM stored_events"
 
 
-def read_content(files: ContentFolder, part: Part) -> Reading:
+def read_content(files: ContentFolder, part: LedgerPart) -> Reading:
     """Read a content. It may be moved or collected meanwhile. Raises sqlite3.Error."""
     digest, before = Digest(part.name), None
     while (place := _place_of(files, digest)) is not None:
@@ -62,7 +62,7 @@ def _is_collected(files: ContentFolder, digest: Digest) -> bool:
         return db.execute(COLLECTED_AT, (key_of(digest),)).fetchone() is not None
 
 
-def _read_file(path: Path, part: Part) -> Reading:
+def _read_file(path: Path, part: LedgerPart) -> Reading:
     hashed, size = hashlib.sha256(), 0
     try:
         with path.open("rb", buffering=0) as file:
@@ -83,7 +83,7 @@ def _read_file(path: Path, part: Part) -> Reading:
     return Checked(part)
 
 
-def read_events(log: Path, part: Part) -> Reading:
+def read_events(log: Path, part: LedgerPart) -> Reading:
     """Read 256 events, their leaf hashes and their node in the tree. Raises sqlite3.Error."""
     number = int(part.name.split()[1])
     first, last = number * EVENTS, (number + 1) * EVENTS
@@ -119,7 +119,7 @@ def hash_of(stream: str, version: int, topic: str, state: bytes) -> bytes:
         return b""
 
 
-def read_table(log: Path, part: Part) -> Reading:
+def read_table(log: Path, part: LedgerPart) -> Reading:
     """Read the pages of a table and of its indexes. Raises sqlite3.Error."""
     table = part.name.split()[1]
     with closing(open_reader(log)) as db:
@@ -132,7 +132,7 @@ def read_table(log: Path, part: Part) -> Reading:
     return Checked(part, "changed", wrong[0]) if wrong else Checked(part)
 
 
-def _unreadable(part: Part, error: sqlite3.Error) -> Checked:
+def _unreadable(part: LedgerPart, error: sqlite3.Error) -> Checked:
     """Return the finding for a damaged file. Raise any other error, such as a lock."""
     if not is_fatal(error):
         raise error

@@ -13,7 +13,7 @@ import orjson
 
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.ledger import ContentCollected
-from asset_ledger.ledger.scrub.notes import AT_ONCE, Checked, Part, ScrubNotes
+from asset_ledger.ledger.scrub.notes import AT_ONCE, Checked, LedgerPart, ScrubNotes
 from asset_ledger.ledger.scrub.reading import (
     EVENTS,
     Reading,
@@ -50,7 +50,7 @@ class Scrubber:
         yield from self._follow()
         yield from self._read(self.notes.all())
 
-    def read(self, part: Part) -> Checked:
+    def read(self, part: LedgerPart) -> Checked:
         """Read one part, and store the result."""
         reading = self._reading(part)
         while True:
@@ -60,7 +60,7 @@ class Scrubber:
                 self.notes.keep([end.value])
                 return end.value  # type: ignore[no-any-return]
 
-    def _read(self, parts: Iterator[Part]) -> Iterator[Checked | None]:
+    def _read(self, parts: Iterator[LedgerPart]) -> Iterator[Checked | None]:
         results = list[Checked]()
         for part in parts:
             checked = yield from self._reading(part)
@@ -71,7 +71,7 @@ class Scrubber:
             yield checked
         self.notes.keep(results)
 
-    def _reading(self, part: Part) -> Reading:
+    def _reading(self, part: LedgerPart) -> Reading:
         if part.is_content:
             return read_content(self._files.content, part)
         read = read_events if part.name.startswith("events ") else read_table

@@ -2,12 +2,14 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
 from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
@@ -21,6 +23,7 @@ logger: Final = logging.getLogger(__name__)
 
 
 @click.command()
+@CONFIG
 @setting("host")
 @setting("port")
 @setting("data_dir")
@@ -50,13 +53,13 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(**flags: Any) -> None:
+def serve(config: Path | None, **flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
 
-    settings = settings_from(flags)
+    settings = settings_from(flags, config)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)

@@ -19,7 +19,7 @@ _METAVARS: Final = {
     "PATH": "FOLDER",
     "INT": "NUMBER",
     "LITERAL": "WORD",
-    "jwt_jwks": "FILE",
+    "jwt_jwks": "FILE|ADDRESS",
     "rate_limit": "RATE",
 }
 """The placeholder of a flag's value in the help, by the flag's name, else by its type."""

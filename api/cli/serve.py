@@ -30,6 +30,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
+@setting("jwt_issuer")
 @setting("jwt_audience")
 @setting("rate_limit")
 @setting("cors_origins")
@@ -68,7 +69,7 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.http.app import reserve
+    from asset_ledger.api.http.sockets import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
     from asset_ledger.ledger.storage.descriptors import raise_limit
 

@@ -13,8 +13,8 @@ class PartOut(AnswerModel):
     name: Annotated[
         str,
         Field(
-            description="`committer`, `disk`, `contents`, `log`, `descriptors`, `clock`, or"
-            " `projection` and its name."
+            description="`committer`, `disk`, `contents`, `log`, `descriptors`, `clock`,"
+            " `keys` (that JWTs are verified with), or `projection` and its name."
         ),
     ]
     ok: bool

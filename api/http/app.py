@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
-from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.errors import MalformedRequestError, UnauthenticatedError
 from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import (
     ANY,
@@ -64,7 +64,7 @@ from asset_ledger.api.http import (
     values,
 )
 from asset_ledger.api.http.answers import compress, problem
-from asset_ledger.api.http.auth import authenticator_of
+from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
@@ -75,9 +75,7 @@ from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.errors import AddressError, StorageFailedError
-from asset_ledger.ledger.storage.folder_lock import refuse_if_held
+from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
@@ -143,7 +141,10 @@ class Server(web.Server):
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        self._authenticator = authenticator_of(backend)
+        jwts = verifier(backend.settings) if backend.settings.auth == "jwt" else None
+        self._authenticator = authenticator_of(backend, jwts)
+        self._keys = jwts.address if jwts else None
+        self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
         backend.tokens.on_revoked = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
@@ -203,13 +204,24 @@ class Server(web.Server):
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
             self._backend.log_file.check()
-            self._admit(request, operation.scope)
+            await self._admit_or_recover(request, operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
+
+    async def _admit_or_recover(self, request: Request, scope: NeededScope) -> None:
+        """Admit the caller; once more if its token needed keys that were fetched meanwhile."""
+        try:
+            self._admit(request, scope)
+        except UnauthenticatedError as refused:
+            if not refused.sent or "Authorization" not in request.headers:
+                raise
+            if not await self._authenticator.recover(bearer(request.headers)):
+                raise
+            self._admit(request, scope)
 
     def _admit(self, request: Request, scope: NeededScope) -> None:
         request.credential = credential = self._authenticator.credential(request)
@@ -222,9 +234,14 @@ class Server(web.Server):
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
-    def _sign_in(self, token: str) -> Credential | None:
+    async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
-        credential = self._authenticator.sign_in(token)
+        try:
+            credential = self._authenticator.sign_in(token)
+        except UnauthenticatedError:
+            if not await self._authenticator.recover(token):
+                raise
+            credential = self._authenticator.sign_in(token)
         if credential is not None:
             self._take_rate(credential.principal)
         return credential
@@ -240,6 +257,8 @@ class Server(web.Server):
         """Close the idle connections."""
         self.clients.stop()
         super().pre_shutdown()
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
@@ -265,6 +284,7 @@ class Server(web.Server):
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows
         protocol.begin(request)
@@ -300,37 +320,6 @@ def _refusal(request: Request, error: Exception) -> web.Response:
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
-
-
-def reserve(settings: Settings) -> list[socket.socket]:
-    """Return a socket bound to each address of the settings, before the data folder is made.
-
-    Raises FolderLockedError, TokenKeyError, AddressError.
-    """
-    refuse_if_held(settings.data_dir)
-    if settings.auth == "jwt":
-        verifier(settings)
-    host, port = settings.host, settings.port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_bound(family, address) for family, *_, address in found]
-    except OSError as error:
-        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        reason = error.strerror or error
-        raise AddressError(f"cannot listen at {where}: {reason}. Choose another one") from error
-
-
-def _bound(family: int, address: Any) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 async def serve(

@@ -12,6 +12,7 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.connections import REASONS
+from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
@@ -58,6 +59,8 @@ async def readyz(request: Request) -> web.Response:
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
+    if request.key_address is not None:
+        parts.append(_keys(request.key_address))
     ready = all(part["ok"] for part in parts if not part.get("optional"))
     body = orjson.dumps({"ready": ready, "parts": parts})
     headers = {"Content-Type": JSON, **_FRESH}
@@ -101,6 +104,12 @@ def _committer(committer: Committer) -> dict[str, Any]:
 def _clock(clock: ClockCheck) -> dict[str, Any]:
     problem = clock.problem
     return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
+
+
+def _keys(keys: KeyAddress) -> dict[str, Any]:
+    """Report whether the keys of JWTs can be fetched. The server is ready while it has some."""
+    part = {"name": "keys", "ok": keys.problem is None, "reason": keys.problem}
+    return part | {"optional": True} if keys.keys() else part
 
 
 def _contents(damaged: int) -> dict[str, Any]:

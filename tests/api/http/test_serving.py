@@ -15,7 +15,8 @@ import orjson
 import pytest
 
 from asset_ledger.api.backend import Backend, open_backend
-from asset_ledger.api.http.app import reserve, serve
+from asset_ledger.api.http.app import serve
+from asset_ledger.api.http.sockets import reserve
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.log.event_log import Outcome
 from asset_ledger.ledger.log.sqlite import SqliteLog

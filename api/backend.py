@@ -7,11 +7,13 @@ the committer (contents, log, tables), then the readers. It closes in reverse or
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
@@ -73,12 +75,17 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(
-    settings: Settings, progress: Progress | None = None, worker: Worker | None = None
+    settings: Settings,
+    progress: Progress | None = None,
+    worker: Worker | None = None,
+    *,
+    upkeep: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open the data folder of these settings. `progress` is called while tables catch up.
 
-    Commits run in `worker`, or in a thread of this process. Raises DataFolderError if another
-    process has the folder, or if its files cannot be used.
+    Commits run in `worker`, or in a thread of this process. `upkeep`, of a server: collect and
+    scrub at the intervals of the settings, and measure what is stored. Raises DataFolderError if
+    another process has the folder, or if its files cannot be used.
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
@@ -122,13 +129,9 @@ async def open_backend(
         )
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, files.content, thumbnails.forget)
-        if settings.gc_interval != "off":
-            collecting = asyncio.create_task(_collect_again_and_again(collect, settings))
-            stack.push_async_callback(_cancelled, collecting)
-        interval = None if settings.scrub_interval == "off" else settings.scrub_interval
-        every = read_duration(interval) if interval else None
-        scrub = Scrub(files, committer, replay, contents, feed, every)
-        stack.push_async_callback(_cancelled, asyncio.create_task(scrub.run()))
+        scrub = Scrub(files, committer, replay, contents, feed)
+        for work in _upkeep(settings, collect, scrub) if upkeep else ():
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
             settings=settings,
@@ -147,6 +150,30 @@ async def open_backend(
             collect=collect,
             scrub=scrub,
         )
+
+
+def _upkeep(
+    settings: Settings, collect: Collect, scrub: Scrub
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what a server does by itself, until it is cancelled."""
+    yield _measure_again_and_again(collect, settings)
+    if settings.gc_interval != "off":
+        yield _collect_again_and_again(collect, settings)
+    if settings.scrub_interval != "off":
+        yield scrub.run(read_duration(settings.scrub_interval))
+
+
+async def _measure_again_and_again(collect: Collect, settings: Settings) -> None:
+    """Measure what is stored in each state: every hour, or in a hundredth of the time."""
+    retention, pause = read_retention(settings.retain_versions, settings.retain_deleted), 60.0
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        try:
+            await collect.plan(retention)
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            logger.warning("what is stored was not measured: %s", error)
+        pause = max(3_600.0, 100 * (time.monotonic() - began))
 
 
 async def _collect_again_and_again(collect: Collect, settings: Settings) -> None:

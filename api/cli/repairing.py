@@ -22,7 +22,7 @@ async def repair(folder: Path, backup: Path, digests: Sequence[str]) -> Outcomes
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_from
 
-    settings = settings_from({"data_dir": folder, "scrub_interval": "off"})
+    settings = settings_from({"data_dir": folder})
     try:
         async with open_backend(settings) as backend:
             return {each: await _outcome(backup, each, backend) for each in digests}

@@ -96,7 +96,7 @@ async def _serve_with(
     from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.api.http.app import serve as serve_http
 
-    async with open_backend(settings, progress, worker) as backend:
+    async with open_backend(settings, progress, worker, upkeep=True) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):

@@ -13,7 +13,12 @@ from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.connections import REASONS
 from asset_ledger.api.http.jwt_address import KeyAddress
-from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
+from asset_ledger.api.http.metrics import (
+    CONTENT_TYPE,
+    connection_metrics,
+    exposition,
+    server_metrics,
+)
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
@@ -71,18 +76,29 @@ async def readyz(request: Request) -> web.Response:
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
     clients = request.clients
+    keys = request.key_address
     extra = connection_metrics(
         len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
     )
-    body = exposition(request.backend, request.counts, extra)
+    free = await asyncio.to_thread(_free_bytes, request.backend)
+    server = server_metrics(free, keys.age if keys is not None else None)
+    body = exposition(request.backend, request.counts, [*extra, *server])
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
 def _disk(backend: Backend) -> dict[str, Any]:
     if problem := backend.log_file.problem:
         return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
-    free = shutil.disk_usage(backend.settings.data_dir).free
+    free = _free_bytes(backend)
     return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
+
+
+def _free_bytes(backend: Backend) -> int:
+    """Return the free space on the disk of the data folder; 0 if the folder is gone."""
+    try:
+        return shutil.disk_usage(backend.settings.data_dir).free
+    except OSError:
+        return 0
 
 
 def _descriptors(free: int) -> dict[str, Any]:

@@ -66,7 +66,7 @@ async def open_embedded(
     data_dir: Path, user_id: str, *, retry: RetryPolicy = RETRIES
 ) -> AsyncIterator["EmbeddedGateway"]:
     """Open a data folder for one user. Raises DataFolderError."""
-    async with open_backend(Settings(data_dir=data_dir, scrub_interval="off")) as backend:
+    async with open_backend(Settings(data_dir=data_dir)) as backend:
         yield EmbeddedGateway(backend, user_id, retry)
 
 

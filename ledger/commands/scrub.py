@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 class Scrub:
-    """Reads the ledger of a server again. `interval` None: never.
+    """Reads the ledger of a server again.
 
     `checked` and `size`: the parts and bytes that were read since the start; `late`: seconds since
     the most overdue part became due; `damaged_log`: the parts of the log that are damaged.
@@ -63,10 +63,9 @@ class Scrub:
         replay: AsyncReplay,
         contents: CheckedContents,
         feed: LiveFeed,
-        interval: timedelta | None,
     ) -> None:
         self._files, self._committer, self._replay = files, committer, replay
-        self._contents, self._feed, self._interval = contents, feed, interval
+        self._contents, self._feed = contents, feed
         self._lock, self._stopped = Lock(), False
         self._shown, self._recorded = set[str](), set[str]()
         self.checked = self.size = 0
@@ -80,12 +79,15 @@ class Scrub:
             if staged.small is not None:
                 await self._committer.append(Command(()), (staged,))
 
-    async def run(self) -> None:
-        """Work until the task is cancelled or the server stops. Errors are logged."""
-        while self._interval is not None and not self._feed.ended:
+    async def run(self, interval: timedelta) -> None:
+        """Read everything once an interval, until the task is cancelled or the server stops.
+
+        Errors are logged.
+        """
+        while not self._feed.ended:
             await asyncio.sleep(IDLE)
             try:
-                await self._run(self._interval.total_seconds())
+                await self._run(interval.total_seconds())
             except (LedgerError, OSError, sqlite3.Error) as error:
                 logger.error("nothing is scrubbed for a minute: %s", error)
                 await asyncio.sleep(RETRY)

@@ -75,6 +75,7 @@ from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.workers.child import freeze_heap
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -203,8 +204,11 @@ class Server(web.Server):
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
-            self._backend.log_file.check()
-            await self._admit_or_recover(request, operation.scope)
+            self._backend.log_file.check_often()
+            try:
+                self._admit(request, operation.scope)
+            except UnauthenticatedError as refused:
+                await self._admit_with_new_keys(request, operation.scope, refused)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
@@ -212,16 +216,14 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    async def _admit_or_recover(self, request: Request, scope: NeededScope) -> None:
-        """Admit the caller; once more if its token needed keys that were fetched meanwhile."""
-        try:
-            self._admit(request, scope)
-        except UnauthenticatedError as refused:
-            if not refused.sent or "Authorization" not in request.headers:
-                raise
-            if not await self._authenticator.recover(bearer(request.headers)):
-                raise
-            self._admit(request, scope)
+    async def _admit_with_new_keys(
+        self, request: Request, scope: NeededScope, refused: UnauthenticatedError
+    ) -> None:
+        """Admit the caller if its token needs keys that can be fetched; else raise `refused`."""
+        sent = refused.sent and "Authorization" in request.headers
+        if not sent or not await self._authenticator.recover(bearer(request.headers)):
+            raise refused
+        self._admit(request, scope)
 
     def _admit(self, request: Request, scope: NeededScope) -> None:
         request.credential = credential = self._authenticator.credential(request)
@@ -336,6 +338,7 @@ async def serve(
         sites = [web.SockSite(runner, each) for each in sockets]
         for site in sites:
             await site.start()
+        freeze_heap()
         with _stop_signal() as stop:
             ready(_address(runner))
             await stop.wait()

@@ -24,7 +24,9 @@ from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.scrub.notes import Checked
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
+from asset_ledger.ledger.storage.last_backup import last_backup
 from asset_ledger.projections.serving import Projections
 
 MIN_DESCRIPTORS: Final = 32
@@ -80,8 +82,8 @@ async def metrics(request: Request) -> web.Response:
     extra = connection_metrics(
         len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
     )
-    free = await asyncio.to_thread(_free_bytes, request.backend)
-    server = server_metrics(free, keys.age if keys is not None else None)
+    disk = await asyncio.to_thread(_disk_numbers, request.backend)
+    server = server_metrics(*disk, keys.age if keys is not None else None)
     body = exposition(request.backend, request.counts, [*extra, *server])
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
@@ -91,6 +93,12 @@ def _disk(backend: Backend) -> dict[str, Any]:
         return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
     free = _free_bytes(backend)
     return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
+
+
+def _disk_numbers(backend: Backend) -> tuple[int, float | None]:
+    """Return the free space, and the age of the last backup in seconds."""
+    last = last_backup(DataFolder(backend.settings.data_dir).last_backup)
+    return _free_bytes(backend), last.age if last is not None else None
 
 
 def _free_bytes(backend: Backend) -> int:

@@ -174,9 +174,13 @@ def connection_metrics(
     yield ended
 
 
-def server_metrics(free_bytes: int, key_age: float | None) -> Iterator[Metric]:
-    """Yield the metrics of the disk, and of the keys of JWTs if they are fetched."""
+def server_metrics(
+    free_bytes: int, backup_age: float | None, key_age: float | None
+) -> Iterator[Metric]:
+    """Yield the metrics of the disk, of the last backup, and of the fetched keys of JWTs."""
     yield _gauge("free_bytes", "Free bytes on the disk of the data folder.", free_bytes)
+    if backup_age is not None:
+        yield _gauge("backup_age_seconds", "Since the last backup was made.", backup_age)
     if key_age is not None:
         yield _gauge("jwt_keys_age_seconds", "Since the keys of JWTs were fetched.", key_age)
 

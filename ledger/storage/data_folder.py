@@ -52,6 +52,7 @@ class DataFolder:
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
+        self.last_backup: Final = root / "backup.json"  # when the last one was made
         self.scrub: Final = root / "scrub.db"  # when each part was read; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only

@@ -48,7 +48,7 @@ NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "a
 """File systems on which SQLite's WAL and the lock are not reliable."""
 
 
-class Check(NamedTuple):
+class Checkup(NamedTuple):
     """The outcome of one check. `todo`: what to do; empty if it is ok."""
 
     name: str
@@ -57,107 +57,107 @@ class Check(NamedTuple):
     todo: str = ""
 
 
-def checks(settings: Settings, config: Path | None) -> Iterator[Check]:
+def checks(settings: Settings, config: Path | None) -> Iterator[Checkup]:
     """Run every check. A check that cannot be made has failed."""
     for name, check in CHECKS.items():
         try:
             yield from check(settings, config)
         except (LedgerError, OSError, sqlite3.Error) as error:
-            yield Check(name, "failed", str(error), "see above: the message says what to do")
+            yield Checkup(name, "failed", str(error), "see above: the message says what to do")
 
 
-def _versions(_: Settings, __: Path | None) -> Iterator[Check]:
+def _versions(_: Settings, __: Path | None) -> Iterator[Checkup]:
     python = ".".join(map(str, sys.version_info[:3]))
     what = f"asset-ledger {version('asset-ledger')}, Python {python}"
     what += f", SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        yield Check("versions", "failed", what, "use a Python with SQLite 3.37 or newer")
+        yield Checkup("versions", "failed", what, "use a Python with SQLite 3.37 or newer")
     else:
-        yield Check("versions", "ok", what)
+        yield Checkup("versions", "ok", what)
 
 
-def _settings(settings: Settings, config: Path | None) -> Iterator[Check]:
+def _settings(settings: Settings, config: Path | None) -> Iterator[Checkup]:
     for name, nearest in misspelt(os.environ):
-        yield Check("settings", "warning", f"{name} is not a setting", f"did you mean {nearest}?")
+        yield Checkup("settings", "warning", f"{name} is not a setting", f"did you mean {nearest}?")
     if config is None:
-        yield Check("settings", "ok", "no settings file")
+        yield Checkup("settings", "ok", "no settings file")
         return
     mode = stat.S_IMODE(config.stat().st_mode)
     if settings.jwt_key is not None and mode & OTHERS:
         what = f"{config} has a key, and the mode {mode:04o}"
-        yield Check("settings", "warning", what, f"chmod 600 {config}")
+        yield Checkup("settings", "warning", what, f"chmod 600 {config}")
     else:
-        yield Check("settings", "ok", f"read {config}")
+        yield Checkup("settings", "ok", f"read {config}")
 
 
-def _folder(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _folder(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     folder = settings.data_dir.absolute()
     if not folder.exists():
         todo = "asset-ledger serve makes it; or name another with --data-dir"
-        yield Check("folder", "warning", f"{folder} does not exist", todo)
+        yield Checkup("folder", "warning", f"{folder} does not exist", todo)
         return
     found = folder.stat()
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISDIR(found.st_mode):
-        yield Check("folder", "failed", f"{folder} is a file", "name a folder with --data-dir")
+        yield Checkup("folder", "failed", f"{folder} is a file", "name a folder with --data-dir")
     elif found.st_uid != os.geteuid() and os.geteuid() != 0:
         what = f"{folder} belongs to the account {found.st_uid}"
-        yield Check("folder", "failed", what, "run this and the server as that account")
+        yield Checkup("folder", "failed", what, "run this and the server as that account")
     elif mode & OTHERS:
         todo = f"the next start corrects it; or chmod 700 {folder}"
-        yield Check("folder", "warning", f"{folder} has the mode {mode:04o}", todo)
+        yield Checkup("folder", "warning", f"{folder} has the mode {mode:04o}", todo)
     elif (kind := file_system(folder)) in NETWORK:
         what, todo = f"{folder} is on a network file system ({kind})", "move it to a local disk"
-        yield Check("folder", "failed", what, todo)
+        yield Checkup("folder", "failed", what, todo)
     else:
-        yield Check("folder", "ok", f"{folder}, on {kind}")
+        yield Checkup("folder", "ok", f"{folder}, on {kind}")
 
 
-def _ledger(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _ledger(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     files = DataFolder(settings.data_dir)
     check_log(files.root)
     if not files.log.exists():
-        yield Check("ledger", "warning", "there is no ledger yet", "start asset-ledger serve")
+        yield Checkup("ledger", "warning", "there is no ledger yet", "start asset-ledger serve")
         return
     with closing(SqliteLogReader(files.log)) as log:
         opened, head = read_identity(log, Codec()), log.head()
         what = f"log {opened.log_id}, {head.position:,} events"
         if (refusal := refusal_of_writes(files)) is not None:
-            yield Check("ledger", "warning", what, str(refusal))
+            yield Checkup("ledger", "warning", what, str(refusal))
         else:
-            yield Check("ledger", "ok", what)
+            yield Checkup("ledger", "ok", what)
         yield _key(log, files)
         yield _clock(head.recorded_at)
         if settings.auth == "tokens" and not _has_token(log, opened.log_id):
-            yield Check("tokens", "warning", "no token exists", "asset-ledger token create")
+            yield Checkup("tokens", "warning", "no token exists", "asset-ledger token create")
 
 
-def _key(log: SqliteLogReader, files: DataFolder) -> Check:
+def _key(log: SqliteLogReader, files: DataFolder) -> Checkup:
     in_force = keys_in_force(log, Codec())[-1].key
     try:
         check_key_file(files.key, in_force)
     except SigningKeyError as error:
-        return Check("key", "failed", str(error), "restore checkpoint.key from your backup")
+        return Checkup("key", "failed", str(error), "restore checkpoint.key from your backup")
     mode = stat.S_IMODE(files.key.stat().st_mode)
     if mode & OTHERS:
-        return Check("key", "failed", f"its mode is {mode:04o}", f"chmod 600 {files.key}")
-    return Check("key", "ok", in_force)
+        return Checkup("key", "failed", f"its mode is {mode:04o}", f"chmod 600 {files.key}")
+    return Checkup("key", "ok", in_force)
 
 
-def _clock(last: datetime | None) -> Check:
+def _clock(last: datetime | None) -> Checkup:
     clock = ClockCheck()
     clock.note(last)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if clock.problem is not None:
-        return Check("clock", "failed", now, clock.problem)
-    return Check("clock", "ok", now)
+        return Checkup("clock", "failed", now, clock.problem)
+    return Checkup("clock", "ok", now)
 
 
 def _has_token(log: SqliteLogReader, log_id: str) -> bool:
     return any(stored.topic == TokenCreated.TOPIC for stored in log.stream(log_id))
 
 
-def _disk(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _disk(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     folder = next(
         p
         for p in (settings.data_dir.absolute(), *settings.data_dir.absolute().parents)
@@ -168,17 +168,17 @@ def _disk(settings: Settings, _: Path | None) -> Iterator[Check]:
     what = f"{free:,} bytes free"
     if free < LOW_FREE:
         state: State = "failed" if free < MIN_FREE else "warning"
-        yield Check("disk", state, what, "free space: asset-ledger gc, or a larger disk")
+        yield Checkup("disk", state, what, "free space: asset-ledger gc, or a larger disk")
         return
     if folder != settings.data_dir.absolute():
-        yield Check("disk", "ok", what)
+        yield Checkup("disk", "ok", what)
         return
     seconds = _fsync(folder)
     what += f", fsync takes {seconds * 1000:.1f} ms"
     if seconds > SLOW_FSYNC:
-        yield Check("disk", "warning", what, "each write waits for it: use a faster disk")
+        yield Checkup("disk", "warning", what, "each write waits for it: use a faster disk")
     else:
-        yield Check("disk", "ok", what)
+        yield Checkup("disk", "ok", what)
 
 
 def _fsync(folder: Path) -> float:
@@ -194,7 +194,7 @@ def _fsync(folder: Path) -> float:
     return min(took)
 
 
-def _port(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _port(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     where = f"{settings.host}, port {settings.port}"
     try:
         refuse_if_held(settings.data_dir)
@@ -202,9 +202,9 @@ def _port(settings: Settings, _: Path | None) -> Iterator[Check]:
         holder = holder_of(settings.data_dir)
         if holder is not None and holder.address is not None:
             what = f"process {holder.pid} serves the folder at {holder.address}"
-            yield Check("port", "ok", what)
+            yield Checkup("port", "ok", what)
         else:
-            yield Check("port", "warning", str(error), "wait until it ends")
+            yield Checkup("port", "warning", str(error), "wait until it ends")
         return
     try:
         for family, kind, _proto, _name, address in socket.getaddrinfo(
@@ -215,31 +215,31 @@ def _port(settings: Settings, _: Path | None) -> Iterator[Check]:
                 bound.bind(address)
     except OSError as error:
         what = f"{where}: {error.strerror or error}"
-        yield Check("port", "failed", what, "choose another with --host and --port")
+        yield Checkup("port", "failed", what, "choose another with --host and --port")
     else:
-        yield Check("port", "ok", f"{where} is free")
+        yield Checkup("port", "ok", f"{where} is free")
 
 
-def _descriptors(_: Settings, __: Path | None) -> Iterator[Check]:
+def _descriptors(_: Settings, __: Path | None) -> Iterator[Checkup]:
     raise_limit()
     if limit() < FEW_DESCRIPTORS:
         todo = "raise ulimit -n: each connection needs two"
-        yield Check("descriptors", "warning", f"{limit():,} file descriptors", todo)
+        yield Checkup("descriptors", "warning", f"{limit():,} file descriptors", todo)
     else:
-        yield Check("descriptors", "ok", f"{limit():,} file descriptors")
+        yield Checkup("descriptors", "ok", f"{limit():,} file descriptors")
 
 
-def _backups(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _backups(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     files = DataFolder(settings.data_dir)
     last = last_backup(files.last_backup)
     todo = "asset-ledger backup create DEST, every night"
     if not files.log.exists():
         return
     if last is None:
-        yield Check("backup", "warning", "no backup was made", todo)
+        yield Checkup("backup", "warning", "no backup was made", todo)
         return
     what = f"{last.events:,} events in {last.target}, {last.age / 3_600:,.1f} hours ago"
-    yield Check(
+    yield Checkup(
         "backup",
         "warning" if last.age > OLD_BACKUP else "ok",
         what,
@@ -247,7 +247,7 @@ def _backups(settings: Settings, _: Path | None) -> Iterator[Check]:
     )
 
 
-def _scrub(settings: Settings, _: Path | None) -> Iterator[Check]:
+def _scrub(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     files = DataFolder(settings.data_dir)
     if not files.scrub.exists():
         return
@@ -257,12 +257,12 @@ def _scrub(settings: Settings, _: Path | None) -> Iterator[Check]:
         damaged, late = notes.damaged(), notes.lateness()
     if damaged:
         what = f"{len(damaged):,} damaged: {damaged[0].part.name}"
-        yield Check("scrub", "failed", what, "asset-ledger scrub --from a backup")
+        yield Checkup("scrub", "failed", what, "asset-ledger scrub --from a backup")
     elif late > seconds:
         todo = "run asset-ledger scrub, or the server for longer"
-        yield Check("scrub", "warning", f"{late / 86_400:,.1f} days late", todo)
+        yield Checkup("scrub", "warning", f"{late / 86_400:,.1f} days late", todo)
     else:
-        yield Check("scrub", "ok", "nothing is damaged")
+        yield Checkup("scrub", "ok", "nothing is damaged")
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
@@ -281,7 +281,7 @@ def file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> st
     return kind
 
 
-CHECKS: Final[Mapping[str, Callable[[Settings, Path | None], Iterator[Check]]]] = {
+CHECKS: Final[Mapping[str, Callable[[Settings, Path | None], Iterator[Checkup]]]] = {
     "versions": _versions,
     "settings": _settings,
     "folder": _folder,

@@ -229,7 +229,7 @@ def test_a_server_shows_and_records_what_the_command_finds_and_repairs(
 @pytest.mark.slow
 def test_a_kill_at_any_instant_of_a_scrub_loses_no_finding(folder: Path) -> None:
     content_file(folder, True).unlink()
-    flip(60)(content_file(folder, False))
+    flip(45)(content_file(folder, False))
     backup = folder.with_name("b")
     for pause in range(8):
         with program("scrub", "--data-dir", folder, "--from", backup) as command:

@@ -90,12 +90,13 @@ class Verifier:
         return self._source if isinstance(self._source, KeyAddress) else None
 
     def lacks_key(self, text: str) -> bool:
-        """Return whether a token names a key that is not among the keys."""
+        """Return whether a token names a key that is not among the keys, or there is none."""
         try:
             kid = jwt.get_unverified_header(text).get("kid")
         except _REFUSALS:
             return False
-        return kid not in {known.name for known in self._keys()}
+        keys = self._keys()
+        return not keys or (kid is not None and all(known.name != kid for known in keys))
 
     async def recover(self, text: str) -> bool:
         """Fetch the keys if a token names an unknown one. Return whether the keys changed.

@@ -21,7 +21,7 @@ from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import SYSTEM, DamageFound, DamageRepaired
-from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.errors import LedgerError, UnavailableError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -68,6 +68,7 @@ class Scrub:
         self._contents, self._feed = contents, feed
         self._lock, self._stopped = Lock(), False
         self._shown, self._recorded = set[str](), set[str]()
+        self._refusal = ""
         self.checked = self.size = 0
         self.late = 0.0
         self.damaged_log: list[Checked] = []
@@ -94,10 +95,9 @@ class Scrub:
 
     async def _run(self, interval: float) -> None:
         notes = await asyncio.to_thread(ScrubNotes, self._files.scrub, self._files.log, interval)
-        self._stopped = False
+        scrubber, self._stopped = Scrubber(self._files, notes), False
         try:
             self._recorded = await self._replay(Replay.damage)
-            scrubber = Scrubber(self._files, notes)
             while not self._feed.ended:
                 await self._report(notes)
                 await self._round(scrubber)
@@ -105,6 +105,7 @@ class Scrub:
                 await asyncio.sleep(IDLE)
         finally:
             self._stopped = True  # a thread may be at work for a task that was cancelled
+            scrubber.interrupt()
             await asyncio.to_thread(self._close, notes)
 
     async def _read_again(self, notes: ScrubNotes) -> None:
@@ -161,6 +162,15 @@ class Scrub:
         self.late = await asyncio.to_thread(notes.lateness)
         self.damaged_log = [each for each in damaged.values() if not each.part.is_content]
         await asyncio.to_thread(notes.bring_forward, self._show(damaged))
+        try:
+            await self._record_changes(notes, damaged)
+        except UnavailableError as error:  # what is read-only can be read
+            if str(error) != self._refusal:
+                logger.error("findings of the scrub are not recorded: %s", error)
+            self._refusal = str(error)
+
+    async def _record_changes(self, notes: ScrubNotes, damaged: dict[str, Checked]) -> None:
+        """Record what is damaged now and was not, and what was and is whole."""
         new = damaged.keys() - self._recorded
         for cause in sorted({damaged[name].cause or "" for name in new}):
             names = sorted(name for name in new if damaged[name].cause == cause)

@@ -5,7 +5,7 @@ Each function is a generator: it yields after every piece of work, so that the c
 
 import hashlib
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -119,10 +119,16 @@ def hash_of(stream: str, version: int, topic: str, state: bytes) -> bytes:
         return b""
 
 
-def read_table(log: Path, part: LedgerPart) -> Reading:
-    """Read the pages of a table and of its indexes. Raises sqlite3.Error."""
+def read_table(
+    log: Path, part: LedgerPart, opened: Callable[[sqlite3.Connection], None]
+) -> Reading:
+    """Read the pages of a table and of its indexes, in one piece of work. Raises sqlite3.Error.
+
+    `opened` gets the connection, to interrupt it.
+    """
     table = part.name.split()[1]
     with closing(open_reader(log)) as db:
+        opened(db)
         try:
             rows = db.execute(f"PRAGMA quick_check('{table}')").fetchmany(1)
         except sqlite3.Error as error:

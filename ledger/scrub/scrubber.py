@@ -6,7 +6,7 @@ them. The log names the parts: what an event recorded has to be there.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import orjson
@@ -38,6 +38,7 @@ class Scrubber:
 
     def __init__(self, files: DataFolder, notes: ScrubNotes) -> None:
         self._files, self.notes = files, notes
+        self._db: sqlite3.Connection | None = None
 
     def due(self) -> Iterator[Checked | None]:
         """Follow the log and read up to 256 parts that are due. Yield each that was read, and None
@@ -60,6 +61,12 @@ class Scrubber:
                 self.notes.keep([end.value])
                 return end.value  # type: ignore[no-any-return]
 
+    def interrupt(self) -> None:
+        """End the reading of a table, which may take minutes. Any thread may call."""
+        if self._db is not None:
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                self._db.interrupt()
+
     def _read(self, parts: Iterator[LedgerPart]) -> Iterator[Checked | None]:
         results = list[Checked]()
         for part in parts:
@@ -74,8 +81,12 @@ class Scrubber:
     def _reading(self, part: LedgerPart) -> Reading:
         if part.is_content:
             return read_content(self._files.content, part)
-        read = read_events if part.name.startswith("events ") else read_table
-        return read(self._files.log, part)
+        if part.name.startswith("events "):
+            return read_events(self._files.log, part)
+        return read_table(self._files.log, part, self._hold)
+
+    def _hold(self, db: sqlite3.Connection) -> None:
+        self._db = db
 
     def _follow(self) -> Iterator[None]:
         """Note the parts that new events name."""

@@ -298,3 +298,15 @@ async def test_the_certificate_of_an_https_address_is_checked(
             assert trusted or "CERTIFICATE_VERIFY_FAILED" in server.errors
         finally:
             await asyncio.to_thread(server.close)
+
+
+@pytest.mark.parametrize("kid", [[], {}, 7, True])
+async def test_a_key_whose_id_is_no_text_is_no_defect(
+    data_dir: Path, issuer: Issuer, kid: object
+) -> None:
+    odd = {**jwk(ED25519, "odd"), "kid": kid}
+    issuer.keys = {"keys": [odd, jwk(RSA, "rsa")]}
+    async with trusting(data_dir, **by_address(issuer)) as api:
+        assert await status(api, signed("RS256", {"kid": "rsa"})) == 200
+        assert await status(api, signed("EdDSA", {"kid": "odd"})) == 401
+        assert await status(api, signed("RS256")) == 200

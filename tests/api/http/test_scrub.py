@@ -13,6 +13,7 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands import scrub
 from tests.api.damage import content_file, damage_table, flip
 from tests.api.running import Api, serving
+from tests.journeys.server import run
 
 LARGE: Final = os.urandom(3_000_000)
 SMALL: Final = b"small content"
@@ -166,3 +167,24 @@ async def test_a_content_without_a_digest_is_refused(data_dir: Path, name: str) 
         answer = await api.call("PUT", f"/api/contents/{name}", data=SMALL)
 
         assert (answer.status, answer.slug) == (400, "bad-parameter")
+
+
+async def test_a_folder_for_inspection_is_scrubbed_without_events(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await api.created(LARGE)
+        await api.created(SMALL)
+    done = await asyncio.to_thread(run, "backup", "create", tmp_path / "b", "--data-dir", data_dir)
+    assert done.returncode == 0
+    folder = tmp_path / "earlier"
+    upto = ("--upto", "2", "--data-dir", folder)
+    done = await asyncio.to_thread(run, "backup", "restore", tmp_path / "b", *upto)
+    assert done.returncode == 0, done.stderr
+    content_file(folder, True).unlink()
+    async with serving(Settings(data_dir=folder, scrub_interval="1s")) as api:
+        await until(lambda: api.backend.ledger.contents.damaged == 1)
+        checked = api.backend.scrub.checked
+        await until(lambda: api.backend.scrub.checked > checked + 20)
+
+        assert api.head() == 2

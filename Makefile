@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve demo test check lint lint-web types slow chaos bench dist lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow chaos bench dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -62,6 +62,9 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 
 dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
 	$(BIN)/python -m tests.distribution dist
+
+sbom: .venv/runtime.stamp  ## what an installation runs, as a CycloneDX bill of materials in ./dist
+	$(BIN)/python -m tools.sbom dist/asset-ledger.cdx.json
 
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,7 +35,12 @@ class Settings(BaseSettings):
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
     )
-    jwt_jwks: Path | None = Field(None, description="a JWK set file with keys that verify JWTs")
+    jwt_jwks: str | None = Field(
+        None, description="keys that verify JWTs: a JWK set file, or its https address"
+    )
+    jwt_issuer: str | None = Field(
+        None, description="required issuer (`iss`) of a JWT; an OpenID issuer's keys are fetched"
+    )
     jwt_audience: str | None = Field(None, description="required audience (`aud`) of a JWT")
     rate_limit: str = Field("off", description="requests of each user: `100/s`, `/m`, `/h`")
     cors_origins: str = Field(
@@ -70,6 +76,9 @@ class Settings(BaseSettings):
         "30d", description="how long a deleted asset can be restored; `0`: never"
     )
     gc_interval: str = Field("off", description="time between two collections: `1d`, or `off`")
+    scrub_interval: str = Field(
+        "30d", description="time in which every stored byte is read again: `30d`, or `off`"
+    )
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -89,6 +98,18 @@ class Settings(BaseSettings):
         """The slots of the write queue that one user may hold: half, if there can be others."""
         return self.queue_size if self.auth == "local" else max(1, self.queue_size // 2)
 
+    @field_validator("jwt_jwks", mode="before")
+    @classmethod
+    def _text_of_path(cls, named: object) -> object:
+        return str(named) if isinstance(named, Path) else named
+
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _file_or_https(cls, named: str | None) -> str | None:
+        if named is not None and "://" in named and not is_address(named):
+            raise ValueError("must be a file, or an address that begins with https://")
+        return named
+
     @field_validator("rate_limit")
     @classmethod
     def _spelled_rate(cls, rate: str) -> str:
@@ -101,12 +122,13 @@ class Settings(BaseSettings):
         read_versions(versions)
         return versions
 
-    @field_validator("retain_deleted", "gc_interval")
+    @field_validator("retain_deleted", "gc_interval", "scrub_interval")
     @classmethod
     def _spelled_duration(cls, duration: str, info: ValidationInfo) -> str:
-        if info.field_name == "gc_interval" and duration == "off":
+        is_interval = info.field_name != "retain_deleted"
+        if is_interval and duration == "off":
             return duration
-        if not read_duration(duration) and info.field_name == "gc_interval":
+        if not read_duration(duration) and is_interval:
             raise ValueError("must be off, or a duration such as 1d")
         return duration
 
@@ -139,9 +161,25 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _something_to_verify_with(self) -> Self:
-        if self.auth == "jwt" and not (self.jwt_key or self.jwt_jwks):
-            raise ValueError("--auth: jwt needs --jwt-key or --jwt-jwks")
+        if self.auth != "jwt" or self.jwt_key or self.jwt_jwks:
+            return self
+        if self.jwt_issuer is None:
+            raise ValueError("--auth: jwt needs --jwt-key, --jwt-jwks or --jwt-issuer")
+        if not is_address(self.jwt_issuer):
+            raise ValueError("--jwt-issuer: must begin with https://, or set --jwt-jwks too")
         return self
+
+
+def is_address(text: str) -> bool:
+    """Return whether keys may be fetched there: https, or http on this machine."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host or ""))
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "export": "asset_ledger.api.cli.export:export",
     "import": "asset_ledger.api.cli.imports:import_",
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
+    "doctor": "asset_ledger.api.cli.doctor:doctor",
+    "scrub": "asset_ledger.api.cli.scrub:scrub",
     "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
     "s3-key": "asset_ledger.api.cli.s3_key:s3_key",

@@ -39,10 +39,13 @@ def create(
     """
     from asset_ledger.api.backup.create import create_backup
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+    from asset_ledger.ledger.storage.last_backup import note_backup
 
     folder = existing_log(data_dir).parent
     with closing(ProgressBar()) as progress:
         made, missing = create_backup(folder, dest, progress, with_key=with_key)
+    note_backup(DataFolder(folder).last_backup, str(dest), made.events)
     for each in missing:
         echo(orjson.dumps(each._asdict()) if as_json else f"{each.digest} {each.reason}")
     echo(orjson.dumps(made.document()) if as_json else _line(made))

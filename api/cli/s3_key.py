@@ -42,7 +42,7 @@ def create(
     from asset_ledger.api.s3.keys import keep_secret
     from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name or "S3"}
+    sent: dict[str, Any] = {"user_id": user, "scopes": [*scopes] or None, "name": name or "S3"}
     sent["expires_at"] = moment_of(expires) if expires else None
     made = run_on_tokens(
         ServerCall("POST", "/api/tokens", sent),

@@ -2,12 +2,14 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
 from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
@@ -20,6 +22,7 @@ logger: Final = logging.getLogger(__name__)
 
 
 @click.command()
+@CONFIG
 @setting("host")
 @setting("port")
 @setting("s3_port")
@@ -27,6 +30,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
+@setting("jwt_issuer")
 @setting("jwt_audience")
 @setting("rate_limit")
 @setting("cors_origins")
@@ -42,6 +46,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("retain_versions")
 @setting("retain_deleted")
 @setting("gc_interval")
+@setting("scrub_interval")
 @setting("committer")
 @setting("committer_silence")
 @setting("job_silence")
@@ -49,7 +54,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(**flags: Any) -> None:
+def serve(config: Path | None, **flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
@@ -57,7 +62,7 @@ def serve(**flags: Any) -> None:
     from asset_ledger.api.workers.own_process import tune
 
     tune()
-    settings = settings_from(flags)
+    settings = settings_from(flags, config)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
@@ -93,7 +98,7 @@ async def _serve_with(
     from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.api.serving import serve as serve_http
 
-    async with open_backend(settings, progress, worker) as backend:
+    async with open_backend(settings, progress, worker, upkeep=True) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):

@@ -46,7 +46,7 @@ def create(
     user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
 ) -> None:
     """Make a token and print it. It cannot be printed a second time."""
-    sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name}
+    sent: dict[str, Any] = {"user_id": user, "scopes": [*scopes] or None, "name": name}
     sent["expires_at"] = moment_of(expires) if expires else None
     made = run_on_tokens(
         ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(SYSTEM, sent), where

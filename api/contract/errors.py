@@ -20,7 +20,8 @@ RefusedError
     └── FieldsError             several fields have invalid values
 
 UnavailableError
-└── DrawingFailedError        the thumbnail was not drawn this time
+├── DrawingFailedError        the thumbnail was not drawn this time
+└── KeysUnavailableError      the keys of the issuer could not be fetched
 
 LedgerError
 └── TokenKeyError             the settings have no key that verifies tokens
@@ -139,6 +140,10 @@ class DrawingFailedError(UnavailableError):
     def __init__(self, reason: str, retry_after: float) -> None:
         super().__init__(f"the thumbnail was not drawn: {reason}. Retry as Retry-After says")
         self.retry_after = retry_after
+
+
+class KeysUnavailableError(UnavailableError):
+    """The keys that verify tokens could not be fetched from their issuer."""
 
 
 class TokenKeyError(LedgerError):

@@ -25,6 +25,7 @@ from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.proofs import ProofsIn
+from asset_ledger.api.contract.repairs import RepairOut
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
@@ -322,6 +323,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "packs": 0,
         "contents": [{"digest": _DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
     },
+    RepairOut: {"digest": _DIGEST, "size": 6},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},
@@ -360,6 +362,7 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "digest": ("The digest of the console's files.", "0123456789abcdef"),
     "node_id": ("The node's id.", "node_123"),
     "workflow_id": ("The workflow's id.", "workflow_789"),
+    "content": ("The content's digest.", _DIGEST),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
 """The parameters in paths: a description and an example of each."""

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from asset_ledger.api.contract.errors import (
     DrawingFailedError,
     ForbiddenError,
+    KeysUnavailableError,
     MalformedRequestError,
     MethodNotAllowedError,
     MissingScopeError,
@@ -96,6 +97,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     DeadlineExceededError: Problem(503, "deadline-exceeded", "The read took too long"),
     OutcomeUnknownError: Problem(503, "outcome-unknown", "Unknown whether it was recorded", 1),
     DrawingFailedError: Problem(503, "drawing-failed", "The thumbnail was not drawn", 60),
+    KeysUnavailableError: Problem(503, "keys-unavailable", "The issuer's keys are missing", 15),
     ContentDamagedError: Problem(503, "content-damaged", "The bytes of this content are damaged"),
     TablesDamagedError: Problem(503, "tables-damaged", "The tables are damaged: rebuild them"),
     StorageFailedError: Problem(503, "storage-failed", "The storage failed", 5),

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
-from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.errors import MalformedRequestError, UnauthenticatedError
 from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import (
     ANY,
@@ -48,6 +48,7 @@ from asset_ledger.api.http import (
     nodes,
     projections,
     proofs,
+    repairs,
     search,
     session,
     skipping,
@@ -59,12 +60,13 @@ from asset_ledger.api.http import (
     values,
 )
 from asset_ledger.api.http.answers import POSITION, compress, problem
-from asset_ledger.api.http.auth import authenticator_of
+from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
+from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
@@ -100,6 +102,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         projections,
         skipping,
         collection,
+        repairs,
         session,
         tokens,
         health,
@@ -135,7 +138,10 @@ class Server(web.Server):
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        self.authenticator = authenticator_of(backend)
+        jwts = verifier(backend.settings) if backend.settings.auth == "jwt" else None
+        self.authenticator = authenticator_of(backend, jwts)
+        self._keys = jwts.address if jwts else None
+        self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
         backend.tokens.on_revoked = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
@@ -202,13 +208,23 @@ class Server(web.Server):
         request.is_read = operation.scope == "read" or request.method in ("GET", "HEAD")
         if operation.scope is not None:
             self._backend.log_file.check_often()
-            self.admit(request, self.authenticator.credential(request), operation.scope)
+            self.admit(request, await self._credential(request), operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
         answer: web.StreamResponse = await operation.handler(request)
         return answer
+
+    async def _credential(self, request: Request) -> Credential:
+        """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
+        try:
+            return self.authenticator.credential(request)
+        except UnauthenticatedError as refused:
+            sent = refused.sent and "Authorization" in request.headers
+            if not sent or not await self.authenticator.recover(bearer(request.headers)):
+                raise
+        return self.authenticator.credential(request)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.
@@ -225,9 +241,14 @@ class Server(web.Server):
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
-    def _sign_in(self, token: str) -> Credential | None:
+    async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
-        credential = self.authenticator.sign_in(token)
+        try:
+            credential = self.authenticator.sign_in(token)
+        except UnauthenticatedError:
+            if not await self.authenticator.recover(token):
+                raise
+            credential = self.authenticator.sign_in(token)
         if credential is not None:
             self._take_rate(credential.principal)
         return credential
@@ -243,6 +264,8 @@ class Server(web.Server):
         """Close the idle connections."""
         self.clients.stop()
         super().pre_shutdown()
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
@@ -268,6 +291,7 @@ class Server(web.Server):
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows
         protocol.begin(request)

@@ -66,6 +66,8 @@ class _Numbers(Collector):
         yield from self._writes()
         yield from self._projections()
         yield from self._rebuilds()
+        yield from self._scrub()
+        yield from self._stored()
         yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
@@ -140,6 +142,27 @@ class _Numbers(Collector):
             ended.add_metric([result], rebuilds.counts[result])
         yield ended
 
+    def _scrub(self) -> Iterator[Metric]:
+        scrub = self._backend.scrub
+        yield _counter("scrubbed", "Contents and parts of the log read again.", scrub.checked)
+        yield _counter("scrubbed_bytes", "Bytes of contents read again.", scrub.size)
+        yield _gauge("scrub_late_seconds", "How long a part has been due.", scrub.late)
+        damaged = len(scrub.damaged_log)
+        yield _gauge("damaged_log_parts", "Parts of the log found damaged.", damaged)
+
+    def _stored(self) -> Iterator[Metric]:
+        """Yield what the last measurement found: nothing is read for this."""
+        collect = self._backend.collect
+        contents = GaugeMetricFamily(f"{_PREFIX}contents", "Contents, by state.", labels=["state"])
+        size = GaugeMetricFamily(
+            f"{_PREFIX}content_bytes", "Bytes of contents, by state.", labels=["state"]
+        )
+        for state, found in collect.sizes.items():
+            contents.add_metric([state], found.contents)
+            size.add_metric([state], found.size)
+        yield from (contents, size)
+        yield _gauge("content_bytes_age_seconds", "Since these were measured.", collect.age)
+
 
 def connection_metrics(
     connections: int, unread: int, bodies: int, closed: Mapping[str, int], reasons: Iterable[str]
@@ -154,6 +177,17 @@ def connection_metrics(
     for reason in reasons:
         ended.add_metric([reason], closed[reason])
     yield ended
+
+
+def server_metrics(
+    free_bytes: int, backup_age: float | None, key_age: float | None
+) -> Iterator[Metric]:
+    """Yield the metrics of the disk, of the last backup, and of the fetched keys of JWTs."""
+    yield _gauge("free_bytes", "Free bytes on the disk of the data folder.", free_bytes)
+    if backup_age is not None:
+        yield _gauge("backup_age_seconds", "Since the last backup was made.", backup_age)
+    if key_age is not None:
+        yield _gauge("jwt_keys_age_seconds", "Since the keys of JWTs were fetched.", key_age)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -1,7 +1,7 @@
 """The request class of the handlers: aiohttp's, with the caller and the parsed parameters."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -15,6 +15,7 @@ from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
+from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
 from asset_ledger.ledger.commands.call import CallContext
@@ -45,7 +46,8 @@ class Request(web.BaseRequest):
     openapi: Callable[[], bytes]
     counts: RequestCounts
     cors: Cors | None
-    sign_in: Callable[[str], Credential | None]
+    sign_in: Callable[[str], Awaitable[Credential | None]]
+    key_address: KeyAddress | None
     id: str
     began: float
     operation_name: str

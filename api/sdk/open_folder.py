@@ -4,20 +4,27 @@ It closes with its event loop, and the next loop that uses it opens it again.
 """
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sdk.errors import EventLoopError, NotConnectedError
 from asset_ledger.api.sdk.open_resource import OpenResource
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.errors import DataFolderError
 
 
 class OpenFolder:
-    """The backend of a data folder, and the event loop where it is open."""
+    """The backend of a data folder, and the event loop where it is open.
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir, self._closed = data_dir, False
+    `clock`: the times of its events.
+    """
+
+    def __init__(self, data_dir: Path, clock: Clock = utc_now) -> None:
+        self._data_dir, self._clock, self._closed = data_dir, clock, False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backend: OpenResource[Backend] | None = None
 
@@ -32,7 +39,9 @@ class OpenFolder:
             raise NotConnectedError()
         if self._backend is None:
             self._loop = asyncio.get_running_loop()
-            self._backend = OpenResource(open_backend(Settings(data_dir=self._data_dir)))
+            files = partial(open_group_commit, self._data_dir, clock=self._clock)
+            settings = Settings(data_dir=self._data_dir)
+            self._backend = OpenResource(open_backend(settings, worker=ThreadWorker(files)))
         opening = self._backend
         try:
             return await opening.opened()

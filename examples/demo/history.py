@@ -14,13 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger import Asset, Graph, ProcessingContext, run_node, run_workflow
-from asset_ledger.api.backend import open_backend
-from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sdk.embedded import EmbeddedGateway
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.retry import RETRIES
-from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.commit.thread import ThreadWorker
+from asset_ledger.api.sdk.open_folder import OpenFolder
 from examples.demo import nodes, studies
 from examples.demo.nodes import Frame, Take
 
@@ -52,9 +48,11 @@ class Calendar:
 @asynccontextmanager
 async def opened(folder: Path, calendar: Calendar) -> AsyncIterator[EmbeddedGateway]:
     """Open a data folder whose events have the times of a calendar."""
-    files = partial(open_group_commit, folder, clock=calendar)
-    async with open_backend(Settings(data_dir=folder), worker=ThreadWorker(files)) as backend:
-        yield EmbeddedGateway(backend, USER, RETRIES)
+    gateway = EmbeddedGateway(OpenFolder(folder, calendar), USER)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
 
 
 @dataclass(frozen=True, slots=True)

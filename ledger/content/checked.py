@@ -64,6 +64,11 @@ class CheckedContents:
         """Why large contents are refused until a restart; None if they are not."""
         return self._store.failure
 
+    @property
+    def damaged_digests(self) -> frozenset[Digest]:
+        """Those contents, up to 1,000."""
+        return frozenset(self._damaged)
+
     def stage(self) -> Stage:
         """Begin to receive a content."""
         return self._store.stage()

@@ -30,6 +30,7 @@ from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 from asset_ledger.ledger.storage.files import (
     SHORTAGE,
+    drop_cached,
     is_full,
     make_folder,
     storage_errors,
@@ -102,6 +103,13 @@ class PackReader:
         os.preadv(file.descriptor, [header, content], place.offset, flags)
         whole = header == _header(place.digest, place.size) and digest_of(content) == place.digest
         return bytes(content) if whole else None
+
+    def find_on_disk(self, place: Place) -> bytes | None:
+        """Return a content as the disk has it, past the page cache. Raises OSError."""
+        with suppress(OSError):  # `find` raises what matters
+            file = self._opened(place.pack)
+            drop_cached(file.descriptor, place.offset, HEADER_SIZE + place.size)
+        return self.find(place)
 
     def close(self) -> None:
         """Close the packs."""

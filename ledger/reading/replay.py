@@ -14,6 +14,7 @@ from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, job_stream
 from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.domain.ledger import DamageFound, DamageRepaired
 from asset_ledger.ledger.domain.node import NodeRun, RunName
 from asset_ledger.ledger.domain.node import evolve as evolve_node
 from asset_ledger.ledger.errors import (
@@ -310,6 +311,20 @@ class Replay:
         (opened,) = self._log.read(0, 1)
         log_id = str(opened.originator_id)
         return log_id, len(self._log.stream(log_id))
+
+    def damage(self) -> set[str]:
+        """Return the parts that the events of the scrub name as damaged, and not as repaired."""
+        damaged = set[str]()
+        log_id, _ = self.ledger_stream()
+        topics = (DamageFound.TOPIC, DamageRepaired.TOPIC)
+        for stored in self._log.stream(log_id):
+            if stored.topic in topics:
+                event = self._codec.decode(stored).event
+                if isinstance(event, DamageFound):
+                    damaged.update(event.parts)
+                elif isinstance(event, DamageRepaired):
+                    damaged.difference_update(event.parts)
+        return damaged
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]

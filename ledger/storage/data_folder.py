@@ -61,6 +61,8 @@ class DataFolder:
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.s3_keys: Final = root / "s3-keys.json"  # the secrets of S3 clients
         self.s3_uploads: Final = root / "s3-uploads"  # their unfinished multipart uploads
+        self.last_backup: Final = root / "backup.json"  # when the last one was made
+        self.scrub: Final = root / "scrub.db"  # when each part was read; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret

@@ -52,6 +52,15 @@ def _reason(error: OSError | sqlite3.Error) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def drop_cached(descriptor: int, start: int, size: int) -> None:
+    """Drop bytes of a file from the page cache, so that the disk is read; 0: all after `start`.
+
+    Linux only: elsewhere, do nothing.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
+
+
 class NamedFile:
     """An existing file, to find out later whether its name still leads to it."""
 

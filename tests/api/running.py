@@ -108,7 +108,7 @@ async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None
 ) -> AsyncIterator[Api]:
     """Run a server on a free port. `patience`: the seconds that a client may stall."""
-    async with open_backend(settings, worker=worker) as backend:
+    async with open_backend(settings, worker=worker, upkeep=True) as backend:
         server = Server(backend, stall_timeout=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

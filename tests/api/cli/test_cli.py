@@ -532,3 +532,12 @@ async def test_a_job_is_exported_as_prov_and_openlineage(folder: Path) -> None:
         "w.save",
     ]
     assert (unknown.returncode, unknown.stderr) == (REFUSED, no_job("unknown"))
+
+
+def test_a_token_with_scopes_is_made_without_a_server(tmp_path: Path) -> None:
+    where = ("--data-dir", tmp_path / "data", "--json")
+
+    made = run("token", "create", "--scope", "read", "--scope", "audit", *where)
+
+    assert made.returncode == 0, made.stderr
+    assert orjson.loads(made.stdout)["scopes"] == ["read", "audit"]

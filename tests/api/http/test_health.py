@@ -62,6 +62,7 @@ async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projection
         "committer",
         "disk",
         "contents",
+        "log",
         "descriptors",
         "clock",
         *api.backend.projections.runners,

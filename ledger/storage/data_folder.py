@@ -31,6 +31,7 @@ class ContentFolder:
         self.packs: Final = root / "packs"  # small contents, many in a file
         self.objects: Final = root / "objects"  # large contents, one file each
         self.arriving: Final = root / "tmp"  # uploads that have not ended
+        self.unfinished: Final = root / "uploads"  # those that arrive in several requests
 
     def pack(self, number: int) -> Path:
         """Return the file of a pack: packs/00000001.pack."""

@@ -27,7 +27,7 @@ from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commands.call import CallContext, Receipt
-from asset_ledger.ledger.content.receiving import Checksum, ReceivingStage
+from asset_ledger.ledger.content.receiving import Announced, ReceivingStage
 from asset_ledger.ledger.content.staging import Batches
 from asset_ledger.ledger.content.store import HEAD, OwnedContent, Staged
 from asset_ledger.ledger.content.unfinished import (
@@ -68,7 +68,7 @@ THREADS: Final = 4
 logger = logging.getLogger(__name__)
 
 
-class Upload:
+class OpenUpload:
     """An unfinished upload in this process. Its lock is held while bytes of it arrive.
 
     `sender` ends the request that sends them; `moved`: when a byte arrived, in the loop's time.
@@ -104,7 +104,7 @@ class Uploads:
         self._per_user, self._clock = per_user, clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
         self._batches = Batches()
-        self._all: dict[AssetId, Upload] = {}
+        self._all: dict[AssetId, OpenUpload] = {}
         self._of_user = Counter[str]()
         self.expired = self.finished = 0
 
@@ -121,7 +121,7 @@ class Uploads:
         """Find the uploads that were not finished. `shared`: by several users."""
         uploads = cls(folder, ledger, lifetime, MOST // 2 if shared else MOST, clock)
         for stored in await asyncio.to_thread(lambda: [*find_unfinished(folder)]):
-            uploads._add(Upload(stored))
+            uploads._add(OpenUpload(stored))
         return uploads
 
     def __len__(self) -> int:
@@ -132,14 +132,14 @@ class Uploads:
         """The bytes that unfinished uploads take."""
         return sum(each.state.offset for each in self._all.values())
 
-    def find(self, user_id: str, upload_id: AssetId) -> Upload:
+    def find(self, user_id: str, upload_id: AssetId) -> OpenUpload:
         """Return an unfinished upload of a user. Raises UnknownUploadError."""
         found = self._all.get(upload_id)
         if found is None or found.state.user_id != user_id or self._is_expired(found):
             raise UnknownUploadError(upload_id)
         return found
 
-    def expires(self, upload: Upload) -> datetime:
+    def expires(self, upload: OpenUpload) -> datetime:
         """Return when an upload to which nothing is added any more is removed."""
         changed = datetime.fromtimestamp(upload.state.changed_at, tz=self._clock().tzinfo)
         return changed + self._lifetime
@@ -152,7 +152,7 @@ class Uploads:
             raise UnknownUploadError(upload_id) from error
         return Receipt(asset, asset.position, replayed=True, behind=False)
 
-    async def create(self, call: CallContext, declared: Declared) -> Upload | Receipt:
+    async def create(self, call: CallContext, declared: Declared) -> OpenUpload | Receipt:
         """Store a new upload, or return the one, or the asset, that this key has created before.
 
         Raises what recording the asset would raise now, KeyReusedError, BusyError for too many
@@ -175,7 +175,7 @@ class Uploads:
             declared={"call": asdict(call), **declared._asdict()},
             changed_at=self._clock().timestamp(),
         )
-        upload = self._add(Upload(UnfinishedUpload(self._folder, state)))
+        upload = self._add(OpenUpload(UnfinishedUpload(self._folder, state)))
         async with upload.lock:
             try:
                 await self._in_thread(upload.stored.save)
@@ -186,10 +186,10 @@ class Uploads:
 
     async def append(
         self,
-        upload: Upload,
+        upload: OpenUpload,
         offset: int,
         chunks: AsyncIterator[bytes],
-        checksum: Checksum | None,
+        checksum: Announced | None,
         sender: Callable[[], None],
     ) -> Receipt | None:
         """Add bytes at an offset, durably. Return the receipt of the asset once all are there.
@@ -211,14 +211,14 @@ class Uploads:
                 upload.sender = None
             return await self._finish(upload) if upload.stored.is_whole else None
 
-    async def finish(self, upload: Upload) -> Receipt:
+    async def finish(self, upload: OpenUpload) -> Receipt:
         """Record the asset of a whole upload, once. Raises what recording raises."""
         async with upload.lock:
             if self._all.get(upload.state.id) is upload:
                 return await self._finish(upload)
         return await self.receipt(upload.state.user_id, upload.state.id)
 
-    async def delete(self, upload: Upload) -> None:
+    async def delete(self, upload: OpenUpload) -> None:
         """Remove an unfinished upload; end the request that sends bytes of it.
 
         Raises UnknownUploadError if it was finished meanwhile.
@@ -246,7 +246,7 @@ class Uploads:
         """Wait for the threads."""
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _look_at(self, upload: Upload) -> None:
+    async def _look_at(self, upload: OpenUpload) -> None:
         if upload.lock.locked():
             return
         if self._is_expired(upload):
@@ -256,7 +256,7 @@ class Uploads:
         elif upload.stored.is_whole and not upload.is_refused:
             await self.finish(upload)
 
-    async def _finish(self, upload: Upload) -> Receipt:
+    async def _finish(self, upload: OpenUpload) -> Receipt:
         """Record the asset. The caller holds the lock."""
         state = upload.state
         call = CallContext(**state.declared["call"])
@@ -273,7 +273,7 @@ class Uploads:
         await self._remove(upload)
         return receipt
 
-    async def _staged(self, upload: Upload) -> Staged:
+    async def _staged(self, upload: OpenUpload) -> Staged:
         staged = await self._in_thread(upload.stored.complete)
         if staged is not None:
             return staged
@@ -290,7 +290,7 @@ class Uploads:
             await content.close()
         return upload.stored.staged(head)
 
-    async def _same(self, upload: Upload, declared: Declared) -> Upload | Receipt:
+    async def _same(self, upload: OpenUpload, declared: Declared) -> OpenUpload | Receipt:
         """Return the upload of an earlier request with this key. Raises KeyReusedError."""
         async with upload.lock:  # until it is stored, or while it is finished
             known = upload.state.declared
@@ -319,31 +319,31 @@ class Uploads:
         if free < size:
             raise DiskFullError(f"the disk has {free:,} free bytes; the upload has {size:,}")
 
-    def _check_free(self, upload: Upload) -> None:
+    def _check_free(self, upload: OpenUpload) -> None:
         """Raise UploadLockedError while another request sends; end one that stalls."""
         if upload.sender is not None:
             if _now() - upload.moved < STALLED:
                 raise UploadLockedError
             upload.sender()
 
-    def _check_known(self, upload: Upload) -> None:
+    def _check_known(self, upload: OpenUpload) -> None:
         if self._all.get(upload.state.id) is not upload:
             raise UnknownUploadError(upload.state.id)
 
-    def _is_expired(self, upload: Upload) -> bool:
+    def _is_expired(self, upload: OpenUpload) -> bool:
         return not upload.lock.locked() and self.expires(upload) <= self._clock()
 
-    def _add(self, upload: Upload) -> Upload:
+    def _add(self, upload: OpenUpload) -> OpenUpload:
         self._all[upload.state.id] = upload
         self._of_user[upload.state.user_id] += 1
         return upload
 
-    def _drop(self, upload: Upload) -> None:
+    def _drop(self, upload: OpenUpload) -> None:
         if self._all.pop(upload.state.id, None) is not None:
             self._of_user[upload.state.user_id] -= 1
             self._of_user += Counter()  # drops the users without uploads
 
-    async def _remove(self, upload: Upload) -> None:
+    async def _remove(self, upload: OpenUpload) -> None:
         """Remove an upload. If its files stay, the next start finishes or expires it again."""
         self._drop(upload)
         try:
@@ -362,7 +362,7 @@ def _id_of(call: CallContext) -> AssetId:
     return AssetId(uuid5(NAMESPACE_URL, f"asset-ledger:upload:{call.user_id}\0{call.key}").hex)
 
 
-async def _noted(upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _noted(upload: OpenUpload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         upload.moved = _now()
         yield chunk

@@ -45,7 +45,7 @@ from asset_ledger.api.contract.uploads import (
 from asset_ledger.api.http.answers import POSITION, asset_etag, write_headers
 from asset_ledger.api.http.body import begin, media_type_of, next_chunk
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.uploads import Declared, Upload
+from asset_ledger.api.uploads import Declared, OpenUpload
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import DigestMismatchError, TooLargeError
@@ -90,7 +90,7 @@ async def create_upload(request: Request) -> web.Response:
     with request.slot():
         created = await request.backend.uploads.create(request.call(), declared)
         headers = {"Location": f"/api/uploads/{_id_of(created)}"}
-        if isinstance(created, Upload) and (request.body_exists or created.stored.is_whole):
+        if isinstance(created, OpenUpload) and (request.body_exists or created.stored.is_whole):
             created = await _append(request, created, 0, checksum)
     return _answer(request, created, headers, status=201)
 
@@ -108,7 +108,7 @@ async def get_upload(request: Request) -> web.Response:
     """Return how many bytes have arrived. A whole upload is recorded before the answer."""
     check_version(request.headers)
     found = await _find(request)
-    if isinstance(found, Upload) and found.stored.is_whole:
+    if isinstance(found, OpenUpload) and found.stored.is_whole:
         found = await request.backend.uploads.finish(found)
     return _described(request, found)
 
@@ -131,7 +131,7 @@ async def append_to_upload(request: Request) -> web.Response:
     offset, checksum = read_size(request.headers, OFFSET), read_checksum(request.headers)
     with request.slot():
         found = await _find(request)
-        if isinstance(found, Upload):
+        if isinstance(found, OpenUpload):
             _check_fits(request, offset, found.state.size)
             found = await _append(request, found, offset, checksum)
         elif offset != found.asset.size or request.body_exists:
@@ -191,7 +191,7 @@ def _declared(request: Request) -> Declared:
     return Declared(size, fields, metadata)
 
 
-async def _find(request: Request) -> Upload | Receipt:
+async def _find(request: Request) -> OpenUpload | Receipt:
     """Return an unfinished upload, or the receipt of its asset. Raises UnknownUploadError."""
     uploads, upload_id = request.backend.uploads, _upload_id(request)
     try:
@@ -208,8 +208,8 @@ def _upload_id(request: Request) -> AssetId:
         raise UnknownUploadError(text) from error
 
 
-def _id_of(found: Upload | Receipt) -> AssetId:
-    return found.state.id if isinstance(found, Upload) else found.asset.id
+def _id_of(found: OpenUpload | Receipt) -> AssetId:
+    return found.state.id if isinstance(found, OpenUpload) else found.asset.id
 
 
 def _check_fits(request: Request, offset: int, size: int) -> None:
@@ -219,8 +219,8 @@ def _check_fits(request: Request, offset: int, size: int) -> None:
 
 
 async def _append(
-    request: Request, upload: Upload, offset: int, checksum: Checksum | None
-) -> Upload | Receipt:
+    request: Request, upload: OpenUpload, offset: int, checksum: Checksum | None
+) -> OpenUpload | Receipt:
     """Add the body to an upload. Return it, or the receipt of its asset once it is whole."""
     end, chunks = request.connection.end, _chunks(request)
     recorded = await request.backend.uploads.append(upload, offset, chunks, checksum, end)
@@ -234,11 +234,11 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _answer(
-    request: Request, found: Upload | Receipt, headers: Mapping[str, str], *, status: int
+    request: Request, found: OpenUpload | Receipt, headers: Mapping[str, str], *, status: int
 ) -> web.Response:
     """Return the offset; with the asset, if it was recorded and the client prefers to get it."""
     headers = {**headers, **_headers(request, found)}
-    if isinstance(found, Upload) or not request.prefers("return=representation"):
+    if isinstance(found, OpenUpload) or not request.prefers("return=representation"):
         return web.Response(status=status, headers=headers)
     applied = {"Preference-Applied": "return=representation", "Content-Type": JSON}
     body = document_json(found.asset).encode()
@@ -246,8 +246,8 @@ def _answer(
     return web.Response(body=body, status=status, headers={**headers, **applied})
 
 
-def _headers(request: Request, found: Upload | Receipt) -> dict[str, str]:
-    if isinstance(found, Upload):
+def _headers(request: Request, found: OpenUpload | Receipt) -> dict[str, str]:
+    if isinstance(found, OpenUpload):
         expires = format_datetime(request.backend.uploads.expires(found), usegmt=True)
         return {OFFSET: str(found.state.offset), EXPIRES: expires}
     return {
@@ -259,9 +259,9 @@ def _headers(request: Request, found: Upload | Receipt) -> dict[str, str]:
     }
 
 
-def _described(request: Request, found: Upload | Receipt) -> web.Response:
+def _described(request: Request, found: OpenUpload | Receipt) -> web.Response:
     headers = {"Cache-Control": "no-store", "Content-Type": JSON, **_headers(request, found)}
-    if isinstance(found, Upload):
+    if isinstance(found, OpenUpload):
         size, state = found.state.size, found.state
         expires = iso(request.backend.uploads.expires(found))
         shown = UploadOut(

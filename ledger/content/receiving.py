@@ -15,7 +15,7 @@ CHECKPOINT: Final = 64 << 20
 """Bytes after which what has arrived is made durable, during a request."""
 
 
-class Checksum(Protocol):
+class Announced(Protocol):
     """The checksum that a request announced."""
 
     def update(self, chunk: bytes) -> None:
@@ -39,7 +39,7 @@ class ReceivingStage(Batching):
         self._upload, self._clock = upload, clock
         self._begin()
 
-    async def receive(self, chunks: AsyncIterator[bytes], checksum: Checksum | None) -> None:
+    async def receive(self, chunks: AsyncIterator[bytes], checksum: Announced | None) -> None:
         """Store the bytes durably. With a checksum, all of them or none.
 
         Raises TooLargeError above the size of the upload, StorageFailedError: then what is not
@@ -55,7 +55,7 @@ class ReceivingStage(Batching):
         finally:
             await asyncio.shield(self._end(keep=keep))
 
-    async def _write(self, chunks: AsyncIterator[bytes], checksum: Checksum | None) -> None:
+    async def _write(self, chunks: AsyncIterator[bytes], checksum: Announced | None) -> None:
         size = self._upload.state.size
         left, unsaved = size - self._upload.state.offset, 0
         async for chunk in chunks:

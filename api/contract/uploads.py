@@ -77,14 +77,13 @@ def read_size(headers: Headers, name: str) -> int:
 
 
 def read_metadata(text: str, *, lenient: bool) -> Fields:
-    """Return the fields of the asset in Upload-Metadata. An empty value means absent.
+    """Return the fields of the asset in Upload-Metadata.
 
     Raises ParameterError for a malformed header, FieldsError, MalformedBodyError.
     """
-    sent = {key: value for key, value in _pairs(text) if value}
+    sent = dict(_pairs(text))
     for alias, name in _ALIASES.items():
-        value = sent.pop(alias, None)
-        if value is not None:
+        if value := sent.pop(alias, ""):  # browsers send an empty type for an unknown one
             sent.setdefault(name, value)
     if lenient:
         sent = {name: value for name, value in sent.items() if name in AssetIn.model_fields}

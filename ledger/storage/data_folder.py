@@ -57,6 +57,7 @@ class DataFolder:
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
+        self.backup_lock: Final = root / "backup.lock"  # that of a backup to an object store
         self.build_lock: Final = root / "projections.lock"  # the rebuild's
 
     def names(self) -> set[Path]:

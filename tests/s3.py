@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import obstore
+from obstore.store import S3Store
 
 PROGRAM: Final = Path(sys.executable).with_name("weed")
 PATIENCE: Final = 120.0
@@ -56,7 +58,12 @@ def serving_s3(folder: Path) -> Iterator[S3]:
         *(str(PROGRAM), "-logtostderr=true", "server", f"-dir={folder / 'files'}"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}"),
         *(f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={port}"),
-        *("-s3.port.iceberg=0", f"-s3.config={config}", "-master.telemetry=false"),
+        *(
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.config={config}",
+            "-master.telemetry=false",
+        ),
         *("-master.volumeSizeLimitMB=64", "-volume.max=50", "-volume.preStopSeconds=1"),
     ]
     with ExitStack() as stack:
@@ -65,14 +72,14 @@ def serving_s3(folder: Path) -> Iterator[S3]:
         stack.callback(process.wait, PATIENCE)
         stack.callback(process.send_signal, signal.SIGKILL)  # a graceful stop takes 16 s
         _wait_for(f"http://127.0.0.1:{port}/status")
-        subprocess.run(
-            [str(PROGRAM), "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"],
-            input=b"s3.bucket.create -name backups\n",
-            stdout=log,
-            stderr=log,
-            check=True,
-            timeout=PATIENCE,
+        store = S3Store(
+            "backups",
+            endpoint=f"http://127.0.0.1:{port}",
+            access_key_id=KEY,
+            secret_access_key=SECRET,
+            client_options={"allow_http": True},
         )
+        obstore.put(store, "made", b"")  # makes the bucket
         yield S3(f"http://127.0.0.1:{port}")
 
 

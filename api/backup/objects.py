@@ -4,6 +4,7 @@ Credentials are those of the environment, as each provider names them (`AWS_ACCE
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ _PARTS: Final = 9_000
 
 _AT_ONCE: Final = 4
 _PIECE: Final = 1 << 20
+_MESSAGE: Final = re.compile("<Message>([^<]+)")
 _SCHEMES: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 
 
@@ -87,7 +89,8 @@ class Objects:
         except BaseError as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            reason = str(error).partition("\n")[0]
+            found = _MESSAGE.search(str(error))
+            reason = found[1] if found else str(error).partition("\n")[0]
             raise SourceError(f"{self._url}: {reason}") from error
 
 

@@ -567,3 +567,58 @@ async def test_upload_of_another_user_is_unknown(tmp_path: Path) -> None:
 
         assert (anonymous.status, anonymous.headers["Tus-Resumable"]) == (401, "1.0.0")
         assert (await ann.call("HEAD", path, headers=TUS)).status == 200
+
+
+@pytest.mark.parametrize("present", [True, False])
+async def test_upload_killed_after_its_bytes_were_published_is_recorded_if_they_are_there(
+    tmp_path: Path, present: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with serving(settings) as api:
+        folder = await api.created(None, name="f", content_type="folder")
+        path = await created(api, 200_000, parent_id=folder["id"])
+        await api.call("DELETE", f"/api/assets/{folder['id']}")
+        assert (await append(api, path, 0, CONTENT)).status == 422  # so it is whole, and stays
+        await api.call("POST", f"/api/assets/{folder['id']}/restore")
+    name = hashlib.sha256(CONTENT).hexdigest()
+    target = tmp_path / "content" / "objects" / name[:2] / name[2:4] / name
+    target.parent.mkdir(parents=True)
+    (bytes_file,) = (tmp_path / "content" / "uploads").glob("*.bytes")
+    bytes_file.rename(target)
+    if not present:  # collected, as no event named it
+        target.unlink()
+
+    async with serving(settings) as api:
+        last = await until(lambda: head(api, path), 200 if present else 404)
+
+        assert unfinished(settings) == []
+        assert not present or await content_of(api, last) == CONTENT
+        assert (await api.get("/readyz")).status == 200
+
+
+async def test_files_that_a_kill_left_beside_uploads_are_removed(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with serving(settings) as api:
+        path = (await create(api, 5, data=b"ab")).headers["Location"]
+    uploads = tmp_path / "content" / "uploads"
+    for name in (f"{'0' * 32}.bytes", f"{'0' * 32}.draft", "notes.txt"):
+        (uploads / name).write_bytes(b"x")
+    (uploads / f"{'1' * 32}.json").write_bytes(b"broken")
+
+    async with serving(settings) as api:
+        assert (await head(api, path)).headers["Upload-Offset"] == "2"
+        assert len(unfinished(settings)) == 3  # the broken one stays, for its administrator
+
+
+async def test_lost_bytes_are_reported_and_not_replaced_by_zeros(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with serving(settings) as api:
+        path = (await create(api, 5, data=b"ab")).headers["Location"]
+    (bytes_file,) = (tmp_path / "content" / "uploads").glob("*.bytes")
+    bytes_file.write_bytes(b"a")
+
+    async with serving(settings) as api:
+        answer = await append(api, path, 2, b"cde")
+        assert (answer.status, answer.slug) == (503, "storage-failed")
+        assert (await api.call("DELETE", path, headers=TUS)).status == 204
+        assert await recorded(api) == []

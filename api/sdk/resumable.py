@@ -1,8 +1,8 @@
 """Upload a large content by tus 1.0: after a failure, only the bytes that did not arrive are sent.
 
 Promise: an upload continues after a broken connection or a restart of the server, also in a later
-process with the same Idempotency-Key. It fails after the attempts of the retry policy in a row
-without progress.
+process with the same Idempotency-Key. It fails once the server answers the attempts of the retry
+policy and takes no byte, or once it does not answer for ten times these attempts.
 """
 
 from base64 import b64encode
@@ -24,6 +24,9 @@ from asset_ledger.ledger.errors import UnavailableError
 ABOVE: Final = 64 << 20
 """Bytes. Smaller contents are sent in one request."""
 
+ROUNDS: Final = 10
+"""How often the attempts of the retry policy are repeated for a server that restarts."""
+
 _TUS: Final = {RESUMABLE: VERSION, "Prefer": "return=representation"}
 
 
@@ -32,7 +35,7 @@ class ResumableUpload:
 
     def __init__(self, client: Client, fields: Fields, content: UploadContent, key: str) -> None:
         self._client, self._fields, self._content, self._key = client, fields, content, key
-        self._offset = 0
+        self._offset, self._began, self._answered = 0, False, False
 
     async def run(self) -> Document:
         """Send all bytes, and return the asset. Raises what creating an asset raises."""
@@ -46,17 +49,21 @@ class ResumableUpload:
             LENGTH: str(self._content.size),
             METADATA: ",".join(f"{name} {_encoded(value)}" for name, value in fields.items()),
         }
+        rounds = 0
         while True:
             before = self._offset
             try:
                 return await self._client.retried(self._attempt)
             except TEMPORARY:
-                if self._offset <= before:
+                rounds = 0 if self._offset > before else rounds + 1
+                if rounds and (self._answered or not self._began or rounds > ROUNDS):
                     raise
 
     async def _attempt(self) -> Document:
         """Find the upload, or create it, and send what it lacks."""
+        self._answered = False
         headers, asset = await self._client.exchange("POST", "/api/uploads", self._declared)
+        self._answered = self._began = True
         if asset is not None:
             return asset
         self._offset = int(headers[OFFSET])

@@ -17,7 +17,7 @@ import pytest
 from tusclient.client import TusClient
 
 from tests.journeys.audit import audit
-from tests.journeys.server import Server, serving, until
+from tests.journeys.server import Server, program, serving, until
 
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 MIB: Final = 1 << 20
@@ -104,8 +104,8 @@ def test_uploads_through_kills_end_as_one_asset_each(data_dir: Path) -> None:
 
 
 @pytest.mark.chaos
-def test_uploads_through_sixty_kills_end_as_one_asset_each(data_dir: Path) -> None:
-    kill_during_uploads(data_dir, kills=60, uploads=400)
+def test_uploads_through_thirty_kills_end_as_one_asset_each(data_dir: Path) -> None:
+    kill_during_uploads(data_dir, kills=30, uploads=200)
 
 
 def kill_during_uploads(data_dir: Path, kills: int, uploads: int) -> None:
@@ -181,6 +181,30 @@ def test_tuspy_continues_an_upload_after_a_restart(data_dir: Path, tmp_path: Pat
     assert event.fields["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert event.fields["node_id"] == "n"
     assert event.fields["private"]["tags"] == ["t"]
+
+
+@pytest.mark.slow
+def test_put_of_a_large_file_continues_after_a_restart(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    content = random.Random(3).randbytes(200 * MIB)
+    file.write_bytes(content)
+    with serving(data_dir) as server:
+        port = server.port
+        with program("put", file, "--url", server.url, "--json") as put:
+            until(lambda: put.poll() is not None or bytes_left(data_dir) > 64 * MIB, "it began")
+            server.kill()
+            server.launch(port)
+            out, errors = put.communicate(timeout=120)
+        assert put.returncode == 0, errors
+        assert server.stop() == 0
+    (event,) = audit(data_dir)[1:]
+    assert event.fields["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert json.loads(out)["assets"][0]["size"] == len(content)
+
+
+def bytes_left(data_dir: Path) -> int:
+    """Return the bytes of unfinished uploads."""
+    return sum(path.stat().st_size for path in uploads_left(data_dir) if path.suffix == ".bytes")
 
 
 @pytest.fixture(scope="module")

@@ -448,8 +448,8 @@ async def test_a_large_content_over_a_failing_network_records_one_asset(api: Api
 
 async def test_a_large_content_is_given_up_without_progress(api: Api) -> None:
     async with network(broken_off(0), api.url) as between:
+        context = context_at(between.url, RetryPolicy(attempts=3, first=0.001))
         with pytest.raises(UnreachableError):
-            context = context_at(between.url, RetryPolicy(attempts=3, first=0.001))
             await context.create_asset(name="a", content=LARGE)
 
     assert len(between.seen) == 2 * 3

@@ -159,7 +159,7 @@ async def delete_upload(request: Request) -> web.Response:
     "POST",
     _PATH,
     answers=AssetOut,
-    errors=_ERRORS,
+    errors=(*_ERRORS, MethodNotAllowedError),
     scope="write",
     takes=_TAKES,
     statuses=[204, 200],

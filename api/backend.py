@@ -23,6 +23,7 @@ from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commands.own_stream import record_in_own_stream
@@ -61,6 +62,7 @@ class Backend:
     log_file: NamedFile
     committer: Committer
     ledger: Ledger
+    uploads: Uploads
     proofs: Proofs
     feed: LiveFeed
     subscriptions: Subscriptions
@@ -114,6 +116,15 @@ async def open_backend(
         ledger = Ledger.of(committer, replay, contents, projections)
         if opened.failure is None:
             await ledger.delete.finish_interrupted()
+        uploads = await Uploads.open(
+            files.content.unfinished,
+            ledger,
+            read_duration(settings.upload_lifetime),
+            shared=settings.auth != "local",
+        )
+        stack.push_async_callback(uploads.close)
+        watching = asyncio.create_task(uploads.watch())
+        stack.push_async_callback(_cancelled, watching)
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
@@ -140,6 +151,7 @@ async def open_backend(
             log_file=NamedFile(files.log),
             committer=committer,
             ledger=ledger,
+            uploads=uploads,
             proofs=proofs,
             feed=feed,
             subscriptions=Subscriptions(feed, event_text),

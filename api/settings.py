@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         "off", description="origins whose web pages may call: separated by commas, or `*`"
     )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
+    upload_lifetime: str = Field(
+        "7d", description="how long an unfinished upload is kept after its last byte"
+    )
     queue_size: int = Field(1024, ge=1, description="how many writes may wait; more get 503")
     read_deadline: float = Field(
         10.0, gt=0, le=3600, description="seconds that one read of the tables may take"
@@ -122,14 +125,13 @@ class Settings(BaseSettings):
         read_versions(versions)
         return versions
 
-    @field_validator("retain_deleted", "gc_interval", "scrub_interval")
+    @field_validator("retain_deleted", "gc_interval", "scrub_interval", "upload_lifetime")
     @classmethod
     def _spelled_duration(cls, duration: str, info: ValidationInfo) -> str:
-        is_interval = info.field_name != "retain_deleted"
-        if is_interval and duration == "off":
+        if duration == "off" and info.field_name in ("gc_interval", "scrub_interval"):
             return duration
-        if not read_duration(duration) and is_interval:
-            raise ValueError("must be off, or a duration such as 1d")
+        if not read_duration(duration) and info.field_name != "retain_deleted":
+            raise ValueError("must be a duration such as 1d, and not 0")
         return duration
 
     @field_validator("cors_origins")

@@ -54,6 +54,7 @@ from asset_ledger.api.contract.shapes import (
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
 from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.uploads import UploadOut
 from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
@@ -267,6 +268,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     NodeFinishIn: {"node_id": "node_123", "status": "failed", "error": "out of memory"},
     NodeRunOut: _NODE_RUN,
     NodePage: {"nodes": [_NODE], "next": ""},
+    UploadOut: {"id": _ID, "offset": 6, "length": 9, "expires_at": _TIME, "asset_id": None},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
     LaneOut: _LANE,
@@ -363,6 +365,7 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "node_id": ("The node's id.", "node_123"),
     "workflow_id": ("The workflow's id.", "workflow_789"),
     "content": ("The content's digest.", _DIGEST),
+    "upload_id": ("The upload's id.", _ID),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
 """The parameters in paths: a description and an example of each."""

@@ -56,6 +56,7 @@ from asset_ledger.api.http import (
     thumbnail,
     timeline,
     tokens,
+    uploads,
     usage,
     values,
 )
@@ -68,7 +69,7 @@ from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.metrics import RequestCounts
-from asset_ledger.api.http.protocol import MAX_LINE, Protocol
+from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
@@ -81,6 +82,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
         assets,
         editing,
+        uploads,
         bulk,
         content,
         thumbnail,
@@ -161,6 +163,7 @@ class Server(web.Server):
             access_log=None,
             auto_decompress=False,  # else digests would not match the sent bytes
             max_line_size=MAX_LINE,
+            max_field_size=MAX_HEAD,  # Upload-Metadata may hold 32 KiB in base64
         )
 
     async def answer(self, request: Request) -> web.StreamResponse:

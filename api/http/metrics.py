@@ -85,7 +85,12 @@ class _Numbers(Collector):
             for (operation, status), durations in counted
             if operation in _UPLOADS and status < 300
         )
-        yield _counter("uploads", "Uploads recorded or replayed.", uploads)
+        resumable = self._backend.uploads
+        recorded = uploads + resumable.finished
+        yield _counter("uploads", "Uploads recorded or replayed.", recorded)
+        yield _gauge("unfinished_uploads", "Resumable uploads that lack bytes.", len(resumable))
+        yield _gauge("unfinished_upload_bytes", "Bytes that have arrived of them.", resumable.size)
+        yield _counter("expired_uploads", "Unfinished uploads removed by age.", resumable.expired)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
         behind = self._counts.searches_behind

@@ -11,6 +11,7 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
+from asset_ledger.api.contract.uploads import RESUMABLE, VERSION
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest
@@ -158,6 +159,8 @@ class Request(web.BaseRequest):
         if self.by_session:  # else a shared cache may store it: it has no Authorization
             response.headers.setdefault("Cache-Control", "private")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if RESUMABLE in self.headers:  # errors before the handler, too
+            response.headers[RESUMABLE] = VERSION
         if self.cors is not None:
             self.cors.add_headers(self.headers, response.headers)
 

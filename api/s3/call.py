@@ -16,7 +16,7 @@ from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.names import Key, name_of, parse_key, shown
-from asset_ledger.api.s3.uploads import Uploads
+from asset_ledger.api.s3.uploads import MultipartUploads
 from asset_ledger.api.s3.xml import document
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.domain.asset import FOLDER
@@ -33,7 +33,7 @@ class Call:
     request: Request
     signing: Signing
     locks: Locks
-    uploads: Uploads
+    uploads: MultipartUploads
 
     @cached_property
     def _path(self) -> tuple[str, str, str]:

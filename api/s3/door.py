@@ -22,7 +22,7 @@ from asset_ledger.api.s3.errors import S3Error, s3_refusal
 from asset_ledger.api.s3.keys import S3Keys
 from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.signature import Signed, SignedRequest, claimed, verify
-from asset_ledger.api.s3.uploads import Uploads
+from asset_ledger.api.s3.uploads import MultipartUploads
 from asset_ledger.ledger.storage.data_folder import DataFolder
 
 Admit = Callable[[Request, Credential, NeededScope], None]
@@ -90,7 +90,7 @@ class S3Door:
         self._backend, self._authenticator, self._admit = backend, authenticator, admit
         self._keys = S3Keys(files.s3_keys)
         self._locks = Locks()
-        self._uploads = Uploads(files.s3_uploads)
+        self._uploads = MultipartUploads(files.s3_uploads)
 
     async def answer(self, request: Request) -> web.StreamResponse:
         """Answer a request. Raises RefusedErrors, UnavailableErrors."""

@@ -1,6 +1,6 @@
 """Unfinished multipart uploads: a folder for each, with a file for each part.
 
-A part is durable once it is answered. Uploads that are older than a week are removed.
+A part is durable once it is answered. MultipartUploads that are older than a week are removed.
 """
 
 import json
@@ -57,7 +57,7 @@ class MultipartUpload(NamedTuple):
     folder: Path
 
 
-class Uploads:
+class MultipartUploads:
     """The unfinished uploads in a folder. Any thread may call; every call blocks."""
 
     def __init__(self, root: Path) -> None:

@@ -92,7 +92,7 @@ class Client:
     ) -> dict[str, Any]:
         """Return the JSON object of the answer. `body` makes the body of each attempt."""
         url = self._url_of(path, query)
-        return await self._retried(partial(self._attempt, method, url, headers, body))
+        return await self.retried(partial(self._attempt, method, url, headers, body))
 
     async def text(self, path: str) -> str:
         """Return the body of an answer as text."""
@@ -103,7 +103,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Return an answer whose body is not read yet. The caller releases it."""
         url = self._url_of(path, query)
-        return await self._retried(partial(self._send, "GET", url, headers, None))
+        return await self.retried(partial(self._send, "GET", url, headers, None))
 
     async def pieces(
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
@@ -135,7 +135,16 @@ class Client:
             return NotConnectedError()
         return UnreachableError(f"the connection to {self.url} broke off, try again: {error!r}")
 
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body | None = None
+    ) -> tuple[Mapping[str, str], dict[str, Any] | None]:
+        """Return the headers of an answer and its JSON object, if it has a body. Once: no retry."""
+        response = await self._send(method, self._url_of(path, ()), headers, body)
+        async with response:
+            text = await self._read(response)
+        return response.headers, self._object(text) if text else None
+
+    async def retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Retry as the policy says; less before the first answer: the address may be wrong."""
         began = time.monotonic()
 
@@ -162,13 +171,20 @@ class Client:
     ) -> dict[str, Any]:
         response = await self._send(method, url, headers, await body() if body else None)
         async with response:
-            try:
-                answer: dict[str, Any] = orjson.loads(await response.read())
-            except BROKEN as error:
-                raise self.broken(error) from error
-            except orjson.JSONDecodeError as error:
-                raise LedgerError(f"{self.url} sent no JSON: check the address") from error
-        return answer
+            return self._object(await self._read(response))
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await response.read()
+        except BROKEN as error:
+            raise self.broken(error) from error
+
+    def _object(self, text: bytes) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise LedgerError(f"{self.url} sent no JSON: check the address") from error
+        return found
 
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: Body | None

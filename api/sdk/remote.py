@@ -13,6 +13,7 @@ from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.resumable import ABOVE, ResumableUpload
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.stream import follow
 from asset_ledger.api.sdk.wire import fields_json, query_of, segment
@@ -51,6 +52,8 @@ class RemoteGateway:
         self, fields: Fields, content: UploadContent | None, *, key: str | None = None
     ) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
+        if content is not None and content.size > ABOVE:
+            return await ResumableUpload(self._client, fields, content, key or new_key()).run()
         body = partial(upload_body, fields_json(fields), content)
         headers = {} if key is None else {"Idempotency-Key": key}
         return await self._write("POST", "/api/assets", body, headers)

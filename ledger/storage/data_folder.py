@@ -38,6 +38,7 @@ class ContentFolder:
         self.packs: Final = root / "packs"  # small contents, many in a file
         self.objects: Final = root / "objects"  # large contents, one file each
         self.arriving: Final = root / "tmp"  # uploads that have not ended
+        self.unfinished: Final = root / "uploads"  # those that arrive in several requests
 
     def pack(self, number: int) -> Path:
         """Return the file of a pack: packs/00000001.pack."""
@@ -67,6 +68,7 @@ class DataFolder:
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
+        self.backup_lock: Final = root / "backup.lock"  # that of a backup to an object store
         self.build_lock: Final = root / "projections.lock"  # the rebuild's
 
     def names(self) -> set[Path]:

@@ -129,6 +129,15 @@ def hold_committer_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def hold_backup_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of the process that backs up a data folder. Raises FolderLockedError."""
+    with open(os.open(DataFolder(folder).backup_lock, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
+        if not _try(lock.fileno()):
+            raise FolderLockedError(f"{folder} is being backed up by another process: wait for it")
+        yield
+
+
+@contextmanager
 def _hold(path: Path, what: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -89,9 +89,10 @@ class Server:
         assert ready, f"the server did not start: {self.errors}"
         self.port = int(ready[1])
 
-    def launch(self) -> None:
+    def launch(self, port: int = 0) -> None:
         """Start the server, and return at once."""
-        command: list[str | Path] = [*self._before, PROGRAM, "serve", "--port", "0", *self._flags]
+        serve: list[str | Path] = [PROGRAM, "serve", "--port", str(port), *self._flags]
+        command: list[str | Path] = [*self._before, *serve]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", self.data_dir],

@@ -1,6 +1,7 @@
 """The SDK retries after network failures, records once, and gives up in the end."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -427,3 +428,53 @@ async def delays_the_request(between: Network, exchange: Exchange) -> bytes | No
     """The request arrives after later ones."""
     await asyncio.sleep(0.05)
     return await between.forward(exchange)
+
+
+LARGE = random.Random("large").randbytes(65 * MIB)
+"""A content that the SDK uploads in several requests if it has to."""
+
+
+def broken_off(cut: int) -> Behaviour:
+    """The first bytes of each PATCH arrive; then the connection breaks, until `cut` were sent."""
+
+    async def behave(between: Network, exchange: Exchange) -> bytes | None:
+        head, _, body = exchange.request.partition(b"\r\n\r\n")
+        if not head.startswith(b"PATCH") or len(body) <= cut:
+            return await between.forward(exchange)
+        await between.send_part(head + b"\r\n\r\n" + body[:cut])
+        return None
+
+    return behave
+
+
+async def test_a_large_content_continues_after_each_broken_connection(api: Api) -> None:
+    async with network(broken_off(20 * MIB), api.url) as between:
+        asset = await context_at(between.url).create_asset(name="a", content=LARGE)
+        patches = [e for e in between.seen if e.request.startswith(b"PATCH")]
+
+    sent = [int(each.headers["content-length"]) for each in patches]
+    assert asset.size == len(LARGE)
+    assert sent[0] == len(LARGE)
+    assert sent == sorted(sent, reverse=True)
+    assert sent[-1] <= 20 * MIB
+    assert await recorded(api) == ["a"]
+    assert (await api.get(f"/api/assets/{asset.id}/content")).body == LARGE
+
+
+async def test_a_large_content_over_a_failing_network_records_one_asset(api: Api) -> None:
+    spoil = in_turn(drops_the_request, drops_the_answer, cuts_the_answer, forwards)
+
+    async with network(spoil, api.url) as between:
+        asset = await context_at(between.url).create_asset(name="a", content=LARGE)
+
+    assert asset.digest == f"sha256:{hashlib.sha256(LARGE).hexdigest()}"
+    assert await recorded(api) == ["a"]
+
+
+async def test_a_large_content_is_given_up_without_progress(api: Api) -> None:
+    async with network(broken_off(0), api.url) as between:
+        context = context_at(between.url, RetryPolicy(attempts=3, first=0.001))
+        with pytest.raises(UnreachableError):
+            await context.create_asset(name="a", content=LARGE)
+
+    assert len(between.seen) == 2 * 3

@@ -49,11 +49,14 @@ _HEADERS: Final = {
 async def list_events(request: Request) -> web.Response:
     """List the user's next events after a position, and the position to continue from."""
     values = request.parameters
-    found = await request.ledger.replay(
-        Replay.events_after, _filter(request), values.get("after", 0), values["limit"]
-    )
-    body = {"events": [event_out(event) for event in found.events], "next": found.next}
-    return json_answer(orjson.dumps(body), found.next)
+    selected, after = _filter(request), values.get("after", 0)
+
+    def read(replay: Replay) -> tuple[bytes, int]:
+        events, following = replay.events_after(selected, after, values["limit"])
+        body = {"events": [event_out(event) for event in events], "next": following}
+        return orjson.dumps(body), following
+
+    return json_answer(*await request.ledger.replay(read))
 
 
 @operation(

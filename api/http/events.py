@@ -51,16 +51,18 @@ _HEADERS: Final = {
 )
 async def list_events(request: Request) -> web.Response:
     """List the user's next events after a position, or the last before one, newest first."""
-    values, replay, selected = request.parameters, request.ledger.replay, _filter(request)
+    values, selected, head = request.parameters, _filter(request), request.backend.feed.head()
     after, before = values.get("after", 0), values.get("before", MAX_POSITION)
-    if values["order"] == "desc":
-        head = request.backend.feed.head()
-        found = await replay(Replay.events_before, selected, before, after, values["limit"])
+
+    def read(replay: Replay) -> tuple[bytes, int]:
+        if values["order"] == "desc":
+            found = replay.events_before(selected, before, after, values["limit"])
+        else:
+            found = replay.events_after(selected, after, values["limit"], upto=before - 1)
         body = {"events": [event_out(event) for event in found.events], "next": found.next}
-        return json_answer(orjson.dumps(body), head)
-    found = await replay(Replay.events_after, selected, after, values["limit"], upto=before - 1)
-    body = {"events": [event_out(event) for event in found.events], "next": found.next}
-    return json_answer(orjson.dumps(body), found.next)
+        return orjson.dumps(body), head if values["order"] == "desc" else found.next
+
+    return json_answer(*await request.ledger.replay(read))
 
 
 @operation(

@@ -54,7 +54,7 @@ class Protocol(web.RequestHandler):
             self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection, and cancel the read under way: nobody waits for its answer.
+        """Forget the connection, and cancel the read under way, whose answer has no reader.
 
         aiohttp would raise `exc` in the handler. The traceback and what raised it would refer to
         each other, and keep megabytes of an unread answer until a full garbage collection.

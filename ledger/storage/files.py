@@ -17,9 +17,10 @@ from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
+SHORTAGE: Final = "the server has too few file descriptors; send it again"
+
 GOOD_FOR: Final = 0.05
 """Seconds that a name is trusted for reads. Each commit asks anew."""
-SHORTAGE: Final = "the server has too few file descriptors; send it again"
 
 sync_data: Final = getattr(os, "fdatasync", os.fsync)
 """Make the bytes of an open file durable. macOS has no fdatasync."""

@@ -146,6 +146,17 @@ class AsyncReaders:
         await self._pool.close()
 
 
+CACHE: Final = 512
+"""KiB of pages in memory for a connection: ten for each file would keep 2 MiB each, which the
+operating system keeps, too."""
+
+
+def _open_small(path: Path) -> sqlite3.Connection:
+    db = open_reader(path)
+    db.execute(f"PRAGMA cache_size=-{CACHE}")
+    return db
+
+
 class _Connection(aiosqlite.Connection):
     """A connection that reports when its thread has stopped, even if it was never open."""
 
@@ -216,7 +227,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(open_reader, self._path), iter_chunk_size=1)
+        db = _Connection(partial(_open_small, self._path), iter_chunk_size=1)
         try:
             await db
             return db

@@ -64,6 +64,10 @@ class RemoteGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        position = self._client.answers.position
+        if position and any(name == "query" for name, _ in query):
+            # The index of words follows the log: it may lack this client's last write.
+            query = [*query, ("min_position", str(position))]
         return await self._client.request("GET", "/api/assets", query=query)
 
     async def lineage(self, asset_id: str, query: Query) -> Document:

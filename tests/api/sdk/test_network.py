@@ -177,6 +177,17 @@ async def test_events_continue_where_the_last_connection_ended() -> None:
         await gateway.close()
 
 
+async def test_a_search_and_totals_wait_for_the_last_write_of_their_connection(api: Api) -> None:
+    async with network(forwards, api.url) as between, connect(between.url):
+        for number in range(3):
+            context = ProcessingContext(job_id="j")
+            asset = await context.create_asset(f"word{number}", content=b"x")
+            assert (await Asset.paginate(query=f"word{number}"))[0] == [asset]
+            assert (await Asset.usage(group_by="job_id"))[0].count == number + 1
+            for exchange in between.seen[-2:]:
+                assert f"min_position={asset.position}".encode() in exchange.request
+
+
 async def test_a_refused_request_is_not_repeated(api: Api) -> None:
     async with network(forwards, api.url) as between:
         with pytest.raises(FieldError):

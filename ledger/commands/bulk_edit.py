@@ -4,6 +4,7 @@ Everything is checked before anything is recorded. A retry of an interrupted req
 rest.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -30,9 +31,10 @@ class BulkChange:
 
     def label_of(self, asset: Asset) -> Label:
         """Return the label of an asset after the change."""
-        kept = [tag for tag in asset.tags if tag not in self.remove_tags]
-        added = [tag for tag in self.add_tags if tag not in kept]
-        return Label(tags=[*kept, *added], parent_id=self.parent_id)
+        kept = dict.fromkeys(asset.tags)  # an asset may have thousands
+        for tag in self.remove_tags:
+            kept.pop(tag, None)
+        return Label(tags=[*(kept | dict.fromkeys(self.add_tags))], parent_id=self.parent_id)
 
 
 @dataclass(slots=True)
@@ -130,6 +132,7 @@ class BulkEdit:
                 check_path(asset, path)
         for asset in assets:
             events += describe(asset, change.label_of(asset), origin=origin)
+            await asyncio.sleep(0)  # thousands of tags take a millisecond
         return events, guards
 
     async def _add_earlier(self, key: CommandKey, done: _Changed) -> None:

@@ -66,6 +66,7 @@ async def violations(page: Page) -> list[Any]:
 
 OUTSIDE: Final = """[...document.querySelectorAll("a, button, input, select, h1, h2, td, dd")]
     .filter((each) => !each.closest(".vh, .skip, .tabrow, .dag, .graph, pre, .find"))
+    .map((each) => each.closest("td") ?? each) // a cell cuts what is in it
     .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
     .map((each) => each.outerHTML.slice(0, 120))
     .concat([...document.querySelectorAll(".main, .scroll")]

@@ -60,7 +60,8 @@ async def of_alice(api: Api) -> Names:
 
 
 def unknown_names() -> Names:
-    return {"id": new_asset_id(), "folder": new_asset_id(), **UNKNOWN}
+    digest = f"sha256:{'0' * 64}"
+    return {"id": new_asset_id(), "folder": new_asset_id(), "digest": digest, **UNKNOWN}
 
 
 def path(entry: Operation, names: Names) -> str:
@@ -68,7 +69,7 @@ def path(entry: Operation, names: Names) -> str:
     values = dict.fromkeys(("job_id", "a", "b"), names["job"])
     values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
-    values["key..."] = f"{names['id']}.png"
+    values |= {"key...": f"{names['id']}.png", "content": names["digest"]}
     return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
 
@@ -280,7 +281,7 @@ async def test_a_new_asset_cannot_refer_to_data_of_another_user(
     api: Api, of_alice: Names, field: str
 ) -> None:
     bob = caller(api, "bob")
-    unknown = {**unknown_names(), "digest": "sha256:" + "0" * 64}
+    unknown = unknown_names()
 
     def sent(names: Names) -> dict[str, Any]:
         values = {"parent_id": names["folder"], "derived_from": [names["id"]]}

@@ -200,9 +200,10 @@ class Uploads:
         """
         self._check_free(upload)
         async with upload.lock:
-            self._check_known(upload)
             if offset != upload.state.offset:
                 raise UploadOffsetError(upload.state.offset)
+            if self._all.get(upload.state.id) is not upload:  # finished or removed meanwhile
+                return await self.receipt(upload.state.user_id, upload.state.id)
             upload.sender, upload.moved = sender, _now()
             try:
                 stage = ReceivingStage(upload.stored, self._threads, self._batches, self._clock)
@@ -226,7 +227,8 @@ class Uploads:
         if upload.sender is not None:
             upload.sender()
         async with upload.lock:
-            self._check_known(upload)
+            if self._all.get(upload.state.id) is not upload:
+                raise UnknownUploadError(upload.state.id)
             await self._remove(upload)
 
     async def watch(self) -> None:
@@ -325,10 +327,6 @@ class Uploads:
             if _now() - upload.moved < STALLED:
                 raise UploadLockedError
             upload.sender()
-
-    def _check_known(self, upload: OpenUpload) -> None:
-        if self._all.get(upload.state.id) is not upload:
-            raise UnknownUploadError(upload.state.id)
 
     def _is_expired(self, upload: OpenUpload) -> bool:
         return not upload.lock.locked() and self.expires(upload) <= self._clock()

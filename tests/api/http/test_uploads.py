@@ -622,3 +622,20 @@ async def test_lost_bytes_are_reported_and_not_replaced_by_zeros(tmp_path: Path)
         assert (answer.status, answer.slug) == (503, "storage-failed")
         assert (await api.call("DELETE", path, headers=TUS)).status == 204
         assert await recorded(api) == []
+
+
+async def test_last_request_repeated_while_the_asset_is_recorded_gets_that_asset(api: Api) -> None:
+    folder = await api.created(None, name="f", content_type="folder")
+    path = await created(api, 3, parent_id=folder["id"])
+    await api.call("DELETE", f"/api/assets/{folder['id']}")
+    assert (await append(api, path, 0, b"abc")).status == 422  # so it is whole, and stays
+    await api.call("POST", f"/api/assets/{folder['id']}/restore")
+
+    answers = await asyncio.gather(
+        *(append(api, path, 3, None) for _ in range(5)), *(head(api, path) for _ in range(5))
+    )
+
+    assert {answer.status for answer in answers} <= {200, 204, 423}
+    finished = {a.headers["Ledger-Asset"] for a in answers if a.status != 423}
+    assert finished == {path.rpartition("/")[2]}
+    assert len(await recorded(api)) == 2

@@ -9,7 +9,7 @@ import { Face } from "../parts/tile.js";
 const ROW = 30;
 
 /** Icon and word of each kind of event. @type {Record<string, [string, string]>} */
-const TOPICS = {
+export const TOPICS = {
   "asset.created": ["plus", "Recorded"],
   "asset.described": ["pencil", "Described"],
   "asset.content_replaced": ["rotate-ccw", "Content replaced"],

@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -43,24 +44,34 @@ _CLICK: Final = ("mousePressed", "mouseReleased")
 _DOMAINS: Final = ("Page", "Runtime", "Network", "Log")
 
 
-class Page:
-    """One page, the addresses that it fetched, and the errors and messages of its console."""
+@dataclass
+class Shared:
+    """What all pages of one connection share."""
 
-    def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, numbers: Iterator[int] | None = None
-    ) -> None:
-        self._socket, self._session, self._target = socket, "", ""
-        self._numbers = numbers or count(1)  # of the messages over the socket
-        self._context: dict[str, Any] = {}  # cookies and storage of its own
-        self._emulated: dict[str, Mapping[str, Any]] = {}  # for the next page, too
-        self.fetched: list[str] = []
-        self.complaints: list[str] = []
-        self.excused: list[str] = []  # parts of complaints that a test brings about
+    socket: aiohttp.ClientWebSocketResponse
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    context: dict[str, Any] = field(default_factory=dict)  # of cookies and storage
+    emulated: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # for later pages, too
+    fetched: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    excused: list[str] = field(default_factory=list)
+
+
+class Page:
+    """One page, the addresses that it fetched, and the errors and messages of its console.
+
+    `excused` has parts of complaints that a test brings about.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared, self._session, self._target = shared, "", ""
+        self.fetched, self.complaints = shared.fetched, shared.complaints
+        self.excused = shared.excused
 
     async def open(self, url: str) -> None:
         """Open this address in a new page, in the place of the one before."""
         before, self._session = self._target, ""
-        blank = {"url": "about:blank"} | self._context
+        blank = {"url": "about:blank"} | self._shared.context
         target = await self._call("Target.createTarget", blank)
         self._target = target["targetId"]
         if before:
@@ -69,21 +80,20 @@ class Page:
         self._session = (await self._call("Target.attachToTarget", attach))["sessionId"]
         for domain in _DOMAINS:
             await self._call(f"{domain}.enable")
-        for method, parameters in list(self._emulated.items()):
+        for method, parameters in list(self._shared.emulated.items()):
             await self._call(method, parameters)
         await self._call("Page.navigate", {"url": url})
 
     async def close(self) -> None:
-        """Close the page."""
+        """Close the page, if one is open."""
+        if not self._target:
+            return
         target, self._target, self._session = self._target, "", ""
         await self._call("Target.closeTarget", {"targetId": target})
 
     async def beside(self, url: str) -> "Page":
         """Open this address in a further page of the same browser; only one is used at a time."""
-        page = Page(self._socket, self._numbers)
-        page.fetched, page.complaints = self.fetched, self.complaints
-        page._context, page._emulated = self._context, self._emulated
-        page.excused = self.excused
+        page = Page(self._shared)
         await page.open(url)
         return page
 
@@ -126,13 +136,13 @@ class Page:
 
     async def private(self) -> None:
         """Use cookies and storage of its own from now on, which no other page has."""
-        self._context = await self._call("Target.createBrowserContext")
+        self._shared.context = await self._call("Target.createBrowserContext")
 
     async def save_to(self, folder: Path) -> None:
         """Save downloads into a folder, by their names."""
         behaviour = {"behavior": "allow", "downloadPath": str(folder)}
         session, self._session = self._session, ""
-        await self._call("Browser.setDownloadBehavior", behaviour | self._context)
+        await self._call("Browser.setDownloadBehavior", behaviour | self._shared.context)
         self._session = session
 
     async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
@@ -156,17 +166,17 @@ class Page:
 
     async def _call(self, method: str, parameters: Mapping[str, Any] | None = None) -> Any:
         if method.startswith("Emulation."):
-            self._emulated[method] = parameters or {}
+            self._shared.emulated[method] = parameters or {}
             if not self._session:
                 return None
-        number = next(self._numbers)
+        number = next(self._shared.numbers)
         message = {"id": number, "method": method, "params": parameters or {}}
-        await self._socket.send_json(
+        await self._shared.socket.send_json(
             message | ({"sessionId": self._session} if self._session else {})
         )
         async with asyncio.timeout(PATIENCE):
             while True:
-                answer = await self._socket.receive_json()
+                answer = await self._shared.socket.receive_json()
                 if answer.get("id") == number:
                     assert "error" not in answer, answer
                     return answer["result"]
@@ -219,10 +229,9 @@ async def connected(address: str) -> AsyncIterator[Page]:
         aiohttp.ClientSession() as session,
         session.ws_connect(address, max_msg_size=0) as socket,
     ):
-        page = Page(socket)
+        page = Page(Shared(socket))
         yield page
-        if page._target:
-            await page.close()
+        await page.close()
 
 
 def _address(file: Path) -> str:

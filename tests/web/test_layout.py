@@ -109,6 +109,15 @@ async def test_a_link_gives_the_same_view_in_a_new_tab(
     assert await page.run("document.querySelectorAll('h1').length") == 1
 
 
+FOCUSED: Final = """(() => {
+    const e = document.activeElement, around = [e, e.parentElement, e.closest(".find, label")];
+    const marked = (each) => ["outlineStyle", "boxShadow"].some((name) =>
+        getComputedStyle(each)[name] !== "none");
+    const seen = e.getBoundingClientRect().width > 0 && around.some((each) => each && marked(each));
+    return e === document.body || seen || e.outerHTML.slice(0, 200);
+})()"""
+"""Whether what has the focus is seen, and marked."""
+
 UNNAMED: Final = '["Asset Ledger", "Asset · Asset Ledger"]'
 """Titles of a screen until it is loaded."""
 
@@ -166,14 +175,7 @@ async def test_tab_reaches_what_can_be_used_and_shows_where_it_is(
     await shown(page, selector, text)
     for _ in range(25):
         await page.press("Tab")
-        seen = await page.run(
-            "(() => { const e = document.activeElement, s = getComputedStyle(e);"
-            " const box = e.getBoundingClientRect();"
-            " return e === document.body || (box.width > 0 && (s.outlineStyle !== 'none' ||"
-            " getComputedStyle(e.parentElement).outlineStyle !== 'none' || s.boxShadow !== 'none'"
-            " || getComputedStyle(e.closest('.find, label, .field') ?? e).outlineStyle !== 'none'"
-            ")) || e.outerHTML.slice(0, 200); })()"
-        )
+        seen = await page.run(FOCUSED)
         assert seen is True
 
 

@@ -62,6 +62,7 @@ async def test_keys_that_come_faster_than_frames_all_count(
 async def test_a_drag_of_the_scrubber_moves_the_position(
     server: Server, filled: Filled, page: Page
 ) -> None:
+    await page.resize(1440, 900)
     total = await replayed(page, server, "?scale=order")
     box = await page.run(
         "(() => { const b = document.querySelector('.scrub').getBoundingClientRect();"

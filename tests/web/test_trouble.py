@@ -86,8 +86,10 @@ async def test_a_lost_connection_is_shown_and_found_again(
     await click(page, ".nav a[href='/usage']")  # its module was never loaded
     await shown(page, ".empty", "This part could not be loaded.")
     await click(page, ".nav a[href='/jobs']")
+    await shown(page, "h1", "Jobs")
     proxy.down = False
-    await click(page, ".failure button", "Try again")
+    await click(page, ".seg button", "Running")
+    await click(page, ".seg button", "All")
     await shown(page, "tbody tr", "first")
 
 
@@ -103,7 +105,7 @@ async def test_a_revoked_token_asks_for_another_and_shows_the_same_view(
     await sign_in(page, first)
     await shown(page, ".c-name", "kept.txt")
     listed = run("token", "list", "--json", "--data-dir", with_tokens.data_dir)
-    made = json.loads(listed.stdout)["tokens"]
+    made = [json.loads(line) for line in listed.stdout.splitlines()]
     run("token", "revoke", made[0]["id"], "--data-dir", with_tokens.data_dir)
 
     await page.run("document.querySelector('.nav a[href=\"/jobs\"]').click()")

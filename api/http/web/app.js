@@ -6,7 +6,7 @@ import { listenForKeys, useKeys } from "./core/keys.js";
 import { follow } from "./core/live.js";
 import { applyTheme, switchTheme } from "./core/prefs.js";
 import { followLinks, go, match, place } from "./core/route.js";
-import { loadSession, needsSignIn, session } from "./core/session.js";
+import { loadSession, needsSignIn, session, signIns } from "./core/session.js";
 import { Empty, Failure, lazy } from "./parts/basic.js";
 import { Dropping } from "./parts/dropping.js";
 import { Corner, Shown, Toasts } from "./parts/over.js";
@@ -61,7 +61,7 @@ function Offline() {
 
 function Root() {
   return html`${h(Offline, {})}${fork.value && h(Fork, {})}
-    ${session.value && h(Shell, {}, h(App, {}))}
+    ${session.value && h(Shell, {}, h(App, { key: signIns.value }))}
     ${needsSignIn.value && h(SignIn, {})}
     ${h(Shown, {})}${h(Dropping, {})}${h(Corner, {})}${h(Toasts, {})}`;
 }

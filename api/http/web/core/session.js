@@ -18,10 +18,14 @@ export async function loadSession() {
   }
 }
 
+/** How often a token was exchanged: screens begin anew, since what they asked for was refused. */
+export const signIns = signal(0);
+
 /** Exchange a token for the cookie of this browser session. @param {string} token */
 export async function signIn(token) {
   await write("POST", "/api/session", { token });
   await loadSession();
+  signIns.value += 1;
 }
 
 /** End the session of this browser. */

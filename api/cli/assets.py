@@ -9,6 +9,7 @@ import click
 from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, together
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "id": ("id", "With this id."),
     "workflow_id": ("workflow", "Made by this workflow."),
     "node_id": ("node", "Made by this node."),
     "job_id": ("job", "Made in this job."),
@@ -22,7 +23,6 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "created_before": ("created-before", "Created before this time (RFC 3339)."),
     "size_min": ("size-min", "With at least this many bytes."),
     "size_max": ("size-max", "With at most this many bytes."),
-    "id": ("id", "With this id."),
     "missing": ("missing", "Without job_id, node_id or workflow_id."),
 }
 """The flag and the help of each filter. The contract is not imported: it would slow --help."""

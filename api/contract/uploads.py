@@ -14,16 +14,7 @@ from asset_ledger.api.contract.errors import ChecksumMismatchError, TusVersionEr
 from asset_ledger.api.contract.fields import Fields, StrictModel
 from asset_ledger.api.contract.parameters import MAX_POSITION, refuse, whole
 from asset_ledger.api.contract.strict_json import read_object
-
-VERSION: Final = "1.0.0"
-BYTES: Final = "application/offset+octet-stream"
-"""The media type of the bytes of an upload."""
-
-RESUMABLE, LENGTH, OFFSET = "Tus-Resumable", "Upload-Length", "Upload-Offset"
-METADATA, CHECKSUM, EXPIRES = "Upload-Metadata", "Upload-Checksum", "Upload-Expires"
-OVERRIDE: Final = "X-HTTP-Method-Override"
-ASSET: Final = "Ledger-Asset"
-"""The response header with the id of the asset that an upload became."""
+from asset_ledger.api.contract.tus import CHECKSUM, LENGTH, METADATA, RESUMABLE, VERSION
 
 ALGORITHMS: Final = ("sha1", "sha256", "sha512", "md5")
 CAPABILITIES: Final = {

@@ -11,7 +11,7 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
-from asset_ledger.api.contract.uploads import RESUMABLE, VERSION
+from asset_ledger.api.contract.tus import RESUMABLE, VERSION
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest

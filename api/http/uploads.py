@@ -23,10 +23,9 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import Schema
 from asset_ledger.api.contract.shapes import AssetOut
-from asset_ledger.api.contract.uploads import (
+from asset_ledger.api.contract.tus import (
     ASSET,
     BYTES,
-    CAPABILITIES,
     CHECKSUM,
     EXPIRES,
     LENGTH,
@@ -34,6 +33,9 @@ from asset_ledger.api.contract.uploads import (
     OFFSET,
     OVERRIDE,
     RESUMABLE,
+)
+from asset_ledger.api.contract.uploads import (
+    CAPABILITIES,
     Checksum,
     UploadOut,
     check_version,

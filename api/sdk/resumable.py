@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from asset_ledger.api.contract.errors import UploadLockedError, UploadOffsetError
-from asset_ledger.api.contract.uploads import BYTES, LENGTH, METADATA, OFFSET, RESUMABLE, VERSION
+from asset_ledger.api.contract.tus import BYTES, LENGTH, METADATA, OFFSET, RESUMABLE, VERSION
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.form import Body, SourceError

@@ -20,8 +20,9 @@ from tests.api.calling import ALL, Caller, caller, revoke, serving_with_tokens
 from tests.api.running import FORM, Answer, Api, form
 
 SECRET: Final = "secret-of-alice"
+TUS: Final = {"Tus-Resumable": "1.0.0"}
 # As long as the job id of Alice: the lengths of two answers are compared.
-UNKNOWN: Final = {"job": "job-not-here", "token": "0" * 12}
+UNKNOWN: Final = {"job": "job-not-here", "token": "0" * 12, "upload": "f" * 32}
 
 GUARDED = [entry for entry in OPERATIONS if entry.scope is not None]
 STREAMS = [entry for entry in GUARDED if entry.handler.__name__ == "stream_events"]
@@ -56,7 +57,10 @@ async def of_alice(api: Api) -> Names:
     )
     tokens = [token["id"] for token in (await alice.get("/api/tokens")).json["tokens"]]
     ids = {"id": asset["id"], "folder": folder["id"], "digest": asset["digest"]}
-    return {**ids, "job": "job-of-alice", "token": tokens[0]}
+    sent = {**TUS, "Upload-Length": "5", "Upload-Metadata": "name YQ=="}
+    upload = await alice.call("POST", "/api/uploads", headers=sent)
+    upload_id = upload.headers["Location"].rpartition("/")[2]
+    return {**ids, "job": "job-of-alice", "token": tokens[0], "upload": upload_id}
 
 
 def unknown_names() -> Names:
@@ -70,6 +74,7 @@ def path(entry: Operation, names: Names) -> str:
     values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
     values |= {"key...": f"{names['id']}.png", "content": names["digest"]}
+    values["upload_id"] = names["upload"]
     return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
 
@@ -95,6 +100,8 @@ async def send(client: Caller, entry: Operation, names: Names, **options: Any) -
     query = f"?name=n&parent_id={names['folder']}" if raw else ""
     if entry.writes:
         options["json"] = body(entry, names)
+    if "/uploads" in entry.paths[0]:
+        options["headers"] = {**TUS, **options.get("headers", {})}
     return await client.call(entry.method, path(entry, names) + query, **options)
 
 

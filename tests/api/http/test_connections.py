@@ -113,6 +113,7 @@ async def test_unread_answers_are_bounded_together(opened_data_dir: Path, client
 )
 async def test_pages_end_after_four_mebibytes_and_continue(api: Api, path: str) -> None:
     await long_answers(api)
+    await api.settled()
     seen, following = [], ""
 
     while True:

@@ -113,7 +113,8 @@ async def test_a_history_varies_by_accept(api: Api, accept: str, method: str) ->
 
     for path in ("/api/jobs/j/history", f"/api/assets/{asset['id']}/history"):
         answer = await api.call(method, path, headers={"Accept": accept})
-        assert answer.headers.getall("Vary") == ["Accept"]
+        varies = "Accept" if accept == "*/*" else "Accept, Accept-Encoding"  # lines are compressed
+        assert answer.headers.getall("Vary") == [varies]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])

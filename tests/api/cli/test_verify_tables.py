@@ -19,6 +19,8 @@ from tests.journeys.server import run
 from tests.journeys.server import serving as serving_apart
 from tests.projections.packages import PROJECTION, plant
 
+pytestmark = pytest.mark.slow
+
 FINE, FOUND, REFUSED = 0, 1, 2
 
 NAMED = PROJECTION.replace("PRIMARY KEY)", "PRIMARY KEY, kind TEXT)").replace(

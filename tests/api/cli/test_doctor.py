@@ -18,6 +18,8 @@ from tests.api.running import serving
 from tests.journeys.server import run
 from tests.journeys.server import serving as process
 
+pytestmark = pytest.mark.slow
+
 FINE, FAILED = 0, 1
 LARGE = b"large" * 100_000
 

@@ -11,6 +11,8 @@ from asset_ledger.api.cli.options import folder_of
 from tests.journeys.server import run
 from tests.journeys.server import serving as process
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from tests.api.cli.test_cli import in_thread
 from tests.api.running import serving
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 FINE, FORKED, REFUSED = 0, 1, 2
 
 

@@ -238,6 +238,7 @@ async def test_a_restore_that_meets_a_collection_is_refused(
     assert (refused.status, refused.slug) == (409, "not-restorable")
 
 
+@pytest.mark.slow
 async def test_a_collected_ledger_can_be_exported_backed_up_and_bundled(
     api: Api, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -293,6 +294,7 @@ async def test_a_bundle_over_http_names_a_collected_version_as_absent(
     assert code == 0
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_collects_without_a_server_and_with_one(data_dir: Path) -> None:
     async def fill() -> None:
         async with serving(Settings(data_dir=data_dir)) as api:

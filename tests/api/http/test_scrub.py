@@ -15,6 +15,8 @@ from tests.api.damage import content_file, damage_table, flip
 from tests.api.running import Api, serving
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 LARGE: Final = os.urandom(3_000_000)
 SMALL: Final = b"small content"
 

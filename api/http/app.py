@@ -73,7 +73,7 @@ from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import LogDamagedError, RefusedError
+from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -321,7 +321,10 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
         logger.error("request %s found a damaged log", request.id, exc_info=error)
         error = LogDamagedError(LOG, error)
     if isinstance(error, LogDamagedError):
-        request.counts.log_damage = error
+        if moved := request.backend.log_file.problem:  # no damage: it was moved away
+            error = StorageFailedError(moved)
+        else:
+            request.counts.log_damage = error
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from asset_ledger.api.settings import Settings
 from tests.api.cli.test_cli import in_thread
 from tests.api.running import serving

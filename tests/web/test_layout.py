@@ -110,7 +110,8 @@ async def test_a_link_gives_the_same_view_in_a_new_tab(
 
 
 FOCUSED: Final = """(() => {
-    const e = document.activeElement, around = [e, e.parentElement, e.closest(".find, label")];
+    const e = document.activeElement;
+    const around = [e, e.parentElement, e.closest(".find, label")];
     const marked = (each) => ["outlineStyle", "boxShadow"].some((name) =>
         getComputedStyle(each)[name] !== "none");
     const seen = e.getBoundingClientRect().width > 0 && around.some((each) => each && marked(each));

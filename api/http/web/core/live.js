@@ -141,8 +141,8 @@ async function once(signal) {
 
 /** The position of the newest event. @param {AbortSignal} signal */
 async function newest(signal) {
-  const note = await (await send("/api/log/checkpoint", { signal })).text();
-  return Number(note.split("\n")[1]) || 0;
+  const response = await send("/api/events?order=desc&limit=1", { signal });
+  return Number(response.headers.get("Ledger-Position"));
 }
 
 /** Yield the messages of a text/event-stream. @param {Response} response */

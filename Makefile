@@ -11,6 +11,9 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 # compiles every module that it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
+SLOW := -m "slow or property" --hypothesis-profile full
+report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
+
 # The console runs as it is written; npm brings only the programs that check it.
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
@@ -25,7 +28,7 @@ demo: .venv/runtime.stamp  ## a server with a ledger to look at, in a temporary 
 	@exec $(BIN)/python -m examples.demo $(ARGS)
 
 test: .venv/dev.stamp  ## the fast suite
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 $(call report,fast) $(PYTEST_ARGS)
 
 check: lint types test  ## what has to hold before a commit lands
 
@@ -44,7 +47,8 @@ types: .venv/dev.stamp
 	$(BIN)/mypy
 
 slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
-	$(BIN)/pytest -m "slow or property" --hypothesis-profile full $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
+	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
 
 chaos: .venv/dev.stamp  ## the kills again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask
-from asset_ledger.api.cli.options import JSON, WHERE, folder_of
+from asset_ledger.api.cli.options import JSON, WHERE, folder_of, together
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 from asset_ledger.ledger.domain.ledger import SYSTEM
@@ -24,34 +24,36 @@ _HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked"
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+OF_A_TOKEN: Final = together(
+    click.option("--user", default=LOCAL_USER, show_default=True, help="The user of the token."),
+    click.option(
+        "--scope",
+        "scopes",
+        multiple=True,
+        type=click.Choice(SCOPES),
+        help="What it allows; repeatable.  [default: read and write]",
+    ),
+    click.option("--name", help="What it is for."),
+    click.option(
+        "--expires", metavar="WHEN", help="Such as 90d (m, h, d or w), or an RFC 3339 time."
+    ),
+)
+"""The options of a new token, which `make_token` takes."""
+
+
 @click.group()
 def token() -> None:
     """Make, list or revoke the tokens of a server."""
 
 
 @token.command()
-@click.option("--user", default=LOCAL_USER, show_default=True, help="The user of the token.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(SCOPES),
-    help="What it allows; repeatable.  [default: read and write]",
-)
-@click.option("--name", help="What it is for.")
-@click.option("--expires", metavar="WHEN", help="Such as 90d (m, h, d or w), or an RFC 3339 time.")
+@OF_A_TOKEN
 @WHERE
 @JSON
-def create(
-    user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
-) -> None:
+def create(**options: Any) -> None:
     """Make a token and print it. It cannot be printed a second time."""
-    sent: dict[str, Any] = {"user_id": user, "scopes": [*scopes] or None, "name": name}
-    sent["expires_at"] = moment_of(expires) if expires else None
-    made = run_on_tokens(
-        ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(SYSTEM, sent), where
-    )
-    echo(orjson.dumps(made) if where["as_json"] else made["token"])
+    made = make_token(**options)
+    echo(orjson.dumps(made) if options["as_json"] else made["token"])
 
 
 @token.command("list")
@@ -61,7 +63,7 @@ def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
     from asset_ledger.api.cli.tables import print_table
 
-    answer = run_on_tokens(ServerCall("GET", "/api/tokens"), _listed, where)
+    answer = _run(ServerCall("GET", "/api/tokens"), _listed, where)
     if where["as_json"]:
         for each in answer["tokens"]:
             echo(orjson.dumps(each))
@@ -76,12 +78,22 @@ def list_tokens(**where: Any) -> None:
 def revoke(token_id: str, **where: Any) -> None:
     """Revoke the token TOKEN_ID: every request with it is refused from now on."""
     call = ServerCall("DELETE", f"/api/tokens/{quote(token_id, safe='')}")
-    revoked = run_on_tokens(call, lambda tokens: _revoked(tokens, token_id), where)
+    revoked = _run(call, lambda tokens: _revoked(tokens, token_id), where)
     text = f"token {revoked['id']} of user {revoked['user_id']} is revoked"
     echo(orjson.dumps(revoked) if where["as_json"] else text)
 
 
-def run_on_tokens(
+def make_token(
+    user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
+) -> dict[str, Any]:
+    """Return a new token with its text."""
+    sent: dict[str, Any] = {"user_id": user, "scopes": [*scopes] or None, "name": name}
+    sent["expires_at"] = _moment(expires) if expires else None
+    call = ServerCall("POST", "/api/tokens", sent)
+    return _run(call, lambda tokens: tokens.create(SYSTEM, sent), where)
+
+
+def _run(
     call: ServerCall, run: Callable[["Tokens"], Awaitable[dict[str, Any]]], where: dict[str, Any]
 ) -> dict[str, Any]:
     """Call the server at --url or of the folder; without one, run `run` on the folder's tokens."""
@@ -119,7 +131,7 @@ async def _revoked(tokens: "Tokens", token_id: str) -> dict[str, Any]:
     return (await tokens.revoke(SYSTEM, token_id))._asdict()
 
 
-def moment_of(text: str) -> str:
+def _moment(text: str) -> str:
     """Return the RFC 3339 time of a span from now, or of an RFC 3339 time. Raises UsageError."""
     from asset_ledger.ledger.domain.event import parse_time
 

@@ -317,14 +317,15 @@ def _check_escapes(query: str) -> None:
 
 def _refusal(request: Request, error: Exception, door: Door | None) -> web.Response | None:
     """Return the answer to an error; None after a sent head."""
+    of_a_file = isinstance(error, sqlite3.Error | OSError | LogDamagedError)
+    of_a_file = of_a_file and not isinstance(error, ConnectionError)
+    if of_a_file and (moved := request.backend.log_file.problem):  # no other explanation is right
+        error = StorageFailedError(moved)
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
         error = LogDamagedError(LOG, error)
     if isinstance(error, LogDamagedError):
-        if moved := request.backend.log_file.problem:  # no damage: it was moved away
-            error = StorageFailedError(moved)
-        else:
-            request.counts.log_damage = error
+        request.counts.log_damage = error
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)

@@ -123,8 +123,6 @@ async def open_backend(
             shared=settings.auth != "local",
         )
         stack.push_async_callback(uploads.close)
-        watching = asyncio.create_task(uploads.watch())
-        stack.push_async_callback(_cancelled, watching)
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
@@ -142,7 +140,7 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, files.content, thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        for work in _upkeep(settings, collect, scrub) if upkeep else ():
+        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if upkeep else ())):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(

@@ -266,7 +266,7 @@ def _scrub(settings: Settings, _: Path | None) -> Iterator[Checkup]:
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """Return the type of the file system of a folder; `unknown` where none is told."""
+    """Return the type of the file system of a folder; `unknown` if the system does not say."""
     best, kind = -1, "unknown"
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()

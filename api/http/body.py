@@ -102,7 +102,7 @@ async def read_short(request: Request) -> bytes | None:
         return None
     if request.content.is_eof():  # the whole body came with the head
         return _arrived(request)
-    return await _whole(request, SHORT)
+    return await gather(request, SHORT)
 
 
 async def next_chunk(request: Request) -> bytes:
@@ -143,7 +143,7 @@ async def read_whole(request: Request, limit: int) -> bytes:
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return await _whole(request, limit) if text is None else text
+    return await gather(request, limit) if text is None else text
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -176,8 +176,9 @@ async def read_claimed(request: Request, model: Model) -> Fields:
     return fields
 
 
-async def _whole(request: Request, limit: int) -> bytes:
-    """Return the whole body, of which all bodies together may fill a limited memory."""
+async def gather(request: Request, limit: int) -> bytes:
+    """Return the whole body. Raises TooLargeError above a limit in bytes, BusyError while all
+    bodies together fill their memory, and MalformedBodyError."""
     pieces, size = list[bytes](), 0
     try:
         while chunk := await next_chunk(request):

@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import md5, sha1, sha256
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.api.http.body import invite, next_chunk
+from asset_ledger.api.http.body import gather, invite, next_chunk
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.signature import UNSIGNED, Signed, sign
 from asset_ledger.ledger.content.store import Stage, Staged
-from asset_ledger.ledger.errors import MalformedBodyError
+from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 
 MAX_LINE: Final = 16_384
 """Bytes of a line between two chunks."""
@@ -58,8 +58,6 @@ _CHECKSUMS: Final[Mapping[str, Callable[[], Any]]] = {
 
 async def receive_object(request: Request, signing: Signing, stage: Stage, limit: int) -> Staged:
     """Write the body of a PUT to a stage and check it. Raises RefusedErrors; 0 is no limit."""
-    if request.content_length is None and not is_chunked(request):
-        await _refuse_other_codings(request)
     await begin_object(request)
     pieces = _Chunks(request, signing) if is_chunked(request) else None
     checks = _Checks(request)
@@ -92,12 +90,6 @@ async def begin_object(request: Request) -> None:
             "NotImplemented", f"Content-Encoding {rest[0]!r} is not kept: send plain bytes"
         )
     await invite(request)
-
-
-async def _refuse_other_codings(request: Request) -> None:
-    coding = request.headers.get("Transfer-Encoding", "")
-    if coding.lower() != "chunked" and request.body_exists:
-        raise S3Error("InvalidRequest", "the body needs a Content-Length")
 
 
 async def _plain(request: Request) -> AsyncIterator[bytes]:
@@ -223,20 +215,14 @@ class _Checks:
 async def read_document(request: Request, signing: Signing, limit: int) -> bytes:
     """Return a short body and check its digest. Raises RefusedErrors."""
     await begin_object(request)
-    pieces, size = [], 0
+    try:
+        body = await gather(request, limit)
+    except TooLargeError as error:
+        raise S3Error("InvalidRequest", str(error)) from error
     checks = _Checks(request)
-    async for piece in _plain(request):
-        size += len(piece)
-        if size > limit:
-            raise S3Error("InvalidRequest", f"the body is longer than {limit:,} bytes")
-        request.bodies.take(len(piece))
-        try:
-            checks.update(piece)
-            pieces.append(piece)
-        finally:
-            request.bodies.give_back(len(piece))
+    checks.update(body)
     checks.finish({})
-    body, announced = b"".join(pieces), signing.signed.payload
+    announced = signing.signed.payload
     if announced not in ("", UNSIGNED) and sha256(body).hexdigest() != announced:
         raise S3Error("BadDigest", "the body does not match X-Amz-Content-Sha256")
     return body

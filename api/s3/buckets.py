@@ -8,7 +8,6 @@ from aiohttp import web
 
 from asset_ledger.api.s3.call import (
     Call,
-    bucket_name,
     context,
     etag_of,
     shown_time,
@@ -16,6 +15,7 @@ from asset_ledger.api.s3.call import (
     xml_answer,
 )
 from asset_ledger.api.s3.errors import S3Error
+from asset_ledger.api.s3.names import name_of
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.projections.queries.keys import PAGE, KeyEntry
 
@@ -42,7 +42,7 @@ async def list_buckets(call: Call) -> web.StreamResponse:
 async def create_bucket(call: Call) -> web.StreamResponse:
     """Create a folder at home; do nothing if it is there."""
     with call.request.slot():
-        await call.make_folder(None, bucket_name(call))
+        await call.make_folder(None, name_of(call.bucket))
     return web.Response(headers={"Location": f"/{quote(call.bucket)}"})
 
 

@@ -15,7 +15,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.locks import Locks
-from asset_ledger.api.s3.names import Key, name_of, parse_key, shown
+from asset_ledger.api.s3.names import Key, parse_key, shown
 from asset_ledger.api.s3.uploads import MultipartUploads
 from asset_ledger.api.s3.xml import document
 from asset_ledger.ledger.commands.call import CallContext
@@ -124,11 +124,6 @@ def context(call: Call, key: str | None = None) -> CallContext:
 def parsed(call: Call) -> Key:
     """Return the names in the key of a call. Raises S3Error."""
     return parse_key(call.key)
-
-
-def bucket_name(call: Call) -> str:
-    """Return the name of the folder that the bucket of a call shows."""
-    return name_of(call.bucket)
 
 
 def whole(call: Call, name: str, default: int, most: int) -> int:

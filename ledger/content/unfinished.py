@@ -26,7 +26,7 @@ from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import AssetId, Digest, digest_from_hex, parse_asset_id
 from asset_ledger.ledger.storage.descriptors import patiently
-from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_data, sync_folder
+from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_data, write_durably
 
 PIECE: Final = 1 << 20
 BEHIND: Final = 4
@@ -193,14 +193,9 @@ class UnfinishedUpload:
     def save(self, **changes: Any) -> None:
         """Store a changed state, durably. Raises DiskFullError or StorageFailedError."""
         state = replace(self.state, **changes)
-        draft = self.path.with_suffix(".draft")
         with storage_errors("the upload was not stored"):
-            with draft.open("wb") as file:
-                file.write(orjson.dumps(asdict(state)))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(self._state_path)
-            sync_folder(self.path.parent)  # the name of the bytes, too
+            # It makes the name of the bytes durable, too.
+            write_durably(self._state_path, orjson.dumps(asdict(state)))
         self.state = state
 
 

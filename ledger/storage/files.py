@@ -107,7 +107,8 @@ def make_folder(folder: Path) -> None:
 def write_durably(path: Path, text: bytes) -> None:
     """Write a small file that only its owner can read, whole or not at all."""
     draft = path.with_name(f"{path.name}.draft")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    draft.unlink(missing_ok=True)  # a killed one may have had other permissions
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

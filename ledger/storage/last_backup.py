@@ -1,11 +1,12 @@
 """When a data folder was last backed up: a small file in it, for `doctor` and the metrics."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
+
+from asset_ledger.ledger.storage.files import write_durably
 
 
 class LastBackup(NamedTuple):
@@ -24,10 +25,7 @@ class LastBackup(NamedTuple):
 def note_backup(path: Path, target: str, events: int) -> None:
     """Write that a backup was made now. Raises OSError."""
     made_at = datetime.now(UTC).isoformat()
-    draft = path.with_suffix(".draft")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps({"made_at": made_at, "target": target, "events": events}))
-    draft.rename(path)
+    write_durably(path, orjson.dumps({"made_at": made_at, "target": target, "events": events}))
 
 
 def last_backup(path: Path) -> LastBackup | None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from asset_ledger.api.contract.download import MAX_IDS, MAX_LIST, DownloadIn, download_ids
+from asset_ledger.api.contract.download import DOWNLOADS, MAX_IDS, MAX_LIST, download_ids
 from asset_ledger.api.contract.operations import JSON, URLENCODED, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetTree
@@ -65,7 +65,7 @@ async def _folder(request: Request) -> AssetId | None:
     "/api/assets/download",
     errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
     scope="read",
-    takes={JSON: DownloadIn, URLENCODED: DownloadIn},
+    takes=DOWNLOADS,
     max_json=MAX_LIST,
     gives=[ZIP],
 )

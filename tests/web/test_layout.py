@@ -162,7 +162,8 @@ async def test_an_asset_is_opened_read_and_left_by_keyboard_alone(
     await page.press("Escape")
     await page.once("!document.querySelector('.panel')", "1")
     await page.press("Enter")
-    await until_true(page, "location.pathname.startsWith('/assets/')")
+    await shown(page, "main.asset h1")  # its code is loaded when first needed
+    assert await page.run("location.pathname.startsWith('/assets/')")
     await page.press("Escape")
     await until_true(page, "location.pathname === '/'")
 

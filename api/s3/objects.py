@@ -144,17 +144,20 @@ async def store(
     fields: Mapping[str, Any],
     idempotency_key: str | None = None,
 ) -> Receipt:
-    """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it."""
+    """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it.
+
+    `idempotency_key` is that of a new asset. A repeated new version needs none: the same bytes
+    and metadata again record nothing.
+    """
     folder = await call.make_folders(bucket, key.folders)
     segment, ledger = shown(key.name), call.request.ledger
     async with call.locks.hold((call.user_id, folder, segment)):
         found = await call.keys.find(call.user_id, folder, segment)
         _check_conditions(call, found)
-        made = context(call, idempotency_key)
         if found is None:
             named = {"name": key.name, "parent_id": folder} | dict(fields)
             asked = upload_request(read_fields(named), staged, call.user_id)
-            return await ledger.create.asset(made, *asked)
+            return await ledger.create.asset(context(call, idempotency_key), *asked)
         changed = {name: fields[name] for name in ("metadata", "content_type") if name in fields}
         if "metadata" not in changed and (await _current(call, found)).metadata:
             changed["metadata"] = {}
@@ -162,7 +165,7 @@ async def store(
             changed["content_type"] = sniff(staged.head, key.name)
         read_changes = read_update_fields(changed)
         label = label_of(read_changes, call.user_id)
-        return await ledger.edit.asset(made, found.id, label, staged, read_changes)
+        return await ledger.edit.asset(context(call), found.id, label, staged, read_changes)
 
 
 async def _current(call: Call, found: KeyEntry) -> Asset:

@@ -231,6 +231,22 @@ async def test_a_presigned_address_works_without_a_key(s3: S3) -> None:
     assert await s3.get("b") == b"2"
 
 
+@pytest.mark.parametrize(
+    "header", ["X-Amz-Copy-Source", "x-amz-meta-job-id", "x-amz-metadata-directive"]
+)
+async def test_a_presigned_address_allows_no_header_that_it_does_not_sign(
+    s3: S3, header: str
+) -> None:
+    await s3.put("secret", b"1")
+    put = s3.client.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "b"})
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.put(put, headers={header: "/bucket/secret"})
+
+    assert (answer.status_code, b"AccessDenied" in answer.content) == (403, True)
+    assert await s3.keys() == ["secret"]
+
+
 async def test_without_a_known_key_nothing_is_answered(s3: S3) -> None:
     async with httpx.AsyncClient() as client:
         unsigned = await client.get(f"{s3.url}/bucket?list-type=2")

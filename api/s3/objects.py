@@ -37,6 +37,8 @@ MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Bytes of the XML of a call."""
 
 _COPY: Final = "X-Amz-Copy-Source"
+_NEVER_RUN: Final = {"Content-Security-Policy": "sandbox"}
+"""A presigned address may ask for any content type, which a browser would then run."""
 
 
 async def get_object(call: Call) -> web.StreamResponse:
@@ -54,7 +56,7 @@ async def get_object(call: Call) -> web.StreamResponse:
     span = requested_range(request.headers.get("Range"), entry.size)
     response = content_response(asset, span)
     response.headers.update(headers | metadata_headers(asset["metadata"]))
-    response.headers.update(_overrides(call))
+    response.headers.update(_overrides(call) | _NEVER_RUN)
     content = await request.ledger.open_content(Digest(entry.digest), entry.size)
     try:
         await send_content(request, response, content, span or Span(0, entry.size))

@@ -43,6 +43,7 @@ from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
+from asset_ledger.projections.runtime.table_files import TableFiles
 from asset_ledger.projections.serving import Projections
 
 logger = logging.getLogger(__name__)
@@ -95,8 +96,9 @@ async def open_backend(
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
+        tables = TableFiles(folder)
         silence = timedelta(seconds=settings.job_silence)
-        projections = await Projections.open(folder, opened.tables, feed, progress, silence)
+        projections = await Projections.open(tables, opened.tables, feed, progress, silence)
         stack.push_async_callback(projections.close)
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
@@ -106,7 +108,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
-        rebuilds = Rebuilds(folder, projections, feed, committer)
+        rebuilds = Rebuilds(folder, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added

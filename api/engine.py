@@ -23,6 +23,7 @@ from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.runtime.table_files import TableFiles
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def open_group_commit(
     `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
     Waits for a previous worker that still commits its last group. Raises DataFolderError.
     """
-    files, codec = DataFolder(folder), Codec()
+    files, store, codec = DataFolder(folder), TableFiles(folder), Codec()
     with ExitStack() as stack:
         if reopen:
             NamedFile(files.log)  # a new log must not follow a folder that was moved away
@@ -52,6 +53,6 @@ def open_group_commit(
             log.refuse_writes(refusal)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):
-            runner = start(folder, feed, progress, keep_others=reopen)
-        tables = stack.enter_context(closing(LiveTables(folder, runner)))
+            runner = start(store, feed, progress, keep_others=reopen)
+        tables = stack.enter_context(closing(LiveTables(store, runner)))
         yield GroupCommit(log, packs, tables)

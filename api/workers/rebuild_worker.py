@@ -22,6 +22,7 @@ from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
+from asset_ledger.projections.runtime.table_files import TableFiles
 
 NICE: Final = 19
 INTERVAL: Final = 0.05
@@ -55,11 +56,11 @@ def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
 
 
 def _build(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    return build(folder, number, feed, progress).document()
+    return build(TableFiles(folder), number, feed, progress).document()
 
 
 def _catch_up(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    catch_up(folder, number, feed, progress)
+    catch_up(TableFiles(folder), number, feed, progress)
     return {}
 
 

@@ -31,7 +31,7 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while other threads wait for the disk."""
@@ -59,7 +59,7 @@ class LocalContents:
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
-        self._log, self._packs = AsyncReaders(files.log, mapped=False), PackReader(files)
+        self._log, self._packs = AsyncSqliteReaders(files.log, mapped=False), PackReader(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self._names_in_doubt = False
         self._batches = Batches()

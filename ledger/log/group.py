@@ -24,7 +24,7 @@ from asset_ledger.ledger.domain.event import (
     stamp,
     stamp_job,
 )
-from asset_ledger.ledger.domain.ledger import ContentCollected
+from asset_ledger.ledger.domain.ledger import ContentCollected, LedgerOpened
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -153,6 +153,8 @@ class Group:
         for stream, version in command.guards.items():
             if before.get(stream, 0) != version:
                 raise VersionConflictError(f"{stream} changed since it was read: read it again")
+        if self.position and any(isinstance(each, LedgerOpened) for each in command.events):
+            raise VersionConflictError("this log was opened already: read its first event")
         after: dict[str, int] = {}
         for event in command.events:
             stream = event.originator_id

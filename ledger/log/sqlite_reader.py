@@ -12,7 +12,7 @@ from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import CommandKey, Head, Tag
 from asset_ledger.ledger.log.tree_rows import TreeRows
-from asset_ledger.ledger.storage.readers import Readers
+from asset_ledger.ledger.storage.readers import SqliteReaders
 
 PAGE: Final = 1_000
 """The maximal number of rows of one read, so that no reader holds a snapshot for long."""
@@ -41,7 +41,7 @@ class SqliteLogReader(TreeRows):
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet: the first read opens the file, or raises sqlite3.Error."""
-        self._readers = Readers(path)
+        self._readers = SqliteReaders(path)
         super().__init__(self._readers.rows)
 
     def head(self) -> Head:

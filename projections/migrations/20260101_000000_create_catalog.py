@@ -1,6 +1,6 @@
 """Create the table `catalog`, which orders assets by name and size and finds them by digest."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -22,7 +22,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table and its indexes over live assets."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -4,7 +4,7 @@ Extremes (largest, first, last) are stored for each group and each block of 1,02
 asset leaves a group, only the extremes of its block have to be computed again.
 """
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -96,7 +96,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table of totals and its auxiliary tables."""
     for statement in STATEMENTS:
         db.execute(statement)

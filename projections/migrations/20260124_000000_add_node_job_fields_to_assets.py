@@ -3,7 +3,7 @@
 Older rows stay in use without these columns until a rebuild fills them: see `backfills`.
 """
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 backfills = ("assets.node_id", "assets.job_id", "assets.attempt")
@@ -35,7 +35,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Add the columns to table and SQL view, with indexes over them and over tombstones."""
     for statement in STATEMENTS:
         db.execute(statement)

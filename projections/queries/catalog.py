@@ -12,7 +12,7 @@ import orjson
 
 from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK, tests_of
 from asset_ledger.projections.queries.pages import MAX_BYTES, Page, fitting

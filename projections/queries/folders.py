@@ -12,7 +12,7 @@ import orjson
 
 from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 
 PAGE: Final = 64
 """How many assets are read at once: each may have 32 KiB of metadata."""

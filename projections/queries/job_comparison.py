@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-import aiosqlite
 import orjson
 
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders, Snapshot
 from asset_ledger.projections.queries.pages import PendingBackfill, check_backfilled
 from asset_ledger.projections.tables.assets import document_json
 
@@ -186,21 +185,19 @@ class CompareQueries:
                 await _made(db, user_id, name.job_id, number)
                 for name, number in zip((a, b), numbers, strict=True)
             ]
-            ((position,),) = await db.execute_fetchall(_REFLECTED)
+            ((position,),) = await db.rows(_REFLECTED)
         return JobComparison(a.job_id, b.job_id, numbers, align(*made), position)
 
 
-async def _number(db: aiosqlite.Connection, user_id: str, name: AttemptName) -> int:
+async def _number(db: Snapshot, user_id: str, name: AttemptName) -> int:
     """Return the number of an attempt. Raises UnknownJobError."""
-    for (last,) in await db.execute_fetchall(_LAST, (user_id, name.job_id)):
+    for (last,) in await db.rows(_LAST, (user_id, name.job_id)):
         if (name.attempt or last) <= last:
             return name.attempt or int(last)
         raise UnknownJobError(name.job_id, name.attempt)
     raise UnknownJobError(name.job_id)
 
 
-async def _made(
-    db: aiosqlite.Connection, user_id: str, job_id: str, attempt: int
-) -> list[MadeAsset]:
-    rows = await db.execute_fetchall(_MADE, (user_id, job_id, attempt))
+async def _made(db: Snapshot, user_id: str, job_id: str, attempt: int) -> list[MadeAsset]:
+    rows = await db.rows(_MADE, (user_id, job_id, attempt))
     return [MadeAsset(*row) for row in rows]

@@ -10,7 +10,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job import Attempt, JobStatus
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     MAX_BYTES,
     Page,

@@ -16,7 +16,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.domain.node import NodeRun
 from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     MAX_BYTES,
     Page,

@@ -12,7 +12,7 @@ import orjson
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import MAX_BYTES, SHORT, open_cursor, seal_cursor
 from asset_ledger.projections.tables.search import TRIGRAM, fold, head, owner_of
 

@@ -7,7 +7,7 @@ and for tags, they are counted over the newest 20,000 assets of the narrowest in
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK, newest_statement
 from asset_ledger.projections.queries.assets import AssetQueries

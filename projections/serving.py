@@ -98,13 +98,17 @@ class Projections:
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
-        self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.search = SearchQueries(readers["search"], readers[TABLES], store.text_index)
         self.timelines = TimelineQueries(readers["usage"])
         self.values = ValueQueries(
             readers["usage"], readers["catalog"], readers[TABLES], self.assets
         )
         self.worded = WordedQueries(
-            readers["search"], readers[TABLES], self.catalog, self.assets.check_filled
+            readers["search"],
+            readers[TABLES],
+            self.catalog,
+            self.assets.check_filled,
+            store.text_index,
         )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of

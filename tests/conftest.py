@@ -15,3 +15,6 @@ settings.load_profile("house")
 def wait_longer_for_projections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the wait for a projection from 1 s to 60 s: on a busy machine 1 s can be too short."""
     monkeypatch.setattr(projections, "PATIENCE", 60.0)
+
+
+pytest_plugins = ["tests.postgres"]

@@ -7,7 +7,7 @@ log loads the state that the group needs (`Touched`), adds each command, and ins
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from eventsourcing.persistence import StoredEvent
 
@@ -51,6 +51,21 @@ class Touched:
     versions: dict[str, int]
     keys: dict[tuple[str, str], UsedKey]
     jobs: dict[JobName, JobHead]
+
+    @classmethod
+    def of(
+        cls, head: Head, versions: Iterable[Any], keys: Iterable[Any], jobs: Iterable[Any]
+    ) -> Self:
+        """Return the state in rows of (stream, version), `command_keys` and `job_heads`."""
+        return cls(
+            head=head,
+            versions=dict(versions),
+            keys={(user, key): UsedKey(*used) for user, key, *used in keys},
+            jobs={
+                (user, job): JobHead(seq, attempt, bool(ended))
+                for user, job, seq, attempt, ended in jobs
+            },
+        )
 
 
 @dataclass(slots=True)

@@ -50,8 +50,11 @@ async def deadline() -> AsyncIterator[None]:
 class Turns:
     """`size` places, of which one user has at most `each` at a time. For one event loop."""
 
-    def __init__(self, size: int, each: int, what: str = "slow reads") -> None:
-        self._free, self._size, self._each, self._what = size, size, each, what
+    def __init__(
+        self, size: int, each: int, what: str = "slow reads", most: int = MAX_WAITING
+    ) -> None:
+        """`most`: turns of one user that wait."""
+        self._free, self._size, self._each, self._what, self._most = size, size, each, what, most
         self._taken: Counter[str | None] = Counter()
         self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -88,8 +91,8 @@ class Turns:
 
     async def _wait(self, user: str | None) -> None:
         queue = self._waiting.setdefault(user, deque())
-        if user is not None and len(queue) >= MAX_WAITING:
-            raise BusyError(f"{MAX_WAITING} {self._what} of this user wait; try again in a second")
+        if user is not None and len(queue) >= self._most:
+            raise BusyError(f"{self._most} {self._what} of this user wait; try again in a second")
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:

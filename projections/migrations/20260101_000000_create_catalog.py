@@ -13,12 +13,12 @@ STATEMENTS = (
         name TEXT NOT NULL,
         size INTEGER NOT NULL,
         digest TEXT,  -- its first 16 digits: enough to find by, half as much to keep in order
-        live INTEGER NOT NULL DEFAULT 1
+        live BOOLEAN NOT NULL DEFAULT true
     )
     """,
     "CREATE INDEX catalog_by_name ON catalog (user_id, name) WHERE live",
     "CREATE INDEX catalog_by_size ON catalog (user_id, size) WHERE live",
-    "CREATE INDEX catalog_by_digest ON catalog (user_id, digest) WHERE live AND digest NOT NULL",
+    "CREATE INDEX catalog_by_digest ON catalog (user_id, digest) WHERE live AND digest IS NOT NULL",
 )
 
 

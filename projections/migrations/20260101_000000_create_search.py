@@ -12,7 +12,7 @@ STATEMENTS = (
         user_id TEXT NOT NULL,
         workflow_id TEXT,
         content_type TEXT NOT NULL,
-        live INTEGER NOT NULL DEFAULT 1,
+        live BOOLEAN NOT NULL DEFAULT true,
         name TEXT NOT NULL,      -- folded, as tags and metadata are
         tags TEXT NOT NULL,
         metadata TEXT NOT NULL,  -- its values, a line each

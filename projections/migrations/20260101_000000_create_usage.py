@@ -13,7 +13,7 @@ BLOCK = 1_024
 
 FACETS = " UNION ALL ".join(
     f"""
-    SELECT seq, id, live, user_id, '{name}' AS dimension, ifnull({name}, '') AS key,
+    SELECT seq, id, live, user_id, '{name}' AS dimension, coalesce({name}, '') AS key,
         seq / {BLOCK} AS block, size, created_at
     FROM usage_assets
     """
@@ -65,7 +65,7 @@ STATEMENTS = (
         day TEXT NOT NULL,
         created_at TEXT NOT NULL,
         size INTEGER NOT NULL,
-        live INTEGER NOT NULL DEFAULT 1
+        live BOOLEAN NOT NULL DEFAULT true
     )
     """,
     # It covers the timeline of a job.

@@ -16,6 +16,7 @@ from asset_ledger.projections.queries.pages import (
     Page,
     PendingBackfill,
     Sort,
+    among,
     check_backfilled,
     open_cursor,
     seal_cursor,
@@ -26,11 +27,11 @@ _STATUS: Final = "CASE WHEN status = 'running' AND updated_at < ?1 THEN 'stale' 
 """?1 is the time before which the last event of a running job makes it `stale`."""
 
 _ATTEMPTS: Final = """
-    SELECT json_group_array(json_object(
+    SELECT coalesce(json_group_array(json_object(
         'attempt', each.attempt, 'error', each.error, 'started_at', each.started_at,
         'finished_at', each.finished_at, 'status', CASE
             WHEN each.status = 'running' AND jobs.updated_at < ?1 THEN 'stale' ELSE each.status END
-    ))
+    )), '[]')
     FROM (
         SELECT * FROM job_attempts AS made
         WHERE made.user_id = jobs.user_id AND made.job_id = jobs.job_id ORDER BY made.attempt
@@ -170,7 +171,7 @@ class JobQueries:
         binding = orjson.dumps(["jobs", user_id, sort, wanted])
         start = open_cursor(cursor, binding) if cursor else order.start
         sql, parameters = _page_statement(user_id, wanted, order, start, page_size + 1)
-        *rows, (_, edge, position) = await self._readers.rows(sql, [self._limit, *parameters])
+        *rows, (edge, _, position) = await self._readers.rows(sql, [self._limit, *parameters])
         more = len(rows) > page_size or (rows and rows[-1][2] > MAX_BYTES)
         page, following = (rows[:-1], rows[-1][0]) if more else (rows, edge)
         after = "" if following is None else seal_cursor(following, binding)
@@ -180,7 +181,7 @@ class JobQueries:
 def _page_statement(
     user_id: str, wanted: Mapping[str, Sequence[str | int]], order: Sort, start: int, limit: int
 ) -> tuple[str, list[Any]]:
-    """Return SQL of rows (first position, JSON, sum of bytes), then (NULL, end of walk, position).
+    """Return SQL of rows (first position, JSON, sum of bytes), then (end of walk, NULL, position).
 
     The row that exceeds `MAX_BYTES` is the last one. The first parameter, which is not returned, is
     that of `_STATUS`.
@@ -194,7 +195,9 @@ def _page_statement(
         ORDER BY first_position {order.direction}
     """
     walked = [user_id, *keys, start]
-    tests = "".join(f" AND {FILTERS[name]} IN (SELECT value FROM json_each(?))" for name in wanted)
+    tests = "".join(
+        f" AND {FILTERS[name]} IN (SELECT {among(name)} FROM json_each(?))" for name in wanted
+    )
     values = [orjson.dumps(values).decode() for values in wanted.values()]
     sql = f"""
         SELECT first_position, json, bytes FROM (
@@ -205,6 +208,6 @@ def _page_statement(
                 FROM (SELECT * {walk} LIMIT {WALK}) AS jobs WHERE true{tests} LIMIT ?)
         ) WHERE bytes - length(json) <= {MAX_BYTES}
         UNION ALL
-        SELECT NULL, (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), ({_REFLECTED})
+        SELECT (SELECT first_position {walk} LIMIT 1 OFFSET {WALK}), NULL, ({_REFLECTED})
     """
     return sql, [*walked, *values, limit, *walked]

@@ -74,7 +74,7 @@ class LineageWalk(NamedTuple):
 _UP: Final = f"""
     SELECT source.value, derived.id FROM json_each(?) AS wanted
     CROSS JOIN assets AS derived ON derived.id = wanted.value AND derived.user_id = ?
-    CROSS JOIN json_each(derived.derived_from) AS source LIMIT {MAX_EDGES}
+    CROSS JOIN json_each(derived.derived_from) AS source ON true LIMIT {MAX_EDGES}
 """
 _DOWN: Final = f"""
     SELECT source, derived FROM json_each(?) AS wanted

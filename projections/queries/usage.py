@@ -14,6 +14,7 @@ from asset_ledger.projections.queries.pages import (
     BRIEF,
     Page,
     PendingBackfill,
+    among,
     check_backfilled,
     seal,
     unseal_values,
@@ -41,15 +42,16 @@ _TOTALS: Final = """
 """
 # Without INDEXED BY, SQLite walks the index of the grouping, which has all assets of the user.
 _COUNTED: Final = """
-    SELECT ifnull({key}, '') AS key, count(*) AS count, sum(size) AS bytes, max(size) AS largest,
+    SELECT coalesce({key}, '') AS key, count(*) AS count, sum(size) AS bytes, max(size) AS largest,
         min(created_at) AS first_seen, max(created_at) AS last_seen
     FROM assets INDEXED BY {index}
     WHERE user_id = ? AND deleted_at IS NULL{tests} GROUP BY 1
 """
 _RUNS: Final = """
-    SELECT ifnull({key}, '') AS key, count(*) AS runs, sum(status = 'failed') AS failed,
-        total(micros) AS micros
-    FROM node_runs WHERE user_id = ? AND finished_at NOT NULL{tests} GROUP BY 1
+    SELECT coalesce({key}, '') AS key, count(*) AS runs,
+        count(*) FILTER (WHERE status = 'failed') AS failed,
+        coalesce(sum(micros), 0) AS micros
+    FROM node_runs WHERE user_id = ? AND finished_at IS NOT NULL{tests} GROUP BY 1
 """
 _BOTH: Final = """
     SELECT key, sum(count) AS count, sum(bytes) AS bytes, max(largest) AS largest,
@@ -66,10 +68,10 @@ _PAGE: Final = """
     SELECT * FROM (
         SELECT json_object('key', nullif(key, ''), 'count', count, 'bytes', bytes,
             'largest', largest, 'first_seen', first_seen, 'last_seen', last_seen,
-            'runs', runs, 'failed', failed, 'seconds', micros / 1e6), {sorted}, key
+            'runs', runs, 'failed', failed, 'seconds', micros / CAST(1e6 AS REAL)), {sorted}, key
         FROM ({source}) {after} ORDER BY {order} LIMIT ?
     )
-    UNION ALL SELECT NULL, NULL, position FROM positions WHERE projection = ?
+    UNION ALL SELECT NULL, NULL, CAST(position AS TEXT) FROM positions WHERE projection = ?
 """
 
 
@@ -100,7 +102,9 @@ class UsageQuery(NamedTuple):
             index = "" if self.column == "key" else f"INDEXED BY usage_by_{self.column}"
             return _TOTALS.format(index=index), [self.user_id, self.group_by]
         names = tuple(name for name in FILTERS if name in self.filters)
-        tests = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in names)
+        tests = "".join(
+            f" AND {name} IN (SELECT {among(name)} FROM json_each(?))" for name in names
+        )
         values = [self.user_id, *(orjson.dumps(self.filters[name]).decode() for name in names)]
         key = "substr(created_at, 1, 10)" if self.group_by == "day" else self.group_by
         index = _INDEXES[tuple(name for name in names if name != "attempt")]
@@ -137,7 +141,7 @@ class UsageQueries:
         if len(rows) > page_size:
             _, value, key = page[-1]
             after = seal(orjson.dumps([value, key]), query.binding)
-        return Page(",".join(json for json, _, _ in page).encode(), len(page), after, position)
+        return Page(",".join(json for json, _, _ in page).encode(), len(page), after, int(position))
 
 
 def _statement(query: UsageQuery, start: Sequence[Any] | None, limit: int) -> tuple[str, list[Any]]:

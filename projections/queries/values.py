@@ -35,7 +35,7 @@ _NAMES: Final = f"""
 """
 _COUNTED: Final = """
     SELECT each.value, count(*) FROM ({found}) AS walked
-        CROSS JOIN assets AS a ON a.seq = walked.seq CROSS JOIN json_each({column}) AS each
+        CROSS JOIN assets AS a ON a.seq = walked.seq CROSS JOIN json_each({column}) AS each ON true
     WHERE walked.hit AND each.value >= ? AND each.value < ? GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?
 """
 _POSITION: Final = "SELECT position FROM positions WHERE projection = ?"

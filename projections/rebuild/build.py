@@ -17,7 +17,7 @@ from asset_ledger.projections.runtime.bulk import end_bulk_fill, fill
 from asset_ledger.projections.runtime.generation import open_generation
 from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
-from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, usable_projections
 from asset_ledger.projections.runtime.runner import BATCH, Runner
 from asset_ledger.projections.runtime.store import Database, TableStore, in_use, next_number
 
@@ -153,7 +153,7 @@ class _Build:
         self, comparison: GenerationComparison | None, position: int
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Build the projections of other packages, one by one. An error stops only its own."""
-        projections, found = other_projections()
+        projections, found = usable_projections(self._store)
         digests, broken = {}, dict(found)
         for each in projections:
             try:

@@ -80,7 +80,7 @@ def _apply(database: Database, migration: Migration, *, is_changed: bool) -> Non
     """Change the tables, unless they are expanded; empty them if the migration needs events."""
     with database.transaction() as db:
         if not is_changed:
-            migration.upgrade(db)
+            migration.upgrade(database.migrating())
         if migration.needs_events:
             database.empty()
             database.mark("building")
@@ -94,5 +94,5 @@ def _expand(database: Database, migration: Migration, *, is_changed: bool) -> No
         _apply(database, migration, is_changed=False)
     elif not is_changed:
         with database.transaction() as db:
-            migration.upgrade(db)
+            migration.upgrade(database.migrating())
             db.execute("INSERT INTO expanded_migrations VALUES (?)", (migration.name,))

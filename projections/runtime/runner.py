@@ -216,7 +216,7 @@ def execute(database: Database, statements: Iterable[Statement]) -> None:
             grouped.setdefault(sql, []).append(parameters)
             continue
         _flush(database, grouped)
-        database.write.execute(sql, parameters)
+        database.run(sql, parameters)
     _flush(database, grouped)
 
 

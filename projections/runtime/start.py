@@ -17,7 +17,7 @@ from asset_ledger.projections.runtime.bulk import fill_new
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.migrate import migrate
-from asset_ledger.projections.runtime.registry import PROJECTIONS, other_projections
+from asset_ledger.projections.runtime.registry import PROJECTIONS, usable_projections
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.store import (
     Database,
@@ -83,7 +83,7 @@ def follow_others(
     store: TableStore, number: int, feed: Feed, progress: Progress | None = None
 ) -> OtherRunners:
     """Return the runners of all projections of other packages. Reports errors, raises none."""
-    projections, found = other_projections()
+    projections, found = usable_projections(store)
     runners: dict[str, Runner] = {}
     broken = dict(found)
     for projection in projections:

@@ -113,6 +113,14 @@ class Database(ABC):
     def transaction(self) -> AbstractContextManager[SqlConnection]:
         """Commit at the end of the block. On an error, roll back and reraise it."""
 
+    def migrating(self) -> SqlConnection:
+        """Return the connection for migrations."""
+        return self.write
+
+    def run(self, sql: str, parameters: Sequence[Any]) -> None:
+        """Run a statement of a projection, which may call the projection's functions."""
+        self.write.execute(sql, parameters)
+
     @abstractmethod
     def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each of many rows, in order."""
@@ -186,10 +194,20 @@ class SideBySide(Protocol):
 
 
 class TableStore(Protocol):
-    """The generations of one ledger. `errors`: what reading and writing raise."""
+    """The generations of one ledger. `errors`: what reading and writing raise.
+
+    `no_packages`: why projections of other packages cannot be used; None if they can.
+    """
 
     @property
     def errors(self) -> tuple[type[Exception], ...]: ...
+
+    @property
+    def no_packages(self) -> str | None: ...
+
+    @property
+    def text_index(self) -> Any:
+        """How words are found: a `queries.text_index.TextIndex`; None for the default."""
 
     def is_corrupt(self, error: object) -> bool:
         """Return whether an error means that the tables are damaged: they are built again."""

@@ -183,6 +183,8 @@ class TableFiles:
     """The generations in a data folder. See `TableStore` for the methods."""
 
     errors = (sqlite3.DatabaseError,)
+    no_packages: str | None = None
+    text_index = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -25,6 +25,7 @@ from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
+from asset_ledger.projections.queries.text_index import TEXT_INDEXES
 from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
 from asset_ledger.projections.queries.values import ValueQueries
@@ -87,7 +88,7 @@ class Projections:
         feed: LiveFeed,
         job_silence: timedelta = SILENCE,
     ) -> None:
-        readers = served.readers
+        readers, text_index = served.readers, TEXT_INDEXES[store.text_index]
         self.tables = Status(PROJECTIONS, feed, state.position)
         self.tables.error = state.error
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
@@ -98,7 +99,7 @@ class Projections:
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
-        self.search = SearchQueries(readers["search"], readers[TABLES], store.text_index)
+        self.search = SearchQueries(readers["search"], readers[TABLES], text_index)
         self.timelines = TimelineQueries(readers["usage"])
         self.values = ValueQueries(
             readers["usage"], readers["catalog"], readers[TABLES], self.assets
@@ -108,7 +109,7 @@ class Projections:
             readers[TABLES],
             self.catalog,
             self.assets.check_filled,
-            store.text_index,
+            text_index,
         )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of

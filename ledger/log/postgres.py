@@ -5,6 +5,7 @@ The table `stored_events` has the columns of eventsourcing's recorder, without t
 transaction of a group has its small contents, its events, and the rows of the tables.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -16,6 +17,7 @@ from asset_ledger.ledger.content.places import COLLECTED_TABLE, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
     CorruptLogError,
+    FolderLockedError,
     LedgerError,
     OutcomeUnknownError,
     StorageFailedError,
@@ -42,6 +44,9 @@ from asset_ledger.ledger.storage.postgres import (
 APPEND_LOCK: Final = 0x616C6C6F67
 """The advisory lock of a transaction that appends: `allog`."""
 SETUP_LOCK: Final = APPEND_LOCK + 1
+SERVER_LOCK: Final = APPEND_LOCK + 2
+PATIENCE: Final = 5.0
+"""Seconds to wait for the end of another server's connection."""
 
 _EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
     originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,
@@ -92,6 +97,7 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(?)"
+_TRY_LOCK: Final = "SELECT pg_try_advisory_lock(?)"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
 PIPELINED: Final = 256 << 10
@@ -157,29 +163,33 @@ class PostgresLog(PostgresLogReader):
         prepare: Prepare,
         contents: Mapping[Digest, bytes] | Sequence[Any] = (),
         apply: Callable[[Sequence[Outcome]], None] = lambda _: None,
+        undo: Callable[[], None] = lambda: None,
     ) -> list[Outcome]:
         """Record or refuse each command with its small contents, in one transaction.
 
-        `apply` fills the tables in the same transaction. Retry the commands of a failed transaction
+        `apply` fills the tables in the same transaction; `undo` reports that it was rolled back, or
+        may have been. Retry the commands of a failed transaction
         one by one, so that only the failing one fails.
         """
         given = dict(contents)
         try:
             self._connect()
-            return self._append_group(commands, prepare, given, apply)
+            return self._append_group(commands, prepare, given, apply, undo)
         except StorageFailedError as error:
             return [error] * len(commands)
         except psycopg.errors.LockNotAvailable:
-            self._roll_back()
+            self._roll_back(undo)
             return [BusyError("another server holds the log for too long; retry")] * len(commands)
         except psycopg.Error as error:
-            self._roll_back()
+            self._roll_back(undo)
             if len(commands) == 1 or is_lost(error):
                 return [storage_error(error)] * len(commands)
         except BaseException:
-            self._roll_back()  # else the next group would commit the rows of this one
+            self._roll_back(undo)  # else the next group would commit the rows of this one
             raise
-        return [each for one in commands for each in self.append([one], prepare, given, apply)]
+        return [
+            each for one in commands for each in self.append([one], prepare, given, apply, undo)
+        ]
 
     def _append_group(
         self,
@@ -187,8 +197,10 @@ class PostgresLog(PostgresLogReader):
         prepare: Prepare,
         contents: Mapping[Digest, bytes],
         apply: Callable[[Sequence[Outcome]], None],
+        undo: Callable[[], None],
     ) -> list[Outcome]:
-        group = Group(self._begin(commands, contents), self._codec, self._clock(), prepare)
+        begun, touched = self._begin(commands, contents)
+        group = Group(touched, self._codec, self._clock(), prepare)
         outcomes = [group.add(command) for command in commands]
         if not group.rows.events and not contents:
             self.db.execute("ROLLBACK")
@@ -197,17 +209,20 @@ class PostgresLog(PostgresLogReader):
             self._insert(group)
             apply(outcomes)
         try:
-            self.db.execute("COMMIT")
+            self.db.commit(begun)
         except psycopg.Error as error:
+            undo()
             return self._after_lost_commit(error, group, outcomes)
         self._head = Head(group.position, group.recorded_at)
         return outcomes
 
-    def _begin(self, commands: Sequence[Command], contents: Mapping[Digest, bytes]) -> Touched:
+    def _begin(
+        self, commands: Sequence[Command], contents: Mapping[Digest, bytes]
+    ) -> tuple[int, Touched]:
         """Begin, store the contents, take the lock, and load the state that the group needs."""
         streams, keys, jobs = streams_of(commands), keys_of(commands), jobs_of(commands)
         with self._pipelined(sum(map(len, contents.values()))):
-            self.db.execute("BEGIN")
+            begun = self.db.begin()
             if contents:
                 rows = [*map(key_of, contents)], [*contents.values()]
                 self.db.execute(_INSERT_CONTENTS, rows)
@@ -220,7 +235,7 @@ class PostgresLog(PostgresLogReader):
             ]
         row = last.fetchone()
         self._head = Head(0, None) if row is None else head_of(row)
-        return Touched.of(self._head, *(each.fetchall() for each in found))
+        return begun, Touched.of(self._head, *(each.fetchall() for each in found))
 
     def _insert(self, group: Group) -> None:
         rows, first = group.rows, self._head.position + 1
@@ -257,7 +272,8 @@ class PostgresLog(PostgresLogReader):
             except psycopg.OperationalError as error:
                 raise unreachable(error) from error
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, undo: Callable[[], None]) -> None:
+        undo()
         if self.db.in_transaction:
             with suppress(psycopg.Error):
                 self.db.execute("ROLLBACK")
@@ -296,10 +312,25 @@ class PostgresLog(PostgresLogReader):
         """Return the end of the log, as of the last append."""
         return self._head
 
+    def hold(self) -> None:
+        """Keep other servers from this database, also after the connection was opened again.
+
+        Raises FolderLockedError.
+        """
+        self.db.on_open(_hold)
+
     def close(self) -> None:
         """Close every connection."""
         super().close()
         self.db.close()
+
+
+def _hold(db: PostgresConnection) -> None:
+    deadline = time.monotonic() + PATIENCE  # a server that was killed may still be connected
+    while not db.execute(_TRY_LOCK, (SERVER_LOCK,)).fetchone()[0]:
+        if time.monotonic() > deadline:
+            raise FolderLockedError("another server uses this database: stop it first")
+        time.sleep(0.05)
 
 
 def _is_new(outcome: Outcome) -> bool:

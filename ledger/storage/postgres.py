@@ -177,15 +177,24 @@ class PostgresConnection:
     def __init__(self, url: str, schemas: Sequence[str], *, read_only: bool = False) -> None:
         """Connect. Raises psycopg.OperationalError."""
         self._url, self._schemas, self._read_only = url, tuple(schemas), read_only
-        self._locks: list[Callable[[], None]] = []
+        self._opened = 0
+        self._on_open: Callable[[PostgresConnection], None] | None = None
         self._open()
 
     def _open(self) -> None:
+        self._opened += 1
         self._db: psycopg.Connection[Any] = psycopg.connect(
             self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
         self._db.execute(settings(self._schemas, read_only=self._read_only).encode())
+        if self._on_open is not None:
+            self._on_open(self)
+
+    def on_open(self, prepare: "Callable[[PostgresConnection], None]") -> None:
+        """Call a function now, and whenever the connection is opened again."""
+        prepare(self)
+        self._on_open = prepare
 
     @property
     def is_lost(self) -> bool:
@@ -215,6 +224,19 @@ class PostgresConnection:
         """
         with self._db.transaction():
             yield self
+
+    def begin(self) -> int:
+        """Begin a transaction. Return what `commit` has to be given."""
+        self._db.execute(b"BEGIN")
+        return self._opened
+
+    def commit(self, begun: int) -> None:
+        """Commit a transaction. Raises OperationalError if it is not under way any more: COMMIT by
+        itself would report success then."""
+        status = self._db.info.transaction_status
+        if begun != self._opened or status != TransactionStatus.INTRANS:
+            raise psycopg.OperationalError("the transaction was lost")
+        self._db.execute(b"COMMIT")
 
     def pipeline(self) -> AbstractContextManager[Any]:
         """Send the statements of the block without waiting for the rows of each."""

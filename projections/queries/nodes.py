@@ -70,7 +70,8 @@ _PAGE: Final = """
         SELECT json_object('node_id', nullif(key, ''), 'status', coalesce(status, 'untracked'),
             'runs', runs, 'running', running, 'failed', failed,
             'seconds', micros / CAST(1e6 AS REAL), 'longest', longest / CAST(1e6 AS REAL),
-            'started_at', started_at, 'finished_at', finished_at, 'error', error, 'assets', assets, 'bytes', bytes), {value}, key
+            'started_at', started_at, 'finished_at', finished_at, 'error', error,
+            'assets', assets, 'bytes', bytes), {value}, key
         FROM nodes LEFT JOIN last ON last.node_id = key LEFT JOIN failure ON failure.node_id = key
         {after} ORDER BY {order} LIMIT ?3
     )
@@ -119,7 +120,7 @@ class NodeQueries:
 
 
 def _statement(sort: str, start: Sequence[Any]) -> str:
-    """Return SQL of rows (JSON, sorted value, key), then (NULL, 1 if the job is known, position)."""
+    """Return SQL of rows (JSON, sorted value, key), then (NULL, 1 if known, position)."""
     if sort == "created_at":
         value, order, beyond = "seq", "seq, key", "(seq, key) > (?5, ?6)"
     else:

@@ -1,6 +1,6 @@
 """How a database finds rows of `search_assets` by words: SQLite's FTS5, or trigrams."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from asset_ledger.projections.tables.search import TRIGRAM, head, owner_of
@@ -71,6 +71,9 @@ def _quoted(word: str) -> str:
     return f'"{doubled}"'
 
 
+_HAS_HEADS: Final = " AND string_to_array(heads, ' ') @> ?::text[]"
+
+
 class TrigramIndex:
     """The columns `texts`, with an index of pg_trgm, and `heads`."""
 
@@ -78,7 +81,9 @@ class TrigramIndex:
         """Return the rows of `search_assets` that have all words."""
         long = [_pattern(word) for word in words if len(word) >= TRIGRAM]
         short = [head(word) for word in words if len(word) < TRIGRAM]
-        tests = " AND texts LIKE ?" * len(long) + (" AND heads @> ?::text[]" if short else "")
+        tests = " AND texts LIKE ?" * len(long) + (
+            " AND string_to_array(heads, ' ') @> ?::text[]" if short else ""
+        )
         sql = f" FROM search_assets AS hit WHERE live AND user_id = ?{tests}"
         return TextMatch(sql, "hit.seq", [user_id, *long, *([short] if short else [])])
 
@@ -90,3 +95,6 @@ def _pattern(word: str) -> str:
     for special in ("\\", "%", "_"):
         word = word.replace(special, f"\\{special}")
     return f"%{word}%"
+
+
+TEXT_INDEXES: Final[Mapping[str, TextIndex]] = {"fts5": FtsIndex(), "trigrams": TrigramIndex()}

@@ -48,6 +48,10 @@ class LiveTables:
         """Bring the tables to position `last`. Never raises: a failure stalls them."""
         self._runner.apply(prepared, last, leaf)
 
+    def doubt(self) -> None:
+        """Note that the last rows may have been rolled back: the position is read again."""
+        self._runner.doubt()
+
     def begin_switch(self, generation: int, *, retire: bool) -> None:
         """Open the generation that is to take over. Raises DataFolderError if it cannot be used."""
         self._switch = _Switch(open_tables(self._store, generation, self._runner.feed), retire)

@@ -46,6 +46,7 @@ class Runner(Status):
         super().__init__(database.projections, feed)
         self.database = database
         self._turn = threading.Lock()
+        self._is_doubtful = False
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
         with database.transaction():
@@ -89,12 +90,18 @@ class Runner(Status):
         """
         with self._turn:
             batch = [group for group in prepared if isinstance(group, Prepared)]
+            if self._is_doubtful:
+                self._guarded(lambda: False)
             if self.position < last and not isinstance(self.error, PoisonEventError):
                 if self.error is None and self._continues(batch, last):
                     self._guarded(lambda: self._write(batch, last, leaf))
                 else:
                     self._guarded(self._take_from_log)
             return self.position >= last
+
+    def doubt(self) -> None:
+        """Read the position from the tables before the next batch."""
+        self._is_doubtful = True
 
     def turn(self, limit: int = BATCH) -> bool:
         """Take one batch from the log; return whether there may be more. Ends a stall if it can."""
@@ -117,7 +124,7 @@ class Runner(Status):
     def _guarded(self, work: Callable[[], bool]) -> bool:
         """Do the work; store an exception as `error` instead of raising it."""
         try:
-            if self.error:
+            if self.error or self._is_doubtful:
                 self.reload()  # a COMMIT that raised may have succeeded
                 self._skips = self.feed.skips()  # the event that stalled it may be skipped by now
             more = work()
@@ -204,8 +211,10 @@ class Runner(Status):
 
     def reload(self) -> None:
         """Read the position from the file."""
+        self.database.reconnect()
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
+        self._is_doubtful = False
 
 
 def execute(database: Database, statements: Iterable[Statement]) -> None:

@@ -16,6 +16,8 @@ from asset_ledger.projections.projection import Projection
 
 State = Literal["building", "filling", "ready", "retired", "unreadable"]
 
+TextIndexKind = Literal["fts5", "trigrams"]
+
 BOOKKEEPING: Final = (
     *("generation", "positions", "schema_migrations", "expanded_migrations"),
     "deferred_indexes",
@@ -157,6 +159,10 @@ class Database(ABC):
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
 
+    def reconnect(self) -> None:
+        """Connect again if the connection was lost."""
+        return
+
     @abstractmethod
     def close(self) -> None:
         """Close the connection."""
@@ -206,8 +212,8 @@ class TableStore(Protocol):
     def no_packages(self) -> str | None: ...
 
     @property
-    def text_index(self) -> Any:
-        """How words are found: a `queries.text_index.TextIndex`; None for the default."""
+    def text_index(self) -> TextIndexKind:
+        """How words are found; see `queries.text_index`."""
 
     def is_corrupt(self, error: object) -> bool:
         """Return whether an error means that the tables are damaged: they are built again."""

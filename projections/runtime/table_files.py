@@ -25,7 +25,14 @@ from asset_ledger.ledger.storage.sqlite import (
     transaction,
 )
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.runtime.store import BOOKKEEPING, CREATE, Columns, Database, State
+from asset_ledger.projections.runtime.store import (
+    BOOKKEEPING,
+    CREATE,
+    Columns,
+    Database,
+    State,
+    TextIndexKind,
+)
 
 _NAME: Final = re.compile(r"projections\.g([1-9][0-9]*)\.db", re.ASCII)
 _FILE: Final = re.compile(
@@ -184,7 +191,7 @@ class TableFiles:
 
     errors = (sqlite3.DatabaseError,)
     no_packages: str | None = None
-    text_index = None
+    text_index: TextIndexKind = "fts5"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -18,8 +18,14 @@ from asset_ledger.ledger.storage.postgres import (
 )
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.queries.text_index import TrigramIndex
-from asset_ledger.projections.runtime.store import BOOKKEEPING, CREATE, Columns, Database, State
+from asset_ledger.projections.runtime.store import (
+    BOOKKEEPING,
+    CREATE,
+    Columns,
+    Database,
+    State,
+    TextIndexKind,
+)
 from asset_ledger.projections.tables.postgres_search import PostgresSearch
 
 NO_PACKAGES: Final = "it has SQL for SQLite only, and this ledger is in PostgreSQL"
@@ -164,6 +170,11 @@ class PostgresDatabase(Database):
         self.declare("building")
         self.write.execute("ANALYZE")
 
+    def reconnect(self) -> None:
+        """Connect again if the connection was lost."""
+        if self.write.is_lost:
+            self.write.reopen()
+
     def close(self) -> None:
         """Close the connection, unless it is the log's."""
         if not self._is_shared:
@@ -204,7 +215,7 @@ class TableSchemas:
 
     errors = (psycopg.Error,)
     no_packages: str | None = NO_PACKAGES
-    text_index = TrigramIndex()
+    text_index: TextIndexKind = "trigrams"
 
     def __init__(self, url: str, committing: PostgresConnection | None = None) -> None:
         self.url, self.committing = url, committing

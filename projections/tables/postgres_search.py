@@ -1,4 +1,4 @@
-"""The projection `search` in PostgreSQL: trigrams of the texts, and an array of word heads."""
+"""The projection `search` in PostgreSQL: trigrams of the texts, and the heads of words."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -16,14 +16,15 @@ _STATEMENTS: Final = (
         seq BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, workflow_id TEXT,
         content_type TEXT NOT NULL, live BOOLEAN NOT NULL DEFAULT true, name TEXT NOT NULL,
         tags TEXT NOT NULL, metadata TEXT NOT NULL, filename TEXT NOT NULL DEFAULT '',
-        heads TEXT[] NOT NULL,
+        heads TEXT NOT NULL,
         texts TEXT NOT NULL GENERATED ALWAYS AS (
             name || chr(10) || tags || chr(10) || metadata) STORED
     )
     """,
     "CREATE INDEX search_by_filename ON search_assets (user_id, filename) WHERE live",
     "CREATE INDEX search_by_texts ON search_assets USING gin (texts gin_trgm_ops) WHERE live",
-    "CREATE INDEX search_by_heads ON search_assets USING gin (heads) WHERE live",
+    """CREATE INDEX search_by_heads ON search_assets
+        USING gin (string_to_array(heads, ' ')) WHERE live""",
 )
 _INSERT: Final = """
     INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,
@@ -38,25 +39,20 @@ def _create(db: SqlConnection) -> None:
         db.execute(statement)
 
 
-def _heads_in(*texts: str) -> list[str]:
-    """The function `heads_in`: return the index tokens of the words in texts."""
-    return word_heads(*texts).split()
-
-
 class PostgresSearch(Search):
     """The projection of search for PostgreSQL: the same name, and the same migrations by name."""
 
     migrations: Final[Sequence[Migration]] = (  # type: ignore[misc]  # other SQL, same names
         Search.migrations[0]._replace(upgrade=_create),
     )
-    functions: Final[Mapping[str, Callable[..., Any]]] = {"heads_in": _heads_in}  # type: ignore[misc]
+    functions: Final[Mapping[str, Callable[..., Any]]] = {"heads_in": word_heads}  # type: ignore[misc]
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
         """Insert a new asset; if the texts of an asset change, update its row and its heads."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             row = row_of(recorded.position, event)
-            yield Statement(_INSERT, (*row, _heads_in(*row[-3:])), independent=True)
+            yield Statement(_INSERT, (*row, word_heads(*row[-3:])), independent=True)
         elif changes := changes_of_texts(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
             sql = f"UPDATE search_assets SET {setters} WHERE id = ?"

@@ -2,14 +2,18 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asset_ledger.api.backend import open_backend
 from asset_ledger.api.settings import Settings
+from tests.api import running
 from tests.api.running import Api, serving
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -30,10 +34,32 @@ def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run servers on the engine that `--engine` names."""
+    name: str = request.config.getoption("--engine")
+    if name == "folder":
+        yield name
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with ExitStack() as stack:
+        urls: dict[Path, str] = {}
+
+        def engine_for(folder: Path) -> Any:
+            from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an extra
+
+            if folder not in urls:
+                urls[folder] = stack.enter_context(server.database())
+            return DatabaseEngine(urls[folder], folder)
+
+        monkeypatch.setattr(running, "engine_for", engine_for)
+        yield name
+
+
 @pytest.fixture
-def opened_data_dir(data_dir: Path, unused: Path) -> Path:
+def opened_data_dir(data_dir: Path, unused: Path, engine: str) -> Path:
     """Return `data_dir` as a first start leaves it; the copy takes half the time of that start."""
-    return shutil.copytree(unused, data_dir)
+    return shutil.copytree(unused, data_dir) if engine == "folder" else data_dir
 
 
 @pytest.fixture

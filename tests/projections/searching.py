@@ -80,7 +80,7 @@ async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
         assert part.error is None
         readers = [AsyncSqliteReaders(file_of(each), 1) for each in (part, runner)]
         try:
-            yield SearchQueries(*readers)
+            yield SearchQueries(readers[0], readers[1])
         finally:
             for each in readers:
                 await each.close()

@@ -16,6 +16,8 @@ from typing import Final
 
 import pytest
 
+from asset_ledger.api.engine import Engine
+
 NOBODY: Final = 65_534
 _NUMBERS: Final = count(1)
 
@@ -62,9 +64,19 @@ class Postgres:
     @contextmanager
     def database(self) -> Iterator[str]:
         """Make a database, and yield its address."""
-        name = f"ledger{next(_NUMBERS)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
+        name = self.create()
         yield self.url(name)
+        self.drop(name)
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database, a copy of another one if named. Return its name."""
+        name = f"ledger{next(_NUMBERS)}"
+        locale = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+        self.execute(f"CREATE DATABASE {name} {f'TEMPLATE {template}' if template else locale}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, and end the connections to it."""
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def url(self, name: str) -> str:
@@ -88,3 +100,31 @@ class Postgres:
             stderr=subprocess.DEVNULL,
             cwd=self._place,
         )
+
+
+class Databases:
+    """The databases of data folders."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._names: dict[Path, str] = {}
+        self._kept: set[Path] = set()
+
+    def engine_for(self, folder: Path) -> Engine:
+        """Return the engine of a folder, with a database of its own."""
+        from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+        if folder not in self._names:
+            self._names[folder] = self._server.create()
+        return DatabaseEngine(self._server.url(self._names[folder]), folder)
+
+    def copy(self, origin: Path, folder: Path) -> None:
+        """Make the database of a folder, a copy of that of another folder, which stays."""
+        self._kept.add(origin)
+        self._names[folder] = self._server.create(self._names[origin])
+
+    def drop(self) -> None:
+        """Drop the databases of all folders but those that were copied."""
+        for folder in [*self._names]:
+            if folder not in self._kept:
+                self._server.drop(self._names.pop(folder))

@@ -3,9 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from asset_ledger.api.backend import open_backend
 from asset_ledger.api.settings import Settings
 from tests.api import running
 from tests.api.running import Api, serving
-from tests.postgres import Postgres
+from tests.postgres import Databases
 
 
 @pytest.fixture
@@ -22,11 +20,20 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(request: pytest.FixtureRequest) -> Databases | None:
+    """The databases of `--engine postgres`, one for each data folder; None for the other engine."""
+    if request.config.getoption("--engine") == "folder":
+        return None
+    return Databases(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(scope="session")
+def unused(tmp_path_factory: pytest.TempPathFactory, database: Databases | None) -> Path:
     """Return the data folder of a ledger that was started once and recorded no asset."""
 
     async def first_start(folder: Path) -> None:
-        async with open_backend(Settings(data_dir=folder)):
+        engine = database.engine_for(folder) if database else None
+        async with open_backend(Settings(data_dir=folder), engine=engine):
             pass
 
     folder = tmp_path_factory.mktemp("unused") / "data"
@@ -35,31 +42,21 @@ def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def engines(database: Databases | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run servers on the engine that `--engine` names."""
-    name: str = request.config.getoption("--engine")
-    if name == "folder":
-        yield name
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    with ExitStack() as stack:
-        urls: dict[Path, str] = {}
-
-        def engine_for(folder: Path) -> Any:
-            from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an extra
-
-            if folder not in urls:
-                urls[folder] = stack.enter_context(server.database())
-            return DatabaseEngine(urls[folder], folder)
-
-        monkeypatch.setattr(running, "engine_for", engine_for)
-        yield name
+    if database is not None:
+        monkeypatch.setattr(running, "engine_for", database.engine_for)
+    yield
+    if database is not None:
+        database.drop()
 
 
 @pytest.fixture
-def opened_data_dir(data_dir: Path, unused: Path, engine: str) -> Path:
+def opened_data_dir(data_dir: Path, unused: Path, database: Databases | None) -> Path:
     """Return `data_dir` as a first start leaves it; the copy takes half the time of that start."""
-    return shutil.copytree(unused, data_dir) if engine == "folder" else data_dir
+    if database is not None:
+        database.copy(unused, data_dir)
+    return shutil.copytree(unused, data_dir)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.workers.child import freeze_heap
 from asset_ledger.ledger.errors import AddressError, StorageFailedError
 from asset_ledger.ledger.storage.folder_lock import refuse_if_held
 from asset_ledger.ledger.storage.sqlite import is_fatal
@@ -200,7 +201,7 @@ class Server(web.Server):
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
         if operation.scope is not None:
-            self._backend.log_file.check()
+            self._backend.log_file.check_often()
             self._admit(request, operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
@@ -345,6 +346,7 @@ async def serve(
         sites = [web.SockSite(runner, each) for each in sockets]
         for site in sites:
             await site.start()
+        freeze_heap()
         with _stop_signal() as stop:
             ready(_address(runner))
             await stop.wait()

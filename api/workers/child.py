@@ -5,6 +5,7 @@ its server does, however that ends.
 """
 
 import asyncio
+import gc
 import os
 import select
 import sys
@@ -130,6 +131,13 @@ def server_has_died(descriptor: int = STDIN, *, wait: float | None = 0) -> bool:
 def give_way(*, nice: int) -> None:
     """In the child: lower its priority."""
     os.nice(nice)
+
+
+def freeze_heap() -> None:
+    """Exempt what a start has loaded from garbage collection: it stays until the end, and a pass
+    over it delays every request that waits."""
+    gc.collect()
+    gc.freeze()
 
 
 def _exit_after(descriptor: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.logs import configure
+from asset_ledger.api.workers.child import freeze_heap
 from asset_ledger.api.workers.committer_wire import (
     Failure,
     Finish,
@@ -55,6 +56,7 @@ def _serve(folder: Path, channel: "Channel", opening: Open) -> None:
 
     try:
         with open_group_commit(folder, progress, reopen=opening.reopen) as group_commit:
+            freeze_heap()
             _commit(group_commit, channel)
     except (LedgerError, OSError) as error:
         channel.send(Failure.of(error))

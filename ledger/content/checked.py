@@ -71,8 +71,13 @@ class CheckedContents:
         try:
             yield
         finally:
-            self._used.subtract(digests)
-            self._used += Counter()  # drops those that are not in use any more
+            self._release(digests)
+
+    def _release(self, digests: Sequence[Digest]) -> None:
+        for digest in digests:
+            self._used[digest] -= 1
+            if not self._used[digest]:
+                del self._used[digest]
 
     @asynccontextmanager
     async def collecting(self, digests: Sequence[Digest]) -> AsyncIterator[list[Digest]]:

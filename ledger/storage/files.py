@@ -6,6 +6,7 @@ Disk and SQLite errors leave this package as StorageFailedError, or as DiskFullE
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+GOOD_FOR: Final = 0.05
+"""Seconds that a name is trusted for reads. Each commit asks anew."""
 
 sync_data: Final = getattr(os, "fdatasync", os.fsync)
 """Make the bytes of an open file durable. macOS has no fdatasync."""
@@ -51,13 +55,14 @@ class NamedFile:
     """An existing file, to find out later whether its name still leads to it."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._found = path, path.stat()
+        self._path, self._found = str(path), path.stat()
+        self._good_until = 0.0
 
     @property
     def problem(self) -> str | None:
         """What happened to the file, and what to do; None if it is there."""
         try:
-            if os.path.samestat(self._path.stat(), self._found):
+            if os.path.samestat(os.stat(self._path), self._found):
                 return None
         except OSError:
             pass
@@ -70,6 +75,13 @@ class NamedFile:
         """Raise StorageFailedError if the name leads elsewhere: what is written would be lost."""
         if problem := self.problem:
             raise StorageFailedError(problem)
+
+    def check_often(self) -> None:
+        """Raise as `check`, which a good answer saves for the next `GOOD_FOR` seconds."""
+        now = time.monotonic()
+        if now > self._good_until:
+            self.check()
+            self._good_until = now + GOOD_FOR
 
 
 def make_folder(folder: Path) -> None:

@@ -275,6 +275,7 @@ def open_current(
     kept = {current, *ready[-2:]}  # the previous generation: a rollback needs it
     for number, state in states.items():
         obsolete = number < max(ready, default=0) or state in ("building", "filling")
+        obsolete |= state == "unreadable" and bool(ready)  # a build that was killed, or damage
         if obsolete and number not in kept:
             store.remove(number)
     return store.open(current, projections)

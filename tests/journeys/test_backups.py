@@ -1,5 +1,6 @@
 """Backups beside a server under load, with kills of the backup, the server and the restore."""
 
+import os
 import signal
 from pathlib import Path
 from random import Random
@@ -54,4 +55,4 @@ def kill_after(steps: int, verb: str, backups: Path, folder: Path) -> None:
 
 
 def files_in(folder: Path) -> int:
-    return sum(1 for _ in folder.rglob("*")) if folder.is_dir() else 0
+    return sum(len(files) + len(folders) for _, folders, files in os.walk(folder))

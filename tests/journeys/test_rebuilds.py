@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
-from tests.journeys.audit import audit, current_tables, tables_digest
+from tests.journeys.audit import audit, current_tables, state_of, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load
 from tests.journeys.processes import children_of, command_of
@@ -141,11 +141,12 @@ def check_listed(server: Server, load: Load) -> None:
 
 def check_leftovers(data_dir: Path) -> None:
     """Check that only complete generations are left: the current one, and the one before it."""
-    files = [path.name for path in data_dir.glob("projections.g*")]
-    generations = {int(re.findall(r"\d+", name)[0]) for name in files}
-    current = int(re.findall(r"\d+", current_tables(data_dir).name)[0])
-    assert max(generations) == current
-    assert len(generations) <= 2
+    current = current_tables(data_dir)
+    files = list(data_dir.glob("projections.g*"))
+    generations = {int(re.findall(r"\d+", path.name)[0]) for path in files}
+    states = {path.name: state_of(path) for path in files if path.suffix == ".db"}
+    assert max(generations) == int(re.findall(r"\d+", current.name)[0]), states
+    assert len(generations) <= 2, states
 
 
 def check_against_a_build_from_scratch(data_dir: Path) -> None:

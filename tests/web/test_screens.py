@@ -158,7 +158,7 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, ".box", "signature holds")
     await shown(page, ".box", "generation 1")
     await shown(page, ".box", "Ready")
-    assert await page.run("document.querySelectorAll('tbody tr').length") > 0
+    await shown(page, "tbody tr")
 
 
 async def test_an_asset_that_is_not_there_is_said_to_be_unknown(

@@ -53,6 +53,7 @@ def test_damaged_file_is_not_the_generation_in_use(tmp_path: Path, damaged: byte
     (tmp_path / "projections.g2.db").write_bytes(damaged)
 
     assert current(tmp_path) == 1
+    assert TableFiles(tmp_path).numbers() == [1]  # nothing else would ever remove it
 
 
 def test_damaged_file_without_others_leads_to_a_new_generation(tmp_path: Path) -> None:

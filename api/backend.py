@@ -99,6 +99,7 @@ async def open_backend(
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
         tables = engine.tables()
+        stack.callback(tables.close)
         silence = timedelta(seconds=settings.job_silence)
         projections = await Projections.open(tables, opened.tables, feed, progress, silence)
         stack.push_async_callback(projections.close)
@@ -110,7 +111,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
-        rebuilds = Rebuilds(folder, tables, projections, feed, committer)
+        rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added

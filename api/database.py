@@ -39,6 +39,7 @@ class DatabaseEngine:
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url, self._folder, self._files = url, folder, DataFolder(folder)
+        self.database: str | None = url
         self.anchor = self._files.lock
 
     def check(self) -> None:

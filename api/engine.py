@@ -6,6 +6,7 @@ the engine of a data folder; `api.database` has that of PostgreSQL.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import ContentStore
+from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.opening import open_identity
@@ -40,6 +42,8 @@ class Engine(Protocol):
     """Why contents cannot be collected; None if they can."""
     anchor: Path
     """The file whose absence means that the folder was moved away."""
+    database: str | None
+    """The address of the database, for other processes; None without one."""
 
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
@@ -59,10 +63,27 @@ class Engine(Protocol):
         """Open the contents to read, and to receive large ones."""
 
 
+def engine_of(folder: Path, database: str | None) -> Engine:
+    """Return the engine of a data folder, or of a database with this folder for the rest.
+
+    Raises DataFolderError if the extra `postgresql` is not installed.
+    """
+    if database is None:
+        return FolderEngine(folder)
+    if find_spec("psycopg") is None:
+        raise DataFolderError(
+            "a database needs the package psycopg: install asset-ledger[postgresql]"
+        )
+    from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+    return DatabaseEngine(database, folder)
+
+
 class FolderEngine:
     """The engine of a data folder. See `Engine` for the methods."""
 
     no_collection: str | None = None
+    database: str | None = None
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._files = folder, DataFolder(folder)

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
+UNRELEASED: Final = "UNRELEASED_POSTGRESQL"
+"""The variable of the environment that lets tests use a database."""
+
 
 @click.command()
 @setting("host")
 @setting("port")
 @setting("data_dir")
+@click.option("--database-url", envvar="ASSET_LEDGER_DATABASE_URL", hidden=True)
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
@@ -49,20 +53,22 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(**flags: Any) -> None:
+def serve(database_url: str | None, **flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
 
+    if database_url is not None and UNRELEASED not in os.environ:
+        raise click.UsageError("--database-url: this release keeps the ledger in its data folder")
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, database_url))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, database: str | None) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.http.app import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
@@ -71,12 +77,12 @@ async def _serve(settings: Settings) -> None:
     raise_limit()
     progress, sockets = ProgressBar(), reserve(settings)
     if settings.committer == "thread":
-        await _serve_with(settings, sockets, progress, None)
+        await _serve_with(settings, sockets, progress, None, database)
         return
-    worker = ProcessWorker(settings, progress)
+    worker = ProcessWorker(settings, progress, database)
     await worker.spawn()  # starts early: both processes load modules at once
     try:
-        await _serve_with(settings, sockets, progress, worker)
+        await _serve_with(settings, sockets, progress, worker, database)
     finally:
         await worker.close()
 
@@ -86,12 +92,15 @@ async def _serve_with(
     sockets: "list[socket]",
     progress: "ProgressBar",
     worker: "ProcessWorker | None",
+    database: str | None,
 ) -> None:
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.contract.durations import read_duration
+    from asset_ledger.api.engine import engine_of
     from asset_ledger.api.http.app import serve as serve_http
 
-    async with open_backend(settings, progress, worker) as backend:
+    engine = engine_of(settings.data_dir, database)
+    async with open_backend(settings, progress, worker, engine) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):

@@ -81,12 +81,14 @@ class Rebuilds:
     def __init__(
         self,
         folder: Path,
+        database: str | None,
         tables: TableStore,
         projections: Projections,
         feed: LiveFeed,
         committer: Committer,
     ) -> None:
-        self._folder, self._tables, self._projections = folder, tables, projections
+        self._folder, self._database = folder, database
+        self._tables, self._projections = tables, projections
         self._feed, self._committer = feed, committer
         self.building: RunningRebuild | None = None
         self.last: FinishedRebuild | None = None
@@ -168,7 +170,8 @@ class Rebuilds:
         return FinishedRebuild(building, "switched")
 
     async def _perform(self, task: str, building: RunningRebuild) -> dict[str, Any]:
-        return await perform(task, self._folder, building.generation, building.report)
+        where = (self._folder, self._database)
+        return await perform(task, *where, building.generation, building.report)
 
     async def _take_over(self, building: RunningRebuild) -> None:
         """Switch to the new generation, once the committer writes to it."""

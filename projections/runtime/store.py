@@ -256,6 +256,9 @@ class TableStore(Protocol):
     def remove_strays(self) -> None:
         """Delete what an interrupted `remove` left."""
 
+    def close(self) -> None:
+        """Close the connections that its methods have left open."""
+
 
 def open_current(
     store: TableStore, projections: Sequence[Projection], *, keep_others: bool = False

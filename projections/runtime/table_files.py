@@ -280,6 +280,9 @@ class TableFiles:
             if match and int(match[1]) not in known:
                 path.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Do nothing: no method leaves a connection open."""
+
 
 def columns_of(db: SqlConnection, schema: str, table: str) -> Columns:
     """Return the columns of a table; no columns if there is no such table."""

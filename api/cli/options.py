@@ -55,6 +55,20 @@ DATA_DIR: Final = click.option(
     envvar="ASSET_LEDGER_DATA_DIR",
     help="The data folder (default: ./data).",
 )
+UNRELEASED: Final = "UNRELEASED_POSTGRESQL"
+"""The variable of the environment that lets tests use a database."""
+
+
+def check_released(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """Return the address of a database. Raises UsageError: no release uses one yet."""
+    if url is not None and UNRELEASED not in os.environ:
+        raise click.UsageError("--database-url: this release keeps the ledger in its data folder")
+    return url
+
+
+DATABASE: Final = click.option(
+    "--database-url", envvar="ASSET_LEDGER_DATABASE_URL", callback=check_released, hidden=True
+)
 URL: Final = click.option(
     "--url",
     callback=check_address,
@@ -84,7 +98,7 @@ def together(*options: Decorator) -> Decorator:
 WHERE: Final = together(DATA_DIR, URL, TOKEN)
 """Which ledger: `data_dir`, or `url` and `token`."""
 
-SOURCE: Final = together(WHERE, USER)
+SOURCE: Final = together(WHERE, DATABASE, USER)
 """Which ledger, and which user's events: the arguments of `open_source`."""
 
 OWNER: Final = click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
+from asset_ledger.api.cli.options import DATABASE
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
@@ -19,15 +20,12 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
-UNRELEASED: Final = "UNRELEASED_POSTGRESQL"
-"""The variable of the environment that lets tests use a database."""
-
 
 @click.command()
 @setting("host")
 @setting("port")
 @setting("data_dir")
-@click.option("--database-url", envvar="ASSET_LEDGER_DATABASE_URL", hidden=True)
+@DATABASE
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
@@ -59,8 +57,6 @@ def serve(database_url: str | None, **flags: Any) -> None:
 
     from asset_ledger.api.logs import configure
 
-    if database_url is not None and UNRELEASED not in os.environ:
-        raise click.UsageError("--database-url: this release keeps the ledger in its data folder")
     settings = settings_from(flags)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):

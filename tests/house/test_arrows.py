@@ -51,6 +51,7 @@ API = {
     "sessions": ("contract", "tokens"),
     "engine": (),
     "database": ("engine",),
+    "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
     "backend": (*SETTINGS, "engine", "database", "sessions", "thumbnails", "tokens", "workers"),
@@ -61,7 +62,7 @@ API = {
     "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "sdk", "export", "imports", "backup", "workers"),
+        *("http", "sdk", "export", "imports", "backup", "workers", "engine", "database_copy"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -43,5 +43,11 @@ def test_kills_under_load_lose_no_acknowledged_upload(
                 events, last = db.execute(POSITIONS).fetchone()
                 assets, position, created = db.execute(ROWS).fetchone()
             assert (events, assets, position) == (last, created, last)
+        verified = run("verify", "--database-url", url, "--data-dir", data_dir)
+        assert (verified.returncode, verified.stderr) == (0, "")
+        assert verified.stdout.count("; digest ") == 2
+        replayed = run("replay", "j", "--database-url", url, "--json")
+        made = sum(upload.fields.get("job_id") == "j" for upload, _ in load.acknowledged.values())
+        assert replayed.stdout.count('"topic":"asset.created"') >= made > 0
         assert server.stop() == 0
         assert "Traceback" not in server.errors

@@ -18,7 +18,7 @@ import pytest
 
 from asset_ledger.api.engine import Engine
 
-NOBODY: Final = 65_534
+UNPRIVILEGED: Final = 65_534
 _NUMBERS: Final = count(1)
 
 
@@ -44,7 +44,7 @@ def _binaries() -> Path | None:
 
 
 class Postgres:
-    """A server that listens on a socket in a folder of its own, which the user `nobody` owns.
+    """A server that listens on a socket in a folder of its own, which a user without rights owns.
 
     It waits for no disk: tests end our processes, not the machine.
     """
@@ -52,7 +52,7 @@ class Postgres:
     def __init__(self, place: Path, binaries: Path) -> None:
         self._place, self._binaries = place, binaries
         if os.geteuid() == 0:
-            os.chown(place, NOBODY, NOBODY)
+            os.chown(place, UNPRIVILEGED, UNPRIVILEGED)
         self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Postgres:
             db.execute(sql.encode())
 
     def _run(self, program: str, *arguments: str) -> None:
-        drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        drop = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
         command = [str(self._binaries / program), "-D", str(self._place / "data"), *arguments]
         subprocess.run(
             [*(drop if os.geteuid() == 0 else ()), *command],

@@ -98,7 +98,7 @@ def together(*options: Decorator) -> Decorator:
 WHERE: Final = together(DATA_DIR, URL, TOKEN)
 """Which ledger: `data_dir`, or `url` and `token`."""
 
-SOURCE: Final = together(WHERE, DATABASE, USER)
+SOURCE: Final = together(WHERE, USER)
 """Which ledger, and which user's events: the arguments of `open_source`."""
 
 OWNER: Final = click.option(

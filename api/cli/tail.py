@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import JSON, SOURCE
+from asset_ledger.api.cli.options import DATABASE, JSON, SOURCE
 from asset_ledger.api.cli.output import echo
 
 
@@ -23,6 +23,7 @@ from asset_ledger.api.cli.output import echo
 @click.option("--asset", "asset_id", help="Only events of this asset.")
 @click.option("--topic", multiple=True, help="Only events such as asset.created; repeatable.")
 @SOURCE
+@DATABASE
 @JSON
 def tail(
     after: int | None,

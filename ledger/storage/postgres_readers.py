@@ -38,7 +38,7 @@ class AsyncPostgresReaders:
     """An `AsyncReaders` of the tables in some schemas."""
 
     def __init__(self, url: str, schemas: Sequence[str]) -> None:
-        self._pool = _Pool(url, schemas)
+        self._pool = _Connections(url, schemas)
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Begin a read transaction, which ends with the block."""
@@ -64,7 +64,7 @@ class AsyncPostgresReaders:
         await self._pool.close()
 
 
-class _Pool:
+class _Connections:
     """The connections to some schemas, opened by the reads that need them."""
 
     def __init__(self, url: str, schemas: Sequence[str]) -> None:

@@ -85,11 +85,11 @@ class LiveTables:
             return None
         while switch.runner.lag:
             turn(switch.runner)
-        switch.runner.database.expect_groups()
         if switch.retire:
             self._runner.database.declare("retired")
         else:
             switch.runner.database.declare("ready")
         self._runner.close()
         self._runner, self._switch = switch.runner, None
+        self._runner.database.expect_groups()
         return self._runner.database.number

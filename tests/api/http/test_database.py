@@ -96,7 +96,17 @@ async def test_a_retry_with_the_same_key_records_nothing(api: Api) -> None:
     assert await names(api, "") == ["once"]
 
 
-async def test_a_rebuild_takes_over_and_a_rollback_brings_the_former_tables_back(api: Api) -> None:
+async def test_a_rebuild_takes_over_and_a_rollback_brings_the_former_tables_back(
+    data_dir: Path,
+) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await rebuild_and_roll_back(api)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        assert (await api.get("/api/projections")).json["serving"]["generation"] == 1
+        assert await names(api, "?name=later") == ["later"]
+
+
+async def rebuild_and_roll_back(api: Api) -> None:
     await fill(api)
     await api.settled()
     await api.call("POST", "/api/projections/rebuild", json={"dry_run": False})

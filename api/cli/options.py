@@ -66,9 +66,7 @@ def check_released(_: click.Context, __: click.Parameter, url: str | None) -> st
     return url
 
 
-DATABASE: Final = click.option(
-    "--database-url", envvar="ASSET_LEDGER_DATABASE_URL", callback=check_released, hidden=True
-)
+DATABASE: Final = click.option("--database-url", callback=check_released, hidden=True)
 URL: Final = click.option(
     "--url",
     callback=check_address,
